@@ -1,0 +1,1 @@
+"""All that knows how Bitrix24 speaks: calls, limits, retries, walks and OAuth."""

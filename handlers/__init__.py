@@ -1,0 +1,1 @@
+"""What callers see: routes, middleware, schemas and the application itself."""

@@ -1,0 +1,1 @@
+"""What the gateway remembers: SQLite, its migrations, and one family of tables a module."""

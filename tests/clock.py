@@ -1,0 +1,94 @@
+"""A clock that stands still until a test moves it."""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+SETTLE_S = 0.004  # real time for sockets and the database threads to finish what is under way
+
+
+class ManualClock:
+    """Sleepers and deadlines are parked until `advance`, which wakes them in order of their time.
+
+    Real sockets keep real time, so nothing in a test may wait on both.
+    """
+
+    def __init__(self, start: float = 1_800_000_000.0) -> None:
+        self._now = start
+        self._parked: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+
+    def now(self) -> float:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        woken = asyncio.get_running_loop().create_future()
+        self._park(self._now + seconds, lambda: None if woken.done() else woken.set_result(None))
+        await woken
+
+    def timeout(self, seconds: float) -> AbstractAsyncContextManager[object]:
+        return self._deadline(seconds)
+
+    @asynccontextmanager
+    async def _deadline(self, seconds: float) -> AsyncIterator[asyncio.Timeout]:
+        loop = asyncio.get_running_loop()
+        ended = False
+        async with asyncio.timeout(None) as limit:
+
+            def expire() -> None:
+                if not ended:
+                    limit.reschedule(loop.time())
+
+            self._park(self._now + seconds, expire)
+            try:
+                yield limit
+            finally:
+                ended = True
+
+    def _park(self, at: float, wake: Callable[[], None]) -> None:
+        heapq.heappush(self._parked, (at, next(self._order), wake))
+
+    @property
+    def next_at(self) -> float | None:
+        """When the first parked sleeper or deadline is due."""
+        return self._parked[0][0] if self._parked else None
+
+    async def advance(self, seconds: float) -> None:
+        """Move the time on by *seconds*, letting the loop settle after each sleeper that wakes."""
+        until = self._now + seconds
+        await self.settle()
+        while self._parked and self._parked[0][0] <= until:
+            at, _, wake = heapq.heappop(self._parked)
+            self._now = max(self._now, at)
+            wake()
+            await self.settle()
+        self._now = until
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Let everything that can run without the time moving on run for a moment."""
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await asyncio.sleep(SETTLE_S)
+
+    async def until(self, awaitable: Awaitable[T], *, step_s: float = 0.5, limit_s: float = 7200) -> T:
+        """The result of *awaitable*, with the time moved on in steps for as long as it waits for it."""
+        task = asyncio.ensure_future(awaitable)
+        end = self._now + limit_s
+        while not task.done():
+            await asyncio.wait({task}, timeout=2 * SETTLE_S)
+            if not task.done() and self._parked:
+                assert self._now < end, f"still waiting after {limit_s} s of our clock"
+                await self.advance(step_s)
+        return task.result()
