@@ -1,0 +1,115 @@
+-- What this file knows of itself: the check value of the encryption key, the mark of /readyz.
+CREATE TABLE facts (
+    name  TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One Bitrix24. member_id is who it is (null until learned), host where it answers today (null once another portal does).
+CREATE TABLE portals (
+    portal_id  INTEGER PRIMARY KEY,
+    host       TEXT UNIQUE,
+    member_id  TEXT UNIQUE,
+    created_at INTEGER NOT NULL,
+    CHECK (host IS NOT NULL OR member_id IS NOT NULL)
+) STRICT;
+
+-- One caller's authorisation on a portal. sealed: the token pair or the webhook address, encrypted.
+CREATE TABLE accounts (
+    account_id  INTEGER PRIMARY KEY,
+    account_key TEXT NOT NULL UNIQUE,
+    portal_id   INTEGER NOT NULL REFERENCES portals,
+    origin      TEXT NOT NULL,
+    kind        TEXT NOT NULL CHECK (kind IN ('pending', 'oauth', 'webhook')),
+    sealed      BLOB,
+    stale       INTEGER NOT NULL CHECK (stale IN (0, 1)),
+    deleted     INTEGER NOT NULL CHECK (deleted IN (0, 1)),
+    created_at  INTEGER NOT NULL,
+    CHECK ((kind = 'pending') = (sealed IS NULL))
+) STRICT;
+
+CREATE INDEX accounts_by_portal ON accounts (portal_id);
+
+-- OAuth states handed out and not yet used.
+CREATE TABLE oauth_states (
+    nonce      TEXT PRIMARY KEY,
+    account_id INTEGER NOT NULL REFERENCES accounts,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One mirrored resource of one account on one portal. The generation changes whenever an answer made of its rows would.
+CREATE TABLE mirror_lists (
+    list_id    INTEGER PRIMARY KEY,
+    account_id INTEGER NOT NULL REFERENCES accounts,
+    portal_id  INTEGER NOT NULL REFERENCES portals,
+    resource   TEXT NOT NULL,
+    generation INTEGER NOT NULL DEFAULT 1,
+    live       INTEGER NOT NULL DEFAULT 0,
+    inserted   INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (account_id, portal_id, resource)
+) STRICT;
+
+-- A portal's row as callers see it: head (our id and createdAt) + the list's accountID + tail (all that the portal says).
+-- part: which of the resource's lists on the portal it came from. digest: of what we keep of it.
+CREATE TABLE mirror_rows (
+    row_id        INTEGER PRIMARY KEY,
+    list_id       INTEGER NOT NULL REFERENCES mirror_lists,
+    part          INTEGER NOT NULL,
+    portal_row_id INTEGER NOT NULL,
+    block         INTEGER NOT NULL,
+    deleted       INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1)),
+    digest        BLOB NOT NULL,
+    head          BLOB NOT NULL,
+    tail          BLOB NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX mirror_rows_by_portal_row ON mirror_rows (list_id, part, portal_row_id);
+CREATE INDEX mirror_rows_listed ON mirror_rows (list_id, row_id) WHERE deleted = 0;
+
+-- 1,024 insertions of one list, with how many of them are still live: where a deep page begins, without a scan.
+CREATE TABLE mirror_blocks (
+    list_id      INTEGER NOT NULL REFERENCES mirror_lists,
+    block        INTEGER NOT NULL,
+    first_row_id INTEGER NOT NULL,
+    live         INTEGER NOT NULL,
+    PRIMARY KEY (list_id, block)
+) STRICT, WITHOUT ROWID;
+
+-- The latest run of each list's sync.
+CREATE TABLE sync_runs (
+    list_id     INTEGER PRIMARY KEY REFERENCES mirror_lists,
+    state       TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed')),
+    rows        INTEGER NOT NULL,
+    total       INTEGER,
+    left_out    INTEGER NOT NULL,
+    started_at  INTEGER NOT NULL,
+    finished_at INTEGER,
+    error       TEXT
+) STRICT;
+
+-- How far the run has come in each part: the last proven id, whether it is read to its end, why it was skipped.
+CREATE TABLE sync_parts (
+    list_id INTEGER NOT NULL REFERENCES mirror_lists,
+    part    INTEGER NOT NULL,
+    cursor  INTEGER,
+    done    INTEGER NOT NULL CHECK (done IN (0, 1)),
+    skipped TEXT,
+    PRIMARY KEY (list_id, part)
+) STRICT, WITHOUT ROWID;
+
+-- Live rows that the run did not meet between proven rows: to be asked for again before they are marked deleted.
+CREATE TABLE sync_missing (
+    list_id INTEGER NOT NULL REFERENCES mirror_lists,
+    row_id  INTEGER NOT NULL REFERENCES mirror_rows,
+    PRIMARY KEY (list_id, row_id)
+) STRICT, WITHOUT ROWID;
+
+-- What a quiz's answers become. body: the nine properties as they were posted.
+CREATE TABLE rules (
+    rule_id    INTEGER PRIMARY KEY,
+    account_id INTEGER NOT NULL REFERENCES accounts,
+    portal_id  INTEGER NOT NULL REFERENCES portals,
+    quiz_id    INTEGER NOT NULL,
+    body       BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    UNIQUE (account_id, portal_id, quiz_id)
+) STRICT;

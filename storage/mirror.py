@@ -1,0 +1,203 @@
+"""Mirrored rows: pages of them for callers, and the comparison that a sync's page goes through.
+
+A list is one resource of one account on one portal. Its live rows are counted as they change, never by a query, and a
+deep page starts from a block of 1,024 insertions whose live count is kept, so that it costs what the first page costs.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from sqlite3 import Connection
+
+from storage.database import Database
+from storage.records import MirrorPage, MirrorRow
+
+BLOCK = 1024
+
+FIND_LIST = """
+SELECT list_id, generation, live FROM mirror_lists
+WHERE account_id = :account_id AND portal_id = :portal_id AND resource = :resource
+"""
+FIND_BLOCK = """
+SELECT first_row_id, before FROM (
+    SELECT first_row_id, live, SUM(live) OVER (ORDER BY block) - live AS before
+    FROM mirror_blocks WHERE list_id = :list_id
+) WHERE before + live > :skipped LIMIT 1
+"""
+READ_ROWS = """
+SELECT head, tail FROM mirror_rows
+WHERE list_id = :list_id AND deleted = 0 AND row_id >= :first_row_id
+ORDER BY row_id LIMIT :size OFFSET :skipped
+"""
+FIND_ROW = """
+SELECT 1 FROM mirror_rows JOIN mirror_lists USING (list_id)
+WHERE account_id = :account_id AND portal_id = :portal_id AND resource = :resource
+AND part = 0 AND portal_row_id = :portal_row_id AND deleted = 0
+"""
+
+
+class MirrorStore:
+    """What callers read of the mirror."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(self, account_id: int, portal_id: int, resource: str, *, page: int, size: int) -> MirrorPage | None:
+        """Page *page* (from 1) of *size* live rows, by our own id ascending; None where nothing was ever stored."""
+        return await self._database.read_gathered(_read_page, account_id, portal_id, resource, page, size)
+
+    async def has_row(self, account_id: int, portal_id: int, resource: str, portal_row_id: int) -> bool:
+        """Whether the row that the portal calls *portal_row_id* is live in the list."""
+        return await self._database.read(_has_row, account_id, portal_id, resource, portal_row_id)
+
+
+def _read_page(
+    connection: Connection, account_id: int, portal_id: int, resource: str, page: int, size: int
+) -> MirrorPage | None:
+    key = {"account_id": account_id, "portal_id": portal_id, "resource": resource}
+    found = connection.execute(FIND_LIST, key).fetchone()
+    if found is None:
+        return None
+    list_id, generation, live = found
+    skipped = (page - 1) * size
+    rows: list[tuple[bytes, bytes]] = []
+    if skipped < live:
+        first_row_id, before = connection.execute(FIND_BLOCK, {"list_id": list_id, "skipped": skipped}).fetchone()
+        rows = connection.execute(
+            READ_ROWS,
+            {
+                "list_id": list_id,
+                "first_row_id": first_row_id,
+                "size": min(size, live),
+                "skipped": skipped - before,
+            },
+        ).fetchall()
+    return MirrorPage(list_id, generation, live, rows)
+
+
+def _has_row(connection: Connection, account_id: int, portal_id: int, resource: str, portal_row_id: int) -> bool:
+    key = {"account_id": account_id, "portal_id": portal_id, "resource": resource, "portal_row_id": portal_row_id}
+    return connection.execute(FIND_ROW, key).fetchone() is not None
+
+
+RenderHead = Callable[[int, int], bytes]
+"""The head of a row, given our id for it and the Unix second of its making."""
+
+STORED_IN_RANGE = """
+SELECT portal_row_id, row_id, digest, deleted, block FROM mirror_rows
+WHERE list_id = :list_id AND part = :part
+AND (:after IS NULL OR portal_row_id > :after) AND (:upto IS NULL OR portal_row_id <= :upto)
+"""
+NEXT_ROW_ID = "SELECT COALESCE(MAX(row_id), 0) + 1 FROM mirror_rows"
+COUNT_INSERTED = "SELECT inserted FROM mirror_lists WHERE list_id = :list_id"
+ADD_ROW = """
+INSERT INTO mirror_rows (row_id, list_id, part, portal_row_id, block, digest, head, tail)
+VALUES (:row_id, :list_id, :part, :portal_row_id, :block, :digest, :head, :tail)
+"""
+ADD_BLOCK = """
+INSERT INTO mirror_blocks (list_id, block, first_row_id, live) VALUES (:list_id, :block, :first_row_id, 0)
+"""
+CHANGE_ROW = "UPDATE mirror_rows SET digest = :digest, tail = :tail, deleted = 0 WHERE row_id = :row_id"
+ADD_MISSING = "INSERT OR IGNORE INTO sync_missing (list_id, row_id) VALUES (:list_id, :row_id)"
+
+
+def compare_rows(
+    connection: Connection,
+    list_id: int,
+    part: int,
+    rows: Sequence[MirrorRow],
+    *,
+    after: int | None,
+    upto: int | None,
+    head: RenderHead,
+    now: int,
+) -> None:
+    """Bring the stored rows of a range up to date with *rows*, which are all that the portal has of it.
+
+    The range excludes *after* and includes *upto*; None leaves that side open. New rows are added, changed ones get
+    their new tail, returning ones are revived under the id they had; live rows of the range that did not come are
+    noted as missing. Rows that did not change are not written.
+    """
+    key = {"list_id": list_id, "part": part, "after": after, "upto": upto}
+    stored = {row[0]: row[1:] for row in connection.execute(STORED_IN_RANGE, key)}
+    live_by_block: Counter[int] = Counter()
+    new: list[MirrorRow] = []
+    changed: list[dict[str, object]] = []
+    for row in rows:
+        known = stored.pop(row.portal_row_id, None)
+        if known is None:
+            new.append(row)
+            continue
+        row_id, digest, deleted, block = known
+        if deleted or digest != row.digest:
+            changed.append({"row_id": row_id, "digest": row.digest, "tail": row.tail})
+            live_by_block[block] += deleted
+    if changed:
+        connection.executemany(CHANGE_ROW, changed)
+    if new:
+        _add_rows(connection, list_id, part, new, live_by_block, head, now)
+    if new or changed:
+        _count(connection, list_id, live_by_block, inserted=len(new))
+    missing = [{"list_id": list_id, "row_id": known[0]} for known in stored.values() if not known[2]]
+    if missing:
+        connection.executemany(ADD_MISSING, missing)
+
+
+def _add_rows(
+    connection: Connection,
+    list_id: int,
+    part: int,
+    rows: Sequence[MirrorRow],
+    live_by_block: Counter[int],
+    head: RenderHead,
+    now: int,
+) -> None:
+    (first_row_id,) = connection.execute(NEXT_ROW_ID).fetchone()
+    (inserted,) = connection.execute(COUNT_INSERTED, {"list_id": list_id}).fetchone()
+    added = []
+    for row_id, (position, row) in enumerate(enumerate(rows, start=inserted), start=first_row_id):
+        block, place = divmod(position, BLOCK)
+        if place == 0:
+            connection.execute(ADD_BLOCK, {"list_id": list_id, "block": block, "first_row_id": row_id})
+        live_by_block[block] += 1
+        added.append(
+            {
+                "row_id": row_id,
+                "list_id": list_id,
+                "part": part,
+                "portal_row_id": row.portal_row_id,
+                "block": block,
+                "digest": row.digest,
+                "head": head(row_id, now),
+                "tail": row.tail,
+            }
+        )
+    connection.executemany(ADD_ROW, added)
+
+
+COUNT_BLOCK = "UPDATE mirror_blocks SET live = live + :change WHERE list_id = :list_id AND block = :block"
+COUNT_LIST = """
+UPDATE mirror_lists SET generation = generation + 1, live = live + :change, inserted = inserted + :inserted
+WHERE list_id = :list_id
+"""
+
+
+def _count(connection: Connection, list_id: int, live_by_block: Counter[int], *, inserted: int = 0) -> None:
+    """Carry a change of rows into the counts of their blocks and of their list, and into its generation."""
+    changes = [
+        {"list_id": list_id, "block": block, "change": change} for block, change in live_by_block.items() if change
+    ]
+    connection.executemany(COUNT_BLOCK, changes)
+    connection.execute(COUNT_LIST, {"list_id": list_id, "change": live_by_block.total(), "inserted": inserted})
+
+
+MARK_DELETED = "UPDATE mirror_rows SET deleted = 1 WHERE row_id = :row_id AND deleted = 0 RETURNING block"
+
+
+def mark_deleted(connection: Connection, list_id: int, row_ids: Sequence[int]) -> None:
+    """Leave rows out of the list from now on; they keep their ids for the day they return."""
+    live_by_block: Counter[int] = Counter()
+    for row_id in row_ids:
+        for (block,) in connection.execute(MARK_DELETED, {"row_id": row_id}).fetchall():
+            live_by_block[block] -= 1
+    if live_by_block:
+        _count(connection, list_id, live_by_block)

@@ -1,0 +1,123 @@
+"""Which row stands for which Bitrix24: found by member_id where one is known, else by host.
+
+These run inside the transactions of the accounts that teach us something about their portal.
+"""
+
+from sqlite3 import Connection
+
+from storage.records import Portal
+
+PORTAL_BY_HOST = "SELECT portal_id, host, member_id FROM portals WHERE host = :host"
+PORTAL_BY_MEMBER = "SELECT portal_id, host, member_id FROM portals WHERE member_id = :member_id"
+ADD_PORTAL = """
+INSERT INTO portals (host, member_id, created_at) VALUES (:host, :member_id, :now) RETURNING portal_id
+"""
+
+
+def find_or_add_portal(connection: Connection, *, host: str, now: int) -> int:
+    """Our id of the portal that answers at *host*."""
+    if found := _one(connection, PORTAL_BY_HOST, {"host": host}):
+        return found.portal_id
+    return _add(connection, host, None, now)
+
+
+def identify_portal(
+    connection: Connection, portal: Portal, *, member_id: str | None, host: str | None, now: int
+) -> int:
+    """Our id of the portal *portal*, once it said that its id is *member_id* and that it answers at *host*.
+
+    Another row that turns out to be the same Bitrix24 is joined with it. None: it did not say.
+    """
+    if member_id is not None and member_id != portal.member_id:
+        portal = _with_member_id(connection, portal, member_id, now)
+    if host is not None and host != portal.host:
+        _give_host(connection, portal, host)
+    return portal.portal_id
+
+
+LEARN_MEMBER_ID = "UPDATE portals SET member_id = :member_id WHERE portal_id = :portal_id"
+LOSE_HOST = "UPDATE portals SET host = NULL WHERE portal_id = :portal_id"
+TOUCH_LISTS = "UPDATE mirror_lists SET generation = generation + 1 WHERE portal_id = :portal_id"
+
+
+def _with_member_id(connection: Connection, portal: Portal, member_id: str, now: int) -> Portal:
+    known = _one(connection, PORTAL_BY_MEMBER, {"member_id": member_id})
+    if portal.member_id is not None:  # its host belongs to another Bitrix24 now
+        connection.execute(LOSE_HOST, {"portal_id": portal.portal_id})
+        if known is None:
+            known = Portal(_add(connection, portal.host, member_id, now), portal.host, member_id)
+        return known
+    if known is not None:
+        join_portals(connection, portal.portal_id, known.portal_id)
+        return known
+    connection.execute(LEARN_MEMBER_ID, {"member_id": member_id, "portal_id": portal.portal_id})
+    connection.execute(TOUCH_LISTS, {"portal_id": portal.portal_id})  # accountID is a part of their answers
+    return Portal(portal.portal_id, portal.host, member_id)
+
+
+LEARN_HOST = "UPDATE portals SET host = :host WHERE portal_id = :portal_id"
+
+
+def _give_host(connection: Connection, portal: Portal, host: str) -> None:
+    holder = _one(connection, PORTAL_BY_HOST, {"host": host})
+    if holder is not None and holder.member_id is None:
+        join_portals(connection, holder.portal_id, portal.portal_id)
+    elif holder is not None:
+        connection.execute(LOSE_HOST, {"portal_id": holder.portal_id})
+    connection.execute(LEARN_HOST, {"host": host, "portal_id": portal.portal_id})
+
+
+# An account may have the same list or rule under both rows. What it uses today wins; the other goes under a row that
+# no account points to, so that nothing is erased.
+SET_ASIDE = (
+    """
+    UPDATE mirror_lists AS here SET portal_id = :archive
+    WHERE portal_id IN (:portal_id, :into)
+    AND portal_id <> (SELECT CASE portal_id WHEN :portal_id THEN :portal_id ELSE :into END
+                      FROM accounts WHERE accounts.account_id = here.account_id)
+    AND EXISTS (SELECT 1 FROM mirror_lists AS there WHERE there.account_id = here.account_id
+                AND there.resource = here.resource AND there.portal_id IN (:portal_id, :into)
+                AND there.portal_id <> here.portal_id)
+    """,
+    """
+    UPDATE rules AS here SET portal_id = :archive
+    WHERE portal_id IN (:portal_id, :into)
+    AND portal_id <> (SELECT CASE portal_id WHEN :portal_id THEN :portal_id ELSE :into END
+                      FROM accounts WHERE accounts.account_id = here.account_id)
+    AND EXISTS (SELECT 1 FROM rules AS there WHERE there.account_id = here.account_id
+                AND there.quiz_id = here.quiz_id AND there.portal_id IN (:portal_id, :into)
+                AND there.portal_id <> here.portal_id)
+    """,
+)
+MOVE = (
+    "UPDATE mirror_lists SET portal_id = :into, generation = generation + 1 WHERE portal_id = :portal_id",
+    "UPDATE rules SET portal_id = :into WHERE portal_id = :portal_id",
+    "UPDATE accounts SET portal_id = :into WHERE portal_id = :portal_id",
+    "DELETE FROM portals WHERE portal_id = :portal_id",
+)
+
+DROP_ARCHIVE = """
+DELETE FROM portals WHERE portal_id = :archive
+AND NOT EXISTS (SELECT 1 FROM mirror_lists WHERE portal_id = :archive)
+AND NOT EXISTS (SELECT 1 FROM rules WHERE portal_id = :archive)
+"""
+
+
+def join_portals(connection: Connection, portal_id: int, into: int) -> None:
+    """Make two rows of one Bitrix24 the one row *into*: all that hangs on *portal_id* hangs on it afterwards."""
+    archive = _add(connection, f"joined:{portal_id}:{into}", None, 0)
+    for statement in SET_ASIDE:
+        connection.execute(statement, {"archive": archive, "portal_id": portal_id, "into": into})
+    for statement in MOVE:
+        connection.execute(statement, {"portal_id": portal_id, "into": into})
+    connection.execute(DROP_ARCHIVE, {"archive": archive})
+
+
+def _one(connection: Connection, query: str, parameters: dict[str, str]) -> Portal | None:
+    row = connection.execute(query, parameters).fetchone()
+    return row and Portal(*row)
+
+
+def _add(connection: Connection, host: str | None, member_id: str | None, now: int) -> int:
+    row: tuple[int] = connection.execute(ADD_PORTAL, {"host": host, "member_id": member_id, "now": now}).fetchone()
+    return row[0]

@@ -1,0 +1,96 @@
+"""What the tables hold, as values."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+AccountKind = Literal["pending", "oauth", "webhook"]
+RunState = Literal["running", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class Portal:
+    """One Bitrix24: *member_id* is who it is (None until learned), *host* where it answers today; never both None."""
+
+    portal_id: int
+    host: str | None
+    member_id: str | None
+
+    @property
+    def bitrix_id(self) -> str:
+        """What callers know the portal by: its member_id, or the host until that is learned."""
+        return self.member_id or self.host or ""
+
+
+@dataclass(frozen=True)
+class Account:
+    """One caller's authorisation on a portal. *account_key* is the account named in the caller's token."""
+
+    account_id: int
+    account_key: str
+    portal: Portal
+    origin: str
+    kind: AccountKind
+    sealed: bytes | None = field(repr=False)
+    stale: bool
+    deleted: bool
+    created_at: int
+
+
+@dataclass(frozen=True)
+class MirrorRow:
+    """A portal's row, ready to store: its id there, a digest of what we keep, and that part of the answer."""
+
+    portal_row_id: int
+    digest: bytes
+    tail: bytes
+
+
+@dataclass(frozen=True)
+class MirrorPage:
+    """Some rows of a list as (head, tail), with the count of all live ones and the generation they belong to."""
+
+    list_id: int
+    generation: int
+    count: int
+    rows: list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True)
+class SyncPart:
+    """How far a run has come in one part: the last proven id, whether its end is proven, why it was skipped."""
+
+    part: int
+    cursor: int | None
+    done: bool
+    skipped: str | None
+
+
+@dataclass(frozen=True)
+class SyncRun:
+    """The latest run of one list's sync. *left_out*: rows of the portal that the contract cannot show."""
+
+    list_id: int
+    resource: str
+    state: RunState
+    rows: int
+    total: int | None
+    left_out: int
+    started_at: int
+    finished_at: int | None
+    error: str | None
+    parts: tuple[SyncPart, ...]
+
+    @property
+    def cursor(self) -> int | None:
+        """The last proven id of the part that the run is in; None before the first, and where parts are read whole."""
+        return next((part.cursor for part in reversed(self.parts) if part.cursor is not None), None)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a quiz's answers become on a portal; *body* is the JSON object of the posted properties."""
+
+    rule_id: int
+    quiz_id: int
+    body: bytes
+    created_at: int

@@ -1,0 +1,233 @@
+"""The latest sync run of every list: its rows and its place in the portal's lists move in one transaction."""
+
+from collections.abc import Sequence
+from sqlite3 import Connection
+
+from storage.database import Database
+from storage.mirror import RenderHead, compare_rows, mark_deleted
+from storage.records import MirrorRow, RunState, SyncPart, SyncRun
+
+MissingRow = tuple[int, int, int]
+"""Our row id, the part and the portal's id of a live row that the run did not meet."""
+
+
+class SyncStore:
+    """Sync runs as rows. A crash of the machine may cost the last moments of a run, which are then read again."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(
+        self, account_id: int, portal_id: int, resource: str, parts: Sequence[int], *, now: int, resumable_since: int
+    ) -> SyncRun:
+        """The list's run, now running: the one before goes on, unless it is done or began before *resumable_since*."""
+        return await self._database.write(_begin, account_id, portal_id, resource, parts, now, resumable_since)
+
+    async def load(self, account_id: int, portal_id: int, resource: str) -> SyncRun | None:
+        """The latest run, or None before the first."""
+        return await self._database.read(_find_run, account_id, portal_id, resource)
+
+    async def list_interrupted(self) -> list[tuple[int, str]]:
+        """(account_id, resource) of every run that was under way when the gateway last ended."""
+        return await self._database.read(_list_interrupted)
+
+    async def save_page(
+        self,
+        list_id: int,
+        part: int,
+        rows: Sequence[MirrorRow],
+        *,
+        after: int | None,
+        upto: int | None,
+        ends: bool,
+        left_out: int,
+        head: RenderHead,
+        now: int,
+    ) -> int:
+        """The list's generation after a range's proven rows (see `compare_rows`) and the cursor were stored."""
+        return await self._database.write(_save_page, list_id, part, rows, after, upto, ends, left_out, head, now)
+
+    async def skip_part(self, list_id: int, part: int, reason: str) -> None:
+        """Note that the portal does not offer this part; its rows stay as they are."""
+        await self._database.write(_skip_part, list_id, part, reason)
+
+    async def set_total(self, list_id: int, total: int) -> None:
+        """Note how many rows the portal says there are."""
+        await self._database.write(_set_total, list_id, total)
+
+    async def load_missing(self, list_id: int, *, limit: int) -> list[MissingRow]:
+        """Up to *limit* rows that were not met."""
+        return await self._database.read(_load_missing, list_id, limit)
+
+    async def settle_missing(
+        self,
+        list_id: int,
+        asked: Sequence[MissingRow],
+        found: dict[int, list[MirrorRow]],
+        *,
+        head: RenderHead,
+        now: int,
+    ) -> int:
+        """The list's generation after the rows *asked* for by id were settled.
+
+        Those that the portal still has (*found*, by part) are brought up to date, the others marked deleted.
+        """
+        return await self._database.write(_settle_missing, list_id, asked, found, head, now)
+
+    async def finish(self, list_id: int, state: RunState, *, error: str | None, now: int) -> None:
+        """End the run."""
+        await self._database.write(_finish, list_id, state, error, now)
+
+
+FIND_RUN = """
+SELECT list_id, resource, state, rows, total, left_out, started_at, finished_at, error
+FROM sync_runs JOIN mirror_lists USING (list_id)
+WHERE account_id = :account_id AND portal_id = :portal_id AND resource = :resource
+"""
+LIST_PARTS = "SELECT part, cursor, done, skipped FROM sync_parts WHERE list_id = :list_id ORDER BY part"
+
+
+def _find_run(connection: Connection, account_id: int, portal_id: int, resource: str) -> SyncRun | None:
+    key = {"account_id": account_id, "portal_id": portal_id, "resource": resource}
+    row = connection.execute(FIND_RUN, key).fetchone()
+    if row is None:
+        return None
+    list_id, resource, state, rows, total, left_out, started_at, finished_at, error = row
+    parts = tuple(
+        SyncPart(part, cursor, bool(done), skipped)
+        for part, cursor, done, skipped in connection.execute(LIST_PARTS, {"list_id": list_id})
+    )
+    return SyncRun(list_id, resource, state, rows, total, left_out, started_at, finished_at, error, parts)
+
+
+LIST_INTERRUPTED = """
+SELECT account_id, resource FROM sync_runs JOIN mirror_lists USING (list_id) JOIN accounts USING (account_id, portal_id)
+WHERE state = 'running' AND deleted = 0 AND kind <> 'pending' ORDER BY list_id
+"""
+
+
+def _list_interrupted(connection: Connection) -> list[tuple[int, str]]:
+    return connection.execute(LIST_INTERRUPTED).fetchall()
+
+
+ADD_LIST = """
+INSERT OR IGNORE INTO mirror_lists (account_id, portal_id, resource) VALUES (:account_id, :portal_id, :resource)
+"""
+LIST_ID = """
+SELECT list_id FROM mirror_lists
+WHERE account_id = :account_id AND portal_id = :portal_id AND resource = :resource
+"""
+GO_ON = "UPDATE sync_runs SET state = 'running', finished_at = NULL, error = NULL WHERE list_id = :list_id"
+START_OVER = """
+INSERT OR REPLACE INTO sync_runs (list_id, state, rows, left_out, started_at) VALUES (:list_id, 'running', 0, 0, :now)
+"""
+FORGET_PARTS = "DELETE FROM sync_parts WHERE list_id = :list_id"
+FORGET_ALL_MISSING = "DELETE FROM sync_missing WHERE list_id = :list_id"
+ADD_PART = "INSERT INTO sync_parts (list_id, part, done) VALUES (:list_id, :part, 0)"
+
+
+def _begin(
+    connection: Connection,
+    account_id: int,
+    portal_id: int,
+    resource: str,
+    parts: Sequence[int],
+    now: int,
+    resumable_since: int,
+) -> SyncRun:
+    key = {"account_id": account_id, "portal_id": portal_id, "resource": resource}
+    before = _find_run(connection, account_id, portal_id, resource)
+    if before is not None and before.state != "done" and before.started_at >= resumable_since:
+        connection.execute(GO_ON, {"list_id": before.list_id})
+    else:
+        connection.execute(ADD_LIST, key)
+        (list_id,) = connection.execute(LIST_ID, key).fetchone()
+        connection.execute(START_OVER, {"list_id": list_id, "now": now})
+        connection.execute(FORGET_PARTS, {"list_id": list_id})
+        connection.execute(FORGET_ALL_MISSING, {"list_id": list_id})
+        connection.executemany(ADD_PART, [{"list_id": list_id, "part": part} for part in parts])
+    run = _find_run(connection, account_id, portal_id, resource)
+    assert run is not None
+    return run
+
+
+MOVE_CURSOR = "UPDATE sync_parts SET cursor = :upto, done = :ends WHERE list_id = :list_id AND part = :part"
+COUNT_ROWS = "UPDATE sync_runs SET rows = rows + :rows, left_out = left_out + :left_out WHERE list_id = :list_id"
+GENERATION = "SELECT generation FROM mirror_lists WHERE list_id = :list_id"
+
+
+def _save_page(
+    connection: Connection,
+    list_id: int,
+    part: int,
+    rows: Sequence[MirrorRow],
+    after: int | None,
+    upto: int | None,
+    ends: bool,
+    left_out: int,
+    head: RenderHead,
+    now: int,
+) -> int:
+    compare_rows(connection, list_id, part, rows, after=after, upto=None if ends else upto, head=head, now=now)
+    connection.execute(MOVE_CURSOR, {"list_id": list_id, "part": part, "upto": upto, "ends": ends})
+    connection.execute(COUNT_ROWS, {"list_id": list_id, "rows": len(rows), "left_out": left_out})
+    return _generation(connection, list_id)
+
+
+def _generation(connection: Connection, list_id: int) -> int:
+    row: tuple[int] = connection.execute(GENERATION, {"list_id": list_id}).fetchone()
+    return row[0]
+
+
+SKIP_PART = "UPDATE sync_parts SET done = 1, skipped = :reason WHERE list_id = :list_id AND part = :part"
+
+
+def _skip_part(connection: Connection, list_id: int, part: int, reason: str) -> None:
+    connection.execute(SKIP_PART, {"list_id": list_id, "part": part, "reason": reason})
+
+
+SET_TOTAL = "UPDATE sync_runs SET total = :total WHERE list_id = :list_id"
+
+
+def _set_total(connection: Connection, list_id: int, total: int) -> None:
+    connection.execute(SET_TOTAL, {"list_id": list_id, "total": total})
+
+
+LOAD_MISSING = """
+SELECT row_id, part, portal_row_id FROM sync_missing JOIN mirror_rows USING (list_id, row_id)
+WHERE list_id = :list_id ORDER BY row_id LIMIT :limit
+"""
+
+
+def _load_missing(connection: Connection, list_id: int, limit: int) -> list[MissingRow]:
+    return connection.execute(LOAD_MISSING, {"list_id": list_id, "limit": limit}).fetchall()
+
+
+FORGET_MISSING = "DELETE FROM sync_missing WHERE list_id = :list_id AND row_id = :row_id"
+
+
+def _settle_missing(
+    connection: Connection,
+    list_id: int,
+    asked: Sequence[MissingRow],
+    found: dict[int, list[MirrorRow]],
+    head: RenderHead,
+    now: int,
+) -> int:
+    present = {(part, row.portal_row_id) for part, rows in found.items() for row in rows}
+    mark_deleted(connection, list_id, [row_id for row_id, *place in asked if tuple(place) not in present])
+    for part, rows in found.items():
+        for row in rows:
+            at = row.portal_row_id
+            compare_rows(connection, list_id, part, [row], after=at - 1, upto=at, head=head, now=now)
+    connection.executemany(FORGET_MISSING, [{"list_id": list_id, "row_id": row_id} for row_id, *_ in asked])
+    return _generation(connection, list_id)
+
+
+FINISH = "UPDATE sync_runs SET state = :state, error = :error, finished_at = :now WHERE list_id = :list_id"
+
+
+def _finish(connection: Connection, list_id: int, state: RunState, error: str | None, now: int) -> None:
+    connection.execute(FINISH, {"list_id": list_id, "state": state, "error": error, "now": now})
+    if state == "done":
+        connection.execute(FORGET_ALL_MISSING, {"list_id": list_id})
