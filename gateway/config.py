@@ -1,0 +1,255 @@
+"""The settings: one table from which environment names, flags, defaults, help texts and the README derive."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from dataclasses import fields as fields_of
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
+
+from environs import Env
+from marshmallow import Schema, ValidationError, fields, validates_schema
+
+from gateway.errors import SettingsError
+from gateway.jwt_keys import fitting_algorithms
+from gateway.origins import exact_origin
+from gateway.secret import Secret
+from gateway.setting_kinds import (
+    hidden,
+    matching,
+    one_of,
+    positive,
+    public_key_file,
+    sealing_key,
+    server_name,
+    several,
+    signing_secret,
+    switch,
+    text,
+    whole,
+)
+
+PREFIX = "GATEWAY_"
+NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table: *default* is the text that stands for a setting that is not given, "" for none."""
+
+    name: str
+    parse: Callable[[str], object]
+    default: str
+    help: str
+
+    @property
+    def environment_name(self) -> str:
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+
+def setting(parse: Callable[[str], object], help_text: str) -> dict[str, object]:
+    """How a field of Config is read from text, and what it is for."""
+    return {"parse": parse, "help": help_text}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that can be set, read once at start; a unit in every name, secrets masked in its repr."""
+
+    host: str = field(default="127.0.0.1", metadata=setting(text, "Address to listen on."))
+    port: int = field(default=8080, metadata=setting(whole(0, 65535), "Port to listen on; 0 takes any free one."))
+    database: Path = field(
+        default=Path("gateway.db"),
+        metadata=setting(Path, "The SQLite file. Secrets made at first start go beside it, into DATABASE.secrets."),
+    )
+    jwt_secret: Secret | None = field(
+        default=None,
+        metadata=setting(signing_secret, "Shared secret of the callers' tokens. Not given: made at first start."),
+    )
+    jwt_public_key_file: Path | None = field(
+        default=None,
+        metadata=setting(
+            public_key_file, "PEM file of the key that verifies the callers' tokens, instead of a secret."
+        ),
+    )
+    jwt_algorithms: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(
+            several(text), "Algorithms of the callers' tokens. Not given: HS256 for a secret, RS256 or ES256 for a key."
+        ),
+    )
+    jwt_issuer: str | None = field(
+        default=None, metadata=setting(text, "What the claim iss has to be. Not given: anything.")
+    )
+    jwt_audience: str | None = field(
+        default=None, metadata=setting(text, "What the claim aud has to be or hold. Not given: anything.")
+    )
+    account_claim: tuple[str, ...] = field(
+        default=("accountID", "account_id", "id", "sub"),
+        metadata=setting(several(text), "Claims that may name the account; the first one present counts."),
+    )
+    encryption_key: Secret | None = field(
+        default=None,
+        metadata=setting(
+            sealing_key, "What stored tokens are encrypted with: 32 bytes in base64url. Not given: made at first start."
+        ),
+    )
+    bitrix_client_id: str | None = field(
+        default=None,
+        metadata=setting(
+            matching(r"[\x21-\x7e]+", "has to be without spaces"), "client_id of the Bitrix24 application."
+        ),
+    )
+    bitrix_client_secret: Secret | None = field(
+        default=None, metadata=setting(hidden, "client_secret of the Bitrix24 application.")
+    )
+    oauth_servers: tuple[str, ...] = field(
+        default=("oauth.bitrix.info", "oauth.bitrix24.tech"),
+        metadata=setting(several(server_name), "Authorization servers, which alone are given the client_secret."),
+    )
+    public_url: str | None = field(
+        default=None,
+        metadata=setting(exact_origin, "Origin at which people reach the gateway. Not given: http://HOST:PORT."),
+    )
+    return_origins: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(
+            several(exact_origin), "Origins, beside the gateway's own, to which people may be sent after authorization."
+        ),
+    )
+    field_language: str = field(
+        default="ru",
+        metadata=setting(
+            matching("[a-z]{2}", "has to be two small letters, like ru or en"), "Language of the field labels."
+        ),
+    )
+    insecure_portals: bool = field(
+        default=False,
+        metadata=setting(switch, "1 allows portals over http and at private addresses: for the sandbox only."),
+    )
+    bucket_capacity: int = field(default=50, metadata=setting(whole(2), "Requests that a portal takes at once."))
+    bucket_leak_per_s: float = field(
+        default=2.0, metadata=setting(positive, "Requests a second that a portal takes in the long run.")
+    )
+    portal_concurrency: int = field(default=32, metadata=setting(whole(1, 1000), "Requests in flight to one portal."))
+    max_body_bytes: int = field(default=1_048_576, metadata=setting(whole(1), "Largest request body that is read."))
+    sync_interval_s: int = field(
+        default=900, metadata=setting(whole(0), "Seconds between two syncs of an account; 0: none by itself.")
+    )
+    log_level: str = field(
+        default="info", metadata=setting(one_of("debug", "info", "warning", "error"), "Least level that is logged.")
+    )
+    log_format: str = field(
+        default="console", metadata=setting(one_of("console", "json"), "Form of the log lines: console or json.")
+    )
+
+    @property
+    def secrets_file(self) -> Path:
+        """Where secrets that were not given are kept."""
+        return self.database.with_name(self.database.name + ".secrets")
+
+    @property
+    def own_origin(self) -> str:
+        """Where people reach the gateway."""
+        return self.public_url or exact_origin(
+            f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        )
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        """Where people may be sent after authorization."""
+        return frozenset({self.own_origin, *self.return_origins})
+
+
+def as_text(value: object) -> str:
+    """A setting's value as it would be written in the environment; "" for none."""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, (list, tuple)):
+        return ",".join(value)
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+SETTINGS = tuple(
+    Setting(one.name, one.metadata["parse"], as_text(one.default), one.metadata["help"]) for one in fields_of(Config)
+)
+
+
+def read_environment(dotenv: Path) -> dict[str, str]:
+    """The settings found in the environment, else in the file *dotenv* where there is one."""
+    env = Env()
+    if dotenv.is_file():
+        env.read_env(dotenv, recurse=False)
+    found = {one.environment_name: env.str(one.environment_name, None) for one in SETTINGS}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def load_config(environ: Mapping[str, str], overrides: Mapping[str, object] = NO_OVERRIDES) -> Config:
+    """The settings of *environ* by their environment names, or of *overrides* by their own, which win.
+
+    An empty value, or None in *overrides*, counts as not given. Overrides may be text or values of the setting's type.
+
+    Raises:
+        SettingsError: naming each setting that breaks a rule, and the rule; values are never repeated.
+    """
+    given = {}
+    for one in SETTINGS:
+        override = overrides.get(one.name)
+        value = environ.get(one.environment_name, "") if override is None else as_text(override)
+        if value.strip():
+            given[one.name] = value.strip()
+    try:
+        config = Config(**SCHEMA.load(given))
+    except ValidationError as error:
+        broken = cast("dict[str, list[str]]", error.messages)
+        raise SettingsError(
+            "; ".join(f"{one.environment_name} {broken[one.name][0]}" for one in SETTINGS if one.name in broken)
+        ) from None  # the cause holds the values
+    return replace(config, jwt_algorithms=config.jwt_algorithms or fitting_algorithms(config.jwt_public_key_file)[:1])
+
+
+def rule_of(parse: Callable[[str], object]) -> Callable[[str], object]:
+    """*parse* in marshmallow's terms."""
+
+    def deserialize(value: str) -> object:
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+
+    return deserialize
+
+
+class SettingsRules(Schema):
+    """The rules that hold between settings; *raw* is all that is given, *read* what keeps the rules of its own."""
+
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def tokens_have_one_key(self, _read: object, raw: Mapping[str, str], **_: object) -> None:
+        if "jwt_secret" in raw and "jwt_public_key_file" in raw:
+            raise ValidationError("cannot stand beside GATEWAY_JWT_SECRET: tokens have one key", "jwt_public_key_file")
+
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def an_application_has_id_and_secret(self, _read: object, raw: Mapping[str, str], **_: object) -> None:
+        missing = {"bitrix_client_id", "bitrix_client_secret"} - raw.keys()
+        if len(missing) == 1:
+            raise ValidationError("has to be given too: an application has an id and a secret", missing.pop())
+
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def algorithms_fit_the_key(self, read: Mapping[str, Any], raw: Mapping[str, str], **_: object) -> None:
+        if ("jwt_public_key_file" in raw) != ("jwt_public_key_file" in read):
+            return
+        fitting = fitting_algorithms(read.get("jwt_public_key_file"))
+        if not set(read.get("jwt_algorithms", fitting)) <= set(fitting):
+            raise ValidationError(f"has to name algorithms that fit the key: {', '.join(fitting)}", "jwt_algorithms")
+
+    @validates_schema(skip_on_field_errors=False)
+    def authorization_servers_are_spoken_to_at_their_usual_port(self, read: Mapping[str, Any], **_: object) -> None:
+        if not read.get("insecure_portals") and any(":" in server for server in read.get("oauth_servers", ())):
+            raise ValidationError("may name a port only where GATEWAY_INSECURE_PORTALS is 1", "oauth_servers")
+
+
+SCHEMA = SettingsRules.from_dict({one.name: fields.Function(deserialize=rule_of(one.parse)) for one in SETTINGS})()

@@ -1,0 +1,114 @@
+"""Log lines: structlog over stdlib logging, with everything secret taken out on the way."""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from gateway.secret import Secret
+
+MASK = "***"
+SECRET_FIELDS = frozenset(
+    {
+        "access_token",
+        "application_token",
+        "auth",
+        "authorization",
+        "client_secret",
+        "encryption_key",
+        "jwt_secret",
+        "password",
+        "refresh_token",
+        "token",
+    }
+)
+SECRETS_IN_TEXT = (
+    # An inbound webhook's code is the third part of its path. Source: bitrix24/protocol.md, "Addressing"
+    re.compile(r"(/rest/+(?:api/+)?\d+/+)[^/\s?#'\"]+"),
+    re.compile(r"(\bbearer\s+)[\w.~+/=-]+", re.IGNORECASE),
+    re.compile(
+        r"((?:access_token|refresh_token|application_token|client_secret|jwt_secret|encryption_key|password|\bauth)"
+        r"(?:\\*['\"])?\s*[=:]\s*(?:\\*['\"])?)[^\s&'\"\\,;)}\]]+",
+        re.IGNORECASE,
+    ),
+    # The codes and states of an authorization are words that are common elsewhere: in a query alone are they secret.
+    re.compile(r"([?&](?:code|state)=)[^\s&#'\"]+", re.IGNORECASE),
+)
+
+
+def redact(text: str) -> str:
+    """*text* with the tokens, webhook codes and client secrets in it masked."""
+    for pattern in SECRETS_IN_TEXT:
+        text = pattern.sub(rf"\1{MASK}", text)
+    return text
+
+
+def redact_value(value: object) -> object:
+    """*value* as it may be logged: text redacted however deep it lies, objects by their redacted repr."""
+    match value:
+        case Secret():
+            return repr(value)
+        case str():
+            return redact(value)
+        case None | bool() | int() | float():
+            return value
+        case Mapping():
+            return {
+                redact(str(name)): MASK if str(name).lower() in SECRET_FIELDS else redact_value(inner)
+                for name, inner in value.items()
+            }
+        case list() | tuple() | set() | frozenset():
+            return [redact_value(inner) for inner in value]
+        case _:
+            return redact(repr(value))
+
+
+def redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The last processor before a line is rendered, when its traceback is text already."""
+    return {name: MASK if name.lower() in SECRET_FIELDS else redact_value(value) for name, value in event.items()}
+
+
+def configure_logging(level: str, form: str, stream: TextIO | None = None) -> None:
+    """Send the log lines of *level* and above, ours and our libraries', to *stream* (stderr) as console or json."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    target = sys.stderr if stream is None else stream
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=target.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.StackInfoRenderer(),
+                redact_event,
+                renderer,
+            ],
+        )
+    )
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

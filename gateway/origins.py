@@ -1,0 +1,39 @@
+"""Web origins: scheme, host and port, the part of an address that says whose it is."""
+
+from urllib.parse import urlsplit
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def origin_of(url: str) -> str:
+    """The origin of an absolute http or https address, in one spelling: lower case, no default port.
+
+    Raises:
+        ValueError: when *url* is no such address, or names a user; the text is the rule it breaks.
+    """
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        raise ValueError("has to be an address in plain ASCII characters, without spaces and backslashes")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError("has to be an absolute address, like https://example.com") from error
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        raise ValueError("has to be an absolute http or https address, like https://example.com")
+    if "@" in parts.netloc:
+        raise ValueError("has to be an address without a user name")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + ("" if port in (None, DEFAULT_PORTS[parts.scheme]) else f":{port}")
+
+
+def exact_origin(text: str) -> str:
+    """The origin that *text* is, with nothing beside it but a slash at the end.
+
+    Raises:
+        ValueError: when it is more or less than an origin; the text is the rule it breaks.
+    """
+    origin = origin_of(text)
+    parts = urlsplit(text)
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("has to be an origin, like https://example.com, without a path or a query")
+    return origin

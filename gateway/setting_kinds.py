@@ -1,0 +1,113 @@
+"""The kinds of values a setting can have: each turns text into a value, or raises a ValueError that says the rule."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from gateway.jwt_keys import read_public_key
+from gateway.secret import Secret
+from gateway.vault import decode_key
+
+T = TypeVar("T")
+
+LEAST_SECRET_CHARACTERS = 8
+LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"  # of a host name
+
+
+def text(value: str) -> str:
+    """Anything of one line."""
+    if not value.isprintable():
+        raise ValueError("has to be one line of printable characters")
+    return value
+
+
+def matching(pattern: str, rule: str) -> Callable[[str], str]:
+    """Text that *pattern* matches as a whole; *rule* says so in words."""
+
+    def parse(value: str) -> str:
+        if not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(rule)
+        return value
+
+    return parse
+
+
+def whole(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+    """A whole number in decimal digits, *least* and *most* included."""
+
+    def parse(value: str) -> int:
+        if not re.fullmatch("[0-9]{1,10}", value) or not least <= int(value) <= most:
+            raise ValueError(f"has to be a whole number from {least} to {most}")
+        return int(value)
+
+    return parse
+
+
+def positive(value: str) -> float:
+    """A decimal number above zero."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value) or not float(value):
+        raise ValueError("has to be a number above 0, like 2 or 0.5")
+    return float(value)
+
+
+def switch(value: str) -> bool:
+    """On or off."""
+    states = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if (state := states.get(value.lower())) is None:
+        raise ValueError("has to be 1 or 0")
+    return state
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """One of *choices*, in any case."""
+
+    def parse(value: str) -> str:
+        if value.lower() not in choices:
+            raise ValueError(f"has to be one of {', '.join(choices)}")
+        return value.lower()
+
+    return parse
+
+
+def several(parse_one: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Values of one kind with commas between them, each once."""
+
+    def parse(value: str) -> tuple[T, ...]:
+        return tuple(dict.fromkeys(parse_one(part.strip()) for part in value.split(",") if part.strip()))
+
+    return parse
+
+
+def hidden(value: str) -> Secret:
+    """A secret of one line."""
+    if not value.isprintable() or len(value) < LEAST_SECRET_CHARACTERS:
+        raise ValueError(f"has to be one line of at least {LEAST_SECRET_CHARACTERS} printable characters")
+    return Secret(value)
+
+
+def signing_secret(value: str) -> Secret:
+    """A secret shared with whoever makes the callers' tokens."""
+    if "-----BEGIN" in value:
+        raise ValueError("has to be a shared secret; the file of a public key goes into GATEWAY_JWT_PUBLIC_KEY_FILE")
+    return hidden(value)
+
+
+def sealing_key(value: str) -> Secret:
+    """The text of an encryption key."""
+    decode_key(value)
+    return Secret(value)
+
+
+def server_name(value: str) -> str:
+    """A host in lower case, with a port or without."""
+    if not re.fullmatch(rf"(?=.{{1,253}}(:|$)){LABEL}(\.{LABEL})*(:[0-9]{{1,5}})?", value.lower(), re.ASCII):
+        raise ValueError("has to name hosts, like oauth.bitrix.info, without a scheme or a path")
+    return value.lower()
+
+
+def public_key_file(value: str) -> Path:
+    """The file of a public key that can verify tokens."""
+    path = Path(value)
+    read_public_key(path)
+    return path

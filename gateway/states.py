@@ -1,0 +1,101 @@
+"""The `state` that travels through a portal's authorization page: what comes back is what we sent out."""
+
+import hashlib
+import hmac
+import secrets
+from base64 import b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from gateway.clock import Clock
+from gateway.errors import InvalidInput
+
+LIFETIME_S = 600
+LONGEST_STATE = 8192  # characters
+NONCE_BYTES = 16
+TO_STANDARD_ALPHABET = str.maketrans("-_ ", "+/+")
+
+
+@dataclass(frozen=True)
+class State:
+    """Which account is being tied to which portal, and where the person goes afterwards (None: nowhere in particular).
+
+    `nonce` is for whoever sees to it that a state is used once; it may be forgotten after `expires_at` (Unix seconds).
+    """
+
+    account: str
+    portal: str
+    redirect_url: str | None
+    nonce: str
+    expires_at: int
+
+
+class StateSigner:
+    """Writes states and reads them back, with a key derived from the encryption key."""
+
+    def __init__(self, encryption_key: bytes, clock: Clock) -> None:
+        self._key = HKDF(SHA256(), 32, salt=None, info=b"bitrix-gateway state").derive(encryption_key)
+        self._clock = clock
+
+    def issue(self, account: str, portal: str, redirect_url: str | None = None) -> str:
+        """A state for ten minutes from now, in base64url without padding. *portal* is the host being authorized."""
+        body: dict[str, object] = {
+            "account": account,
+            "portal": portal,
+            "nonce": secrets.token_urlsafe(NONCE_BYTES),
+            "exp": int(self._clock.now()) + LIFETIME_S,
+        }
+        if redirect_url is not None:
+            body["redirectURL"] = redirect_url
+        signed = orjson.dumps(body | {"signature": self._signature(body)})
+        return urlsafe_b64encode(signed).decode().rstrip("=")
+
+    def read(self, state: str) -> State:
+        """What was issued as *state*; either base64 alphabet will do, with padding or without.
+
+        Raises:
+            InvalidInput: when it is none of ours, or has expired.
+        """
+        body = decode_object(state)
+        signature = body.pop("signature", None)
+        if not isinstance(signature, str) or not hmac.compare_digest(
+            signature.encode(), self._signature(body).encode()
+        ):
+            raise unknown_state()
+        if self._clock.now() >= body["exp"]:
+            raise InvalidInput.of_parameter("state", "expired_state", "has expired: start the authorization again")
+        return State(body["account"], body["portal"], body.get("redirectURL"), body["nonce"], body["exp"])
+
+    def _signature(self, body: dict[str, object]) -> str:
+        canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+        return hmac.new(self._key, canonical, hashlib.sha256).hexdigest()
+
+
+def decode_object(state: str) -> dict[str, Any]:
+    """The flat JSON object that *state* is the base64 of.
+
+    Raises:
+        InvalidInput: when it is not.
+    """
+    if not state:
+        raise InvalidInput.of_parameter("state", "required", "is required")
+    if len(state) > LONGEST_STATE:
+        raise InvalidInput.of_parameter("state", "too_long", f"has to have at most {LONGEST_STATE} characters")
+    # A plus sign sent bare in a query arrives as a space.
+    standard = state.translate(TO_STANDARD_ALPHABET).rstrip("=")
+    try:
+        body = orjson.loads(b64decode(standard + "=" * (-len(standard) % 4), validate=True))
+    except ValueError as error:  # binascii's, orjson's and str.encode's errors are ValueErrors all
+        raise unknown_state() from error
+    if not isinstance(body, dict) or not all(isinstance(value, (str, int)) for value in body.values()):
+        raise unknown_state()
+    return body
+
+
+def unknown_state() -> InvalidInput:
+    """The refusal of what we have not issued; it does not say how far it came."""
+    return InvalidInput.of_parameter("state", "unknown_state", "has to be a state that this gateway has issued")

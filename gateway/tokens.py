@@ -1,0 +1,152 @@
+"""The callers' bearer tokens: JSON Web Tokens that name an account."""
+
+import math
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import orjson
+from jose import jwk, jws, jwt
+from jose.exceptions import JOSEError
+
+from gateway.clock import Clock
+from gateway.config import Config
+from gateway.errors import SettingsError, Unauthenticated
+from gateway.jwt_keys import read_public_key
+from gateway.secret import Secret
+from gateway.secret_file import Secrets
+
+TOKENS_REMEMBERED = 10_000
+LONGEST_TOKEN = 8000  # characters; servers commonly take about 8 KiB as one header line
+LONGEST_ACCOUNT = 255  # characters
+TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+INVALID_TOKEN = "invalid_token"  # RFC 6750, section 3.1
+
+
+class TokenVerifier:
+    """Tells whose token an Authorization header carries.
+
+    A token's signature is checked once and remembered, its `exp` is looked at every time.
+    """
+
+    def __init__(self, config: Config, secrets: Secrets, clock: Clock) -> None:
+        key = read_public_key(config.jwt_public_key_file).pem if config.jwt_public_key_file else secrets.jwt_secret
+        if key is None:
+            raise SettingsError("there is no key that verifies the callers' tokens")
+        self._keys = {algorithm: jwk.construct(key, algorithm) for algorithm in config.jwt_algorithms}
+        self._config = config
+        self._clock = clock
+        self._remembered: OrderedDict[str, tuple[str, float]] = OrderedDict()
+
+    def verify(self, header: str | None) -> str:
+        """The account that the token in *header* names.
+
+        Raises:
+            Unauthenticated: when there is no token, or none that counts now; it says why.
+        """
+        if header is None:
+            raise Unauthenticated("no token came with the request")
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer":
+            raise Unauthenticated("the Authorization header is not of the kind Bearer")
+        token = token.strip(" ")
+        if token in self._remembered:
+            self._remembered.move_to_end(token)
+            account, expires_at = self._remembered[token]
+        else:
+            account, expires_at = self._read(token)
+        if self._clock.now() >= expires_at:
+            self._remembered.pop(token, None)
+            raise rejected("the token has expired")
+        self._remember(token, account, expires_at)
+        return account
+
+    def _remember(self, token: str, account: str, expires_at: float) -> None:
+        self._remembered[token] = account, expires_at
+        if len(self._remembered) > TOKENS_REMEMBERED:
+            self._remembered.popitem(last=False)
+
+    def _read(self, token: str) -> tuple[str, float]:
+        """The account that *token* names and when it expires (never: infinity), if signed and addressed to us."""
+        claims = self._signed_claims(token)
+        expires_at = time_claim(claims, "exp", absent=math.inf)
+        if self._clock.now() < time_claim(claims, "nbf", absent=-math.inf):
+            raise rejected("the token does not count yet")
+        if self._config.jwt_issuer is not None and claims.get("iss") != self._config.jwt_issuer:
+            raise rejected("the token comes from another issuer")
+        audience = claims.get("aud")
+        audiences = audience if isinstance(audience, list) else [audience]
+        if self._config.jwt_audience is not None and self._config.jwt_audience not in audiences:
+            raise rejected("the token is meant for another audience")
+        return account_of(claims, self._config.account_claim), expires_at
+
+    def _signed_claims(self, token: str) -> Mapping[str, object]:
+        if len(token) > LONGEST_TOKEN or not TOKEN.fullmatch(token):
+            raise rejected("the token is not a JSON Web Token")
+        try:
+            header = jws.get_unverified_header(token)
+            algorithm = header.get("alg")
+            if not isinstance(algorithm, str) or algorithm not in self._keys:
+                raise rejected("the token is signed with an algorithm that is not taken here")
+            if "crit" in header:  # RFC 7515, section 4.1.11: what we do not understand, we must refuse
+                raise rejected("the token asks for an extension that is not known here")
+            payload = jws.verify(token, self._keys[algorithm], [algorithm])
+        # python-jose lets more than its own errors out: a header nested without end, bytes that are no text.
+        except (JOSEError, ValueError, TypeError, RecursionError) as error:
+            raise rejected("the signature of the token does not hold") from error
+        try:
+            claims = orjson.loads(payload)
+        except orjson.JSONDecodeError as error:
+            raise rejected("the claims of the token are not JSON") from error
+        if not isinstance(claims, dict):
+            raise rejected("the claims of the token are not a JSON object")
+        return claims
+
+
+def rejected(reason: str) -> Unauthenticated:
+    """The refusal of a token that came."""
+    return Unauthenticated(reason, error=INVALID_TOKEN)
+
+
+def time_claim(claims: Mapping[str, object], name: str, *, absent: float) -> float:
+    """Seconds since the Unix epoch under *name*.
+
+    Raises:
+        Unauthenticated: when the claim is there, null included, and is not a number.
+    """
+    if name not in claims:
+        return absent
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise rejected(f"the claim {name} of the token is not a number")
+    return value
+
+
+def account_of(claims: Mapping[str, object], names: tuple[str, ...]) -> str:
+    """The account under the first of *names* that *claims* has; null counts as absent.
+
+    Raises:
+        Unauthenticated: when none is there, or the first one is no account id.
+    """
+    for name in names:
+        value = claims.get(name)
+        if value is None:
+            continue
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        if isinstance(value, str) and 0 < len(value) <= LONGEST_ACCOUNT and value.isprintable():
+            return value
+        raise rejected(f"the claim {name} of the token is not an account id")
+    raise rejected("the token names no account")
+
+
+def issue_token(config: Config, secret: Secret, clock: Clock, account: str, *, ttl_s: int) -> str:
+    """A token for *account* that this gateway accepts for *ttl_s* seconds from now."""
+    now = int(clock.now())
+    claims: dict[str, object] = {config.account_claim[0]: account, "iat": now, "exp": now + ttl_s}
+    if config.jwt_issuer is not None:
+        claims["iss"] = config.jwt_issuer
+    if config.jwt_audience is not None:
+        claims["aud"] = config.jwt_audience
+    algorithm = config.jwt_algorithms[0]
+    return jwt.encode(claims, jwk.construct(secret, algorithm), algorithm=algorithm)
