@@ -1,0 +1,189 @@
+"""Settings: where they come from, what each may be, and how a wrong one is refused."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config import SETTINGS, Config, as_text, load_config, read_environment
+from gateway.errors import SettingsError
+
+KEY = "A" * 43
+SECRETS = {
+    "GATEWAY_JWT_SECRET": "canary-of-the-signature",
+    "GATEWAY_ENCRYPTION_KEY": KEY,
+    "GATEWAY_BITRIX_CLIENT_ID": "app.1",
+    "GATEWAY_BITRIX_CLIENT_SECRET": "canary-of-the-client",
+}
+
+
+def write_public_key(
+    path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+) -> Path:
+    path.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return path
+
+
+@pytest.fixture(scope="module")
+def rsa_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_public_key(tmp_path_factory.mktemp("rsa") / "rsa.pem", rsa.generate_private_key(65537, 2048))
+
+
+@pytest.fixture
+def curve_file(tmp_path: Path) -> Path:
+    return write_public_key(tmp_path / "curve.pem", ec.generate_private_key(ec.SECP256R1()))
+
+
+def test_with_no_settings_at_all_it_listens_on_this_machine_alone() -> None:
+    config = load_config({})
+    assert (config.host, config.port, config.database) == ("127.0.0.1", 8080, Path("gateway.db"))
+    assert config.jwt_algorithms == ("HS256",)
+    assert config.own_origin == "http://127.0.0.1:8080"
+    assert config.secrets_file == Path("gateway.db.secrets")
+
+
+def test_every_default_is_a_value_that_its_own_rule_takes() -> None:
+    for one in SETTINGS:
+        if one.default:
+            assert as_text(one.parse(one.default)) == one.default, one.name
+
+
+def test_overrides_win_over_the_environment_as_text_or_as_values() -> None:
+    environ = {"GATEWAY_PORT": "1", "GATEWAY_INSECURE_PORTALS": "0", "GATEWAY_HOST": "::1"}
+    assert load_config(environ, {"port": "2", "host": None}).port == 2
+    config = load_config(
+        environ, {"port": 3, "insecure_portals": True, "database": Path("x.db"), "bucket_leak_per_s": 0.5}
+    )
+    assert (config.port, config.insecure_portals, config.database) == (3, True, Path("x.db"))
+    assert (config.bucket_leak_per_s, config.host, config.own_origin) == (0.5, "::1", "http://[::1]:3")
+
+
+def test_an_empty_value_counts_as_not_given() -> None:
+    assert load_config({"GATEWAY_PORT": "", "GATEWAY_JWT_SECRET": " "}) == load_config({})
+
+
+def test_the_dotenv_file_is_read_and_the_environment_wins_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("GATEWAY_PORT=1111\nGATEWAY_HOST=::1\nUNRELATED=1\n")
+    monkeypatch.setenv("GATEWAY_PORT", "2222")
+    assert read_environment(dotenv) == {"GATEWAY_PORT": "2222", "GATEWAY_HOST": "::1"}
+    assert read_environment(tmp_path / "none") == {"GATEWAY_PORT": "2222"}
+
+
+def test_secrets_are_masked_in_the_repr() -> None:
+    config = load_config(SECRETS)
+    assert "canary" not in repr(config)
+    assert KEY not in repr(config)
+    assert config.jwt_secret == "canary-of-the-signature"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "+5"),
+        ("port", "1_000"),
+        ("port", "٣"),
+        ("port", "65536"),
+        ("port", "8080.0"),
+        ("encryption_key", "A" * 42),
+        ("encryption_key", "A" * 44),
+        ("encryption_key", "+" * 43),
+        ("jwt_secret", "short"),
+        ("jwt_secret", "-----BEGIN PUBLIC KEY-----"),
+        ("jwt_algorithms", "none"),
+        ("jwt_algorithms", "HS256,RS256"),
+        ("jwt_public_key_file", "/nowhere/key.pem"),
+        ("oauth_servers", "https://oauth.bitrix.info"),
+        ("oauth_servers", "oauth.bitrix.info/token"),
+        ("oauth_servers", "127.0.0.1:8081"),
+        ("public_url", "example.com"),
+        ("public_url", "http://example.com:99999"),
+        ("public_url", "https://example.com/gateway"),
+        ("public_url", "https://user@example.com"),
+        ("return_origins", "https://example.com,javascript:alert(1)"),
+        ("return_origins", "https://exam\\ple.com"),
+        ("field_language", "russian"),
+        ("insecure_portals", "maybe"),
+        ("bucket_capacity", "1"),
+        ("bucket_leak_per_s", "0"),
+        ("bucket_leak_per_s", "inf"),
+        ("portal_concurrency", "0"),
+        ("max_body_bytes", "0"),
+        ("sync_interval_s", "-1"),
+        ("log_level", "loud"),
+        ("log_format", "xml"),
+        ("bitrix_client_id", "app 1"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_config({}, {name: value})
+    assert f"GATEWAY_{name.upper()} " in refusal.value.detail
+
+
+def test_a_wrong_secret_is_not_repeated_in_the_refusal() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_config({"GATEWAY_ENCRYPTION_KEY": "canary", "GATEWAY_JWT_SECRET": "canary"})
+    assert "canary" not in refusal.value.detail
+    assert refusal.value.__cause__ is None
+
+
+def test_all_wrong_values_are_named_at_once() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_config({"GATEWAY_PORT": "x", "GATEWAY_LOG_LEVEL": "x", "GATEWAY_BITRIX_CLIENT_ID": "app"})
+    named = [part.split()[0] for part in refusal.value.detail.split("; ")]
+    assert named == ["GATEWAY_PORT", "GATEWAY_BITRIX_CLIENT_SECRET", "GATEWAY_LOG_LEVEL"]
+
+
+def test_a_secret_beside_a_public_key_is_refused(rsa_file: Path) -> None:
+    with pytest.raises(SettingsError, match="GATEWAY_JWT_PUBLIC_KEY_FILE cannot stand beside GATEWAY_JWT_SECRET"):
+        load_config({}, {"jwt_secret": "12345678", "jwt_public_key_file": rsa_file})
+
+
+@pytest.mark.parametrize("alone", ["bitrix_client_id", "bitrix_client_secret"])
+def test_an_application_has_both_an_id_and_a_secret(alone: str) -> None:
+    with pytest.raises(SettingsError, match="has to be given too"):
+        load_config({}, {alone: "12345678"})
+
+
+def test_the_algorithms_follow_the_key(rsa_file: Path, curve_file: Path) -> None:
+    assert load_config({}, {"jwt_public_key_file": rsa_file}).jwt_algorithms == ("RS256",)
+    assert load_config({}, {"jwt_public_key_file": curve_file}).jwt_algorithms == ("ES256",)
+    chosen = load_config({}, {"jwt_public_key_file": rsa_file, "jwt_algorithms": "RS512, RS256"})
+    assert chosen.jwt_algorithms == ("RS512", "RS256")
+    for key_file, algorithm in ((rsa_file, "HS256"), (curve_file, "RS256"), (rsa_file, "none")):
+        with pytest.raises(SettingsError, match="GATEWAY_JWT_ALGORITHMS has to name algorithms that fit the key"):
+            load_config({}, {"jwt_public_key_file": key_file, "jwt_algorithms": algorithm})
+
+
+def test_keys_that_cannot_verify_tokens_are_refused(tmp_path: Path) -> None:
+    other_kind = write_public_key(tmp_path / "ed.pem", ed25519.Ed25519PrivateKey.generate())
+    no_key = tmp_path / "no.pem"
+    no_key.write_text("hello")
+    for path, rule in ((other_kind, "has to name an RSA key"), (no_key, "one public key in PEM")):
+        with pytest.raises(SettingsError, match=rule):
+            load_config({}, {"jwt_public_key_file": path})
+
+
+def test_origins_are_kept_in_one_spelling_and_the_own_one_is_always_allowed() -> None:
+    config = load_config(
+        {}, {"public_url": "HTTPS://Example.com:443/", "return_origins": "http://a.b:80, https://c.d:1"}
+    )
+    assert config.allowed_origins == {"https://example.com", "http://a.b", "https://c.d:1"}
+
+
+def test_authorization_servers_may_carry_a_port_for_the_sandbox() -> None:
+    config = load_config({}, {"oauth_servers": "127.0.0.1:8081", "insecure_portals": "on"})
+    assert config.oauth_servers == ("127.0.0.1:8081",)
+
+
+@given(st.dictionaries(st.sampled_from([one.environment_name for one in SETTINGS]), st.text(max_size=60)))
+def test_any_text_is_either_read_or_refused_as_a_setting(environ: dict[str, str]) -> None:
+    with suppress(SettingsError):
+        assert isinstance(load_config(environ), Config)

@@ -1,0 +1,107 @@
+"""The state of an authorization: read back exactly as issued, and by us alone."""
+
+import json
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import InvalidInput
+from gateway.states import LIFETIME_S, LONGEST_STATE, StateSigner
+from tests.clock import ManualClock
+
+KEY = bytes(range(32))
+START = 1_800_000_000.0
+
+
+def signer(key: bytes = KEY, now: float = START) -> StateSigner:
+    return StateSigner(key, ManualClock(now))
+
+
+def raw(state: str) -> bytes:
+    return urlsafe_b64decode(state + "=" * (-len(state) % 4))
+
+
+def test_what_is_issued_is_read_back() -> None:
+    state = signer().read(signer().issue("7", "example.bitrix24.ru", "https://app.example.com/done?a=1"))
+    assert (state.account, state.portal) == ("7", "example.bitrix24.ru")
+    assert state.redirect_url == "https://app.example.com/done?a=1"
+    assert state.expires_at == START + LIFETIME_S == START + 600
+
+
+def test_without_a_return_address_there_is_none() -> None:
+    assert signer().read(signer().issue("7", "h")).redirect_url is None
+
+
+def test_every_state_has_a_nonce_of_its_own() -> None:
+    assert signer().read(signer().issue("7", "h")).nonce != signer().read(signer().issue("7", "h")).nonce
+
+
+@given(st.text(max_size=30), st.text(max_size=40))
+def test_both_alphabets_are_understood_with_padding_and_without(account: str, portal: str) -> None:
+    issued = signer().issue(account, portal)
+    standard, url_safe = b64encode(raw(issued)).decode(), urlsafe_b64encode(raw(issued)).decode()
+    spellings = {standard, url_safe, standard.rstrip("="), url_safe.rstrip("="), standard.replace("+", " ")}
+    assert {signer().read(spelling).account for spelling in spellings} == {account}
+
+
+def test_it_expires_after_ten_minutes() -> None:
+    issued = signer().issue("7", "h")
+    assert signer(now=START + LIFETIME_S - 1).read(issued)
+    with pytest.raises(InvalidInput, match="has expired"):
+        signer(now=START + LIFETIME_S).read(issued)
+
+
+def test_another_key_does_not_read_it() -> None:
+    with pytest.raises(InvalidInput, match="issued"):
+        signer(bytes(32)).read(signer().issue("7", "h"))
+
+
+@pytest.mark.parametrize(
+    "change", [{"account": "8"}, {"redirectURL": "https://evil.example"}, {"exp": 2**40}, {"x": 1}]
+)
+def test_nothing_in_it_can_be_changed(change: dict[str, object]) -> None:
+    body = json.loads(raw(signer().issue("7", "h"))) | change
+    with pytest.raises(InvalidInput, match="issued"):
+        signer().read(b64encode(json.dumps(body).encode()).decode())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"7",
+        b"null",
+        b"NaN",
+        b"\xff\xfe",
+        b'{"signature": null}',
+        b'{"signature": "\xd0\xb9"}',
+        b'{"account": "7"}',
+        b'{"account": {"a": [[]]}}',
+        b'{"a":' * 900 + b"1" + b"}" * 900,
+    ],
+)
+def test_base64_of_something_else_is_refused(content: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        signer().read(b64encode(content).decode())
+
+
+@pytest.mark.parametrize("state", ["", "%%%", "привет", "a", "=" * 20, "A" * (LONGEST_STATE + 1), "{}", "a=b=c"])
+def test_what_is_no_base64_of_ours_is_refused_naming_the_parameter(state: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        signer().read(state)
+    assert [error.parameter for error in refusal.value.errors] == ["state"]
+
+
+def test_a_megabyte_is_refused_by_its_length() -> None:
+    with pytest.raises(InvalidInput, match="at most 8192 characters"):
+        signer().read("A" * 1_048_576)
+
+
+@given(st.text(max_size=200))
+def test_any_other_text_is_refused(state: str) -> None:
+    with pytest.raises(InvalidInput):
+        signer().read(state)

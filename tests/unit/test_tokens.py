@@ -1,0 +1,276 @@
+"""Bearer tokens: whose they are, and every kind that does not count."""
+
+import hashlib
+import hmac
+import json
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+from jose import jws, jwt
+from jose.backends.base import Key
+
+import gateway.tokens
+from gateway.config import Config, load_config
+from gateway.errors import SettingsError, Unauthenticated
+from gateway.secret import Secret
+from gateway.secret_file import Secrets, resolve_secrets
+from gateway.tokens import TokenVerifier, issue_token
+from tests.clock import ManualClock
+
+SECRET = Secret("correct horse battery staple")
+SECRETS = Secrets(SECRET, bytes(32))
+
+
+def verifier(clock: ManualClock | None = None, **settings: object) -> TokenVerifier:
+    return TokenVerifier(load_config({}, settings), SECRETS, clock or ManualClock())
+
+
+def bearer(claims: object, *, secret: str = SECRET, algorithm: str = "HS256") -> str:
+    return f"Bearer {jws.sign(json.dumps(claims).encode(), secret, algorithm=algorithm)}"
+
+
+def segment(content: bytes) -> str:
+    return urlsafe_b64encode(content).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("claim", ["accountID", "account_id", "id", "sub"])
+def test_the_account_is_named_by_any_of_the_usual_claims(claim: str) -> None:
+    assert verifier().verify(bearer({claim: "7"})) == "7"
+
+
+def test_the_first_claim_present_counts_and_null_is_passed_over() -> None:
+    assert verifier().verify(bearer({"sub": "4", "id": 3, "account_id": "2", "accountID": None})) == "2"
+
+
+def test_a_whole_number_is_read_as_text() -> None:
+    assert verifier().verify(bearer({"sub": -12})) == "-12"
+
+
+def test_the_claim_can_be_chosen() -> None:
+    assert verifier(account_claim="tenant").verify(bearer({"tenant": "t", "sub": "4"})) == "t"
+
+
+@pytest.mark.parametrize("word", ["Bearer", "bearer", "BEARER", "bEaReR"])
+def test_the_word_bearer_is_taken_in_any_case(word: str) -> None:
+    assert verifier().verify(bearer({"sub": "7"}).replace("Bearer", word)) == "7"
+
+
+@pytest.mark.parametrize("header", [None, "", "Basic dXNlcjpwYXNz", "Bearer\ta.b.c", "eyJ.a.b"])
+def test_without_a_bearer_token_there_is_no_error_code(header: str | None) -> None:
+    with pytest.raises(Unauthenticated) as refusal:
+        verifier().verify(header)
+    assert refusal.value.error is None
+    assert str(refusal.value) == "account id is required"
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "a",
+        "a.b",
+        "a.b.c",
+        "a.b.c.d",
+        "...",
+        "é.é.é",
+        f"{segment(b'[]')}.e30.AA",
+        f"{segment(b'not json')}.e30.AA",
+        f"{segment(b'{}')}.e30.AA",
+        f"{segment(b'[' * 3000)}.e30.AA",
+        f"{segment(bytes([255, 254]))}.e30.AA",
+        segment(b'{"alg":["HS256"]}') + ".e30.AA",
+        segment(b'{"alg":null}') + ".e30.AA",
+        "A." * 5000,
+    ],
+)
+def test_what_is_no_token_is_refused(token: str) -> None:
+    with pytest.raises(Unauthenticated) as refusal:
+        verifier().verify(f"Bearer {token}")
+    assert refusal.value.error == "invalid_token"
+
+
+def test_a_signature_by_another_secret_does_not_hold() -> None:
+    with pytest.raises(Unauthenticated) as refusal:
+        verifier().verify(bearer({"sub": "7"}, secret="another one"))
+    assert refusal.value.reason == "the signature of the token does not hold"
+
+
+@pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "None"}, {"alg": "HS512"}, {"alg": "RS256"}, {}])
+def test_no_algorithm_counts_but_the_configured_one(header: dict[str, str]) -> None:
+    token = ".".join([segment(json.dumps(header).encode()), segment(b'{"sub": "7"}'), "AA"])
+    with pytest.raises(Unauthenticated, match="account id is required"):
+        verifier().verify(f"Bearer {token}")
+    if header.get("alg") == "HS512":
+        with pytest.raises(Unauthenticated):
+            verifier().verify(bearer({"sub": "7"}, algorithm="HS512"))
+        assert verifier(jwt_algorithms="HS256,HS512").verify(bearer({"sub": "7"}, algorithm="HS512")) == "7"
+
+
+def test_an_unknown_critical_extension_is_refused() -> None:
+    token = jwt.encode({"sub": "7"}, SECRET, headers={"crit": ["exp2"]})
+    with pytest.raises(Unauthenticated) as refusal:
+        verifier().verify(f"Bearer {token}")
+    assert "extension" in refusal.value.reason
+
+
+async def test_a_token_counts_until_it_expires_by_our_clock_remembered_or_not() -> None:
+    clock = ManualClock()
+    tokens = verifier(clock)
+    header = bearer({"sub": "7", "exp": clock.now() + 60})
+    assert tokens.verify(header) == "7"
+    await clock.advance(59)
+    assert tokens.verify(header) == "7"
+    await clock.advance(1)
+    for _ in range(2):
+        with pytest.raises(Unauthenticated) as refusal:
+            tokens.verify(header)
+        assert refusal.value.reason == "the token has expired"
+    with pytest.raises(Unauthenticated):
+        verifier(clock).verify(header)
+
+
+async def test_a_token_does_not_count_before_its_time() -> None:
+    clock = ManualClock()
+    header = bearer({"sub": "7", "nbf": clock.now() + 1})
+    with pytest.raises(Unauthenticated) as refusal:
+        verifier(clock).verify(header)
+    assert refusal.value.reason == "the token does not count yet"
+    await clock.advance(1)
+    assert verifier(clock).verify(header) == "7"
+
+
+@pytest.mark.parametrize("claim", ["exp", "nbf"])
+@pytest.mark.parametrize("value", [None, "soon", [1], {}, True, float("inf"), float("nan"), "1e400"])
+def test_times_that_are_no_numbers_are_refused(claim: str, value: object) -> None:
+    with pytest.raises(Unauthenticated) as refusal:
+        verifier().verify(bearer({"sub": "7", claim: value}))
+    assert refusal.value.error == "invalid_token"
+
+
+def test_a_huge_expiry_is_just_far_away() -> None:
+    assert verifier().verify(bearer({"sub": "7", "exp": 10**30})) == "7"
+
+
+@pytest.mark.parametrize("value", ["", True, False, 1.5, [], ["7"], {}, "x" * 256, "a\x00b", "a\nb", 10**30])
+def test_a_claim_that_is_no_account_id_is_refused_even_where_a_later_one_would_do(value: object) -> None:
+    with pytest.raises(Unauthenticated) as refusal:
+        verifier().verify(bearer({"accountID": value, "sub": "7"}))
+    assert refusal.value.reason == "the claim accountID of the token is not an account id"
+
+
+@pytest.mark.parametrize("claims", [{}, {"sub": None}, [], "sub", 7, None])
+def test_a_token_that_names_no_account_is_refused(claims: object) -> None:
+    with pytest.raises(Unauthenticated):
+        verifier().verify(bearer(claims))
+
+
+def test_issuer_and_audience_count_where_they_are_configured() -> None:
+    strict = verifier(jwt_issuer="sso", jwt_audience="gateway")
+    assert strict.verify(bearer({"sub": "7", "iss": "sso", "aud": "gateway"})) == "7"
+    assert strict.verify(bearer({"sub": "7", "iss": "sso", "aud": ["other", "gateway"]})) == "7"
+    for wrong in ({"iss": "sso"}, {"aud": "gateway"}, {"iss": ["sso"], "aud": "gateway"}, {"iss": "sso", "aud": {}}):
+        with pytest.raises(Unauthenticated):
+            strict.verify(bearer({"sub": "7"} | wrong))
+    assert verifier().verify(bearer({"sub": "7", "iss": "x", "aud": ["y"]})) == "7"
+
+
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tokens whose signatures python-jose has checked."""
+    checked: list[str] = []
+    verify = jws.verify
+
+    def counting(token: str, key: Key, algorithms: list[str]) -> bytes:
+        checked.append(token)
+        return verify(token, key, algorithms)
+
+    monkeypatch.setattr(jws, "verify", counting)
+    return checked
+
+
+def test_the_signature_is_checked_once_per_token(checks: list[str]) -> None:
+    tokens = verifier()
+    header = bearer({"sub": "7"})
+    assert [tokens.verify(header) for _ in range(3)] == ["7"] * 3
+    assert len(checks) == 1
+
+
+def test_only_so_many_tokens_are_remembered_the_latest_used_ones(
+    monkeypatch: pytest.MonkeyPatch, checks: list[str]
+) -> None:
+    monkeypatch.setattr(gateway.tokens, "TOKENS_REMEMBERED", 2)
+    tokens = verifier()
+    for account in ("1", "2", "1", "3", "1", "2"):
+        assert tokens.verify(bearer({"sub": account})) == account
+    assert len(checks) == 4
+
+
+def test_a_public_key_verifies_and_cannot_be_used_as_a_secret(tmp_path: Path) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "key.pem").write_bytes(public)
+    config = load_config({}, {"database": tmp_path / "g.db", "jwt_public_key_file": tmp_path / "key.pem"})
+    secrets = resolve_secrets(config)
+    assert secrets.jwt_secret is None
+    tokens = TokenVerifier(config, secrets, ManualClock())
+    assert tokens.verify(bearer({"sub": "7"}, secret=private, algorithm="RS256")) == "7"
+    confused = ".".join([segment(b'{"alg":"HS256"}'), segment(b'{"sub":"7"}')])
+    forged = f"{confused}.{segment(hmac.new(public, confused.encode(), hashlib.sha256).digest())}"
+    with pytest.raises(Unauthenticated):
+        tokens.verify(f"Bearer {forged}")
+
+
+def test_a_secret_is_taken_literally_even_where_it_looks_like_json() -> None:
+    for text in ('{"kty": "oct"}', "12345678", '["abcdef"]'):
+        config, secrets = load_config({}, {"jwt_secret": text}), Secrets(Secret(text), bytes(32))
+        token = issue_token(config, Secret(text), ManualClock(), "7", ttl_s=60)
+        assert TokenVerifier(config, secrets, ManualClock()).verify(f"Bearer {token}") == "7"
+
+
+async def test_an_issued_token_is_accepted_for_its_time_with_every_configured_claim() -> None:
+    clock = ManualClock()
+    config = load_config({}, {"jwt_issuer": "us", "jwt_audience": "gateway", "account_claim": "tenant,sub"})
+    token = issue_token(config, SECRET, clock, "компания", ttl_s=60)
+    tokens = TokenVerifier(config, SECRETS, clock)
+    assert tokens.verify(f"Bearer {token}") == "компания"
+    await clock.advance(60)
+    with pytest.raises(Unauthenticated):
+        tokens.verify(f"Bearer {token}")
+
+
+def test_no_verifier_stands_without_a_key() -> None:
+    with pytest.raises(SettingsError, match="no key"):
+        TokenVerifier(Config(jwt_algorithms=("HS256",)), Secrets(None, bytes(32)), ManualClock())
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+odd_claims = st.dictionaries(
+    st.sampled_from(["accountID", "id", "sub", "exp", "nbf", "iat", "iss", "aud"]), json_values
+)
+
+
+@given(odd_claims | json_values)
+def test_any_claims_name_an_account_or_are_refused(claims: object) -> None:
+    try:
+        account = verifier().verify(bearer(claims))
+    except Unauthenticated:
+        return
+    assert account
+    assert isinstance(claims, dict)
+
+
+@given(st.text(max_size=300))
+def test_any_header_is_refused_with_a_reason(header: str) -> None:
+    with pytest.raises(Unauthenticated) as refusal:
+        verifier().verify(header)
+    assert refusal.value.reason
