@@ -1,0 +1,308 @@
+"""openapi.yaml, the promised contract and the routes say the same; and the check that all other tests use can fail."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from openapi_spec_validator import validate
+
+from tests.contract import METHODS, Contract, inline
+
+OPENAPI_YAML = Path(__file__).parent.parent / "openapi.yaml"
+DOCUMENT = yaml.safe_load(OPENAPI_YAML.read_text(encoding="utf-8"))
+PROMISED = yaml.safe_load((Path(__file__).parent / "data/contract/bitrix-openapi.yaml").read_text(encoding="utf-8"))
+WORDS = {"summary", "description", "example"}
+
+EVERY_ANSWER = {"X-Request-ID": "7f3a", "X-Content-Type-Options": "nosniff"}
+JSON_ANSWER = EVERY_ANSWER | {"Content-Type": "application/json; charset=utf-8"}
+PROBLEM_ANSWER = EVERY_ANSWER | {"Content-Type": "application/problem+json"}
+PAGE_ANSWER = JSON_ANSWER | {"ETag": '"e1-7-3"', "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+REFUSED_TOKEN = {"WWW-Authenticate": 'Bearer error="invalid_token", error_description="the token has expired"'}
+
+USER = {
+    "id": 1,
+    "accountID": "da45a03b265edd8787f8a258d793cc5d",
+    "bitrixUserID": "17",
+    "name": "Анна",
+    "lastName": "",
+    "secondName": "",
+    "title": "",
+    "email": "anna@example.com",
+    "uf_department": [1, 5],
+    "workPosition": "",
+    "deleted": False,
+    "createdAt": "2026-11-21T10:00:00Z",
+}
+SYNC_RUN = {
+    "resource": "pipelines",
+    "state": "done",
+    "mode": "full",
+    "rows": 3,
+    "total": None,
+    "cursor": None,
+    "startedAt": "2026-11-21T10:00:00Z",
+    "finishedAt": "2026-11-21T10:00:00.125Z",
+    "error": None,
+    "skipped": [{"list": "crm.category.list entityTypeId=1", "reason": "ENTITY_TYPE_NOT_SUPPORTED"}],
+}
+PROBLEM = {
+    "type": "about:blank",
+    "title": "Bad Request",
+    "status": 400,
+    "detail": "page: must be an integer of at least 1",
+    "code": "invalid_input",
+    "requestId": "7f3a",
+    "errors": [{"parameter": "page", "code": "too_small", "detail": "must be an integer of at least 1"}],
+}
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    return Contract(OPENAPI_YAML)
+
+
+def as_json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def page_of(*users: object, **more: object) -> bytes:
+    return as_json({"count": len(users), "items": users} | more)
+
+
+def departures(promised: Any, ours: Any, where: str = "") -> Iterator[str]:
+    """Yield the places where *ours* lacks or changes what is *promised*; words and additions are free."""
+    if isinstance(promised, dict) and isinstance(ours, dict):
+        for key, value in promised.items():
+            if key in ours:
+                if key not in WORDS or isinstance(value, dict):
+                    yield from departures(value, ours[key], f"{where}/{key}")
+            elif key not in WORDS:
+                yield f"{where}/{key} is missing"
+    elif isinstance(promised, list) and isinstance(ours, list):
+        for item in promised:
+            counterpart = next((theirs for theirs in ours if name_of(theirs) == name_of(item)), None)
+            if counterpart is None:
+                yield f"{where} lacks {name_of(item)}"
+            else:
+                yield from departures(item, counterpart, f"{where}/{name_of(item)}")
+    elif type(promised) is not type(ours) or promised != ours:
+        yield f"{where}: {promised!r} has become {ours!r}"
+
+
+def name_of(item: Any) -> Any:
+    """What to find a list's item by: its name where it has one, else all of it."""
+    return item.get("name", item) if isinstance(item, dict) else item
+
+
+def operations(document: Any) -> dict[str, Any]:
+    """Every operation of a document by its method and path, references followed."""
+    return {
+        f"{method.upper()} {path}": inline(document, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method in METHODS
+    }
+
+
+def demands(operation: Any) -> dict[str, Any]:
+    """What a caller must bring to an operation."""
+    body = operation.get("requestBody", {})
+    return {
+        "token": operation.get("security"),
+        "parameters": {parameter["name"] for parameter in operation.get("parameters", []) if parameter["required"]},
+        "body": body.get("required", False),
+        "properties": {media: set(given["schema"]["required"]) for media, given in body.get("content", {}).items()},
+    }
+
+
+def test_the_document_is_openapi() -> None:
+    validate(DOCUMENT)
+
+
+def test_the_promised_contract_is_a_part_of_the_document() -> None:
+    assert not list(departures(inline(PROMISED, PROMISED), inline(DOCUMENT, DOCUMENT)))
+
+
+@pytest.mark.parametrize("name", operations(PROMISED))
+def test_an_operation_asks_no_more_of_its_caller_than_was_promised(name: str) -> None:
+    assert demands(operations(DOCUMENT)[name]) == demands(operations(PROMISED)[name])
+
+
+@pytest.mark.parametrize(
+    ("change", "departure"),
+    [
+        ({"type": "string"}, "/type: 'integer' has become 'string'"),
+        ({"minimum": True}, "/minimum: 1 has become True"),
+        ({"enum": [1]}, "/enum lacks 2"),
+        ({"items": {}}, "/items/format is missing"),
+        ({"tags": [{"name": "Users", "in": "path"}]}, "/tags/Users/in: 'query' has become 'path'"),
+    ],
+)
+def test_a_departure_from_the_promised_contract_is_named(change: dict[str, Any], departure: str) -> None:
+    promised = {
+        "type": "integer",
+        "minimum": 1,
+        "enum": [1, 2],
+        "items": {"format": "int32"},
+        "tags": [{"name": "Users", "in": "query", "description": "free"}],
+    }
+    assert list(departures(promised, promised | {"description": "more"})) == []
+    assert list(departures(promised, promised | change)) == [departure]
+
+
+@pytest.mark.parametrize("name", operations(DOCUMENT))
+def test_an_operation_is_described_in_words_of_ours(name: str) -> None:
+    operation = operations(DOCUMENT)[name]
+    assert all(operation[key].isascii() and operation[key].strip() for key in ("operationId", "summary", "description"))
+    assert set(operation["tags"]) <= {tag["name"] for tag in DOCUMENT["tags"]}
+
+
+@pytest.mark.parametrize("name", operations(DOCUMENT))
+def test_an_operation_answers_401_exactly_where_it_asks_for_a_token(name: str) -> None:
+    operation = operations(DOCUMENT)[name]
+    assert ("401" in operation["responses"]) == ("security" in operation)
+
+
+@pytest.mark.parametrize("name", operations(DOCUMENT))
+def test_every_answer_names_its_request_and_every_error_of_the_api_has_both_forms(name: str) -> None:
+    for status, answer in operations(DOCUMENT)[name]["responses"].items():
+        assert {"X-Request-ID", "X-Content-Type-Options"} <= answer["headers"].keys(), status
+        if status >= "400" and name.split()[1].startswith(("/bitrix", "/webhook")):
+            assert answer["content"].keys() == {"application/json", "application/problem+json"}, status
+
+
+def test_the_routes_are_the_operations(contract: Contract) -> None:
+    app = pytest.importorskip("handlers.app")
+    assert set(app.all_routes) == contract.operations
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status", "headers", "body"),
+    [
+        ("GET /bitrix", 200, JSON_ANSWER, b'"OK"'),
+        ("GET /bitrix/users?page=2&size=1", 200, PAGE_ANSWER, page_of(USER)),
+        ("GET /bitrix/users", 200, {name.lower(): value for name, value in PAGE_ANSWER.items()}, page_of()),
+        ("GET /bitrix/users", 200, PAGE_ANSWER, page_of({k: v for k, v in USER.items() if k != "email"})),
+        ("GET /bitrix/users", 304, {k: v for k, v in PAGE_ANSWER.items() if k != "Content-Type"}, b""),
+        ("GET /bitrix/users", 400, JSON_ANSWER, as_json("page: must be an integer of at least 1")),
+        ("GET /bitrix/users", 400, PROBLEM_ANSWER, as_json(PROBLEM)),
+        ("GET /bitrix/users", 401, JSON_ANSWER | REFUSED_TOKEN, b'"account id is required"'),
+        ("PATCH /bitrix/users?mode=full", 200, EVERY_ANSWER | {"Location": "/bitrix/sync/users"}, b""),
+        ("DELETE /bitrix/account", 200, EVERY_ANSWER, b""),
+        ("GET /bitrix/sync", 200, JSON_ANSWER, as_json({"items": [SYNC_RUN]})),
+        ("GET /bitrix/sync/pipelines", 200, JSON_ANSWER, as_json(SYNC_RUN)),
+        ("GET /bitrix/sync/pipelines", 200, JSON_ANSWER, as_json(SYNC_RUN | {"mode": None, "startedAt": None})),
+        ("GET /bitrix/sync/nothing", 404, JSON_ANSWER, as_json("sync: there is no such list")),
+        ("POST /bitrix/rules/7", 500, JSON_ANSWER, as_json("rules already exist")),
+        ("GET /webhook/create?code=1", 302, EVERY_ANSWER | {"Location": "/connected"}, b""),
+        ("GET /connected", 200, EVERY_ANSWER | {"Content-Type": "text/html; charset=utf-8"}, b"<!doctype html>"),
+        ("GET /readyz", 503, JSON_ANSWER, as_json({"status": "unavailable", "reason": "shutting down"})),
+        ("PUT /bitrix/account", 405, JSON_ANSWER | {"Allow": "DELETE, GET, POST"}, as_json("PUT is not served here")),
+        ("GET /elsewhere", 404, JSON_ANSWER, as_json("there is nothing at this address")),
+    ],
+)
+def test_a_documented_answer_passes(
+    contract: Contract, request_line: str, status: int, headers: dict[str, str], body: bytes
+) -> None:
+    method, path = request_line.split()
+    contract.check(method, path, status, headers, body)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status", "headers", "body", "complaint"),
+    [
+        ("GET /bitrix/users", 418, PAGE_ANSWER, b'""', "the status is none of"),
+        ("GET /elsewhere", 200, JSON_ANSWER, b'""', "the address is not documented"),
+        ("GET /bitrix/users/", 200, PAGE_ANSWER, page_of(USER), "the address is not documented"),
+        ("GET /elsewhere", 404, EVERY_ANSWER | {"Content-Type": "text/plain"}, b"404: Not Found", "content type"),
+        ("PUT /bitrix/account", 200, JSON_ANSWER, b'""', "has no PUT"),
+        ("PUT /bitrix/account", 405, JSON_ANSWER | {"Allow": "GET"}, as_json("no"), "Allow names"),
+        ("PUT /bitrix/account", 405, JSON_ANSWER, as_json("no"), "Allow names"),
+        ("GET /bitrix", 200, {"Content-Type": "application/json"}, b'"OK"', "header x-request-id is missing"),
+        ("GET /bitrix", 200, JSON_ANSWER | {"X-Content-Type-Options": "no"}, b'"OK"', "x-content-type-options"),
+        ("GET /bitrix", 200, JSON_ANSWER, b"OK", "the body is not JSON"),
+        ("GET /bitrix", 200, JSON_ANSWER, b"", "the body is not JSON"),
+        ("GET /bitrix", 200, EVERY_ANSWER | {"Content-Type": "text/plain"}, b'"OK"', "content type 'text/plain'"),
+        ("GET /bitrix/users", 200, PAGE_ANSWER, b'{"count": NaN, "items": []}', "NaN is no JSON"),
+        ("GET /bitrix/users", 200, PAGE_ANSWER, b'{"count": 1, "count": 0, "items": []}', "a name comes twice"),
+        ("GET /bitrix/users", 200, JSON_ANSWER, page_of(USER), "header etag is missing"),
+        ("GET /bitrix/users", 200, PAGE_ANSWER | {"Vary": "Accept"}, page_of(USER), "header vary"),
+        ("GET /bitrix/users", 200, PAGE_ANSWER, page_of(next="more"), "'next' was unexpected"),
+        ("GET /bitrix/users", 200, PAGE_ANSWER, as_json({"count": 0, "items": None}), "$.items"),
+        ("GET /bitrix/users", 304, PAGE_ANSWER, page_of(USER), "no body is documented"),
+        ("GET /bitrix/users", 401, JSON_ANSWER, b'"account id is required"', "header www-authenticate is missing"),
+        ("GET /bitrix/users", 401, JSON_ANSWER | REFUSED_TOKEN, b'"expired"', "'expired' is not one of"),
+        ("GET /bitrix/users", 500, JSON_ANSWER, b'"KeyError: NAME"', "is not one of"),
+        ("PATCH /bitrix/users", 200, EVERY_ANSWER, b"", "header location is missing"),
+        ("DELETE /bitrix/account", 200, EVERY_ANSWER, b"{}", "no body is documented"),
+        ("GET /webhook/create?code=1", 302, EVERY_ANSWER | {"Location": "/connected"}, b"302: Found", "no body"),
+        ("GET /bitrix/users", 400, JSON_ANSWER, as_json(PROBLEM), "is not of type 'string'"),
+        ("GET /bitrix/users", 400, PROBLEM_ANSWER, as_json("page"), "is not of type 'object'"),
+        ("GET /bitrix/users", 400, PROBLEM_ANSWER, as_json(PROBLEM | {"code": "Too Small"}), "$.code"),
+        ("GET /bitrix/users", 400, PROBLEM_ANSWER, as_json(PROBLEM | {"status": 404}), "says status 404"),
+        ("GET /bitrix/users", 400, PROBLEM_ANSWER, as_json(PROBLEM | {"requestId": "1"}), "names another request"),
+        ("GET /bitrix/users", 400, PROBLEM_ANSWER, as_json(PROBLEM | {"instance": "/"}), "'instance' was unexpected"),
+        (
+            "GET /bitrix/users",
+            400,
+            PROBLEM_ANSWER,
+            as_json(PROBLEM | {"errors": [{"code": "too_small", "detail": "must be more"}]}),
+            "$.errors[0]",
+        ),
+    ],
+)
+def test_an_answer_that_departs_from_the_document_is_refused(
+    contract: Contract, request_line: str, status: int, headers: dict[str, str], body: bytes, complaint: str
+) -> None:
+    method, path = request_line.split()
+    with pytest.raises(AssertionError) as refusal:
+        contract.check(method, path, status, headers, body)
+    assert complaint in str(refusal.value)
+    assert str(refusal.value).startswith(f"{method} {path} -> {status}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("id", 2**63),
+        ("id", 1.0),
+        ("id", "1"),
+        ("id", True),
+        ("id", None),
+        ("uf_department", [2**31]),
+        ("uf_department", None),
+        ("deleted", 0),
+        ("email", ""),
+        ("email", "nobody"),
+        ("createdAt", "yesterday"),
+        ("createdAt", "2026-13-21T10:00:00Z"),
+        ("createdAt", "2026-11-21T13:00:00+03:00"),
+        ("createdAt", 1795255200),
+        ("isOnline", "Y"),
+    ],
+)
+def test_a_row_with_a_value_of_another_kind_is_refused(contract: Contract, name: str, value: object) -> None:
+    with pytest.raises(AssertionError, match=name):
+        contract.check("GET", "/bitrix/users", 200, PAGE_ANSWER, page_of(USER | {name: value}))
+
+
+@pytest.mark.parametrize("name", sorted(USER.keys() - {"email"}))
+def test_a_row_without_a_property_that_is_always_sent_is_refused(contract: Contract, name: str) -> None:
+    with pytest.raises(AssertionError, match=f"'{name}' is a required property"):
+        contract.check("GET", "/bitrix/users", 200, PAGE_ANSWER, page_of({k: v for k, v in USER.items() if k != name}))
+
+
+@given(number=st.integers() | st.integers(2**63 - 2, 2**63 + 2))
+def test_an_id_passes_exactly_when_it_is_a_positive_int64(contract: Contract, number: int) -> None:
+    expected = 1 <= number < 2**63
+    try:
+        contract.check("GET", "/bitrix/users", 200, PAGE_ANSWER, page_of(USER | {"id": number}))
+    except AssertionError:
+        assert not expected
+    else:
+        assert expected
