@@ -1,0 +1,67 @@
+"""One HTTP exchange with the portal, apart from sockets: what came, what goes back, what is remembered of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.sandbox.php import Value
+
+
+@dataclass(frozen=True)
+class Request:
+    """A REST request, decoded: *bearer* (from the header) or *webhook* (user id and code) may say who calls.
+
+    *source* is the address that the leaky bucket counts for.
+    """
+
+    source: str
+    method: str
+    params: dict[str, Value]
+    bearer: str | None = field(default=None, repr=False)
+    webhook: tuple[int, str] | None = field(default=None, repr=False)
+
+    @property
+    def token(self) -> str | None:
+        """The access token, if any: of the carriers the first wins.
+
+        Source: [docs] settings/how-to-call-rest-api/authorization.md; [srv] rest/classes/general/rest.php
+        """
+        for carried in (self.bearer, self.params.get("auth"), self.params.get("access_token")):
+            if isinstance(carried, str) and carried:
+                return carried
+        return None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A JSON *body* under a *status*, and the fault of the connection, if any, to send it with."""
+
+    status: int
+    body: Mapping[str, Any]
+    damage: str | None = None
+
+
+@dataclass(frozen=True)
+class SeenCall:
+    """One call that reached the portal; the *credential* is the access token or the webhook's code."""
+
+    method: str
+    params: Mapping[str, Value]
+    credential: str | None = field(repr=False)
+    in_batch: bool
+
+
+@dataclass
+class Exchange:
+    """A request under way; a call in it may leave a fault for the answer as a whole."""
+
+    request: Request
+    damage: str | None = None
+
+
+class ConnectionFault(Exception):
+    """A scripted fault that leaves no JSON of the whole HTTP exchange."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind

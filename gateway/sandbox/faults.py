@@ -1,0 +1,126 @@
+"""Scripted faults: what shall go wrong, at which method, how often and when."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf
+
+from gateway.sandbox.errors import CallError, expired_token, invalid_token, operation_time_limit, query_limit_exceeded
+
+TOKEN_ADDRESS = "oauth.token"
+
+# Faults of the connection or of the bytes; they hit the whole HTTP answer.
+BEFORE_THE_CALL = ("drop", "html500", "502")  # the method does not run
+AFTER_THE_CALL = ("cut", "truncated")  # it has run, what it wrote stays
+REFUSALS = ("qle", "qle200", "otl", "expired_token", "invalid_token", "error", "invalid_grant", "json500")
+TIMES = ("delay", "busy")
+TOKEN_ANSWERS = ("member_id", "client_endpoint")
+WITH_VALUE = ("error", *TIMES, *TOKEN_ANSWERS)
+KINDS = (*BEFORE_THE_CALL, *AFTER_THE_CALL, *REFUSALS, *TIMES, *TOKEN_ANSWERS)
+
+_SPEC = re.compile(
+    r"(?P<method>\*|[\w.]+):(?P<kind>\w+)(=(?P<value>[^*@\s]+))?(?P<repeat>\*(?P<times>\d*))?(@(?P<after>\d+))?",
+    re.ASCII,
+)
+
+
+@dataclass
+class Fault:
+    """One fault, written ``METHOD:KIND[=VALUE][*[N]][@M]``.
+
+    METHOD is a REST method in lower case, ``*`` for any, or ``oauth.token`` for the token address. KIND is one of
+
+    - ``drop``: the connection is closed without an answer; ``cut``: it is closed in the middle of one
+    - ``truncated``: 200, but the JSON ends half-way; ``html500``, ``502``: a page of HTML under that status
+    - ``qle``: 503 QUERY_LIMIT_EXCEEDED; ``qle200``: the same body under 200; ``otl``: 429 OPERATION_TIME_LIMIT
+    - ``expired_token``, ``invalid_token``: 401; ``error=CODE``: 400 with that code
+    - ``delay=SECONDS``: the call takes that long by the clock; ``busy=SECONDS``: it is booked as operating time at once
+    - for ``oauth.token``: ``invalid_grant`` (400), ``json500`` (500 with a JSON body), ``member_id=OTHER`` and
+      ``client_endpoint=URL`` (an answer with a foreign value)
+
+    ``*N`` repeats it N times (once when absent), ``*`` alone for ever; ``@M`` lets M calls through unharmed first.
+    A method called inside a batch is hit like any other: refusals become its entry of ``result_error``, faults of the
+    connection take the whole answer of the batch along. ``batch:…`` hits the HTTP request of the batch itself.
+    """
+
+    method: str
+    kind: str
+    value: str = ""
+    times: float = 1
+    after: int = 0
+
+    @classmethod
+    def parse(cls, spec: str) -> "Fault":
+        """Read a fault as an option or the control address gives it.
+
+        Raises:
+            ValueError: *spec* does not follow the grammar; the text says how.
+        """
+        found = _SPEC.fullmatch(spec.strip())
+        if found is None:
+            raise ValueError(f"fault {spec!r}: expected METHOD:KIND[=VALUE][*[N]][@M]")
+        kind, value = found["kind"], found["value"] or ""
+        if kind not in KINDS:
+            raise ValueError(f"fault {spec!r}: the kind is one of {', '.join(KINDS)}")
+        if bool(value) is not (kind in WITH_VALUE):
+            raise ValueError(
+                f"fault {spec!r}: {kind} takes {'a value, ' + kind + '=VALUE' if not value else 'no value'}"
+            )
+        if kind in TOKEN_ANSWERS and found["method"] != TOKEN_ADDRESS:
+            raise ValueError(f"fault {spec!r}: {kind} belongs to {TOKEN_ADDRESS}")
+        if kind in TIMES and not re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII):
+            raise ValueError(f"fault {spec!r}: {kind} takes seconds")
+        times = 1 if not found["repeat"] else float(found["times"]) if found["times"] else inf
+        return cls(found["method"].lower(), kind, value, times, int(found["after"] or 0))
+
+    def __str__(self) -> str:
+        value = f"={self.value}" if self.value else ""
+        times = "" if self.times == 1 else "*" if self.times == inf else f"*{self.times:.0f}"
+        return f"{self.method}:{self.kind}{value}{times}" + (f"@{self.after}" if self.after else "")
+
+    @property
+    def seconds(self) -> float:
+        return float(self.value) if self.kind in TIMES else 0.0
+
+    def refusal(self) -> CallError:
+        """The error of a fault whose kind is one of REFUSALS."""
+        return {
+            "qle": query_limit_exceeded(),
+            "qle200": query_limit_exceeded(status=200),
+            "otl": operation_time_limit(),
+            "expired_token": expired_token(),
+            "invalid_token": invalid_token(),
+            "invalid_grant": CallError("invalid_grant", "Invalid grant"),
+            "json500": CallError("INTERNAL_SERVER_ERROR", "Internal server error", 500),
+            "error": CallError(self.value, "Scripted fault"),
+        }[self.kind]
+
+
+class Faults:
+    """The faults still to come, in the order they were set."""
+
+    def __init__(self) -> None:
+        self._pending: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        self._pending.append(fault)
+
+    def clear(self) -> None:
+        self._pending.clear()
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(self._pending)
+
+    def take(self, method: str) -> Fault | None:
+        """The fault that hits this call of *method*: the first that is due. All others that wait move one call on."""
+        due = None
+        for fault in [fault for fault in self._pending if fault.method in (method, "*")]:
+            if fault.after:
+                fault.after -= 1
+            elif due is None:
+                due = fault
+        if due is not None:
+            due.times -= 1
+            if due.times <= 0:
+                self._pending.remove(due)
+        return due

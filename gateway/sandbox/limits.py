@@ -1,0 +1,100 @@
+"""How much a portal lets through: the leaky bucket of an address, the operating time of a method. Pure arithmetic."""
+
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """What a portal's plan allows.
+
+    Source: [docs] limits.md, settings/performance/limits.md
+    """
+
+    bucket_capacity: int
+    bucket_leak_per_s: int
+    operating_limit_s: float
+
+
+TARIFFS: dict[str, Tariff | None] = {
+    "standard": Tariff(bucket_capacity=50, bucket_leak_per_s=2, operating_limit_s=480),
+    "enterprise": Tariff(bucket_capacity=250, bucket_leak_per_s=5, operating_limit_s=480),
+    "off": None,
+}
+
+BASKET_S = 60
+WINDOW_S = 600
+SHORTEST_COUNTED_S = 0.1
+
+
+class LeakyBucket:
+    """Counts the requests of one source address; refuses while the count exceeds the capacity.
+
+    A sudden burst thus gets ``capacity + 1`` answers. Refused requests are not counted, and the drain comes in steps,
+    once a second of the portal's clock.
+    Source: [docs] limits.md, read to the letter
+    """
+
+    def __init__(self, capacity: int, leak_per_s: int) -> None:
+        self.capacity = capacity
+        self.leak_per_s = leak_per_s
+        self.level = 0
+        self._second = 0
+
+    def admit(self, now: float) -> bool:
+        """Take the request at *now* (seconds that never go back) in, or refuse it."""
+        second = int(now)
+        self.level = max(0, self.level - (second - self._second) * self.leak_per_s)
+        self._second = second
+        if self.level > self.capacity:
+            return False
+        self.level += 1
+        return True
+
+
+@dataclass
+class _Basket:
+    minute: int
+    opened_at: float
+    spent_s: float
+
+
+class OperatingTime:
+    """Seconds that each method spent for each application or webhook, in baskets of a minute, ten minutes back.
+
+    Source: [docs] limits.md; [srv] rest/lib load limiter
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+        self._baskets: dict[Hashable, deque[_Basket]] = {}
+
+    def spend(self, client: str, method: str, seconds: float, now: float) -> None:
+        """Book *seconds* of *method* for *client*, an application's id or ``webhook``."""
+        if seconds < SHORTEST_COUNTED_S:
+            return
+        baskets = self._current(client, method, now)
+        minute = int(now // BASKET_S)
+        if not baskets or baskets[-1].minute != minute:
+            baskets.append(_Basket(minute, now, 0.0))
+        baskets[-1].spent_s += seconds
+
+    def spent_s(self, client: str, method: str, now: float) -> float:
+        """What is booked now; an int 0, as portals print it, when it is nothing."""
+        return sum(basket.spent_s for basket in self._current(client, method, now))
+
+    def reset_at(self, client: str, method: str, now: float) -> int | None:
+        """When the oldest basket leaves the sum (Unix time); None when nothing is booked."""
+        baskets = self._current(client, method, now)
+        return int(baskets[0].opened_at + WINDOW_S) if baskets else None
+
+    def is_blocked(self, client: str, method: str, now: float) -> bool:
+        """Whether more than the limit is booked: the call that crosses it is still answered."""
+        return self.spent_s(client, method, now) > self.limit_s
+
+    def _current(self, client: str, method: str, now: float) -> deque[_Basket]:
+        baskets = self._baskets.setdefault((client, method), deque())
+        while baskets and now >= int(baskets[0].opened_at + WINDOW_S):
+            baskets.popleft()
+        return baskets

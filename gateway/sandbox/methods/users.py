@@ -1,0 +1,94 @@
+"""user.get, user.current and profile."""
+
+from gateway.sandbox.errors import CallError
+from gateway.sandbox.listing import Kind, Schema, Window, find, read_filter, read_order, select_columns
+from gateway.sandbox.method import Answer, Call, Method, Param, page_start
+from gateway.sandbox.php import as_bool, entries_of, is_array
+from gateway.sandbox.table import Row
+
+_SCOPES = ("user", "user_brief", "user_basic")
+
+_USERS = Schema(
+    columns={
+        "ID": Kind.NUMBER,
+        "ACTIVE": Kind.BOOL,
+        "LAST_LOGIN": Kind.DATE,
+        "DATE_REGISTER": Kind.DATE,
+        "PERSONAL_BIRTHDAY": Kind.DATE,
+        "UF_EMPLOYMENT_DATE": Kind.DATE,
+        "UF_DEPARTMENT": Kind.NUMBERS,
+        **dict.fromkeys(
+            (
+                "NAME", "LAST_NAME", "SECOND_NAME", "EMAIL", "TIME_ZONE", "IS_ONLINE", "USER_TYPE", "PERSONAL_GENDER",
+                "PERSONAL_WWW", "PERSONAL_MOBILE", "PERSONAL_CITY", "WORK_PHONE", "WORK_POSITION", "UF_PHONE_INNER",
+            ),
+            Kind.TEXT,
+        ),
+    },
+    key="ID",
+)  # fmt: skip
+
+
+def get_users(call: Call) -> Answer:
+    """One page of users.
+
+    The filter is ``FILTER``, or else whatever else was given; its keys may be in any case. The order counts only when
+    both ``sort`` and ``order`` are given. An empty page tells no ``total``.
+    Source: [docs] api-reference/user/user-get.md; [srv] intranet/rest user methods
+    """
+    conditions = call.params.get("filter")
+    if not is_array(conditions):
+        conditions = {name: value for name, value in call.given.items() if name.lower() not in _OWN_PARAMS}
+    conditions = {name.upper(): value for name, value in entries_of(conditions).items()}
+    order = {}
+    if "sort" in call.params and "order" in call.params:
+        order[str(call.params["sort"]).upper()] = call.params["order"]
+    window = Window.at(page_start(call), whole_pages=True)
+    page = find(call.data.users, read_filter(conditions, _USERS), read_order(order, _USERS), _USERS, window)
+    if not page.rows:
+        return Answer([])
+    names = call.params.get("select")
+    if is_array(names):
+        return Answer.of_page(page, [select_columns(row, map(str, entries_of(names).values())) for row in page.rows])
+    return Answer.of_page(page)
+
+
+def current_user(call: Call) -> Answer:
+    """The caller; unlike in the lists, the last activity is a string here.
+
+    Source: [docs] api-reference/user/user-current.md
+    """
+    row = _caller(call)
+    left_out = ("TIMESTAMP_X", "USER_TYPE")
+    activity = str(row.get("LAST_LOGIN", ""))[:19].replace("T", " ")
+    return Answer(
+        {**{name: value for name, value in row.items() if name not in left_out}, "LAST_ACTIVITY_DATE": activity}
+    )
+
+
+def profile(call: Call) -> Answer:
+    """The caller in short; nothing for a dismissed one.
+
+    Source: [docs] api-reference/common/users/profile.md
+    """
+    row = _caller(call)
+    if not as_bool(row["ACTIVE"]):
+        return Answer([])
+    names = ("NAME", "LAST_NAME", "PERSONAL_GENDER", "TIME_ZONE")
+    return Answer({"ID": row["ID"], "ADMIN": row["ID"] == "1", **{name: row.get(name, "") for name in names}})
+
+
+def _caller(call: Call) -> Row:
+    row = call.data.users.get(call.caller.user_id)
+    if row is None:
+        raise CallError("authorization_error", "Unable to authorize user", 401)
+    return row
+
+
+_OWN_PARAMS = {"sort", "order", "filter", "admin_mode", "select", "image_resize", "start"}
+
+METHODS = (
+    Method("user.get", get_users, _SCOPES, tuple(Param(name) for name in sorted(_OWN_PARAMS))),
+    Method("user.current", current_user, _SCOPES),
+    Method("profile", profile),
+)

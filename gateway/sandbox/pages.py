@@ -1,0 +1,27 @@
+"""The few pages that the sandbox shows to a person, and those that a broken portal shows to anybody."""
+
+from html import escape
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<style>body {{ font: 16px/1.5 sans-serif; max-width: 32em; margin: 4em auto; padding: 0 1em }}
+button {{ font: inherit; padding: .6em 2em }}</style></head>
+<body><h1>{title}</h1>{content}</body></html>
+"""
+
+
+def allow_page(client_id: str, state: str) -> str:
+    """The page that asks whether the application may in; its button posts the same address again."""
+    content = (
+        f"<p>The application <b>{escape(client_id)}</b> asks for access to this sandbox portal.</p>"
+        '<form method="post">'
+        f'<input type="hidden" name="client_id" value="{escape(client_id)}">'
+        f'<input type="hidden" name="state" value="{escape(state)}">'
+        "<button>Allow</button></form>"
+    )
+    return _PAGE.format(title="Sandbox portal", content=content)
+
+
+REFUSED = _PAGE.format(title="Sandbox portal", content="<p>This application is not installed here.</p>")
+CRASHED = _PAGE.format(title="500 Internal Server Error", content="<p>The portal has crashed.</p>")
+BAD_GATEWAY = _PAGE.format(title="502 Bad Gateway", content="<p>The portal behind this server does not answer.</p>")

@@ -1,0 +1,263 @@
+"""The sandbox portal itself: its state, and what it answers to a call. It does no I/O; `server` puts it on the net."""
+
+import asyncio
+import hashlib
+import inspect
+from collections import Counter, deque
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import Any
+
+from gateway.clock import Clock
+from gateway.sandbox.data import PortalData
+from gateway.sandbox.errors import (
+    CallError,
+    insufficient_scope,
+    invalid_credentials,
+    method_not_found,
+    no_auth_found,
+    operation_time_limit,
+    query_limit_exceeded,
+)
+from gateway.sandbox.exchange import ConnectionFault, Exchange, Reply, Request, SeenCall
+from gateway.sandbox.faults import (
+    AFTER_THE_CALL,
+    BEFORE_THE_CALL,
+    REFUSALS,
+    TOKEN_ADDRESS,
+    TOKEN_ANSWERS,
+    Fault,
+    Faults,
+)
+from gateway.sandbox.limits import TARIFFS, LeakyBucket, OperatingTime
+from gateway.sandbox.method import WEBHOOK, Answer, Call, Caller, Envelope, Method
+from gateway.sandbox.methods import METHODS
+from gateway.sandbox.methods.service import KNOWN_SCOPES
+from gateway.sandbox.oauth import Application, SandboxOAuth
+from gateway.sandbox.php import Value
+
+WEBHOOK_USER_ID = 1
+WEBHOOK_CODE = "sandbox"
+ZONE = timezone(timedelta(hours=3))
+REMEMBERED = 10_000
+
+# Taken away before the method sees its parameters. Source: [srv] rest/classes/general/rest.php
+_AUTH_PARAMS = ("auth", "access_token", "auth_connector", "aplogin", "ap")
+
+
+@dataclass(frozen=True)
+class SandboxSettings:
+    """How a sandbox portal is set up.
+
+    *holes* is the share of missing user ids; *tariff* one of standard, enterprise, off (neither bucket nor budget);
+    *scope* what the webhook and the application are granted; *auto_allow* redirects from the authorize page at once;
+    *integer_start* gives ``time.start`` in whole seconds, as the cloud does since 2026.
+    """
+
+    users: int = 120
+    seed: int = 1
+    holes: float = 0.3
+    tariff: str = "standard"
+    redirect_uri: str = "http://127.0.0.1:8080/webhook/create"
+    auto_allow: bool = False
+    scope: tuple[str, ...] = KNOWN_SCOPES
+    integer_start: bool = False
+
+    def __post_init__(self) -> None:
+        if self.users < 1:
+            raise ValueError("users: at least 1, the owner of the webhook")
+        if not 0 <= self.holes < 1:
+            raise ValueError("holes: a share from 0 to less than 1")
+        if self.tariff not in TARIFFS:
+            raise ValueError(f"tariff: one of {', '.join(TARIFFS)}")
+
+
+class SandboxPortal:
+    """One portal, as far as a client can tell: data, calls, OAuth, limits and scripted faults."""
+
+    def __init__(self, settings: SandboxSettings, clock: Clock) -> None:
+        self.settings = settings
+        self.data = PortalData.generate(users=settings.users, holes=settings.holes, seed=settings.seed)
+        self.member_id = hashlib.md5(f"sandbox portal {settings.seed}".encode(), usedforsecurity=False).hexdigest()
+        self.application = Application(redirect_uri=settings.redirect_uri, scope=settings.scope)
+        self.oauth = SandboxOAuth(self.application, self.member_id, clock)
+        self.calls: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.http_requests = 0
+        self.seen: deque[SeenCall] = deque(maxlen=REMEMBERED)
+        self.token_requests: deque[dict[str, Value]] = deque(maxlen=REMEMBERED)
+        self.faults = Faults()
+        tariff = TARIFFS[settings.tariff]
+        self.operating = OperatingTime(tariff.operating_limit_s) if tariff else None
+        self._tariff = tariff
+        self._buckets: dict[str, LeakyBucket] = {}
+        self._held: dict[str, asyncio.Event] = {}
+        self._clock = clock
+
+    @property
+    def webhook_path(self) -> str:
+        return f"/rest/{WEBHOOK_USER_ID}/{WEBHOOK_CODE}/"
+
+    def fault(self, spec: str) -> None:
+        """Script a fault; `Fault` has the grammar.
+
+        Raises:
+            ValueError: *spec* is not a fault.
+        """
+        self.faults.add(Fault.parse(spec))
+
+    def clear_faults(self) -> None:
+        self.faults.clear()
+
+    def hold(self, method: str) -> None:
+        """Let every call of *method* wait from now on, until it is released."""
+        self._held.setdefault(method, asyncio.Event())
+
+    def release(self, method: str) -> None:
+        if held := self._held.pop(method, None):
+            held.set()
+
+    def release_all(self) -> None:
+        for method in list(self._held):
+            self.release(method)
+
+    async def answer(self, request: Request) -> Reply:
+        """Answer one HTTP request to the REST address.
+
+        Source of the order of checks: [srv] rest/classes/general/rest.php; the bucket sits in front of all.
+        """
+        self.http_requests += 1
+        exchange = Exchange(request)
+        try:
+            self._admit(request.source)
+            envelope = await self._call(exchange, None, request.method, request.params)
+        except CallError as error:
+            self.refusals[str(error.code)] += 1
+            return Reply(error.status, error.body(), exchange.damage)
+        except ConnectionFault as fault:
+            return Reply(200, {}, fault.kind)
+        return Reply(200, envelope.body(), exchange.damage)
+
+    async def exchange_token(self, query: dict[str, Value], origin: str) -> Reply:
+        """Answer one request to the token address at *origin*; the bucket does not count it."""
+        self.token_requests.append(query)
+        try:
+            fault = await self._meet(TOKEN_ADDRESS)
+            body = self.oauth.token(query, origin)
+        except CallError as error:
+            self.refusals[str(error.code)] += 1
+            return Reply(error.status, error.body())
+        except ConnectionFault as broken:
+            return Reply(200, {}, broken.kind)
+        if fault and fault.kind in TOKEN_ANSWERS:
+            body[fault.kind] = fault.value
+        return Reply(200, body, fault.kind if fault and fault.kind in AFTER_THE_CALL else None)
+
+    def _admit(self, source: str) -> None:
+        """Count the request in the bucket of its *source*, or raise QUERY_LIMIT_EXCEEDED."""
+        if self._tariff is None:
+            return
+        bucket = self._buckets.get(source)
+        if bucket is None:
+            bucket = self._buckets[source] = LeakyBucket(self._tariff.bucket_capacity, self._tariff.bucket_leak_per_s)
+        if not bucket.admit(self._clock.monotonic()):
+            raise query_limit_exceeded()
+
+    async def _call(self, exchange: Exchange, caller: Caller | None, name: str, given: dict[str, Value]) -> Envelope:
+        """Make one call; its *caller* is known already when it is a command of a batch.
+
+        Raises:
+            CallError: the portal refuses it.
+            ConnectionFault: a fault takes the whole HTTP exchange.
+        """
+        started = self._clock.now()
+        request, name = exchange.request, name.lower()
+        params = {key: value for key, value in given.items() if key not in _AUTH_PARAMS}
+        credential = request.token or (request.webhook[1] if request.webhook else None)
+        self.seen.append(SeenCall(name, params, credential, in_batch=caller is not None))
+        method = METHODS.get(name)
+        if method is None:
+            raise method_not_found()
+        self.calls[name] += 1
+        fault = await self._meet(name)
+        if fault and fault.kind in AFTER_THE_CALL:
+            exchange.damage = fault.kind
+        caller = caller or self._authorize(request)
+        if not method.is_open_to(caller.scopes):
+            raise insufficient_scope("access" if caller.is_application else "webhook")
+        if self.operating and self.operating.is_blocked(caller.client, name, self._clock.now()):
+            raise operation_time_limit()
+        answer = await self._run(method, params, exchange, caller)
+        busy_s = fault.seconds if fault and fault.kind == "busy" else 0.0
+        return Envelope(answer, self._time(started, method, caller, busy_s))
+
+    async def _run(self, method: Method, params: dict[str, Value], exchange: Exchange, caller: Caller) -> Answer:
+        answer = method.run(
+            Call(
+                params=method.bind(params),
+                given=params,
+                caller=caller,
+                data=self.data,
+                methods=METHODS,
+                perform=partial(self._call, exchange, caller),
+                now=self._clock.now(),
+            )
+        )
+        return await answer if inspect.isawaitable(answer) else answer
+
+    def _authorize(self, request: Request) -> Caller:
+        """Who calls.
+
+        Source: [docs] settings/how-to-call-rest-api/authorization.md; [srv] rest/lib/oauth, rest/lib/apauth
+        """
+        if request.token is not None:
+            return Caller(self.oauth.user_of(request.token), self.application.scope, self.application.client_id)
+        if request.webhook is None:
+            raise no_auth_found()
+        if request.webhook != (WEBHOOK_USER_ID, WEBHOOK_CODE):
+            raise invalid_credentials()
+        return Caller(WEBHOOK_USER_ID, self.settings.scope, WEBHOOK)
+
+    def _time(self, started: float, method: Method, caller: Caller, busy_s: float) -> dict[str, Any]:
+        """The ``time`` of an answer; books the call's operating time. A batch is billed by its commands alone.
+
+        Source: [docs] api-reference/data-types.md, settings/performance/limits.md
+        """
+        finished = self._clock.now()
+        start = int(started) if self.settings.integer_start else started
+        time: dict[str, Any] = {
+            "start": start,
+            "finish": finished,
+            "duration": finished - start,
+            "processing": int(finished) - start if self.settings.integer_start else finished - started,
+            "date_start": datetime.fromtimestamp(int(started), ZONE).isoformat(),
+            "date_finish": datetime.fromtimestamp(int(finished), ZONE).isoformat(),
+        }
+        if self.operating is None:
+            return time
+        if method.is_billed:
+            self.operating.spend(caller.client, method.name, finished - started + busy_s, finished)
+        reset_at = self.operating.reset_at(caller.client, method.name, finished)
+        if reset_at is not None:
+            time["operating_reset_at"] = reset_at
+        return {**time, "operating": self.operating.spent_s(caller.client, method.name, finished)}
+
+    async def _meet(self, method: str) -> Fault | None:
+        """Wait while *method* is held, then suffer the fault that is due for it, if any.
+
+        Raises:
+            CallError, ConnectionFault: what the fault makes of the call.
+        """
+        if held := self._held.get(method):
+            await held.wait()
+        fault = self.faults.take(method)
+        if fault is None:
+            return None
+        if fault.kind == "delay":
+            await self._clock.sleep(fault.seconds)
+        if fault.kind in BEFORE_THE_CALL:
+            raise ConnectionFault(fault.kind)
+        if fault.kind in REFUSALS:
+            raise fault.refusal()
+        return fault
