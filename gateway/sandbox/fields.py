@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 
+from gateway.sandbox.php import as_array
 from gateway.sandbox.table import Row, Table
 
 ENTITIES = (
@@ -117,7 +118,7 @@ def _field(entity_id: str, field_id: int, kind: str, position: int) -> Row:
         "SHOW_IN_LIST": "Y",
         "EDIT_IN_LIST": "Y",
         "IS_SEARCHABLE": "N",
-        "SETTINGS": dict(settings),
+        "SETTINGS": as_array(dict(settings)),
         "EDIT_FORM_LABEL": label,
         "LIST_COLUMN_LABEL": label,
         "LIST_FILTER_LABEL": label,

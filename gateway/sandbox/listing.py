@@ -251,7 +251,7 @@ def _sort_key(value: Value, kind: Kind) -> Any:
     if kind is Kind.TEXT:
         return comparable or ""
     if kind is Kind.NUMBERS:
-        return comparable or 0
+        return value[0] if value else 0
     return float("-inf") if comparable is None else comparable
 
 

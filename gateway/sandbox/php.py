@@ -11,6 +11,8 @@ Pair: TypeAlias = tuple[str, str]
 
 _Array: TypeAlias = dict[int | str, Any]
 
+MAX_NESTING = 64  # deeper names are dropped
+
 
 def parse_query(query: str) -> dict[str, Value]:
     """The parameters that PHP makes of a query string or an urlencoded body."""
@@ -87,11 +89,11 @@ def _split_name(name: str) -> list[str | None]:
         if not closing:
             # A bracket that never closes becomes a part of the name, if it is the first; further ones are lost.
             return [f"{head}_{_plain(key)}"] if len(path) == 1 else path
-        path.append(key if key.strip() else None)
+        path.append(None if not key or (len(key) == 1 and key.isspace()) else key)
         bracket, rest = rest[:1], rest[1:]
         if bracket != "[":
             break
-    return path
+    return path if len(path) <= MAX_NESTING else []
 
 
 def _plain(text: str) -> str:

@@ -131,9 +131,8 @@ class SandboxPortal:
         exchange = Exchange(request)
         try:
             self._admit(request.source)
-            envelope = await self._call(exchange, None, request.method, request.params)
+            envelope = await self._perform(exchange, None, request.method, request.params)
         except CallError as error:
-            self.refusals[str(error.code)] += 1
             return Reply(error.status, error.body(), exchange.damage)
         except ConnectionFault as fault:
             return Reply(200, {}, fault.kind)
@@ -162,7 +161,16 @@ class SandboxPortal:
         if bucket is None:
             bucket = self._buckets[source] = LeakyBucket(self._tariff.bucket_capacity, self._tariff.bucket_leak_per_s)
         if not bucket.admit(self._clock.monotonic()):
+            self.refusals["QUERY_LIMIT_EXCEEDED"] += 1
             raise query_limit_exceeded()
+
+    async def _perform(self, exchange: Exchange, caller: Caller | None, name: str, given: dict[str, Value]) -> Envelope:
+        """Make one call, of its own or out of a batch, and count it among the refusals if it ends in one."""
+        try:
+            return await self._call(exchange, caller, name, given)
+        except CallError as error:
+            self.refusals[str(error.code)] += 1
+            raise
 
     async def _call(self, exchange: Exchange, caller: Caller | None, name: str, given: dict[str, Value]) -> Envelope:
         """Make one call; its *caller* is known already when it is a command of a batch.
@@ -200,7 +208,7 @@ class SandboxPortal:
                 caller=caller,
                 data=self.data,
                 methods=METHODS,
-                perform=partial(self._call, exchange, caller),
+                perform=partial(self._perform, exchange, caller),
                 now=self._clock.now(),
             )
         )

@@ -1,0 +1,68 @@
+"""A plain HTTP client of the sandbox: it knows the wire, and nothing of the gateway."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import ClientSession
+from yarl import URL
+
+
+@dataclass(frozen=True)
+class Answered:
+    status: int
+    body: Any
+    content_type: str
+
+    @property
+    def result(self) -> Any:
+        assert self.status == 200, self.body
+        return self.body["result"]
+
+    @property
+    def error(self) -> Any:
+        return self.body["error"]
+
+
+class RestClient:
+    """Calls one portal by a base address such as ``http://127.0.0.1:1/rest/1/sandbox/``."""
+
+    def __init__(self, session: ClientSession, base: str) -> None:
+        self.session = session
+        self.base = base
+
+    async def call(self, method: str, /, **params: Any) -> Answered:
+        """POST as JSON."""
+        return await self.send("POST", self.base + method, json=params)
+
+    async def form(self, method: str, body: str) -> Answered:
+        """POST an urlencoded body as it is."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return await self.send("POST", self.base + method, data=body.encode(), headers=headers)
+
+    async def get(self, address: str) -> Answered:
+        """GET with the address as it is."""
+        return await self.send("GET", self.base + address)
+
+    async def batch(self, **commands: str) -> Any:
+        """The result of a batch of *commands* by their labels."""
+        return (await self.call("batch", cmd=commands)).result
+
+    async def send(self, verb: str, address: str, **options: Any) -> Answered:
+        async with self.session.request(verb, URL(address, encoded=True), allow_redirects=False, **options) as response:
+            content_type = response.headers["Content-Type"]
+            is_json = content_type.startswith("application/json")
+            body = await response.json() if is_json else await response.text()
+            return Answered(response.status, body, content_type)
+
+
+def php_query(params: dict[str, Any]) -> str:
+    """*params* in bracket notation, everything percent-encoded: what http_build_query would send."""
+    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in _pairs(params))
+
+
+def _pairs(value: Any, name: str = "") -> list[tuple[str, str]]:
+    if isinstance(value, str):
+        return [(name, value)]
+    entries = value.items() if isinstance(value, dict) else enumerate(value)
+    return [pair for key, item in entries for pair in _pairs(item, f"{name}[{key}]" if name else str(key))]

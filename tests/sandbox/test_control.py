@@ -1,0 +1,67 @@
+"""The control address: counters, faults and rows from outside the process."""
+
+from typing import Any
+
+import pytest
+
+from gateway.sandbox.portal import SandboxPortal
+from tests.sandbox.client import RestClient
+
+
+async def test_the_counters_tell_what_came(webhook: RestClient, anonymous: RestClient) -> None:
+    await webhook.batch(a="user.get", b="nope")
+    shown = (await anonymous.get("/_sandbox/")).body
+    assert (shown["http_requests"], shown["token_requests"]) == (1, 0)
+    assert shown["calls"] == {"batch": 1, "user.get": 1}
+    assert shown["refusals"] == {"ERROR_METHOD_NOT_FOUND": 1}
+    assert (shown["rows"]["users"], shown["rows"]["categories/2"], shown["rows"]["userfields/CRM_DEAL"]) == (130, 3, 64)
+
+
+async def test_faults_are_set_and_cleared(webhook: RestClient, anonymous: RestClient) -> None:
+    assert (await anonymous.call("/_sandbox/faults", fault="scope:qle*2")).body == {"faults": ["scope:qle*2"]}
+    assert (await webhook.call("scope")).status == 503
+    assert (await anonymous.get("/_sandbox/")).body["faults"] == ["scope:qle"]
+    await anonymous.send("DELETE", anonymous.base + "/_sandbox/faults")
+    assert (await webhook.call("scope")).status == 200
+
+
+async def test_methods_are_held_and_released(portal: SandboxPortal, webhook: RestClient, anonymous: RestClient) -> None:
+    await anonymous.call("/_sandbox/hold", method="scope")
+    await anonymous.call("/_sandbox/release", method="scope")
+    assert (await webhook.call("scope")).status == 200
+    assert portal.http_requests == 1
+
+
+async def test_rows_are_added_changed_and_removed(
+    webhook: RestClient, anonymous: RestClient, portal: SandboxPortal
+) -> None:
+    rows = {"1": {"NAME": "Renamed"}, "9000": {"ID": "9000", "NAME": "New"}}
+    answer = await anonymous.call("/_sandbox/rows", table="users", set=rows, remove=[3, 4, 999_999])
+    assert answer.body == {"rows": 129}
+    assert (await webhook.call("user.current")).result["LAST_NAME"] == portal.data.users[1]["LAST_NAME"]
+    assert [row["NAME"] for row in (await webhook.call("user.get", ID=[1, 3, 4, 9000])).result] == ["Renamed", "New"]
+    await anonymous.call("/_sandbox/rows", table="categories/2", remove=[7])
+    assert (await webhook.call("crm.category.list", entityTypeId=2)).body["total"] == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "body"),
+    [
+        ("faults", {"fault": "boom"}),
+        ("faults", {}),
+        ("faults", []),
+        ("hold", {"method": 5}),
+        ("rows", {"table": "nothing"}),
+        ("rows", {"table": "users", "set": {"x": {}}}),
+        ("rows", {"table": "users", "set": {"1": 2}}),
+        ("rows", {"table": "users", "remove": ["1"]}),
+    ],
+)
+async def test_a_wrong_order_is_refused_with_a_sentence(anonymous: RestClient, place: str, body: Any) -> None:
+    answer = await anonymous.send("POST", f"{anonymous.base}/_sandbox/{place}", json=body)
+    assert answer.status == 400
+    assert answer.body
+
+
+async def test_a_body_that_is_no_json_is_refused(anonymous: RestClient) -> None:
+    assert (await anonymous.send("POST", f"{anonymous.base}/_sandbox/faults", data=b"{")).body == "the body is not JSON"

@@ -1,0 +1,62 @@
+"""The data of a sandbox portal: the same every time, and awkward on purpose."""
+
+from itertools import pairwise
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.sandbox.data import PortalData
+from gateway.sandbox.people import ids_with_holes
+from gateway.sandbox.table import Table
+
+
+def test_the_same_seed_makes_the_same_portal() -> None:
+    first = PortalData.generate(users=60, holes=0.5, seed=3)
+    assert first == PortalData.generate(users=60, holes=0.5, seed=3)
+    assert first.users != PortalData.generate(users=60, holes=0.5, seed=4).users
+
+
+@given(st.integers(1, 3000), st.floats(0, 0.9), st.integers(0, 99))
+def test_ids_ascend_from_one(count: int, holes: float, seed: int) -> None:
+    ids = list(ids_with_holes(count, holes, Random(seed)))
+    assert len(ids) == count
+    assert ids[0] == 1
+    assert all(earlier < later for earlier, later in pairwise(ids))
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.3, 0.7])
+def test_the_share_of_holes_is_about_as_asked(holes: float) -> None:
+    ids = list(ids_with_holes(50_000, holes, Random(1)))
+    assert 1 - len(ids) / ids[-1] == pytest.approx(holes, abs=0.03)
+
+
+def test_people_are_as_awkward_as_real_ones() -> None:
+    users = PortalData.generate(users=300, holes=0.3, seed=1).users.values()
+    assert any("EMAIL" not in user for user in users)
+    assert any(user.get("EMAIL") == "" for user in users)
+    assert any("WORK_PHONE" not in user for user in users)
+    assert any(user["NAME"] == "" for user in users)
+    assert any("🌷" in user["NAME"] for user in users)
+    assert any("Анна" in user["NAME"] for user in users)
+    assert {user["ACTIVE"] for user in users} == {True, False}
+    assert {user["USER_TYPE"] for user in users} == {"employee", "extranet"}
+
+
+def test_one_number_names_pipelines_of_two_types() -> None:
+    categories = PortalData.generate(users=1, holes=0, seed=1).categories
+    assert 2 in categories[2]
+    assert 2 in categories[4]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 30))))
+def test_a_table_keeps_its_ids_in_order_through_every_change(changes: list[tuple[bool, int]]) -> None:
+    table = Table()
+    for adds, row_id in changes:
+        if adds:
+            table[row_id] = {"ID": str(row_id)}
+        else:
+            table.pop(row_id, None)
+    assert list(table.ids_between(float("-inf"), float("inf"))) == sorted(table)
+    assert list(table.ids_between(5, 9)) == [row_id for row_id in sorted(table) if 5 < row_id < 9]

@@ -1,0 +1,200 @@
+"""The answers beside the documented ones: the same keys, the same types."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.server import SandboxServer
+from tests.sandbox.client import RestClient
+
+EXAMPLES = Path(__file__).parents[1] / "data" / "bitrix24"
+
+Shape: TypeAlias = dict[str, set[str]]
+
+# Keys whose content depends on the portal, not on the method.
+FREE = (".SETTINGS.", ".settings.", ".languageId.", "Label.")
+
+# What the prose of the documentation allows beyond its one example: types, and keys that may be there or not.
+MAY_BE: dict[str, set[str]] = {
+    "result[].CATEGORY_ID": {"string", "null"},
+    "result[].COLOR": {"string", "null"},
+    "result[].SEMANTICS": {"string", "null"},
+    "result[].XML_ID": {"string", "null"},
+    "result[].ERROR_MESSAGE": {"string", "null"},
+    "result[].HELP_MESSAGE": {"string", "null"},
+    "result[].EDIT_FORM_LABEL": {"string", "null"},
+    "result[].LIST_COLUMN_LABEL": {"string", "null"},
+    "result[].LIST_FILTER_LABEL": {"string", "null"},
+    "result.fields[].xmlId": {"string", "null"},
+    "result.fields[].editFormLabel": {"object", "null"},
+    "result.fields[].listColumnLabel": {"object", "null"},
+    "result.fields[].listFilterLabel": {"object", "null"},
+    "result.fields[].settings": {"list", "object"},
+    "result[].SETTINGS": {"list", "object"},
+}
+OPTIONAL = {
+    "next",
+    "time.operating_reset_at",
+    "result[].UF_PHONE_INNER",
+    "result.UF_PHONE_INNER",
+    "result.LAST_ACTIVITY_DATE",
+    "result.categories[].code",
+    "result.categories[].isSystem",
+}
+
+
+def shape(value: Any, path: str = "") -> Shape:
+    """Every path of a JSON value with the types found there; the rows of a list are taken together."""
+    if isinstance(value, dict):
+        found: Shape = {path: {"object"}}
+        inner = [(f"{path}.{key}".lstrip("."), item) for key, item in value.items()]
+    elif isinstance(value, list):
+        found = {path: {"list"}}
+        inner = [(f"{path}[]", item) for item in value]
+    else:
+        return {path: {_type(value)}}
+    for place, item in inner:
+        for deeper, types in shape(item, place).items():
+            found[deeper] = found.get(deeper, set()) | types
+    return found
+
+
+def _type(value: Any) -> str:
+    if value is None:
+        return "null"
+    return {bool: "boolean", int: "number", float: "number", str: "string"}[type(value)]
+
+
+def compare(ours: Any, example: str) -> None:
+    documented = shape(json.loads((EXAMPLES / f"{example}.json").read_text()))
+    answered = shape(ours)
+    for found in (documented, answered):
+        for path in [path for path in found if any(part in path for part in FREE)]:
+            del found[path]
+    assert set(answered) - set(documented) - OPTIONAL == set()
+    assert set(documented) - set(answered) - OPTIONAL == set()
+    for path in set(answered) & set(documented):
+        assert answered[path] <= documented[path] | MAY_BE.get(path, set()), path
+
+
+LANGUAGE = {"filter": {"LANG": "ru"}}
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("user.get", {}),
+        ("profile", {}),
+        ("scope", {}),
+        ("methods", {}),
+        ("method.get", {"name": "user.get"}),
+        ("server.time", {}),
+        ("crm.status.list", {"filter": {"ENTITY_ID": "DEAL_STAGE"}}),
+        ("crm.category.list", {"entityTypeId": 2}),
+        ("crm.type.list", {}),
+        ("crm.lead.userfield.list", LANGUAGE),
+        ("crm.deal.userfield.list", LANGUAGE),
+        ("crm.company.userfield.list", LANGUAGE),
+        ("crm.quote.userfield.list", LANGUAGE),
+        ("userfieldconfig.list", {"moduleId": "crm", "select": {"0": "*", "language": "ru"}}),
+    ],
+)
+async def test_an_answer_has_the_documented_keys_and_types(
+    webhook: RestClient, method: str, params: dict[str, Any]
+) -> None:
+    answer = await webhook.call(method, **params)
+    assert answer.status == 200
+    assert answer.content_type == "application/json; charset=utf-8"
+    compare(answer.body, method)
+
+
+async def test_the_current_user_has_the_documented_keys_and_types(webhook: RestClient, portal: SandboxPortal) -> None:
+    seldom_filled = ("SECOND_NAME", "TIME_ZONE", "PERSONAL_WWW", "PERSONAL_MOBILE", "PERSONAL_CITY", "WORK_PHONE")
+    for column in seldom_filled:
+        del portal.data.users[1][column]
+    compare((await webhook.call("user.current")).body, "user.current")
+
+
+async def test_an_application_learns_the_documented_keys_of_itself(
+    server: SandboxServer, portal: SandboxPortal, anonymous: RestClient
+) -> None:
+    token = portal.oauth.token(
+        {
+            "client_id": "app.sandbox",
+            "client_secret": "sandbox-secret",
+            "grant_type": "authorization_code",
+            "code": portal.oauth.issue_code(),
+        },
+        server.origin,
+    )["access_token"]
+    compare((await anonymous.call("/rest/app.info", auth=token)).body, "app.info")
+
+
+@pytest.mark.parametrize("method", ["crm.contact.userfield.list", "crm.requisite.userfield.list"])
+async def test_fields_without_choices_have_the_documented_keys_and_types(webhook: RestClient, method: str) -> None:
+    answer = await webhook.call(method, filter={"LANG": "ru", "!USER_TYPE_ID": "enumeration"})
+    compare(answer.body, method)
+
+
+async def test_a_batch_has_its_five_maps(webhook: RestClient) -> None:
+    answer = await webhook.call("batch", cmd={"get_user": "user.current", "get_department": "user.get?FILTER[ID]=1"})
+    documented = json.loads((EXAMPLES / "batch.json").read_text())
+    assert list(answer.body) == ["result", "time"]
+    assert list(answer.result) == list(documented["result"])
+    assert answer.result["result_error"] == answer.result["result_next"] == []
+    assert answer.result["result_total"] == {"get_department": 1}
+    assert set(documented["result"]["result_time"]["get_user"]) <= set(answer.result["result_time"]["get_user"])
+
+
+@pytest.mark.parametrize(
+    ("example", "method", "params"),
+    [
+        ("crm.status.list.error", "crm.status.list", {"filter": "x"}),
+        ("crm.category.list.error", "crm.category.list", {"entityTypeId": 8}),
+        ("crm.lead.userfield.list.error", "crm.lead.userfield.list", {"filter": "x"}),
+    ],
+)
+async def test_a_refusal_is_the_documented_one(
+    webhook: RestClient, example: str, method: str, params: dict[str, Any]
+) -> None:
+    answer = await webhook.call(method, **params)
+    assert answer.status == 400
+    assert answer.body == json.loads((EXAMPLES / f"{example}.json").read_text())
+
+
+@pytest.mark.parametrize("grant", ["authorization_code", "refresh_token"])
+async def test_a_token_answer_has_the_documented_keys_and_types(
+    portal: SandboxPortal, anonymous: RestClient, grant: str
+) -> None:
+    client = "client_id=app.sandbox&client_secret=sandbox-secret"
+    code = f"/oauth/token/?grant_type=authorization_code&{client}&code={portal.oauth.issue_code()}"
+    answer = await anonymous.get(code)
+    if grant == "refresh_token":
+        token = answer.body["refresh_token"]
+        answer = await anonymous.get(f"/oauth/token/?grant_type=refresh_token&{client}&refresh_token={token}")
+    assert answer.status == 200
+    compare(answer.body, f"oauth.token.{grant}")
+
+
+def test_the_limits_are_the_documented_ones() -> None:
+    from gateway.sandbox import limits, listing, oauth
+    from gateway.sandbox.methods import batch
+
+    facts = json.loads((EXAMPLES / "limits.json").read_text())
+    rate, operating, times = facts["rate_limit"]["tariffs"], facts["operating_limit"], facts["oauth"]
+    for ours, theirs in (("standard", "other"), ("enterprise", "enterprise")):
+        tariff = limits.TARIFFS[ours]
+        assert tariff is not None
+        assert (tariff.bucket_capacity, tariff.bucket_leak_per_s) == (rate[theirs]["X"], rate[theirs]["Y_per_second"])
+        assert tariff.operating_limit_s == operating["limit_seconds_cloud_example"]
+    assert operating["basket_seconds"] == limits.BASKET_S
+    assert operating["window_seconds"] == limits.WINDOW_S
+    assert operating["min_accounted_call_seconds"]["value"] == limits.SHORTEST_COUNTED_S
+    assert facts["paging"]["v2_page_size"]["value"] == listing.PAGE_ROWS
+    assert facts["batch"]["v2_max_commands"]["value"] == batch.MAX_COMMANDS
+    assert times["authorization_code_ttl_seconds"]["value"] == oauth.CODE_LIFETIME_S
+    assert times["access_token_ttl_seconds"]["value"] == oauth.ACCESS_LIFETIME_S
+    assert times["refresh_token_ttl_days"]["value"] * 86400 == oauth.REFRESH_LIFETIME_S

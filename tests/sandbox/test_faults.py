@@ -1,0 +1,167 @@
+"""Scripted faults: how they are written, and what a client meets."""
+
+import asyncio
+
+import pytest
+from aiohttp import ClientError, ClientPayloadError, ClientSession, ServerDisconnectedError
+
+from gateway.sandbox.faults import Fault, Faults
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.server import SandboxServer
+from tests.clock import ManualClock
+from tests.sandbox.client import RestClient
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "user.get:drop",
+        "crm.status.list:qle*2",
+        "batch:truncated*",
+        "user.get:delay=1.5@3",
+        "*:error=ACCESS_DENIED*4@1",
+        "oauth.token:client_endpoint=http://127.0.0.2/rest/",
+    ],
+)
+def test_a_fault_is_written_as_it_is_read(spec: str) -> None:
+    assert str(Fault.parse(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "",
+        "drop",
+        "user.get",
+        "user.get:boom",
+        "user.get:drop=1",
+        "user.get:delay",
+        "user.get:delay=soon",
+        "user.get:qle@x",
+        "user.get:member_id=1",
+        "a b:drop",
+    ],
+)
+def test_anything_else_is_refused_with_the_reason(spec: str) -> None:
+    with pytest.raises(ValueError, match="fault"):
+        Fault.parse(spec)
+
+
+def test_faults_hit_in_their_order_as_often_and_as_late_as_written() -> None:
+    faults = Faults()
+    for spec in ("a:qle*2@1", "a:otl", "b:drop*"):
+        faults.add(Fault.parse(spec))
+    assert [fault and fault.kind for fault in (faults.take("a") for _ in range(5))] == ["otl", "qle", "qle", None, None]
+    assert all(faults.take("b") for _ in range(9))
+    assert [str(fault) for fault in faults] == ["b:drop*"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [
+        ("qle", 503, "QUERY_LIMIT_EXCEEDED"),
+        ("qle200", 200, "QUERY_LIMIT_EXCEEDED"),
+        ("otl", 429, "OPERATION_TIME_LIMIT"),
+        ("expired_token", 401, "expired_token"),
+        ("invalid_token", 401, "invalid_token"),
+        ("error=ERROR_CORE", 400, "ERROR_CORE"),
+    ],
+)
+async def test_a_refusal_hits_a_call_and_a_command_alike(
+    webhook: RestClient, portal: SandboxPortal, kind: str, status: int, code: str
+) -> None:
+    portal.fault(f"scope:{kind}*2")
+    answer = await webhook.call("scope")
+    assert (answer.status, answer.error, "time" in answer.body) == (status, code, False)
+    result = await webhook.batch(a="scope", b="profile")
+    assert result["result_error"]["a"]["error"] == code
+    assert list(result["result"]) == ["b"]
+    assert (await webhook.call("scope")).status == 200
+    assert portal.refusals == {code: 2}
+    assert portal.calls["scope"] == 3
+
+
+@pytest.mark.parametrize("called", ["scope", "batch"])
+@pytest.mark.parametrize(("kind", "status"), [("html500", 500), ("502", 502)])
+async def test_a_page_comes_in_the_place_of_json(
+    webhook: RestClient, portal: SandboxPortal, kind: str, status: int, called: str
+) -> None:
+    portal.fault(f"scope:{kind}")
+    answer = await webhook.call(called, cmd={"a": "scope"})
+    assert (answer.status, answer.content_type) == (status, "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize("called", ["scope", "batch"])
+async def test_a_dropped_connection_gives_no_answer(webhook: RestClient, portal: SandboxPortal, called: str) -> None:
+    portal.fault("scope:drop")
+    with pytest.raises((ServerDisconnectedError, ConnectionResetError)):
+        await webhook.call(called, cmd={"a": "scope"})
+    assert (await webhook.call("scope")).status == 200
+
+
+@pytest.mark.parametrize("called", ["scope", "batch"])
+async def test_a_cut_answer_ends_in_the_middle(webhook: RestClient, portal: SandboxPortal, called: str) -> None:
+    portal.fault("scope:cut")
+    with pytest.raises(ClientPayloadError):
+        await webhook.call(called, cmd={"a": "scope"})
+    assert (await webhook.call("scope")).status == 200
+
+
+@pytest.mark.parametrize("called", ["scope", "batch"])
+async def test_truncated_json_does_not_parse(webhook: RestClient, portal: SandboxPortal, called: str) -> None:
+    portal.fault("scope:truncated")
+    with pytest.raises(ValueError, match=r"delimiter|char"):
+        await webhook.call(called, cmd={"a": "scope"})
+
+
+async def test_a_fault_of_the_batch_leaves_its_commands_alone(webhook: RestClient, portal: SandboxPortal) -> None:
+    portal.fault("batch:qle")
+    assert (await webhook.call("batch", cmd={"a": "scope"})).status == 503
+    assert "scope" not in portal.calls
+
+
+async def test_a_delay_lasts_by_the_clock_and_counts_as_operating_time(
+    webhook: RestClient, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    portal.fault("scope:delay=12")
+    call = asyncio.create_task(webhook.call("scope"))
+    await clock.settle()
+    assert not call.done()
+    await clock.advance(12)
+    time = (await call).body["time"]
+    assert (time["duration"], time["operating"]) == (12, 12)
+
+
+async def test_a_held_method_waits_until_it_is_released(
+    webhook: RestClient, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    portal.hold("user.get")
+    calls = [asyncio.create_task(webhook.call("user.get")), asyncio.create_task(webhook.batch(a="user.get"))]
+    await clock.settle()
+    assert (await webhook.call("scope")).status == 200
+    while portal.calls["user.get"] < 2:
+        await clock.settle()
+    assert not any(call.done() for call in calls)
+    portal.release("user.get")
+    await asyncio.gather(*calls)
+    assert (await webhook.call("user.get")).status == 200
+
+
+async def test_a_server_that_closes_answers_those_it_held(
+    portal: SandboxPortal, session: ClientSession, clock: ManualClock
+) -> None:
+    portal.hold("scope")
+    portal.release("profile")
+    async with SandboxServer(portal) as server:
+        call = asyncio.create_task(RestClient(session, server.origin + portal.webhook_path).call("scope"))
+        while portal.calls["scope"] < 1:
+            await clock.settle()
+    assert (await call).status == 200
+
+
+async def test_faults_can_be_taken_back(webhook: RestClient, portal: SandboxPortal) -> None:
+    portal.fault("*:drop*")
+    with pytest.raises(ClientError):
+        await webhook.call("scope")
+    portal.clear_faults()
+    assert (await webhook.call("scope")).status == 200
