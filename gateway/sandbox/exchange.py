@@ -57,11 +57,3 @@ class Exchange:
 
     request: Request
     damage: str | None = None
-
-
-class ConnectionFault(Exception):
-    """A scripted fault that leaves no JSON of the whole HTTP exchange."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
-        self.kind = kind

@@ -1,10 +1,12 @@
 """Scripted faults: what shall go wrong, at which method, how often and when."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
+from gateway.clock import Clock
 from gateway.sandbox.errors import CallError, expired_token, invalid_token, operation_time_limit, query_limit_exceeded
 
 TOKEN_ADDRESS = "oauth.token"
@@ -96,11 +98,21 @@ class Fault:
         }[self.kind]
 
 
-class Faults:
-    """The faults still to come, in the order they were set."""
+class ConnectionFault(Exception):
+    """A fault that leaves no JSON of the whole HTTP exchange; its *kind* is one of BEFORE_THE_CALL."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+class Faults:
+    """The faults still to come, in the order they were set, and the methods that are held."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._pending: list[Fault] = []
+        self._held: dict[str, asyncio.Event] = {}
 
     def add(self, fault: Fault) -> None:
         self._pending.append(fault)
@@ -124,3 +136,33 @@ class Faults:
             if due.times <= 0:
                 self._pending.remove(due)
         return due
+
+    def hold(self, method: str) -> None:
+        self._held.setdefault(method, asyncio.Event())
+
+    def release(self, method: str) -> None:
+        if held := self._held.pop(method, None):
+            held.set()
+
+    def release_all(self) -> None:
+        for method in list(self._held):
+            self.release(method)
+
+    async def meet(self, method: str) -> Fault | None:
+        """Wait while *method* is held, then suffer what is due for this call; what is left to do to it is returned.
+
+        Raises:
+            CallError, ConnectionFault: the fault takes the place of the call.
+        """
+        if held := self._held.get(method):
+            await held.wait()
+        fault = self.take(method)
+        if fault is None:
+            return None
+        if fault.kind in BEFORE_THE_CALL:
+            raise ConnectionFault(fault.kind)
+        if fault.kind in REFUSALS:
+            raise fault.refusal()
+        if fault.kind == "delay":
+            await self._clock.sleep(fault.seconds)
+        return fault

@@ -1,48 +1,17 @@
-"""What every list method shares: filter, order, select and pages, over a table and the kinds of its columns."""
+"""What every list method shares: order, select and pages, over a table and the schema of its rows."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import Enum
 from typing import Any, TypeAlias
 
 from gateway.sandbox.errors import CallError
-from gateway.sandbox.php import Value, as_number, entries_of, is_array
+from gateway.sandbox.filters import Filter, Kind, Schema, comparable
+from gateway.sandbox.php import Value, as_number, entries_of
 from gateway.sandbox.table import Row, Table
 
 PAGE_ROWS = 50
 
-
-class Kind(Enum):
-    """How the values of a column are compared."""
-
-    NUMBER = "number"
-    TEXT = "text"
-    BOOL = "bool"
-    DATE = "date"
-    NUMBERS = "numbers"
-
-
-Columns: TypeAlias = Mapping[str, Kind]
-Test: TypeAlias = Callable[[Row], bool]
 Order: TypeAlias = Sequence[tuple[str, bool]]  # column, descending?
-
-# Longest first. Source: [docs] settings/how-to-call-rest-api/list-methods-pecularities.md
-OPERATORS = ("!=%", "!%=", "!@", "!=", "!%", ">=", "<=", "=%", "%=", "!", "=", ">", "<", "@", "%")
-
-
-@dataclass(frozen=True)
-class Schema:
-    """What a list method knows of its rows: columns that can be named, the id, what it does with other names.
-
-    *strict* methods refuse a name they do not know; the others drop it, and the list comes unfiltered.
-    """
-
-    columns: Columns
-    key: str
-    strict: bool = False
-    nested: bool = False  # filters may hold groups with ``logic``
 
 
 @dataclass(frozen=True)
@@ -67,54 +36,6 @@ class Page:
     rows: list[Row]
     total: int
     next: int | None
-
-
-@dataclass(frozen=True)
-class Filter:
-    """The conditions of a filter: an open range of ids, apart because it makes a list cheap, and the other tests."""
-
-    above: float
-    below: float
-    tests: tuple[Test, ...]
-
-    def ids(self, table: Table) -> Sequence[int]:
-        found = table.ids_between(self.above, self.below)
-        if not self.tests:
-            return found
-        return [row_id for row_id in found if all(test(table[row_id]) for test in self.tests)]
-
-
-def read_filter(given: Value, schema: Schema) -> Filter:
-    """The filter in ``{"<operator>COLUMN": value}``.
-
-    Raises:
-        CallError: a strict method does not know the column.
-    """
-    above, below = float("-inf"), float("inf")
-    tests: list[Test] = []
-    for entry, value in entries_of(given).items():
-        operator, column = split_operator(entry)
-        if column == schema.key and operator in (">", ">=", "<", "<="):
-            bound = as_number(value)
-            if operator == ">":
-                above = max(above, bound)
-            elif operator == ">=":
-                above = max(above, _just_below(bound))
-            elif operator == "<":
-                below = min(below, bound)
-            else:
-                below = min(below, _just_above(bound))
-        elif test := _read_test(entry, value, schema):
-            tests.append(test)
-    return Filter(above, below, tuple(tests))
-
-
-def split_operator(entry: str) -> tuple[str, str]:
-    """``">=ID"`` as ``(">=", "ID")``; a bare name means equality."""
-    for operator in OPERATORS:
-        if entry.startswith(operator):
-            return operator, entry.removeprefix(operator)
-    return "=", entry
 
 
 def read_order(given: Value, schema: Schema) -> Order:
@@ -167,97 +88,10 @@ def select_columns(row: Row, names: Iterable[str]) -> Row:
     }
 
 
-def _read_test(entry: str, value: Value, schema: Schema) -> Test | None:
-    if schema.nested and entry.isdigit() and is_array(value):
-        return _read_group(entries_of(value), schema)
-    operator, column = split_operator(entry)
-    if column not in schema.columns:
-        if schema.strict and not (schema.nested and column == "logic"):
-            raise CallError("INVALID_ARG_VALUE", f"Invalid filter: field '{column}' is not allowed in filter")
-        return None
-    return _column_test(operator, column, value, schema.columns[column])
-
-
-def _read_group(entries: dict[str, Value], schema: Schema) -> Test:
-    combine = any if str(entries.pop("logic", "AND")).upper() == "OR" else all
-    tests = [test for entry, value in entries.items() if (test := _read_test(entry, value, schema))]
-    return lambda row: combine(test(row) for test in tests)
-
-
-def _column_test(operator: str, column: str, value: Value, kind: Kind) -> Test:
-    negative = operator.startswith("!")
-    operator = operator.removeprefix("!")
-    matches: Callable[[Value], bool]
-    if "%" in operator:
-        matches = _like(value, wildcards=operator != "%")
-    elif operator in ("", "=", "@"):
-        wanted = [_comparable(item, kind) for item in (entries_of(value).values() if is_array(value) else [value])]
-
-        def matches(found: Value) -> bool:
-            if kind is Kind.NUMBERS:
-                return any(number in wanted for number in (found or [None]))
-            return _comparable(found, kind) in wanted
-    else:
-        bound = _comparable(value, kind)
-        compare = _COMPARISONS[operator]
-
-        def matches(found: Value) -> bool:
-            own = _comparable(found, kind)
-            return own is not None and bound is not None and compare(own, bound)
-
-    return lambda row: matches(row.get(column)) is not negative
-
-
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    ">": lambda own, bound: own > bound,
-    ">=": lambda own, bound: own >= bound,
-    "<": lambda own, bound: own < bound,
-    "<=": lambda own, bound: own <= bound,
-}
-
-
-def _like(value: Value, *, wildcards: bool) -> Callable[[Value], bool]:
-    text = str(value).casefold()
-    pattern = re.compile(
-        ".*".join(map(re.escape, text.split("%"))) if wildcards else f".*{re.escape(text)}.*", re.DOTALL
-    )
-    return lambda found: pattern.fullmatch(str("" if found is None else found).casefold()) is not None
-
-
-def _comparable(value: Value, kind: Kind) -> Any:
-    """*value* in a form that compares as the portal's column does; None for an empty one."""
-    if value in (None, "", [], {}):
-        return None
-    if kind in (Kind.NUMBER, Kind.NUMBERS):
-        return as_number(value)
-    if kind is Kind.BOOL:
-        return value in (True, 1, "1", "Y", "y", "true")
-    if kind is Kind.DATE:
-        return _timestamp(value)
-    return str(value).casefold()
-
-
-def _timestamp(value: Value) -> float:
-    """Unix time of an ISO date; for what is no date a number unlike every other, so that it finds nothing."""
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return float("nan")
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
 def _sort_key(value: Value, kind: Kind) -> Any:
-    comparable = _comparable(value, kind)
-    if kind is Kind.TEXT:
-        return comparable or ""
     if kind is Kind.NUMBERS:
         return value[0] if value else 0
-    return float("-inf") if comparable is None else comparable
-
-
-def _just_below(bound: float) -> float:
-    return bound - 0.5 if bound.is_integer() else bound
-
-
-def _just_above(bound: float) -> float:
-    return bound + 0.5 if bound.is_integer() else bound
+    found = comparable(value, kind)
+    if kind is Kind.TEXT:
+        return found or ""
+    return float("-inf") if found is None else found

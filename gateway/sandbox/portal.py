@@ -1,6 +1,5 @@
 """The sandbox portal itself: its state, and what it answers to a call. It does no I/O; `server` puts it on the net."""
 
-import asyncio
 import hashlib
 import inspect
 from collections import Counter, deque
@@ -20,16 +19,8 @@ from gateway.sandbox.errors import (
     operation_time_limit,
     query_limit_exceeded,
 )
-from gateway.sandbox.exchange import ConnectionFault, Exchange, Reply, Request, SeenCall
-from gateway.sandbox.faults import (
-    AFTER_THE_CALL,
-    BEFORE_THE_CALL,
-    REFUSALS,
-    TOKEN_ADDRESS,
-    TOKEN_ANSWERS,
-    Fault,
-    Faults,
-)
+from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
+from gateway.sandbox.faults import AFTER_THE_CALL, TOKEN_ADDRESS, TOKEN_ANSWERS, ConnectionFault, Fault, Faults
 from gateway.sandbox.limits import TARIFFS, LeakyBucket, OperatingTime
 from gateway.sandbox.method import WEBHOOK, Answer, Call, Caller, Envelope, Method
 from gateway.sandbox.methods import METHODS
@@ -87,12 +78,11 @@ class SandboxPortal:
         self.http_requests = 0
         self.seen: deque[SeenCall] = deque(maxlen=REMEMBERED)
         self.token_requests: deque[dict[str, Value]] = deque(maxlen=REMEMBERED)
-        self.faults = Faults()
+        self.faults = Faults(clock)
         tariff = TARIFFS[settings.tariff]
         self.operating = OperatingTime(tariff.operating_limit_s) if tariff else None
         self._tariff = tariff
         self._buckets: dict[str, LeakyBucket] = {}
-        self._held: dict[str, asyncio.Event] = {}
         self._clock = clock
 
     @property
@@ -112,15 +102,10 @@ class SandboxPortal:
 
     def hold(self, method: str) -> None:
         """Let every call of *method* wait from now on, until it is released."""
-        self._held.setdefault(method, asyncio.Event())
+        self.faults.hold(method)
 
     def release(self, method: str) -> None:
-        if held := self._held.pop(method, None):
-            held.set()
-
-    def release_all(self) -> None:
-        for method in list(self._held):
-            self.release(method)
+        self.faults.release(method)
 
     async def answer(self, request: Request) -> Reply:
         """Answer one HTTP request to the REST address.
@@ -142,7 +127,7 @@ class SandboxPortal:
         """Answer one request to the token address at *origin*; the bucket does not count it."""
         self.token_requests.append(query)
         try:
-            fault = await self._meet(TOKEN_ADDRESS)
+            fault = await self.faults.meet(TOKEN_ADDRESS)
             body = self.oauth.token(query, origin)
         except CallError as error:
             self.refusals[str(error.code)] += 1
@@ -188,7 +173,7 @@ class SandboxPortal:
         if method is None:
             raise method_not_found()
         self.calls[name] += 1
-        fault = await self._meet(name)
+        fault = await self.faults.meet(name)
         if fault and fault.kind in AFTER_THE_CALL:
             exchange.damage = fault.kind
         caller = caller or self._authorize(request)
@@ -250,22 +235,3 @@ class SandboxPortal:
         if reset_at is not None:
             time["operating_reset_at"] = reset_at
         return {**time, "operating": self.operating.spent_s(caller.client, method.name, finished)}
-
-    async def _meet(self, method: str) -> Fault | None:
-        """Wait while *method* is held, then suffer the fault that is due for it, if any.
-
-        Raises:
-            CallError, ConnectionFault: what the fault makes of the call.
-        """
-        if held := self._held.get(method):
-            await held.wait()
-        fault = self.faults.take(method)
-        if fault is None:
-            return None
-        if fault.kind == "delay":
-            await self._clock.sleep(fault.seconds)
-        if fault.kind in BEFORE_THE_CALL:
-            raise ConnectionFault(fault.kind)
-        if fault.kind in REFUSALS:
-            raise fault.refusal()
-        return fault

@@ -65,7 +65,7 @@ class SandboxServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.portal.release_all()
+        self.portal.faults.release_all()
         await self._runner.cleanup()
 
     @property

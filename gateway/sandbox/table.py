@@ -24,6 +24,9 @@ class Table(UserDict[int, Row]):
         super().__delitem__(row_id)
         del self._ids[bisect_left(self._ids, row_id)]
 
+    def __copy__(self) -> "Table":
+        return Table(self.data)
+
     def ids_between(self, above: float, below: float) -> Sequence[int]:
         """The ids that are greater than *above* and less than *below*, ascending."""
         return self._ids[bisect_right(self._ids, above) : bisect_left(self._ids, below)]

@@ -60,3 +60,11 @@ def test_a_table_keeps_its_ids_in_order_through_every_change(changes: list[tuple
             table.pop(row_id, None)
     assert list(table.ids_between(float("-inf"), float("inf"))) == sorted(table)
     assert list(table.ids_between(5, 9)) == [row_id for row_id in sorted(table) if 5 < row_id < 9]
+
+
+def test_a_copied_table_leads_its_own_life() -> None:
+    table = Table({1: {"ID": "1"}})
+    other = table.copy()
+    other[2] = {"ID": "2"}
+    assert list(table.ids_between(0, 9)) == [1]
+    assert list(other.ids_between(0, 9)) == [1, 2]

@@ -48,7 +48,7 @@ def test_anything_else_is_refused_with_the_reason(spec: str) -> None:
 
 
 def test_faults_hit_in_their_order_as_often_and_as_late_as_written() -> None:
-    faults = Faults()
+    faults = Faults(ManualClock())
     for spec in ("a:qle*2@1", "a:otl", "b:drop*"):
         faults.add(Fault.parse(spec))
     assert [fault and fault.kind for fault in (faults.take("a") for _ in range(5))] == ["otl", "qle", "qle", None, None]

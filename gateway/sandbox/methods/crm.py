@@ -2,7 +2,8 @@
 
 from gateway.sandbox.catalog import FIXED_TYPES, LEAD, QUOTE
 from gateway.sandbox.errors import CallError
-from gateway.sandbox.listing import Kind, Schema, Window, find, read_filter, read_order
+from gateway.sandbox.filters import Kind, Schema, read_filter
+from gateway.sandbox.listing import Window, find, read_order
 from gateway.sandbox.method import Answer, Call, Method, Param, page_start
 from gateway.sandbox.php import is_array
 from gateway.sandbox.table import Table

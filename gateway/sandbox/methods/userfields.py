@@ -4,7 +4,8 @@ from functools import partial
 
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.fields import LABELS
-from gateway.sandbox.listing import Kind, Page, Schema, Window, find, read_filter, read_order
+from gateway.sandbox.filters import Kind, Schema, read_filter
+from gateway.sandbox.listing import Page, Window, find, read_order
 from gateway.sandbox.method import Answer, Call, Method, Param, page_start
 from gateway.sandbox.php import Value, entries_of
 from gateway.sandbox.table import Row, Table

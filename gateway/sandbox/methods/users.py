@@ -1,7 +1,8 @@
 """user.get, user.current and profile."""
 
 from gateway.sandbox.errors import CallError
-from gateway.sandbox.listing import Kind, Schema, Window, find, read_filter, read_order, select_columns
+from gateway.sandbox.filters import Kind, Schema, read_filter
+from gateway.sandbox.listing import Window, find, read_order, select_columns
 from gateway.sandbox.method import Answer, Call, Method, Param, page_start
 from gateway.sandbox.php import as_bool, entries_of, is_array
 from gateway.sandbox.table import Row
