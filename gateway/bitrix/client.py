@@ -1,0 +1,264 @@
+"""Calls to one portal: requests under the egress policy, paced by the portal's gate, tried again by the retry rules."""
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from gateway.bitrix.credentials import Access, Credential, OAuthCredential, WebhookCredential
+from gateway.bitrix.egress import EgressPolicy, NotPublic
+from gateway.bitrix.errors import (
+    AddressRefused,
+    PortalBroken,
+    PortalError,
+    PortalMoved,
+    PortalUnreachable,
+    TokenExpired,
+)
+from gateway.bitrix.gate import PortalGate
+from gateway.bitrix.retry import RetryDecision, decide
+from gateway.bitrix.wire import (
+    BATCH_COMMANDS,
+    Answer,
+    Command,
+    Params,
+    decode_answer,
+    decode_batch,
+    encode_command,
+)
+from gateway.clock import Clock
+
+__all__ = ["OAuthCredential", "PortalClient", "PortalGate", "PortalSession", "WebhookCredential", "open_session"]
+
+T = TypeVar("T")
+
+REQUEST_DEADLINE_S = 70.0  # the portal cuts a request off after 60 s; protocol.md 12.3
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_CONNECTIONS = 200
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """What came back: the HTTP *status*, and the whole *body*."""
+
+    status: int
+    body: bytes
+
+
+class PortalSession:
+    """Requests to portals and authorization servers; the only user of aiohttp.ClientSession.
+
+    No redirect is followed, no proxy taken from the environment, TLS is verified. Each request raises:
+        AddressRefused: the policy forbids the address.
+        PortalUnreachable: no connection, none of an answer, or not in time.
+        PortalMoved: a redirect.
+        PortalBroken: the answer broke off, or is too large.
+    """
+
+    def __init__(self, http: aiohttp.ClientSession, policy: EgressPolicy, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+        self.policy = policy
+
+    async def post(self, url: str, body: Mapping[str, object]) -> HttpAnswer:
+        """POST *body* as JSON to *url*."""
+        return await self._request("POST", url, json=body)
+
+    async def get(self, url: str, query: Mapping[str, str]) -> HttpAnswer:
+        """GET *url* with *query*."""
+        return await self._request("GET", url, query=query)
+
+    async def _request(
+        self, method: str, url: str, *, query: Mapping[str, str] | None = None, json: Mapping[str, object] | None = None
+    ) -> HttpAnswer:
+        target = self.policy.check_url(url)
+        try:
+            async with self._clock.timeout(REQUEST_DEADLINE_S):
+                with _told_as_ours():
+                    async with self._http.request(
+                        method, target, params=query, json=json, allow_redirects=False
+                    ) as response:
+                        if 300 <= response.status < 400:
+                            raise PortalMoved(_host(target, response.headers.get("Location")), response.status)
+                        return HttpAnswer(response.status, await _body(response))
+        except TimeoutError:
+            raise PortalUnreachable(f"not within {REQUEST_DEADLINE_S:.0f} s", sent=True) from None
+
+
+@asynccontextmanager
+async def open_session(policy: EgressPolicy, clock: Clock) -> AsyncIterator[PortalSession]:
+    """A session for as long as the block lasts."""
+    connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, socket_factory=policy.socket_factory)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # deadlines are our clock's
+        json_serialize=lambda value: orjson.dumps(value).decode(),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        middlewares=(_once_only,),
+    ) as http:
+        yield PortalSession(http, policy, clock)
+
+
+async def _once_only(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send *request* one time: aiohttp would repeat a GET by itself, and a code is worth a single GET."""
+    with _told_as_ours():
+        return await handler(request)
+
+
+@contextmanager
+def _told_as_ours() -> Iterator[None]:
+    """Put what aiohttp raises in our words; its own texts may hold an address with a secret in it."""
+    try:
+        yield
+    except aiohttp.ClientConnectorError as error:
+        if isinstance(error.os_error, NotPublic):
+            raise AddressRefused("it leads into a private network") from None
+        raise PortalUnreachable(f"no connection ({type(error.os_error).__name__})", sent=False) from None
+    except aiohttp.InvalidURL:
+        raise AddressRefused("it is not an address") from None
+    except aiohttp.ClientPayloadError:
+        raise PortalBroken("it broke off") from None
+    except aiohttp.ClientResponseError:
+        raise PortalBroken("it is no HTTP") from None
+    except (aiohttp.ClientError, OSError) as error:
+        if isinstance(error, TimeoutError):
+            raise
+        raise PortalUnreachable(f"the connection was dropped ({type(error).__name__})", sent=True) from None
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    received = bytearray()
+    async for chunk in response.content.iter_any():
+        received += chunk
+        if len(received) > MAX_ANSWER_BYTES:
+            raise PortalBroken(f"more than {MAX_ANSWER_BYTES} bytes", response.status)
+    return bytes(received)
+
+
+def _host(asked: URL, location: str | None) -> str | None:
+    """The host and port that a redirect names, and nothing of its path or query."""
+    try:
+        target = asked.join(URL(location)) if location else None
+        return target.authority.rpartition("@")[2] if target is not None else None
+    except ValueError:
+        return None
+
+
+class PortalClient:
+    """Calls on one portal with one credential. Retries happen here, and what comes out has had all of them.
+
+    Both kinds of call raise:
+        PortalError: the call as a whole failed for good; OutcomeUnknown where a write may have been done.
+    """
+
+    def __init__(self, session: PortalSession, gate: PortalGate, credential: Credential, clock: Clock) -> None:
+        self._session = session
+        self._gate = gate
+        self._credential = credential
+        self._clock = clock
+
+    async def call(self, command: Command) -> Answer:
+        """The portal's answer to one *command*."""
+
+        async def send(access: Access) -> Answer:
+            return await self._send(access, command.method, command.params)
+
+        return await self._run({command.method}, command.write, send, _Tries(self._clock))
+
+    async def batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
+        """The answer or error of each of *commands*, in their order, sent up to 50 in a request.
+
+        A command that failed and may be tried again goes again without those that have succeeded.
+        """
+        outcomes: list[Answer | PortalError] = []
+        for start in range(0, len(commands), BATCH_COMMANDS):
+            outcomes += await self._batch(commands[start : start + BATCH_COMMANDS])
+        return outcomes
+
+    async def _batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
+        outcomes: dict[int, Answer | PortalError] = {}
+        pending = list(range(len(commands)))
+        tries = _Tries(self._clock)
+        while pending:
+            asked = [commands[index] for index in pending]
+            again, pause_s = [], 0.0
+            for index, outcome in zip(pending, await self._send_batch(asked, tries), strict=True):
+                outcomes[index] = outcome
+                if isinstance(outcome, PortalError):
+                    decision = tries.decide(outcome, commands[index].write)
+                    outcomes[index] = decision.error
+                    if decision.wait_s is not None:
+                        again.append(index)
+                        pause_s = max(pause_s, decision.wait_s)
+            pending = again
+            if pending:
+                await self._clock.sleep(pause_s)
+        return [outcomes[index] for index in range(len(commands))]
+
+    async def _send_batch(self, commands: Sequence[Command], tries: "_Tries") -> list[Answer | PortalError]:
+        labels = [f"c{index}" for index in range(len(commands))]
+        texts = [encode_command(command.method, command.params) for command in commands]
+        params = {"halt": 0, "cmd": dict(zip(labels, texts, strict=True))}
+
+        async def send(access: Access) -> list[Answer | PortalError]:
+            return decode_batch(await self._send(access, "batch", params), labels)
+
+        methods = {"batch", *(command.method for command in commands)}
+        outcomes = await self._run(methods, any(command.write for command in commands), send, tries)
+        for command, outcome in zip(commands, outcomes, strict=True):
+            self._gate.heed(self._credential.budget_key, command.method, outcome)
+        return outcomes
+
+    async def _run(self, methods: set[str], write: bool, send: Callable[[Access], Awaitable[T]], tries: "_Tries") -> T:
+        """What *send* brings, tried by the retry rules; its access is renewed once, if the portal wants that."""
+        renewed = False
+        while True:
+            tries.rested_s += await self._gate.rest(self._credential.budget_key, methods)
+            access = await self._credential.access()
+            tries.begin()
+            try:
+                return await send(access)
+            except (TokenExpired, PortalMoved):
+                if renewed or not await self._credential.renew(access):
+                    raise
+                renewed = True
+            except PortalError as error:
+                decision = tries.decide(error, write)
+                if decision.wait_s is None:
+                    raise decision.error from error
+                await self._clock.sleep(decision.wait_s)
+
+    async def _send(self, access: Access, method: str, params: Params) -> Answer:
+        """One request, in its turn; the token goes into the body, where no log of addresses sees it."""
+        body = dict(params) if access.token is None else {**params, "auth": access.token}
+        async with self._gate.place():
+            try:
+                http = await self._session.post(access.endpoint + method, body)
+                answer = decode_answer(http.status, http.body)
+            except PortalError as error:
+                self._gate.heed(self._credential.budget_key, method, error)
+                raise
+        self._gate.heed(self._credential.budget_key, method, answer)
+        return answer
+
+
+class _Tries:
+    """How often a call has been tried and for how long; resting for an operating budget is not held against it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._attempt = 0
+        self.rested_s = 0.0
+
+    def begin(self) -> None:
+        self._attempt += 1
+
+    def decide(self, error: PortalError, write: bool) -> RetryDecision:
+        elapsed_s = self._clock.monotonic() - self._started - self.rested_s
+        return decide(error, self._attempt, elapsed_s, write, random.random())

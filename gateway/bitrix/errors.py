@@ -1,0 +1,346 @@
+"""What a portal, its authorization server or the way to them can answer instead of data.
+
+PortalError                      a code we know nothing about; it keeps the portal's own words
+├── (documented codes)           a class each, found by the code: see answers_to below
+├── PortalFailing                any other 5xx, or 429: over there, for now
+├── PortalBroken                 HTML, cut-off JSON, an envelope that is none
+├── PortalUnreachable            no answer at all; `sent` says whether the request may have arrived
+├── OutcomeUnknown               a write that may or may not have been done
+├── PortalMoved                  a redirect, which is never followed
+├── AddressRefused               our own policy forbids calling this address
+├── WrongPortal                  tokens came for another portal than they were asked for
+└── WalkFailed                   a list could not be read to its proven end
+
+What to do about an error is a property, apart from what happened; whoever decides reads the properties.
+"""
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from gateway.errors import GatewayError
+
+SECRET_SHAPES = re.compile(
+    r"(?P<path>/rest/(?:api/)?\d+/)[^/\s\"']+"
+    r"|(?P<name>\b(?:auth|access_token|refresh_token|client_secret|code)=)[^&\s\"']+",
+    re.IGNORECASE,
+)
+MAX_DESCRIPTION_CHARS = 500
+
+
+def without_secrets(text: str) -> str:
+    """*text* with webhook codes and token parameters blotted out, and cut to a readable length."""
+    masked = SECRET_SHAPES.sub(lambda match: f"{match['path'] or match['name']}***", text)
+    return masked if len(masked) <= MAX_DESCRIPTION_CHARS else masked[:MAX_DESCRIPTION_CHARS] + "…"
+
+
+class PortalError(GatewayError):
+    """the portal refused the call"""
+
+    code: str = "portal_refused"
+    retryable: bool = False  # the same call may succeed later
+    paced: bool = False  # a limit of ours does the waiting, so tries are not counted against it
+    did_not_run: bool = False  # the call provably had no effect, so that even a write may be repeated
+    credential_dead: bool = False  # a person must authorize the portal again
+    whole_portal: bool = False  # says something about the portal or its address, not about this one command
+    operator_hint: str | None = None
+
+    def __init__(self, portal_code: str, description: str = "", status: int | None = None) -> None:
+        self.portal_code = portal_code
+        self.description = without_secrets(description)
+        self.status = status
+        words = ": ".join(part for part in (portal_code, self.description) if part)
+        super().__init__(words or self._said(status))
+
+    @classmethod
+    def _said(cls, status: int | None) -> str:
+        sentence = (cls.__doc__ or "").split("\n", 1)[0]
+        return sentence if status is None else f"{sentence} (HTTP {status})"
+
+    @property
+    def refuses_command(self) -> bool:
+        """Whether this is a plain no to one command, so that its neighbours may go on without it."""
+        return not (self.retryable or self.credential_dead or self.whole_portal)
+
+
+E = TypeVar("E", bound=type[PortalError])
+_CLASSES: dict[str, type[PortalError]] = {}
+
+
+def answers_to(*codes: str) -> Callable[[E], E]:
+    """Make the decorated class the one for these documented *codes*, whatever their case."""
+
+    def register(cls: E) -> E:
+        _CLASSES.update({code.upper(): cls for code in codes})
+        return cls
+
+    return register
+
+
+def portal_error(code: object, description: object, status: int | None) -> PortalError:
+    """The error for what a portal sent under ``error`` and ``error_description``.
+
+    *status* is the HTTP status, None for a command inside a batch. Classic methods send "" as their code, others a
+    number, so an unknown code is kept as text and sorted by the status alone.
+
+    Source: protocol.md 3 and 10 (b24restdocs _includes/system-errors.md, settings/oauth/error-codes.md)
+    """
+    text = str(code) if isinstance(code, str | int) else ""
+    failing = status is not None and (status >= 500 or status == 429)
+    cls = _CLASSES.get(text.upper(), PortalFailing if failing else PortalError)
+    return cls(text, description if isinstance(description, str) else "", status)
+
+
+@answers_to("INTERNAL_SERVER_ERROR", "ERROR_UNEXPECTED_ANSWER")
+class PortalFailing(PortalError):
+    """the portal failed to answer the call"""
+
+    code = "portal_failing"
+    retryable = True
+
+
+@answers_to("QUERY_LIMIT_EXCEEDED")
+class QueryLimitExceeded(PortalError):
+    """the portal's request rate is used up"""
+
+    code = "query_limit_exceeded"
+    retryable = paced = did_not_run = whole_portal = True
+
+
+@answers_to("OPERATION_TIME_LIMIT")
+class OperatingLimitReached(PortalError):
+    """the portal has blocked this method until some of its operating time has passed"""
+
+    code = "operation_time_limit"
+    retryable = paced = did_not_run = True
+
+
+@answers_to("OVERLOAD_LIMIT")
+class PortalBlocked(PortalError):
+    """REST is blocked for this portal"""
+
+    code = "portal_blocked"
+    did_not_run = whole_portal = True
+    operator_hint = "Ask Bitrix24 support to lift the block; waiting does not help."
+
+
+@answers_to("PORTAL_DELETED")
+class PortalDeleted(PortalError):
+    """the portal no longer exists"""
+
+    code = "portal_deleted"
+    did_not_run = whole_portal = True
+    operator_hint = "Delete the account, or connect another portal."
+
+
+@answers_to("INVALID_REQUEST")
+class HttpsRequired(PortalError):
+    """the portal wants https"""
+
+    code = "https_required"
+    did_not_run = whole_portal = True
+
+
+@answers_to("expired_token")
+class TokenExpired(PortalError):
+    """the access token has expired"""
+
+    code = "token_expired"
+    retryable = did_not_run = whole_portal = True
+
+
+@answers_to("invalid_token", "NO_AUTH_FOUND", "INVALID_CREDENTIALS", "authorization_error", "user_access_error")
+class CredentialRefused(PortalError):
+    """the portal no longer accepts this authorization"""
+
+    code = "credential_refused"
+    did_not_run = credential_dead = True
+    operator_hint = "Authorize the portal again, or give a working inbound webhook."
+
+
+@answers_to("APPLICATION_NOT_FOUND", "ERROR_OAUTH", "NOT_INSTALLED", "PAYMENT_REQUIRED")
+class ApplicationGone(PortalError):
+    """the application is not installed on the portal, or is no longer paid for"""
+
+    code = "application_gone"
+    did_not_run = credential_dead = True
+    operator_hint = "Install the application on the portal (or renew its subscription) and authorize again."
+
+
+@answers_to("invalid_grant")
+class GrantRefused(PortalError):
+    """the code or refresh token was wrong, used before, or too old"""
+
+    code = "grant_refused"
+    did_not_run = credential_dead = True
+    operator_hint = "Authorize the portal again."
+
+
+@answers_to("invalid_client", "wrong_client")
+class ClientRefused(PortalError):
+    """the authorization server does not know this application"""
+
+    code = "client_refused"
+    did_not_run = whole_portal = True
+    operator_hint = "Check GATEWAY_BITRIX_CLIENT_ID and GATEWAY_BITRIX_CLIENT_SECRET."
+
+
+@answers_to("CONNECTION_ERROR")
+class AuthorizationServerDown(PortalError):
+    """the portal could not reach its authorization server"""
+
+    code = "authorization_server_down"
+    retryable = did_not_run = whole_portal = True
+
+
+@answers_to("ERROR_METHOD_NOT_FOUND")
+class MethodNotFound(PortalError):
+    """the portal has no such method"""
+
+    code = "method_not_found"
+    did_not_run = True
+
+
+@answers_to("insufficient_scope", "invalid_scope")
+class ScopeMissing(PortalError):
+    """the authorization does not cover this method"""
+
+    code = "insufficient_scope"
+    did_not_run = True
+    operator_hint = "Add the scope to the application or webhook and authorize again."
+
+
+@answers_to("ACCESS_DENIED", "allowed_only_intranet_user")
+class AccessDenied(PortalError):
+    """the user behind the authorization may not do this"""
+
+    code = "access_denied"
+    did_not_run = True
+
+
+@answers_to("WRONG_AUTH_TYPE")
+class WrongAuthType(PortalError):
+    """the method needs an application, not a webhook"""
+
+    code = "wrong_auth_type"
+    did_not_run = True
+
+
+@answers_to("WRONG_LICENSE")
+class LicenseMissing(PortalError):
+    """the portal's tariff does not include this"""
+
+    code = "wrong_license"
+    did_not_run = True
+
+
+@answers_to("METHOD_CONFIRM_WAITING", "METHOD_CONFIRM_DENIED")
+class MethodUnconfirmed(PortalError):
+    """the portal's administrator has not allowed this method"""
+
+    code = "method_unconfirmed"
+    did_not_run = True
+    operator_hint = "An administrator of the portal must confirm the call."
+
+
+@answers_to("ERROR_ARGUMENT", "100")
+class ArgumentRefused(PortalError):
+    """the portal refused a parameter"""
+
+    code = "argument_refused"
+
+
+@answers_to("ENTITY_TYPE_NOT_SUPPORTED", "NOT_FOUND")
+class ThingNotFound(PortalError):
+    """the portal has no such thing"""
+
+    code = "portal_not_found"
+
+
+@answers_to("ERROR_BATCH_LENGTH_EXCEEDED", "ERROR_BATCH_METHOD_NOT_ALLOWED")
+class BatchRefused(PortalError):
+    """the portal does not run this command in a batch"""
+
+    code = "batch_refused"
+    did_not_run = True
+
+
+class PortalBroken(PortalError):
+    """the portal's answer is not an answer"""
+
+    code = "portal_broken"
+    retryable = True
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__("", f"the portal's answer cannot be read: {reason}", status)
+
+
+class PortalUnreachable(PortalError):
+    """the portal does not answer"""
+
+    code = "portal_unreachable"
+    retryable = whole_portal = True
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        super().__init__("", f"the portal does not answer: {reason}")
+        self.sent = sent
+        self.did_not_run = not sent
+
+
+class OutcomeUnknown(PortalError):
+    """the call may or may not have been carried out"""
+
+    code = "outcome_unknown"
+
+    def __init__(self, cause: PortalError) -> None:
+        super().__init__(cause.portal_code, f"it is not known whether the call was carried out: {cause}", cause.status)
+        self.cause = cause
+        self.whole_portal = cause.whole_portal
+
+
+class PortalMoved(PortalError):
+    """the portal answers at another address now"""
+
+    code = "portal_moved"
+    did_not_run = whole_portal = True
+    operator_hint = "Connect the account again with the portal's new address."
+
+    def __init__(self, host: str | None, status: int) -> None:
+        super().__init__("", f"the portal has moved to {host or 'an address it does not name'}", status)
+        self.host = host
+
+
+class AddressRefused(PortalError):
+    """this address may not be called"""
+
+    code = "address_refused"
+    did_not_run = whole_portal = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("", f"the address may not be called: {reason}")
+
+
+class WrongPortal(PortalError):
+    """the authorization server answered for another portal"""
+
+    code = "wrong_portal"
+    whole_portal = True
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+
+class WalkFailed(PortalError):
+    """a list could not be read to its end"""
+
+    code = "walk_failed"
+
+    def __init__(self, method: str, cursor: int, cause: PortalError) -> None:
+        super().__init__(cause.portal_code, f"{method} could not be read beyond id {cursor}: {cause}", cause.status)
+        self.method = method
+        self.cursor = cursor
+        self.cause = cause
+        self.retryable = cause.retryable
+        self.credential_dead = cause.credential_dead
+        self.whole_portal = cause.whole_portal
+        self.operator_hint = cause.operator_hint

@@ -1,0 +1,201 @@
+"""Build a call, decode an answer: the portal's wire format (v2), with no I/O.
+
+Source: protocol.md 2, 3 and 8 (b24restdocs settings/how-to-call-rest-api/, api-reference/data-types.md)
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+import orjson
+
+from gateway.bitrix.errors import PortalBroken, PortalError, portal_error
+from gateway.errors import InvalidInput
+
+BATCH_COMMANDS = 50
+METHOD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
+
+Params = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One call of one method; a *write* is repeated only when it provably did not run.
+
+    Raises:
+        InvalidInput: the method's name is none.
+    """
+
+    method: str
+    params: Params = field(default_factory=dict)
+    write: bool = False
+
+    def __post_init__(self) -> None:
+        if not METHOD_NAME.fullmatch(self.method):
+            raise InvalidInput.of_parameter("method", "method", "must be a method's name, like crm.deal.list")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one call brought: its data, and what the portal says of the list and of our operating time.
+
+    *total* and *next* are absent outside lists; *operating_s* is the portal's own gauge for the method, in seconds,
+    and *operating_reset_at* the Unix time when it next shrinks.
+    """
+
+    result: object
+    total: int | None = None
+    next: int | None = None
+    operating_s: float | None = None
+    operating_reset_at: float | None = None
+
+
+def encode_params(params: Params) -> str:
+    """*params* as a PHP-style nested query string, every name and value percent-encoded.
+
+    True and false become 1 and 0, as PHP writes them; None and an empty list or mapping below the top become an empty
+    value, which empties a field and makes a filter match nothing rather than everything. At the top they are left out:
+    to PHP an empty array and no array are the same, an empty string is a wrong type.
+
+    Raises:
+        InvalidInput: a name or value that PHP's notation cannot say.
+    """
+    pairs: list[tuple[str, str]] = []
+    for name, value in params.items():
+        if re.search(r"[\[\]. \0]", name) or not name:
+            raise _unsayable(name)
+        if not _is_empty_array(value):
+            pairs += _pairs(quote(name, safe=""), value)
+    return "&".join(f"{name}={value}" for name, value in pairs)
+
+
+def encode_command(method: str, params: Params) -> str:
+    """One command of a batch: the method and its query, encoded once (the JSON body around it needs no second time)."""
+    query = encode_params(params)
+    return f"{method}?{query}" if query else method
+
+
+def decode_answer(status: int, body: bytes) -> Answer:
+    """Turn the *status* and *body* of one HTTP answer into data.
+
+    Raises:
+        PortalError: the body carries an error; it may do so under any status, 200 included, and the error may be "",
+            0 or "0", so that the presence of the key decides.
+        PortalBroken: the body is no JSON object, or none of the documented envelope.
+    """
+    try:
+        envelope = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise PortalBroken("no JSON" if body.strip() else "empty", status) from None
+    if not isinstance(envelope, dict):
+        raise PortalBroken("no JSON object", status)
+    if "error" in envelope:
+        raise portal_error(envelope["error"], envelope.get("error_description"), status)
+    if status >= 400 or "result" not in envelope:
+        raise PortalBroken("neither a result nor an error", status)
+    return _answer(envelope["result"], envelope.get("total"), envelope.get("next"), envelope.get("time"))
+
+
+def decode_batch(answer: Answer, labels: Sequence[str]) -> list[Answer | PortalError]:
+    """What each command of a batch brought, in the order of *labels*.
+
+    A map of the answer may come as an object, as a list (labels 0..n-1) or, when nothing is in it, as ``[]``. A
+    command that appears neither among the results nor among the errors is PortalBroken.
+
+    Raises:
+        PortalBroken: the answer is not that of a batch.
+    """
+    if not isinstance(answer.result, dict):
+        raise PortalBroken("no maps of results")
+    errors, results, totals, nexts, times = (
+        _php_map(answer.result.get(name, []))
+        for name in ("result_error", "result", "result_total", "result_next", "result_time")
+    )
+    return [_outcome(label, errors, results, totals, nexts, times) for label in labels]
+
+
+def _outcome(
+    label: str,
+    errors: Params,
+    results: Params,
+    totals: Params,
+    nexts: Params,
+    times: Params,
+) -> Answer | PortalError:
+    if label in errors:
+        error = errors[label]
+        if isinstance(error, dict) and "error" in error:
+            return portal_error(error["error"], error.get("error_description"), None)
+        return PortalBroken("an error without a code in a batch")
+    if label not in results:
+        return PortalBroken("a command of a batch has no answer")
+    try:
+        return _answer(results[label], totals.get(label), nexts.get(label), times.get(label))
+    except PortalBroken as error:
+        return error
+
+
+def _php_map(value: object) -> Params:
+    if isinstance(value, list):
+        return {str(index): item for index, item in enumerate(value)}
+    if isinstance(value, dict):
+        return value
+    raise PortalBroken("a batch's member is no map")
+
+
+def _answer(result: object, total: object, following: object, time: object) -> Answer:
+    spent: Params = time if isinstance(time, dict) else {}
+    return Answer(
+        result=result,
+        total=_count("total", total),
+        next=_count("next", following),
+        operating_s=_seconds(spent.get("operating")),
+        operating_reset_at=_seconds(spent.get("operating_reset_at")),
+    )
+
+
+def _count(name: str, value: object) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise PortalBroken(f"{name} is no number")
+
+
+def _seconds(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
+    if _is_empty_array(value):
+        yield name, ""
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str) or not key.strip() or re.search(r"[\]\0]", key):
+                raise _unsayable(str(key))
+            yield from _pairs(f"{name}[{quote(key, safe='')}]", item)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _pairs(f"{name}[{index}]", item)
+    else:
+        yield name, quote(_scalar(value), safe="")
+
+
+def _scalar(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _unsayable(str(value))
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise _unsayable(type(value).__name__)
+
+
+def _is_empty_array(value: object) -> bool:
+    return isinstance(value, Mapping | list | tuple) and not value
+
+
+def _unsayable(what: str) -> InvalidInput:
+    return InvalidInput.of_parameter("params", "params", f"{what!r} cannot be sent to a portal in a batch")

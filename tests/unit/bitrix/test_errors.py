@@ -1,0 +1,108 @@
+"""What a portal's words become, and what they say about trying again."""
+
+import pytest
+
+from gateway.bitrix.errors import (
+    AccessDenied,
+    GrantRefused,
+    OperatingLimitReached,
+    OutcomeUnknown,
+    PortalBlocked,
+    PortalBroken,
+    PortalError,
+    PortalFailing,
+    PortalMoved,
+    PortalUnreachable,
+    QueryLimitExceeded,
+    TokenExpired,
+    WalkFailed,
+    WrongPortal,
+    portal_error,
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "cls"),
+    [
+        ("QUERY_LIMIT_EXCEEDED", 503, QueryLimitExceeded),
+        ("QUERY_LIMIT_EXCEEDED", 200, QueryLimitExceeded),
+        ("OVERLOAD_LIMIT", 503, PortalBlocked),
+        ("OPERATION_TIME_LIMIT", 429, OperatingLimitReached),
+        ("expired_token", 401, TokenExpired),
+        ("EXPIRED_TOKEN", 401, TokenExpired),
+        ("ACCESS_DENIED", 400, AccessDenied),
+        ("invalid_grant", 400, GrantRefused),
+        ("ERROR_CORE", 400, PortalError),
+        ("ERROR_CORE", 500, PortalFailing),
+        ("NEVER_HEARD_OF", 429, PortalFailing),
+        ("", 400, PortalError),
+        (0, 400, PortalError),
+        (["odd"], 400, PortalError),
+    ],
+)
+def test_a_code_becomes_its_class_whatever_the_status(code: object, status: int, cls: type[PortalError]) -> None:
+    error = portal_error(code, "words", status)
+    assert type(error) is cls
+    assert (error.description, error.status) == ("words", status)
+
+
+def test_an_unknown_code_keeps_its_text() -> None:
+    assert str(portal_error("NEVER_HEARD_OF", "The moon is full", 400)) == "NEVER_HEARD_OF: The moon is full"
+    assert portal_error(0, None, 400).portal_code == "0"
+
+
+def test_an_error_without_words_says_what_it_is() -> None:
+    assert str(portal_error("", "", 400)) == "the portal refused the call (HTTP 400)"
+
+
+@pytest.mark.parametrize(
+    ("error", "refuses"),
+    [
+        (portal_error("", "Access denied.", None), True),
+        (portal_error("ENTITY_TYPE_NOT_SUPPORTED", "", None), True),
+        (portal_error("insufficient_scope", "", None), True),
+        (portal_error("OPERATION_TIME_LIMIT", "", None), False),
+        (portal_error("invalid_token", "", None), False),
+        (portal_error("OVERLOAD_LIMIT", "", None), False),
+        (portal_error("INTERNAL_SERVER_ERROR", "", None), False),
+        (PortalBroken("no JSON"), False),
+        (PortalUnreachable("dropped", sent=True), False),
+    ],
+)
+def test_only_a_plain_no_concerns_one_command_alone(error: PortalError, refuses: bool) -> None:
+    assert error.refuses_command is refuses
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "see https://portal.example/rest/1/canary/user.get for more",
+        "see /rest/api/17/canary/tasks",
+        "at ?auth=canary&x=1",
+        "access_token=canary refresh_token=canary client_secret=canary code=canary",
+    ],
+)
+def test_no_secret_of_the_portals_words_is_kept(words: str) -> None:
+    error = portal_error("ODD", words, 400)
+    for text in (str(error), repr(error), error.detail, error.description, str(OutcomeUnknown(error))):
+        assert "canary" not in text
+
+
+def test_endless_words_are_cut() -> None:
+    assert len(str(portal_error("ODD", "x" * 100_000, 400))) < 600
+
+
+def test_a_failed_walk_says_where_and_why_and_what_may_be_done() -> None:
+    cause = portal_error("invalid_token", "Unable to get application by token", 401)
+    error = WalkFailed("user.get", 250, cause)
+    assert (error.method, error.cursor, error.cause) == ("user.get", 250, cause)
+    assert error.credential_dead
+    assert str(error) == (
+        "invalid_token: user.get could not be read beyond id 250: invalid_token: Unable to get application by token"
+    )
+
+
+def test_a_move_names_the_new_host() -> None:
+    assert "new.example" in str(PortalMoved("new.example", 302))
+    assert "does not name" in str(PortalMoved(None, 302))
+    assert WrongPortal().whole_portal

@@ -1,0 +1,75 @@
+"""Who is tried again, how often, and after how long."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.bitrix.errors import OutcomeUnknown, PortalBroken, PortalError, PortalUnreachable, portal_error
+from gateway.bitrix.retry import FIRST_PAUSE_S, MAX_TRIES, RETRY_DEADLINE_S, decide
+
+TRANSIENT = [
+    portal_error("INTERNAL_SERVER_ERROR", "", 500),
+    portal_error("", "", 502),
+    portal_error("", "", 429),
+    PortalBroken("no JSON", 502),
+    PortalUnreachable("dropped", sent=True),
+]
+NEVER_RAN = [
+    portal_error("QUERY_LIMIT_EXCEEDED", "", 200),
+    portal_error("OPERATION_TIME_LIMIT", "", 429),
+    PortalUnreachable("refused", sent=False),
+]
+FINAL = [
+    portal_error("", "wrong", 400),
+    portal_error("OVERLOAD_LIMIT", "", 503),
+    portal_error("invalid_token", "", 401),
+]
+
+
+@pytest.mark.parametrize("error", TRANSIENT + NEVER_RAN)
+def test_a_read_is_tried_again(error: PortalError) -> None:
+    assert decide(error, 1, 0, False, 0).wait_s is not None
+
+
+@pytest.mark.parametrize("error", NEVER_RAN)
+def test_a_write_that_did_not_run_is_tried_again(error: PortalError) -> None:
+    assert decide(error, 1, 0, True, 0).wait_s is not None
+
+
+@pytest.mark.parametrize("error", TRANSIENT)
+def test_a_write_that_may_have_run_is_not(error: PortalError) -> None:
+    decision = decide(error, 1, 0, True, 0)
+    assert decision.wait_s is None
+    assert isinstance(decision.error, OutcomeUnknown)
+    assert decision.error.cause is error
+
+
+@pytest.mark.parametrize("error", FINAL)
+@pytest.mark.parametrize("write", [False, True])
+def test_a_plain_no_is_taken_for_one(error: PortalError, write: bool) -> None:
+    assert decide(error, 1, 0, write, 0) == decide(error, 1, 0, not write, 0)
+    assert decide(error, 1, 0, write, 0).wait_s is None
+    assert decide(error, 1, 0, write, 0).error is error
+
+
+@given(st.sampled_from(TRANSIENT), st.integers(1, MAX_TRIES - 1), st.floats(0, 1, exclude_max=True))
+def test_pauses_double_with_jitter_inside_each_step(error: PortalError, attempt: int, jitter: float) -> None:
+    step = FIRST_PAUSE_S * 2 ** (attempt - 1)
+    wait_s = decide(error, attempt, 0, False, jitter).wait_s
+    assert wait_s is not None
+    assert step / 2 <= wait_s <= step
+
+
+@pytest.mark.parametrize("error", TRANSIENT)
+def test_five_tries_are_enough(error: PortalError) -> None:
+    assert decide(error, MAX_TRIES - 1, 0, False, 0).wait_s is not None
+    assert decide(error, MAX_TRIES, 0, False, 0).wait_s is None
+
+
+def test_no_try_begins_past_the_deadline() -> None:
+    assert decide(TRANSIENT[0], 1, RETRY_DEADLINE_S, False, 0).wait_s is None
+    assert decide(NEVER_RAN[0], 1, RETRY_DEADLINE_S + 1, False, 0).wait_s is None
+
+
+def test_waiting_in_line_is_not_counted_as_trying() -> None:
+    assert decide(NEVER_RAN[0], 100, 10, False, 0.5).wait_s == 0
