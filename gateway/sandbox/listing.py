@@ -1,5 +1,6 @@
 """What every list method shares: order, select and pages, over a table and the schema of its rows."""
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -25,9 +26,10 @@ class Window:
     @classmethod
     def at(cls, start: Value, *, whole_pages: bool) -> "Window":
         """The window of a ``start``: classic methods go down to a full page, controllers take it literally."""
-        rows = int(as_number(start))
-        if rows < 0:
+        number = as_number(start)
+        if number < 0:
             return cls(counted=False)
+        rows = int(min(number, sys.maxsize))
         return cls(rows - rows % PAGE_ROWS if whole_pages else rows)
 
 

@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from gateway.sandbox import limits, listing, oauth
+from gateway.sandbox.methods import batch
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.server import SandboxServer
 from tests.sandbox.client import RestClient
@@ -180,9 +182,6 @@ async def test_a_token_answer_has_the_documented_keys_and_types(
 
 
 def test_the_limits_are_the_documented_ones() -> None:
-    from gateway.sandbox import limits, listing, oauth
-    from gateway.sandbox.methods import batch
-
     facts = json.loads((EXAMPLES / "limits.json").read_text())
     rate, operating, times = facts["rate_limit"]["tariffs"], facts["operating_limit"], facts["oauth"]
     for ours, theirs in (("standard", "other"), ("enterprise", "enterprise")):

@@ -1,5 +1,8 @@
 """The leaky bucket and the operating budget, by the clock."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from gateway.sandbox.limits import LeakyBucket, OperatingTime
@@ -93,6 +96,15 @@ async def test_a_batch_is_billed_by_its_commands(webhook: RestClient, portal: Sa
     assert body["result"]["result_time"]["a"]["operating"] == 7
 
 
+async def test_the_time_that_commands_take_is_not_billed_to_the_batch(
+    webhook: RestClient, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    portal.fault("user.get:delay=7")
+    call = asyncio.create_task(webhook.call("batch", cmd={"a": "user.get"}))
+    time = (await clock.until(call)).body["time"]
+    assert (time["duration"], time["operating"]) == (7, 0)
+
+
 class TestOff:
     @pytest.fixture
     def settings(self) -> SandboxSettings:
@@ -118,6 +130,6 @@ class TestIntegerStart:
 
 
 @pytest.mark.parametrize("wrong", [{"users": 0}, {"holes": 1.0}, {"holes": -0.1}, {"tariff": "gold"}])
-def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
+def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        SandboxSettings(**wrong)  # type: ignore[arg-type] # wrong on purpose
+        SandboxSettings(**wrong)

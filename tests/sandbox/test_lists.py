@@ -35,9 +35,9 @@ async def test_nothing_is_counted_from_minus_one(webhook: RestClient) -> None:
     assert (len(body["result"]), body["total"], "next" in body) == (50, 0, False)
 
 
-@pytest.mark.parametrize("start", [0, -1, 500])
-async def test_no_users_come_without_a_total(webhook: RestClient, start: int) -> None:
-    conditions = {} if start == 500 else {"ID": 0}
+@pytest.mark.parametrize("start", [0, -1, 500, "9" * 400])
+async def test_no_users_come_without_a_total(webhook: RestClient, start: int | str) -> None:
+    conditions = {"ID": 0} if start in (0, -1) else {}
     body = (await webhook.call("user.get", FILTER=conditions, start=start)).body
     assert (body["result"], "total" in body, "next" in body) == ([], False, False)
 
