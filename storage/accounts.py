@@ -4,7 +4,7 @@ from sqlite3 import Connection, Row
 from typing import Any
 
 from storage.database import Database
-from storage.portals import find_or_add_portal, identify_portal
+from storage.portals import find_or_add_portal, identify_portal, portal_at
 from storage.records import Account, AccountKind, Portal
 
 ACCOUNT_COLUMNS = """
@@ -34,12 +34,19 @@ class AccountStore:
         """Every account that has a credential and is not deleted, oldest first."""
         return await self._database.read(_list_connected)
 
-    async def connect(self, account_key: str, *, host: str, origin: str, now: int) -> Account:
+    async def find_portal(self, host: str) -> Portal | None:
+        """The portal that answers at *host*, if we know it."""
+        return await self._database.read(portal_at, host)
+
+    async def connect(
+        self, account_key: str, *, host: str, origin: str, sealed_webhook: bytes | None, now: int
+    ) -> Account:
         """The account, made or revived or moved to the portal at *host*; what it had on that portal is kept.
 
-        A credential stays only where the account stays: on another portal, or after deletion, it is pending again.
+        With *sealed_webhook* it is authorized at once. Without, a credential stays only where the account stays: on
+        another portal, or after deletion, it is pending again.
         """
-        return await self._database.write_durably(_connect, account_key, host, origin, now)
+        return await self._database.write_durably(_connect, account_key, host, origin, sealed_webhook, now)
 
     async def save_credential(
         self,
@@ -115,7 +122,9 @@ WHERE account_id = :account_id
 """
 
 
-def _connect(connection: Connection, account_key: str, host: str, origin: str, now: int) -> Account:
+def _connect(
+    connection: Connection, account_key: str, host: str, origin: str, sealed_webhook: bytes | None, now: int
+) -> Account:
     portal_id = find_or_add_portal(connection, host=host, now=now)
     account = _find_account(connection, account_key)
     if account is None:
@@ -128,7 +137,9 @@ def _connect(connection: Connection, account_key: str, host: str, origin: str, n
         connection.execute(KEEP_ACCOUNT, {"origin": origin, "account_id": account.account_id})
     account = _find_account(connection, account_key)
     assert account is not None
-    return account
+    if sealed_webhook is None:
+        return account
+    return _save_credential(connection, account.account_id, "webhook", sealed_webhook, None, None, now)
 
 
 SAVE_CREDENTIAL = """

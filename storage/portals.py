@@ -14,9 +14,14 @@ INSERT INTO portals (host, member_id, created_at) VALUES (:host, :member_id, :no
 """
 
 
+def portal_at(connection: Connection, host: str) -> Portal | None:
+    """The portal that answers at *host*, if we know it."""
+    return _one(connection, PORTAL_BY_HOST, {"host": host})
+
+
 def find_or_add_portal(connection: Connection, *, host: str, now: int) -> int:
     """Our id of the portal that answers at *host*."""
-    if found := _one(connection, PORTAL_BY_HOST, {"host": host}):
+    if found := portal_at(connection, host):
         return found.portal_id
     return _add(connection, host, None, now)
 
@@ -59,7 +64,7 @@ LEARN_HOST = "UPDATE portals SET host = :host WHERE portal_id = :portal_id"
 
 
 def _give_host(connection: Connection, portal: Portal, host: str) -> None:
-    holder = _one(connection, PORTAL_BY_HOST, {"host": host})
+    holder = portal_at(connection, host)
     if holder is not None and holder.member_id is None:
         join_portals(connection, holder.portal_id, portal.portal_id)
     elif holder is not None:

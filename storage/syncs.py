@@ -39,20 +39,22 @@ class SyncStore:
         *,
         after: int | None,
         upto: int | None,
-        ends: bool,
         left_out: int,
         head: RenderHead,
         now: int,
     ) -> int:
-        """The list's generation after a range's proven rows (see `compare_rows`) and the cursor were stored."""
-        return await self._database.write(_save_page, list_id, part, rows, after, upto, ends, left_out, head, now)
+        """The list's generation after a range's proven rows (see `compare_rows`) and its end were stored.
+
+        *upto* None: the range is the last of its part.
+        """
+        return await self._database.write(_save_page, list_id, part, rows, after, upto, left_out, head, now)
 
     async def skip_part(self, list_id: int, part: int, reason: str) -> None:
         """Note that the portal does not offer this part; its rows stay as they are."""
         await self._database.write(_skip_part, list_id, part, reason)
 
     async def set_total(self, list_id: int, total: int) -> None:
-        """Note how many rows the portal says there are."""
+        """Note how many rows the run will have read in the end."""
         await self._database.write(_set_total, list_id, total)
 
     async def load_missing(self, list_id: int, *, limit: int) -> list[MissingRow]:
@@ -151,7 +153,9 @@ def _begin(
     return run
 
 
-MOVE_CURSOR = "UPDATE sync_parts SET cursor = :upto, done = :ends WHERE list_id = :list_id AND part = :part"
+MOVE_CURSOR = """
+UPDATE sync_parts SET cursor = COALESCE(:cursor, cursor), done = :done WHERE list_id = :list_id AND part = :part
+"""
 COUNT_ROWS = "UPDATE sync_runs SET rows = rows + :rows, left_out = left_out + :left_out WHERE list_id = :list_id"
 GENERATION = "SELECT generation FROM mirror_lists WHERE list_id = :list_id"
 
@@ -163,13 +167,13 @@ def _save_page(
     rows: Sequence[MirrorRow],
     after: int | None,
     upto: int | None,
-    ends: bool,
     left_out: int,
     head: RenderHead,
     now: int,
 ) -> int:
-    compare_rows(connection, list_id, part, rows, after=after, upto=None if ends else upto, head=head, now=now)
-    connection.execute(MOVE_CURSOR, {"list_id": list_id, "part": part, "upto": upto, "ends": ends})
+    compare_rows(connection, list_id, part, rows, after=after, upto=upto, head=head, now=now)
+    proven = rows[-1].portal_row_id if upto is None and rows else upto
+    connection.execute(MOVE_CURSOR, {"list_id": list_id, "part": part, "cursor": proven, "done": upto is None})
     connection.execute(COUNT_ROWS, {"list_id": list_id, "rows": len(rows), "left_out": left_out})
     return _generation(connection, list_id)
 

@@ -1,0 +1,213 @@
+"""Connecting an account to a portal, authorizing it, and taking it off again."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
+from weakref import WeakValueDictionary
+
+from gateway.addresses import FIELD, PortalAddress, parse_address
+from gateway.bitrix.egress import EgressPolicy
+from gateway.bitrix.errors import PortalError
+from gateway.bitrix.oauth import AuthorizationServers, Tokens
+from gateway.bitrix.wire import Command
+from gateway.clock import Clock
+from gateway.config import Config
+from gateway.connections import Connections
+from gateway.errors import AuthorizationRequired, GatewayError, InvalidInput
+from gateway.origins import origin_of
+from gateway.states import StateSigner
+from gateway.sync import SyncService
+from storage.accounts import AccountStore
+from storage.records import Account
+
+CONNECTED_PATH = "/connected"
+CALLBACK_FIELDS = ("code", "domain", "state", "member_id", "server_domain")
+NO_APPLICATION = (
+    "no Bitrix24 application is configured (GATEWAY_BITRIX_CLIENT_ID): give the address of an inbound webhook instead"
+)
+
+
+class ExchangeFailed(GatewayError):
+    """an authorization code could not be exchanged"""
+
+    code = "exchange_failed"
+
+
+@dataclass(frozen=True)
+class Connected:
+    """An account, and where a person has to authorize it; None when nothing is to be done."""
+
+    account: Account
+    authorize_url: str | None
+
+
+class AccountService:
+    """What callers do with their account. Changes of one account happen one after another."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: AccountStore,
+        connections: Connections,
+        servers: AuthorizationServers,
+        states: StateSigner,
+        syncs: SyncService,
+        policy: EgressPolicy,
+        clock: Clock,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._connections = connections
+        self._servers = servers
+        self._states = states
+        self._syncs = syncs
+        self._policy = policy
+        self._clock = clock
+        self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def connect(self, account_key: str, url: str, redirect_url: str | None) -> Connected:
+        """Connect the account to the portal at *url*, new, again, or in the place of another.
+
+        An inbound webhook is tried first, and works from now on. Otherwise the account waits for a person, who is sent
+        to *redirect_url* in the end.
+
+        Raises:
+            InvalidInput: when an address is none that is allowed, or the portal refuses the webhook.
+            PortalError: when the webhook's portal cannot be asked.
+        """
+        address = parse_address(url, self._policy)
+        if redirect_url is not None:
+            self._check_redirect(redirect_url)
+        if address.webhook is None and self._config.bitrix_client_id is None:
+            raise InvalidInput.of_field(FIELD, "no_application", NO_APPLICATION)
+        async with self._lock(account_key):
+            if address.webhook is not None:
+                return Connected(await self._connect_webhook(account_key, address, address.webhook), None)
+            return await self._connect_application(account_key, address, redirect_url)
+
+    def _check_redirect(self, redirect_url: str) -> None:
+        try:
+            origin = origin_of(redirect_url)
+        except ValueError as error:
+            raise InvalidInput.of_field("/redirectURL", "invalid_address", str(error)) from error
+        if origin not in self._config.allowed_origins:
+            raise InvalidInput.of_field(
+                "/redirectURL", "origin_not_allowed", "has to be at an origin of GATEWAY_RETURN_ORIGINS"
+            )
+
+    async def _connect_webhook(self, account_key: str, address: PortalAddress, webhook: str) -> Account:
+        known = await self._store.find_portal(address.host)
+        gate = self._connections.gate(known.portal_id) if known else self._connections.new_gate()
+        try:
+            await self._connections.webhook_client(webhook, gate).call(Command("scope"))
+        except PortalError as error:
+            if error.retryable:
+                raise
+            raise InvalidInput.of_field(FIELD, error.code, f"the portal refused the webhook: {error.detail}") from error
+        account = await self._store_connection(
+            account_key, address, self._connections.seal_webhook(account_key, webhook)
+        )
+        await self._syncs.start_all(account)
+        return account
+
+    async def _connect_application(
+        self, account_key: str, address: PortalAddress, redirect_url: str | None
+    ) -> Connected:
+        account = await self._store_connection(account_key, address, None)
+        if account.kind == "oauth" and not account.stale:
+            return Connected(account, None)
+        return Connected(account, await self._authorize_url(account, redirect_url))
+
+    async def _store_connection(self, account_key: str, address: PortalAddress, sealed: bytes | None) -> Account:
+        before = await self._connections.find(account_key)
+        if before is not None and (sealed is not None or before.portal.host != address.host):
+            await self._syncs.stop(before)
+        account = await self._store.connect(
+            account_key, host=address.host, origin=address.origin, sealed_webhook=sealed, now=int(self._clock.now())
+        )
+        self._connections.forget(account)
+        return account
+
+    async def _authorize_url(self, account: Account, redirect_url: str | None = None) -> str:
+        """The portal's authorization page, with a state that ties it to *account* for ten minutes."""
+        state = self._states.issue(account.account_key, urlsplit(account.origin).netloc, redirect_url)
+        issued = self._states.read(state)
+        await self._store.save_state(
+            issued.nonce, account.account_id, expires_at=issued.expires_at, now=int(self._clock.now())
+        )
+        # Source: b24restdocs settings/oauth/index.md
+        query = urlencode({"client_id": self._config.bitrix_client_id, "state": state})
+        return f"{account.origin}/oauth/authorize/?{query}"
+
+    async def authorize(self, query: Mapping[str, str]) -> str:
+        """Finish what a person allowed on the portal, and give the address to send them to.
+
+        *query* is what the portal's redirect carries. The code is exchanged, the tokens are on disk, and the first
+        sync has started when this returns.
+
+        Raises:
+            InvalidInput: when something is missing, or not what was sent out; nothing is stored or called then.
+            ExchangeFailed: when the code cannot be exchanged; nothing is stored then.
+        """
+        for name in CALLBACK_FIELDS:
+            if not query.get(name):
+                raise InvalidInput.of_parameter(name, "required", "is required")
+        state = self._states.read(query["state"])
+        if query["server_domain"] not in self._config.oauth_servers:
+            raise InvalidInput.of_parameter(
+                "server_domain", "server_not_allowed", "has to be an authorization server of GATEWAY_OAUTH_SERVERS"
+            )
+        if query["domain"].lower() != state.portal:
+            raise InvalidInput.of_parameter("domain", "wrong_portal", "has to be the portal that is being authorized")
+        if state.redirect_url is not None:
+            self._check_redirect(state.redirect_url)
+        async with self._lock(state.account):
+            account = await self._connections.find(state.account)
+            if account is None or urlsplit(account.origin).netloc != state.portal:
+                raise InvalidInput.of_parameter(
+                    "state", "account_changed", "belongs to an account that is no longer connected to this portal"
+                )
+            if not await self._store.use_state(state.nonce, account.account_id, now=int(self._clock.now())):
+                raise InvalidInput.of_parameter("state", "state_used", "has been used already, or has expired")
+            try:
+                tokens = await self._servers.exchange(query["server_domain"], query["code"])
+            except PortalError as error:
+                raise ExchangeFailed(error.detail) from error
+            account = await self._save_first_tokens(account, tokens, query["member_id"])
+            await self._syncs.start_all(account)
+        return state.redirect_url or (self._config.public_url or "") + CONNECTED_PATH
+
+    async def _save_first_tokens(self, account: Account, tokens: Tokens, member_id: str) -> Account:
+        if tokens.member_id != member_id:
+            raise InvalidInput.of_parameter(
+                "member_id", "wrong_member_id", "has to be the portal that the authorization server names"
+            )
+        await self._syncs.stop(account)
+        self._connections.forget(account)
+        return await self._connections.save_tokens(account, tokens)
+
+    async def ensure_authorized(self, account: Account) -> None:
+        """Pass when the account's credential works as far as we know.
+
+        Raises:
+            AuthorizationRequired: with the address at which a person can mend it.
+        """
+        if not account.stale:
+            return
+        if self._config.bitrix_client_id is None:
+            raise AuthorizationRequired("authorize again: connect a working inbound webhook by POST /bitrix/account")
+        authorize_url = await self._authorize_url(account)
+        raise AuthorizationRequired(f"authorize again: {authorize_url}", authorize_url=authorize_url)
+
+    async def delete(self, account_key: str) -> None:
+        """Take the account off its portal: its syncs end, its tokens are wiped, its rows stay, unlisted."""
+        async with self._lock(account_key):
+            account = await self._connections.find(account_key)
+            if account is not None:
+                await self._syncs.stop(account)
+                await self._store.delete(account.account_id)
+                self._connections.forget(account)
+
+    def _lock(self, account_key: str) -> asyncio.Lock:
+        return self._changing.setdefault(account_key, asyncio.Lock())

@@ -1,0 +1,171 @@
+"""Accounts as the rest of the gateway meets them: their record, and a client that speaks to their portal."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import orjson
+
+from gateway.bitrix.client import PortalClient, PortalSession
+from gateway.bitrix.credentials import OAuthCredential, WebhookCredential
+from gateway.bitrix.gate import PortalGate
+from gateway.bitrix.oauth import AuthorizationServers, TokenKeeper, Tokens
+from gateway.clock import Clock
+from gateway.config import Config
+from gateway.errors import NotFound
+from gateway.pages import Pages
+from gateway.vault import Vault
+from storage.accounts import AccountStore
+from storage.records import Account
+
+REMEMBERED_ACCOUNTS = 10_000
+
+
+class Connections:
+    """One gate per portal, one keeper of tokens per account, and the accounts' records in memory.
+
+    Records are read from memory because every request needs one; whatever changes an account goes through here or calls
+    `forget`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: AccountStore,
+        vault: Vault,
+        session: PortalSession,
+        servers: AuthorizationServers,
+        pages: Pages,
+        clock: Clock,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._vault = vault
+        self._session = session
+        self._servers = servers
+        self._pages = pages
+        self._clock = clock
+        self._accounts: OrderedDict[str, Account | None] = OrderedDict()
+        self._keepers: dict[int, TokenKeeper] = {}
+        self._gates: dict[int, PortalGate] = {}
+        self._changes = 0
+
+    async def find(self, account_key: str) -> Account | None:
+        """The account of that name, None when it never connected or was deleted."""
+        try:
+            account = self._accounts[account_key]
+            self._accounts.move_to_end(account_key)
+        except KeyError:
+            changes = self._changes
+            found = await self._store.find(account_key)
+            account = None if found is None or found.deleted else found
+            if changes == self._changes:
+                self._accounts[account_key] = account
+                if len(self._accounts) > REMEMBERED_ACCOUNTS:
+                    self._accounts.popitem(last=False)
+        return account
+
+    async def require(self, account_key: str) -> Account:
+        """As `find`.
+
+        Raises:
+            NotFound: when there is no such account.
+        """
+        account = await self.find(account_key)
+        if account is None:
+            raise NotFound("account not found", code="account_not_found")
+        return account
+
+    async def list_authorized(self) -> list[Account]:
+        """Every account whose credential works as far as we know."""
+        return [account for account in await self._store.list_connected() if not account.stale]
+
+    def forget(self, account: Account) -> None:
+        """Read the account anew before it is used again."""
+        self._changes += 1
+        self._accounts.pop(account.account_key, None)
+
+    async def settle(self) -> None:
+        """Return once no renewal of tokens is under way: before the database is closed."""
+        for keeper in self._keepers.values():
+            await keeper.settle()
+
+    def client(self, account: Account) -> PortalClient:
+        """A client that calls *account*'s portal with its credential, through the portal's one gate."""
+        kept = self._open(account)
+        gate = self.gate(account.portal.portal_id)
+        if account.kind == "webhook":
+            return self.webhook_client(kept["endpoint"], gate)
+        keeper = self._keepers.setdefault(
+            account.account_id,
+            TokenKeeper(
+                partial(self._load_tokens, account.account_id),
+                partial(self._save_renewed, account.account_id),
+                partial(self.mark_stale, account.account_id),
+                self._servers,
+                self._clock,
+            ),
+        )
+        credential = OAuthCredential(Tokens(**kept).client_endpoint, keeper)
+        return PortalClient(self._session, gate, credential, self._clock)
+
+    def webhook_client(self, endpoint: str, gate: PortalGate) -> PortalClient:
+        """A client of an inbound webhook, stored or not."""
+        return PortalClient(self._session, gate, WebhookCredential(endpoint), self._clock)
+
+    def gate(self, portal_id: int) -> PortalGate:
+        """The one limiter of a portal, whatever the account and the credential."""
+        if portal_id not in self._gates:
+            self._gates[portal_id] = self.new_gate()
+        return self._gates[portal_id]
+
+    def new_gate(self) -> PortalGate:
+        """A gate for a portal that has no row yet."""
+        config = self._config
+        return PortalGate(
+            self._clock,
+            capacity=config.bucket_capacity,
+            leak_per_s=config.bucket_leak_per_s,
+            concurrency=config.portal_concurrency,
+        )
+
+    def seal_webhook(self, account_key: str, endpoint: str) -> bytes:
+        """The webhook's address as it is stored."""
+        return self._seal(account_key, {"endpoint": endpoint})
+
+    async def save_tokens(self, account: Account, tokens: Tokens, *, host: str | None = None) -> Account:
+        """The account with its new token pair on disk and in force; the portal's id and *host* are learned from it."""
+        saved = await self._store.save_credential(
+            account.account_id,
+            "oauth",
+            self._seal(account.account_key, asdict(tokens)),
+            member_id=tokens.member_id,
+            host=host,
+            now=int(self._clock.now()),
+        )
+        if saved.portal != account.portal:  # two rows may have become one: nothing remembered is sure
+            self._accounts.clear()
+            self._pages.forget()
+        self.forget(account)
+        return saved
+
+    async def mark_stale(self, account_id: int) -> None:
+        """The credential works no longer: the portal must be authorized again."""
+        await self._store.mark_stale(account_id)
+        self.forget(await self._store.load(account_id))
+
+    async def _load_tokens(self, account_id: int) -> Tokens:
+        return Tokens(**self._open(await self._store.load(account_id)))
+
+    async def _save_renewed(self, account_id: int, tokens: Tokens) -> None:
+        await self.save_tokens(await self._store.load(account_id), tokens)
+
+    def _seal(self, account_key: str, credential: Mapping[str, object]) -> bytes:
+        return self._vault.seal(orjson.dumps(credential), f"account {account_key}")
+
+    def _open(self, account: Account) -> dict[str, Any]:
+        assert account.sealed is not None, "a pending account has no credential"
+        kept: dict[str, Any] = orjson.loads(self._vault.open(account.sealed, f"account {account.account_key}"))
+        return kept

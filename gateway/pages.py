@@ -1,0 +1,109 @@
+"""Pages of mirrored rows as the bytes that go over the wire, remembered until their rows change."""
+
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import orjson
+
+from gateway.errors import NotFound
+from gateway.resources import Resource
+from storage.mirror import MirrorStore
+from storage.records import Account
+
+CACHE_BYTES = 64 * 1024 * 1024
+ENTRY_BYTES = 512  # about what a remembered page costs beside its body
+
+ListKey = tuple[int, int, str]
+PageKey = tuple[ListKey, int, int]
+
+
+@dataclass(frozen=True)
+class ServedPage:
+    """A page's JSON and its entity tag (quotes included)."""
+
+    body: bytes
+    etag: str
+
+
+@dataclass(frozen=True)
+class RememberedPage:
+    """A page, and the list's generation that it shows."""
+
+    generation: int
+    page: ServedPage
+
+
+class Pages:
+    """Serves pages from the mirror, and from memory as long as nothing has changed.
+
+    A page is remembered with the generation of its list at the moment of its snapshot. Whoever commits a change of rows
+    says so by `changed`; a page of an older generation is then read again, also one whose read was under way.
+    """
+
+    def __init__(self, store: MirrorStore, *, cache_bytes: int = CACHE_BYTES) -> None:
+        self._store = store
+        self._cache_bytes = cache_bytes
+        self._pages: OrderedDict[PageKey, RememberedPage] = OrderedDict()
+        self._bytes = 0
+        self._generations: dict[ListKey, int] = {}
+        self._forgotten = 0
+        # Random, new at every start: a restored or copied file cannot repeat a tag.
+        self._epoch = secrets.token_hex(8)
+
+    async def page(self, account: Account | None, resource: Resource, *, page: int, size: int) -> ServedPage:
+        """Page *page* (from 1) of *size* rows of what *account* mirrors, lowest of our ids first.
+
+        Raises:
+            NotFound: when nothing at all is listed and the resource has a 404 for that.
+        """
+        if account is None:
+            return self._empty(resource, 0)
+        of_list = (account.account_id, account.portal.portal_id, resource.name)
+        key = (of_list, page, size)
+        known = self._pages.get(key)
+        if known is not None and known.generation == self._generations.get(of_list):
+            self._pages.move_to_end(key)
+            return known.page
+        forgotten = self._forgotten
+        found = await self._store.page(*of_list, page=page, size=size)
+        if found is None or found.count == 0:
+            return self._empty(resource, account.account_id)
+        account_id = orjson.dumps(account.portal.bitrix_id)
+        items = b",".join([head + account_id + tail for head, tail in found.rows])
+        served = ServedPage(
+            b'{"count":%d,"items":[%b]}' % (found.count, items),
+            f'"{self._epoch}.{account.account_id}.{found.list_id}.{found.generation}"',
+        )
+        if forgotten == self._forgotten:
+            self._generations[of_list] = max(found.generation, self._generations.get(of_list, 0))
+            self._remember(key, RememberedPage(found.generation, served))
+        return served
+
+    def changed(self, account: Account, resource: str, generation: int) -> None:
+        """Take note that the list is at *generation* now."""
+        self._generations[account.account_id, account.portal.portal_id, resource] = generation
+
+    def forget(self) -> None:
+        """Forget every page, those being read included: what they say of their portal may have changed."""
+        self._forgotten += 1
+        self._pages.clear()
+        self._generations.clear()
+        self._bytes = 0
+
+    def _empty(self, resource: Resource, account_id: int) -> ServedPage:
+        if resource.empty is not None:
+            raise NotFound(resource.empty, code=f"{resource.name}_not_found")
+        return ServedPage(b'{"count":0,"items":[]}', f'"{self._epoch}.{account_id}.0.0"')
+
+    def _remember(self, key: PageKey, remembered: RememberedPage) -> None:
+        before = self._pages.pop(key, None)
+        self._bytes += _cost(remembered) - (_cost(before) if before else 0)
+        self._pages[key] = remembered
+        while self._bytes > self._cache_bytes:
+            _, dropped = self._pages.popitem(last=False)
+            self._bytes -= _cost(dropped)
+
+
+def _cost(remembered: RememberedPage) -> int:
+    return len(remembered.page.body) + ENTRY_BYTES

@@ -1,0 +1,154 @@
+"""What is mirrored: one declaration per resource. Paging, sync, shell and documentation all go through this table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import blake2b
+
+import orjson
+
+from gateway.bitrix.methods import Row
+from gateway.bitrix.rows import (
+    decode_pipeline,
+    decode_step,
+    decode_user,
+    decode_userfield,
+    decode_userfieldconfig,
+    row_id,
+)
+from gateway.bitrix.walk import ListCall
+from storage.records import MirrorRow
+
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class PortalList:
+    """One list on a portal that a resource is read from.
+
+    *part* tells the lists of one resource apart, *decode* gives a row's properties or None where the contract cannot
+    show it, *wanted* says which of the rows belong to the resource at all.
+    """
+
+    part: int
+    name: str
+    call: ListCall
+    decode: Callable[[Row], dict[str, object] | None]
+    wanted: Callable[[Row], bool] = lambda _: True
+
+    def render(self, row: Row) -> MirrorRow | None:
+        """The portal's *row* as it is stored and served; None where the contract cannot show it."""
+        properties = self.decode(row)
+        if properties is None:
+            return None
+        tail = b"," + orjson.dumps(properties)[1:]
+        digest = blake2b(tail, digest_size=DIGEST_BYTES).digest()
+        return MirrorRow(row_id(row, self.call.facts.id_key), digest, tail)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A mirrored thing: its name in our addresses, the portal's lists it is read from, and how its rows begin.
+
+    *lists* gives them for a language of labels. *empty* is the 404 of an empty list, None where that is a 200.
+    """
+
+    name: str
+    lists: Callable[[str], tuple[PortalList, ...]]
+    head: Callable[[int, int], bytes]
+    empty: str | None
+
+
+def format_time(at: int) -> str:
+    """Unix seconds as RFC 3339 in UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _user_head(own_id: int, created_at: int) -> bytes:
+    return b'{"id":%d,"createdAt":"%b","accountID":' % (own_id, format_time(created_at).encode())
+
+
+def _head(own_id: int, created_at: int) -> bytes:
+    return b'{"ID":%d,"createdAt":%d,"accountID":' % (own_id, created_at)
+
+
+def _user_lists(_language: str) -> tuple[PortalList, ...]:
+    return (PortalList(0, "user.get", ListCall("user.get"), decode_user),)
+
+
+def _step_lists(_language: str) -> tuple[PortalList, ...]:
+    return (PortalList(0, "crm.status.list", ListCall("crm.status.list"), decode_step),)
+
+
+# The contract's IntegerEntityType. Portals refuse some of them: those are skipped by name.
+# Source: b24restdocs api-reference/crm/universal/category/crm-category-list.md
+PIPELINE_ENTITY_TYPES = {
+    1: "lead",
+    2: "deal",
+    3: "contact",
+    4: "company",
+    5: "invoice",
+    7: "quote",
+    8: "requisite",
+    31: "smart invoice",
+}
+
+
+def _pipeline_lists(_language: str) -> tuple[PortalList, ...]:
+    return tuple(
+        PortalList(
+            entity_type_id,
+            f"crm.category.list of {name} ({entity_type_id})",
+            ListCall("crm.category.list", {"entityTypeId": entity_type_id}),
+            partial(decode_pipeline, entity_type_id=entity_type_id),
+        )
+        for entity_type_id, name in PIPELINE_ENTITY_TYPES.items()
+    )
+
+
+# The contract's FieldsType by entity type id, with the method that lists each.
+USERFIELDS = {
+    1: ("CRM_LEAD", "crm.lead.userfield.list"),
+    2: ("CRM_DEAL", "crm.deal.userfield.list"),
+    3: ("CRM_CONTACT", "crm.contact.userfield.list"),
+    4: ("CRM_COMPANY", "crm.company.userfield.list"),
+    5: ("CRM_INVOICE", "crm.invoice.userfield.list"),
+    7: ("CRM_QUOTE", "crm.quote.userfield.list"),
+    8: ("CRM_REQUISITE", "crm.requisite.userfield.list"),
+}
+SMART_INVOICE = 31
+SMART_INVOICE_FIELDS = "CRM_SMART_INVOICE"
+
+
+def _field_lists(language: str) -> tuple[PortalList, ...]:
+    classic = tuple(
+        PortalList(
+            entity_type_id,
+            method,
+            # Labels come only when a language is asked for. Source: b24restdocs crm-deal-userfield-list.md
+            ListCall(method, {"filter": {"LANG": language}}),
+            partial(decode_userfield, entity_id=entity_id),
+        )
+        for entity_type_id, (entity_id, method) in USERFIELDS.items()
+    )
+    universal = PortalList(
+        SMART_INVOICE,
+        f"userfieldconfig.list of {SMART_INVOICE_FIELDS}",
+        # entityId is no documented filter: all fields of the module come, and we keep those of smart invoices.
+        ListCall("userfieldconfig.list", {"moduleId": "crm", "select": {"0": "*", "language": language}}),
+        partial(decode_userfieldconfig, entity_id=SMART_INVOICE_FIELDS, language=language),
+        wanted=lambda row: row.get("entityId") == SMART_INVOICE_FIELDS,
+    )
+    return (*classic, universal)
+
+
+RESOURCES = {
+    resource.name: resource
+    for resource in (
+        Resource("users", _user_lists, _user_head, empty=None),
+        Resource("steps", _step_lists, _head, empty="stages not found"),
+        Resource("pipelines", _pipeline_lists, _head, empty="pipelines not found"),
+        Resource("fields", _field_lists, _head, empty="fields not found"),
+    )
+}

@@ -1,0 +1,141 @@
+"""Starts, joins, resumes, schedules and stops the syncs of all accounts."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
+
+from gateway.bitrix.errors import PortalError
+from gateway.clock import Clock
+from gateway.connections import Connections
+from gateway.errors import GatewayError
+from gateway.pages import Pages
+from gateway.resources import RESOURCES, Resource
+from gateway.sync_pass import SyncPass
+from storage.records import Account, RunState, SyncRun
+from storage.syncs import SyncStore
+
+logger = logging.getLogger(__name__)
+
+RESUMABLE_S = 3600  # an older interrupted run starts over
+
+
+class SyncService:
+    """One run per account and resource at a time."""
+
+    def __init__(
+        self,
+        store: SyncStore,
+        connections: Connections,
+        pages: Pages,
+        clock: Clock,
+        *,
+        interval_s: int,
+        language: str,
+    ) -> None:
+        self._store = store
+        self._connections = connections
+        self._pages = pages
+        self._clock = clock
+        self._interval_s = interval_s
+        self._language = language
+        self._running: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._changing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Go on with what was interrupted and keep the schedule; at the end every run is left where it can go on."""
+        accounts = {account.account_id: account for account in await self._connections.list_authorized()}
+        for account_id, name in await self._store.list_interrupted():
+            if account_id in accounts:
+                await self.start(accounts[account_id], RESOURCES[name])
+        schedule = asyncio.create_task(self._keep_schedule(), name="sync schedule") if self._interval_s else None
+        try:
+            yield
+        finally:
+            await _end([schedule] if schedule else [])
+            await _end(list(self._running.values()))
+
+    async def start(self, account: Account, resource: Resource) -> None:
+        """Start a full sync of *resource*, or join the one that runs; returns once it is under way and noted down."""
+        key = (account.account_id, resource.name)
+        async with self._lock(account.account_id):
+            if key in self._running:
+                return
+            now = int(self._clock.now())
+            run = await self._store.begin(
+                account.account_id,
+                account.portal.portal_id,
+                resource.name,
+                [one.part for one in resource.lists(self._language)],
+                now=now,
+                resumable_since=now - RESUMABLE_S,
+            )
+            task = asyncio.create_task(self._run(account, resource, run), name=f"sync {resource.name}")
+            self._running[key] = task
+            task.add_done_callback(lambda _: self._running.pop(key, None))
+
+    async def start_all(self, account: Account) -> None:
+        """Start a sync of everything that is mirrored."""
+        for resource in RESOURCES.values():
+            await self.start(account, resource)
+
+    async def stop(self, account: Account) -> None:
+        """End the account's runs and wait until they have ended."""
+        async with self._lock(account.account_id):
+            await _end([task for (account_id, _), task in self._running.items() if account_id == account.account_id])
+
+    async def load(self, account: Account, resource: Resource) -> SyncRun | None:
+        """The latest run of *resource*, None before the first."""
+        return await self._store.load(account.account_id, account.portal.portal_id, resource.name)
+
+    def _lock(self, account_id: int) -> asyncio.Lock:
+        return self._changing.setdefault(account_id, asyncio.Lock())
+
+    async def _keep_schedule(self) -> None:
+        """Start each sync once its interval has passed since the end of its last run, by the wall clock."""
+        while True:
+            next_due = self._clock.now() + self._interval_s
+            for account in await self._connections.list_authorized():
+                for resource in RESOURCES.values():
+                    run = await self.load(account, resource)
+                    due = 0 if run is None else (run.finished_at or self._clock.now()) + self._interval_s
+                    if due <= self._clock.now():
+                        await self.start(account, resource)
+                    else:
+                        next_due = min(next_due, due)
+            await self._clock.sleep(max(next_due - self._clock.now(), 1))
+
+    async def _run(self, account: Account, resource: Resource, run: SyncRun) -> None:
+        try:
+            error = await self._outcome(account, resource, run)
+            state: RunState = "done" if error is None else "failed"
+            await self._store.finish(run.list_id, state, error=error, now=int(self._clock.now()))
+        except Exception:
+            logger.exception("the end of a sync could not be stored", extra={"resource": resource.name})
+
+    async def _outcome(self, account: Account, resource: Resource, run: SyncRun) -> str | None:
+        """Run it, and say what went wrong in a sentence; None when nothing did."""
+        try:
+            client = self._connections.client(account)
+            await SyncPass(
+                self._store, client, self._pages, self._clock, account, resource, resource.lists(self._language), run
+            ).run()
+        except GatewayError as error:
+            logger.warning("sync failed", extra={"resource": resource.name, "reason": error.detail})
+            if isinstance(error, PortalError) and error.credential_dead:
+                await self._connections.mark_stale(account.account_id)
+            return error.detail
+        except Exception:
+            logger.exception("sync failed", extra={"resource": resource.name})
+            return "an error inside the gateway: its log says which"
+        return None
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel *tasks* and wait until they have ended."""
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

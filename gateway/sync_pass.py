@@ -1,0 +1,142 @@
+"""One full pass over one resource of one account: read, compare, settle what is missing."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from gateway.bitrix.client import PortalClient
+from gateway.bitrix.errors import PortalError
+from gateway.bitrix.methods import Paging, Row
+from gateway.bitrix.rows import row_id
+from gateway.bitrix.walk import Page, read_by_ids, read_whole, walk
+from gateway.clock import Clock
+from gateway.pages import Pages
+from gateway.resources import PortalList, Resource
+from storage.records import Account, MirrorRow, SyncRun
+from storage.syncs import SyncStore
+
+ROWS_A_TRANSACTION = 250  # so that reads beside a sync stay quick
+ASKED_AT_ONCE = 250  # rows that were not met, asked for again by id
+
+
+class SyncPass:
+    """Every page of rows is stored together with the place it ends at, so that a pass cut short goes on from there.
+
+    Nothing is marked deleted before every list has been read to its proven end.
+    """
+
+    def __init__(
+        self,
+        store: SyncStore,
+        client: PortalClient,
+        pages: Pages,
+        clock: Clock,
+        account: Account,
+        resource: Resource,
+        lists: Sequence[PortalList],
+        run: SyncRun,
+    ) -> None:
+        self._store = store
+        self._client = client
+        self._pages = pages
+        self._clock = clock
+        self._account = account
+        self._resource = resource
+        self._lists = {one.part: one for one in lists}
+        self._run = run
+        self._skipped = sum(part.skipped is not None for part in run.parts)
+
+    async def run(self) -> None:
+        """Bring the mirror up to date.
+
+        Raises:
+            PortalError: when the portal cannot be read to its end; what was stored until then stays.
+        """
+        whole: list[PortalList] = []
+        for part in self._run.parts:
+            if part.done:
+                continue
+            portal_list = self._lists[part.part]
+            if portal_list.call.facts.paging is Paging.KEYSET:
+                await self._read_by_keyset(portal_list, part.cursor or 0)
+            else:
+                whole.append(portal_list)
+        if whole:
+            await self._read_whole(whole)
+        await self._settle_missing()
+
+    async def _read_by_keyset(self, portal_list: PortalList, cursor: int) -> None:
+        async for page in in_larger_pages(walk(self._client, portal_list.call, cursor=cursor)):
+            await self._save(portal_list, page)
+
+    async def _read_whole(self, lists: Sequence[PortalList]) -> None:
+        answers = await read_whole(self._client, [one.call for one in lists])
+        found: list[tuple[PortalList, list[Row]]] = []
+        for portal_list, answer in zip(lists, answers, strict=True):
+            if isinstance(answer, PortalError):
+                self._skipped += 1
+                if self._skipped == len(self._lists):  # the portal offers none of it
+                    raise answer
+                await self._store.skip_part(self._run.list_id, portal_list.part, answer.detail)
+            else:
+                found.append((portal_list, [row for row in answer if portal_list.wanted(row)]))
+        await self._store.set_total(self._run.list_id, self._run.rows + sum(len(rows) for _, rows in found))
+        for portal_list, rows in found:
+            for page in cut(portal_list, rows):
+                await self._save(portal_list, page)
+
+    async def _save(self, portal_list: PortalList, page: Page) -> None:
+        rendered, left_out = render(portal_list, page.rows)
+        generation = await self._store.save_page(
+            self._run.list_id,
+            portal_list.part,
+            rendered,
+            after=page.after,
+            upto=page.upto,
+            left_out=left_out,
+            head=self._resource.head,
+            now=int(self._clock.now()),
+        )
+        self._pages.changed(self._account, self._resource.name, generation)
+
+    async def _settle_missing(self) -> None:
+        """Mark deleted what was not met, after asking for it once more where that can be done by id."""
+        while asked := await self._store.load_missing(self._run.list_id, limit=ASKED_AT_ONCE):
+            found: dict[int, list[MirrorRow]] = {}
+            for part in {part for _, part, _ in asked}:
+                portal_list = self._lists[part]
+                if portal_list.call.facts.paging is Paging.KEYSET:
+                    ids = [portal_row_id for _, of_part, portal_row_id in asked if of_part == part]
+                    found[part], _ = render(portal_list, await read_by_ids(self._client, portal_list.call, ids))
+            generation = await self._store.settle_missing(
+                self._run.list_id, asked, found, head=self._resource.head, now=int(self._clock.now())
+            )
+            self._pages.changed(self._account, self._resource.name, generation)
+
+
+def render(portal_list: PortalList, rows: Sequence[Row]) -> tuple[list[MirrorRow], int]:
+    """*rows* as they are stored, and how many of them the contract cannot show."""
+    rendered = [row for row in map(portal_list.render, rows) if row is not None]
+    return rendered, len(rows) - len(rendered)
+
+
+async def in_larger_pages(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
+    """The same rows in pages of at least ROWS_A_TRANSACTION, the last one apart."""
+    gathered: Page | None = None
+    async for page in pages:
+        gathered = page if gathered is None else Page([*gathered.rows, *page.rows], gathered.after, page.upto)
+        if len(gathered.rows) >= ROWS_A_TRANSACTION or gathered.upto is None:
+            yield gathered
+            gathered = None
+
+
+def cut(portal_list: PortalList, rows: Sequence[Row]) -> list[Page]:
+    """A list that was read whole, as pages of at most ROWS_A_TRANSACTION."""
+    id_key = portal_list.call.facts.id_key
+    chunks = [rows[at : at + ROWS_A_TRANSACTION] for at in range(0, len(rows), ROWS_A_TRANSACTION)] or [[]]
+    pages: list[Page] = []
+    after = -1  # ids begin at 0: the deals' default pipeline has it
+    for chunk in chunks[:-1]:
+        upto = row_id(chunk[-1], id_key)
+        pages.append(Page(list(chunk), after, upto))
+        after = upto
+    pages.append(Page(list(chunks[-1]), after, None))
+    return pages

@@ -1,0 +1,52 @@
+"""The caller's account."""
+
+import orjson
+from aiohttp import web
+
+from gateway.addresses import subdomain_of
+from gateway.resources import format_time
+from handlers.keys import ACCOUNT_KEY, ACCOUNTS, CONNECTIONS
+from handlers.schemas import ACCOUNT_BODY, load_body
+from storage.records import Account
+
+
+async def get_account(request: web.Request) -> web.Response:
+    """GET /bitrix/account"""
+    account = await request.app[CONNECTIONS].require(request[ACCOUNT_KEY])
+    return json_response(render_account(account))
+
+
+async def connect_account(request: web.Request) -> web.Response:
+    """POST /bitrix/account"""
+    body = await load_body(request, ACCOUNT_BODY)
+    connected = await request.app[ACCOUNTS].connect(
+        request[ACCOUNT_KEY], body["client_bitrix_url"], body.get("redirect_url")
+    )
+    rendered = render_account(connected.account)
+    if connected.authorize_url is not None:
+        rendered["authorizeURL"] = connected.authorize_url
+    return json_response(rendered)
+
+
+async def delete_account(request: web.Request) -> web.Response:
+    """DELETE /bitrix/account"""
+    await request.app[ACCOUNTS].delete(request[ACCOUNT_KEY])
+    return web.Response()
+
+
+def render_account(account: Account) -> dict[str, object]:
+    """The contract's BitrixAccount. The portal has no id for callers before it was authorized."""
+    return {
+        "id": account.account_id,
+        "accountID": account.account_key,
+        "bitrixID": "" if account.kind == "pending" else account.portal.bitrix_id,
+        "deleted": account.deleted,
+        "createdAt": format_time(account.created_at),
+        "subdomain": subdomain_of(account.portal.host or account.origin.partition("://")[2]),
+        "stale": account.stale,
+    }
+
+
+def json_response(value: object) -> web.Response:
+    """*value* as JSON."""
+    return web.Response(body=orjson.dumps(value), content_type="application/json")

@@ -1,0 +1,154 @@
+"""The application: its parts in the order in which they open, and every route."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.accounts import AccountService
+from gateway.bitrix.client import open_session
+from gateway.bitrix.egress import EgressPolicy
+from gateway.bitrix.oauth import AuthorizationServers
+from gateway.clock import Clock
+from gateway.config import Config
+from gateway.connections import Connections
+from gateway.pages import Pages
+from gateway.resources import RESOURCES
+from gateway.rules import RuleService
+from gateway.secret_file import Secrets
+from gateway.states import StateSigner
+from gateway.sync import SyncService
+from gateway.tokens import TokenVerifier
+from gateway.vault import Vault, key_needed
+from handlers.account import connect_account, delete_account, get_account
+from handlers.health import check_health, get_liveness, get_readiness
+from handlers.keys import (
+    ACCOUNTS,
+    CLOCK,
+    CONFIG,
+    CONNECTIONS,
+    DATABASE,
+    DRAINING,
+    PAGES,
+    POLICY,
+    RULES,
+    SECRETS,
+    SESSION,
+    SYNCS,
+    TOKENS,
+)
+from handlers.middlewares import border
+from handlers.resources import page_of, sync_of
+from handlers.rules import create_rules, get_rules, replace_rules
+from handlers.sync import get_sync, list_syncs
+from handlers.webhook import finish_authorization, show_connected
+from storage.accounts import AccountStore
+from storage.database import Database
+from storage.facts import FactStore
+from storage.mirror import MirrorStore
+from storage.rules import RuleStore
+from storage.syncs import SyncStore
+
+KEY_CHECK = "encryption_key_check"
+
+ROUTES: list[tuple[str, str, Handler]] = [
+    ("GET", "/healthz", get_liveness),
+    ("GET", "/readyz", get_readiness),
+    ("GET", "/connected", show_connected),
+    ("GET", "/webhook/create", finish_authorization),
+    ("GET", "/bitrix", check_health),
+    ("GET", "/bitrix/account", get_account),
+    ("POST", "/bitrix/account", connect_account),
+    ("DELETE", "/bitrix/account", delete_account),
+    ("GET", "/bitrix/sync", list_syncs),
+    ("GET", "/bitrix/sync/{resource}", get_sync),
+    ("GET", "/bitrix/rules/{quizID}", get_rules),
+    ("POST", "/bitrix/rules/{quizID}", create_rules),
+    ("PATCH", "/bitrix/rules/{quizID}", replace_rules),
+    *(("GET", f"/bitrix/{resource.name}", page_of(resource)) for resource in RESOURCES.values()),
+    *(("PATCH", f"/bitrix/{resource.name}", sync_of(resource)) for resource in RESOURCES.values()),
+]
+
+# What the server that runs the application has to be set to. The long lines are for the middleware to refuse in our
+# words; aiohttp's own refusal shows a part of the address.
+SERVER_SETTINGS: dict[str, Any] = {
+    "access_log": None,
+    "handler_cancellation": True,
+    "keepalive_timeout": 75.0,
+    "max_line_size": 4 * 1024 * 1024,
+    "max_field_size": 64 * 1024,
+}
+
+
+def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
+    """The gateway as an application; it opens its database when it starts and closes it when it ends."""
+    app = web.Application(middlewares=[border], client_max_size=config.max_body_bytes)
+    app[CONFIG], app[SECRETS], app[CLOCK] = config, secrets, clock
+    app[TOKENS] = TokenVerifier(config, secrets, clock)
+    app[DRAINING] = asyncio.Event()
+    for method, path, handler in ROUTES:
+        app.router.add_route(method, path, handler)
+    app.cleanup_ctx.extend(LIFECYCLE)
+    app.on_shutdown.append(drain)
+    return app
+
+
+async def database(app: web.Application) -> AsyncIterator[None]:
+    """Open and migrate SQLite before anything needs it; close it after everything has stopped."""
+    config, vault = app[CONFIG], Vault(app[SECRETS].encryption_key)
+    async with Database.open(config.database) as app[DATABASE]:
+        facts = FactStore(app[DATABASE])
+        check_value = await facts.load(KEY_CHECK)
+        if check_value is None:
+            await facts.save(KEY_CHECK, vault.check_value())
+        elif not vault.fits(check_value):
+            raise key_needed(config.database, config.secrets_file, "the encryption key is another one")
+        yield
+
+
+async def portal_session(app: web.Application) -> AsyncIterator[None]:
+    """The way out to portals and their authorization servers."""
+    app[POLICY] = EgressPolicy(app[CONFIG].insecure_portals)
+    async with open_session(app[POLICY], app[CLOCK]) as app[SESSION]:
+        yield
+
+
+async def services(app: web.Application) -> AsyncIterator[None]:
+    """What the handlers call, and the syncs that go on by themselves."""
+    config, clock, store = app[CONFIG], app[CLOCK], AccountStore(app[DATABASE])
+    mirror = MirrorStore(app[DATABASE])
+    servers = AuthorizationServers(
+        app[SESSION],
+        clock,
+        client_id=config.bitrix_client_id or "",
+        client_secret=config.bitrix_client_secret or "",
+        allowed=frozenset(config.oauth_servers),
+        insecure=config.insecure_portals,
+    )
+    app[PAGES] = Pages(mirror)
+    vault = Vault(app[SECRETS].encryption_key)
+    app[CONNECTIONS] = Connections(config, store, vault, app[SESSION], servers, app[PAGES], clock)
+    app[SYNCS] = SyncService(
+        SyncStore(app[DATABASE]),
+        app[CONNECTIONS],
+        app[PAGES],
+        clock,
+        interval_s=config.sync_interval_s,
+        language=config.field_language,
+    )
+    states = StateSigner(app[SECRETS].encryption_key, clock)
+    app[ACCOUNTS] = AccountService(config, store, app[CONNECTIONS], servers, states, app[SYNCS], app[POLICY], clock)
+    app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, app[CONNECTIONS], clock)
+    async with app[SYNCS].open():
+        yield
+    await app[CONNECTIONS].settle()
+
+
+LIFECYCLE = (database, portal_session, services)  # opened left to right, closed right to left
+
+
+async def drain(app: web.Application) -> None:
+    """Say at /readyz that no more requests are welcome."""
+    app[DRAINING].set()

@@ -1,0 +1,119 @@
+"""What a failure looks like to a caller: a bare JSON string, or an RFC 9457 problem where `Accept` asks for one.
+
+The only place that picks a status.
+"""
+
+from http import HTTPStatus
+
+import orjson
+from aiohttp import web
+
+from gateway.bitrix.errors import PortalError
+from gateway.errors import (
+    AlreadyExists,
+    AuthorizationRequired,
+    FieldError,
+    GatewayError,
+    InvalidInput,
+    NotFound,
+    Unauthenticated,
+)
+
+STATUSES: dict[type[GatewayError], int] = {
+    InvalidInput: 400,
+    Unauthenticated: 401,
+    NotFound: 404,
+    AuthorizationRequired: 409,
+    AlreadyExists: 500,  # as the contract has it
+    PortalError: 502,
+    GatewayError: 500,
+}
+HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+INTERNAL = GatewayError()
+PROBLEM_JSON = "application/problem+json"
+
+
+class HttpError(GatewayError):
+    """An error of HTTP itself: no such address, no such method, too large a body."""
+
+    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = HTTP_CODES.get(status, "bad_request")
+        self.headers = headers or {}
+
+
+def http_error(error: web.HTTPException) -> HttpError:
+    """The same refusal in our words; aiohttp's own pages are plain text."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return HttpError(405, f"{error.method} is not allowed here: use {allowed}", {"Allow": allowed})
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return HttpError(413, "body: is larger than this gateway accepts (GATEWAY_MAX_BODY_BYTES)")
+    if isinstance(error, web.HTTPNotFound):
+        return HttpError(404, "there is nothing at this address")
+    return HttpError(error.status, error.reason)
+
+
+def status_of(error: GatewayError) -> int:
+    """The HTTP status that *error* is answered with."""
+    if isinstance(error, HttpError):
+        return error.status
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+
+
+def render_error(error: GatewayError, request: web.Request, request_id: str) -> web.Response:
+    """The answer to a request that failed with *error*."""
+    status = status_of(error)
+    if status == 500 and not isinstance(error, AlreadyExists):
+        error = INTERNAL  # the log has the rest
+    headers: dict[str, str] = {}
+    if isinstance(error, HttpError):
+        headers |= error.headers
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = challenge(error)
+    if status == 413:
+        headers["Connection"] = "close"
+    wants_problem = PROBLEM_JSON in request.headers.get("Accept", "")
+    return web.Response(
+        status=status,
+        body=orjson.dumps(problem(error, status, request_id) if wants_problem else error.detail),
+        content_type=PROBLEM_JSON if wants_problem else "application/json",
+        headers=headers,
+    )
+
+
+def challenge(error: Unauthenticated) -> str:
+    """The WWW-Authenticate of a refused token; bare when none came. Source: RFC 6750, section 3"""
+    if error.error is None:
+        return "Bearer"
+    return f'Bearer error="{error.error}", error_description="{error.reason}"'
+
+
+def problem(error: GatewayError, status: int, request_id: str) -> dict[str, object]:
+    """*error* after RFC 9457."""
+    told: dict[str, object] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": error.detail,
+        "code": error.code,
+        "requestId": request_id,
+    }
+    if isinstance(error, InvalidInput) and error.errors:
+        told["errors"] = [render_field(one) for one in error.errors]
+    if isinstance(error, AuthorizationRequired) and error.authorize_url:
+        told["authorizeURL"] = error.authorize_url
+    if isinstance(error, PortalError) and error.status is not None:
+        told["portalError"] = {
+            "code": error.portal_code,
+            "description": error.description,
+            "status": error.status,
+        }
+    return told
+
+
+def render_field(error: FieldError) -> dict[str, str]:
+    """One broken rule, with the place it was broken in."""
+    place = {"parameter": error.parameter} if error.parameter is not None else {"pointer": error.pointer or ""}
+    return place | {"code": error.code, "detail": error.detail}

@@ -1,0 +1,35 @@
+"""Where the application keeps its parts, with their types."""
+
+import asyncio
+
+from aiohttp import web
+
+from gateway.accounts import AccountService
+from gateway.bitrix.client import PortalSession
+from gateway.bitrix.egress import EgressPolicy
+from gateway.clock import Clock
+from gateway.config import Config
+from gateway.connections import Connections
+from gateway.pages import Pages
+from gateway.rules import RuleService
+from gateway.secret_file import Secrets
+from gateway.sync import SyncService
+from gateway.tokens import TokenVerifier
+from storage.database import Database
+
+CONFIG = web.AppKey("CONFIG", Config)
+SECRETS = web.AppKey("SECRETS", Secrets)
+CLOCK = web.AppKey("CLOCK", Clock)
+TOKENS = web.AppKey("TOKENS", TokenVerifier)
+DRAINING = web.AppKey("DRAINING", asyncio.Event)
+DATABASE = web.AppKey("DATABASE", Database)
+POLICY = web.AppKey("POLICY", EgressPolicy)
+SESSION = web.AppKey("SESSION", PortalSession)
+PAGES = web.AppKey("PAGES", Pages)
+CONNECTIONS = web.AppKey("CONNECTIONS", Connections)
+SYNCS = web.AppKey("SYNCS", SyncService)
+ACCOUNTS = web.AppKey("ACCOUNTS", AccountService)
+RULES = web.AppKey("RULES", RuleService)
+
+ACCOUNT_KEY = web.RequestKey("ACCOUNT_KEY", str)
+"""The request's key for the account that its token names."""

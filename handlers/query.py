@@ -1,0 +1,48 @@
+"""Page, size and the other numbers of an address, read strictly: one value each, plain digits, no silent default."""
+
+from aiohttp import web
+from multidict import MultiMapping
+
+from gateway.bitrix.rows import INT32
+from gateway.errors import InvalidInput
+
+LONGEST_NUMBER = 18  # digits, so that it fits 64 bits
+
+
+def one_value(query: MultiMapping[str], name: str) -> str | None:
+    """The value of *name*, None when it is not given.
+
+    Raises:
+        InvalidInput: when it is given more than once.
+    """
+    found = query.getall(name, [])
+    if len(found) > 1:
+        raise InvalidInput.of_parameter(name, "repeated", "is given more than once")
+    return found[0] if found else None
+
+
+def positive(query: MultiMapping[str], name: str, default: int) -> int:
+    """The whole number above zero that *name* gives.
+
+    Raises:
+        InvalidInput: when it gives anything else.
+    """
+    value = one_value(query, name)
+    if value is None:
+        return default
+    if not (value.isascii() and value.isdigit() and len(value) <= LONGEST_NUMBER and int(value) > 0):
+        raise InvalidInput.of_parameter(name, "invalid_value", "has to be a whole number above 0")
+    return int(value)
+
+
+def quiz_id(request: web.Request) -> int:
+    """The quiz that the path names.
+
+    Raises:
+        InvalidInput: when it is no 32-bit integer.
+    """
+    value = request.match_info["quizID"]
+    digits = value.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER and int(value) in INT32):
+        raise InvalidInput.of_parameter("quizID", "invalid_value", "has to be a 32-bit integer")
+    return int(value)

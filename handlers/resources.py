@@ -1,0 +1,51 @@
+"""The mirrored lists: a page of each, and the start of its sync. One pair of handlers for every Resource."""
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.errors import InvalidInput
+from gateway.resources import Resource
+from handlers.keys import ACCOUNT_KEY, ACCOUNTS, CONNECTIONS, PAGES, SYNCS
+from handlers.query import one_value, positive
+
+DEFAULT_SIZE = 25
+LIST_HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+
+
+def page_of(resource: Resource) -> Handler:
+    """GET one page of *resource*, lowest of our ids first; 304 where the caller has it already."""
+
+    async def get_page(request: web.Request) -> web.Response:
+        page = positive(request.query, "page", 1)
+        size = positive(request.query, "size", DEFAULT_SIZE)
+        account = await request.app[CONNECTIONS].find(request[ACCOUNT_KEY])
+        served = await request.app[PAGES].page(account, resource, page=page, size=size)
+        headers = {**LIST_HEADERS, "ETag": served.etag}
+        if has_it(request.headers.get("If-None-Match"), served.etag):
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=served.body, content_type="application/json", headers=headers)
+
+    return get_page
+
+
+def sync_of(resource: Resource) -> Handler:
+    """PATCH: start a sync of *resource*, or join the one that runs."""
+
+    async def start_sync(request: web.Request) -> web.Response:
+        mode = one_value(request.query, "mode")
+        if mode not in (None, "full"):
+            raise InvalidInput.of_parameter("mode", "invalid_value", "has to be full: this list is always read whole")
+        account = await request.app[CONNECTIONS].require(request[ACCOUNT_KEY])
+        await request.app[ACCOUNTS].ensure_authorized(account)
+        await request.app[SYNCS].start(account, resource)
+        return web.Response(headers={"Location": f"/bitrix/sync/{resource.name}"})
+
+    return start_sync
+
+
+def has_it(if_none_match: str | None, etag: str) -> bool:
+    """Whether an If-None-Match names *etag*, weakly compared as RFC 9110 section 13.1.2 asks."""
+    if if_none_match is None:
+        return False
+    named = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in named or named == ["*"]

@@ -1,0 +1,199 @@
+"""The real application on a real SQLite file, with a client that checks every answer against openapi.yaml."""
+
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+from gateway.config import load_config
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.server import SandboxServer
+from gateway.secret import Secret
+from gateway.secret_file import resolve_secrets
+from gateway.tokens import issue_token
+from handlers.app import SERVER_SETTINGS, make_app
+from tests.clock import ManualClock
+from tests.contract import Contract
+
+CONTRACT = Contract(Path(__file__).parent.parent / "openapi.yaml")
+JWT_SECRET = "canary-jwt-secret-0123456789abcdef"
+RESOURCES = ("users", "steps", "pipelines", "fields")
+NO_TOKEN = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back, already found to be as documented."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+
+class Gateway:
+    """A gateway under test. Requests carry a token of account "acme" unless told otherwise."""
+
+    def __init__(self, environ: Mapping[str, str], listener: socket.socket, clock: ManualClock) -> None:
+        self.environ = dict(environ)
+        self.clock = clock
+        self._listener = listener
+        self._runner: web.AppRunner | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    @property
+    def app(self) -> web.Application:
+        assert self._runner is not None
+        return self._runner.app
+
+    async def start(self, **environ: str) -> None:
+        """Start as a fresh process would, on the same database; *environ* changes settings."""
+        config = load_config(self.environ | environ)
+        self._runner = web.AppRunner(
+            make_app(config, resolve_secrets(config), self.clock), shutdown_timeout=1, **SERVER_SETTINGS
+        )
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._listener.dup()).start()
+        # A cookie-less client that adds nothing of its own and follows nothing.
+        self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
+
+    async def stop(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def restart(self, **environ: str) -> None:
+        await self.stop()
+        await self.start(**environ)
+
+    def token(self, account: str = "acme", *, ttl_s: int = 10**7) -> str:
+        config = load_config(self.environ)
+        return issue_token(config, Secret(JWT_SECRET), self.clock, account, ttl_s=ttl_s)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        account: str = "acme",
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Answer:
+        """Send one request and check its answer against openapi.yaml. *token* NO_TOKEN sends none."""
+        assert self._session is not None
+        token = self.token(account) if token is None else token
+        sent = {"Authorization": f"Bearer {token}"} if token else {}
+        async with self._session.request(
+            method, self.origin + path, headers=sent | dict(headers or {}), allow_redirects=False, **options
+        ) as response:
+            body = await response.read()
+            CONTRACT.check(method, path, response.status, response.headers, body)
+            return Answer(response.status, response.headers, body)
+
+    async def get(self, path: str, **options: Any) -> Answer:
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> Answer:
+        return await self.request("POST", path, **options)
+
+    async def patch(self, path: str, **options: Any) -> Answer:
+        return await self.request("PATCH", path, **options)
+
+    async def delete(self, path: str, **options: Any) -> Answer:
+        return await self.request("DELETE", path, **options)
+
+    async def connect(self, url: str, *, account: str = "acme") -> Answer:
+        """Connect *account* by an address, and wait for the first sync where one has started."""
+        answer = await self.post("/bitrix/account", account=account, json={"client_bitrix_url": url})
+        assert answer.status == 200, answer.body
+        if "authorizeURL" not in answer.json:
+            await self.synced(account=account)
+        return answer
+
+    async def synced(self, *resources: str, account: str = "acme") -> list[dict[str, Any]]:
+        """The latest runs of *resources* (all by default), once none is under way; our clock moves on meanwhile."""
+        return await self.clock.until(self._synced(resources or RESOURCES, account))
+
+    async def _synced(self, resources: tuple[str, ...], account: str) -> list[dict[str, Any]]:
+        while True:
+            runs = (await self.get("/bitrix/sync", account=account)).json["items"]
+            wanted = [run for run in runs if run["resource"] in resources]
+            if not any(run["state"] == "running" for run in wanted):
+                return wanted
+            await self.clock.sleep(0.25)
+
+    async def sync(self, *resources: str, account: str = "acme") -> list[dict[str, Any]]:
+        """Start syncs by PATCH and wait until they have ended."""
+        for resource in resources:
+            answer = await self.patch(f"/bitrix/{resource}", account=account)
+            assert answer.status == 200, answer.body
+        return await self.synced(*resources, account=account)
+
+    async def rows(self, resource: str, *, account: str = "acme") -> list[dict[str, Any]]:
+        """Every listed row, read page after page."""
+        found: list[dict[str, Any]] = []
+        page = 1
+        while True:
+            answer = await self.get(f"/bitrix/{resource}?page={page}&size=50", account=account)
+            if answer.status == 404:
+                return found
+            found += answer.json["items"]
+            if page * 50 >= answer.json["count"]:
+                return found
+            page += 1
+
+
+class Sandbox:
+    """A sandbox portal on the net."""
+
+    def __init__(self, portal: SandboxPortal, server: SandboxServer) -> None:
+        self.portal = portal
+        self.server = server
+
+    @property
+    def origin(self) -> str:
+        return self.server.origin
+
+    @property
+    def host(self) -> str:
+        return self.origin.removeprefix("http://")
+
+    @property
+    def webhook(self) -> str:
+        return self.origin + self.portal.webhook_path
+
+
+async def authorize(gateway: Gateway, sandbox: Sandbox, *, account: str = "acme", **body: str) -> Answer:
+    """Connect *account* by OAuth as a person does: POST, the portal's page, the way back. The callback's answer."""
+    answer = await gateway.post("/bitrix/account", account=account, json={"client_bitrix_url": sandbox.origin, **body})
+    assert answer.status == 200, answer.body
+    return await gateway.get(await callback_path(gateway, answer.json["authorizeURL"]), token=NO_TOKEN)
+
+
+async def callback_path(gateway: Gateway, authorize_url: str) -> str:
+    """Allow the access on the portal's page; the path and query that the portal then sends the person to."""
+    async with aiohttp.ClientSession() as browser, browser.get(authorize_url, allow_redirects=False) as response:
+        assert response.status == 302, await response.text()
+        return response.headers["Location"].removeprefix(gateway.origin)
+
+
+@asynccontextmanager
+async def serve_sandbox(portal: SandboxPortal) -> AsyncIterator[Sandbox]:
+    """*portal* on a free port."""
+    async with SandboxServer(portal) as server:
+        yield Sandbox(portal, server)
