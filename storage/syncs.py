@@ -174,7 +174,7 @@ def _save_page(
     compare_rows(connection, list_id, part, rows, after=after, upto=upto, head=head, now=now)
     proven = rows[-1].portal_row_id if upto is None and rows else upto
     connection.execute(MOVE_CURSOR, {"list_id": list_id, "part": part, "cursor": proven, "done": upto is None})
-    connection.execute(COUNT_ROWS, {"list_id": list_id, "rows": len(rows), "left_out": left_out})
+    connection.execute(COUNT_ROWS, {"list_id": list_id, "rows": len(rows) + left_out, "left_out": left_out})
     return _generation(connection, list_id)
 
 
