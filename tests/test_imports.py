@@ -29,7 +29,7 @@ ARROWS = (
 # What only some modules may name.
 KEPT = (
     (("aiohttp.web",), ("handlers", "gateway.sandbox", *COMMANDS)),
-    (("aiohttp.ClientSession",), ("gateway.bitrix.client", "gateway.cli", "gateway.demo")),
+    (("aiohttp.ClientSession",), ("gateway.bitrix.client", "gateway.demo", "gateway.sync_client")),
     (("gateway.sandbox",), ("gateway.sandbox", *COMMANDS)),
     (
         (

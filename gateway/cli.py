@@ -1,0 +1,220 @@
+"""The commands of `bitrix-gateway`."""
+
+import asyncio
+import ssl
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gateway import __version__
+from gateway.clock import SystemClock
+from gateway.config import SETTINGS, Config, load_config, read_environment
+from gateway.demo import DemoSettings, run_demo
+from gateway.errors import GatewayError
+from gateway.log import configure_logging
+from gateway.process import cannot_listen, run, until_signal
+from gateway.resources import RESOURCES
+from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.server import SandboxServer
+from gateway.secret_file import find_jwt_secret
+from gateway.serve import run_gateway
+from gateway.sync_client import sync_resources
+from gateway.tokens import issue_token
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SYNC_TOKEN_TTL_S = 86_400
+PORT = click.IntRange(0, 65_535)
+# What makes a token, and what reaches the gateway.
+TOKEN_SETTINGS = (
+    "database",
+    "jwt_secret",
+    "jwt_public_key_file",
+    "jwt_algorithms",
+    "jwt_issuer",
+    "jwt_audience",
+    "account_claim",
+)
+ADDRESS_SETTINGS = ("host", "port")
+
+
+class Commands(click.Group):
+    """Commands whose refusals are one line on stderr and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GatewayError as error:
+            raise click.ClickException(error.detail) from error
+
+
+def setting_options(*names: str) -> Callable[[F], F]:
+    """Options for the settings of these *names*, or for all."""
+
+    def decorate(command: F) -> F:
+        for one in reversed(SETTINGS):
+            if not names or one.name in names:
+                default = f", default {one.default}" if one.default else ""
+                text = f"{one.help}  [{one.environment_name}{default}]"
+                command = click.option(one.flag, one.name, metavar="VALUE", help=text)(command)
+        return command
+
+    return decorate
+
+
+def read_config(settings: dict[str, str | None]) -> Config:
+    """The settings from flags, else the environment, else `.env` in the working directory."""
+    return load_config(read_environment(Path(".env")), settings)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="bitrix-gateway")
+def main() -> None:
+    """One service between a company's own software and its Bitrix24 portals."""
+
+
+@main.command()
+@setting_options()
+def serve(**settings: str | None) -> None:
+    """Run the gateway until Ctrl-C.
+
+    Each setting may come as a flag, as the environment variable named beside it, or in a file .env here.
+    """
+
+    config = read_config(settings)
+    configure_logging(config.log_level, config.log_format)
+    run(until_signal(run_gateway(config, SystemClock())))
+
+
+@main.command()
+@click.option("--port", type=PORT, default=8080, show_default=True, help="Port of the gateway; 0 takes any free one.")
+@click.option("--portal-port", type=PORT, default=8081, show_default=True, help="Port of the sandbox portal.")
+@click.option("--users", type=click.IntRange(1), default=2500, show_default=True, help="Users of the portal.")
+@click.option(
+    "--holes",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.3,
+    show_default=True,
+    help="Share of user ids that are missing.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same portal.")
+@click.option(
+    "--database",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep the mirror in this file; not given: a temporary one.",
+)
+@click.option("--once", is_flag=True, help="Check the answers and end, instead of serving on.")
+def demo(once: bool, **chosen: Any) -> None:
+    """Show the main job on this machine alone: a sandbox portal, the gateway, and a tour of both."""
+
+    configure_logging("warning", "console")
+    run(until_signal(run_demo(DemoSettings(**chosen), SystemClock(), once=once)))
+
+
+@main.command()
+@click.option("--port", type=PORT, default=8081, show_default=True, help="Port to listen on; 0 takes any free one.")
+@click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Certificate (PEM), to speak https.")
+@click.option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="Its private key (PEM).")
+@click.option("--users", type=click.IntRange(1), default=120, show_default=True, help="Users of the portal.")
+@click.option(
+    "--holes",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.3,
+    show_default=True,
+    help="Share of user ids that are missing.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same portal.")
+@click.option(
+    "--tariff",
+    type=click.Choice(["standard", "enterprise", "off"]),
+    default="standard",
+    show_default=True,
+    help="Whose limits hold; off: none.",
+)
+@click.option(
+    "--redirect-uri",
+    default="http://127.0.0.1:8080/webhook/create",
+    show_default=True,
+    help="Where the application wants people back.",
+)
+@click.option("--auto-allow", is_flag=True, help="Allow at once on the authorize page, instead of asking.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="SPEC",
+    help="What shall go wrong: METHOD:KIND[=VALUE][*[TIMES]][@AFTER]. May be repeated.",
+)
+def sandbox(port: int, tls_cert: str | None, tls_key: str | None, faults: tuple[str, ...], **chosen: Any) -> None:
+    """Serve only an emulated portal, until Ctrl-C."""
+
+    portal = SandboxPortal(SandboxSettings(**chosen), SystemClock())
+    try:
+        for spec in faults:
+            portal.fault(spec)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    configure_logging("info", "console")
+    run(until_signal(serve_portal(portal, port, tls_context(tls_cert, tls_key))))
+
+
+async def serve_portal(portal: SandboxPortal, port: int, context: ssl.SSLContext | None) -> None:
+    """Serve *portal* until cancelled, having said where and how it is reached.
+
+    Raises:
+        SettingsError: when the port is taken.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            server = await stack.enter_async_context(SandboxServer(portal, port=port, ssl_context=context))
+        except OSError as error:
+            raise cannot_listen("127.0.0.1", port, error) from error
+        application = portal.application
+        click.echo(f"Portal:          {server.origin}")
+        click.echo(f"Inbound webhook: {server.origin}{portal.webhook_path}")
+        click.echo(f"Application:     {application.client_id}, secret {application.client_secret}")
+        click.echo(f"Sends people to: {application.redirect_uri}")
+        await asyncio.Event().wait()
+
+
+def tls_context(cert: str | None, key: str | None) -> ssl.SSLContext | None:
+    """What a server speaks https with; None where neither file is named."""
+    if cert is None and key is None:
+        return None
+    if cert is None or key is None:
+        raise click.UsageError("--tls-cert and --tls-key go together")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(cert, key)
+    except (ssl.SSLError, OSError) as error:
+        raise click.UsageError(
+            f"--tls-cert and --tls-key: not a certificate with its key ({error.strerror})"
+        ) from error
+    return context
+
+
+@main.command()
+@click.option("--account", required=True, help="The account that the token names.")
+@click.option("--ttl", "ttl_s", type=click.IntRange(1), default=3600, show_default=True, help="Seconds it is good for.")
+@setting_options(*TOKEN_SETTINGS)
+def token(account: str, ttl_s: int, **settings: str | None) -> None:
+    """Print a bearer token for an account, alone on one line."""
+    config = read_config(settings)
+    click.echo(issue_token(config, find_jwt_secret(config), SystemClock(), account, ttl_s=ttl_s))
+
+
+@main.command()
+@click.argument("resources", nargs=-1, required=True, metavar="RESOURCE...", type=click.Choice(list(RESOURCES)))
+@click.option("--account", required=True, help="The account whose mirror is brought up to date.")
+@setting_options(*TOKEN_SETTINGS, *ADDRESS_SETTINGS)
+def sync(resources: tuple[str, ...], account: str, **settings: str | None) -> None:
+    """Let the running gateway mirror RESOURCEs anew, and watch: users, steps, pipelines, fields."""
+
+    config = read_config(settings)
+    bearer = issue_token(config, find_jwt_secret(config), SystemClock(), account, ttl_s=SYNC_TOKEN_TTL_S)
+    if not run(sync_resources(config, bearer, list(dict.fromkeys(resources)), SystemClock())):
+        sys.exit(1)

@@ -1,0 +1,188 @@
+"""The tour: a sandbox portal and the gateway in one process, and an ordinary HTTP client that tries them."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from aiohttp import ClientSession
+from rich.console import Console
+from rich.table import Table
+
+from gateway.bitrix.rows import FIELD_TYPES, SHOWN_AS
+from gateway.clock import Clock
+from gateway.config import Config, load_config
+from gateway.process import cannot_listen, free_port
+from gateway.resources import PIPELINE_ENTITY_TYPES, RESOURCES, SMART_INVOICE_FIELDS, USERFIELDS
+from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.server import SandboxServer
+from gateway.secret_file import Secrets, resolve_secrets
+from gateway.serve import serving
+from gateway.sync_client import GatewayClient, RequestFailed, connected, watch
+from gateway.tokens import issue_token
+
+HOST = "127.0.0.1"
+ACCOUNT = "demo"
+TOKEN_TTL_S = 86_400
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What can be chosen for the tour; *database* None is a temporary file, port 0 any free one."""
+
+    port: int
+    portal_port: int
+    users: int
+    seed: int
+    holes: float
+    database: Path | None
+
+
+class TourFailed(RequestFailed):
+    """the tour found something else than the portal has"""
+
+    code = "tour_failed"
+
+
+async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
+    """Start both, go round, say what was seen; then keep serving unless *once*.
+
+    Raises:
+        SettingsError: when one of them cannot start.
+        RequestFailed: when an answer is not what it has to be; it names the difference.
+    """
+    async with demo_servers(settings, clock) as (config, secrets, portal, portal_origin):
+        assert secrets.jwt_secret is not None, "a demo signs its own tokens"
+        token = issue_token(config, secrets.jwt_secret, clock, ACCOUNT, ttl_s=TOKEN_TTL_S)
+        click.echo(f"Sandbox portal at {portal_origin}, gateway at {config.own_origin}")
+        started = clock.monotonic()
+        async with connected(config.own_origin, token) as client:
+            await connect(client, portal_origin)
+            click.echo("Connected an account over OAuth; now the first sync:")
+            for status in await watch(client, list(RESOURCES), clock):
+                if status.state != "done":
+                    raise TourFailed(str(status))
+            seconds = clock.monotonic() - started
+            counts = {name: await count_rows(client, name) for name in RESOURCES}
+            check_counts(counts, portal)
+        show_summary(counts, portal.http_requests, seconds)
+        show_commands(config.own_origin, token)
+        if not once:
+            click.echo("\nServing until Ctrl-C.")
+            await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def demo_servers(
+    settings: DemoSettings, clock: Clock
+) -> AsyncIterator[tuple[Config, Secrets, SandboxPortal, str]]:
+    """Both servers, listening; the environment's settings play no part."""
+    port = settings.port or free_port(HOST)
+    portal = SandboxPortal(
+        SandboxSettings(
+            users=settings.users,
+            seed=settings.seed,
+            holes=settings.holes,
+            redirect_uri=f"http://{HOST}:{port}/webhook/create",
+            auto_allow=True,
+        ),
+        clock,
+    )
+    async with AsyncExitStack() as stack:
+        try:
+            server = await stack.enter_async_context(SandboxServer(portal, host=HOST, port=settings.portal_port))
+        except OSError as error:
+            raise cannot_listen(HOST, settings.portal_port, error) from error
+        config = load_config(
+            {},
+            {
+                "host": HOST,
+                "port": port,
+                "database": settings.database or stack.enter_context(temporary_database()),
+                "bitrix_client_id": portal.application.client_id,
+                "bitrix_client_secret": portal.application.client_secret,
+                "oauth_servers": server.origin.removeprefix("http://"),
+                "insecure_portals": True,
+                "log_level": "warning",
+            },
+        )
+        secrets = resolve_secrets(config)
+        await stack.enter_async_context(serving(config, secrets, clock))
+        yield config, secrets, portal, server.origin
+
+
+@contextmanager
+def temporary_database() -> Iterator[Path]:
+    """A place for a database that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bitrix-gateway-") as directory:
+        yield Path(directory) / "demo.db"
+
+
+async def connect(client: GatewayClient, portal_origin: str) -> None:
+    """Tie the account to the portal as a person would: open the authorization address, allow, be sent back."""
+    await client.request("DELETE", "/bitrix/account")  # what an earlier demo left in the same database
+    account = await client.request("POST", "/bitrix/account", {"client_bitrix_url": portal_origin})
+    async with ClientSession() as browser, browser.get(account["authorizeURL"]) as page:
+        if page.status != 200 or page.url.path != "/connected":
+            raise TourFailed(f"the authorization ended at {page.url.path} with {page.status}: {await page.text()}")
+    account = await client.request("GET", "/bitrix/account")
+    if account["stale"]:
+        raise TourFailed("the account is stale right after its authorization")
+
+
+async def count_rows(client: GatewayClient, resource: str) -> int:
+    """How many rows of *resource* the gateway serves, page after page to the end, each once."""
+    ids: list[int] = []
+    page_number = 1
+    while True:
+        page: dict[str, Any] = await client.request("GET", f"/bitrix/{resource}?page={page_number}&size=1000")
+        ids += [row.get("ID", row.get("id")) for row in page["items"]]
+        if not page["items"] or len(ids) >= page["count"]:
+            break
+        page_number += 1
+    if len(set(ids)) != page["count"]:
+        raise TourFailed(f"{resource}: {page['count']} rows are counted, {len(set(ids))} different ones are listed")
+    return len(ids)
+
+
+def check_counts(counts: dict[str, int], portal: SandboxPortal) -> None:
+    """Compare what is served with what the portal has.
+
+    Raises:
+        TourFailed: naming each resource that differs.
+    """
+    data = portal.data
+    entities = [entity for entity, _ in USERFIELDS.values()] + [SMART_INVOICE_FIELDS]
+    shown = FIELD_TYPES | SHOWN_AS.keys()
+    expected = {
+        "users": len(data.users),
+        "steps": len(data.statuses),
+        "pipelines": sum(len(rows) for type_id, rows in data.categories.items() if type_id in PIPELINE_ENTITY_TYPES),
+        "fields": sum(row["USER_TYPE_ID"] in shown for entity in entities for row in data.userfields[entity].values()),
+    }
+    wrong = [
+        f"{name}: {counts[name]} rows are served, the portal has {rows}"
+        for name, rows in expected.items()
+        if counts[name] != rows
+    ]
+    if wrong:
+        raise TourFailed("; ".join(wrong))
+
+
+def show_summary(counts: dict[str, int], portal_requests: int, seconds: float) -> None:
+    table = Table("mirrored", "rows")
+    for name, rows in counts.items():
+        table.add_row(name, f"{rows:,}")
+    Console().print(table)
+    click.echo(f"{sum(counts.values()):,} rows from {portal_requests} requests to the portal in {seconds:.1f} s")
+
+
+def show_commands(origin: str, token: str) -> None:
+    click.echo(f"\nA bearer token, good for a day:\n{token}\n\nTry it:")
+    for path in ("/bitrix/account", "/bitrix/users?page=1&size=2", "/bitrix/pipelines?size=5", "/bitrix/sync"):
+        click.echo(f"curl -H 'Authorization: Bearer {token}' '{origin}{path}'")
+    click.echo(f"curl -X PATCH -H 'Authorization: Bearer {token}' '{origin}/bitrix/users'")

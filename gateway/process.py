@@ -1,0 +1,70 @@
+"""What every long-running command needs of the process: a loop, a port, a good end."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from gateway.errors import SettingsError
+
+T = TypeVar("T")
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
+    """The refusal to start at an address that cannot be had."""
+    return SettingsError(f"cannot listen on {host}:{port}, choose another port: {error.strerror}")
+
+
+def free_port(host: str) -> int:
+    """A port of *host* that nobody listens on now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as taken:
+        taken.bind((host, 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+async def until_signal(work: Coroutine[Any, Any, T]) -> T | None:
+    """What *work* gives, or None when SIGINT or SIGTERM comes first; *work* is cancelled then.
+
+    A second signal has its usual effect.
+    """
+    loop = asyncio.get_running_loop()
+    working = asyncio.create_task(work)
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        working.cancel()
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        return await working
+    except asyncio.CancelledError:
+        if stopped:
+            return None
+        raise
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run *main* to its end, on uvloop where that is installed."""
+    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+        return runner.run(main)
+
+
+def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return asyncio.new_event_loop
+    return new_event_loop

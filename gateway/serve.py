@@ -1,0 +1,71 @@
+"""Puts an app on the net: listens, and stops in good order."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import structlog
+from aiohttp import web
+from pysqlite3 import sqlite_version
+
+from gateway.clock import Clock
+from gateway.config import Config
+from gateway.errors import SettingsError
+from gateway.process import cannot_listen, free_port
+from gateway.secret_file import Secrets, resolve_secrets
+from handlers.app import SERVER_SETTINGS, make_app
+from storage.database import DatabaseInUse, DatabaseTooNew
+
+logger = structlog.get_logger(__name__)
+
+SHUTDOWN_S = 10  # for the requests in flight
+
+
+async def run_gateway(config: Config, clock: Clock) -> None:
+    """Run the gateway until cancelled.
+
+    Raises:
+        SettingsError: when it cannot start; it says what to do.
+    """
+    config = with_port(config)
+    secrets = resolve_secrets(config)
+    if secrets.created:
+        logger.warning(
+            "made secrets, keep them with the database", names=secrets.created, file=str(config.secrets_file)
+        )
+    async with serving(config, secrets, clock):
+        logger.info("listening", address=config.own_origin, database=str(config.database), sqlite=sqlite_version)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            logger.info("stopping")
+
+
+@asynccontextmanager
+async def serving(config: Config, secrets: Secrets, clock: Clock) -> AsyncIterator[None]:
+    """The gateway, listening until the block ends; then it finishes the requests in flight and stops.
+
+    Raises:
+        SettingsError: when it cannot start; it says what to do.
+    """
+    runner = web.AppRunner(make_app(config, secrets, clock), shutdown_timeout=SHUTDOWN_S, **SERVER_SETTINGS)
+    try:
+        try:
+            await runner.setup()
+        except (DatabaseInUse, DatabaseTooNew) as error:
+            raise SettingsError(str(error)) from error
+        except OSError as error:
+            raise SettingsError(f"{config.database} cannot be opened: {error.strerror or error}") from error
+        try:
+            await web.TCPSite(runner, config.host, config.port).start()
+        except OSError as error:
+            raise cannot_listen(config.host, config.port, error) from error
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def with_port(config: Config) -> Config:
+    """*config* with a port that is free now in the place of 0."""
+    return config if config.port else replace(config, port=free_port(config.host))

@@ -1,0 +1,112 @@
+"""The commands as a person types them: in this process where they end by themselves, in one of their own where not."""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from click.testing import CliRunner, Result
+
+from gateway.cli import main
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def quiet_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No settings but the test's own, no .env but one in its directory, and the log as it was afterwards."""
+    for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
+    yield
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def invoke() -> Invoke:
+    """Run a command in this process."""
+
+    def call(*arguments: str, **environ: str) -> Result:
+        result = CliRunner().invoke(main, arguments, env=environ)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call
+
+
+@pytest.fixture
+def ports() -> Callable[[], int]:
+    """Ports that nobody listens on."""
+
+    def take() -> int:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port: int = free.getsockname()[1]
+            return port
+
+    return take
+
+
+class Running:
+    """A command in a process of its own; `until` waits for a line of its output."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.lines: list[str] = []
+
+    async def until(self, part: str) -> str:
+        assert self._process.stdout is not None
+        while line := (await self._process.stdout.readline()).decode():
+            self.lines.append(line)
+            if part in line:
+                return line
+        raise AssertionError(f"ended without saying {part!r}: {''.join(self.lines)}")
+
+    async def end(self, number: int | None = None) -> tuple[int, str]:
+        """The exit status and all output, after sending it signal *number* if one is given."""
+        assert self._process.stdout is not None
+        if number is not None:
+            self._process.send_signal(number)
+        rest = (await self._process.stdout.read()).decode()
+        return await self._process.wait(), "".join(self.lines) + rest
+
+    def kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+
+
+Spawn = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture
+async def spawn() -> AsyncIterator[Spawn]:
+    """Start a command in a process of its own, its stderr within its output; killed at the end if it still runs."""
+    started: list[Running] = []
+
+    async def start(*arguments: str) -> Running:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway",
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        started.append(Running(process))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+        await one.end()

@@ -1,0 +1,59 @@
+"""`token`: one line that the gateway accepts."""
+
+import os
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from gateway.clock import SystemClock
+from gateway.config import load_config
+from gateway.errors import Unauthenticated
+from gateway.secret_file import resolve_secrets
+from gateway.tokens import TokenVerifier
+from tests.cli.conftest import Invoke
+from tests.clock import ManualClock
+from tests.unit.test_config import write_public_key
+
+
+def test_it_prints_the_token_alone_and_the_gateway_takes_it(invoke: Invoke) -> None:
+    secrets = resolve_secrets(load_config({}))
+    result = invoke("token", "--account", "7")
+    assert result.exit_code == 0
+    assert result.stdout.count("\n") == 1
+    verifier = TokenVerifier(load_config({}), secrets, SystemClock())
+    assert verifier.verify(f"Bearer {result.stdout.strip()}") == "7"
+
+
+def test_it_is_good_for_an_hour_or_as_long_as_asked(invoke: Invoke) -> None:
+    config = load_config({}, {"jwt_secret": "12345678"})
+    secrets = resolve_secrets(config)
+    now = SystemClock().now()
+    for ttl, arguments in ((3600, ()), (60, ("--ttl", "60"))):
+        token = invoke("token", "--account", "7", "--jwt-secret", "12345678", *arguments).stdout.strip()
+        assert TokenVerifier(config, secrets, ManualClock(now + ttl - 30)).verify(f"Bearer {token}") == "7"
+        with pytest.raises(Unauthenticated):
+            TokenVerifier(config, secrets, ManualClock(now + ttl + 30)).verify(f"Bearer {token}")
+
+
+def test_before_any_secret_is_made_it_says_so(invoke: Invoke) -> None:
+    result = invoke("token", "--account", "7")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "start the gateway once" in result.stderr
+    assert os.listdir() == []
+
+
+def test_with_a_public_key_tokens_come_from_elsewhere(invoke: Invoke, tmp_path: Path) -> None:
+    key_file = write_public_key(tmp_path / "key.pem", ec.generate_private_key(ec.SECP256R1()))
+    result = invoke("token", "--account", "7", "--jwt-public-key-file", str(key_file))
+    assert result.exit_code == 1
+    assert "tokens come from elsewhere" in result.stderr
+
+
+def test_settings_come_from_the_dotenv_file_too(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GATEWAY_JWT_SECRET=12345678\n")
+    assert invoke("token", "--account", "7").exit_code == 0
+
+
+def test_an_account_has_to_be_named(invoke: Invoke) -> None:
+    assert invoke("token").exit_code == 2

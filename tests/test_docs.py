@@ -1,0 +1,45 @@
+"""The README says what is so: its settings table, its commands, its two blocks that newcomers paste."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import main
+from gateway.config import SETTINGS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def section(heading: str) -> str:
+    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
+    assert found, f"the README has no section {heading}"
+    return found[1]
+
+
+def settings_table() -> str:
+    rows = ["| Setting | Default | |", "|---|---|---|"]
+    for one in SETTINGS:
+        default = f"`{one.default}`" if one.default else ""
+        rows.append(f"| `{one.environment_name}` | {default} | {one.help} |")
+    return "\n".join(rows)
+
+
+def test_the_settings_table_is_that_of_the_code() -> None:
+    assert settings_table() in section("Settings")
+
+
+@pytest.mark.parametrize("heading", ["Run it", "Test it"])
+def test_a_newcomers_section_opens_with_one_command_on_one_line(heading: str) -> None:
+    assert re.match(r"\n```\n[^\n]+\n```\n", section(heading))
+
+
+def test_every_command_is_named() -> None:
+    for command in main.commands:
+        assert f"`bitrix-gateway {command}" in section("Use it")
+
+
+def test_every_file_named_is_there() -> None:
+    for path in re.findall(r"`([\w./]+/[\w.]*)`", section("Find your way")):
+        assert (ROOT / path).exists(), path
