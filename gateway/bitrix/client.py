@@ -144,7 +144,9 @@ def _host(asked: URL, location: str | None) -> str | None:
     """The host and port that a redirect names, and nothing of its path or query."""
     try:
         target = asked.join(URL(location)) if location else None
-        return target.authority.rpartition("@")[2] if target is not None else None
+        if target is None or target.host is None:
+            return None
+        return target.host if target.is_default_port() else f"{target.host}:{target.port}"
     except ValueError:
         return None
 

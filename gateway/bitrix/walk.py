@@ -86,15 +86,14 @@ class _Reader:
         """The first page beyond *cursor*, and the largest id that there is."""
         commands = [self._command({">": cursor}, "ASC"), self._command({">": cursor}, "DESC")]
         for ask in range(1, MAX_ASKS + 1):
+            outcomes = await self._batch(commands, cursor)
             try:
-                ascending, descending = [self._rows(outcome) for outcome in await self._batch(commands, cursor)]
+                ascending, descending = [self._rows(outcome) for outcome in outcomes]
                 ids = _checked_ids(ascending, cursor, None)
                 largest = max([ids[-1] if ids else cursor, *(row_id for row_id, _ in descending)])
-            except PortalBroken as error:
-                if ask == MAX_ASKS:
-                    raise WalkFailed(self._call.method, cursor, error) from error
             except PortalError as error:
-                raise WalkFailed(self._call.method, cursor, error) from error
+                if ask == MAX_ASKS or not isinstance(error, PortalBroken):
+                    raise WalkFailed(self._call.method, cursor, error) from error
             else:
                 break
         goes_on = len(ids) == PAGE_ROWS and ids[-1] < largest

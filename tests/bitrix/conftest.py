@@ -1,0 +1,107 @@
+"""A sandbox portal on a real socket, and the client that is under test."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.bitrix.client import (
+    OAuthCredential,
+    PortalClient,
+    PortalGate,
+    PortalSession,
+    WebhookCredential,
+    open_session,
+)
+from gateway.bitrix.egress import EgressPolicy
+from gateway.bitrix.oauth import AuthorizationServers, TokenKeeper, Tokens
+from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.server import SandboxServer
+from tests.clock import ManualClock
+
+
+class Row:
+    """The stored tokens of one account, and all that was ever saved."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self.saved = [tokens]
+        self.stale = False
+
+    async def load(self) -> Tokens:
+        return self.saved[-1]
+
+    async def save(self, tokens: Tokens) -> None:
+        self.saved.append(tokens)
+
+    async def mark_stale(self) -> None:
+        self.stale = True
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def settings() -> SandboxSettings:
+    return SandboxSettings(users=700, tariff="off")
+
+
+@pytest.fixture
+def portal(settings: SandboxSettings, clock: ManualClock) -> SandboxPortal:
+    return SandboxPortal(settings, clock)
+
+
+@pytest.fixture
+async def server(portal: SandboxPortal) -> AsyncIterator[SandboxServer]:
+    async with SandboxServer(portal) as server:
+        yield server
+
+
+@pytest.fixture
+def host(server: SandboxServer) -> str:
+    return server.origin.removeprefix("http://")
+
+
+@pytest.fixture
+async def session(clock: ManualClock) -> AsyncIterator[PortalSession]:
+    async with open_session(EgressPolicy(insecure=True), clock) as session:
+        yield session
+
+
+@pytest.fixture
+def gate(clock: ManualClock) -> PortalGate:
+    return PortalGate(clock, capacity=50, leak_per_s=2, concurrency=32)
+
+
+@pytest.fixture
+def client(
+    session: PortalSession, gate: PortalGate, server: SandboxServer, portal: SandboxPortal, clock: ManualClock
+) -> PortalClient:
+    """Calls by inbound webhook."""
+    return PortalClient(session, gate, WebhookCredential(server.origin + portal.webhook_path), clock)
+
+
+@pytest.fixture
+def servers(session: PortalSession, portal: SandboxPortal, host: str, clock: ManualClock) -> AuthorizationServers:
+    application = portal.application
+    return AuthorizationServers(
+        session, clock, application.client_id, application.client_secret, frozenset({host}), insecure=True
+    )
+
+
+@pytest.fixture
+async def row(servers: AuthorizationServers, portal: SandboxPortal, host: str) -> Row:
+    return Row(await servers.exchange(host, portal.oauth.issue_code()))
+
+
+@pytest.fixture
+def keeper(row: Row, servers: AuthorizationServers, clock: ManualClock) -> TokenKeeper:
+    return TokenKeeper(row.load, row.save, row.mark_stale, servers, clock)
+
+
+@pytest.fixture
+def oauth_client(
+    session: PortalSession, gate: PortalGate, row: Row, keeper: TokenKeeper, clock: ManualClock
+) -> PortalClient:
+    """Calls by an application's token."""
+    return PortalClient(session, gate, OAuthCredential(row.saved[0].client_endpoint, keeper), clock)

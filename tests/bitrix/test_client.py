@@ -1,0 +1,272 @@
+"""Calls and batches on a portal that fails in every way it can."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+
+from gateway.bitrix.client import (
+    REQUEST_DEADLINE_S,
+    PortalClient,
+    PortalGate,
+    PortalSession,
+    WebhookCredential,
+    open_session,
+)
+from gateway.bitrix.egress import EgressPolicy
+from gateway.bitrix.errors import (
+    AddressRefused,
+    CredentialRefused,
+    OutcomeUnknown,
+    PortalBroken,
+    PortalError,
+    PortalMoved,
+    PortalUnreachable,
+    TokenExpired,
+)
+from gateway.bitrix.oauth import TokenKeeper
+from gateway.bitrix.wire import Answer, Command
+from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.server import SandboxServer
+from tests.bitrix.conftest import Row
+from tests.bitrix.rogue import listening
+from tests.clock import ManualClock
+
+PROFILE = Command("profile")
+WRITE = Command("profile", write=True)  # the client goes by what it is told, not by the method's name
+
+
+def client_of(session: PortalSession, clock: ManualClock, endpoint: str) -> PortalClient:
+    return PortalClient(session, PortalGate(clock, 50, 2, 32), WebhookCredential(endpoint), clock)
+
+
+async def test_a_call_brings_the_portals_answer(client: PortalClient, portal: SandboxPortal) -> None:
+    answer = await client.call(Command("user.get", {"FILTER": {"ID": [1]}}))
+    assert isinstance(answer.result, list)
+    assert answer.total == len(answer.result) == 1
+    assert portal.calls["user.get"] == 1
+
+
+async def test_a_call_by_token_brings_the_portals_answer(oauth_client: PortalClient, row: Row) -> None:
+    assert isinstance((await oauth_client.call(PROFILE)).result, dict)
+    assert len(row.saved) == 1
+
+
+@pytest.mark.parametrize("fault", ["drop", "cut", "truncated", "html500", "502", "qle", "qle200", "otl"])
+@pytest.mark.parametrize("times", [1, 4])
+async def test_a_read_outlasts_a_fault(
+    client: PortalClient, portal: SandboxPortal, clock: ManualClock, fault: str, times: int
+) -> None:
+    portal.fault(f"profile:{fault}*{times}")
+    answer = await clock.until(client.call(PROFILE))
+    assert isinstance(answer.result, dict)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"), [("drop", PortalUnreachable), ("cut", PortalError), ("truncated", PortalBroken)]
+)
+async def test_a_read_fails_by_name_after_five_tries(
+    client: PortalClient, portal: SandboxPortal, clock: ManualClock, fault: str, error: type[PortalError]
+) -> None:
+    portal.fault(f"profile:{fault}*")
+    with pytest.raises(error):
+        await clock.until(client.call(PROFILE))
+    assert portal.http_requests == 5
+
+
+@pytest.mark.parametrize("fault", ["drop", "cut", "truncated", "html500", "502"])
+async def test_a_write_that_may_have_run_is_not_repeated(
+    client: PortalClient, portal: SandboxPortal, clock: ManualClock, fault: str
+) -> None:
+    portal.fault(f"profile:{fault}")
+    with pytest.raises(OutcomeUnknown):
+        await clock.until(client.call(WRITE))
+    assert portal.http_requests == 1
+
+
+@pytest.mark.parametrize("fault", ["qle", "qle200", "otl"])
+async def test_a_write_that_did_not_run_is_repeated(
+    client: PortalClient, portal: SandboxPortal, clock: ManualClock, fault: str
+) -> None:
+    portal.fault(f"profile:{fault}")
+    assert isinstance((await clock.until(client.call(WRITE))).result, dict)
+
+
+async def test_a_refusal_is_not_repeated(client: PortalClient, portal: SandboxPortal) -> None:
+    portal.fault("profile:error=ACCESS_DENIED*")
+    with pytest.raises(PortalError, match="ACCESS_DENIED"):
+        await client.call(PROFILE)
+    assert portal.http_requests == 1
+
+
+async def test_a_silent_portal_is_given_up_within_the_deadline(
+    client: PortalClient, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    portal.hold("profile")
+    started = clock.now()
+    with pytest.raises(OutcomeUnknown):
+        await clock.until(client.call(WRITE))
+    assert clock.now() - started == pytest.approx(REQUEST_DEADLINE_S, abs=1)
+
+
+async def test_nobody_listening_means_not_sent_even_for_a_write(session: PortalSession, clock: ManualClock) -> None:
+    client = client_of(session, clock, "http://127.0.0.1:1/rest/1/canary/")
+    with pytest.raises(PortalUnreachable) as caught:
+        await clock.until(client.call(WRITE))
+    assert not caught.value.sent
+    assert "canary" not in str(caught.value) + repr(caught.value) + repr(caught.value.__cause__)
+
+
+async def test_a_redirect_is_told_and_not_followed(session: PortalSession, clock: ManualClock) -> None:
+    async def moved(_request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": "https://new.example/rest/1/canary/profile"})
+
+    async with listening(moved) as origin:
+        with pytest.raises(PortalMoved, match=r"new\.example") as caught:
+            await client_of(session, clock, f"{origin}/rest/1/canary/").call(WRITE)
+    assert caught.value.host == "new.example"
+    assert "canary" not in str(caught.value)
+
+
+async def test_a_private_address_is_not_called_whatever_its_name(clock: ManualClock, server: SandboxServer) -> None:
+    port = server.origin.rpartition(":")[2]
+    async with open_session(EgressPolicy(insecure=False), clock) as session:
+        for host in ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"):
+            with pytest.raises((AddressRefused, PortalUnreachable)) as caught:
+                await client_of(session, clock, f"https://{host}:{port}/rest/1/sandbox/").call(WRITE)
+            assert isinstance(caught.value, AddressRefused), host
+    assert server.portal.http_requests == 0
+
+
+async def test_120_calls_at_once_meet_no_single_refusal(clock: ManualClock, session: PortalSession) -> None:
+    portal = SandboxPortal(SandboxSettings(users=5), clock)
+    async with SandboxServer(portal) as server:
+        client = client_of(session, clock, server.origin + portal.webhook_path)
+        answers = await clock.until(asyncio.gather(*(client.call(PROFILE) for _ in range(120))))
+    assert len(answers) == portal.http_requests == 120
+    assert not portal.refusals
+
+
+async def test_no_more_than_the_bound_are_in_flight(
+    session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
+) -> None:
+    gate = PortalGate(clock, 50, 2, concurrency=3)
+    client = PortalClient(session, gate, WebhookCredential(server.origin + portal.webhook_path), clock)
+    portal.hold("profile")
+    calls = [asyncio.create_task(client.call(PROFILE)) for _ in range(10)]
+    await clock.settle()
+    await clock.settle()
+    assert portal.http_requests == 3
+    calls[0].cancel()  # gives its place to the next
+    await clock.settle()
+    await clock.settle()
+    assert portal.http_requests == 4
+    portal.release("profile")
+    assert len([call for call in await asyncio.gather(*calls, return_exceptions=True) if isinstance(call, Answer)]) == 9
+
+
+async def test_a_method_out_of_operating_time_rests_while_others_go_on(
+    client: PortalClient, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    portal.fault("user.get:otl")
+    resting = asyncio.create_task(client.call(Command("user.get", {"start": -1})))
+    await clock.settle()
+    assert isinstance((await client.call(PROFILE)).result, dict)
+    await clock.advance(30)
+    assert not resting.done()
+    assert isinstance((await clock.until(resting)).result, list)
+
+
+async def test_a_batch_of_any_size_keeps_its_order(client: PortalClient, portal: SandboxPortal) -> None:
+    commands = [Command("method.get", {"name": name}) for name in ("profile", "no.such")] * 60
+    outcomes = await client.batch(commands)
+    seen = [outcome.result for outcome in outcomes if isinstance(outcome, Answer)]
+    assert [isinstance(result, dict) and result["isExisting"] for result in seen] == [True, False] * 60
+    assert portal.http_requests == 3
+    assert await client.batch([]) == []
+
+
+@pytest.mark.parametrize("fault", ["error=INTERNAL_SERVER_ERROR", "qle", "otl"])
+async def test_only_the_commands_that_failed_go_again(
+    client: PortalClient, portal: SandboxPortal, clock: ManualClock, fault: str
+) -> None:
+    portal.fault(f"scope:{fault}")
+    outcomes = await clock.until(client.batch([PROFILE, Command("scope"), PROFILE]))
+    assert all(isinstance(outcome, Answer) for outcome in outcomes)
+    assert (portal.calls["profile"], portal.calls["scope"], portal.http_requests) == (2, 2, 2)
+
+
+async def test_a_refused_command_stands_as_its_error_beside_the_others(
+    client: PortalClient, portal: SandboxPortal
+) -> None:
+    portal.fault("scope:error=ACCESS_DENIED")
+    first, refused, last = await client.batch([PROFILE, Command("scope"), PROFILE])
+    assert isinstance(first, Answer)
+    assert isinstance(last, Answer)
+    assert isinstance(refused, PortalError)
+    assert refused.refuses_command
+
+
+async def test_a_write_in_a_batch_that_may_have_run_stands_as_unknown(
+    client: PortalClient, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    portal.fault("scope:error=INTERNAL_SERVER_ERROR")
+    read, write = await clock.until(client.batch([PROFILE, Command("scope", write=True)]))
+    assert isinstance(read, Answer)
+    assert isinstance(write, OutcomeUnknown)
+
+
+async def test_an_expired_token_leads_to_one_refresh_however_many_wait(
+    oauth_client: PortalClient, portal: SandboxPortal, row: Row, clock: ManualClock
+) -> None:
+    portal.oauth.expire_access_tokens()
+    before = len(portal.token_requests)
+    answers = await clock.until(asyncio.gather(*(oauth_client.call(WRITE) for _ in range(10))))
+    assert len(answers) == 10
+    assert len(portal.token_requests) - before == 1
+    assert len(row.saved) == 2
+
+
+async def test_a_batch_outlives_its_token(
+    oauth_client: PortalClient, portal: SandboxPortal, row: Row, clock: ManualClock
+) -> None:
+    portal.oauth.expire_access_tokens()
+    outcomes = await clock.until(oauth_client.batch([PROFILE] * 60))
+    assert all(isinstance(outcome, Answer) for outcome in outcomes)
+    assert len(row.saved) == 2
+
+
+async def test_a_token_that_stays_expired_is_renewed_only_once(
+    oauth_client: PortalClient, portal: SandboxPortal, row: Row, clock: ManualClock
+) -> None:
+    portal.fault("profile:expired_token*")
+    with pytest.raises(TokenExpired):
+        await clock.until(oauth_client.call(PROFILE))
+    assert len(row.saved) == 2
+
+
+async def test_other_errors_of_the_credential_are_raised_at_once(
+    oauth_client: PortalClient, portal: SandboxPortal, row: Row
+) -> None:
+    portal.fault("profile:invalid_token")
+    with pytest.raises(CredentialRefused) as caught:
+        await oauth_client.call(PROFILE)
+    assert caught.value.credential_dead
+    assert len(row.saved) == 1
+
+
+async def test_a_wrong_webhook_is_a_dead_credential(
+    session: PortalSession, clock: ManualClock, server: SandboxServer
+) -> None:
+    client = client_of(session, clock, f"{server.origin}/rest/1/canary")
+    with pytest.raises(CredentialRefused) as caught:
+        await client.call(PROFILE)
+    assert "canary" not in repr(caught.value)
+
+
+def test_no_credential_shows_its_secret(keeper: TokenKeeper, row: Row) -> None:
+    tokens = row.saved[0]
+    shown = repr(WebhookCredential("https://portal.example/rest/1/canary/")) + repr(tokens) + repr(keeper)
+    assert "canary" not in shown
+    assert tokens.access_token not in shown
+    assert tokens.refresh_token not in shown
