@@ -1,7 +1,9 @@
 """Connecting an account to a portal, authorizing it, and taking it off again."""
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import Coroutine, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 from weakref import WeakValueDictionary
@@ -9,7 +11,7 @@ from weakref import WeakValueDictionary
 from gateway.addresses import FIELD, PortalAddress, parse_address
 from gateway.bitrix.egress import EgressPolicy
 from gateway.bitrix.errors import PortalError
-from gateway.bitrix.oauth import AuthorizationServers, Tokens
+from gateway.bitrix.oauth import AuthorizationServers
 from gateway.bitrix.wire import Command
 from gateway.clock import Clock
 from gateway.config import Config
@@ -20,6 +22,8 @@ from gateway.states import StateSigner
 from gateway.sync import SyncService
 from storage.accounts import AccountStore
 from storage.records import Account
+
+logger = logging.getLogger(__name__)
 
 CONNECTED_PATH = "/connected"
 CALLBACK_FIELDS = ("code", "domain", "state", "member_id", "server_domain")
@@ -65,6 +69,7 @@ class AccountService:
         self._policy = policy
         self._clock = clock
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._unfinished: set[asyncio.Task[None]] = set()
 
     async def connect(self, account_key: str, url: str, redirect_url: str | None) -> Connected:
         """Connect the account to the portal at *url*, new, again, or in the place of another.
@@ -121,12 +126,16 @@ class AccountService:
 
     async def _store_connection(self, account_key: str, address: PortalAddress, sealed: bytes | None) -> Account:
         before = await self._connections.find(account_key)
-        if before is not None and (sealed is not None or before.portal.host != address.host):
-            await self._syncs.stop(before)
-        account = await self._store.connect(
-            account_key, host=address.host, origin=address.origin, sealed_webhook=sealed, now=int(self._clock.now())
-        )
-        self._connections.forget(account)
+        changes = before is not None and (sealed is not None or before.portal.host != address.host)
+        async with self._syncs.halted(before) if before is not None and changes else nullcontext():
+            account = await self._store.connect(
+                account_key,
+                host=address.host,
+                origin=address.origin,
+                sealed_webhook=sealed,
+                now=int(self._clock.now()),
+            )
+            self._connections.forget(account)
         return account
 
     async def _authorize_url(self, account: Account, redirect_url: str | None = None) -> str:
@@ -170,22 +179,38 @@ class AccountService:
                 )
             if not await self._store.use_state(state.nonce, account.account_id, now=int(self._clock.now())):
                 raise InvalidInput.of_parameter("state", "state_used", "has been used already, or has expired")
-            try:
-                tokens = await self._servers.exchange(query["server_domain"], query["code"])
-            except PortalError as error:
-                raise ExchangeFailed(error.detail) from error
-            account = await self._save_first_tokens(account, tokens, query["member_id"])
-            await self._syncs.start_all(account)
+            await self._to_the_end(self._exchange(account, query))
         return state.redirect_url or (self._config.public_url or "") + CONNECTED_PATH
 
-    async def _save_first_tokens(self, account: Account, tokens: Tokens, member_id: str) -> Account:
-        if tokens.member_id != member_id:
+    async def _exchange(self, account: Account, query: Mapping[str, str]) -> None:
+        """Exchange the code, store the tokens, start the first sync."""
+        try:
+            tokens = await self._servers.exchange(query["server_domain"], query["code"])
+        except PortalError as error:
+            raise ExchangeFailed(error.detail) from error
+        if tokens.member_id != query["member_id"]:
             raise InvalidInput.of_parameter(
                 "member_id", "wrong_member_id", "has to be the portal that the authorization server names"
             )
-        await self._syncs.stop(account)
-        self._connections.forget(account)
-        return await self._connections.save_tokens(account, tokens)
+        async with self._syncs.halted(account):
+            account = await self._connections.save_tokens(account, tokens)
+        await self._syncs.start_all(account)
+
+    async def _to_the_end(self, work: Coroutine[None, None, None]) -> None:
+        """Do *work* even if the one who asked for it leaves meanwhile: the code is worth one exchange."""
+        task = asyncio.create_task(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._ended)
+        await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._unfinished.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.warning("a portal was not connected", extra={"reason": str(error)})
+
+    async def settle(self) -> None:
+        """Return once no exchange is under way: before the database is closed."""
+        await asyncio.gather(*self._unfinished, return_exceptions=True)
 
     async def ensure_authorized(self, account: Account) -> None:
         """Pass when the account's credential works as far as we know.
@@ -205,9 +230,9 @@ class AccountService:
         async with self._lock(account_key):
             account = await self._connections.find(account_key)
             if account is not None:
-                await self._syncs.stop(account)
-                await self._store.delete(account.account_id)
-                self._connections.forget(account)
+                async with self._syncs.halted(account):
+                    await self._store.delete(account.account_id)
+                    self._connections.forget(account)
 
     def _lock(self, account_key: str) -> asyncio.Lock:
         return self._changing.setdefault(account_key, asyncio.Lock())

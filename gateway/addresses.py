@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from gateway.bitrix.egress import EgressPolicy
+from gateway.bitrix.egress import EgressPolicy, is_public
 from gateway.bitrix.errors import AddressRefused
 from gateway.errors import InvalidInput
 from gateway.origins import origin_of
@@ -41,6 +42,8 @@ def parse_address(url: str, policy: EgressPolicy) -> PortalAddress:
         raise InvalidInput.of_field(FIELD, error.code, error.detail) from error
     path = urlsplit(url).path
     host = urlsplit(origin).netloc
+    if not policy.insecure and not may_be_public(urlsplit(origin).hostname or ""):
+        raise InvalidInput.of_field(FIELD, "private_address", "has to be an address on the open internet")
     if not re.match("/+rest/", path):
         return PortalAddress(origin, host, None)
     if not (webhook := WEBHOOK_PATH.fullmatch(path)):
@@ -48,6 +51,14 @@ def parse_address(url: str, policy: EgressPolicy) -> PortalAddress:
             FIELD, "invalid_webhook", "an inbound webhook has the form https://PORTAL/rest/USER/CODE/"
         )
     return PortalAddress(origin, host, Secret(f"{origin}/rest/{webhook[1]}/{webhook[2]}/"))
+
+
+def may_be_public(host: str) -> bool:
+    """Whether *host* is a public IP address, or a name that could lead to one (that is seen where a socket is made)."""
+    try:
+        return is_public(ip_address(host))
+    except ValueError:
+        return "." in host and not host.rpartition(".")[2][:1].isdigit()  # no top-level domain begins with a digit
 
 
 def subdomain_of(host: str) -> str:

@@ -19,6 +19,8 @@ from storage.syncs import SyncStore
 logger = logging.getLogger(__name__)
 
 RESUMABLE_S = 3600  # an older interrupted run starts over
+SCHEDULE_RETRY_S = 60  # after the schedule could not be read
+HALTED = "ended because the account was connected anew, moved or deleted"
 
 
 class SyncService:
@@ -40,7 +42,7 @@ class SyncService:
         self._clock = clock
         self._interval_s = interval_s
         self._language = language
-        self._running: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._running: dict[tuple[int, str], tuple[asyncio.Task[None], SyncRun]] = {}
         self._changing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
@@ -55,25 +57,29 @@ class SyncService:
             yield
         finally:
             await _end([schedule] if schedule else [])
-            await _end(list(self._running.values()))
+            await _end(task for task, _ in list(self._running.values()))
 
     async def start(self, account: Account, resource: Resource) -> None:
-        """Start a full sync of *resource*, or join the one that runs; returns once it is under way and noted down."""
+        """Start a full sync of *resource*, or join the one that runs; returns once it is under way and noted down.
+
+        Nothing starts where the account has changed since *account* was read.
+        """
         key = (account.account_id, resource.name)
         async with self._lock(account.account_id):
-            if key in self._running:
+            current = await self._connections.find(account.account_key)
+            if key in self._running or current is None or current.stale or current.portal != account.portal:
                 return
             now = int(self._clock.now())
             run = await self._store.begin(
-                account.account_id,
-                account.portal.portal_id,
+                current.account_id,
+                current.portal.portal_id,
                 resource.name,
                 [one.part for one in resource.lists(self._language)],
                 now=now,
                 resumable_since=now - RESUMABLE_S,
             )
-            task = asyncio.create_task(self._run(account, resource, run), name=f"sync {resource.name}")
-            self._running[key] = task
+            task = asyncio.create_task(self._run(current, resource, run), name=f"sync {resource.name}")
+            self._running[key] = (task, run)
             task.add_done_callback(lambda _: self._running.pop(key, None))
 
     async def start_all(self, account: Account) -> None:
@@ -81,10 +87,15 @@ class SyncService:
         for resource in RESOURCES.values():
             await self.start(account, resource)
 
-    async def stop(self, account: Account) -> None:
-        """End the account's runs and wait until they have ended."""
+    @asynccontextmanager
+    async def halted(self, account: Account) -> AsyncIterator[None]:
+        """End the account's runs, and let none start before the block ends."""
         async with self._lock(account.account_id):
-            await _end([task for (account_id, _), task in self._running.items() if account_id == account.account_id])
+            ended = [one for (account_id, _), one in self._running.items() if account_id == account.account_id]
+            await _end(task for task, _ in ended)
+            for _, run in ended:
+                await self._store.finish(run.list_id, "failed", error=HALTED, now=int(self._clock.now()))
+            yield
 
     async def load(self, account: Account, resource: Resource) -> SyncRun | None:
         """The latest run of *resource*, None before the first."""
@@ -94,18 +105,26 @@ class SyncService:
         return self._changing.setdefault(account_id, asyncio.Lock())
 
     async def _keep_schedule(self) -> None:
-        """Start each sync once its interval has passed since the end of its last run, by the wall clock."""
         while True:
-            next_due = self._clock.now() + self._interval_s
-            for account in await self._connections.list_authorized():
-                for resource in RESOURCES.values():
-                    run = await self.load(account, resource)
-                    due = 0 if run is None else (run.finished_at or self._clock.now()) + self._interval_s
-                    if due <= self._clock.now():
-                        await self.start(account, resource)
-                    else:
-                        next_due = min(next_due, due)
+            try:
+                next_due = await self._start_due()
+            except Exception:
+                logger.exception("the sync schedule could not be kept")
+                next_due = self._clock.now() + SCHEDULE_RETRY_S
             await self._clock.sleep(max(next_due - self._clock.now(), 1))
+
+    async def _start_due(self) -> float:
+        """Start each sync whose interval has passed since the end of its last run; the wall time of the next one."""
+        next_due = self._clock.now() + self._interval_s
+        for account in await self._connections.list_authorized():
+            for resource in RESOURCES.values():
+                run = await self.load(account, resource)
+                due = 0 if run is None else (run.finished_at or self._clock.now()) + self._interval_s
+                if due <= self._clock.now():
+                    await self.start(account, resource)
+                else:
+                    next_due = min(next_due, due)
+        return next_due
 
     async def _run(self, account: Account, resource: Resource, run: SyncRun) -> None:
         try:

@@ -143,6 +143,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, app[CONNECTIONS], clock)
     async with app[SYNCS].open():
         yield
+        await app[ACCOUNTS].settle()
     await app[CONNECTIONS].settle()
 
 
