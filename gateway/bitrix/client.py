@@ -119,15 +119,11 @@ def _told_as_ours() -> Iterator[None]:
         if isinstance(error.os_error, NotPublic):
             raise AddressRefused("it leads into a private network") from None
         raise PortalUnreachable(f"no connection ({type(error.os_error).__name__})", sent=False) from None
-    except aiohttp.InvalidURL:
-        raise AddressRefused("it is not an address") from None
     except aiohttp.ClientPayloadError:
         raise PortalBroken("it broke off") from None
     except aiohttp.ClientResponseError:
         raise PortalBroken("it is no HTTP") from None
     except (aiohttp.ClientError, OSError) as error:
-        if isinstance(error, TimeoutError):
-            raise
         raise PortalUnreachable(f"the connection was dropped ({type(error).__name__})", sent=True) from None
 
 

@@ -270,3 +270,55 @@ def test_no_credential_shows_its_secret(keeper: TokenKeeper, row: Row) -> None:
     assert "canary" not in shown
     assert tokens.access_token not in shown
     assert tokens.refresh_token not in shown
+
+
+@pytest.mark.parametrize("location", [None, "http://[", "/rest/elsewhere"])
+async def test_a_redirect_to_nowhere_in_particular_is_told_too(
+    session: PortalSession, clock: ManualClock, location: str | None
+) -> None:
+    async def moved(_request: web.Request) -> web.Response:
+        return web.Response(status=301, headers={"Location": location} if location else {})
+
+    async with listening(moved) as origin:
+        with pytest.raises(PortalMoved):
+            await client_of(session, clock, f"{origin}/rest/1/canary/").call(PROFILE)
+
+
+async def test_an_answer_without_end_is_cut_off(
+    session: PortalSession, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.bitrix.client.MAX_ANSWER_BYTES", 100_000)
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x" * 10_000)
+
+    async with listening(endless) as origin:
+        with pytest.raises(OutcomeUnknown, match="100000 bytes"):
+            await client_of(session, clock, f"{origin}/rest/1/canary/").call(WRITE)
+
+
+async def test_an_answer_that_is_no_http_is_broken(session: PortalSession, clock: ManualClock) -> None:
+    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 smtp.example ready\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(OutcomeUnknown, match="no HTTP"):
+            await client_of(session, clock, f"http://127.0.0.1:{port}/rest/1/canary/").call(WRITE)
+
+
+async def test_a_caller_who_leaves_the_line_gives_its_place_to_the_next(
+    client: PortalClient, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    await asyncio.gather(*(client.call(PROFILE) for _ in range(48)))
+    waiting = [asyncio.create_task(client.call(PROFILE)) for _ in range(4)]
+    await clock.settle()
+    waiting[0].cancel()
+    waiting[1].cancel()
+    await clock.advance(1)
+    assert [call.done() for call in waiting] == [True] * 4
+    assert portal.http_requests == 50

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiohttp import web
 
 from gateway.bitrix.client import PortalSession
 from gateway.bitrix.errors import (
@@ -19,7 +20,18 @@ from gateway.bitrix.oauth import RENEW_BEFORE_EXPIRY_S, AuthorizationServers, To
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.server import SandboxServer
 from tests.bitrix.conftest import Row
+from tests.bitrix.rogue import listening
 from tests.clock import ManualClock
+
+WHOLE = {
+    "access_token": "a",
+    "refresh_token": "r",
+    "expires_in": 3600,
+    "client_endpoint": "https://portal.example/rest/",
+    "member_id": "m",
+    "scope": "crm",
+    "status": "F",
+}
 
 
 async def test_a_code_is_worth_one_pair(
@@ -80,6 +92,43 @@ async def test_tokens_with_an_address_that_may_not_be_called_are_refused(
     portal.fault(f"oauth.token:client_endpoint={endpoint}")
     with pytest.raises(AddressRefused):
         await servers.exchange(host, portal.oauth.issue_code())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        {},
+        {**WHOLE, "access_token": ""},
+        {**WHOLE, "refresh_token": None},
+        {**WHOLE, "expires_in": "3600"},
+        {**WHOLE, "expires_in": 0},
+        {**WHOLE, "member_id": 7},
+        {**WHOLE, "user_id": "67"},
+    ],
+)
+async def test_an_answer_that_is_not_whole_is_no_pair(
+    session: PortalSession, clock: ManualClock, answer: object
+) -> None:
+    async def token(_request: web.Request) -> web.Response:
+        return web.json_response(answer)
+
+    async with listening(token) as origin:
+        host = origin.removeprefix("http://")
+        servers = AuthorizationServers(session, clock, "id", "secret", frozenset({host}), insecure=True)
+        with pytest.raises(OutcomeUnknown):
+            await servers.exchange(host, "code")
+
+
+async def test_a_server_on_this_machine_may_go_by_its_name(
+    session: PortalSession, portal: SandboxPortal, host: str, clock: ManualClock
+) -> None:
+    named = host.replace("127.0.0.1", "localhost")
+    application = portal.application
+    servers = AuthorizationServers(
+        session, clock, application.client_id, application.client_secret, frozenset({named}), insecure=True
+    )
+    assert (await servers.exchange(named, portal.oauth.issue_code())).server_domain == named
 
 
 async def test_a_token_is_used_until_a_minute_before_its_end(keeper: TokenKeeper, row: Row, clock: ManualClock) -> None:
