@@ -15,7 +15,7 @@ from gateway.errors import SettingsError
 from gateway.process import cannot_listen, free_port
 from gateway.secret_file import Secrets, resolve_secrets
 from handlers.app import SERVER_SETTINGS, make_app
-from storage.database import DatabaseInUse, DatabaseTooNew
+from storage.database import DatabaseInUse, DatabaseTooNew, StorageError
 
 logger = structlog.get_logger(__name__)
 
@@ -55,8 +55,8 @@ async def serving(config: Config, secrets: Secrets, clock: Clock) -> AsyncIterat
             await runner.setup()
         except (DatabaseInUse, DatabaseTooNew) as error:
             raise SettingsError(str(error)) from error
-        except OSError as error:
-            raise SettingsError(f"{config.database} cannot be opened: {error.strerror or error}") from error
+        except (OSError, StorageError) as error:
+            raise SettingsError(f"{config.database} cannot be opened: {getattr(error, 'strerror', error)}") from error
         try:
             await web.TCPSite(runner, config.host, config.port).start()
         except OSError as error:

@@ -145,7 +145,8 @@ def progress_of(resources: Sequence[str]) -> Iterator[Callable[[SyncStatus], Non
             progress.update(bars[status.resource], completed=status.rows, total=total)
             if status.ended:
                 progress.stop_task(bars[status.resource])
-                progress.console.print(str(status), highlight=False)
+                if status.error or status.skipped:
+                    progress.console.print(str(status), highlight=False)
 
         yield show
 

@@ -1,0 +1,95 @@
+"""`demo`: the whole of it, as a newcomer runs it."""
+
+import json
+import re
+import shlex
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway.clock import SystemClock
+from gateway.demo import TourFailed, check_counts
+from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from tests.cli.conftest import Invoke, Spawn
+
+Ports = Callable[[], int]
+
+
+def test_once_goes_round_checks_its_answers_and_leaves_nothing_behind(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    result = invoke("demo", "--once", "--port", "0", "--portal-port", "0", "--users", "130")
+    assert result.exit_code == 0, result.output
+    assert "users: done, 130 rows" in result.stdout
+    assert re.search(r"rows from \d+ requests to the portal in [\d.]+ s", result.stdout)
+    assert "Serving until" not in result.stdout
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_database_of_ones_own_is_kept_and_can_be_used_again(invoke: Invoke, tmp_path: Path) -> None:
+    for seed in ("1", "1", "2"):
+        result = invoke(
+            "demo", "--once", "--port=0", "--portal-port=0", "--users=20", "--database=kept.db", f"--seed={seed}"
+        )
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "kept.db").exists()
+
+
+async def paste(session: aiohttp.ClientSession, line: str) -> tuple[int, str]:
+    """Status and body of what a curl line asks for."""
+    words = shlex.split(line)
+    assert words.pop(0) == "curl"
+    method = words[1] if words[0] == "-X" else "GET"
+    header, url = words[-2].split(": "), words[-1]
+    async with session.request(method, url, headers={header[0]: header[1]}) as response:
+        return response.status, await response.text()
+
+
+async def test_it_serves_on_and_its_curl_lines_work_when_pasted(spawn: Spawn, ports: Ports) -> None:
+    demo = await spawn("demo", "--port", str(ports()), "--portal-port", str(ports()), "--users", "30")
+    await demo.until("Serving until Ctrl-C")
+    lines = [line for line in demo.lines if line.startswith("curl ")]
+    async with aiohttp.ClientSession() as session:
+        answers = [await paste(session, line) for line in lines]
+    assert [status for status, _ in answers] == [200] * 5
+    assert json.loads(answers[1][1])["count"] == 30
+    status, output = await demo.end(signal.SIGINT)
+    assert (status, "Traceback" in output) == (0, False)
+
+
+async def test_its_gateway_is_a_real_one(spawn: Spawn, ports: Ports) -> None:
+    port = ports()
+    demo = await spawn("demo", "--port", str(port), "--portal-port", str(ports()), "--users", "5")
+    await demo.until("Serving until Ctrl-C")
+    statuses = {}
+    async with aiohttp.ClientSession() as session:
+        for path in ("/healthz", "/readyz", "/bitrix/users"):
+            async with session.get(f"http://127.0.0.1:{port}{path}") as response:
+                statuses[path] = response.status
+    assert statuses == {"/healthz": 200, "/readyz": 200, "/bitrix/users": 401}
+
+
+@pytest.mark.parametrize("option", ["--port", "--portal-port"])
+def test_a_taken_port_is_said(invoke: Invoke, option: str) -> None:
+    other = {"--port": "--portal-port", "--portal-port": "--port"}[option]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = invoke("demo", "--once", option, str(port), other, "0")
+    assert result.exit_code == 1
+    assert f"cannot listen on 127.0.0.1:{port}, choose another port" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_difference_to_the_portal_is_named() -> None:
+    portal = SandboxPortal(SandboxSettings(users=10), SystemClock())
+    with pytest.raises(TourFailed, match="users: 9 rows are served, the portal has 10") as failure:
+        check_counts({"users": 9, "steps": len(portal.data.statuses), "pipelines": 0, "fields": 0}, portal)
+    assert "steps" not in failure.value.detail
+    assert "pipelines: 0 rows are served" in failure.value.detail

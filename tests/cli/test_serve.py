@@ -1,0 +1,156 @@
+"""`serve`: how it starts, refuses to start, and stops."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway.clock import SystemClock
+from gateway.config import load_config
+from gateway.process import until_signal
+from gateway.secret_file import resolve_secrets
+from gateway.serve import serving
+from tests.cli.conftest import Invoke, Spawn
+
+Ports = Callable[[], int]
+
+
+async def test_with_nothing_but_a_port_it_makes_its_secrets_says_so_and_serves(spawn: Spawn, tmp_path: Path) -> None:
+    gateway = await spawn("serve", "--port", "0")
+    assert "GATEWAY_ENCRYPTION_KEY" in await gateway.until("made secrets")
+    line = await gateway.until("listening")
+    assert "sqlite=3." in line
+    origin = re.search(r"http://127\.0\.0\.1:\d+", line)
+    assert origin
+    async with aiohttp.ClientSession() as session, session.get(f"{origin[0]}/healthz") as response:
+        assert response.status == 200
+    status, output = await gateway.end(signal.SIGTERM)
+    assert status == 0
+    assert "Traceback" not in output
+    kept = (tmp_path / "gateway.db.secrets").read_text()
+    for value in re.findall(r"=(\S+)", kept):
+        assert value not in output
+    again = await spawn("serve", "--port", "0")
+    await again.until("listening")
+    assert "made secrets" not in (await again.end(signal.SIGINT))[1]
+
+
+def stop_once_listening(port: int) -> None:
+    """Send this process SIGTERM as soon as somebody listens on *port*; give up after a while."""
+    for _ in range(100_000):
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+
+def test_a_signal_stops_it_in_good_order(invoke: Invoke, ports: Ports) -> None:
+    port = ports()
+    stopper = threading.Thread(target=stop_once_listening, args=(port,))
+    stopper.start()
+    result = invoke("serve", "--port", str(port))
+    stopper.join()
+    assert result.exit_code == 0
+    with socket.socket() as client:
+        assert client.connect_ex(("127.0.0.1", port)) != 0
+
+
+async def test_it_listens_until_the_block_ends(tmp_path: Path, ports: Ports) -> None:
+    config = load_config({}, {"database": tmp_path / "g.db", "port": ports()})
+    async with aiohttp.ClientSession() as session:
+        async with (
+            serving(config, resolve_secrets(config), SystemClock()),
+            session.get(f"{config.own_origin}/readyz") as response,
+        ):
+            assert response.status == 200
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await session.get(f"{config.own_origin}/readyz")
+
+
+async def test_a_second_one_on_the_same_database_is_refused(spawn: Spawn) -> None:
+    first = await spawn("serve", "--port", "0")
+    await first.until("listening")
+    status, output = await (await spawn("serve", "--port", "0")).end()
+    assert (status, output) == (1, "Error: gateway.db is in use by another running gateway\n")
+
+
+async def test_a_taken_port_is_refused(spawn: Spawn) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, output = await (await spawn("serve", "--port", str(port))).end()
+    assert status == 1
+    assert f"Error: cannot listen on 127.0.0.1:{port}, choose another port" in output
+    assert "Traceback" not in output
+
+
+async def started_once(spawn: Spawn) -> None:
+    gateway = await spawn("serve", "--port", "0")
+    await gateway.until("listening")
+    await gateway.end(signal.SIGTERM)
+
+
+async def test_another_encryption_key_is_refused_with_what_is_lost_without_it(spawn: Spawn) -> None:
+    await started_once(spawn)
+    status, output = await (await spawn("serve", "--port", "0", "--encryption-key", "A" * 43)).end()
+    assert status == 1
+    assert "gateway.db needs the key that its tokens were sealed with" in output
+    assert "gateway.db.secrets" in output
+    assert "authorized again" in output
+    assert "Traceback" not in output
+
+
+async def test_a_missing_encryption_key_is_refused_and_none_is_made(spawn: Spawn, tmp_path: Path) -> None:
+    await started_once(spawn)
+    (tmp_path / "gateway.db.secrets").unlink()
+    status, output = await (await spawn("serve", "--port", "0")).end()
+    assert (status, "the encryption key is missing" in output) == (1, True)
+    assert not (tmp_path / "gateway.db.secrets").exists()
+
+
+async def test_a_database_of_a_newer_version_is_refused(spawn: Spawn) -> None:
+    await started_once(spawn)
+    with sqlite3.connect("gateway.db") as connection:
+        connection.execute("PRAGMA user_version = 999")
+    connection.close()
+    status, output = await (await spawn("serve", "--port", "0")).end()
+    assert status == 1
+    assert output.splitlines()[-1].startswith("Error: the database has version 999")
+
+
+def test_a_database_that_cannot_be_opened_is_refused(invoke: Invoke) -> None:
+    key = ("--encryption-key", "A" * 43, "--jwt-secret", "12345678")
+    result = invoke("serve", "--port", "0", "--database", "missing/g.db", *key)
+    assert result.exit_code == 1
+    assert "Error: missing/g.db cannot be opened: No such file or directory" in result.stderr
+
+
+async def test_its_log_lines_can_be_json(spawn: Spawn) -> None:
+    gateway = await spawn("serve", "--port", "0", "--log-format", "json")
+    await gateway.until("listening")
+    _, output = await gateway.end(signal.SIGTERM)
+    events = [json.loads(line)["event"] for line in output.splitlines()]
+    assert events[-2:] == ["listening", "stopping"]
+
+
+async def test_work_that_ends_by_itself_gives_its_result() -> None:
+    async def work() -> int:
+        return 7
+
+    assert await until_signal(work()) == 7
+
+
+async def test_a_cancellation_from_elsewhere_goes_through() -> None:
+    waiting = asyncio.create_task(until_signal(asyncio.Event().wait()))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
