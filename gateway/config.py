@@ -136,6 +136,9 @@ class Config:
         default=2.0, metadata=setting(positive, "Requests a second that a portal takes in the long run.")
     )
     portal_concurrency: int = field(default=32, metadata=setting(whole(1, 1000), "Requests in flight to one portal."))
+    page_cache_bytes: int = field(
+        default=67_108_864, metadata=setting(whole(0), "Memory for pages that were served before; 0: none.")
+    )
     max_body_bytes: int = field(default=1_048_576, metadata=setting(whole(1), "Largest request body that is read."))
     sync_interval_s: int = field(
         default=900, metadata=setting(whole(0), "Seconds between two syncs of an account; 0: none by itself.")

@@ -11,7 +11,6 @@ from gateway.resources import Resource
 from storage.mirror import MirrorStore
 from storage.records import Account
 
-CACHE_BYTES = 64 * 1024 * 1024
 ENTRY_BYTES = 512  # about what a remembered page costs beside its body
 
 ListKey = tuple[int, int, str]
@@ -41,7 +40,7 @@ class Pages:
     says so by `changed`; a page of an older generation is then read again, also one whose read was under way.
     """
 
-    def __init__(self, store: MirrorStore, *, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, store: MirrorStore, *, cache_bytes: int) -> None:
         self._store = store
         self._cache_bytes = cache_bytes
         self._pages: OrderedDict[PageKey, RememberedPage] = OrderedDict()

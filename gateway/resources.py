@@ -8,14 +8,13 @@ from hashlib import blake2b
 
 import orjson
 
-from gateway.bitrix.methods import Row
+from gateway.bitrix.methods import Row, row_id
 from gateway.bitrix.rows import (
     decode_pipeline,
     decode_step,
     decode_user,
     decode_userfield,
     decode_userfieldconfig,
-    row_id,
 )
 from gateway.bitrix.walk import ListCall
 from storage.records import MirrorRow

@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
-from gateway.bitrix.methods import Paging, Row
-from gateway.bitrix.rows import row_id
+from gateway.bitrix.methods import Paging, Row, row_id
 from gateway.bitrix.walk import Page, read_by_ids, read_whole, walk
 from gateway.clock import Clock
 from gateway.pages import Pages

@@ -127,7 +127,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         allowed=frozenset(config.oauth_servers),
         insecure=config.insecure_portals,
     )
-    app[PAGES] = Pages(mirror)
+    app[PAGES] = Pages(mirror, cache_bytes=config.page_cache_bytes)
     vault = Vault(app[SECRETS].encryption_key)
     app[CONNECTIONS] = Connections(config, store, vault, app[SESSION], servers, app[PAGES], clock)
     app[SYNCS] = SyncService(

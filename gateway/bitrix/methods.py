@@ -60,15 +60,21 @@ class ListMethod:
             rows = rows.get(self.wrapper) if isinstance(rows, dict) else None
         if not isinstance(rows, list):
             raise PortalBroken("the rows are no list")
-        return [(self._id(row), row) for row in rows]
+        return [(row_id(row, self.id_key), row) for row in rows]
 
-    def _id(self, row: object) -> int:
-        value = row.get(self.id_key) if isinstance(row, dict) else None
-        if isinstance(value, str) and value.isascii() and value.isdigit():
-            return int(value)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-        raise PortalBroken("a row without a numeric id")
+
+def row_id(row: object, key: str) -> int:
+    """The id of a list's *row* under *key*: classic methods give it as digits, newer ones as a number.
+
+    Raises:
+        PortalBroken: there is none.
+    """
+    value = row.get(key) if isinstance(row, dict) else None
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise PortalBroken(f"a row without a usable {key}")
 
 
 def _userfield_lists(entities: Sequence[str]) -> dict[str, ListMethod]:

@@ -6,8 +6,7 @@ way to show the row. They are the only place where Bitrix24's spelling of a fiel
 
 import re
 
-from gateway.bitrix.errors import PortalBroken
-from gateway.bitrix.methods import Row
+from gateway.bitrix.methods import Row, row_id
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 # A stage's pipeline when CATEGORY_ID does not say it: DEAL_STAGE_7, SMART_INVOICE_STAGE_9, DYNAMIC_128_STAGE_12.
@@ -36,20 +35,6 @@ FIELD_TYPES = frozenset(
 )
 SHOWN_AS = {"date": "datetime"}
 INT32 = range(-(2**31), 2**31)
-
-
-def row_id(row: Row, key: str) -> int:
-    """The row's id on its portal, which comes as a number or as its digits.
-
-    Raises:
-        PortalBroken: when there is none.
-    """
-    value = row.get(key)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value)
-    raise PortalBroken(f"a row came without a usable {key}")
 
 
 def _text(value: object) -> str:
