@@ -1,0 +1,79 @@
+"""A database as a sync of many users would have left it, written through the storage that a sync uses."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway.bitrix.methods import Row
+from gateway.resources import RESOURCES, PortalList
+from gateway.vault import Vault
+from storage.accounts import AccountStore
+from storage.database import Database
+from storage.facts import FactStore
+from storage.records import Account, MirrorRow
+from storage.syncs import SyncStore
+
+ACCOUNT = "load"
+KEY = bytes(range(32))
+NOW = 1_760_000_000
+ROWS_A_TRANSACTION = 5000
+USERS = RESOURCES["users"]
+USER_LIST: PortalList = USERS.lists("ru")[0]
+
+
+def user(number: int) -> Row:
+    """The portal's row of user *number*, of the size that such rows have."""
+    return {
+        "ID": str(number),
+        "ACTIVE": True,
+        "NAME": f"Имя{number % 977}",
+        "LAST_NAME": f"Фамилия{number % 7919}",
+        "SECOND_NAME": "Сергеевна" if number % 3 else "",
+        "EMAIL": f"user{number}@example.com",
+        "LAST_LOGIN": "2024-07-25T13:06:54+00:00",
+        "DATE_REGISTER": "2024-07-15T00:00:00+00:00",
+        "IS_ONLINE": "N",
+        "TIMESTAMP_X": {},
+        "WORK_POSITION": "Менеджер по продажам" if number % 5 else "",
+        "UF_DEPARTMENT": [number % 40],
+        "USER_TYPE": "employee",
+    }
+
+
+def rendered(first: int, last: int) -> list[MirrorRow]:
+    """Users *first* to *last*, as they are stored."""
+    rows = [USER_LIST.render(user(number)) for number in range(first, last + 1)]
+    return [row for row in rows if row is not None]
+
+
+def ranges(rows: int, size: int) -> Iterator[tuple[int, int]]:
+    """The ids 1 to *rows* in runs of *size*: the first and last of each."""
+    for first in range(1, rows + 1, size):
+        yield first, min(first + size - 1, rows)
+
+
+async def fill(path: Path, rows: int) -> Account:
+    """Make the database at *path* with one connected account that mirrors *rows* users."""
+    vault = Vault(KEY)
+    async with Database.open(path) as database:
+        await FactStore(database).save("encryption_key_check", vault.check_value())
+        sealed = vault.seal(b'{"endpoint":"https://load.bitrix24.ru/rest/1/load/"}', f"account {ACCOUNT}")
+        account = await AccountStore(database).connect(
+            ACCOUNT, host="load.bitrix24.ru", origin="https://load.bitrix24.ru", sealed_webhook=sealed, now=NOW
+        )
+        syncs = SyncStore(database)
+        run = await syncs.begin(
+            account.account_id, account.portal.portal_id, USERS.name, [USER_LIST.part], now=NOW, resumable_since=NOW
+        )
+        for first, last in ranges(rows, ROWS_A_TRANSACTION):
+            await syncs.save_page(
+                run.list_id,
+                USER_LIST.part,
+                rendered(first, last),
+                after=first - 1,
+                upto=None if last == rows else last,
+                left_out=0,
+                head=USERS.head,
+                now=NOW,
+            )
+        await syncs.finish(run.list_id, "done", error=None, now=NOW)
+    return account
