@@ -1,0 +1,188 @@
+"""Who is let in, and whose rows they see."""
+
+import json
+from io import BytesIO
+from typing import Any
+
+import pytest
+from jose import jws
+
+from tests.gateway import CONTRACT, JWT_SECRET, NO_TOKEN, RESOURCES, Gateway, Sandbox
+from tests.http.portal_rows import MIRRORED, fill_all
+from tests.http.raw import send_raw
+
+REFUSED = "account id is required"
+PROTECTED = sorted(
+    (method, template.replace("{quizID}", "5").replace("{resource}", "users"))
+    for method, template in CONTRACT.operations
+    if template.startswith("/bitrix")
+)
+
+
+def token_of(claims: object, *, secret: str = JWT_SECRET, algorithm: str = "HS256") -> str:
+    return jws.sign(json.dumps(claims).encode(), secret, algorithm=algorithm)
+
+
+def test_all_operations_of_the_api_are_among_the_protected_ones() -> None:
+    assert len(PROTECTED) == 15 + len(["GET /bitrix/sync", "GET /bitrix/sync/{resource}"])
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+async def test_nothing_under_bitrix_is_answered_without_a_token(gateway: Gateway, method: str, path: str) -> None:
+    answer = await gateway.request(method, path, token=NO_TOKEN)
+    assert (answer.status, answer.json, answer.headers["Content-Type"]) == (401, REFUSED, "application/json")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options"),
+    [
+        ("GET", "/bitrix/users?page=0", {}),
+        ("GET", "/bitrix/users?page=1&page=2", {}),
+        ("GET", f"/bitrix/users?x={'x' * 100_000}", {}),
+        ("GET", "/bitrix/rules/abc", {}),
+        ("GET", "/bitrix/sync/nothing", {}),
+        ("PATCH", "/bitrix/users?mode=incremental", {}),
+        ("POST", "/bitrix/account", {"data": b"no json"}),
+        ("POST", "/bitrix/account", {"data": BytesIO(b" " * 2_000_000)}),
+        ("POST", "/bitrix/rules/5", {"json": []}),
+        ("PATCH", "/bitrix/rules/99999999999999", {"json": {}}),
+    ],
+)
+async def test_a_missing_token_is_told_before_anything_else(
+    gateway: Gateway, method: str, path: str, options: dict[str, Any]
+) -> None:
+    answer = await gateway.request(method, path, token=NO_TOKEN, **options)
+    assert (answer.status, answer.json) == (401, REFUSED)
+
+
+NOW = 1_800_000_000  # where our clock starts
+BAD_TOKENS = {
+    "no JWT": "not-a-jwt",
+    "three empty words": "a.b.c",
+    "50,000 letters": "x" * 50_000,
+    "another key": token_of({"sub": "acme"}, secret="another"),
+    "another algorithm": token_of({"sub": "acme"}, algorithm="HS512"),
+    "no signature": "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhY21lIn0.",
+    "expired": token_of({"sub": "acme", "exp": NOW}),
+    "not yet": token_of({"sub": "acme", "nbf": NOW + 1}),
+    "exp null": token_of({"sub": "acme", "exp": None}),
+    "exp a text": token_of({"sub": "acme", "exp": "never"}),
+    "exp a list": token_of({"sub": "acme", "exp": [NOW + 9]}),
+    "exp infinite": token_of({"sub": "acme", "exp": float("inf")}),
+    "nbf an object": token_of({"sub": "acme", "nbf": {}}),
+    "no claims": token_of({}),
+    "no account": token_of({"name": "acme"}),
+    "account empty": token_of({"sub": ""}),
+    "account a list": token_of({"sub": ["acme"]}),
+    "account true": token_of({"sub": True}),
+    "account a fraction": token_of({"sub": 1.5}),
+    "account of two lines": token_of({"sub": "a\nb"}),
+    "account too long": token_of({"sub": "a" * 256}),
+    "the first claim empty": token_of({"accountID": "", "sub": "acme"}),
+    "claims a list": token_of(["acme"]),
+    "claims a text": token_of("acme"),
+    "claims null": token_of(None),
+}
+
+
+@pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
+async def test_a_token_that_does_not_count_is_refused_with_the_reason_in_a_header(gateway: Gateway, token: str) -> None:
+    answer = await gateway.get("/bitrix", token=token)
+    assert (answer.status, answer.json) == (401, REFUSED)
+    challenge = answer.headers["WWW-Authenticate"]
+    assert challenge.startswith('Bearer error="invalid_token", error_description="')
+    assert token not in challenge
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Basic YWNtZTpzZWNyZXQ=", "Bearer", "Bearer ", "bearer\t{token}", "{token}", "Token {token}", "Bearer {token} x"],
+)
+async def test_only_one_bearer_token_counts(gateway: Gateway, header: str) -> None:
+    sent = {"Authorization": header.format(token=gateway.token())}
+    answer = await gateway.get("/bitrix", token=NO_TOKEN, headers=sent)
+    assert (answer.status, answer.json) == (401, REFUSED)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_the_word_bearer_is_taken_in_any_case(gateway: Gateway, scheme: str) -> None:
+    sent = {"Authorization": f"{scheme} {gateway.token()}"}
+    answer = await gateway.get("/bitrix", token=NO_TOKEN, headers=sent)
+    assert (answer.status, answer.body) == (200, b'"OK"')
+
+
+async def test_two_authorization_headers_are_none(gateway: Gateway) -> None:
+    line = f"Authorization: Bearer {gateway.token()}"
+    assert (await send_raw(gateway, "GET", "/bitrix", line)).status == 200
+    answer = await send_raw(gateway, "GET", "/bitrix", line, line)
+    assert (answer.status, answer.json) == (401, REFUSED)
+
+
+@pytest.mark.parametrize("octets", ["\udcff\udcfe", "Bearer \udc80.\udc81.\udc82", "Bearer é.é.é", 'Bearer "\\'])
+async def test_odd_octets_in_the_header_are_refused_like_any_other_token(gateway: Gateway, octets: str) -> None:
+    answer = await send_raw(gateway, "GET", "/bitrix/users", f"Authorization: {octets}")
+    assert (answer.status, answer.json) == (401, REFUSED)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["//bitrix/users", "/BITRIX/users", "/bitrix//users", "/x/../bitrix/users",
+     "/bitrix/./users", "/bitrix/users/", "/bitrix%2Fusers", "/bitrix;x/users", "/healthz/../bitrix/users"],
+)  # fmt: skip
+async def test_no_other_spelling_of_an_address_leads_anywhere(connected: Gateway, target: str) -> None:
+    assert (await send_raw(connected, "GET", target)).status == 404
+
+
+@pytest.mark.parametrize("target", ["/%62itrix/users", "/bitrix/%75sers", "/bitrix/users?", "/bitrix/users#x"])
+async def test_an_encoded_address_asks_for_the_token_too(connected: Gateway, target: str) -> None:
+    assert (await send_raw(connected, "GET", target, seen_as="/bitrix/users")).status == 401
+
+
+async def test_a_token_counts_until_it_expires_even_when_it_was_used_before(gateway: Gateway) -> None:
+    token = gateway.token(ttl_s=60)
+    assert (await gateway.get("/bitrix", token=token)).status == 200
+    await gateway.clock.advance(60)
+    assert (await gateway.get("/bitrix", token=token)).status == 401
+
+
+async def test_a_changed_secret_ends_all_tokens_at_once(connected: Gateway) -> None:
+    token = connected.token()
+    assert (await connected.get("/bitrix/users", token=token)).status == 200
+    await connected.restart(GATEWAY_JWT_SECRET="another-secret-0123456789-abcdefghij")
+    assert (await connected.get("/bitrix/users", token=token)).status == 401
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/connected", "/webhook/create"])
+async def test_what_is_open_asks_for_no_token_and_minds_no_bad_one(gateway: Gateway, path: str) -> None:
+    without = await gateway.get(path, token=NO_TOKEN)
+    assert without.status == (400 if path == "/webhook/create" else 200)
+    assert (await gateway.get(path, token="nonsense")).status == without.status
+
+
+async def test_one_account_never_sees_what_another_has(gateway: Gateway, sandbox: Sandbox) -> None:
+    fill_all(sandbox.portal.data, 3)
+    await gateway.connect(sandbox.webhook, account="a")
+    quiz = {
+        "PerformerID": "1", "PipelineID": 0, "TypeID": "SALE", "StageID": "NEW", "SourceID": "WEB", "FieldsRule": {},
+        "TagsToAdd": {}, "LeadFlag": False, "StatusID": "NEW",
+    }  # fmt: skip
+    assert (await gateway.post("/bitrix/rules/5", account="a", json=quiz)).status == 200
+
+    for stranger in ("b", "A", "a ", "\u0430"):
+        for path in ("/bitrix/account", "/bitrix/rules/5", "/bitrix/sync", "/bitrix/sync/users"):
+            assert (await gateway.get(path, account=stranger)).status == 404, (stranger, path)
+        for one in MIRRORED:
+            assert await gateway.rows(one.name, account=stranger) == []
+
+    await gateway.connect(sandbox.webhook, account="b")
+    assert (await gateway.get("/bitrix/rules/5", account="b")).status == 404
+    fill_all(sandbox.portal.data, 2)
+    await gateway.sync(*RESOURCES, account="b")
+    for one in MIRRORED:
+        of_a, of_b = [await gateway.rows(one.name, account=account) for account in "ab"]
+        assert (one.ids(of_a), one.ids(of_b)) == ([1, 2, 3], [1, 2])
+        assert {row[one.own_id] for row in of_a}.isdisjoint(row[one.own_id] for row in of_b)
+    await gateway.delete("/bitrix/account", account="b")
+    assert (await gateway.get("/bitrix/account", account="a")).status == 200
+    assert (await gateway.get("/bitrix/rules/5", account="a")).status == 200
