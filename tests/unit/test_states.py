@@ -96,6 +96,13 @@ def test_what_is_no_base64_of_ours_is_refused_naming_the_parameter(state: str) -
     assert [error.parameter for error in refusal.value.errors] == ["state"]
 
 
+@pytest.mark.parametrize("junk", ["%", "\n", "=", "й", "."])
+def test_characters_that_are_not_of_base64_are_not_overlooked(junk: str) -> None:
+    issued = signer().issue("7", "h")
+    with pytest.raises(InvalidInput, match="issued"):
+        signer().read(issued[:12] + junk + issued[12:])
+
+
 def test_a_megabyte_is_refused_by_its_length() -> None:
     with pytest.raises(InvalidInput, match="at most 8192 characters"):
         signer().read("A" * 1_048_576)
