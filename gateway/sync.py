@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from weakref import WeakValueDictionary
 
+from gateway.background import end, running
 from gateway.bitrix.errors import PortalError
 from gateway.clock import Clock
 from gateway.connections import Connections
@@ -52,12 +53,12 @@ class SyncService:
         for account_id, name in await self._store.list_interrupted():
             if account_id in accounts:
                 await self.start(accounts[account_id], RESOURCES[name])
-        schedule = asyncio.create_task(self._keep_schedule(), name="sync schedule") if self._interval_s else None
+        schedule = running(self._keep_schedule(), name="sync schedule") if self._interval_s else nullcontext()
         try:
-            yield
+            async with schedule:
+                yield
         finally:
-            await _end([schedule] if schedule else [])
-            await _end(task for task, _ in list(self._running.values()))
+            await end(task for task, _ in list(self._running.values()))
 
     async def start(self, account: Account, resource: Resource) -> None:
         """Start a full sync of *resource*, or join the one that runs; returns once it is under way and noted down.
@@ -92,7 +93,7 @@ class SyncService:
         """End the account's runs, and let none start before the block ends."""
         async with self._lock(account.account_id):
             ended = [one for (account_id, _), one in self._running.items() if account_id == account.account_id]
-            await _end(task for task, _ in ended)
+            await end(task for task, _ in ended)
             for _, run in ended:
                 await self._store.finish(run.list_id, "failed", error=HALTED, now=int(self._clock.now()))
             yield
@@ -150,11 +151,3 @@ class SyncService:
             logger.exception("sync failed", extra={"resource": resource.name})
             return "an error inside the gateway: its log says which"
         return None
-
-
-async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel *tasks* and wait until they have ended."""
-    tasks = list(tasks)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

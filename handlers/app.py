@@ -33,6 +33,7 @@ from handlers.keys import (
     DRAINING,
     PAGES,
     POLICY,
+    REQUEST_LOG,
     RULES,
     SECRETS,
     SESSION,
@@ -40,6 +41,7 @@ from handlers.keys import (
     TOKENS,
 )
 from handlers.middlewares import border
+from handlers.request_log import RequestLog
 from handlers.resources import page_of, sync_of
 from handlers.rules import create_rules, get_rules, replace_rules
 from handlers.sync import get_sync, list_syncs
@@ -87,12 +89,19 @@ def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
     app = web.Application(middlewares=[border], client_max_size=config.max_body_bytes)
     app[CONFIG], app[SECRETS], app[CLOCK] = config, secrets, clock
     app[TOKENS] = TokenVerifier(config, secrets, clock)
+    app[REQUEST_LOG] = RequestLog(config, clock)
     app[DRAINING] = asyncio.Event()
     for method, path, handler in ROUTES:
         app.router.add_route(method, path, handler)
     app.cleanup_ctx.extend(LIFECYCLE)
     app.on_shutdown.append(drain)
     return app
+
+
+async def request_log(app: web.Application) -> AsyncIterator[None]:
+    """Write a line for every request until the last one is answered."""
+    async with app[REQUEST_LOG].open():
+        yield
 
 
 async def database(app: web.Application) -> AsyncIterator[None]:
@@ -147,7 +156,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     await app[CONNECTIONS].settle()
 
 
-LIFECYCLE = (database, portal_session, services)  # opened left to right, closed right to left
+LIFECYCLE = (request_log, database, portal_session, services)  # opened left to right, closed right to left
 
 
 async def drain(app: web.Application) -> None:

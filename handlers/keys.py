@@ -15,12 +15,14 @@ from gateway.rules import RuleService
 from gateway.secret_file import Secrets
 from gateway.sync import SyncService
 from gateway.tokens import TokenVerifier
+from handlers.request_log import RequestLog
 from storage.database import Database
 
 CONFIG = web.AppKey("CONFIG", Config)
 SECRETS = web.AppKey("SECRETS", Secrets)
 CLOCK = web.AppKey("CLOCK", Clock)
 TOKENS = web.AppKey("TOKENS", TokenVerifier)
+REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)
 DRAINING = web.AppKey("DRAINING", asyncio.Event)
 DATABASE = web.AppKey("DATABASE", Database)
 POLICY = web.AppKey("POLICY", EgressPolicy)

@@ -6,24 +6,22 @@ from aiohttp.typedefs import Handler
 from gateway.errors import InvalidInput
 from gateway.resources import Resource
 from handlers.keys import ACCOUNT_KEY, ACCOUNTS, CONNECTIONS, PAGES, SYNCS
-from handlers.query import one_value, positive
+from handlers.query import one_value, page_and_size
 
-DEFAULT_SIZE = 25
 LIST_HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+PAGE_HEADERS = {**LIST_HEADERS, "Content-Type": "application/json"}
 
 
 def page_of(resource: Resource) -> Handler:
     """GET one page of *resource*, lowest of our ids first; 304 where the caller has it already."""
 
     async def get_page(request: web.Request) -> web.Response:
-        page = positive(request.query, "page", 1)
-        size = positive(request.query, "size", DEFAULT_SIZE)
+        page, size = page_and_size(request.rel_url.raw_query_string)
         account = await request.app[CONNECTIONS].find(request[ACCOUNT_KEY])
         served = await request.app[PAGES].page(account, resource, page=page, size=size)
-        headers = {**LIST_HEADERS, "ETag": served.etag}
         if has_it(request.headers.get("If-None-Match"), served.etag):
-            return web.Response(status=304, headers=headers)
-        return web.Response(body=served.body, content_type="application/json", headers=headers)
+            return web.Response(status=304, headers={**LIST_HEADERS, "ETag": served.etag})
+        return web.Response(body=served.body, headers={**PAGE_HEADERS, "ETag": served.etag})
 
     return get_page
 

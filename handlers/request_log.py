@@ -1,0 +1,91 @@
+"""A line for every request, which costs the request no more than appending to a list.
+
+The lines are rendered and written in batches beside the requests. They name the route's template and never what the
+caller put into it, so there is nothing in them to redact; their shape is that of all other log lines.
+"""
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import orjson
+
+from gateway.background import running
+from gateway.clock import Clock
+from gateway.config import Config
+
+FLUSH_S = 0.5
+MOST_WAITING = 4096
+LEVELS_WITH_REQUESTS = ("debug", "info")
+
+
+class Served(NamedTuple):
+    """One request that was answered: when (Unix seconds), what, how, how long it took, its id."""
+
+    at: float
+    method: str
+    route: str
+    status: int
+    seconds: float
+    request_id: str
+
+
+class RequestLog:
+    """Collects what was served and writes it as log lines."""
+
+    def __init__(self, config: Config, clock: Clock, write: Callable[[str], object] = sys.stderr.write) -> None:
+        self.enabled = config.log_level in LEVELS_WITH_REQUESTS
+        self._render = render_json if config.log_format == "json" else render_console
+        self._clock = clock
+        self._write = write
+        self._waiting: list[Served] = []
+
+    def add(self, served: Served) -> None:
+        """Take note of a request."""
+        self._waiting.append(served)
+        if len(self._waiting) >= MOST_WAITING:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has been collected."""
+        if self._waiting:
+            lines, self._waiting = self._waiting, []
+            self._write("".join(map(self._render, lines)))
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Write now and then for as long as the block lasts, and the rest at its end."""
+        async with running(self._keep_flushing(), name="request log"):
+            yield
+        self.flush()
+
+    async def _keep_flushing(self) -> None:
+        while True:
+            await self._clock.sleep(FLUSH_S)
+            self.flush()
+
+
+def timestamp(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def render_json(served: Served) -> str:
+    line = {
+        "event": f"{served.method} {served.route} {served.status}",
+        "level": "info",
+        "logger": "handlers.requests",
+        "timestamp": timestamp(served.at),
+        "ms": round(served.seconds * 1000, 1),
+        "request_id": served.request_id,
+    }
+    return orjson.dumps(line).decode() + "\n"
+
+
+def render_console(served: Served) -> str:
+    event = f"{served.method} {served.route} {served.status}"
+    return (
+        f"{timestamp(served.at)} [info     ] {event:30} [handlers.requests] "
+        f"ms={served.seconds * 1000:.1f} request_id={served.request_id}\n"
+    )
