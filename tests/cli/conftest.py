@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -110,3 +111,12 @@ async def spawn() -> AsyncIterator[Spawn]:
     for one in started:
         one.kill()
         await one.end()
+
+
+def stop_once_listening(port: int) -> None:
+    """Send this process SIGTERM as soon as somebody listens on *port*; give up after a while."""
+    for _ in range(100_000):
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return

@@ -2,13 +2,14 @@
 
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.cli.conftest import Invoke, Spawn
+from tests.cli.conftest import Invoke, Spawn, stop_once_listening
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -25,6 +26,17 @@ async def test_it_serves_the_portal_with_the_faults_asked_for_until_it_is_stoppe
                 answer = await response.json()
     assert answer["total"] == 7
     assert (await portal.end(number))[0] == 0
+
+
+def test_it_says_how_it_is_reached_and_stops_at_a_signal(invoke: Invoke, ports: Callable[[], int]) -> None:
+    port = ports()
+    stopper = threading.Thread(target=stop_once_listening, args=(port,))
+    stopper.start()
+    result = invoke("sandbox", "--port", str(port))
+    stopper.join()
+    assert result.exit_code == 0
+    assert f"http://127.0.0.1:{port}/rest/1/sandbox/" in result.stdout
+    assert "app.sandbox, secret sandbox-secret" in result.stdout
 
 
 def test_a_taken_port_is_said(invoke: Invoke) -> None:

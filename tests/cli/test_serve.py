@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import signal
 import socket
@@ -19,7 +18,7 @@ from gateway.config import load_config
 from gateway.process import until_signal
 from gateway.secret_file import resolve_secrets
 from gateway.serve import serving
-from tests.cli.conftest import Invoke, Spawn
+from tests.cli.conftest import Invoke, Spawn, stop_once_listening
 
 Ports = Callable[[], int]
 
@@ -42,15 +41,6 @@ async def test_with_nothing_but_a_port_it_makes_its_secrets_says_so_and_serves(s
     again = await spawn("serve", "--port", "0")
     await again.until("listening")
     assert "made secrets" not in (await again.end(signal.SIGINT))[1]
-
-
-def stop_once_listening(port: int) -> None:
-    """Send this process SIGTERM as soon as somebody listens on *port*; give up after a while."""
-    for _ in range(100_000):
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                os.kill(os.getpid(), signal.SIGTERM)
-                return
 
 
 def test_a_signal_stops_it_in_good_order(invoke: Invoke, ports: Ports) -> None:
