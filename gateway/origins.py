@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+LONGEST_HOST = 253  # characters of a name that can be looked up; RFC 1035 section 2.3.4
 
 
 def origin_of(url: str) -> str:
@@ -20,6 +21,8 @@ def origin_of(url: str) -> str:
         raise ValueError("has to be an absolute address, like https://example.com") from error
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise ValueError("has to be an absolute http or https address, like https://example.com")
+    if len(parts.hostname) > LONGEST_HOST:
+        raise ValueError(f"has to name a host of at most {LONGEST_HOST} characters")
     if "@" in parts.netloc:
         raise ValueError("has to be an address without a user name")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
