@@ -26,6 +26,7 @@ from storage.records import Account
 logger = logging.getLogger(__name__)
 
 CONNECTED_PATH = "/connected"
+LONGEST_REDIRECT = 2048  # characters; it travels inside the state
 CALLBACK_FIELDS = ("code", "domain", "state", "member_id", "server_domain")
 NO_APPLICATION = (
     "no Bitrix24 application is configured (GATEWAY_BITRIX_CLIENT_ID): give the address of an inbound webhook instead"
@@ -92,6 +93,10 @@ class AccountService:
             return await self._connect_application(account_key, address, redirect_url)
 
     def _check_redirect(self, redirect_url: str) -> None:
+        if len(redirect_url) > LONGEST_REDIRECT:
+            raise InvalidInput.of_field(
+                "/redirectURL", "too_long", f"has to have at most {LONGEST_REDIRECT} characters"
+            )
         try:
             origin = origin_of(redirect_url)
         except ValueError as error:

@@ -14,13 +14,14 @@ from gateway.bitrix.gate import PortalGate
 from gateway.bitrix.oauth import AuthorizationServers, TokenKeeper, Tokens
 from gateway.clock import Clock
 from gateway.config import Config
-from gateway.errors import NotFound
+from gateway.errors import AuthorizationRequired, NotFound
 from gateway.pages import Pages
 from gateway.vault import Vault
 from storage.accounts import AccountStore
 from storage.records import Account
 
 REMEMBERED_ACCOUNTS = 10_000
+CHANGED_MEANWHILE = "the account has been connected anew or deleted meanwhile"
 
 
 class Connections:
@@ -135,21 +136,23 @@ class Connections:
         """The webhook's address as it is stored."""
         return self._seal(account_key, {"endpoint": endpoint})
 
-    async def save_tokens(self, account: Account, tokens: Tokens, *, host: str | None = None) -> Account:
-        """The account with its new token pair on disk and in force; the portal's id and *host* are learned from it."""
-        saved = await self._store.save_credential(
+    async def save_tokens(self, account: Account, tokens: Tokens) -> Account:
+        """The account with its first tokens on disk and in force, on the portal that they are for."""
+        saved = await self._store.save_tokens(
             account.account_id,
-            "oauth",
             self._seal(account.account_key, asdict(tokens)),
             member_id=tokens.member_id,
-            host=host,
+            origin=tokens.portal_origin,
             now=int(self._clock.now()),
         )
-        if saved.portal != account.portal:  # two rows may have become one: nothing remembered is sure
+        self._note_change(account, saved)
+        return saved
+
+    def _note_change(self, before: Account, after: Account) -> None:
+        if after.portal != before.portal:  # two rows may have become one: nothing remembered is sure
             self._accounts.clear()
             self._pages.forget()
-        self.forget(account)
-        return saved
+        self.forget(after)
 
     async def mark_stale(self, account_id: int) -> None:
         """The credential works no longer: the portal must be authorized again."""
@@ -157,10 +160,23 @@ class Connections:
         self.forget(await self._store.load(account_id))
 
     async def _load_tokens(self, account_id: int) -> Tokens:
-        return Tokens(**self._open(await self._store.load(account_id)))
+        account = await self._store.load(account_id)
+        if account.kind != "oauth":
+            raise AuthorizationRequired(CHANGED_MEANWHILE)
+        return Tokens(**self._open(account))
 
     async def _save_renewed(self, account_id: int, tokens: Tokens) -> None:
-        await self.save_tokens(await self._store.load(account_id), tokens)
+        account = await self._store.load(account_id)
+        saved = await self._store.renew_tokens(
+            account_id,
+            self._seal(account.account_key, asdict(tokens)),
+            member_id=tokens.member_id,
+            origin=tokens.portal_origin,
+            now=int(self._clock.now()),
+        )
+        if saved is None:
+            raise AuthorizationRequired(CHANGED_MEANWHILE)
+        self._note_change(account, saved)
 
     def _seal(self, account_key: str, credential: Mapping[str, object]) -> bytes:
         return self._vault.seal(orjson.dumps(credential), f"account {account_key}")

@@ -5,7 +5,7 @@ from typing import Any
 
 from storage.database import Database
 from storage.portals import find_or_add_portal, identify_portal, portal_at
-from storage.records import Account, AccountKind, Portal
+from storage.records import Account, Portal
 
 ACCOUNT_COLUMNS = """
 SELECT account_id, account_key, portal_id, host, member_id, origin, kind, sealed, stale, deleted, accounts.created_at
@@ -48,18 +48,15 @@ class AccountStore:
         """
         return await self._database.write_durably(_connect, account_key, host, origin, sealed_webhook, now)
 
-    async def save_credential(
-        self,
-        account_id: int,
-        kind: AccountKind,
-        sealed: bytes,
-        *,
-        now: int,
-        member_id: str | None = None,
-        host: str | None = None,
-    ) -> Account:
-        """The account with its new credential in force; a *member_id* or new *host* learned on the way is kept."""
-        return await self._database.write_durably(_save_credential, account_id, kind, sealed, member_id, host, now)
+    async def save_tokens(self, account_id: int, sealed: bytes, *, member_id: str, origin: str, now: int) -> Account:
+        """The account with its first tokens in force, on the portal that they are for: *member_id* at *origin*."""
+        return await self._database.write_durably(_save_tokens, account_id, sealed, member_id, origin, now)
+
+    async def renew_tokens(
+        self, account_id: int, sealed: bytes, *, member_id: str, origin: str, now: int
+    ) -> Account | None:
+        """As `save_tokens`; None, and nothing changed, where the account has left that portal or its application."""
+        return await self._database.write_durably(_renew_tokens, account_id, sealed, member_id, origin, now)
 
     async def mark_stale(self, account_id: int) -> None:
         """Remember that the portal must be authorized again."""
@@ -120,6 +117,7 @@ MOVE_ACCOUNT = """
 UPDATE accounts SET portal_id = :portal_id, origin = :origin, kind = 'pending', sealed = NULL, stale = 1, deleted = 0
 WHERE account_id = :account_id
 """
+SAVE_WEBHOOK = "UPDATE accounts SET kind = 'webhook', sealed = :sealed, stale = 0 WHERE account_id = :account_id"
 
 
 def _connect(
@@ -139,29 +137,33 @@ def _connect(
     assert account is not None
     if sealed_webhook is None:
         return account
-    return _save_credential(connection, account.account_id, "webhook", sealed_webhook, None, None, now)
+    connection.execute(SAVE_WEBHOOK, {"sealed": sealed_webhook, "account_id": account.account_id})
+    return _load_account(connection, account.account_id)
 
 
-SAVE_CREDENTIAL = """
-UPDATE accounts SET portal_id = :portal_id, kind = :kind, sealed = :sealed, stale = 0 WHERE account_id = :account_id
+SAVE_TOKENS = """
+UPDATE accounts SET portal_id = :portal_id, origin = :origin, kind = 'oauth', sealed = :sealed, stale = 0
+WHERE account_id = :account_id
 """
 
 
-def _save_credential(
-    connection: Connection,
-    account_id: int,
-    kind: AccountKind,
-    sealed: bytes,
-    member_id: str | None,
-    host: str | None,
-    now: int,
+def _save_tokens(
+    connection: Connection, account_id: int, sealed: bytes, member_id: str, origin: str, now: int
 ) -> Account:
-    portal = _load_account(connection, account_id).portal
-    portal_id = identify_portal(connection, portal, member_id=member_id, host=host, now=now)
+    portal_id = identify_portal(connection, member_id=member_id, host=origin.partition("://")[2], now=now)
     connection.execute(
-        SAVE_CREDENTIAL, {"portal_id": portal_id, "kind": kind, "sealed": sealed, "account_id": account_id}
+        SAVE_TOKENS, {"portal_id": portal_id, "origin": origin, "sealed": sealed, "account_id": account_id}
     )
     return _load_account(connection, account_id)
+
+
+def _renew_tokens(
+    connection: Connection, account_id: int, sealed: bytes, member_id: str, origin: str, now: int
+) -> Account | None:
+    account = _load_account(connection, account_id)
+    if account.kind != "oauth" or account.portal.member_id != member_id:
+        return None
+    return _save_tokens(connection, account_id, sealed, member_id, origin, now)
 
 
 MARK_STALE = "UPDATE accounts SET stale = 1 WHERE account_id = :account_id"

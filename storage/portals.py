@@ -26,50 +26,31 @@ def find_or_add_portal(connection: Connection, *, host: str, now: int) -> int:
     return _add(connection, host, None, now)
 
 
-def identify_portal(
-    connection: Connection, portal: Portal, *, member_id: str | None, host: str | None, now: int
-) -> int:
-    """Our id of the portal *portal*, once it said that its id is *member_id* and that it answers at *host*.
-
-    Another row that turns out to be the same Bitrix24 is joined with it. None: it did not say.
-    """
-    if member_id is not None and member_id != portal.member_id:
-        portal = _with_member_id(connection, portal, member_id, now)
-    if host is not None and host != portal.host:
-        _give_host(connection, portal, host)
-    return portal.portal_id
-
-
 LEARN_MEMBER_ID = "UPDATE portals SET member_id = :member_id WHERE portal_id = :portal_id"
+LEARN_HOST = "UPDATE portals SET host = :host WHERE portal_id = :portal_id"
 LOSE_HOST = "UPDATE portals SET host = NULL WHERE portal_id = :portal_id"
 TOUCH_LISTS = "UPDATE mirror_lists SET generation = generation + 1 WHERE portal_id = :portal_id"
 
 
-def _with_member_id(connection: Connection, portal: Portal, member_id: str, now: int) -> Portal:
-    known = _one(connection, PORTAL_BY_MEMBER, {"member_id": member_id})
-    if portal.member_id is not None:  # its host belongs to another Bitrix24 now
-        connection.execute(LOSE_HOST, {"portal_id": portal.portal_id})
-        if known is None:
-            known = Portal(_add(connection, portal.host, member_id, now), portal.host, member_id)
-        return known
-    if known is not None:
-        join_portals(connection, portal.portal_id, known.portal_id)
-        return known
-    connection.execute(LEARN_MEMBER_ID, {"member_id": member_id, "portal_id": portal.portal_id})
-    connection.execute(TOUCH_LISTS, {"portal_id": portal.portal_id})  # accountID is a part of their answers
-    return Portal(portal.portal_id, portal.host, member_id)
+def identify_portal(connection: Connection, *, member_id: str, host: str, now: int) -> int:
+    """Our id of the portal *member_id*, which answers at *host*: both as its authorization server says.
 
-
-LEARN_HOST = "UPDATE portals SET host = :host WHERE portal_id = :portal_id"
-
-
-def _give_host(connection: Connection, portal: Portal, host: str) -> None:
-    holder = portal_at(connection, host)
-    if holder is not None and holder.member_id is None:
-        join_portals(connection, holder.portal_id, portal.portal_id)
-    elif holder is not None:
+    A row known by its host alone is the same Bitrix24, and is joined with the one known by its id. A host that was
+    another portal's has changed hands.
+    """
+    known, holder = _one(connection, PORTAL_BY_MEMBER, {"member_id": member_id}), portal_at(connection, host)
+    if known is None and holder is not None and holder.member_id is None:
+        connection.execute(LEARN_MEMBER_ID, {"member_id": member_id, "portal_id": holder.portal_id})
+        connection.execute(TOUCH_LISTS, {"portal_id": holder.portal_id})  # accountID is a part of their answers
+        return holder.portal_id
+    if holder is not None and holder.member_id not in (None, member_id):
         connection.execute(LOSE_HOST, {"portal_id": holder.portal_id})
-    connection.execute(LEARN_HOST, {"host": host, "portal_id": portal.portal_id})
+    if known is None:
+        return _add(connection, host, member_id, now)
+    if holder is not None and holder.member_id is None:
+        join_portals(connection, holder.portal_id, known.portal_id)
+    connection.execute(LEARN_HOST, {"host": host, "portal_id": known.portal_id})
+    return known.portal_id
 
 
 # An account may have the same list or rule under both rows. What it uses today wins; the other goes under a row that

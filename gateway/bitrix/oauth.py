@@ -43,6 +43,11 @@ class Tokens:
     status: str
     server_domain: str
 
+    @property
+    def portal_origin(self) -> str:
+        """Where the portal is that the tokens are for, in the authorization server's word."""
+        return str(URL(self.client_endpoint).origin())
+
 
 class AuthorizationServers:
     """The servers that give out tokens; the client secret goes to those *allowed* (host, or host:port) and no other.
