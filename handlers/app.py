@@ -23,6 +23,7 @@ from gateway.sync import SyncService
 from gateway.tokens import TokenVerifier
 from gateway.vault import Vault, key_needed
 from handlers.account import connect_account, delete_account, get_account
+from handlers.border import bordered, refuse_address, refuse_method
 from handlers.health import check_health, get_liveness, get_readiness
 from handlers.keys import (
     ACCOUNTS,
@@ -40,7 +41,6 @@ from handlers.keys import (
     SYNCS,
     TOKENS,
 )
-from handlers.middlewares import border
 from handlers.request_log import RequestLog
 from handlers.resources import page_of, sync_of
 from handlers.rules import create_rules, get_rules, replace_rules
@@ -86,13 +86,17 @@ SERVER_SETTINGS: dict[str, Any] = {
 
 def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
     """The gateway as an application; it opens its database when it starts and closes it when it ends."""
-    app = web.Application(middlewares=[border], client_max_size=config.max_body_bytes)
+    app = web.Application(client_max_size=config.max_body_bytes)
     app[CONFIG], app[SECRETS], app[CLOCK] = config, secrets, clock
     app[TOKENS] = TokenVerifier(config, secrets, clock)
-    app[REQUEST_LOG] = RequestLog(config, clock)
     app[DRAINING] = asyncio.Event()
+    allowed: dict[str, list[str]] = {}
     for method, path, handler in ROUTES:
-        app.router.add_route(method, path, handler)
+        app.router.add_route(method, path, bordered(path, handler))
+        allowed.setdefault(path, []).append(method)
+    for path, methods in allowed.items():
+        app.router.add_route("*", path, bordered("", refuse_method(methods)))
+    app.router.add_route("*", "/{anything:.*}", bordered("", refuse_address))
     app.cleanup_ctx.extend(LIFECYCLE)
     app.on_shutdown.append(drain)
     return app
@@ -100,8 +104,9 @@ def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
 
 async def request_log(app: web.Application) -> AsyncIterator[None]:
     """Write a line for every request until the last one is answered."""
-    async with app[REQUEST_LOG].open():
-        yield
+    app[REQUEST_LOG] = RequestLog(app[CONFIG], app[CLOCK])
+    yield
+    await app[REQUEST_LOG].close()
 
 
 async def database(app: web.Application) -> AsyncIterator[None]:

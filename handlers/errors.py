@@ -44,14 +44,9 @@ class HttpError(GatewayError):
 
 
 def http_error(error: web.HTTPException) -> HttpError:
-    """The same refusal in our words; aiohttp's own pages are plain text."""
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        allowed = ", ".join(sorted(error.allowed_methods))
-        return HttpError(405, f"{error.method} is not allowed here: use {allowed}", {"Allow": allowed})
+    """A refusal of aiohttp's in our words; its own are plain text."""
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return HttpError(413, "body: is larger than this gateway accepts (GATEWAY_MAX_BODY_BYTES)")
-    if isinstance(error, web.HTTPNotFound):
-        return HttpError(404, "there is nothing at this address")
     return HttpError(error.status, error.reason)
 
 

@@ -4,15 +4,15 @@ The lines are rendered and written in batches beside the requests. They name the
 caller put into it, so there is nothing in them to redact; their shape is that of all other log lines.
 """
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import orjson
 
-from gateway.background import running
+from gateway.background import end
 from gateway.clock import Clock
 from gateway.config import Config
 
@@ -41,30 +41,31 @@ class RequestLog:
         self._clock = clock
         self._write = write
         self._waiting: list[Served] = []
+        self._flushing: asyncio.Task[None] | None = None
 
     def add(self, served: Served) -> None:
-        """Take note of a request."""
+        """Take note of a request; it is written within half a second."""
         self._waiting.append(served)
         if len(self._waiting) >= MOST_WAITING:
             self.flush()
+        elif self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush_soon(), name="request log")
 
     def flush(self) -> None:
         """Write what has been collected."""
-        if self._waiting:
-            lines, self._waiting = self._waiting, []
-            self._write("".join(map(self._render, lines)))
+        lines, self._waiting = self._waiting, []
+        self._write("".join(map(self._render, lines)))
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """Write now and then for as long as the block lasts, and the rest at its end."""
-        async with running(self._keep_flushing(), name="request log"):
-            yield
+    async def close(self) -> None:
+        """Write what is left."""
+        if self._flushing is not None:
+            await end([self._flushing])
         self.flush()
 
-    async def _keep_flushing(self) -> None:
-        while True:
-            await self._clock.sleep(FLUSH_S)
-            self.flush()
+    async def _flush_soon(self) -> None:
+        await self._clock.sleep(FLUSH_S)
+        self._flushing = None
+        self.flush()
 
 
 def timestamp(at: float) -> str:

@@ -1,0 +1,92 @@
+"""What every request passes on its way in and out: request id, the caller's account, errors, headers, a log line."""
+
+import itertools
+import logging
+import re
+import secrets
+from collections.abc import Iterable
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.errors import GatewayError, Unauthenticated
+from handlers.errors import INTERNAL, HttpError, http_error, render_error, status_of
+from handlers.keys import ACCOUNT_KEY, CLOCK, REQUEST_LOG, TOKENS
+from handlers.request_log import Served
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+LONGEST_ADDRESS = 32 * 1024  # characters of path and query
+NEEDS_TOKEN = "/bitrix"
+
+# Ids of requests that bring none: unlike those of another start, and counted, which costs less than chance.
+new_request_id = map(f"{secrets.token_hex(6)}-{{:x}}".format, itertools.count(1)).__next__
+
+
+def bordered(route: str, handler: Handler) -> Handler:
+    """*handler* behind the border: whatever comes out of it is an answer of ours.
+
+    It stands around each handler and not in a middleware, which costs a request about 3 µs more.
+    """
+    needs_token = route.startswith(NEEDS_TOKEN)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        app = request.app
+        clock = app[CLOCK]
+        began = clock.monotonic()
+        headers = request.headers
+        request_id = headers.get("X-Request-ID")
+        if request_id is None or not REQUEST_ID.fullmatch(request_id):
+            request_id = new_request_id()
+        try:
+            if needs_token:
+                request[ACCOUNT_KEY] = app[TOKENS].verify(one_authorization(request))
+            if len(request.raw_path) > LONGEST_ADDRESS:
+                raise HttpError(400, f"the address is longer than {LONGEST_ADDRESS} characters")
+            response = await handler(request)
+        except web.HTTPException as error:
+            response = render_error(http_error(error), request, request_id)
+        except GatewayError as error:
+            if status_of(error) >= 500:
+                logger.error("request failed", exc_info=error, extra={"request_id": request_id})
+            response = render_error(error, request, request_id)
+        except Exception:
+            logger.exception("request failed", extra={"request_id": request_id})
+            response = render_error(INTERNAL, request, request_id)
+        response.headers["X-Request-ID"] = request_id
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        log = app[REQUEST_LOG]
+        if log.enabled:
+            seconds = clock.monotonic() - began
+            log.add(Served(clock.now(), request.method, route, response.status, seconds, request_id))
+        return response
+
+    return answer
+
+
+def refuse_method(allowed: Iterable[str]) -> Handler:
+    """The answer to a method that an address does not have."""
+    listed = ", ".join(sorted(allowed))
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        raise HttpError(405, f"{request.method} is not allowed here: use {listed}", {"Allow": listed})
+
+    return refuse
+
+
+async def refuse_address(_request: web.Request) -> web.StreamResponse:
+    """The answer at an address where there is nothing."""
+    raise HttpError(404, "there is nothing at this address")
+
+
+def one_authorization(request: web.Request) -> str | None:
+    """The Authorization header; None when there is none.
+
+    Raises:
+        Unauthenticated: when there are several.
+    """
+    found = request.headers.getall("Authorization", [])
+    if len(found) > 1:
+        raise Unauthenticated("there is more than one Authorization header", error="invalid_request")
+    return found[0] if found else None
