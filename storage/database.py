@@ -163,14 +163,14 @@ def _outcome(query: Callable[[Connection], T], connection: Connection) -> tuple[
 
 @asynccontextmanager
 async def _connect(path: Path, pragmas: tuple[str, ...]) -> AsyncIterator[aiosqlite.Connection]:
-    def connect() -> Any:
-        connection = pysqlite3.connect(str(path), isolation_level=None)
-        for pragma in pragmas:
-            connection.execute(pragma)
-        return connection
-
-    async with aiosqlite.Connection(connect, 64) as connection:
+    async with aiosqlite.Connection(lambda: pysqlite3.connect(str(path), isolation_level=None), 64) as connection:
+        await _run(connection, _set_up, pragmas)
         yield connection
+
+
+def _set_up(connection: Connection, pragmas: tuple[str, ...]) -> None:
+    for pragma in pragmas:
+        connection.execute(pragma)
 
 
 async def _run(connection: aiosqlite.Connection, function: Callable[..., T], *args: Any) -> T:
