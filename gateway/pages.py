@@ -13,8 +13,7 @@ from storage.records import Account
 
 ENTRY_BYTES = 512  # about what a remembered page costs beside its body
 
-ListKey = tuple[int, int, str]
-PageKey = tuple[ListKey, int, int]
+PageKey = tuple[int, int, str, int, int]  # account, portal, resource, page, size
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,9 @@ class ServedPage:
 
 @dataclass(frozen=True)
 class RememberedPage:
-    """A page, and the list's generation that it shows."""
+    """A page, and which list it shows at which generation."""
 
+    list_id: int
     generation: int
     page: ServedPage
 
@@ -45,7 +45,7 @@ class Pages:
         self._cache_bytes = cache_bytes
         self._pages: OrderedDict[PageKey, RememberedPage] = OrderedDict()
         self._bytes = 0
-        self._generations: dict[ListKey, int] = {}
+        self._generations: dict[int, int] = {}  # by list: one keeps its id when portals turn out to be the same
         self._forgotten = 0
         # Random, new at every start: a restored or copied file cannot repeat a tag.
         self._epoch = secrets.token_hex(8)
@@ -58,14 +58,14 @@ class Pages:
         """
         if account is None:
             return self._empty(resource, 0)
-        of_list = (account.account_id, account.portal.portal_id, resource.name)
-        key = (of_list, page, size)
+        portal_id = account.portal.portal_id
+        key = (account.account_id, portal_id, resource.name, page, size)
         known = self._pages.get(key)
-        if known is not None and known.generation == self._generations.get(of_list):
+        if known is not None and known.generation == self._generations.get(known.list_id):
             self._pages.move_to_end(key)
             return known.page
         forgotten = self._forgotten
-        found = await self._store.page(*of_list, page=page, size=size)
+        found = await self._store.page(account.account_id, portal_id, resource.name, page=page, size=size)
         if found is None or found.count == 0:
             return self._empty(resource, account.account_id)
         account_id = orjson.dumps(account.portal.bitrix_id)
@@ -75,13 +75,13 @@ class Pages:
             f'"{self._epoch}.{account.account_id}.{found.list_id}.{found.generation}"',
         )
         if forgotten == self._forgotten:
-            self._generations[of_list] = max(found.generation, self._generations.get(of_list, 0))
-            self._remember(key, RememberedPage(found.generation, served))
+            self._generations[found.list_id] = max(found.generation, self._generations.get(found.list_id, 0))
+            self._remember(key, RememberedPage(found.list_id, found.generation, served))
         return served
 
-    def changed(self, account: Account, resource: str, generation: int) -> None:
+    def changed(self, list_id: int, generation: int) -> None:
         """Take note that the list is at *generation* now."""
-        self._generations[account.account_id, account.portal.portal_id, resource] = generation
+        self._generations[list_id] = generation
 
     def forget(self) -> None:
         """Forget every page, those being read included: what they say of their portal may have changed."""

@@ -140,7 +140,7 @@ class SyncService:
         try:
             client = self._connections.client(account)
             await SyncPass(
-                self._store, client, self._pages, self._clock, account, resource, resource.lists(self._language), run
+                self._store, client, self._pages, self._clock, resource, resource.lists(self._language), run
             ).run()
         except GatewayError as error:
             logger.warning("sync failed", extra={"resource": resource.name, "reason": error.detail})

@@ -9,7 +9,7 @@ from gateway.bitrix.walk import Page, read_by_ids, read_whole, walk
 from gateway.clock import Clock
 from gateway.pages import Pages
 from gateway.resources import PortalList, Resource
-from storage.records import Account, MirrorRow, SyncRun
+from storage.records import MirrorRow, SyncRun
 from storage.syncs import SyncStore
 
 ROWS_A_TRANSACTION = 250  # so that reads beside a sync stay quick
@@ -28,7 +28,6 @@ class SyncPass:
         client: PortalClient,
         pages: Pages,
         clock: Clock,
-        account: Account,
         resource: Resource,
         lists: Sequence[PortalList],
         run: SyncRun,
@@ -37,7 +36,6 @@ class SyncPass:
         self._client = client
         self._pages = pages
         self._clock = clock
-        self._account = account
         self._resource = resource
         self._lists = {one.part: one for one in lists}
         self._run = run
@@ -94,7 +92,7 @@ class SyncPass:
             head=self._resource.head,
             now=int(self._clock.now()),
         )
-        self._pages.changed(self._account, self._resource.name, generation)
+        self._pages.changed(self._run.list_id, generation)
 
     async def _settle_missing(self) -> None:
         """Mark deleted what was not met, after asking for it once more where that can be done by id."""
@@ -108,7 +106,7 @@ class SyncPass:
             generation = await self._store.settle_missing(
                 self._run.list_id, asked, found, head=self._resource.head, now=int(self._clock.now())
             )
-            self._pages.changed(self._account, self._resource.name, generation)
+            self._pages.changed(self._run.list_id, generation)
 
 
 def render(portal_list: PortalList, rows: Sequence[Row]) -> tuple[list[MirrorRow], int]:
