@@ -1,5 +1,7 @@
 """What is in the gateway's database, seen from outside."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +34,14 @@ def every_byte(gateway: Gateway) -> bytes:
     """The database with its log and its neighbours."""
     path = database(gateway)
     return b"".join(file.read_bytes() for file in sorted(path.parent.glob(f"{path.name}*")))
+
+
+@contextmanager
+def locked(gateway: Gateway) -> Iterator[None]:
+    """Nothing can be written for as long as the block lasts; the gateway waits for it."""
+    connection = pysqlite3.connect(database(gateway), isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+    finally:
+        connection.close()
