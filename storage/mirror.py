@@ -97,7 +97,14 @@ ADD_BLOCK = """
 INSERT INTO mirror_blocks (list_id, block, first_row_id, live) VALUES (:list_id, :block, :first_row_id, 0)
 """
 CHANGE_ROW = "UPDATE mirror_rows SET digest = :digest, tail = :tail, deleted = 0 WHERE row_id = :row_id"
-ADD_MISSING = "INSERT OR IGNORE INTO sync_missing (list_id, row_id) VALUES (:list_id, :row_id)"
+FORGET_MISSING_IN_RANGE = """
+DELETE FROM sync_missing WHERE list_id = :list_id AND row_id IN (
+    SELECT row_id FROM mirror_rows
+    WHERE list_id = :list_id AND part = :part
+    AND (:after IS NULL OR portal_row_id > :after) AND (:upto IS NULL OR portal_row_id <= :upto)
+)
+"""
+ADD_MISSING = "INSERT INTO sync_missing (list_id, row_id) VALUES (:list_id, :row_id)"
 
 
 def compare_rows(
@@ -115,7 +122,8 @@ def compare_rows(
 
     The range excludes *after* and includes *upto*; None leaves that side open. New rows are added, changed ones get
     their new tail, returning ones are revived under the id they had; live rows of the range that did not come are
-    noted as missing. Rows that did not change are not written.
+    noted as missing, in the place of what an earlier reading of the range noted. Rows that did not change are not
+    written.
     """
     key = {"list_id": list_id, "part": part, "after": after, "upto": upto}
     stored = {row[0]: row[1:] for row in connection.execute(STORED_IN_RANGE, key)}
@@ -137,6 +145,7 @@ def compare_rows(
         _add_rows(connection, list_id, part, new, live_by_block, head, now)
     if new or changed:
         _count(connection, list_id, live_by_block, inserted=len(new))
+    connection.execute(FORGET_MISSING_IN_RANGE, key)
     missing = [{"list_id": list_id, "row_id": known[0]} for known in stored.values() if not known[2]]
     if missing:
         connection.executemany(ADD_MISSING, missing)
