@@ -51,15 +51,20 @@ def ranges(rows: int, size: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + size - 1, rows)
 
 
-async def fill(path: Path, rows: int) -> Account:
-    """Make the database at *path* with one connected account that mirrors *rows* users."""
+async def connect_account(database: Database) -> Account:
+    """The account, connected by a webhook that leads nowhere."""
     vault = Vault(KEY)
+    await FactStore(database).save("encryption_key_check", vault.check_value())
+    sealed = vault.seal(b'{"endpoint":"https://load.bitrix24.ru/rest/1/load/"}', f"account {ACCOUNT}")
+    return await AccountStore(database).connect(
+        ACCOUNT, host="load.bitrix24.ru", origin="https://load.bitrix24.ru", sealed_webhook=sealed, now=NOW
+    )
+
+
+async def fill(path: Path, rows: int) -> None:
+    """Make the database at *path* with one connected account that mirrors *rows* users."""
     async with Database.open(path) as database:
-        await FactStore(database).save("encryption_key_check", vault.check_value())
-        sealed = vault.seal(b'{"endpoint":"https://load.bitrix24.ru/rest/1/load/"}', f"account {ACCOUNT}")
-        account = await AccountStore(database).connect(
-            ACCOUNT, host="load.bitrix24.ru", origin="https://load.bitrix24.ru", sealed_webhook=sealed, now=NOW
-        )
+        account = await connect_account(database)
         syncs = SyncStore(database)
         run = await syncs.begin(
             account.account_id, account.portal.portal_id, USERS.name, [USER_LIST.part], now=NOW, resumable_since=NOW
@@ -76,4 +81,3 @@ async def fill(path: Path, rows: int) -> Account:
                 now=NOW,
             )
         await syncs.finish(run.list_id, "done", error=None, now=NOW)
-    return account

@@ -1,0 +1,116 @@
+"""How fast a portal's rows become committed mirror rows, next to a bare executemany of the same columns.
+
+    python -m tests.load.ingest [--rows N] [--rounds N]
+
+Decoded portal rows are rendered, hashed, compared and stored in transactions of the size that a sync uses; then the
+same rows come again, unchanged. The yardsticks insert finished columns into a table of the same columns, in
+transactions of the same size, once into the bare table and once with the indexes that ours has.
+"""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from sqlite3 import Connection
+
+import pysqlite3
+
+from gateway.bitrix.methods import Row
+from gateway.sync_pass import ROWS_A_TRANSACTION, render
+from storage.database import WRITER_PRAGMAS, Database
+from storage.records import MirrorRow
+from storage.syncs import SyncStore
+from tests.load.fill import NOW, USER_LIST, USERS, connect_account, ranges, user
+
+COLUMNS = """
+CREATE TABLE bare (
+    row_id INTEGER PRIMARY KEY, list_id INTEGER NOT NULL, part INTEGER NOT NULL, portal_row_id INTEGER NOT NULL,
+    block INTEGER NOT NULL, deleted INTEGER NOT NULL, digest BLOB NOT NULL, head BLOB NOT NULL, tail BLOB NOT NULL
+) STRICT
+"""
+INDEXES = (
+    "CREATE UNIQUE INDEX bare_by_portal_row ON bare (list_id, part, portal_row_id)",
+    "CREATE INDEX bare_listed ON bare (list_id, row_id) WHERE deleted = 0",
+)
+INSERT = "INSERT INTO bare VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def time_bare(path: Path, rows: Sequence[MirrorRow], indexes: Sequence[str]) -> float:
+    """Seconds for the yardstick."""
+    connection: Connection = pysqlite3.connect(str(path), isolation_level=None)
+    for statement in (*WRITER_PRAGMAS, COLUMNS, *indexes):
+        connection.execute(statement)
+    columns = [
+        (number, 1, 0, row.portal_row_id, number // 1024, 0, row.digest, USERS.head(number, NOW), row.tail)
+        for number, row in enumerate(rows, start=1)
+    ]
+    began = time.perf_counter()
+    for at in range(0, len(columns), ROWS_A_TRANSACTION):
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(INSERT, columns[at : at + ROWS_A_TRANSACTION])
+        connection.execute("COMMIT")
+    seconds = time.perf_counter() - began
+    connection.close()
+    return seconds
+
+
+async def time_ours(path: Path, rows: Sequence[Row]) -> tuple[float, float]:
+    """Seconds for the first sync of *rows*, and for the second."""
+    async with Database.open(path) as database:
+        account = await connect_account(database)
+        syncs = SyncStore(database)
+        seconds = []
+        for _ in range(2):
+            began = time.perf_counter()
+            run = await syncs.begin(
+                account.account_id, account.portal.portal_id, "users", [0], now=NOW, resumable_since=NOW
+            )
+            for first, last in ranges(len(rows), ROWS_A_TRANSACTION):
+                rendered, left_out = render(USER_LIST, rows[first - 1 : last])
+                await syncs.save_page(
+                    run.list_id,
+                    0,
+                    rendered,
+                    after=first - 1,
+                    upto=None if last == len(rows) else last,
+                    left_out=left_out,
+                    head=USERS.head,
+                    now=NOW,
+                )
+            await syncs.finish(run.list_id, "done", error=None, now=NOW)
+            seconds.append(time.perf_counter() - began)
+    return seconds[0], seconds[1]
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("--rows", type=int, default=50_000)
+    ask.add_argument("--rounds", type=int, default=3)
+    chosen = ask.parse_args()
+    rows = [user(number) for number in range(1, chosen.rows + 1)]
+    finished, _ = render(USER_LIST, rows)
+    found: dict[str, list[float]] = {name: [] for name in ("bare", "bare with indexes", "first sync", "second sync")}
+    for _ in range(chosen.rounds):
+        with tempfile.TemporaryDirectory(prefix="load-") as directory:
+            scratch = Path(directory)
+            found["bare"].append(time_bare(scratch / "bare.db", finished, ()))
+            found["bare with indexes"].append(time_bare(scratch / "indexed.db", finished, INDEXES))
+            first, second = asyncio.run(time_ours(scratch / "ours.db", rows))
+            found["first sync"].append(first)
+            found["second sync"].append(second)
+    medians = {name: statistics.median(seconds) for name, seconds in found.items()}
+    print(f"{chosen.rows:,} rows, {ROWS_A_TRANSACTION} a transaction, median of {chosen.rounds}")
+    for name, seconds in medians.items():
+        print(
+            f"{name:20}{seconds:7.2f} s{chosen.rows / seconds:11,.0f} rows/s{seconds / chosen.rows * 1e6:7.1f} µs a row"
+        )
+    print(f"rate of the first sync to bare: {medians['bare'] / medians['first sync']:.2f}")
+    print(f"rate of the first sync to bare with indexes: {medians['bare with indexes'] / medians['first sync']:.2f}")
+    print(f"second sync to first: {medians['second sync'] / medians['first sync']:.2f}")
+
+
+if __name__ == "__main__":
+    main()
