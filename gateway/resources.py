@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 
 import orjson
@@ -59,6 +59,7 @@ class Resource:
     empty: str | None
 
 
+@lru_cache(maxsize=256)  # the rows of a transaction share their second
 def format_time(at: int) -> str:
     """Unix seconds as RFC 3339 in UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
