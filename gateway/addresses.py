@@ -58,7 +58,8 @@ def may_be_public(host: str) -> bool:
     try:
         return is_public(ip_address(host))
     except ValueError:
-        return "." in host and not host.rpartition(".")[2][:1].isdigit()  # no top-level domain begins with a digit
+        labels = host.split(".")  # no top-level domain begins with a digit
+        return len(labels) > 1 and all(labels) and not labels[-1][0].isdigit()
 
 
 def subdomain_of(host: str) -> str:

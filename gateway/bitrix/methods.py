@@ -3,6 +3,7 @@
 Source: methods.md 1, 3, 6 and 12 (b24restdocs api-reference/user/, api-reference/crm/)
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,9 @@ from gateway.bitrix.errors import PortalBroken
 from gateway.bitrix.wire import Answer, Params
 
 Row = dict[str, object]
+
+ID_DIGITS = re.compile(r"\d{1,19}", re.ASCII)
+IDS = range(2**63)  # what a column of SQLite holds, far more than any portal counts to
 
 
 class Paging(StrEnum):
@@ -70,9 +74,9 @@ def row_id(row: object, key: str) -> int:
         PortalBroken: there is none.
     """
     value = row.get(key) if isinstance(row, dict) else None
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, str) and ID_DIGITS.fullmatch(value):
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value in IDS:
         return value
     raise PortalBroken(f"a row without a usable {key}")
 

@@ -1,0 +1,19 @@
+"""Rows to store, and what they look like when they are read again."""
+
+from collections.abc import Iterable
+
+from storage.records import MirrorRow
+
+NOW = 1_800_000_000
+
+
+def row(portal_row_id: int, text: str = "as it was") -> MirrorRow:
+    return MirrorRow(portal_row_id, text.encode(), b',"at":%d,"text":"%b"}' % (portal_row_id, text.encode()))
+
+
+def rows(portal_row_ids: Iterable[int], text: str = "as it was") -> list[MirrorRow]:
+    return [row(portal_row_id, text) for portal_row_id in portal_row_ids]
+
+
+def head(own_id: int, created_at: int) -> bytes:
+    return b'{"id":%d,"createdAt":%d' % (own_id, created_at)

@@ -1,0 +1,237 @@
+"""Sync runs: what is stored goes with where the run is, and an interrupted one goes on from there."""
+
+from sqlite3 import Connection
+
+import pytest
+
+from storage.accounts import AccountStore
+from storage.database import Database, StorageError
+from storage.mirror import MirrorStore
+from storage.records import Account, SyncPart, SyncRun
+from storage.syncs import SyncStore
+from tests.storage.samples import NOW, head, row, rows
+
+HOUR = 3600
+
+
+@pytest.fixture
+def syncs(database: Database) -> SyncStore:
+    return SyncStore(database)
+
+
+@pytest.fixture
+def mirror(database: Database) -> MirrorStore:
+    return MirrorStore(database)
+
+
+async def begin(syncs: SyncStore, account: Account, *parts: int, now: int = NOW, resource: str = "users") -> SyncRun:
+    return await syncs.begin(
+        account.account_id, account.portal.portal_id, resource, parts or (0,), now=now, resumable_since=now - HOUR
+    )
+
+
+async def latest(syncs: SyncStore, account: Account, resource: str = "users") -> SyncRun:
+    run = await syncs.load(account.account_id, account.portal.portal_id, resource)
+    assert run is not None
+    return run
+
+
+async def save(
+    syncs: SyncStore, run: SyncRun, ids: range, *, after: int = 0, upto: int | None = None, part: int = 0
+) -> int:
+    return await syncs.save_page(run.list_id, part, rows(ids), after=after, upto=upto, left_out=0, head=head, now=NOW)
+
+
+async def live_ids(mirror: MirrorStore, account: Account) -> list[bytes]:
+    found = await mirror.page(account.account_id, account.portal.portal_id, "users", page=1, size=10_000)
+    return [] if found is None else [tail for _, tail in found.rows]
+
+
+def tails(ids: range) -> list[bytes]:
+    return [one.tail for one in rows(ids)]
+
+
+async def test_before_the_first_run_there_is_none(syncs: SyncStore, acme: Account) -> None:
+    assert await syncs.load(acme.account_id, acme.portal.portal_id, "users") is None
+    assert await syncs.list_interrupted() == []
+
+
+async def test_a_run_begins_at_the_start_of_every_part(syncs: SyncStore, acme: Account) -> None:
+    run = await begin(syncs, acme, 3, 1, 2)
+    assert run == await latest(syncs, acme)
+    assert (run.state, run.rows, run.total, run.left_out, run.started_at) == ("running", 0, None, 0, NOW)
+    assert (run.finished_at, run.error, run.cursor) == (None, None, None)
+    assert run.parts == tuple(SyncPart(part, None, False, None) for part in (1, 2, 3))
+
+
+async def test_a_pages_rows_and_the_place_it_ends_at_are_stored_together(
+    database: Database, syncs: SyncStore, mirror: MirrorStore, acme: Account
+) -> None:
+    run = await begin(syncs, acme)
+    await save(syncs, run, range(1, 51), upto=60)
+    assert (await latest(syncs, acme)).cursor == 60
+
+    def hide(connection: Connection) -> None:
+        connection.execute("ALTER TABLE sync_runs RENAME TO hidden")
+
+    def show(connection: Connection) -> None:
+        connection.execute("ALTER TABLE hidden RENAME TO sync_runs")
+
+    await database.write(hide)
+    with pytest.raises(StorageError):
+        await save(syncs, run, range(61, 111), after=60, upto=120)
+    await database.write(show)
+    assert await live_ids(mirror, acme) == tails(range(1, 51))
+    assert (await latest(syncs, acme)).cursor == 60
+    await save(syncs, run, range(61, 111), after=60)
+    found = await latest(syncs, acme)
+    assert (found.rows, found.parts) == (100, (SyncPart(0, 110, True, None),))
+
+
+async def test_the_last_page_of_a_part_ends_it_and_an_empty_one_keeps_its_cursor(
+    syncs: SyncStore, acme: Account
+) -> None:
+    run = await begin(syncs, acme, 1, 2)
+    await save(syncs, run, range(1, 11), upto=20, part=1)
+    await save(syncs, run, range(0), after=20, part=1)
+    assert (await latest(syncs, acme)).parts == (SyncPart(1, 20, True, None), SyncPart(2, None, False, None))
+
+
+async def test_rows_that_cannot_be_shown_are_counted_among_those_read(syncs: SyncStore, acme: Account) -> None:
+    run = await begin(syncs, acme)
+    await syncs.set_total(run.list_id, 12)
+    await syncs.save_page(run.list_id, 0, rows(range(10)), after=-1, upto=None, left_out=2, head=head, now=NOW)
+    found = await latest(syncs, acme)
+    assert (found.rows, found.left_out, found.total) == (12, 2, 12)
+
+
+async def test_a_part_the_portal_does_not_offer_is_done_with_its_reason_and_its_rows_stay(
+    syncs: SyncStore, mirror: MirrorStore, acme: Account
+) -> None:
+    run = await begin(syncs, acme, 1, 2)
+    await save(syncs, run, range(1, 4), part=2)
+    await syncs.finish(run.list_id, "done", error=None, now=NOW)
+    run = await begin(syncs, acme, 1, 2)
+    await syncs.skip_part(run.list_id, 2, "no such entity")
+    assert (await latest(syncs, acme)).parts[1] == SyncPart(2, None, True, "no such entity")
+    assert await syncs.load_missing(run.list_id, limit=10) == []
+    assert await live_ids(mirror, acme) == tails(range(1, 4))
+
+
+@pytest.mark.parametrize("end", [None, "failed"])
+async def test_a_run_that_did_not_end_well_goes_on_where_it_was(
+    syncs: SyncStore, acme: Account, end: str | None
+) -> None:
+    run = await begin(syncs, acme)
+    await save(syncs, run, range(1, 51), upto=60)
+    if end is not None:
+        await syncs.finish(run.list_id, "failed", error="the portal is away", now=NOW + 10)
+        failed = await latest(syncs, acme)
+        assert (failed.state, failed.error, failed.finished_at) == ("failed", "the portal is away", NOW + 10)
+    again = await begin(syncs, acme, now=NOW + HOUR)
+    assert (again.state, again.error, again.finished_at) == ("running", None, None)
+    assert (again.cursor, again.rows, again.started_at) == (60, 50, NOW)
+
+
+@pytest.mark.parametrize("state", ["running", "failed", "done"])
+async def test_a_run_begun_too_long_ago_or_done_starts_over(syncs: SyncStore, acme: Account, state: str) -> None:
+    run = await begin(syncs, acme, 0, 5)
+    await save(syncs, run, range(1, 51), upto=60)
+    await syncs.set_total(run.list_id, 99)
+    await syncs.skip_part(run.list_id, 5, "no such entity")
+    if state == "failed":
+        await syncs.finish(run.list_id, "failed", error="the portal is away", now=NOW)
+    if state == "done":
+        await syncs.finish(run.list_id, "done", error=None, now=NOW)
+    again = await begin(syncs, acme, now=NOW + (1 if state == "done" else HOUR + 1))
+    assert (again.list_id, again.state, again.rows, again.total) == (run.list_id, "running", 0, None)
+    assert again.parts == (SyncPart(0, None, False, None),)
+
+
+async def test_only_interrupted_runs_of_accounts_that_can_go_on_are_listed(
+    accounts: AccountStore, syncs: SyncStore, acme: Account
+) -> None:
+    async def connect(key: str, host: str = "acme.bitrix24.ru") -> Account:
+        return await accounts.connect(key, host=host, origin=f"https://{host}", sealed_webhook=b"x", now=NOW)
+
+    deleted, moved, halted = await connect("deleted"), await connect("moved"), await connect("halted")
+    for account in (acme, deleted, moved, halted):
+        await begin(syncs, account)
+    await begin(syncs, acme, resource="steps")
+    done = await begin(syncs, acme, resource="fields")
+    await syncs.finish(done.list_id, "done", error=None, now=NOW)
+    await accounts.delete(deleted.account_id)
+    await connect("moved", "elsewhere.bitrix24.ru")
+    await syncs.finish((await latest(syncs, halted)).list_id, "failed", error="halted", now=NOW)
+    assert await syncs.list_interrupted() == [(acme.account_id, "users"), (acme.account_id, "steps")]
+
+
+async def synced(syncs: SyncStore, account: Account, ids: range) -> SyncRun:
+    """A new run, after one that found *ids* has ended well."""
+    run = await begin(syncs, account)
+    await save(syncs, run, ids)
+    await syncs.finish(run.list_id, "done", error=None, now=NOW)
+    return await begin(syncs, account)
+
+
+async def test_a_row_that_was_not_met_stays_until_it_is_settled(
+    syncs: SyncStore, mirror: MirrorStore, acme: Account
+) -> None:
+    run = await synced(syncs, acme, range(1, 6))
+    await save(syncs, run, range(1, 3))
+    asked = await syncs.load_missing(run.list_id, limit=10)
+    assert [portal_row_id for _, _, portal_row_id in asked] == [3, 4, 5]
+    assert await live_ids(mirror, acme) == tails(range(1, 6))
+    generation = await syncs.settle_missing(run.list_id, asked, {0: [row(4, "was only slow")]}, head=head, now=NOW)
+    found = await mirror.page(acme.account_id, acme.portal.portal_id, "users", page=1, size=10)
+    assert found is not None
+    assert found.generation == generation
+    assert [tail for _, tail in found.rows] == [*tails(range(1, 3)), row(4, "was only slow").tail]
+    assert await syncs.load_missing(run.list_id, limit=10) == []
+
+
+async def test_a_range_read_again_takes_back_what_it_missed_before(syncs: SyncStore, acme: Account) -> None:
+    run = await synced(syncs, acme, range(1, 6))
+    await save(syncs, run, range(2, 4), upto=3)
+    await syncs.finish(run.list_id, "failed", error="the portal is away", now=NOW)
+    run = await begin(syncs, acme)
+    await save(syncs, run, range(1, 5))  # 1 has come this time, 5 has not
+    assert [portal_row_id for _, _, portal_row_id in await syncs.load_missing(run.list_id, limit=10)] == [5]
+
+
+async def test_what_a_failed_run_missed_is_asked_for_by_the_one_that_goes_on(syncs: SyncStore, acme: Account) -> None:
+    run = await synced(syncs, acme, range(1, 6))
+    await save(syncs, run, range(2, 4), upto=3)
+    await syncs.finish(run.list_id, "failed", error="the portal is away", now=NOW)
+    run = await begin(syncs, acme)
+    await save(syncs, run, range(4, 6), after=3)
+    assert [portal_row_id for _, _, portal_row_id in await syncs.load_missing(run.list_id, limit=10)] == [1]
+
+
+async def test_a_run_that_starts_over_forgets_what_the_old_one_missed(syncs: SyncStore, acme: Account) -> None:
+    run = await synced(syncs, acme, range(1, 6))
+    await save(syncs, run, range(2, 4), upto=3)
+    again = await begin(syncs, acme, now=NOW + HOUR + 1)
+    assert await syncs.load_missing(again.list_id, limit=10) == []
+
+
+async def test_a_row_is_missed_only_in_the_part_and_the_range_that_was_read(syncs: SyncStore, acme: Account) -> None:
+    run = await begin(syncs, acme, 1, 2)
+    for part in (1, 2):
+        await save(syncs, run, range(10), after=-1, part=part)
+    await syncs.finish(run.list_id, "done", error=None, now=NOW)
+    run = await begin(syncs, acme, 1, 2)
+    await save(syncs, run, range(0), after=3, upto=5, part=2)
+    missing = [(part, portal_row_id) for _, part, portal_row_id in await syncs.load_missing(run.list_id, limit=99)]
+    assert missing == [(2, 4), (2, 5)]
+
+
+async def test_missing_rows_come_in_bundles(syncs: SyncStore, mirror: MirrorStore, acme: Account) -> None:
+    run = await synced(syncs, acme, range(1, 1001))
+    await save(syncs, run, range(0))
+    bundles = 0
+    while asked := await syncs.load_missing(run.list_id, limit=300):
+        await syncs.settle_missing(run.list_id, asked, {}, head=head, now=NOW)
+        bundles += 1
+    assert bundles == 4
+    assert await live_ids(mirror, acme) == []
