@@ -20,7 +20,7 @@ class Received(BytesIO):
 async def send_raw(
     gateway: Gateway, method: str, target: str, *header_lines: str, body: bytes = b"", seen_as: str | None = None
 ) -> Answer:
-    """The answer to exactly these bytes, checked against openapi.yaml.
+    """The answer to exactly these bytes, checked against openapi.yaml (that to HEAD has no body to be checked).
 
     *target* is not encoded any further; *seen_as* is the address that it means, where that is spelled otherwise.
     """
@@ -37,5 +37,6 @@ async def send_raw(
     response = HTTPResponse(Received(received), method=method)  # type: ignore[arg-type]  # all it wants is makefile
     response.begin()
     answer = Answer(response.status, CIMultiDict(response.headers.items()), response.read())
-    CONTRACT.check(method, seen_as or target, answer.status, answer.headers, answer.body)
+    if method != "HEAD":
+        CONTRACT.check(method, seen_as or target, answer.status, answer.headers, answer.body)
     return answer
