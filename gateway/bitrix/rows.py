@@ -81,7 +81,7 @@ def decode_step(row: Row) -> dict[str, object]:
         "name": _text(row.get("NAME")),
         "nameInit": _text(row.get("NAME_INIT")),
         "color": _text(row.get("COLOR")),
-        "pipelineID": pipeline_id or 0,
+        "pipelineID": max(pipeline_id or 0, 0),
         "deleted": False,
     }
 

@@ -1,0 +1,212 @@
+"""Rows as portals send them: whatever comes is shown as the contract has it, left out, or reported as broken."""
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.bitrix.errors import PortalBroken
+from gateway.bitrix.methods import row_id
+from gateway.bitrix.rows import (
+    FIELD_TYPES,
+    decode_pipeline,
+    decode_step,
+    decode_user,
+    decode_userfield,
+    decode_userfieldconfig,
+)
+from gateway.resources import RESOURCES, PortalList, Resource
+from tests.gateway import CONTRACT
+
+LISTS = [(resource, one) for resource in RESOURCES.values() for one in resource.lists("ru")]
+HEADERS = {
+    "Content-Type": "application/json; charset=utf-8",
+    "X-Request-ID": "0123456789abcdef0123456789abcdef",
+    "X-Content-Type-Options": "nosniff",
+    "ETag": '"a.1.1.1"',
+    "Cache-Control": "private, no-cache",
+    "Vary": "Authorization",
+}
+
+# JSON as orjson reads it: integers of 64 bits, no lone surrogates.
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**64 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    st.sampled_from(["", "0", "7", "-1", "007", "٣", "2147483648", "9223372036854775808", "Y", "date", "string"]),
+    st.sampled_from(["a@b", "a b@c", "DEAL_STAGE_7", "DYNAMIC_128_STAGE_12", "STAGE_99999999999", "money"]),
+)
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner))
+NAMES = [
+    "ID",
+    "id",
+    "NAME",
+    "name",
+    "LAST_NAME",
+    "SECOND_NAME",
+    "TITLE",
+    "EMAIL",
+    "UF_DEPARTMENT",
+    "WORK_POSITION",
+    "ENTITY_ID",
+    "STATUS_ID",
+    "NAME_INIT",
+    "COLOR",
+    "CATEGORY_ID",
+    "FIELD_NAME",
+    "USER_TYPE_ID",
+    "EDIT_FORM_LABEL",
+    "entityId",
+    "fieldName",
+    "userTypeId",
+    "editFormLabel",
+    "SOMETHING_NEW",
+]
+ROWS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=len(NAMES))
+IDS = st.one_of(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1).map(str))
+
+
+def accept(resource: Resource, portal_list: PortalList, row: dict[str, Any]) -> bool:
+    """Whether *row* is shown; what is shown is checked against openapi.yaml."""
+    rendered = portal_list.render(row)
+    if rendered is None:
+        return False
+    item = resource.head(1, 1_800_000_000) + b'"p.bitrix24.ru"' + rendered.tail
+    CONTRACT.check("GET", f"/bitrix/{resource.name}", 200, HEADERS, b'{"count":1,"items":[%b]}' % item)
+    return True
+
+
+@settings(deadline=None)
+@given(of=st.sampled_from(LISTS), row=ROWS, portal_id=st.one_of(st.none(), IDS))
+def test_any_row_is_shown_as_documented_left_out_or_broken(
+    of: tuple[Resource, PortalList], row: dict[str, Any], portal_id: int | str | None
+) -> None:
+    resource, portal_list = of
+    id_key = portal_list.call.facts.id_key
+    if portal_id is not None:
+        row = {**row, id_key: portal_id}
+    try:
+        shown = accept(resource, portal_list, row)
+    except PortalBroken:
+        with pytest.raises(PortalBroken):
+            row_id(row, id_key)
+    else:
+        assert shown or resource.name not in ("users", "steps")  # those have no row that cannot be shown
+
+
+@given(row=ROWS, portal_id=IDS)
+def test_the_same_row_has_the_same_digest_and_fields_we_drop_do_not_touch_it(
+    row: dict[str, Any], portal_id: int | str
+) -> None:
+    (portal_list,) = RESOURCES["users"].lists("ru")
+    one = portal_list.render({**row, "ID": portal_id, "IS_ONLINE": "Y"})
+    assert one == portal_list.render({**row, "ID": portal_id, "IS_ONLINE": "N", "LAST_LOGIN": ""})
+    assert one is not None
+    other = portal_list.render({**row, "ID": portal_id, "NAME": "somebody else entirely"})
+    assert other is not None
+    assert (other.portal_row_id, other.digest == one.digest) == (int(portal_id), other.tail == one.tail)
+
+
+@pytest.mark.parametrize(("value", "found"), [(7, 7), ("7", 7), ("007", 7), (0, 0), ("0", 0), (2**63 - 1, 2**63 - 1)])
+def test_an_id_comes_as_a_number_or_as_its_digits(value: object, found: int) -> None:
+    assert row_id({"ID": value}, "ID") == found
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, "", " 7", "7 ", "+7", "-7", -7, "7.0", 7.0, True, [7], {}, "٣", "1_000", 2**63, str(2**63), "9" * 5000],
+)
+def test_an_id_that_is_none_is_a_broken_row(value: object) -> None:
+    with pytest.raises(PortalBroken, match="usable ID"):
+        row_id({"ID": value}, "ID")
+
+
+@pytest.mark.parametrize("row", [None, [], "row", 7, {"id": 7}])
+def test_a_row_without_its_id_is_broken(row: object) -> None:
+    with pytest.raises(PortalBroken):
+        row_id(row, "ID")
+
+
+@pytest.mark.parametrize(
+    ("departments", "shown"),
+    [([1, "2"], [1, 2]), (3, [3]), ("4", [4]), ([], []), (None, []), (False, []), ([None, "x", 2**31, True], [])],
+)
+def test_a_users_departments_are_those_that_are_numbers(departments: object, shown: list[int]) -> None:
+    assert decode_user({"ID": "1", "UF_DEPARTMENT": departments})["uf_department"] == shown
+
+
+@pytest.mark.parametrize("email", ["", None, "not an address", "a@b c", "@", ["a@b.ru"], 5])
+def test_a_user_without_a_usable_address_has_none(email: object) -> None:
+    assert "email" not in decode_user({"ID": "1", "EMAIL": email})
+    assert decode_user({"ID": "1", "EMAIL": "a@b.ru"})["email"] == "a@b.ru"
+
+
+@pytest.mark.parametrize(
+    ("entity_id", "category_id", "pipeline_id"),
+    [
+        ("DEAL_STAGE", "0", 0),
+        ("DEAL_STAGE", None, 0),
+        ("DEAL_STAGE", "-5", 0),
+        ("DEAL_STAGE_7", "7", 7),
+        ("DEAL_STAGE_7", None, 7),
+        ("DEAL_STAGE_7", "", 7),
+        ("SMART_INVOICE_STAGE_9", None, 9),
+        ("DYNAMIC_128_STAGE_12", None, 12),
+        ("DYNAMIC_128_STAGE_12", "13", 13),
+        ("SOURCE", None, 0),
+        ("STATUS", None, 0),
+        ("DEAL_STAGE_99999999999", None, 0),
+        ("DEAL_STAGE_7_X", None, 0),
+    ],
+)
+def test_a_stages_pipeline_is_told_or_decoded(entity_id: str, category_id: object, pipeline_id: int) -> None:
+    row = {"ID": "1", "ENTITY_ID": entity_id, "CATEGORY_ID": category_id}
+    assert decode_step(row)["pipelineID"] == pipeline_id
+
+
+def test_a_pipeline_whose_id_the_contract_cannot_hold_is_left_out() -> None:
+    assert decode_pipeline({"id": 2**31, "name": "x"}, entity_type_id=2) is None
+    assert decode_pipeline({"id": 2**31 - 1, "name": "x"}, entity_type_id=2) is not None
+
+
+@pytest.mark.parametrize("user_type", [*sorted(FIELD_TYPES), "date"])
+def test_a_field_of_a_known_type_is_shown(user_type: str) -> None:
+    field = decode_userfield({"ID": "1", "FIELD_NAME": "UF_CRM_1", "USER_TYPE_ID": user_type}, "CRM_DEAL")
+    assert field is not None
+    assert field["fieldType"] == ("datetime" if user_type == "date" else user_type)
+
+
+@pytest.mark.parametrize("user_type", ["", None, "rest_12_mine", "STRING", 5, ["string"]])
+def test_a_field_of_a_type_beyond_the_contract_is_left_out(user_type: object) -> None:
+    assert decode_userfield({"ID": "1", "FIELD_NAME": "UF", "USER_TYPE_ID": user_type}, "CRM_DEAL") is None
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ({"ru": "Метка", "en": "Label"}, "Метка"),
+        ({"en": "Label"}, "UF_CRM_1"),
+        ("Метка", "Метка"),
+        ({"ru": ""}, "UF_CRM_1"),
+        ({"ru": None}, "UF_CRM_1"),
+        ([], "UF_CRM_1"),
+        (None, "UF_CRM_1"),
+    ],
+)
+def test_a_field_without_a_label_in_the_language_is_called_by_its_name(label: object, shown: str) -> None:
+    row = {"id": "1", "fieldName": "UF_CRM_1", "userTypeId": "string", "editFormLabel": label}
+    field = decode_userfieldconfig(row, "CRM_SMART_INVOICE", "ru")
+    assert field is not None
+    assert field["editFromLabel"] == shown
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_text_is_shown_letter_for_letter(text: str) -> None:
+    (portal_list,) = RESOURCES["users"].lists("ru")
+    rendered = portal_list.render({"ID": "1", "NAME": text})
+    assert rendered is not None
+    assert orjson.loads(b"{" + rendered.tail[1:])["name"] == text
