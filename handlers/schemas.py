@@ -70,20 +70,25 @@ class TextListMap(Strict):
         )
 
 
+OBJECT_RULE = "has to be an object"
+NO_OBJECT = {"type": OBJECT_RULE}
+
+
 class Object(fields.Nested):
     """A nested object of *schema*."""
 
     def __init__(self, schema: type[Schema], *, required: bool = False) -> None:
-        rule = "has to be an object"
         super().__init__(
             schema,
             required=required,
-            error_messages={"required": "is required", "null": f"{rule}, and not null", "type": rule},
+            error_messages={"required": "is required", "null": f"{OBJECT_RULE}, and not null"},
         )
 
 
 class Body(Schema):
     """An object of a body. Properties that are not named are ignored, as the contract allows them."""
+
+    error_messages = NO_OBJECT
 
     class Meta:
         unknown = EXCLUDE
