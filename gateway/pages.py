@@ -4,8 +4,6 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 
-import orjson
-
 from gateway.errors import NotFound
 from gateway.resources import Resource
 from storage.mirror import MirrorStore
@@ -13,7 +11,7 @@ from storage.records import Account
 
 ENTRY_BYTES = 512  # about what a remembered page costs beside its body
 
-PageKey = tuple[int, int, str, int, int]  # account, portal, resource, page, size
+PageKey = tuple[int, int, str, str, int, int]  # account, portal, resource, page, size
 
 
 @dataclass(frozen=True)
@@ -59,19 +57,18 @@ class Pages:
         if account is None:
             return self._empty(resource, 0)
         portal_id = account.portal.portal_id
-        key = (account.account_id, portal_id, resource.name, page, size)
+        bitrix_id = account.portal.bitrix_id
+        key = (account.account_id, portal_id, bitrix_id, resource.name, page, size)
         known = self._pages.get(key)
         if known is not None and known.generation == self._generations.get(known.list_id):
             self._pages.move_to_end(key)
             return known.page
         forgotten = self._forgotten
-        found = await self._store.page(account.account_id, portal_id, resource.name, page=page, size=size)
+        found = await self._store.page(account.account_id, account.portal, resource.name, page=page, size=size)
         if found is None or found.count == 0:
             return self._empty(resource, account.account_id)
-        account_id = orjson.dumps(account.portal.bitrix_id)
-        items = b",".join([head + account_id + tail for head, tail in found.rows])
         served = ServedPage(
-            b'{"count":%d,"items":[%b]}' % (found.count, items),
+            b'{"count":%d,"items":[%b]}' % (found.count, found.items),
             f'"{self._epoch}.{account.account_id}.{found.list_id}.{found.generation}"',
         )
         if forgotten == self._forgotten:

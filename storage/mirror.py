@@ -1,33 +1,37 @@
 """Mirrored rows: pages of them for callers, and the comparison that a sync's page goes through.
 
 A list is one resource of one account on one portal. Its live rows are counted as they change, never by a query, and a
-deep page starts from a block of 1,024 insertions whose live count is kept, so that it costs what the first page costs.
+deep page starts from a block of 256 insertions whose live count is kept, so that it costs what the first page costs.
 """
 
-from collections import Counter
+from bisect import bisect_right
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, islice
 from sqlite3 import Connection
 
-from storage.database import Database
-from storage.records import MirrorPage, MirrorRow
+import orjson
 
-BLOCK = 1024
+from storage.database import Database
+from storage.records import MirrorPage, MirrorRow, Portal
+
+BLOCK = 256
+INDEXES_REMEMBERED = 256
 LOWEST_ID, HIGHEST_ID = 0, 2**63 - 1  # of a portal's row
 
 FIND_LIST = """
 SELECT list_id, generation, live FROM mirror_lists
 WHERE account_id = :account_id AND portal_id = :portal_id AND resource = :resource
 """
-FIND_BLOCK = """
-SELECT first_row_id, before FROM (
-    SELECT first_row_id, live, SUM(live) OVER (ORDER BY block) - live AS before
-    FROM mirror_blocks WHERE list_id = :list_id
-) WHERE before + live > :skipped LIMIT 1
-"""
+LIST_BLOCKS = "SELECT first_row_id, live FROM mirror_blocks WHERE list_id = :list_id ORDER BY block"
+# One row comes back whatever the size: a thread gives up the interpreter's lock for every row that it fetches.
 READ_ROWS = """
-SELECT head, tail FROM mirror_rows
-WHERE list_id = :list_id AND deleted = 0 AND row_id >= :first_row_id
-ORDER BY row_id LIMIT :size OFFSET :skipped
+SELECT CAST(group_concat(item, ',') AS BLOB) FROM (
+    SELECT head || :account_id || tail AS item FROM mirror_rows
+    WHERE list_id = :list_id AND deleted = 0 AND row_id >= :first_row_id
+    ORDER BY row_id LIMIT :size OFFSET :skipped
+)
 """
 FIND_ROW = """
 SELECT 1 FROM mirror_rows JOIN mirror_lists USING (list_id)
@@ -36,43 +40,71 @@ AND part = 0 AND portal_row_id = :portal_row_id AND deleted = 0
 """
 
 
+@dataclass(frozen=True)
+class BlockIndex:
+    """Where each block of a list at one generation begins: its first row's id, and how many live rows lie before it."""
+
+    generation: int
+    first_row_ids: list[int]
+    live_before: list[int]
+
+    def start(self, skipped: int) -> tuple[int, int]:
+        """The id to read from so that *skipped* live rows are passed over, and how many of them lie beyond that id."""
+        block = bisect_right(self.live_before, skipped) - 1
+        return self.first_row_ids[block], skipped - self.live_before[block]
+
+
 class MirrorStore:
     """What callers read of the mirror."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._indexes: OrderedDict[int, BlockIndex] = OrderedDict()  # by list; the page reader's thread alone uses it
 
-    async def page(self, account_id: int, portal_id: int, resource: str, *, page: int, size: int) -> MirrorPage | None:
+    async def page(self, account_id: int, portal: Portal, resource: str, *, page: int, size: int) -> MirrorPage | None:
         """Page *page* (from 1) of *size* live rows, by our own id ascending; None where nothing was ever stored."""
-        return await self._database.read_gathered(_read_page, account_id, portal_id, resource, page, size)
+        return await self._database.read_gathered(self._read_page, account_id, portal, resource, page, size)
 
     async def has_row(self, account_id: int, portal_id: int, resource: str, portal_row_id: int) -> bool:
         """Whether the row that the portal calls *portal_row_id* is live in the list."""
         return await self._database.read(_has_row, account_id, portal_id, resource, portal_row_id)
 
-
-def _read_page(
-    connection: Connection, account_id: int, portal_id: int, resource: str, page: int, size: int
-) -> MirrorPage | None:
-    key = {"account_id": account_id, "portal_id": portal_id, "resource": resource}
-    found = connection.execute(FIND_LIST, key).fetchone()
-    if found is None:
-        return None
-    list_id, generation, live = found
-    skipped = (page - 1) * size
-    rows: list[tuple[bytes, bytes]] = []
-    if skipped < live:
-        first_row_id, before = connection.execute(FIND_BLOCK, {"list_id": list_id, "skipped": skipped}).fetchone()
-        rows = connection.execute(
+    def _read_page(
+        self, connection: Connection, account_id: int, portal: Portal, resource: str, page: int, size: int
+    ) -> MirrorPage | None:
+        key = {"account_id": account_id, "portal_id": portal.portal_id, "resource": resource}
+        found = connection.execute(FIND_LIST, key).fetchone()
+        if found is None:
+            return None
+        list_id, generation, live = found
+        skipped = (page - 1) * size
+        if skipped >= live:
+            return MirrorPage(list_id, generation, live, b"")
+        first_row_id, skipped = self._index(connection, list_id, generation).start(skipped)
+        (items,) = connection.execute(
             READ_ROWS,
             {
+                "account_id": orjson.dumps(portal.bitrix_id),
                 "list_id": list_id,
                 "first_row_id": first_row_id,
                 "size": min(size, live),
-                "skipped": skipped - before,
+                "skipped": skipped,
             },
-        ).fetchall()
-    return MirrorPage(list_id, generation, live, rows)
+        ).fetchone()
+        return MirrorPage(list_id, generation, live, items)
+
+    def _index(self, connection: Connection, list_id: int, generation: int) -> BlockIndex:
+        """The list's blocks at *generation*, read when they have changed since they were last needed."""
+        index = self._indexes.get(list_id)
+        if index is None or index.generation != generation:
+            blocks = connection.execute(LIST_BLOCKS, {"list_id": list_id}).fetchall()
+            before = accumulate((live for _, live in blocks), initial=0)
+            index = BlockIndex(generation, [first for first, _ in blocks], list(islice(before, len(blocks))))
+            self._indexes[list_id] = index
+        self._indexes.move_to_end(list_id)
+        if len(self._indexes) > INDEXES_REMEMBERED:
+            self._indexes.popitem(last=False)
+        return index
 
 
 def _has_row(connection: Connection, account_id: int, portal_id: int, resource: str, portal_row_id: int) -> bool:

@@ -47,12 +47,12 @@ class MirrorRow:
 
 @dataclass(frozen=True)
 class MirrorPage:
-    """Some rows of a list as (head, tail), with the count of all live ones and the generation they belong to."""
+    """Some rows of a list as JSON objects joined by commas, the count of all live ones, and their generation."""
 
     list_id: int
     generation: int
     count: int
-    rows: list[tuple[bytes, bytes]]
+    items: bytes
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ CREATE TABLE mirror_rows (
 CREATE UNIQUE INDEX mirror_rows_by_portal_row ON mirror_rows (list_id, part, portal_row_id);
 CREATE INDEX mirror_rows_listed ON mirror_rows (list_id, row_id) WHERE deleted = 0;
 
--- 1,024 insertions of one list, with how many of them are still live: where a deep page begins, without a scan.
+-- 256 insertions of one list, with how many of them are still live: where a deep page begins, without a scan.
 CREATE TABLE mirror_blocks (
     list_id      INTEGER NOT NULL REFERENCES mirror_lists,
     block        INTEGER NOT NULL,

@@ -1,10 +1,12 @@
 """Rows to store, and what they look like when they are read again."""
 
+import re
 from collections.abc import Iterable
 
-from storage.records import MirrorRow
+from storage.records import MirrorPage, MirrorRow
 
 NOW = 1_800_000_000
+ITEM = re.compile(rb'(\{"id":\d+,"createdAt":\d+)("[^"]*")(,"at":\d+,"text":"[^"]*"\})')
 
 
 def row(portal_row_id: int, text: str = "as it was") -> MirrorRow:
@@ -17,3 +19,10 @@ def rows(portal_row_ids: Iterable[int], text: str = "as it was") -> list[MirrorR
 
 def head(own_id: int, created_at: int) -> bytes:
     return b'{"id":%d,"createdAt":%d' % (own_id, created_at)
+
+
+def listed(page: MirrorPage) -> list[tuple[bytes, bytes]]:
+    """The rows of *page* as (head, tail), without the accountID that was joined in between."""
+    items = ITEM.findall(page.items)
+    assert b",".join(b"".join(item) for item in items) == page.items
+    return [(head, tail) for head, _, tail in items]

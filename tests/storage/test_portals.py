@@ -48,7 +48,7 @@ async def shown(database: Database, key: str) -> tuple[int, int]:
     """How many users the account lists, and the generation of that list."""
     account = await AccountStore(database).find(key)
     assert account is not None
-    found = await MirrorStore(database).page(account.account_id, account.portal.portal_id, "users", page=1, size=1)
+    found = await MirrorStore(database).page(account.account_id, account.portal, "users", page=1, size=1)
     return (found.count, found.generation) if found else (0, 0)
 
 

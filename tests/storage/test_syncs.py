@@ -9,7 +9,7 @@ from storage.database import Database, StorageError
 from storage.mirror import MirrorStore
 from storage.records import Account, SyncPart, SyncRun
 from storage.syncs import SyncStore
-from tests.storage.samples import NOW, head, row, rows
+from tests.storage.samples import NOW, head, listed, row, rows
 
 HOUR = 3600
 
@@ -43,8 +43,8 @@ async def save(
 
 
 async def live_ids(mirror: MirrorStore, account: Account) -> list[bytes]:
-    found = await mirror.page(account.account_id, account.portal.portal_id, "users", page=1, size=10_000)
-    return [] if found is None else [tail for _, tail in found.rows]
+    found = await mirror.page(account.account_id, account.portal, "users", page=1, size=10_000)
+    return [] if found is None else [tail for _, tail in listed(found)]
 
 
 def tails(ids: range) -> list[bytes]:
@@ -183,10 +183,10 @@ async def test_a_row_that_was_not_met_stays_until_it_is_settled(
     assert [portal_row_id for _, _, portal_row_id in asked] == [3, 4, 5]
     assert await live_ids(mirror, acme) == tails(range(1, 6))
     generation = await syncs.settle_missing(run.list_id, asked, {0: [row(4, "was only slow")]}, head=head, now=NOW)
-    found = await mirror.page(acme.account_id, acme.portal.portal_id, "users", page=1, size=10)
+    found = await mirror.page(acme.account_id, acme.portal, "users", page=1, size=10)
     assert found is not None
     assert found.generation == generation
-    assert [tail for _, tail in found.rows] == [*tails(range(1, 3)), row(4, "was only slow").tail]
+    assert [tail for _, tail in listed(found)] == [*tails(range(1, 3)), row(4, "was only slow").tail]
     assert await syncs.load_missing(run.list_id, limit=10) == []
 
 
