@@ -1,0 +1,219 @@
+"""Pages from memory: never older than the last change that was told, never more of them than allowed."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.errors import NotFound
+from gateway.pages import Pages
+from gateway.resources import RESOURCES
+from storage.accounts import AccountStore
+from storage.database import Database
+from storage.mirror import MirrorStore
+from storage.records import Account, MirrorRow, Portal
+from storage.syncs import SyncStore
+
+USERS, STEPS = RESOURCES["users"], RESOURCES["steps"]
+NOW = 1_800_000_000
+
+
+@dataclass
+class Mirror:
+    """A file with one account, whose users change when told to."""
+
+    database: Database
+    account: Account
+    list_id: int
+
+    async def store(self, *names: str) -> int:
+        """The generation of the list that holds exactly *names* at its beginning."""
+        rows = [
+            MirrorRow(at, name.encode(), b',"name":%b}' % orjson.dumps(name)) for at, name in enumerate(names, start=1)
+        ]
+        return await SyncStore(self.database).save_page(
+            self.list_id, 0, rows, after=0, upto=len(names), left_out=0, head=USERS.head, now=NOW
+        )
+
+
+@pytest.fixture
+async def mirror(tmp_path: Path) -> AsyncIterator[Mirror]:
+    async with Database.open(tmp_path / "gateway.db") as database:
+        account = await AccountStore(database).connect(
+            "acme", host="acme.bitrix24.ru", origin="https://acme.bitrix24.ru", sealed_webhook=b"x", now=NOW
+        )
+        run = await SyncStore(database).begin(
+            account.account_id, account.portal.portal_id, "users", [0], now=NOW, resumable_since=NOW
+        )
+        yield Mirror(database, account, run.list_id)
+
+
+def pages_of(mirror: Mirror, *, cache_bytes: int = 1_000_000) -> Pages:
+    return Pages(MirrorStore(mirror.database), cache_bytes=cache_bytes)
+
+
+async def names(pages: Pages, account: Account, *, page: int = 1, size: int = 10) -> list[str]:
+    served = await pages.page(account, USERS, page=page, size=size)
+    return [item["name"] for item in orjson.loads(served.body)["items"]]
+
+
+async def test_a_page_is_the_rows_with_our_id_the_portals_and_the_count_of_all(mirror: Mirror) -> None:
+    await mirror.store("Anna", "Борис", "C")
+    served = await pages_of(mirror).page(mirror.account, USERS, page=1, size=2)
+    body: dict[str, Any] = orjson.loads(served.body)
+    assert (body["count"], [item["name"] for item in body["items"]]) == (3, ["Anna", "Борис"])
+    assert body["items"][0] == {
+        "id": 1,
+        "createdAt": "2027-01-15T08:00:00Z",
+        "accountID": "acme.bitrix24.ru",
+        "name": "Anna",
+    }
+
+
+async def test_an_account_with_nothing_lists_nothing_or_says_so(mirror: Mirror) -> None:
+    pages = pages_of(mirror)
+    for account in (None, mirror.account):
+        assert (await pages.page(account, USERS, page=1, size=10)).body == b'{"count":0,"items":[]}'
+        with pytest.raises(NotFound, match="stages not found"):
+            await pages.page(account, STEPS, page=1, size=10)
+
+
+async def test_a_page_is_served_from_memory_until_a_change_is_told(mirror: Mirror) -> None:
+    pages = pages_of(mirror)
+    await mirror.store("before")
+    first = await pages.page(mirror.account, USERS, page=1, size=10)
+    generation = await mirror.store("after")
+    assert await pages.page(mirror.account, USERS, page=1, size=10) is first
+    assert await names(pages, mirror.account, size=11) == ["after"]  # another page is read, and tells the change too
+    pages.changed(mirror.list_id, generation)
+    second = await pages.page(mirror.account, USERS, page=1, size=10)
+    assert b"after" in second.body
+    assert second.etag != first.etag
+    assert await pages.page(mirror.account, USERS, page=1, size=10) is second
+
+
+async def test_the_tag_is_that_of_the_rows_of_the_account_and_of_this_start(mirror: Mirror) -> None:
+    await mirror.store("one", "two")
+    pages = pages_of(mirror)
+    tag = (await pages.page(mirror.account, USERS, page=1, size=10)).etag
+    assert tag.startswith('"')
+    assert tag.endswith('"')
+    generation = await mirror.store("one", "two")  # nothing has changed
+    pages.changed(mirror.list_id, generation)
+    assert (await pages.page(mirror.account, USERS, page=1, size=10)).etag == tag
+    assert (await pages_of(mirror).page(mirror.account, USERS, page=1, size=10)).etag != tag
+    other = replace(mirror.account, account_id=mirror.account.account_id + 1)
+    assert (await pages.page(other, USERS, page=1, size=10)).etag != tag
+
+
+class Held:
+    """Holds the reader of gathered reads right after a read that shares its hop."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._reached, self._go_on = threading.Event(), threading.Event()
+
+    def _hold(self, _: Connection) -> None:
+        self._reached.set()
+        assert self._go_on.wait(10)
+
+    async def page(self, pages: Pages, account: Account) -> "asyncio.Task[list[str]]":
+        """A page whose rows have been read, and which is not handed over before `release`."""
+        before = Held(self._database)
+        holding = asyncio.create_task(self._database.read_gathered(before._hold))
+        await asyncio.to_thread(before._reached.wait, 10)
+        under_way = asyncio.create_task(names(pages, account))
+        await asyncio.sleep(0)
+        self._holding = asyncio.create_task(self._database.read_gathered(self._hold))
+        await asyncio.sleep(0)
+        before._go_on.set()
+        await holding
+        await asyncio.to_thread(self._reached.wait, 10)
+        return under_way
+
+    async def release(self) -> None:
+        self._go_on.set()
+        await self._holding
+
+
+async def test_a_page_that_was_read_before_a_change_is_not_served_after_it(mirror: Mirror) -> None:
+    pages, held = pages_of(mirror), Held(mirror.database)
+    await mirror.store("before")
+    under_way = await held.page(pages, mirror.account)
+    pages.changed(mirror.list_id, await mirror.store("after"))
+    await held.release()
+    assert await under_way == ["before"]  # as it was when it was asked for
+    assert await names(pages, mirror.account) == ["after"]
+
+
+async def test_a_page_that_was_read_before_everything_was_forgotten_is_not_remembered(mirror: Mirror) -> None:
+    pages, held = pages_of(mirror), Held(mirror.database)
+    await mirror.store("before")
+    under_way = await held.page(pages, mirror.account)
+    pages.forget()
+    await mirror.store("after")
+    await held.release()
+    assert await under_way == ["before"]
+    assert await names(pages, mirror.account) == ["after"]
+
+
+async def test_a_change_is_served_although_the_word_of_it_comes_after_its_rows_were_read(mirror: Mirror) -> None:
+    pages = pages_of(mirror)
+    await mirror.store("before")
+    assert await names(pages, mirror.account) == ["before"]
+    generation = await mirror.store("after")
+    assert await names(pages, mirror.account, size=9) == ["after"]
+    pages.changed(mirror.list_id, generation)
+    for size in (9, 10):
+        assert await names(pages, mirror.account, size=size) == ["after"]
+
+
+async def test_a_page_made_for_an_old_record_of_the_account_is_not_served_for_the_new_one(mirror: Mirror) -> None:
+    pages = pages_of(mirror)
+    await mirror.store("Anna")
+    portal = mirror.account.portal
+    learned = replace(mirror.account, portal=Portal(portal.portal_id, portal.host, "m1"))
+    pages.forget()
+    old = await pages.page(mirror.account, USERS, page=1, size=10)  # by a request that came before
+    new = await pages.page(learned, USERS, page=1, size=10)
+    assert [orjson.loads(one.body)["items"][0]["accountID"] for one in (old, new)] == ["acme.bitrix24.ru", "m1"]
+
+
+async def test_memory_holds_the_pages_asked_for_last(mirror: Mirror) -> None:
+    pages = pages_of(mirror, cache_bytes=10_000)
+    await mirror.store("before")
+    for size in range(1, 101):
+        await names(pages, mirror.account, size=size)
+        await names(pages, mirror.account, size=1)  # asked for again and again
+    before = (await pages.page(mirror.account, USERS, page=1, size=1)).body
+    room = 10_000 // (len(before) + 512)
+    assert room < 50
+
+    def change(connection: Connection) -> None:
+        connection.execute("UPDATE mirror_rows SET tail = ?", (b',"name":"after"}',))
+
+    await mirror.database.write(change)
+    assert await names(pages, mirror.account, size=1) == ["before"]
+    kept = [size for size in (100, 99, 2, 3, 50) if await names(pages, mirror.account, size=size) == ["before"]]
+    assert kept == [100, 99]
+
+
+async def test_a_page_larger_than_the_memory_is_served_all_the_same(mirror: Mirror) -> None:
+    pages = pages_of(mirror, cache_bytes=2_000)
+    await mirror.store(*("x" * 100 for _ in range(50)))
+    for _ in range(2):
+        assert len(await names(pages, mirror.account, size=50)) == 50
+        assert len(await names(pages, mirror.account, size=1)) == 1
+
+
+async def test_a_hundred_asking_at_once_get_the_same_page(mirror: Mirror) -> None:
+    pages = pages_of(mirror)
+    await mirror.store("Anna", "Boris")
+    bodies = await asyncio.gather(*(pages.page(mirror.account, USERS, page=1, size=10) for _ in range(100)))
+    assert len({one.body for one in bodies}) == len({one.etag for one in bodies}) == 1
