@@ -264,7 +264,7 @@ class Mirror(RuleBasedStateMachine):
 
 
 def test_pages_counts_and_generations_are_those_of_a_plain_list() -> None:
-    run_state_machine_as_test(Mirror, settings=settings(max_examples=25, stateful_step_count=15, deadline=None))
+    run_state_machine_as_test(Mirror, settings=settings(max_examples=60, stateful_step_count=20, deadline=None))
 
 
 @pytest.fixture

@@ -76,6 +76,27 @@ async def test_a_page_is_the_rows_with_our_id_the_portals_and_the_count_of_all(m
     }
 
 
+async def test_any_text_comes_back_letter_for_letter(mirror: Mirror) -> None:
+    texts = [
+        "",
+        "\x00",
+        "a\x00b",
+        "\u2028",
+        '"],[',
+        "\\",
+        "😀 Ёлка",
+        "\ufeff",
+        "\U0010ffff",
+        "</script>",
+        "'; --",
+        "x" * 100_000,
+    ]
+    await mirror.store(*texts)
+    pages = pages_of(mirror)
+    assert await names(pages, mirror.account, size=50) == texts
+    assert [(await names(pages, mirror.account, page=page, size=1))[0] for page in range(1, len(texts) + 1)] == texts
+
+
 async def test_an_account_with_nothing_lists_nothing_or_says_so(mirror: Mirror) -> None:
     pages = pages_of(mirror)
     for account in (None, mirror.account):
