@@ -34,6 +34,7 @@ TOKEN_SETTINGS = (
     "database",
     "jwt_secret",
     "jwt_public_key_file",
+    "jwks_file",
     "jwt_algorithms",
     "jwt_issuer",
     "jwt_audience",
@@ -53,14 +54,17 @@ class Commands(click.Group):
 
 
 def setting_options(*names: str) -> Callable[[F], F]:
-    """Options for the settings of these *names*, or for all."""
+    """Options for the settings of these *names*, or for all; that of a secret's file is told with the secret."""
 
     def decorate(command: F) -> F:
         for one in reversed(SETTINGS):
-            if not names or one.name in names:
-                default = f", default {one.default}" if one.default else ""
-                text = f"{one.help}  [{one.environment_name}{default}]"
-                command = click.option(one.flag, one.name, metavar="VALUE", help=text)(command)
+            if names and one.name not in names:
+                continue
+            told = one.environment_names[0] + (f", default {one.default}" if one.default else "")
+            for file_flag, file_name in zip(one.flags[1:], one.environment_names[1:], strict=True):
+                told += f"; its file: {file_flag}, {file_name}"
+                command = click.option(file_flag, hidden=True)(command)
+            command = click.option(one.flags[0], metavar="VALUE", help=f"{one.help}  [{told}]")(command)
         return command
 
     return decorate

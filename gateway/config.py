@@ -11,16 +11,18 @@ from environs import Env
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from gateway.errors import SettingsError
-from gateway.jwt_keys import fitting_algorithms
+from gateway.jwt_keys import PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS, read_public_key
 from gateway.origins import exact_origin
 from gateway.secret import Secret
 from gateway.setting_kinds import (
     hidden,
+    jwk_set_file,
     matching,
     one_of,
     positive,
     public_key_file,
     sealing_key,
+    secret_in_file,
     server_name,
     several,
     signing_secret,
@@ -31,29 +33,72 @@ from gateway.setting_kinds import (
 
 PREFIX = "GATEWAY_"
 NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
+PUBLIC_KEY_SETTINGS = ("jwt_public_key_file", "jwks_file")
+KEY_SETTINGS = ("jwt_secret", *PUBLIC_KEY_SETTINGS)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was given for a setting: its *value*, or the path of the *file* that holds it; "" for neither."""
+
+    name: str
+    value: str = field(repr=False)
+    file: str
+
+    @property
+    def refused_as(self) -> str:
+        return f"{self.name}_FILE" if self.file else self.name
+
+    def text(self) -> str:
+        """The value.
+
+        Raises:
+            ValueError: when both are given, or the file cannot be read; the text is the rule it breaks.
+        """
+        if self.value and self.file:
+            raise ValueError(f"cannot stand beside {self.name}")
+        return secret_in_file(Path(self.file)) if self.file else self.value
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of the table: *default* is the text that stands for a setting that is not given, "" for none."""
+    """One row of the table: *default* is the text that stands for a setting that is not given, "" for none.
+
+    A *secret* one may also be given by the name with _FILE, as the path of a file that holds the value.
+    """
 
     name: str
     parse: Callable[[str], object]
     default: str
     help: str
+    secret: bool
 
     @property
-    def environment_name(self) -> str:
-        return PREFIX + self.name.upper()
+    def environment_names(self) -> tuple[str, ...]:
+        own = environment_name(self.name)
+        return (own, f"{own}_FILE") if self.secret else (own,)
 
     @property
-    def flag(self) -> str:
-        return "--" + self.name.replace("_", "-")
+    def flags(self) -> tuple[str, ...]:
+        own = "--" + self.name.replace("_", "-")
+        return (own, f"{own}-file") if self.secret else (own,)
+
+    def find(self, environ: Mapping[str, str]) -> Given | None:
+        """What *environ* has for it."""
+        name = environment_name(self.name)
+        value = environ.get(name, "").strip()
+        file = environ.get(f"{name}_FILE", "").strip() if self.secret else ""
+        return Given(name, value, file) if value or file else None
 
 
-def setting(parse: Callable[[str], object], help_text: str) -> dict[str, object]:
+def environment_name(name: str) -> str:
+    """A setting's name as it is in the environment."""
+    return PREFIX + name.upper()
+
+
+def setting(parse: Callable[[str], object], help_text: str, *, secret: bool = False) -> dict[str, object]:
     """How a field of Config is read from text, and what it is for."""
-    return {"parse": parse, "help": help_text}
+    return {"parse": parse, "help": help_text, "secret": secret}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +113,15 @@ class Config:
     )
     jwt_secret: Secret | None = field(
         default=None,
-        metadata=setting(signing_secret, "Shared secret of the callers' tokens. Not given: made at first start."),
+        metadata=setting(
+            signing_secret, "Shared secret of the callers' tokens. Not given: made at first start.", secret=True
+        ),
+    )
+    jwt_previous_secrets: tuple[Secret, ...] = field(
+        default=(),
+        metadata=setting(
+            several(signing_secret), "Earlier secrets whose tokens still count while callers change over.", secret=True
+        ),
     )
     jwt_public_key_file: Path | None = field(
         default=None,
@@ -76,10 +129,18 @@ class Config:
             public_key_file, "PEM file of the key that verifies the callers' tokens, instead of a secret."
         ),
     )
+    jwks_file: Path | None = field(
+        default=None,
+        metadata=setting(
+            jwk_set_file, "JWK set of the keys that verify the callers' tokens, instead; read again when it changes."
+        ),
+    )
     jwt_algorithms: tuple[str, ...] = field(
         default=(),
         metadata=setting(
-            several(text), "Algorithms of the callers' tokens. Not given: HS256 for a secret, RS256 or ES256 for a key."
+            several(text),
+            "Algorithms of the callers' tokens. Not given: HS256 for a secret, RS256 or ES256 for a key, "
+            "those of its keys for a JWK set.",
         ),
     )
     jwt_issuer: str | None = field(
@@ -95,7 +156,9 @@ class Config:
     encryption_key: Secret | None = field(
         default=None,
         metadata=setting(
-            sealing_key, "What stored tokens are encrypted with: 32 bytes in base64url. Not given: made at first start."
+            sealing_key,
+            "What stored tokens are encrypted with: 32 bytes in base64url. Not given: made at first start.",
+            secret=True,
         ),
     )
     bitrix_client_id: str | None = field(
@@ -105,7 +168,7 @@ class Config:
         ),
     )
     bitrix_client_secret: Secret | None = field(
-        default=None, metadata=setting(hidden, "client_secret of the Bitrix24 application.")
+        default=None, metadata=setting(hidden, "client_secret of the Bitrix24 application.", secret=True)
     )
     oauth_servers: tuple[str, ...] = field(
         default=("oauth.bitrix.info", "oauth.bitrix24.tech"),
@@ -156,6 +219,11 @@ class Config:
         return self.database.with_name(self.database.name + ".secrets")
 
     @property
+    def public_keys_file(self) -> Path | None:
+        """The key or keys that verify the callers' tokens, where a secret does not."""
+        return self.jwks_file or self.jwt_public_key_file
+
+    @property
     def own_origin(self) -> str:
         """Where people reach the gateway."""
         return self.public_url or exact_origin(
@@ -178,7 +246,8 @@ def as_text(value: object) -> str:
 
 
 SETTINGS = tuple(
-    Setting(one.name, one.metadata["parse"], as_text(one.default), one.metadata["help"]) for one in fields_of(Config)
+    Setting(one.name, one.metadata["parse"], as_text(one.default), one.metadata["help"], one.metadata["secret"])
+    for one in fields_of(Config)
 )
 
 
@@ -187,7 +256,7 @@ def read_environment(dotenv: Path) -> dict[str, str]:
     env = Env()
     if dotenv.is_file():
         env.read_env(dotenv, recurse=False)
-    found = {one.environment_name: env.str(one.environment_name, None) for one in SETTINGS}
+    found = {name: env.str(name, None) for one in SETTINGS for name in one.environment_names}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -199,28 +268,43 @@ def load_config(environ: Mapping[str, str], overrides: Mapping[str, object] = NO
     Raises:
         SettingsError: naming each setting that breaks a rule, and the rule; values are never repeated.
     """
-    given = {}
-    for one in SETTINGS:
-        override = overrides.get(one.name)
-        value = environ.get(one.environment_name, "") if override is None else as_text(override)
-        if value.strip():
-            given[one.name] = value.strip()
+    flags = {environment_name(name): as_text(value) for name, value in overrides.items() if value is not None}
+    given = {one.name: found for one in SETTINGS if (found := one.find(flags) or one.find(environ))}
     try:
         config = Config(**SCHEMA.load(given))
     except ValidationError as error:
         broken = cast("dict[str, list[str]]", error.messages)
+        subjects = {one.name: environment_name(one.name) for one in SETTINGS}
+        subjects |= {name: found.refused_as for name, found in given.items()}
         raise SettingsError(
-            "; ".join(f"{one.environment_name} {broken[one.name][0]}" for one in SETTINGS if one.name in broken)
+            "; ".join(f"{subject} {broken[name][0]}" for name, subject in subjects.items() if name in broken)
         ) from None  # the cause holds the values
-    return replace(config, jwt_algorithms=config.jwt_algorithms or fitting_algorithms(config.jwt_public_key_file)[:1])
+    return replace(config, jwt_algorithms=config.jwt_algorithms or usual_algorithms(config))
 
 
-def rule_of(parse: Callable[[str], object]) -> Callable[[str], object]:
+def fitting_algorithms(public_key_file: Path | None, jwks_file: Path | None) -> tuple[str, ...]:
+    """The algorithms of tokens that can be verified, by a secret where there is neither file.
+
+    Raises:
+        ValueError: when the public key is not usable.
+    """
+    if jwks_file is not None:
+        return PUBLIC_KEY_ALGORITHMS
+    return SECRET_ALGORITHMS if public_key_file is None else read_public_key(public_key_file).algorithms
+
+
+def usual_algorithms(config: Config) -> tuple[str, ...]:
+    """The algorithms of tokens where none are chosen: of a JWK set all, since each of its keys is bound to its own."""
+    fitting = fitting_algorithms(config.jwt_public_key_file, config.jwks_file)
+    return fitting if config.jwks_file else fitting[:1]
+
+
+def rule_of(parse: Callable[[str], object]) -> Callable[[Given], object]:
     """*parse* in marshmallow's terms."""
 
-    def deserialize(value: str) -> object:
+    def deserialize(given: Given) -> object:
         try:
-            return parse(value)
+            return parse(given.text())
         except ValueError as error:
             raise ValidationError(str(error)) from error
 
@@ -231,21 +315,30 @@ class SettingsRules(Schema):
     """The rules that hold between settings; *raw* is all that is given, *read* what keeps the rules of its own."""
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def tokens_have_one_key(self, _read: object, raw: Mapping[str, str], **_: object) -> None:
-        if "jwt_secret" in raw and "jwt_public_key_file" in raw:
-            raise ValidationError("cannot stand beside GATEWAY_JWT_SECRET: tokens have one key", "jwt_public_key_file")
+    def tokens_have_one_key(self, _read: object, raw: Mapping[str, Given], **_: object) -> None:
+        given = [name for name in KEY_SETTINGS if name in raw]
+        if len(given) > 1:
+            raise ValidationError(
+                f"cannot stand beside {raw[given[0]].refused_as}: tokens are verified in one way", given[1]
+            )
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def an_application_has_id_and_secret(self, _read: object, raw: Mapping[str, str], **_: object) -> None:
+    def only_a_secret_has_previous_ones(self, _read: object, raw: Mapping[str, Given], **_: object) -> None:
+        for name in PUBLIC_KEY_SETTINGS:
+            if name in raw and "jwt_previous_secrets" in raw:
+                raise ValidationError(f"cannot stand beside {raw[name].refused_as}", "jwt_previous_secrets")
+
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def an_application_has_id_and_secret(self, _read: object, raw: Mapping[str, Given], **_: object) -> None:
         missing = {"bitrix_client_id", "bitrix_client_secret"} - raw.keys()
         if len(missing) == 1:
             raise ValidationError("has to be given too: an application has an id and a secret", missing.pop())
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def algorithms_fit_the_key(self, read: Mapping[str, Any], raw: Mapping[str, str], **_: object) -> None:
-        if ("jwt_public_key_file" in raw) != ("jwt_public_key_file" in read):
+    def algorithms_fit_the_key(self, read: Mapping[str, Any], raw: Mapping[str, Given], **_: object) -> None:
+        if any(name in raw and name not in read for name in PUBLIC_KEY_SETTINGS):
             return
-        fitting = fitting_algorithms(read.get("jwt_public_key_file"))
+        fitting = fitting_algorithms(read.get("jwt_public_key_file"), read.get("jwks_file"))
         if not set(read.get("jwt_algorithms", fitting)) <= set(fitting):
             raise ValidationError(f"has to name algorithms that fit the key: {', '.join(fitting)}", "jwt_algorithms")
 

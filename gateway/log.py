@@ -20,6 +20,7 @@ SECRET_FIELDS = frozenset(
         "authorization",
         "client_secret",
         "encryption_key",
+        "jwt_previous_secrets",
         "jwt_secret",
         "password",
         "refresh_token",

@@ -40,7 +40,7 @@ def resolve_secrets(config: Config) -> Secrets:
     given = {JWT_SECRET: config.jwt_secret, ENCRYPTION_KEY: config.encryption_key}
     found = kept | {name: value for name, value in given.items() if value is not None}
     made = {}
-    if JWT_SECRET not in found and config.jwt_public_key_file is None:
+    if JWT_SECRET not in found and config.public_keys_file is None:
         made[JWT_SECRET] = new_secret()
     if ENCRYPTION_KEY not in found:
         if config.database.exists() and config.database.stat().st_size:
@@ -49,7 +49,7 @@ def resolve_secrets(config: Config) -> Secrets:
     if made:
         append_secrets(config.secrets_file, made)
     found |= made
-    jwt_secret = None if config.jwt_public_key_file else found[JWT_SECRET]
+    jwt_secret = None if config.public_keys_file else found[JWT_SECRET]
     return Secrets(jwt_secret, decode_key(found[ENCRYPTION_KEY]), tuple(made))
 
 
@@ -59,10 +59,10 @@ def find_jwt_secret(config: Config) -> Secret:
     Raises:
         SettingsError: when tokens come from elsewhere, or no secret has been made yet.
     """
-    if config.jwt_public_key_file is not None:
+    if config.public_keys_file is not None:
         raise SettingsError(
-            "tokens come from elsewhere: GATEWAY_JWT_PUBLIC_KEY_FILE verifies them, and only who has its private key "
-            "can make them"
+            f"tokens come from elsewhere: the key in {config.public_keys_file} verifies them, and only who has its "
+            "private part can make them"
         )
     secret = config.jwt_secret or read_secret_file(config.secrets_file).get(JWT_SECRET)
     if secret is None:

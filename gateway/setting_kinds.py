@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from gateway.jwk_set import read_jwk_set
 from gateway.jwt_keys import read_public_key
 from gateway.secret import Secret
 from gateway.vault import decode_key
@@ -111,3 +112,23 @@ def public_key_file(value: str) -> Path:
     path = Path(value)
     read_public_key(path)
     return path
+
+
+def jwk_set_file(value: str) -> Path:
+    """The file of a set of public keys that can verify tokens."""
+    path = Path(value)
+    read_jwk_set(path)
+    return path
+
+
+def secret_in_file(path: Path) -> str:
+    """All that the file at *path* holds, without the line break at its end where there is one."""
+    try:
+        value = path.read_text(encoding="utf-8").removesuffix("\n")
+    except OSError as error:
+        raise ValueError(f"has to name a file that can be read ({error.strerror})") from error
+    except UnicodeDecodeError:
+        raise ValueError("has to name a file of text") from None  # the cause holds the value
+    if not value.strip():
+        raise ValueError("has to name a file that is not empty")
+    return value

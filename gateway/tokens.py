@@ -11,10 +11,10 @@ from jose.exceptions import JOSEError
 
 from gateway.clock import Clock
 from gateway.config import Config
-from gateway.errors import SettingsError, Unauthenticated
-from gateway.jwt_keys import read_public_key
+from gateway.errors import Unauthenticated
 from gateway.secret import Secret
 from gateway.secret_file import Secrets
+from gateway.token_keys import open_token_keys
 
 TOKENS_REMEMBERED = 10_000
 LONGEST_TOKEN = 8000  # characters; servers commonly take about 8 KiB as one header line
@@ -26,17 +26,17 @@ INVALID_TOKEN = "invalid_token"  # RFC 6750, section 3.1
 class TokenVerifier:
     """Tells whose token an Authorization header carries.
 
-    A token's signature is checked once and remembered, its `exp` is looked at every time.
+    A token's signature is checked once and remembered for as long as the keys stay, its `exp` is looked at every time.
+
+    Raises:
+        SettingsError: when the settings give no key.
     """
 
     def __init__(self, config: Config, secrets: Secrets, clock: Clock) -> None:
-        key = read_public_key(config.jwt_public_key_file).pem if config.jwt_public_key_file else secrets.jwt_secret
-        if key is None:
-            raise SettingsError("there is no key that verifies the callers' tokens")
-        self._keys = {algorithm: jwk.construct(key, algorithm) for algorithm in config.jwt_algorithms}
+        self._remembered: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._keys = open_token_keys(config, secrets, clock, on_change=self._remembered.clear)
         self._config = config
         self._clock = clock
-        self._remembered: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def verify(self, header: str | None) -> str:
         """The account that the token in *header* names.
@@ -50,6 +50,7 @@ class TokenVerifier:
         if scheme.lower() != "bearer":
             raise Unauthenticated("the Authorization header is not of the kind Bearer")
         token = token.strip(" ")
+        self._keys.look()
         if token in self._remembered:
             self._remembered.move_to_end(token)
             account, expires_at = self._remembered[token]
@@ -86,11 +87,14 @@ class TokenVerifier:
         try:
             header = jws.get_unverified_header(token)
             algorithm = header.get("alg")
-            if not isinstance(algorithm, str) or algorithm not in self._keys:
+            if not isinstance(algorithm, str) or algorithm not in self._config.jwt_algorithms:
                 raise rejected("the token is signed with an algorithm that is not taken here")
             if "crit" in header:  # RFC 7515, section 4.1.11: what we do not understand, we must refuse
                 raise rejected("the token asks for an extension that is not known here")
-            payload = jws.verify(token, self._keys[algorithm], [algorithm])
+            key = self._keys.find(algorithm, header.get("kid"))
+            if key is None:
+                raise rejected("the token names no key that is known here")
+            payload = jws.verify(token, key, [algorithm])
         # python-jose lets more than its own errors out: a header nested without end, bytes that are no text.
         except (JOSEError, ValueError, TypeError, RecursionError) as error:
             raise rejected("the signature of the token does not hold") from error

@@ -22,7 +22,8 @@ def settings_table() -> str:
     rows = ["| Setting | Default | |", "|---|---|---|"]
     for one in SETTINGS:
         default = f"`{one.default}`" if one.default else ""
-        rows.append(f"| `{one.environment_name}` | {default} | {one.help} |")
+        names = "`, `".join(one.environment_names).replace(f"{one.environment_names[0]}_FILE", "…_FILE")
+        rows.append(f"| `{names}` | {default} | {one.help} |")
     return "\n".join(rows)
 
 

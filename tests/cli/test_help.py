@@ -30,7 +30,8 @@ def test_every_command_has_help(invoke: Invoke, command: str) -> None:
 def test_serve_has_every_setting_with_its_environment_name_and_default(invoke: Invoke) -> None:
     words = " ".join(invoke("serve", "--help").stdout.split())
     for one in SETTINGS:
-        assert f" {one.flag} VALUE {one.help} [{one.environment_name}" in words
+        assert f" {one.flags[0]} VALUE {one.help} [{one.environment_names[0]}" in words
+        assert all(name in words.replace(" ", "") for name in (*one.flags, *one.environment_names))
 
 
 def test_a_wrong_setting_is_refused_in_one_line(invoke: Invoke) -> None:

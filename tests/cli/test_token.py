@@ -50,6 +50,14 @@ def test_with_a_public_key_tokens_come_from_elsewhere(invoke: Invoke, tmp_path: 
     assert "tokens come from elsewhere" in result.stderr
 
 
+def test_the_secret_may_be_in_a_file(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "jwt").write_text("12345678\n")
+    token = invoke("token", "--account", "7", "--jwt-secret-file", "jwt").stdout.strip()
+    config = load_config({}, {"jwt_secret": "12345678"})
+    assert TokenVerifier(config, resolve_secrets(config), SystemClock()).verify(f"Bearer {token}") == "7"
+    assert invoke("token", "--account", "7", GATEWAY_JWT_SECRET_FILE="jwt").exit_code == 0
+
+
 def test_settings_come_from_the_dotenv_file_too(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("GATEWAY_JWT_SECRET=12345678\n")
     assert invoke("token", "--account", "7").exit_code == 0

@@ -2,6 +2,7 @@
 
 import json
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from jose import jws
 from tests.gateway import CONTRACT, JWT_SECRET, NO_TOKEN, RESOURCES, Gateway, Sandbox
 from tests.http.portal_rows import MIRRORED, fill_all
 from tests.http.raw import send_raw
+from tests.jwks import rsa_signer, write_jwk_set
 
 REFUSED = "account id is required"
 PROTECTED = sorted(
@@ -151,6 +153,35 @@ async def test_a_changed_secret_ends_all_tokens_at_once(connected: Gateway) -> N
     assert (await connected.get("/bitrix/users", token=token)).status == 200
     await connected.restart(GATEWAY_JWT_SECRET="another-secret-0123456789-abcdefghij")
     assert (await connected.get("/bitrix/users", token=token)).status == 401
+
+
+async def test_tokens_of_a_previous_secret_count_for_as_long_as_it_is_named(connected: Gateway) -> None:
+    old, new = connected.token(), "another-secret-0123456789-abcdefghij"
+    await connected.restart(GATEWAY_JWT_SECRET=new, GATEWAY_JWT_PREVIOUS_SECRETS=f"oldest-secret,{JWT_SECRET}")
+    assert (await connected.get("/bitrix/users", token=old)).status == 200
+    assert (await connected.get("/bitrix/users", token=token_of({"sub": "acme"}, secret=new))).status == 200
+    await connected.restart(GATEWAY_JWT_SECRET=new)
+    assert (await connected.get("/bitrix/users", token=old)).status == 401
+
+
+async def test_keys_rotate_while_the_gateway_runs(gateway: Gateway, tmp_path: Path) -> None:
+    old, new, keys = rsa_signer("may"), rsa_signer("june"), tmp_path / "keys.json"
+    write_jwk_set(keys, old)
+    gateway.environ.pop("GATEWAY_JWT_SECRET")
+    await gateway.restart(GATEWAY_JWKS_FILE=str(keys))
+    assert (await gateway.get("/bitrix", token=old.token("RS256"))).status == 200
+    assert (await gateway.get("/bitrix", token=new.token("RS256"))).status == 401
+    assert (await gateway.get("/bitrix", token=token_of({"sub": "acme"}))).status == 401
+    write_jwk_set(keys, old, new)
+    await gateway.clock.advance(1)
+    for signer in (old, new):
+        assert (await gateway.get("/bitrix", token=signer.token("RS256"))).status == 200
+    write_jwk_set(keys, new)
+    await gateway.clock.advance(1)
+    answer = await gateway.get("/bitrix", token=old.token("RS256"))
+    assert answer.status == 401
+    assert "names no key" in answer.headers["WWW-Authenticate"]
+    assert (await gateway.get("/bitrix", token=new.token("RS256"))).status == 200
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/connected", "/webhook/create"])

@@ -1,6 +1,7 @@
 """Settings: where they come from, what each may be, and how a wrong one is refused."""
 
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.config import SETTINGS, Config, as_text, load_config, read_environment
 from gateway.errors import SettingsError
+from tests.jwks import rsa_signer, write_jwk_set
 
 KEY = "A" * 43
 SECRETS = {
@@ -146,6 +148,94 @@ def test_a_secret_beside_a_public_key_is_refused(rsa_file: Path) -> None:
         load_config({}, {"jwt_secret": "12345678", "jwt_public_key_file": rsa_file})
 
 
+def test_a_set_of_keys_beside_a_public_key_or_a_secret_is_refused(rsa_file: Path, tmp_path: Path) -> None:
+    keys = write_jwk_set(tmp_path / "keys.json", rsa_signer("r"))
+    for name, value in (("GATEWAY_JWT_SECRET", "12345678"), ("GATEWAY_JWT_PUBLIC_KEY_FILE", str(rsa_file))):
+        with pytest.raises(SettingsError, match=f"GATEWAY_JWKS_FILE cannot stand beside {name}: "):
+            load_config({"GATEWAY_JWKS_FILE": str(keys), name: value})
+
+
+def test_a_set_of_keys_is_read_at_start(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    with pytest.raises(SettingsError, match="GATEWAY_JWKS_FILE has to name a file that can be read"):
+        load_config({}, {"jwks_file": keys})
+    assert load_config({}, {"jwks_file": write_jwk_set(keys, rsa_signer("r"))}).jwt_algorithms == (
+        "RS256", "RS384", "RS512", "ES256", "ES384", "ES512",
+    )  # fmt: skip
+    assert load_config({}, {"jwks_file": keys, "jwt_algorithms": "ES256"}).jwt_algorithms == ("ES256",)
+    with pytest.raises(SettingsError, match="GATEWAY_JWT_ALGORITHMS has to name algorithms that fit the key"):
+        load_config({}, {"jwks_file": keys, "jwt_algorithms": "HS256"})
+
+
+def test_previous_secrets_stand_beside_a_secret_alone(rsa_file: Path) -> None:
+    config = load_config({}, {"jwt_previous_secrets": "canary-1, canary-2,canary-1"})
+    assert config.jwt_previous_secrets == ("canary-1", "canary-2")
+    assert "canary" not in repr(config)
+    with pytest.raises(SettingsError, match="PREVIOUS_SECRETS cannot stand beside GATEWAY_JWT_PUBLIC_KEY_FILE"):
+        load_config({}, {"jwt_previous_secrets": "12345678", "jwt_public_key_file": rsa_file})
+
+
+SECRET_SETTINGS = [one.environment_names[0] for one in SETTINGS if one.secret]
+
+
+def test_every_secret_setting_may_be_in_a_file() -> None:
+    assert {"GATEWAY_JWT_SECRET", "GATEWAY_ENCRYPTION_KEY", "GATEWAY_BITRIX_CLIENT_SECRET"} <= set(SECRET_SETTINGS)
+    for one in fields(Config):
+        assert one.metadata["secret"] == ("Secret" in str(one.type)), one.name
+
+
+@pytest.mark.parametrize("name", SECRET_SETTINGS)
+def test_a_secret_in_a_file_is_the_same_as_the_secret_itself(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    for end in (b"", b"\n", b"\r\n"):
+        file.write_bytes(KEY.encode() + end)
+        others = {key: value for key, value in SECRETS.items() if key != name}
+        assert load_config(others | {f"{name}_FILE": str(file)}) == load_config(others | {name: KEY})
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (None, r"has to name a file that can be read \(No such file or directory\)"),
+        (b"", "has to name a file that is not empty"),
+        (b" \n", "has to name a file that is not empty"),
+        (b"\xff\xfecanary", "has to name a file of text"),
+        (b"canary-1\ncanary-2\n", "has to be "),
+        (b"canary", "has to be "),
+    ],
+)
+@pytest.mark.parametrize("name", SECRET_SETTINGS)
+def test_a_file_with_no_secret_in_it_is_refused_by_name(
+    name: str, content: bytes | None, rule: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    others = {key: value for key, value in SECRETS.items() if key != name}
+    with pytest.raises(SettingsError, match=f"^{name}_FILE {rule}[^;]*$") as refusal:
+        load_config(others | {f"{name}_FILE": str(file)})
+    assert "canary" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", SECRET_SETTINGS)
+def test_a_secret_and_its_file_at_once_are_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(KEY)
+    with pytest.raises(SettingsError, match=f"^{name}_FILE cannot stand beside {name}$"):
+        load_config(SECRETS | {name: KEY, f"{name}_FILE": str(tmp_path / "secret")})
+
+
+def test_a_secret_given_by_flag_wins_over_its_file_in_the_environment_and_the_other_way_round(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("in the file\n")
+    in_file = str(tmp_path / "secret")
+    assert load_config({"GATEWAY_JWT_SECRET_FILE": in_file}, {"jwt_secret": "by the flag"}).jwt_secret == "by the flag"
+    assert load_config({"GATEWAY_JWT_SECRET": "12345678"}, {"jwt_secret_file": in_file}).jwt_secret == "in the file"
+
+
+def test_the_dotenv_file_may_name_files_of_secrets(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GATEWAY_JWT_SECRET_FILE=/run/secrets/jwt\n")
+    assert read_environment(tmp_path / ".env") == {"GATEWAY_JWT_SECRET_FILE": "/run/secrets/jwt"}
+
+
 @pytest.mark.parametrize("alone", ["bitrix_client_id", "bitrix_client_secret"])
 def test_an_application_has_both_an_id_and_a_secret(alone: str) -> None:
     with pytest.raises(SettingsError, match="has to be given too"):
@@ -183,7 +273,9 @@ def test_authorization_servers_may_carry_a_port_for_the_sandbox() -> None:
     assert config.oauth_servers == ("127.0.0.1:8081",)
 
 
-@given(st.dictionaries(st.sampled_from([one.environment_name for one in SETTINGS]), st.text(max_size=60)))
+@given(
+    st.dictionaries(st.sampled_from([name for one in SETTINGS for name in one.environment_names]), st.text(max_size=60))
+)
 def test_any_text_is_either_read_or_refused_as_a_setting(environ: dict[str, str]) -> None:
     with suppress(SettingsError):
         assert isinstance(load_config(environ), Config)
