@@ -46,26 +46,20 @@ class TokenVerifier:
         """
         if header is None:
             raise Unauthenticated("no token came with the request")
-        scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer":
-            raise Unauthenticated("the Authorization header is not of the kind Bearer")
-        token = token.strip(" ")
         self._keys.look()
-        if token in self._remembered:
-            self._remembered.move_to_end(token)
-            account, expires_at = self._remembered[token]
+        known = self._remembered.get(header)
+        if known is None:
+            known = self._read(bearer_token(header))
+            self._remembered[header] = known
+            if len(self._remembered) > TOKENS_REMEMBERED:
+                self._remembered.popitem(last=False)
         else:
-            account, expires_at = self._read(token)
+            self._remembered.move_to_end(header)
+        account, expires_at = known
         if self._clock.now() >= expires_at:
-            self._remembered.pop(token, None)
+            del self._remembered[header]
             raise rejected("the token has expired")
-        self._remember(token, account, expires_at)
         return account
-
-    def _remember(self, token: str, account: str, expires_at: float) -> None:
-        self._remembered[token] = account, expires_at
-        if len(self._remembered) > TOKENS_REMEMBERED:
-            self._remembered.popitem(last=False)
 
     def _read(self, token: str) -> tuple[str, float]:
         """The account that *token* names and when it expires (never: infinity), if signed and addressed to us."""
@@ -105,6 +99,18 @@ class TokenVerifier:
         if not isinstance(claims, dict):
             raise rejected("the claims of the token are not a JSON object")
         return claims
+
+
+def bearer_token(header: str) -> str:
+    """The token in an Authorization header.
+
+    Raises:
+        Unauthenticated: when the header is of another kind.
+    """
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("the Authorization header is not of the kind Bearer")
+    return token.strip(" ")
 
 
 def rejected(reason: str) -> Unauthenticated:

@@ -7,7 +7,9 @@ import secrets
 from collections.abc import Iterable
 
 from aiohttp import web
+from aiohttp.hdrs import AUTHORIZATION
 from aiohttp.typedefs import Handler
+from multidict import istr
 
 from gateway.errors import GatewayError, Unauthenticated
 from handlers.errors import INTERNAL, HttpError, http_error, render_error, status_of
@@ -15,6 +17,10 @@ from handlers.keys import ACCOUNT_KEY, CLOCK, REQUEST_LOG, TOKENS
 from handlers.request_log import Served
 
 logger = logging.getLogger(__name__)
+
+# Names in the form that a multidict compares without folding their case first.
+X_REQUEST_ID = istr("X-Request-ID")
+X_CONTENT_TYPE_OPTIONS = istr("X-Content-Type-Options")
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 LONGEST_ADDRESS = 32 * 1024  # characters of path and query
@@ -33,10 +39,9 @@ def bordered(route: str, handler: Handler) -> Handler:
 
     async def answer(request: web.Request) -> web.StreamResponse:
         app = request.app
-        clock = app[CLOCK]
-        began = clock.monotonic()
-        headers = request.headers
-        request_id = headers.get("X-Request-ID")
+        log = app[REQUEST_LOG]
+        began = app[CLOCK].monotonic() if log.enabled else 0.0
+        request_id = request.headers.get(X_REQUEST_ID)
         if request_id is None or not REQUEST_ID.fullmatch(request_id):
             request_id = new_request_id()
         try:
@@ -54,10 +59,10 @@ def bordered(route: str, handler: Handler) -> Handler:
         except Exception:
             logger.exception("request failed", extra={"request_id": request_id})
             response = render_error(INTERNAL, request, request_id)
-        response.headers["X-Request-ID"] = request_id
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        log = app[REQUEST_LOG]
+        response.headers[X_REQUEST_ID] = request_id
+        response.headers[X_CONTENT_TYPE_OPTIONS] = "nosniff"
         if log.enabled:
+            clock = app[CLOCK]
             seconds = clock.monotonic() - began
             log.add(Served(clock.now(), request.method, route, response.status, seconds, request_id))
         return response
@@ -86,7 +91,7 @@ def one_authorization(request: web.Request) -> str | None:
     Raises:
         Unauthenticated: when there are several.
     """
-    found = request.headers.getall("Authorization", [])
+    found = request.headers.getall(AUTHORIZATION, [])
     if len(found) > 1:
         raise Unauthenticated("there is more than one Authorization header", error="invalid_request")
     return found[0] if found else None

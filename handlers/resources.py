@@ -1,6 +1,7 @@
 """The mirrored lists: a page of each, and the start of its sync. One pair of handlers for every Resource."""
 
 from aiohttp import web
+from aiohttp.hdrs import CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY
 from aiohttp.typedefs import Handler
 
 from gateway.errors import InvalidInput
@@ -8,8 +9,8 @@ from gateway.resources import Resource
 from handlers.keys import ACCOUNT_KEY, ACCOUNTS, CONNECTIONS, PAGES, SYNCS
 from handlers.query import one_value, page_and_size
 
-LIST_HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
-PAGE_HEADERS = {**LIST_HEADERS, "Content-Type": "application/json"}
+LIST_HEADERS = {CACHE_CONTROL: "private, no-cache", VARY: "Authorization"}
+PAGE_HEADERS = {**LIST_HEADERS, CONTENT_TYPE: "application/json"}
 
 
 def page_of(resource: Resource) -> Handler:
@@ -19,9 +20,9 @@ def page_of(resource: Resource) -> Handler:
         page, size = page_and_size(request.rel_url.raw_query_string)
         account = await request.app[CONNECTIONS].find(request[ACCOUNT_KEY])
         served = await request.app[PAGES].page(account, resource, page=page, size=size)
-        if has_it(request.headers.get("If-None-Match"), served.etag):
-            return web.Response(status=304, headers={**LIST_HEADERS, "ETag": served.etag})
-        return web.Response(body=served.body, headers={**PAGE_HEADERS, "ETag": served.etag})
+        if has_it(request.headers.get(IF_NONE_MATCH), served.etag):
+            return web.Response(status=304, headers={**LIST_HEADERS, ETAG: served.etag})
+        return web.Response(body=served.body, headers={**PAGE_HEADERS, ETAG: served.etag})
 
     return get_page
 
