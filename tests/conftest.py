@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from tests import canaries
 from tests.clock import ManualClock
 from tests.gateway import JWT_SECRET, Gateway, Sandbox, serve_sandbox
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(canaries, "canaries")
 
 
 @pytest.fixture
@@ -26,7 +31,10 @@ def listener() -> Iterator[socket.socket]:
 @pytest.fixture
 def sandbox_settings(listener: socket.socket) -> SandboxSettings:
     return SandboxSettings(
-        users=60, auto_allow=True, redirect_uri=f"http://127.0.0.1:{listener.getsockname()[1]}/webhook/create"
+        users=60,
+        auto_allow=True,
+        redirect_uri=f"http://127.0.0.1:{listener.getsockname()[1]}/webhook/create",
+        webhook_code="canaryw3bh00kc0de",
     )
 
 

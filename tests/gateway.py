@@ -1,6 +1,7 @@
 """The real application on a real SQLite file, with a client that checks every answer against openapi.yaml."""
 
 import socket
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from gateway.secret import Secret
 from gateway.secret_file import resolve_secrets
 from gateway.tokens import issue_token
 from handlers.app import SERVER_SETTINGS, make_app
+from tests.canaries import WATCH
 from tests.clock import ManualClock
 from tests.contract import Contract
 
@@ -62,9 +64,12 @@ class Gateway:
     async def start(self, **environ: str) -> None:
         """Start as a fresh process would, on the same database; *environ* changes settings."""
         config = load_config(self.environ | environ)
-        self._runner = web.AppRunner(
-            make_app(config, resolve_secrets(config), self.clock), shutdown_timeout=1, **SERVER_SETTINGS
-        )
+        secrets = resolve_secrets(config)
+        WATCH.database(config.database)
+        WATCH.secret("the encryption key", secrets.encryption_key)
+        WATCH.secret("the encryption key", urlsafe_b64encode(secrets.encryption_key).rstrip(b"="))
+        WATCH.secret("the JWT secret", JWT_SECRET)
+        self._runner = web.AppRunner(make_app(config, secrets, self.clock), shutdown_timeout=1, **SERVER_SETTINGS)
         await self._runner.setup()
         await web.SockSite(self._runner, self._listener.dup()).start()
         # A cookie-less client that adds nothing of its own and follows nothing.
@@ -96,12 +101,15 @@ class Gateway:
     ) -> Answer:
         """Send one request and check its answer against openapi.yaml. *token* NO_TOKEN sends none."""
         assert self._session is not None
-        token = self.token(account) if token is None else token
+        if token is None:
+            token = self.token(account)
+            WATCH.secret("a caller's token", token.rpartition(".")[2])
         sent = {"Authorization": f"Bearer {token}"} if token else {}
         async with self._session.request(
             method, self.origin + path, headers=sent | dict(headers or {}), allow_redirects=False, **options
         ) as response:
             body = await response.read()
+            WATCH.answer(f"{method} {path.partition('?')[0]}", response.status, response.headers, body)
             CONTRACT.check(method, path, response.status, response.headers, body)
             return Answer(response.status, response.headers, body)
 
@@ -195,5 +203,6 @@ async def callback_path(gateway: Gateway, authorize_url: str) -> str:
 @asynccontextmanager
 async def serve_sandbox(portal: SandboxPortal) -> AsyncIterator[Sandbox]:
     """*portal* on a free port."""
+    WATCH.portal(portal)
     async with SandboxServer(portal) as server:
         yield Sandbox(portal, server)

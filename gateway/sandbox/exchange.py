@@ -34,11 +34,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """A JSON *body* under a *status*, and the fault of the connection, if any, to send it with."""
+    """A JSON *body* under a *status*, and the fault of the connection, if any, with its *value*, to send it with."""
 
     status: int
     body: Mapping[str, Any]
     damage: str | None = None
+    value: str = ""
 
 
 @dataclass(frozen=True)

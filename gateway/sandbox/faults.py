@@ -12,12 +12,12 @@ from gateway.sandbox.errors import CallError, expired_token, invalid_token, oper
 TOKEN_ADDRESS = "oauth.token"
 
 # Faults of the connection or of the bytes; they hit the whole HTTP answer.
-BEFORE_THE_CALL = ("drop", "html500", "502")  # the method does not run
+BEFORE_THE_CALL = ("drop", "html200", "html500", "502", "redirect")  # the method does not run
 AFTER_THE_CALL = ("cut", "truncated")  # it has run, what it wrote stays
 REFUSALS = ("qle", "qle200", "otl", "expired_token", "invalid_token", "error", "invalid_grant", "json500")
 TIMES = ("delay", "busy")
 TOKEN_ANSWERS = ("member_id", "client_endpoint")
-WITH_VALUE = ("error", *TIMES, *TOKEN_ANSWERS)
+WITH_VALUE = ("error", "redirect", *TIMES, *TOKEN_ANSWERS)
 KINDS = (*BEFORE_THE_CALL, *AFTER_THE_CALL, *REFUSALS, *TIMES, *TOKEN_ANSWERS)
 
 _SPEC = re.compile(
@@ -33,7 +33,8 @@ class Fault:
     METHOD is a REST method in lower case, ``*`` for any, or ``oauth.token`` for the token address. KIND is one of
 
     - ``drop``: the connection is closed without an answer; ``cut``: it is closed in the middle of one
-    - ``truncated``: 200, but the JSON ends half-way; ``html500``, ``502``: a page of HTML under that status
+    - ``truncated``: 200, but the JSON ends half-way; ``redirect=ORIGIN``: 302 to the same address there
+    - ``html200``, ``html500``, ``502``: a page of HTML under that status
     - ``qle``: 503 QUERY_LIMIT_EXCEEDED; ``qle200``: the same body under 200; ``otl``: 429 OPERATION_TIME_LIMIT
     - ``expired_token``, ``invalid_token``: 401; ``error=CODE``: 400 with that code
     - ``delay=SECONDS``: the call takes that long by the clock; ``busy=SECONDS``: it is booked as operating time at once
@@ -101,9 +102,10 @@ class Fault:
 class ConnectionFault(Exception):
     """A fault that leaves no JSON of the whole HTTP exchange; its *kind* is one of BEFORE_THE_CALL."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, value: str) -> None:
         super().__init__(kind)
         self.kind = kind
+        self.value = value
 
 
 class Faults:
@@ -160,7 +162,7 @@ class Faults:
         if fault is None:
             return None
         if fault.kind in BEFORE_THE_CALL:
-            raise ConnectionFault(fault.kind)
+            raise ConnectionFault(fault.kind, fault.value)
         if fault.kind in REFUSALS:
             raise fault.refusal()
         if fault.kind == "delay":

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from gateway.sandbox.errors import CallError, expired_token, invalid_token
 CODE_LIFETIME_S = 30
 ACCESS_LIFETIME_S = 3600
 REFRESH_LIFETIME_S = 180 * 86400
+REMEMBERED = 10_000
 
 
 @dataclass
@@ -32,7 +34,7 @@ class _Grant:
 
 
 class SandboxOAuth:
-    """Issues and takes back what a client needs to call the portal for a user."""
+    """Issues and takes back what a client needs to call the portal for a user; `issued` are the latest of them."""
 
     def __init__(self, application: Application, member_id: str, clock: Clock) -> None:
         self.application = application
@@ -42,6 +44,7 @@ class SandboxOAuth:
         self._access: dict[str, _Grant] = {}
         self._refresh: dict[str, _Grant] = {}
         self._numbers = itertools.count(1)
+        self.issued: deque[str] = deque(maxlen=REMEMBERED)
 
     def issue_code(self, user_id: int = 1) -> str:
         """A one-time authorization code, good for 30 s, as the redirect would bring it."""
@@ -109,6 +112,7 @@ class SandboxOAuth:
             f"{self.application.client_secret}/{self.member_id}/{purpose}/{next(self._numbers)}/{self._clock.now()}"
         )
         token = hashlib.sha256(secret.encode()).hexdigest()[:32]
+        self.issued.append(token)
         grants[token] = _Grant(user_id, self._clock.now() + lifetime_s)
         return token
 

@@ -23,5 +23,6 @@ def allow_page(client_id: str, state: str) -> str:
 
 
 REFUSED = _PAGE.format(title="Sandbox portal", content="<p>This application is not installed here.</p>")
+MAINTENANCE = _PAGE.format(title="Maintenance", content="<p>The portal will be back soon.</p>")
 CRASHED = _PAGE.format(title="500 Internal Server Error", content="<p>The portal has crashed.</p>")
 BAD_GATEWAY = _PAGE.format(title="502 Bad Gateway", content="<p>The portal behind this server does not answer.</p>")

@@ -29,7 +29,6 @@ from gateway.sandbox.oauth import Application, SandboxOAuth
 from gateway.sandbox.php import Value
 
 WEBHOOK_USER_ID = 1
-WEBHOOK_CODE = "sandbox"
 ZONE = timezone(timedelta(hours=3))
 REMEMBERED = 10_000
 
@@ -43,7 +42,8 @@ class SandboxSettings:
 
     *holes* is the share of missing user ids; *tariff* one of standard, enterprise, off (neither bucket nor budget);
     *scope* what the webhook and the application are granted; *auto_allow* redirects from the authorize page at once;
-    *integer_start* gives ``time.start`` in whole seconds, as the cloud does since 2026.
+    *integer_start* gives ``time.start`` in whole seconds, as the cloud does since 2026; *webhook_code* is the secret in
+    the webhook's address.
     """
 
     users: int = 120
@@ -54,6 +54,7 @@ class SandboxSettings:
     auto_allow: bool = False
     scope: tuple[str, ...] = KNOWN_SCOPES
     integer_start: bool = False
+    webhook_code: str = "sandbox"
 
     def __post_init__(self) -> None:
         if self.users < 1:
@@ -87,7 +88,7 @@ class SandboxPortal:
 
     @property
     def webhook_path(self) -> str:
-        return f"/rest/{WEBHOOK_USER_ID}/{WEBHOOK_CODE}/"
+        return f"/rest/{WEBHOOK_USER_ID}/{self.settings.webhook_code}/"
 
     def fault(self, spec: str) -> None:
         """Script a fault; `Fault` has the grammar.
@@ -120,7 +121,7 @@ class SandboxPortal:
         except CallError as error:
             return Reply(error.status, error.body(), exchange.damage)
         except ConnectionFault as fault:
-            return Reply(200, {}, fault.kind)
+            return Reply(200, {}, fault.kind, fault.value)
         return Reply(200, envelope.body(), exchange.damage)
 
     async def exchange_token(self, query: dict[str, Value], origin: str) -> Reply:
@@ -133,7 +134,7 @@ class SandboxPortal:
             self.refusals[str(error.code)] += 1
             return Reply(error.status, error.body())
         except ConnectionFault as broken:
-            return Reply(200, {}, broken.kind)
+            return Reply(200, {}, broken.kind, broken.value)
         if fault and fault.kind in TOKEN_ANSWERS:
             body[fault.kind] = fault.value
         return Reply(200, body, fault.kind if fault and fault.kind in AFTER_THE_CALL else None)
@@ -208,7 +209,7 @@ class SandboxPortal:
             return Caller(self.oauth.user_of(request.token), self.application.scope, self.application.client_id)
         if request.webhook is None:
             raise no_auth_found()
-        if request.webhook != (WEBHOOK_USER_ID, WEBHOOK_CODE):
+        if request.webhook != (WEBHOOK_USER_ID, self.settings.webhook_code):
             raise invalid_credentials()
         return Caller(WEBHOOK_USER_ID, self.settings.scope, WEBHOOK)
 

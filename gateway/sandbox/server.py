@@ -10,7 +10,7 @@ from yarl import URL
 
 from gateway.sandbox.control import control_routes
 from gateway.sandbox.exchange import Reply, Request
-from gateway.sandbox.pages import BAD_GATEWAY, CRASHED, REFUSED, allow_page
+from gateway.sandbox.pages import BAD_GATEWAY, CRASHED, MAINTENANCE, REFUSED, allow_page
 from gateway.sandbox.php import Value, entries_of, is_array, parse_pairs, parse_query
 from gateway.sandbox.portal import SandboxPortal
 
@@ -133,6 +133,10 @@ class SandboxServer:
         match reply.damage:
             case "drop":
                 return _closed(request)
+            case "redirect":
+                return web.Response(status=302, headers={"Location": reply.value + request.raw_path})
+            case "html200":
+                return web.Response(text=MAINTENANCE, content_type="text/html")
             case "html500":
                 return web.Response(status=500, text=CRASHED, content_type="text/html")
             case "502":

@@ -181,3 +181,10 @@ class TestNarrowScopes:
         assert (await webhook.call("scope")).result == ["userfieldconfig"]
         assert "crm" in (await webhook.call("scope", full=1)).result
         assert (await webhook.call("method.get")).error == "ERROR_ARGUMENT"
+
+
+@pytest.mark.parametrize("settings", [SandboxSettings(webhook_code="4gp0x9sdf1k7")])
+async def test_the_code_of_the_webhook_can_be_chosen(anonymous: RestClient, portal: SandboxPortal) -> None:
+    assert portal.webhook_path == "/rest/1/4gp0x9sdf1k7/"
+    assert (await anonymous.call("/rest/1/4gp0x9sdf1k7/profile")).status == 200
+    assert (await anonymous.call("/rest/1/sandbox/profile")).status == 401

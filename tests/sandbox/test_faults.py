@@ -21,6 +21,7 @@ from tests.sandbox.client import RestClient
         "user.get:delay=1.5@3",
         "*:error=ACCESS_DENIED*4@1",
         "oauth.token:client_endpoint=http://127.0.0.2/rest/",
+        "batch:redirect=https://new.example*",
     ],
 )
 def test_a_fault_is_written_as_it_is_read(spec: str) -> None:
@@ -82,13 +83,25 @@ async def test_a_refusal_hits_a_call_and_a_command_alike(
 
 
 @pytest.mark.parametrize("called", ["scope", "batch"])
-@pytest.mark.parametrize(("kind", "status"), [("html500", 500), ("502", 502)])
+@pytest.mark.parametrize(("kind", "status"), [("html200", 200), ("html500", 500), ("502", 502)])
 async def test_a_page_comes_in_the_place_of_json(
     webhook: RestClient, portal: SandboxPortal, kind: str, status: int, called: str
 ) -> None:
     portal.fault(f"scope:{kind}")
     answer = await webhook.call(called, cmd={"a": "scope"})
     assert (answer.status, answer.content_type) == (status, "text/html; charset=utf-8")
+
+
+async def test_a_redirect_leads_to_the_same_address_elsewhere(
+    session: ClientSession, server: SandboxServer, portal: SandboxPortal
+) -> None:
+    portal.fault("scope:redirect=https://new.example")
+    url = f"{server.origin}{portal.webhook_path}scope?a=1"
+    async with session.get(url, allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (
+            302,
+            f"https://new.example{portal.webhook_path}scope?a=1",
+        )
 
 
 @pytest.mark.parametrize("called", ["scope", "batch"])
