@@ -24,6 +24,7 @@ from gateway.tokens import TokenVerifier
 from gateway.vault import Vault, key_needed
 from handlers.account import connect_account, delete_account, get_account
 from handlers.border import bordered, refuse_address, refuse_method
+from handlers.expectations import go_ahead
 from handlers.health import check_health, get_liveness, get_readiness
 from handlers.keys import (
     ACCOUNTS,
@@ -92,11 +93,11 @@ def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
     app[DRAINING] = asyncio.Event()
     allowed: dict[str, list[str]] = {}
     for method, path, handler in ROUTES:
-        app.router.add_route(method, path, bordered(path, handler))
+        app.router.add_route(method, path, bordered(path, handler), expect_handler=go_ahead)
         allowed.setdefault(path, []).append(method)
     for path, methods in allowed.items():
-        app.router.add_route("*", path, bordered("", refuse_method(methods)))
-    app.router.add_route("*", "/{anything:.*}", bordered("", refuse_address))
+        app.router.add_route("*", path, bordered("", refuse_method(methods)), expect_handler=go_ahead)
+    app.router.add_route("*", "/{anything:.*}", bordered("", refuse_address), expect_handler=go_ahead)
     app.cleanup_ctx.extend(LIFECYCLE)
     app.on_shutdown.append(drain)
     return app

@@ -138,7 +138,10 @@ async def load_body(request: web.Request, schema: Schema) -> dict[str, Any]:
         InvalidInput: naming each field that breaks a rule.
         web.HTTPRequestEntityTooLarge: when the body is larger than the gateway reads.
     """
-    body = await request.read()
+    try:
+        body = await request.read()
+    except web.RequestPayloadError as error:
+        raise InvalidInput.of_field("", "unreadable", "cannot be read in its Content-Encoding") from error
     if request.content_type != "application/json":
         raise InvalidInput.of_field("", "content_type", "has to be sent as application/json")
     try:

@@ -221,8 +221,11 @@ class PortalClient:
             tries.begin()
             try:
                 return await send(access)
-            except (TokenExpired, PortalMoved):
-                if renewed or not await self._credential.renew(access):
+            except (TokenExpired, PortalMoved) as error:
+                if renewed:
+                    raise
+                if not await self._credential.renew(access):
+                    error.credential_dead = True  # nothing but a person can bring what works
                     raise
                 renewed = True
             except PortalError as error:

@@ -293,7 +293,8 @@ class OutcomeUnknown(PortalError):
     code = "outcome_unknown"
 
     def __init__(self, cause: PortalError) -> None:
-        super().__init__(cause.portal_code, f"it is not known whether the call was carried out: {cause}", cause.status)
+        super().__init__("", f"it is not known whether the call was carried out: {cause}", cause.status)
+        self.portal_code = cause.portal_code
         self.cause = cause
         self.whole_portal = cause.whole_portal
 
@@ -336,7 +337,8 @@ class WalkFailed(PortalError):
     code = "walk_failed"
 
     def __init__(self, method: str, cursor: int, cause: PortalError) -> None:
-        super().__init__(cause.portal_code, f"{method} could not be read beyond id {cursor}: {cause}", cause.status)
+        super().__init__("", f"{method} could not be read beyond id {cursor}: {cause}", cause.status)
+        self.portal_code = cause.portal_code
         self.method = method
         self.cursor = cursor
         self.cause = cause

@@ -22,6 +22,7 @@ PAGE_ROWS = 50
 RANGE_ROWS = 48  # rows expected in a range: just under a page, so that one command mostly proves it
 EMPTY_WIDENS = 16
 WINDOW_ROWS = 5000  # rows held back because those before them have not come yet
+OFFSET_ROWS = 50_000  # read of a list by offset; one that counts more is not believed
 MAX_ASKS = 3  # of the same page, when it comes and breaks a check
 
 
@@ -191,7 +192,7 @@ async def _read_once(client: PortalClient, calls: Sequence[ListCall]) -> list[li
         (index, start)
         for index, (call, first) in enumerate(zip(calls, firsts, strict=True))
         if isinstance(first, Answer) and call.facts.paging is Paging.OFFSET
-        for start in range(PAGE_ROWS, first.total or 0, PAGE_ROWS)
+        for start in range(PAGE_ROWS, min(first.total or 0, OFFSET_ROWS), PAGE_ROWS)
     ]
     pages: list[list[Answer | PortalError]] = [[first] for first in firsts]
     answers = await _together(client, [(calls[index], start) for index, start in others])
