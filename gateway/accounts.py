@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 from weakref import WeakValueDictionary
 
 from gateway.addresses import FIELD, PortalAddress, parse_address
 from gateway.bitrix.egress import EgressPolicy
-from gateway.bitrix.errors import PortalError
+from gateway.bitrix.errors import PortalError, PortalUnreachable
 from gateway.bitrix.oauth import AuthorizationServers
 from gateway.bitrix.wire import Command
 from gateway.clock import Clock
@@ -87,6 +87,8 @@ class AccountService:
             self._check_redirect(redirect_url)
         if address.webhook is None and self._config.bitrix_client_id is None:
             raise InvalidInput.of_field(FIELD, "no_application", NO_APPLICATION)
+        if address.webhook is not None:
+            await self._check_webhook(address.host, address.webhook)
         async with self._lock(account_key):
             if address.webhook is not None:
                 return Connected(await self._connect_webhook(account_key, address, address.webhook), None)
@@ -106,15 +108,30 @@ class AccountService:
                 "/redirectURL", "origin_not_allowed", "has to be at an origin of GATEWAY_RETURN_ORIGINS"
             )
 
-    async def _connect_webhook(self, account_key: str, address: PortalAddress, webhook: str) -> Account:
-        known = await self._store.find_portal(address.host)
-        gate = self._connections.gate(known.portal_id) if known else self._connections.new_gate()
+    async def _check_webhook(self, host: str, webhook: str) -> None:
+        client = self._connections.webhook_client(webhook, await self._connections.gate_at(host))
         try:
-            await self._connections.webhook_client(webhook, gate).call(Command("scope"))
+            async with self._in_time():
+                await client.call(Command("scope"))
         except PortalError as error:
             if error.retryable:
                 raise
             raise InvalidInput.of_field(FIELD, error.code, f"the portal refused the webhook: {error.detail}") from error
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """As long as a caller waits for a portal.
+
+        Raises:
+            PortalUnreachable: when that is over.
+        """
+        try:
+            async with self._clock.timeout(self._config.max_wait_s):
+                yield
+        except TimeoutError:
+            raise PortalUnreachable(f"not within {self._config.max_wait_s} s", sent=True) from None
+
+    async def _connect_webhook(self, account_key: str, address: PortalAddress, webhook: str) -> Account:
         account = await self._store_connection(
             account_key, address, self._connections.seal_webhook(account_key, webhook)
         )
@@ -190,7 +207,8 @@ class AccountService:
     async def _exchange(self, account: Account, query: Mapping[str, str]) -> None:
         """Exchange the code, store the tokens, start the first sync."""
         try:
-            tokens = await self._servers.exchange(query["server_domain"], query["code"])
+            async with self._in_time():
+                tokens = await self._servers.exchange(query["server_domain"], query["code"])
         except PortalError as error:
             raise ExchangeFailed(error.detail) from error
         if tokens.member_id != query["member_id"]:
@@ -202,7 +220,7 @@ class AccountService:
         await self._syncs.start_all(account)
 
     async def _to_the_end(self, work: Coroutine[None, None, None]) -> None:
-        """Do *work* even if the one who asked for it leaves meanwhile: the code is worth one exchange."""
+        """Do *work* even if the server is told to stop meanwhile: the code is worth one exchange."""
         task = asyncio.create_task(work)
         self._unfinished.add(task)
         task.add_done_callback(self._ended)

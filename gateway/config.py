@@ -199,6 +199,9 @@ class Config:
         default=2.0, metadata=setting(positive, "Requests a second that a portal takes in the long run.")
     )
     portal_concurrency: int = field(default=32, metadata=setting(whole(1, 1000), "Requests in flight to one portal."))
+    max_wait_s: int = field(
+        default=30, metadata=setting(whole(1), "Longest that a caller waits for a portal, in seconds.")
+    )
     page_cache_bytes: int = field(
         default=67_108_864, metadata=setting(whole(0), "Memory for pages that were served before; 0: none.")
     )

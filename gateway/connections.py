@@ -18,9 +18,10 @@ from gateway.errors import AuthorizationRequired, NotFound
 from gateway.pages import Pages
 from gateway.vault import Vault
 from storage.accounts import AccountStore
-from storage.records import Account
+from storage.records import Account, Portal
 
 REMEMBERED_ACCOUNTS = 10_000
+REMEMBERED_HOSTS = 1_000
 CHANGED_MEANWHILE = "the account has been connected anew or deleted meanwhile"
 
 
@@ -51,6 +52,7 @@ class Connections:
         self._accounts: OrderedDict[str, Account | None] = OrderedDict()
         self._keepers: dict[int, TokenKeeper] = {}
         self._gates: dict[int, PortalGate] = {}
+        self._gates_of_hosts: OrderedDict[str, PortalGate] = OrderedDict()  # of portals that have no row yet
         self._changes = 0
 
     async def find(self, account_key: str) -> Account | None:
@@ -96,7 +98,7 @@ class Connections:
     def client(self, account: Account) -> PortalClient:
         """A client that calls *account*'s portal with its credential, through the portal's one gate."""
         kept = self._open(account)
-        gate = self.gate(account.portal.portal_id)
+        gate = self._gate(account.portal)
         if account.kind == "webhook":
             return self.webhook_client(kept["endpoint"], gate)
         keeper = self._keepers.setdefault(
@@ -116,14 +118,25 @@ class Connections:
         """A client of an inbound webhook, stored or not."""
         return PortalClient(self._session, gate, WebhookCredential(endpoint), self._clock)
 
-    def gate(self, portal_id: int) -> PortalGate:
-        """The one limiter of a portal, whatever the account and the credential."""
-        if portal_id not in self._gates:
-            self._gates[portal_id] = self.new_gate()
-        return self._gates[portal_id]
+    async def gate_at(self, host: str) -> PortalGate:
+        """The limiter of the portal at *host*, also while we have no row for it."""
+        portal = await self._store.find_portal(host)
+        if portal is not None:
+            return self._gate(portal)
+        if host not in self._gates_of_hosts:
+            self._gates_of_hosts[host] = self._new_gate()
+            if len(self._gates_of_hosts) > REMEMBERED_HOSTS:
+                self._gates_of_hosts.popitem(last=False)
+        return self._gates_of_hosts[host]
 
-    def new_gate(self) -> PortalGate:
-        """A gate for a portal that has no row yet."""
+    def _gate(self, portal: Portal) -> PortalGate:
+        """The one limiter of a portal, whatever the account and the credential."""
+        if portal.portal_id not in self._gates:
+            met_before = self._gates_of_hosts.pop(portal.host or "", None)
+            self._gates[portal.portal_id] = met_before or self._new_gate()
+        return self._gates[portal.portal_id]
+
+    def _new_gate(self) -> PortalGate:
         config = self._config
         return PortalGate(
             self._clock,

@@ -1,9 +1,13 @@
 """Web origins: scheme, host and port, the part of an address that says whose it is."""
 
+import re
+from ipaddress import IPv6Address
 from urllib.parse import urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 LONGEST_HOST = 253  # characters of a name that can be looked up; RFC 1035 section 2.3.4
+LABEL = r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?"  # of a host's name, in lower case
+HOST_NAME = re.compile(rf"{LABEL}(\.{LABEL})*", re.ASCII)
 
 
 def origin_of(url: str) -> str:
@@ -25,8 +29,20 @@ def origin_of(url: str) -> str:
         raise ValueError(f"has to name a host of at most {LONGEST_HOST} characters")
     if "@" in parts.netloc:
         raise ValueError("has to be an address without a user name")
+    if not is_host(parts.hostname):
+        raise ValueError("has to name a host of letters, digits, hyphens and dots, or an IP address")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + ("" if port in (None, DEFAULT_PORTS[parts.scheme]) else f":{port}")
+
+
+def is_host(host: str) -> bool:
+    """Whether *host*, in lower case, can be the name or the IP address of a machine."""
+    if ":" not in host:
+        return HOST_NAME.fullmatch(host) is not None
+    try:
+        return IPv6Address(host).scope_id is None
+    except ValueError:
+        return False
 
 
 def exact_origin(text: str) -> str:

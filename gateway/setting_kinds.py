@@ -7,13 +7,13 @@ from typing import TypeVar
 
 from gateway.jwk_set import read_jwk_set
 from gateway.jwt_keys import read_public_key
+from gateway.origins import LABEL
 from gateway.secret import Secret
 from gateway.vault import decode_key
 
 T = TypeVar("T")
 
 LEAST_SECRET_CHARACTERS = 8
-LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"  # of a host name
 
 
 def text(value: str) -> str:

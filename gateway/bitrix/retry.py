@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.bitrix.errors import OutcomeUnknown, PortalError
+from gateway.bitrix.errors import OperatingLimitReached, OutcomeUnknown, PortalError
 
 MAX_TRIES = 5
 RETRY_DEADLINE_S = 240.0
@@ -22,14 +22,17 @@ def decide(error: PortalError, attempt: int, elapsed_s: float, write: bool, jitt
 
     Pauses double, each drawn from the upper half of its step, so that callers who failed together come back apart.
     Where one of our limits does the waiting (QUERY_LIMIT_EXCEEDED, OPERATION_TIME_LIMIT) there is no pause of its own,
-    and tries are bounded by the deadline alone. A write is repeated only when it provably did not run.
+    and tries are bounded by the deadline; those for operating time, whose waiting does not count against it, by their
+    number as well. A write is repeated only when it provably did not run.
     """
     if not error.retryable:
         return RetryDecision(error, None)
     if write and not error.did_not_run:
         return RetryDecision(OutcomeUnknown(error), None)
     if error.paced:
-        return RetryDecision(error, 0.0 if elapsed_s <= RETRY_DEADLINE_S else None)
+        rested_enough = isinstance(error, OperatingLimitReached) and attempt >= MAX_TRIES  # each took up to ten minutes
+        again = elapsed_s <= RETRY_DEADLINE_S and not rested_enough
+        return RetryDecision(error, 0.0 if again else None)
     pause_s = FIRST_PAUSE_S * 2 ** (attempt - 1) * (1 + jitter) / 2
     if attempt >= MAX_TRIES or elapsed_s + pause_s > RETRY_DEADLINE_S:
         return RetryDecision(error, None)

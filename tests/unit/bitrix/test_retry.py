@@ -71,5 +71,10 @@ def test_no_try_begins_past_the_deadline() -> None:
     assert decide(NEVER_RAN[0], 1, RETRY_DEADLINE_S + 1, False, 0).wait_s is None
 
 
+def test_a_method_that_stays_out_of_operating_time_is_given_up() -> None:
+    error = portal_error("OPERATION_TIME_LIMIT", "", 429)
+    assert [decide(error, attempt, 0, False, 0.5).wait_s for attempt in (1, 4, 5)] == [0, 0, None]
+
+
 def test_waiting_in_line_is_not_counted_as_trying() -> None:
     assert decide(NEVER_RAN[0], 100, 10, False, 0.5).wait_s == 0

@@ -1,0 +1,93 @@
+"""Callers that leave before their answer, and callers that wait."""
+
+import asyncio
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.gateway import NO_TOKEN, Gateway, Sandbox, callback_path
+
+
+async def leave_after(gateway: Gateway, method: str, path: str, seconds: float, *, body: bytes = b"") -> None:
+    """Send a request and close the connection *seconds* (of real time, milliseconds) later."""
+    _, writer = await asyncio.open_connection("127.0.0.1", urlsplit(gateway.origin).port)
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {gateway.token()}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    writer.write(head.encode() + body)
+    await writer.drain()
+    await asyncio.sleep(seconds)
+    writer.transport.abort()
+
+
+@pytest.mark.parametrize("milliseconds", range(0, 12, 2))
+async def test_a_caller_that_leaves_a_delete_leaves_memory_and_file_as_one(
+    connected: Gateway, milliseconds: int
+) -> None:
+    await leave_after(connected, "DELETE", "/bitrix/account", milliseconds / 1000)
+    await connected.clock.settle()
+    told = (await connected.get("/bitrix/account")).status
+    await connected.restart()
+    assert (await connected.get("/bitrix/account")).status == told
+
+
+async def test_an_account_cannot_change_while_its_code_is_exchanged(gateway: Gateway, sandbox: Sandbox) -> None:
+    answer = await gateway.post("/bitrix/account", json={"client_bitrix_url": sandbox.origin})
+    callback = await callback_path(gateway, answer.json["authorizeURL"])
+    sandbox.portal.hold("oauth.token")
+    await leave_after(gateway, "GET", callback, 0.02)
+    deleting = asyncio.create_task(gateway.delete("/bitrix/account"))
+    await gateway.clock.settle()
+    assert not deleting.done()
+    sandbox.portal.release("oauth.token")
+    assert (await deleting).status == 200
+    await gateway.restart()
+    assert (await gateway.get("/bitrix/account")).status == 404
+    assert (await gateway.patch("/bitrix/users")).status == 404
+
+
+async def test_a_webhooks_portal_that_is_silent_holds_nobody_up_for_long(gateway: Gateway, sandbox: Sandbox) -> None:
+    sandbox.portal.hold("scope")
+    began = gateway.clock.now()
+    connecting = asyncio.create_task(gateway.post("/bitrix/account", json={"client_bitrix_url": sandbox.webhook}))
+    await gateway.clock.settle()
+    assert (await gateway.delete("/bitrix/account")).status == 200
+    answer = await gateway.clock.until(connecting)
+    assert (answer.status, answer.json) == (502, "the portal does not answer: not within 30 s")
+    assert gateway.clock.now() - began <= 31
+
+
+async def test_a_code_that_nobody_answers_for_is_an_error_in_time(gateway: Gateway, sandbox: Sandbox) -> None:
+    answer = await gateway.post("/bitrix/account", json={"client_bitrix_url": sandbox.origin})
+    callback = await callback_path(gateway, answer.json["authorizeURL"])
+    sandbox.portal.hold("oauth.token")
+    began = gateway.clock.now()
+    answer = await gateway.clock.until(gateway.get(callback, token=NO_TOKEN))
+    assert answer.status == 500
+    assert gateway.clock.now() - began <= 31
+
+
+async def test_many_accounts_that_meet_a_new_portal_at_once_share_its_limit(gateway: Gateway, sandbox: Sandbox) -> None:
+    answers = await gateway.clock.until(
+        asyncio.gather(
+            *(
+                gateway.post("/bitrix/account", account=f"a{one}", json={"client_bitrix_url": sandbox.webhook})
+                for one in range(60)
+            )
+        )
+    )
+    assert {answer.status for answer in answers} <= {200, 502}, "those who would have to wait too long are told so"
+    assert sandbox.portal.http_requests > 50
+    assert sandbox.portal.refusals["QUERY_LIMIT_EXCEEDED"] == 0
+
+
+@pytest.mark.parametrize(
+    "host", ["a.b|c", "a.b,c.d", "a.*", "%zz.b", "a.b'", "-a.b", "a..b", ".a.b", "[fe80::1%25eth0]", "a_.b-"]
+)
+async def test_what_can_be_no_host_is_refused_and_changes_nothing(connected: Gateway, host: str) -> None:
+    before = (await connected.get("/bitrix/account")).json
+    answer = await connected.post("/bitrix/account", json={"client_bitrix_url": f"https://{host}/"})
+    assert answer.status == 400
+    assert answer.json.startswith("client_bitrix_url: has to ")
+    assert (await connected.get("/bitrix/account")).json == before
