@@ -29,16 +29,15 @@ def origin_of(url: str) -> str:
         raise ValueError(f"has to name a host of at most {LONGEST_HOST} characters")
     if "@" in parts.netloc:
         raise ValueError("has to be an address without a user name")
-    if not is_host(parts.hostname):
+    bracketed = "[" in parts.netloc
+    if not (is_ipv6(parts.hostname) if bracketed else HOST_NAME.fullmatch(parts.hostname)):
         raise ValueError("has to name a host of letters, digits, hyphens and dots, or an IP address")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = f"[{parts.hostname}]" if bracketed else parts.hostname
     return f"{parts.scheme}://{host}" + ("" if port in (None, DEFAULT_PORTS[parts.scheme]) else f":{port}")
 
 
-def is_host(host: str) -> bool:
-    """Whether *host*, in lower case, can be the name or the IP address of a machine."""
-    if ":" not in host:
-        return HOST_NAME.fullmatch(host) is not None
+def is_ipv6(host: str) -> bool:
+    """Whether *host*, written without brackets, is an IPv6 address that means the same on every machine."""
     try:
         return IPv6Address(host).scope_id is None
     except ValueError:
