@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from gateway.background import end, running
@@ -14,6 +15,7 @@ from gateway.errors import GatewayError
 from gateway.pages import Pages
 from gateway.resources import RESOURCES, Resource
 from gateway.sync_pass import SyncPass
+from storage.database import StorageError
 from storage.records import Account, RunState, SyncRun
 from storage.syncs import SyncStore
 
@@ -22,6 +24,8 @@ logger = logging.getLogger(__name__)
 RESUMABLE_S = 3600  # an older interrupted run starts over
 SCHEDULE_RETRY_S = 60  # after the schedule could not be read
 HALTED = "ended because the account was connected anew, moved or deleted"
+UNAUTHORIZED = "ended because the portal has to be authorized again"
+UNSTORED = "ended without a note of how, because the database could not be written: the next sync goes on from there"
 
 
 class SyncService:
@@ -45,14 +49,17 @@ class SyncService:
         self._language = language
         self._running: dict[tuple[int, str], tuple[asyncio.Task[None], SyncRun]] = {}
         self._changing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._unstored: dict[int, int] = {}  # runs by list_id that the file takes to be running, and when they ended
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Go on with what was interrupted and keep the schedule; at the end every run is left where it can go on."""
         accounts = {account.account_id: account for account in await self._connections.list_authorized()}
-        for account_id, name in await self._store.list_interrupted():
+        for account_id, list_id, name in await self._store.list_interrupted():
             if account_id in accounts:
                 await self.start(accounts[account_id], RESOURCES[name])
+            else:
+                await self._store.finish(list_id, "failed", error=UNAUTHORIZED, now=int(self._clock.now()))
         schedule = running(self._keep_schedule(), name="sync schedule") if self._interval_s else nullcontext()
         try:
             async with schedule:
@@ -79,6 +86,7 @@ class SyncService:
                 now=now,
                 resumable_since=now - RESUMABLE_S,
             )
+            self._unstored.pop(run.list_id, None)
             task = asyncio.create_task(self._run(current, resource, run), name=f"sync {resource.name}")
             self._running[key] = (task, run)
             task.add_done_callback(lambda _: self._running.pop(key, None))
@@ -95,12 +103,15 @@ class SyncService:
             ended = [one for (account_id, _), one in self._running.items() if account_id == account.account_id]
             await end(task for task, _ in ended)
             for _, run in ended:
-                await self._store.finish(run.list_id, "failed", error=HALTED, now=int(self._clock.now()))
+                await self._end(run, "failed", HALTED)
             yield
 
     async def load(self, account: Account, resource: Resource) -> SyncRun | None:
         """The latest run of *resource*, None before the first."""
-        return await self._store.load(account.account_id, account.portal.portal_id, resource.name)
+        run = await self._store.load(account.account_id, account.portal.portal_id, resource.name)
+        if run is None or run.list_id not in self._unstored:
+            return run
+        return replace(run, state="failed", error=UNSTORED, finished_at=self._unstored[run.list_id])
 
     def _lock(self, account_id: int) -> asyncio.Lock:
         return self._changing.setdefault(account_id, asyncio.Lock())
@@ -128,15 +139,28 @@ class SyncService:
         return next_due
 
     async def _run(self, account: Account, resource: Resource, run: SyncRun) -> None:
+        error = await self._outcome(account, resource, run)
+        await self._end(run, "done" if error is None else "failed", error)
+
+    async def _end(self, run: SyncRun, state: RunState, error: str | None) -> None:
+        """Store how *run* ended; where that fails, `load` tells so until the next run begins."""
+        now = int(self._clock.now())
         try:
-            error = await self._outcome(account, resource, run)
-            state: RunState = "done" if error is None else "failed"
-            await self._store.finish(run.list_id, state, error=error, now=int(self._clock.now()))
-        except Exception:
-            logger.exception("the end of a sync could not be stored", extra={"resource": resource.name})
+            await self._store.finish(run.list_id, state, error=error, now=now)
+        except StorageError:
+            logger.exception("the end of a sync could not be stored", extra={"resource": run.resource})
+            self._unstored[run.list_id] = now
 
     async def _outcome(self, account: Account, resource: Resource, run: SyncRun) -> str | None:
         """Run it, and say what went wrong in a sentence; None when nothing did."""
+        try:
+            return await self._refusal(account, resource, run)
+        except Exception:
+            logger.exception("sync failed", extra={"resource": resource.name})
+            return "an error inside the gateway: its log says which"
+
+    async def _refusal(self, account: Account, resource: Resource, run: SyncRun) -> str | None:
+        """Run it; what the portal or its credential is to blame for, None when nothing."""
         try:
             client = self._connections.client(account)
             await SyncPass(
@@ -147,7 +171,4 @@ class SyncService:
             if isinstance(error, PortalError) and error.credential_dead:
                 await self._connections.mark_stale(account.account_id)
             return error.detail
-        except Exception:
-            logger.exception("sync failed", extra={"resource": resource.name})
-            return "an error inside the gateway: its log says which"
         return None

@@ -27,8 +27,8 @@ class SyncStore:
         """The latest run, or None before the first."""
         return await self._database.read(_find_run, account_id, portal_id, resource)
 
-    async def list_interrupted(self) -> list[tuple[int, str]]:
-        """(account_id, resource) of every run that was under way when the gateway last ended."""
+    async def list_interrupted(self) -> list[tuple[int, int, str]]:
+        """(account_id, list_id, resource) of every run that was under way when the gateway last ended."""
         return await self._database.read(_list_interrupted)
 
     async def save_page(
@@ -103,12 +103,13 @@ def _find_run(connection: Connection, account_id: int, portal_id: int, resource:
 
 
 LIST_INTERRUPTED = """
-SELECT account_id, resource FROM sync_runs JOIN mirror_lists USING (list_id) JOIN accounts USING (account_id, portal_id)
+SELECT account_id, list_id, resource
+FROM sync_runs JOIN mirror_lists USING (list_id) JOIN accounts USING (account_id, portal_id)
 WHERE state = 'running' AND deleted = 0 AND kind <> 'pending' ORDER BY list_id
 """
 
 
-def _list_interrupted(connection: Connection) -> list[tuple[int, str]]:
+def _list_interrupted(connection: Connection) -> list[tuple[int, int, str]]:
     return connection.execute(LIST_INTERRUPTED).fetchall()
 
 

@@ -144,7 +144,8 @@ class TokenKeeper:
 
     *load* reads the stored pair, *save* commits a new one before anybody uses it, *mark_stale* notes that a person must
     authorize again. A renewal under way is finished even if everybody waiting for it has gone: the old refresh token is
-    spent as soon as the server has heard it.
+    spent as soon as the server has heard it. For the same reason a pair that could not be saved is kept here, and saved
+    before the next renewal.
     """
 
     def __init__(
@@ -162,6 +163,7 @@ class TokenKeeper:
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
         self._renewals: set[asyncio.Task[Tokens]] = set()
+        self._unsaved: tuple[str, Tokens] | None = None  # a refresh token that is spent, and the pair it gave
 
     async def access_token(self) -> str:
         """A token to call with, renewed first where it ends within a minute."""
@@ -198,13 +200,16 @@ class TokenKeeper:
             tokens = await self._load()
             if tokens.access_token != failed_access_token:
                 return tokens
-            try:
-                renewed = await self._servers.refresh(tokens)
-            except PortalError as error:
-                if not error.credential_dead:
-                    raise
-                return await self._newer_than(tokens, error)
+            if self._unsaved is None or self._unsaved[0] != tokens.refresh_token:
+                try:
+                    self._unsaved = tokens.refresh_token, await self._servers.refresh(tokens)
+                except PortalError as error:
+                    if not error.credential_dead:
+                        raise
+                    return await self._newer_than(tokens, error)
+            _, renewed = self._unsaved
             await self._save(renewed)
+            self._unsaved = None
             return renewed
 
     async def _newer_than(self, refused: Tokens, error: PortalError) -> Tokens:

@@ -1,6 +1,7 @@
 """Tokens: had once, renewed one at a time, never lost by us, never sent to strangers."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -230,3 +231,37 @@ async def test_a_failed_renewal_reaches_everybody_who_waits(
         *(keeper.renew(row.saved[0].access_token) for _ in range(3)), return_exceptions=True
     )
     assert all(isinstance(outcome, PortalError) for outcome in outcomes)
+
+
+async def test_a_pair_that_could_not_be_saved_is_saved_before_the_next_renewal(
+    row: Row, servers: AuthorizationServers, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    full = True
+
+    async def save(tokens: Tokens) -> None:
+        if full:
+            raise OSError("the disk is full")
+        await row.save(tokens)
+
+    keeper = TokenKeeper(row.load, save, row.mark_stale, servers, clock)
+    with pytest.raises(OSError, match="full"):
+        await keeper.renew(row.saved[0].access_token)
+    full, requests = False, len(portal.token_requests)
+    renewed = await keeper.renew(row.saved[0].access_token)
+    assert renewed == row.saved[1].access_token
+    assert (len(portal.token_requests), row.stale) == (requests, False)
+    assert await keeper.renew(renewed) == row.saved[2].access_token
+
+
+async def test_a_pair_that_could_not_be_saved_is_not_taken_for_the_tokens_of_a_new_authorization(
+    row: Row, servers: AuthorizationServers, clock: ManualClock
+) -> None:
+    async def save(_: Tokens) -> None:
+        raise OSError("the disk is full")
+
+    keeper = TokenKeeper(row.load, save, row.mark_stale, servers, clock)
+    with pytest.raises(OSError, match="full"):
+        await keeper.renew(row.saved[0].access_token)
+    await row.save(replace(row.saved[0], access_token="anew", refresh_token="anew"))
+    with pytest.raises(GrantRefused):
+        await keeper.renew("anew")

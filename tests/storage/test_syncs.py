@@ -163,7 +163,9 @@ async def test_only_interrupted_runs_of_accounts_that_can_go_on_are_listed(
     await accounts.delete(deleted.account_id)
     await connect("moved", "elsewhere.bitrix24.ru")
     await syncs.finish((await latest(syncs, halted)).list_id, "failed", error="halted", now=NOW)
-    assert await syncs.list_interrupted() == [(acme.account_id, "users"), (acme.account_id, "steps")]
+    assert await syncs.list_interrupted() == [
+        (acme.account_id, (await latest(syncs, acme, resource)).list_id, resource) for resource in ("users", "steps")
+    ]
 
 
 async def synced(syncs: SyncStore, account: Account, ids: range) -> SyncRun:
