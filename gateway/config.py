@@ -209,6 +209,13 @@ class Config:
     sync_interval_s: int = field(
         default=900, metadata=setting(whole(0), "Seconds between two syncs of an account; 0: none by itself.")
     )
+    drain_s: int = field(
+        default=1,
+        metadata=setting(
+            whole(0, 3600),
+            "Seconds for which, when told to stop, /readyz fails while the gateway still takes requests.",
+        ),
+    )
     log_level: str = field(
         default="info", metadata=setting(one_of("debug", "info", "warning", "error"), "Least level that is logged.")
     )

@@ -1,7 +1,8 @@
 """The application: its parts in the order in which they open, and every route."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 from aiohttp import web
@@ -54,7 +55,10 @@ from storage.mirror import MirrorStore
 from storage.rules import RuleStore
 from storage.syncs import SyncStore
 
+logger = logging.getLogger(__name__)
+
 KEY_CHECK = "encryption_key_check"
+SETTLE_S = 5.0  # at the end, for tokens that an authorization server has been asked for
 
 ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/healthz", get_liveness),
@@ -159,8 +163,17 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, app[CONNECTIONS], clock)
     async with app[SYNCS].open():
         yield
-        await app[ACCOUNTS].settle()
-    await app[CONNECTIONS].settle()
+        await settle(app[ACCOUNTS].settle(), clock)
+    await settle(app[CONNECTIONS].settle(), clock)
+
+
+async def settle(work: Awaitable[None], clock: Clock) -> None:
+    """Let *work* end by itself for a while, then cancel it: what it waits for may never come."""
+    try:
+        async with clock.timeout(SETTLE_S):
+            await work
+    except TimeoutError:
+        logger.warning("an authorization server did not answer before the gateway ended: authorize again where needed")
 
 
 LIFECYCLE = (request_log, database, portal_session, services)  # opened left to right, closed right to left

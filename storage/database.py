@@ -163,9 +163,17 @@ def _outcome(query: Callable[[Connection], T], connection: Connection) -> tuple[
 
 @asynccontextmanager
 async def _connect(path: Path, pragmas: tuple[str, ...]) -> AsyncIterator[aiosqlite.Connection]:
-    async with aiosqlite.Connection(lambda: pysqlite3.connect(str(path), isolation_level=None), 64) as connection:
+    connection = aiosqlite.Connection(lambda: pysqlite3.connect(str(path), isolation_level=None), 64)
+    try:
+        await connection
+    except BaseException:  # cancelled perhaps; aiosqlite leaves its thread to itself, and the loop may be closed next
+        connection._thread.join()
+        raise
+    try:
         await _run(connection, _set_up, pragmas)
         yield connection
+    finally:
+        await connection.close()
 
 
 def _set_up(connection: Connection, pragmas: tuple[str, ...]) -> None:

@@ -20,9 +20,10 @@ Invoke = Callable[..., Result]
 
 @pytest.fixture(autouse=True)
 def quiet_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No settings but the test's own, no .env but one in its directory, and the log as it was afterwards."""
+    """No settings but the test's own, no wait at the end, no .env from elsewhere, and the log as it was afterwards."""
     for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("GATEWAY_DRAIN_S", "0")
     monkeypatch.chdir(tmp_path)
     handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
     yield
