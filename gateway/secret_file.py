@@ -112,11 +112,14 @@ def append_secrets(path: Path, made: Mapping[str, Secret]) -> None:
     """Add *made* to the file at *path*, which nobody but its owner can read from its first byte on."""
     new = not path.exists()
     try:
+        begun = "" if new else path.read_text(encoding="utf-8")
         # O_EXCL: a file that appeared meanwhile, or a link laid in our way, is not written to.
         descriptor = os.open(path, os.O_WRONLY | (os.O_CREAT | os.O_EXCL if new else os.O_APPEND), 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             if new:
                 file.write("# Made by bitrix-gateway. Without GATEWAY_ENCRYPTION_KEY the portals' tokens are lost.\n")
+            elif begun and not begun.endswith("\n"):
+                file.write("\n")  # a line that somebody else wrote and did not end
             file.writelines(f"{name}={value}\n" for name, value in made.items())
             file.flush()
             os.fsync(file.fileno())

@@ -71,6 +71,18 @@ def test_only_what_is_missing_is_made_and_the_file_is_added_to(config: Config) -
     assert whole.encryption_key == partly.encryption_key
 
 
+@pytest.mark.parametrize("last", [f"GATEWAY_ENCRYPTION_KEY={KEY}", f"GATEWAY_ENCRYPTION_KEY={KEY}\n# mine"])
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_what_is_made_begins_a_line_of_its_own_whoever_wrote_the_last_one(config: Config, last: str, end: str) -> None:
+    config.secrets_file.write_text(last + end)
+    config.secrets_file.chmod(0o600)
+    first, second = resolve_secrets(config), resolve_secrets(config)
+    assert (first.created, second.created) == (("GATEWAY_JWT_SECRET",), ())
+    assert first.encryption_key == second.encryption_key == bytes(32)
+    assert first.jwt_secret == second.jwt_secret
+    assert config.secrets_file.read_text().startswith(f"{last}\nGATEWAY_JWT_SECRET=")
+
+
 def test_no_new_encryption_key_is_made_for_a_database_that_holds_something(config: Config) -> None:
     config.database.write_bytes(b"SQLite format 3\0")
     with pytest.raises(SettingsError) as refusal:
