@@ -1,7 +1,7 @@
 """What the tables hold, as values."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 AccountKind = Literal["pending", "oauth", "webhook"]
 RunState = Literal["running", "done", "failed"]
@@ -36,9 +36,11 @@ class Account:
     created_at: int
 
 
-@dataclass(frozen=True)
-class MirrorRow:
-    """A portal's row, ready to store: its id there, a digest of what we keep, and that part of the answer."""
+class MirrorRow(NamedTuple):
+    """A portal's row, ready to store: its id there, a digest of what we keep, and that part of the answer.
+
+    A tuple, since one is made for every row of every sync, and a frozen dataclass costs three times as much.
+    """
 
     portal_row_id: int
     digest: bytes

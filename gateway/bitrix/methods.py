@@ -3,7 +3,6 @@
 Source: methods.md 1, 3, 6 and 12 (b24restdocs api-reference/user/, api-reference/crm/)
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,8 +12,8 @@ from gateway.bitrix.wire import Answer, Params
 
 Row = dict[str, object]
 
-ID_DIGITS = re.compile(r"\d{1,19}", re.ASCII)
-IDS = range(2**63)  # what a column of SQLite holds, far more than any portal counts to
+ID_DIGITS = 19
+HIGHEST_ID = 2**63 - 1  # what a column of SQLite holds, far more than any portal counts to
 
 
 class Paging(StrEnum):
@@ -74,9 +73,11 @@ def row_id(row: object, key: str) -> int:
         PortalBroken: there is none.
     """
     value = row.get(key) if isinstance(row, dict) else None
-    if isinstance(value, str) and ID_DIGITS.fullmatch(value):
+    if isinstance(value, str):
+        if len(value) > ID_DIGITS or not (value.isascii() and value.isdigit()):
+            raise PortalBroken(f"a row without a usable {key}")
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value in IDS:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= HIGHEST_ID:
         return value
     raise PortalBroken(f"a row without a usable {key}")
 

@@ -34,36 +34,40 @@ FIELD_TYPES = frozenset(
     }
 )
 SHOWN_AS = {"date": "datetime"}
-INT32 = range(-(2**31), 2**31)
+LOWEST_INT32, HIGHEST_INT32 = -(2**31), 2**31 - 1
+INT32 = range(LOWEST_INT32, HIGHEST_INT32 + 1)
 
 
 def _text(value: object) -> str:
-    if isinstance(value, str):
+    if type(value) is str:
         return value
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 
 def _int32(value: object) -> int | None:
+    if type(value) is int:
+        return value if LOWEST_INT32 <= value <= HIGHEST_INT32 else None
     if isinstance(value, str) and re.fullmatch(r"-?\d{1,10}", value, re.ASCII):
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value in INT32 else None
+        return _int32(int(value))
+    return None
 
 
 def decode_user(row: Row) -> dict[str, object]:
     """A user of the portal. Source: b24restdocs api-reference/user/user-get.md"""
-    departments = row.get("UF_DEPARTMENT")
+    field = row.get
+    departments = field("UF_DEPARTMENT")
     found = departments if isinstance(departments, list) else [departments]
     user: dict[str, object] = {
         "bitrixUserID": str(row_id(row, "ID")),
-        "name": _text(row.get("NAME")),
-        "lastName": _text(row.get("LAST_NAME")),
-        "secondName": _text(row.get("SECOND_NAME")),
-        "title": _text(row.get("TITLE")),
+        "name": _text(field("NAME")),
+        "lastName": _text(field("LAST_NAME")),
+        "secondName": _text(field("SECOND_NAME")),
+        "title": _text(field("TITLE")),
         "uf_department": [number for value in found if (number := _int32(value)) is not None],
-        "workPosition": _text(row.get("WORK_POSITION")),
+        "workPosition": _text(field("WORK_POSITION")),
         "deleted": False,
     }
-    if EMAIL.fullmatch(email := _text(row.get("EMAIL"))):
+    if EMAIL.fullmatch(email := _text(field("EMAIL"))):
         user["email"] = email
     return user
 

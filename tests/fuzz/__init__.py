@@ -1,1 +1,0 @@
-"""The promised contract against generated requests: `python -m tests.fuzz`."""
