@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import SETTINGS, Config, as_text, load_config, read_environment
+from gateway.config import SETTINGS, Config, load_config, read_environment
 from gateway.errors import SettingsError
+from gateway.setting import as_text
 from tests.jwks import rsa_signer, write_jwk_set
 
 KEY = "A" * 43
