@@ -16,6 +16,7 @@ from gateway.origins import exact_origin
 from gateway.secret import Secret
 from gateway.setting import Given, Setting, as_text, environment_name, setting
 from gateway.setting_kinds import (
+    database_file,
     hidden,
     jwk_set_file,
     matching,
@@ -44,7 +45,9 @@ class Config:
     port: int = field(default=8080, metadata=setting(whole(0, 65535), "Port to listen on; 0 takes any free one."))
     database: Path = field(
         default=Path("gateway.db"),
-        metadata=setting(Path, "The SQLite file. Secrets made at first start go beside it, into DATABASE.secrets."),
+        metadata=setting(
+            database_file, "The SQLite file. Secrets made at first start go beside it, into DATABASE.secrets."
+        ),
     )
     jwt_secret: Secret | None = field(
         default=None,

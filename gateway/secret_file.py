@@ -13,6 +13,7 @@ from gateway.errors import SettingsError
 from gateway.secret import Secret
 from gateway.setting_kinds import sealing_key, signing_secret
 from gateway.vault import KEY_BYTES, decode_key, key_needed
+from storage.database import ForeignDatabase, StorageError, refuse_foreign
 
 JWT_SECRET = "GATEWAY_JWT_SECRET"
 ENCRYPTION_KEY = "GATEWAY_ENCRYPTION_KEY"
@@ -44,6 +45,7 @@ def resolve_secrets(config: Config) -> Secrets:
         made[JWT_SECRET] = new_secret()
     if ENCRYPTION_KEY not in found:
         if config.database.exists() and config.database.stat().st_size:
+            refuse_other_programs(config.database)
             raise key_needed(config.database, config.secrets_file, "the encryption key is missing")
         made[ENCRYPTION_KEY] = new_secret()
     if made:
@@ -51,6 +53,20 @@ def resolve_secrets(config: Config) -> Secrets:
     found |= made
     jwt_secret = None if config.public_keys_file else found[JWT_SECRET]
     return Secrets(jwt_secret, decode_key(found[ENCRYPTION_KEY]), tuple(made))
+
+
+def refuse_other_programs(database: Path) -> None:
+    """See that no key is asked for that the file never had.
+
+    Raises:
+        SettingsError: when *database* is no database, or that of another program.
+    """
+    try:
+        refuse_foreign(database)
+    except ForeignDatabase as error:
+        raise SettingsError(str(error)) from error
+    except StorageError as error:
+        raise SettingsError(f"{database} cannot be opened: {error}") from error
 
 
 def find_jwt_secret(config: Config) -> Secret:

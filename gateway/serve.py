@@ -15,7 +15,7 @@ from gateway.errors import SettingsError
 from gateway.process import cannot_listen, free_port
 from gateway.secret_file import Secrets, resolve_secrets
 from handlers.app import SERVER_SETTINGS, drain, make_app
-from storage.database import DatabaseInUse, DatabaseTooNew, StorageError
+from storage.database import DatabaseRefused, StorageError
 
 logger = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ async def serving(config: Config, secrets: Secrets, clock: Clock) -> AsyncIterat
     try:
         try:
             await runner.setup()
-        except (DatabaseInUse, DatabaseTooNew) as error:
+        except DatabaseRefused as error:
             raise SettingsError(str(error)) from error
         except (OSError, StorageError) as error:
             raise SettingsError(f"{config.database} cannot be opened: {getattr(error, 'strerror', error)}") from error

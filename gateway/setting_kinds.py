@@ -107,6 +107,14 @@ def server_name(value: str) -> str:
     return value.lower()
 
 
+def database_file(value: str) -> Path:
+    """The file of the database, which need not be there yet."""
+    path = Path(value)
+    if value.startswith(":") or path.is_dir():
+        raise ValueError("has to name a file: neither a directory nor a database in memory")
+    return path
+
+
 def public_key_file(value: str) -> Path:
     """The file of a public key that can verify tokens."""
     path = Path(value)

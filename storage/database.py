@@ -7,6 +7,7 @@ connection, and running one plain function on that thread is aiosqlite's private
 import asyncio
 import fcntl
 import logging
+import os
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -28,6 +29,8 @@ T = TypeVar("T")
 READERS = 2
 READS_A_HOP = 32
 SAFE_SQLITE = (3, 51, 3)  # before it, a WAL reset race between connections can corrupt the file: sqlite.org/wal.html
+APPLICATION_ID = int.from_bytes(b"BxGw", "big")  # in the file's header, from the second migration on
+OWNER_ALONE = 0o600  # people's names and addresses; SQLite gives -wal and -shm the mode of the file
 MIGRATION_NAME = re.compile(r"(\d{4})_\w+\.sql")
 
 WRITER_PRAGMAS = (
@@ -43,12 +46,20 @@ StorageError = cast("type[Exception]", pysqlite3.Error)
 IntegrityError = cast("type[Exception]", pysqlite3.IntegrityError)
 
 
-class DatabaseInUse(Exception):
+class DatabaseRefused(Exception):
+    """The database is not to be opened by this gateway, or not now."""
+
+
+class DatabaseInUse(DatabaseRefused):
     """Another gateway has this database open."""
 
 
-class DatabaseTooNew(Exception):
+class DatabaseTooNew(DatabaseRefused):
     """The database was written by a newer version of the gateway."""
+
+
+class ForeignDatabase(DatabaseRefused):
+    """The database is another program's."""
 
 
 class Database:
@@ -69,14 +80,17 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def open(cls, path: Path) -> AsyncIterator["Database"]:
-        """The database at *path*, made when absent and migrated to the newest version.
+        """The database at *path*, made when absent, for its owner alone, and migrated to the newest version.
 
         Raises:
-            DatabaseInUse: when another process holds it.
+            DatabaseInUse: when another process holds it, under this name or through a link.
             DatabaseTooNew: when its version is above the newest migration here.
+            ForeignDatabase: when another program made it; it is left as it is.
         """
         async with AsyncExitStack() as stack:
             stack.enter_context(closing(_lock(path)))
+            path = _make(path)
+            refuse_foreign(path)
             if pysqlite3.sqlite_version_info < SAFE_SQLITE:
                 logger.warning("SQLite %s has a known WAL defect: use 3.51.3 or later", pysqlite3.sqlite_version)
             writer = await stack.enter_async_context(_connect(path, WRITER_PRAGMAS))
@@ -215,14 +229,43 @@ def _mark(connection: Connection, now: int) -> None:
 
 
 def _lock(path: Path) -> Any:
-    """The lock file beside *path*, locked until closed. It is never removed, so that nobody locks a dead name."""
-    lock = open(f"{path}.lock", "a")  # noqa: SIM115  closed by the caller
+    """The lock file beside what *path* leads to, locked until closed; never removed: nobody shall lock a dead name."""
+    lock = open(os.open(f"{path.resolve()}.lock", os.O_RDWR | os.O_CREAT, OWNER_ALONE), "r+")  # noqa: SIM115  the caller
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise DatabaseInUse(f"{path} is in use by another running gateway") from error
+        raise DatabaseInUse(
+            f"{path} is in use by another running gateway: stop that one first, or name another database"
+        ) from error
     return lock
+
+
+def _make(path: Path) -> Path:
+    """What *path* leads to, where there is a file afterwards."""
+    path = path.resolve()
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ALONE))
+    return path
+
+
+MARKS_OF_A_FILE = """
+SELECT application_id, user_version, count(name), coalesce(max(name = 'facts'), 0)
+FROM pragma_application_id, pragma_user_version LEFT JOIN sqlite_schema ON type = 'table'
+"""
+
+
+def refuse_foreign(path: Path) -> None:
+    """Look whose database the file at *path* is.
+
+    Raises:
+        ForeignDatabase: when another program made it.
+        StorageError: when it cannot be read, or is no database.
+    """
+    with closing(pysqlite3.connect(str(path))) as connection:
+        application_id, version, tables, ours_before_the_mark = connection.execute(MARKS_OF_A_FILE).fetchone()
+    unmarked = application_id == 0 and (ours_before_the_mark if version else not tables)
+    if application_id != APPLICATION_ID and not unmarked:
+        raise ForeignDatabase(f"{path} is the database of another program: name another file")
 
 
 def migrations() -> list[tuple[int, str]]:

@@ -70,7 +70,10 @@ async def test_a_second_one_on_the_same_database_is_refused(spawn: Spawn) -> Non
     first = await spawn("serve", "--port", "0")
     await first.until("listening")
     status, output = await (await spawn("serve", "--port", "0")).end()
-    assert (status, output) == (1, "Error: gateway.db is in use by another running gateway\n")
+    assert (status, output) == (
+        1,
+        "Error: gateway.db is in use by another running gateway: stop that one first, or name another database\n",
+    )
 
 
 async def test_a_taken_port_is_refused(spawn: Spawn) -> None:

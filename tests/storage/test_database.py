@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ from storage.database import (
     Database,
     DatabaseInUse,
     DatabaseTooNew,
+    ForeignDatabase,
     IntegrityError,
     StorageError,
     migrations,
@@ -278,6 +281,48 @@ async def test_a_second_one_on_the_same_file_is_refused_until_the_first_is_close
         await database.check_writable(1)
 
 
+async def test_a_second_gateway_is_refused_through_a_link_too(tmp_path: Path) -> None:
+    path, link = tmp_path / "gateway.db", tmp_path / "alias.db"
+    link.symlink_to(path)
+    for first, second in ((path, link), (link, path)):
+        async with Database.open(first):
+            with pytest.raises(DatabaseInUse, match=rf"{second.name} is in use"):
+                async with Database.open(second):
+                    pass
+
+
+@pytest.mark.parametrize("umask", [0, 0o22])
+async def test_nobody_but_the_owner_can_read_a_new_database(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        async with Database.open(tmp_path / "gateway.db") as database:
+            await database.check_writable(1)
+            made = modes(tmp_path)
+    finally:
+        os.umask(before)
+    assert made == {f"gateway.db{end}": 0o600 for end in ("", "-wal", "-shm", ".lock")}
+
+
+def modes(directory: Path) -> dict[str, int]:
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "made",
+    ["CREATE TABLE songs (name TEXT)", "PRAGMA application_id = 7", "CREATE TABLE rules (a); PRAGMA user_version = 1"],
+)
+async def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path, made: str) -> None:
+    path = tmp_path / "music.db"
+    connection = connect(path)
+    connection.executescript(made)
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(ForeignDatabase, match=r"music\.db is the database of another program: name another file"):
+        async with Database.open(path):
+            pass
+    assert path.read_bytes() == before
+
+
 async def test_a_database_from_a_newer_gateway_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     async with Database.open(path) as database:
@@ -358,14 +403,14 @@ async def test_a_database_of_an_earlier_version_is_migrated_at_start(tmp_path: P
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     connection = connect(path)
-    connection.execute("CREATE TABLE rules (somebody TEXT)")  # where the first migration makes one of that name, last
+    connection.execute("CREATE VIEW rules AS SELECT 1")  # where the first migration makes a table of that name, last
     connection.close()
     with pytest.raises(StorageError, match="already exists"):
         async with Database.open(path):
             pass
     assert (version(path), list(shapes(path))) == (0, ["rules"])
     connection = connect(path)
-    connection.execute("DROP TABLE rules")
+    connection.execute("DROP VIEW rules")
     connection.close()
     async with Database.open(path) as database:
         await database.check_writable(1)

@@ -89,6 +89,8 @@ def test_secrets_are_masked_in_the_repr() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("database", ":memory:"),
+        ("database", "/"),
         ("port", "+5"),
         ("port", "1_000"),
         ("port", "٣"),

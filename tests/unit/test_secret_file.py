@@ -1,7 +1,9 @@
 """The secrets made at first start: where they are kept, who can read them, when none is made."""
 
 import os
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from gateway.config import Config, load_config
 from gateway.errors import SettingsError
 from gateway.secret_file import find_jwt_secret, read_secret_file, resolve_secrets
+from storage.database import Database
 
 KEY = "A" * 43
 
@@ -83,12 +86,25 @@ def test_what_is_made_begins_a_line_of_its_own_whoever_wrote_the_last_one(config
     assert config.secrets_file.read_text().startswith(f"{last}\nGATEWAY_JWT_SECRET=")
 
 
-def test_no_new_encryption_key_is_made_for_a_database_that_holds_something(config: Config) -> None:
-    config.database.write_bytes(b"SQLite format 3\0")
+async def test_no_new_encryption_key_is_made_for_a_database_that_holds_something(config: Config) -> None:
+    async with Database.open(config.database):
+        pass
     with pytest.raises(SettingsError) as refusal:
         resolve_secrets(config)
     for word in ("GATEWAY_ENCRYPTION_KEY", str(config.secrets_file), "authorized again", "mirrored stays"):
         assert word in refusal.value.detail
+    assert not config.secrets_file.exists()
+
+
+def test_no_key_is_asked_for_where_the_file_is_no_database_of_ours(config: Config) -> None:
+    config.database.write_text("Dear Sir or Madam" * 100)
+    with pytest.raises(SettingsError, match=r"g\.db cannot be opened: file is not a database"):
+        resolve_secrets(config)
+    config.database.unlink()
+    with closing(sqlite3.connect(config.database)) as connection:
+        connection.execute("CREATE TABLE songs (name TEXT)")
+    with pytest.raises(SettingsError, match=r"g\.db is the database of another program"):
+        resolve_secrets(config)
     assert not config.secrets_file.exists()
 
 
