@@ -1,0 +1,1 @@
+"""The promised contract against generated requests: `python -m tests.fuzz`."""
