@@ -17,7 +17,7 @@ from gateway.clock import Clock
 from gateway.config import Config
 
 FLUSH_S = 0.5
-MOST_WAITING = 4096
+MOST_WAITING = 128  # so that no request waits long for the lines of others
 LEVELS_WITH_REQUESTS = ("debug", "info")
 
 

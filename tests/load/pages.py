@@ -11,6 +11,7 @@ import sys
 import tempfile
 import urllib.request
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.clock import SystemClock
@@ -87,11 +88,11 @@ def main() -> None:
 
 
 def measure(chosen: argparse.Namespace, scratch: Path) -> None:
-    databases = [scratch / f"{name}.db" for name in ("quiet", "logged", "cold")]
+    databases = [scratch / f"{name}.db" for name in ("quiet", "logged", "cold", "busy")]
     for database in databases:
         asyncio.run(fill(database, chosen.rows))
     one = bearer(token())
-    ports = [free_port("127.0.0.1") for _ in range(4)]
+    ports = [free_port("127.0.0.1") for _ in range(5)]
     quiet, logged, cold = (
         Server(["-m", "gateway", "serve"], port, settings(database, port, **more), scratch / f"{database.stem}.log")
         for database, port, more in zip(
@@ -101,13 +102,19 @@ def measure(chosen: argparse.Namespace, scratch: Path) -> None:
             strict=False,
         )
     )
+    busy = Server(
+        ["-m", "tests.load.busy"],
+        ports[4],
+        settings(databases[3], ports[4], LOAD_ROWS=str(chosen.rows)),
+        scratch / "busy.log",
+    )
     bare = Server(["-m", "tests.load.bare", str(ports[3]), str(scratch / "body.json")], ports[3])
     try:
         started_s = quiet.start(PAGE, one)
         idle_mb = quiet.memory_mb
         body, etag = fetch(quiet.port, PAGE, one)
         (scratch / "body.json").write_bytes(body)
-        for server in (logged, cold, bare):
+        for server in (logged, cold, busy, bare):
             server.start(PAGE, one)
         last = chosen.rows // 25
         deep = f"/bitrix/users?size=25&page={min(40_000, last)}"
@@ -123,6 +130,8 @@ def measure(chosen: argparse.Namespace, scratch: Path) -> None:
             Contestant("page 1, no cache", cold, PAGE, one),
             Contestant("a different page each, no cache", cold, PAGE, one, different_pages(last)),
             Contestant(f"page {min(40_000, last):,}, no cache", cold, deep, one),
+            Contestant("page 1, no sync (as below)", quiet, PAGE, one),
+            Contestant("page 1, 2,500 rows/s coming in", busy, PAGE, one),
         ]
         print(f"{chosen.rows:,} rows; {len(body):,} bytes a page; Python {sys.version.split()[0]}")
         print(f"started in {started_s:.2f} s, {idle_mb:.0f} MB idle", flush=True)
@@ -134,11 +143,31 @@ def measure(chosen: argparse.Namespace, scratch: Path) -> None:
             scratch=scratch,
         )
         show(contestants, yardstick)
+        show_targets(contestants)
         print(f"memory afterwards: {quiet.memory_mb:.0f} MB with the page cache, {cold.memory_mb:.0f} MB without")
     finally:
-        for server in (quiet, logged, cold, bare):
+        for server in (quiet, logged, cold, busy, bare):
             if server.process is not None:
                 server.stop()
+
+
+def show_targets(contestants: Sequence[Contestant]) -> None:
+    """What was set as the goal, next to what was reached."""
+    bare, warm, logged, unchanged, one_token, many, first, spread, deep, calm, busy = contestants
+
+    def rate(one: Contestant, of: Contestant) -> float:
+        return one.median("requests_per_s") / of.median("requests_per_s")
+
+    for name, reached, goal in (
+        ("warm page to bare, at least", rate(warm, bare), 0.8),
+        ("warm page with the request log to bare, at least", rate(logged, bare), 0.65),
+        ("every page missed to bare, at least", rate(spread, bare), 0.4),
+        ("deep page's CPU to page 1's, at most", deep.median("cpu_us") / first.median("cpu_us"), 1.3),
+        ("304 to 200, at least", rate(unchanged, warm), 1.2),
+        ("many tokens to one, at least", rate(many, one_token), 0.9),
+        ("p99 during a sync to p99 without, at most", busy.median("p99_ms") / calm.median("p99_ms"), 3.0),
+    ):
+        print(f"{name:52}{goal:6.2f}{reached:8.2f}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,62 @@
+"""The gateway with changed rows coming in, 2,500 a second, as a sync stores them.
+
+python -m tests.load.busy      (settings from the environment, as for `serve`)
+"""
+
+import asyncio
+import os
+
+from aiohttp import web
+
+from gateway.clock import SystemClock
+from gateway.config import load_config
+from gateway.process import run
+from gateway.secret_file import resolve_secrets
+from gateway.sync_pass import ROWS_A_TRANSACTION, render
+from handlers.app import SERVER_SETTINGS, make_app
+from handlers.keys import DATABASE, PAGES
+from storage.syncs import SyncStore
+from tests.load.fill import NOW, USER_LIST, USERS, ranges, user
+
+ROWS_A_SECOND = 2_500
+
+
+async def serve() -> None:
+    """Serve, and let rows come in, until killed."""
+    config = load_config(os.environ)
+    app = make_app(config, resolve_secrets(config), SystemClock())
+    runner = web.AppRunner(app, **SERVER_SETTINGS)
+    await runner.setup()
+    await web.TCPSite(runner, config.host, config.port).start()
+    await change_rows(app, int(os.environ["LOAD_ROWS"]))
+
+
+async def change_rows(app: web.Application, rows: int) -> None:
+    """Sync all *rows* again and again, each time with other values."""
+    syncs, version = SyncStore(app[DATABASE]), 0
+    pause_s = ROWS_A_TRANSACTION / ROWS_A_SECOND
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        version += 1
+        run_ = await syncs.begin(1, 1, USERS.name, [USER_LIST.part], now=NOW, resumable_since=NOW + 1)
+        for first, last in ranges(rows, ROWS_A_TRANSACTION):
+            changed = [{**user(number), "TITLE": f"version {version}"} for number in range(first, last + 1)]
+            rendered, left_out = render(USER_LIST, changed)
+            generation = await syncs.save_page(
+                run_.list_id,
+                USER_LIST.part,
+                rendered,
+                after=first - 1,
+                upto=None if last == rows else last,
+                left_out=left_out,
+                head=USERS.head,
+                now=NOW,
+            )
+            app[PAGES].changed(run_.list_id, generation)
+            due += pause_s
+            await asyncio.sleep(max(due - loop.time(), 0))
+
+
+if __name__ == "__main__":
+    run(serve())
