@@ -188,8 +188,13 @@ class TokenKeeper:
         """
         renewal = asyncio.create_task(self._renew(failed_access_token))
         self._renewals.add(renewal)
-        renewal.add_done_callback(self._renewals.discard)
+        renewal.add_done_callback(self._ended)
         return await asyncio.shield(renewal)
+
+    def _ended(self, renewal: asyncio.Task[Tokens]) -> None:
+        self._renewals.discard(renewal)
+        if not renewal.cancelled():
+            renewal.exception()  # for those who wait; that nobody does any more is no error of its own
 
     async def settle(self) -> None:
         """Return once no renewal is under way: before what the callbacks write to is closed."""
