@@ -1,7 +1,6 @@
 """Log lines: structlog over stdlib logging, with everything secret taken out on the way."""
 
 import logging
-import re
 import sys
 from collections.abc import Mapping
 from typing import TextIO
@@ -9,9 +8,9 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from gateway.redaction import MASK, redact
 from gateway.secret import Secret
 
-MASK = "***"
 SECRET_FIELDS = frozenset(
     {
         "access_token",
@@ -27,25 +26,6 @@ SECRET_FIELDS = frozenset(
         "token",
     }
 )
-SECRETS_IN_TEXT = (
-    # An inbound webhook's code is the third part of its path. Source: bitrix24/protocol.md, "Addressing"
-    re.compile(r"(/rest/+(?:api/+)?\d+/+)[^/\s?#'\"]+"),
-    re.compile(r"(\bbearer\s+)[\w.~+/=-]+", re.IGNORECASE),
-    re.compile(
-        r"((?:access_token|refresh_token|application_token|client_secret|jwt_secret|encryption_key|password|\bauth)"
-        r"(?:\\*['\"])?\s*[=:]\s*(?:\\*['\"])?)[^\s&'\"\\,;)}\]]+",
-        re.IGNORECASE,
-    ),
-    # The codes and states of an authorization are words that are common elsewhere: in a query alone are they secret.
-    re.compile(r"([?&](?:code|state)=)[^\s&#'\"]+", re.IGNORECASE),
-)
-
-
-def redact(text: str) -> str:
-    """*text* with the tokens, webhook codes and client secrets in it masked."""
-    for pattern in SECRETS_IN_TEXT:
-        text = pattern.sub(rf"\1{MASK}", text)
-    return text
 
 
 def redact_value(value: object) -> object:

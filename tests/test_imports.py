@@ -19,7 +19,8 @@ COMMANDS = ("gateway.cli", "gateway.serve", "gateway.demo")
 # What a module may import of ours. The first line that names the module or a package it is in counts.
 ARROWS = (
     ("storage", ("storage",)),
-    ("gateway.bitrix", ("gateway.bitrix", "gateway.clock", "gateway.errors")),
+    ("gateway.redaction", ()),
+    ("gateway.bitrix", ("gateway.bitrix", "gateway.clock", "gateway.errors", "gateway.redaction")),
     ("gateway.sandbox", ("gateway.sandbox", "gateway.clock")),
     *((command, ("gateway", "storage", "handlers.app")) for command in COMMANDS),
     ("gateway", ("gateway", "storage")),
@@ -137,6 +138,7 @@ def test_a_module_reaches_only_for_what_it_may(module: str) -> None:
         ("gateway.accounts", "from gateway.sandbox.portal import SandboxPortal"),
         ("gateway.bitrix.client", "from gateway.config import Config"),
         ("gateway.bitrix.client", "from gateway import config"),
+        ("gateway.redaction", "from gateway.secret import Secret"),
         ("gateway.bitrix.client", "import gateway\ngateway.config"),
         ("gateway.bitrix.client", "from storage.records import Account"),
         ("gateway.sandbox.portal", "from gateway.bitrix.wire import encode"),

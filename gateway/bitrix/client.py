@@ -1,7 +1,7 @@
 """Calls to one portal: requests under the egress policy, paced by the portal's gate, tried again by the retry rules."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -32,6 +32,7 @@ from gateway.bitrix.wire import (
     encode_command,
 )
 from gateway.clock import Clock
+from gateway.redaction import mask_known
 
 __all__ = ["OAuthCredential", "PortalClient", "PortalGate", "PortalSession", "WebhookCredential", "open_session"]
 
@@ -53,7 +54,8 @@ class HttpAnswer:
 class PortalSession:
     """Requests to portals and authorization servers; the only user of aiohttp.ClientSession.
 
-    No redirect is followed, no proxy taken from the environment, TLS is verified. Each request raises:
+    No redirect is followed, no proxy taken from the environment, TLS is verified. No error tells any of the *secrets*
+    that go with a request. Each request raises:
         AddressRefused: the policy forbids the address.
         PortalUnreachable: no connection, none of an answer, or not in time.
         PortalMoved: a redirect.
@@ -65,16 +67,22 @@ class PortalSession:
         self._clock = clock
         self.policy = policy
 
-    async def post(self, url: str, body: Mapping[str, object]) -> HttpAnswer:
+    async def post(self, url: str, body: Mapping[str, object], secrets: Collection[str]) -> HttpAnswer:
         """POST *body* as JSON to *url*."""
-        return await self._request("POST", url, json=body)
+        return await self._request("POST", url, secrets, json=body)
 
-    async def get(self, url: str, query: Mapping[str, str]) -> HttpAnswer:
+    async def get(self, url: str, query: Mapping[str, str], secrets: Collection[str]) -> HttpAnswer:
         """GET *url* with *query*."""
-        return await self._request("GET", url, query=query)
+        return await self._request("GET", url, secrets, query=query)
 
     async def _request(
-        self, method: str, url: str, *, query: Mapping[str, str] | None = None, json: Mapping[str, object] | None = None
+        self,
+        method: str,
+        url: str,
+        secrets: Collection[str],
+        *,
+        query: Mapping[str, str] | None = None,
+        json: Mapping[str, object] | None = None,
     ) -> HttpAnswer:
         target = self.policy.check_url(url)
         try:
@@ -84,7 +92,8 @@ class PortalSession:
                         method, target, params=query, json=json, allow_redirects=False
                     ) as response:
                         if 300 <= response.status < 400:
-                            raise PortalMoved(_host(target, response.headers.get("Location")), response.status)
+                            host = _host(target, response.headers.get("Location"))
+                            raise PortalMoved(host and mask_known(host, secrets), response.status)
                         return HttpAnswer(response.status, await _body(response))
         except TimeoutError:
             raise PortalUnreachable(f"not within {REQUEST_DEADLINE_S:.0f} s", sent=True) from None
@@ -204,7 +213,7 @@ class PortalClient:
         params = {"halt": 0, "cmd": dict(zip(labels, texts, strict=True))}
 
         async def send(access: Access) -> list[Answer | PortalError]:
-            return decode_batch(await self._send(access, "batch", params), labels)
+            return decode_batch(await self._send(access, "batch", params), labels, access.secrets)
 
         methods = {"batch", *(command.method for command in commands)}
         outcomes = await self._run(methods, any(command.write for command in commands), send, tries)
@@ -239,8 +248,8 @@ class PortalClient:
         body = dict(params) if access.token is None else {**params, "auth": access.token}
         async with self._gate.place():
             try:
-                http = await self._session.post(access.endpoint + method, body)
-                answer = decode_answer(http.status, http.body)
+                http = await self._session.post(access.endpoint + method, body, access.secrets)
+                answer = decode_answer(http.status, http.body, access.secrets)
             except PortalError as error:
                 self._gate.heed(self._credential.budget_key, method, error)
                 raise

@@ -16,6 +16,11 @@ class Access:
     endpoint: str = field(repr=False)
     token: str | None = field(default=None, repr=False)
 
+    @property
+    def secrets(self) -> tuple[str]:
+        """What the portal is shown and nobody else may see: the token, or the code that ends a webhook's address."""
+        return (self.token or self.endpoint.rstrip("/").rpartition("/")[2],)
+
 
 class Credential(Protocol):
     """One way into one portal."""

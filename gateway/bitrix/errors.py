@@ -14,24 +14,21 @@ PortalError                      a code we know nothing about; it keeps the port
 What to do about an error is a property, apart from what happened; whoever decides reads the properties.
 """
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from gateway.errors import GatewayError
+from gateway.redaction import mask_known, redact
 
-SECRET_SHAPES = re.compile(
-    r"(?P<path>/rest/(?:api/)?\d+/)[^/\s\"']+"
-    r"|(?P<name>\b(?:auth|access_token|refresh_token|client_secret|code)=)[^&\s\"']+",
-    re.IGNORECASE,
-)
+MAX_CODE_CHARS = 100
 MAX_DESCRIPTION_CHARS = 500
+LOOKED_AT_CHARS = 10_000  # a portal may say megabytes, and looking for secrets takes its time
 
 
-def without_secrets(text: str) -> str:
-    """*text* with webhook codes and token parameters blotted out, and cut to a readable length."""
-    masked = SECRET_SHAPES.sub(lambda match: f"{match['path'] or match['name']}***", text)
-    return masked if len(masked) <= MAX_DESCRIPTION_CHARS else masked[:MAX_DESCRIPTION_CHARS] + "…"
+def readable(text: str, most: int) -> str:
+    """*text* with what looks like a secret masked, cut to *most* characters."""
+    masked = redact(text[:LOOKED_AT_CHARS])
+    return masked if len(masked) <= most else masked[:most] + "…"
 
 
 class PortalError(GatewayError):
@@ -46,10 +43,10 @@ class PortalError(GatewayError):
     operator_hint: str | None = None
 
     def __init__(self, portal_code: str, description: str = "", status: int | None = None) -> None:
-        self.portal_code = portal_code
-        self.description = without_secrets(description)
+        self.portal_code = readable(portal_code, MAX_CODE_CHARS)
+        self.description = readable(description, MAX_DESCRIPTION_CHARS)
         self.status = status
-        words = ": ".join(part for part in (portal_code, self.description) if part)
+        words = ": ".join(part for part in (self.portal_code, self.description) if part)
         super().__init__(words or self._said(status))
 
     @classmethod
@@ -77,9 +74,10 @@ def answers_to(*codes: str) -> Callable[[E], E]:
     return register
 
 
-def portal_error(code: object, description: object, status: int | None) -> PortalError:
+def portal_error(code: object, description: object, status: int | None, secrets: Collection[str] = ()) -> PortalError:
     """The error for what a portal sent under ``error`` and ``error_description``.
 
+    The *secrets* are those that the portal was sent: whatever it does with them, they do not come out of here.
     *status* is the HTTP status, None for a command inside a batch. Classic methods send "" as their code, others a
     number, so an unknown code is kept as text and sorted by the status alone.
 
@@ -88,7 +86,8 @@ def portal_error(code: object, description: object, status: int | None) -> Porta
     text = str(code) if isinstance(code, str | int) else ""
     failing = status is not None and (status >= 500 or status == 429)
     cls = _CLASSES.get(text.upper(), PortalFailing if failing else PortalError)
-    return cls(text, description if isinstance(description, str) else "", status)
+    words = description if isinstance(description, str) else ""
+    return cls(mask_known(text, secrets), mask_known(words, secrets), status)
 
 
 @answers_to("INTERNAL_SERVER_ERROR", "ERROR_UNEXPECTED_ANSWER")

@@ -6,7 +6,7 @@ Source: protocol.md 13 (b24restdocs settings/oauth/index.md, auto-renewal.md, er
 import asyncio
 import ipaddress
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.bitrix.client import PortalSession
 
 RENEW_BEFORE_EXPIRY_S = 60.0
+PUBLIC = ("grant_type", "client_id")  # of what an authorization server is asked with
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,15 @@ class AuthorizationServers:
 
     async def _with_retries(self, server_domain: str, grant: dict[str, str], *, spends: bool) -> Tokens:
         url = self._token_url(server_domain)
+        query = self._client | grant
+        secrets = [value for name, value in query.items() if name not in PUBLIC]
         started, attempt = self._clock.monotonic(), 0
         while True:
             attempt += 1
             asked_at = self._clock.now()
             try:
-                answer = await self._session.get(url, self._client | grant)
-                return self._decode(answer.status, answer.body, asked_at, server_domain)
+                answer = await self._session.get(url, query, secrets)
+                return self._decode(answer.status, answer.body, asked_at, server_domain, secrets)
             except PortalError as error:
                 elapsed_s = self._clock.monotonic() - started
                 decision = decide(error, attempt, elapsed_s, spends, random.random())
@@ -115,7 +118,9 @@ class AuthorizationServers:
         plain = self._insecure and _is_loopback(server_domain)
         return f"{'http' if plain else 'https'}://{server_domain}/oauth/token/"
 
-    def _decode(self, status: int, body: bytes, asked_at: float, server_domain: str) -> Tokens:
+    def _decode(
+        self, status: int, body: bytes, asked_at: float, server_domain: str, secrets: Collection[str]
+    ) -> Tokens:
         try:
             answer = orjson.loads(body)
         except orjson.JSONDecodeError:
@@ -123,7 +128,7 @@ class AuthorizationServers:
         if not isinstance(answer, dict):
             raise PortalBroken("no JSON object", status)
         if "error" in answer:  # also under 200: wrong_client comes so
-            raise portal_error(answer["error"], answer.get("error_description"), status)
+            raise portal_error(answer["error"], answer.get("error_description"), status, secrets)
         endpoint = _text(answer, "client_endpoint")
         self._session.policy.check_url(endpoint)
         return Tokens(

@@ -5,7 +5,7 @@ Source: protocol.md 2, 3 and 8 (b24restdocs settings/how-to-call-rest-api/, api-
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -77,8 +77,8 @@ def encode_command(method: str, params: Params) -> str:
     return f"{method}?{query}" if query else method
 
 
-def decode_answer(status: int, body: bytes) -> Answer:
-    """Turn the *status* and *body* of one HTTP answer into data.
+def decode_answer(status: int, body: bytes, secrets: Collection[str] = ()) -> Answer:
+    """Turn the *status* and *body* of one HTTP answer into data; no error tells any of *secrets*.
 
     Raises:
         PortalError: the body carries an error; it may do so under any status, 200 included, and the error may be "",
@@ -92,14 +92,14 @@ def decode_answer(status: int, body: bytes) -> Answer:
     if not isinstance(envelope, dict):
         raise PortalBroken("no JSON object", status)
     if "error" in envelope:
-        raise portal_error(envelope["error"], envelope.get("error_description"), status)
+        raise portal_error(envelope["error"], envelope.get("error_description"), status, secrets)
     if status >= 400 or "result" not in envelope:
         raise PortalBroken("neither a result nor an error", status)
     return _answer(envelope["result"], envelope.get("total"), envelope.get("next"), envelope.get("time"))
 
 
-def decode_batch(answer: Answer, labels: Sequence[str]) -> list[Answer | PortalError]:
-    """What each command of a batch brought, in the order of *labels*.
+def decode_batch(answer: Answer, labels: Sequence[str], secrets: Collection[str] = ()) -> list[Answer | PortalError]:
+    """What each command of a batch brought, in the order of *labels*; no error tells any of *secrets*.
 
     A map of the answer may come as an object, as a list (labels 0..n-1) or, when nothing is in it, as ``[]``. A
     command that appears neither among the results nor among the errors is PortalBroken.
@@ -113,7 +113,7 @@ def decode_batch(answer: Answer, labels: Sequence[str]) -> list[Answer | PortalE
         _php_map(answer.result.get(name, []))
         for name in ("result_error", "result", "result_total", "result_next", "result_time")
     )
-    return [_outcome(label, errors, results, totals, nexts, times) for label in labels]
+    return [_outcome(label, errors, results, totals, nexts, times, secrets) for label in labels]
 
 
 def _outcome(
@@ -123,11 +123,12 @@ def _outcome(
     totals: Params,
     nexts: Params,
     times: Params,
+    secrets: Collection[str],
 ) -> Answer | PortalError:
     if label in errors:
         error = errors[label]
         if isinstance(error, dict) and "error" in error:
-            return portal_error(error["error"], error.get("error_description"), None)
+            return portal_error(error["error"], error.get("error_description"), None, secrets)
         return PortalBroken("an error without a code in a batch")
     if label not in results:
         return PortalBroken("a command of a batch has no answer")

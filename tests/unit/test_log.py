@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import structlog
 
-from gateway.log import configure_logging, redact
+from gateway.log import configure_logging
+from gateway.redaction import redact
 from gateway.secret import Secret
 
 CANARY = "c4nary-S3cret"
@@ -23,6 +24,7 @@ LEAKS = {
     "header": f"Authorization: Bearer {CANARY}",
     "header in small letters": f"authorization: bearer {CANARY}",
     "JSON": json.dumps({"access_token": CANARY, "auth": CANARY}),
+    "address in JSON": f'{{"url":"https:\\/\\/x.bitrix24.ru\\/rest\\/1\\/{CANARY}\\/user.get"}}',
     "JSON in JSON": json.dumps(json.dumps({"refresh_token": CANARY})),
     "repr of a dict": repr({"access_token": CANARY, "client_secret": CANARY}),
 }
