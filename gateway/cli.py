@@ -23,7 +23,7 @@ from gateway.sandbox.server import SandboxServer
 from gateway.secret_file import find_jwt_secret
 from gateway.serve import run_gateway
 from gateway.sync_client import sync_resources
-from gateway.tokens import issue_token
+from gateway.tokens import LONGEST_ACCOUNT, is_account, issue_token
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,6 +41,13 @@ TOKEN_SETTINGS = (
     "account_claim",
 )
 ADDRESS_SETTINGS = ("host", "port")
+
+
+def account_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """An account that the gateway takes."""
+    if not is_account(value):
+        raise click.BadParameter(f"has to be one line of 1 to {LONGEST_ACCOUNT} printable characters")
+    return value
 
 
 class Commands(click.Group):
@@ -202,7 +209,7 @@ def tls_context(cert: str | None, key: str | None) -> ssl.SSLContext | None:
 
 
 @main.command()
-@click.option("--account", required=True, help="The account that the token names.")
+@click.option("--account", metavar="ID", required=True, callback=account_name, help="The account that the token names.")
 @click.option("--ttl", "ttl_s", type=click.IntRange(1), default=3600, show_default=True, help="Seconds it is good for.")
 @setting_options(*TOKEN_SETTINGS)
 def token(account: str, ttl_s: int, **settings: str | None) -> None:
@@ -213,7 +220,13 @@ def token(account: str, ttl_s: int, **settings: str | None) -> None:
 
 @main.command()
 @click.argument("resources", nargs=-1, required=True, metavar="RESOURCE...", type=click.Choice(list(RESOURCES)))
-@click.option("--account", required=True, help="The account whose mirror is brought up to date.")
+@click.option(
+    "--account",
+    metavar="ID",
+    required=True,
+    callback=account_name,
+    help="The account whose mirror is brought up to date.",
+)
 @setting_options(*TOKEN_SETTINGS, *ADDRESS_SETTINGS)
 def sync(resources: tuple[str, ...], account: str, **settings: str | None) -> None:
     """Let the running gateway mirror RESOURCEs anew, and watch: users, steps, pipelines, fields."""

@@ -1,5 +1,6 @@
 """The settings: one table from which environment names, flags, defaults, help texts and the README derive."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from dataclasses import fields as fields_of
@@ -7,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
-from environs import Env
+from dotenv import dotenv_values
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from gateway.errors import SettingsError
@@ -16,6 +17,7 @@ from gateway.origins import exact_origin
 from gateway.secret import Secret
 from gateway.setting import Given, Setting, as_text, environment_name, setting
 from gateway.setting_kinds import (
+    account_claim,
     database_file,
     hidden,
     jwk_set_file,
@@ -89,7 +91,7 @@ class Config:
     )
     account_claim: tuple[str, ...] = field(
         default=("accountID", "account_id", "id", "sub"),
-        metadata=setting(several(text), "Claims that may name the account; the first one present counts."),
+        metadata=setting(several(account_claim), "Claims that may name the account; the first one present counts."),
     )
     encryption_key: Secret | None = field(
         default=None,
@@ -191,11 +193,17 @@ SETTINGS = tuple(
 
 
 def read_environment(dotenv: Path) -> dict[str, str]:
-    """The settings found in the environment, else in the file *dotenv* where there is one."""
-    env = Env()
-    if dotenv.is_file():
-        env.read_env(dotenv, recurse=False)
-    found = {name: env.str(name, None) for one in SETTINGS for name in one.environment_names}
+    """The settings found in the environment, else in the file *dotenv* where there is one, whose values are literal.
+
+    Raises:
+        SettingsError: when the file cannot be read.
+    """
+    try:
+        in_file = dotenv_values(dotenv, interpolate=False, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", "it is not text in UTF-8")
+        raise SettingsError(f"{dotenv} cannot be read: {reason}") from None  # the cause holds what is in it
+    found = {name: os.environ.get(name, in_file.get(name)) for one in SETTINGS for name in one.environment_names}
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -14,6 +14,7 @@ from gateway.vault import decode_key
 T = TypeVar("T")
 
 LEAST_SECRET_CHARACTERS = 8
+REGISTERED_CLAIMS = ("exp", "iat", "nbf", "iss", "aud", "jti")  # RFC 7519, section 4.1: they speak of the token
 
 
 def text(value: str) -> str:
@@ -72,10 +73,13 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def several(parse_one: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
-    """Values of one kind with commas between them, each once."""
+    """Values of one kind with commas between them, one at least, each once."""
 
     def parse(value: str) -> tuple[T, ...]:
-        return tuple(dict.fromkeys(parse_one(part.strip()) for part in value.split(",") if part.strip()))
+        values = tuple(dict.fromkeys(parse_one(part.strip()) for part in value.split(",") if part.strip()))
+        if not values:
+            raise ValueError("has to hold a value, not commas alone")
+        return values
 
     return parse
 
@@ -104,7 +108,17 @@ def server_name(value: str) -> str:
     """A host in lower case, with a port or without."""
     if not re.fullmatch(rf"(?=.{{1,253}}(:|$)){LABEL}(\.{LABEL})*(:[0-9]{{1,5}})?", value.lower(), re.ASCII):
         raise ValueError("has to name hosts, like oauth.bitrix.info, without a scheme or a path")
+    _, _, port = value.partition(":")
+    if port and not 0 < int(port) < 65_536:
+        raise ValueError("has to name ports from 1 to 65535 where it names any")
     return value.lower()
+
+
+def account_claim(value: str) -> str:
+    """The name of a claim that can name an account."""
+    if value in REGISTERED_CLAIMS:
+        raise ValueError(f"has to name claims that name an account, and none of {', '.join(REGISTERED_CLAIMS)}")
+    return text(value)
 
 
 def database_file(value: str) -> Path:

@@ -144,10 +144,15 @@ def account_of(claims: Mapping[str, object], names: tuple[str, ...]) -> str:
             continue
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        if isinstance(value, str) and 0 < len(value) <= LONGEST_ACCOUNT and value.isprintable():
+        if isinstance(value, str) and is_account(value):
             return value
         raise rejected(f"the claim {name} of the token is not an account id")
     raise rejected("the token names no account")
+
+
+def is_account(name: str) -> bool:
+    """Whether *name* can be an account's."""
+    return 0 < len(name) <= LONGEST_ACCOUNT and name.isprintable()
 
 
 def issue_token(config: Config, secret: Secret, clock: Clock, account: str, *, ttl_s: int) -> str:

@@ -65,3 +65,13 @@ def test_settings_come_from_the_dotenv_file_too(invoke: Invoke, tmp_path: Path) 
 
 def test_an_account_has_to_be_named(invoke: Invoke) -> None:
     assert invoke("token").exit_code == 2
+
+
+@pytest.mark.parametrize("account", ["", "a" * 256, "a\nb", "a\x00"])
+@pytest.mark.parametrize("command", [("token",), ("sync", "users")])
+def test_an_account_that_the_gateway_would_refuse_gets_no_token(
+    invoke: Invoke, command: tuple[str, ...], account: str
+) -> None:
+    result = invoke(*command, "--account", account, "--jwt-secret", "12345678")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "has to be one line of 1 to 255 printable characters" in result.stderr

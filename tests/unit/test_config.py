@@ -1,5 +1,6 @@
 """Settings: where they come from, what each may be, and how a wrong one is refused."""
 
+import os
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -79,6 +80,21 @@ def test_the_dotenv_file_is_read_and_the_environment_wins_over_it(
     assert read_environment(tmp_path / "none") == {"GATEWAY_PORT": "2222"}
 
 
+def test_the_values_of_the_dotenv_file_are_literal_and_change_no_environment(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GATEWAY_JWT_SECRET=pa$$word-${HOME}\nGATEWAY_HOST='$HOME'\nGATEWAY_PORT\n")
+    before = dict(os.environ)
+    found = read_environment(tmp_path / ".env")
+    assert found == {"GATEWAY_JWT_SECRET": "pa$$word-${HOME}", "GATEWAY_HOST": "$HOME"}
+    assert os.environ == before
+
+
+def test_a_dotenv_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"GATEWAY_JWT_SECRET=canary\xff\n")
+    with pytest.raises(SettingsError, match=r"\.env cannot be read: it is not text in UTF-8") as refusal:
+        read_environment(tmp_path / ".env")
+    assert refusal.value.__cause__ is None
+
+
 def test_secrets_are_masked_in_the_repr() -> None:
     config = load_config(SECRETS)
     assert "canary" not in repr(config)
@@ -107,6 +123,14 @@ def test_secrets_are_masked_in_the_repr() -> None:
         ("oauth_servers", "https://oauth.bitrix.info"),
         ("oauth_servers", "oauth.bitrix.info/token"),
         ("oauth_servers", "127.0.0.1:8081"),
+        ("oauth_servers", ","),
+        ("oauth_servers", "example.com:0"),
+        ("oauth_servers", "example.com:65536"),
+        ("account_claim", ","),
+        ("account_claim", "accountID,exp"),
+        ("account_claim", "aud"),
+        ("return_origins", ", ,"),
+        ("jwt_algorithms", ","),
         ("public_url", "example.com"),
         ("public_url", "http://example.com:99999"),
         ("public_url", "https://example.com/gateway"),
@@ -128,7 +152,7 @@ def test_secrets_are_masked_in_the_repr() -> None:
 )
 def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(SettingsError) as refusal:
-        load_config({}, {name: value})
+        load_config({"GATEWAY_INSECURE_PORTALS": "1" if "example.com:" in value else "0"}, {name: value})
     assert f"GATEWAY_{name.upper()} " in refusal.value.detail
 
 
