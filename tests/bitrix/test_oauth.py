@@ -1,7 +1,6 @@
 """Tokens: had once, renewed one at a time, never lost by us, never sent to strangers."""
 
 import asyncio
-import gc
 from dataclasses import replace
 
 import pytest
@@ -266,24 +265,3 @@ async def test_a_pair_that_could_not_be_saved_is_not_taken_for_the_tokens_of_a_n
     await row.save(replace(row.saved[0], access_token="anew", refresh_token="anew"))
     with pytest.raises(GrantRefused):
         await keeper.renew("anew")
-
-
-async def test_a_renewal_that_fails_when_nobody_waits_any_more_is_no_error_of_its_own(
-    keeper: TokenKeeper, row: Row, portal: SandboxPortal, clock: ManualClock
-) -> None:
-    noise: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: noise.append(context))
-    portal.hold("oauth.token")
-    portal.fault("oauth.token:invalid_grant")
-    waiting = asyncio.create_task(keeper.renew(row.saved[0].access_token))
-    while len(portal.token_requests) < 2:
-        await clock.settle()
-    waiting.cancel()
-    await asyncio.wait([waiting])
-    portal.release("oauth.token")
-    while not row.stale:
-        await clock.settle()
-    del waiting
-    await clock.settle()
-    gc.collect()
-    assert noise == []
