@@ -7,7 +7,7 @@ MASK = "***"
 SECRETS_IN_TEXT = (
     # An inbound webhook's code is the third part of its path; a JSON text may write each slash as "\/".
     # Source: protocol.md, "Addressing"
-    re.compile(r"(\\?/rest(?:\\?/)+(?:api(?:\\?/)+)?\d+(?:\\?/)+)[^/\\\s?#'\"]+"),
+    re.compile(r"(/rest(?:\\*/)+(?:api(?:\\*/)+)?\d+(?:\\*/)+)[^/\\\s?#'\"]+"),
     re.compile(r"(\bbearer\s+)[\w.~+/=-]+", re.IGNORECASE),
     re.compile(
         r"((?:access_token|refresh_token|application_token|client_secret|jwt_secret|encryption_key|password|\bauth)"
