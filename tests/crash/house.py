@@ -1,0 +1,183 @@
+"""Gateways in processes of their own, one after another on one database, each of which may be killed at any instant."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from gateway.clock import SystemClock
+from gateway.config import load_config
+from gateway.secret import Secret
+from gateway.tokens import issue_token
+from tests.gateway import JWT_SECRET, RESOURCES, Answer, Sandbox
+
+ROOT = Path(__file__).parents[2]
+ENCRYPTION_KEY = "A" * 43
+Death = tuple[str, int]
+"""The moment, before or after, and the number of the commit."""
+
+
+class Died(Exception):
+    """The gateway ended before it had answered."""
+
+
+class House:
+    """The gateway that lives here now, if any. Requests carry a token of account "acme" unless told otherwise."""
+
+    def __init__(
+        self,
+        launcher: asyncio.subprocess.Process,
+        session: aiohttp.ClientSession,
+        environ: Mapping[str, str],
+        log: Path,
+    ) -> None:
+        self.environ = dict(environ)
+        self.config = load_config(self.environ)
+        self.database = self.config.database
+        self.log = log
+        self.pid = 0
+        self.launcher_pid = launcher.pid
+        self._launcher = launcher
+        self._session = session
+        self._tokens: dict[str, str] = {}
+        self._status: asyncio.Task[int] | None = None
+
+    async def start(self, death: Death | None = None) -> None:
+        """Start a gateway and wait until it takes requests.
+
+        Raises:
+            Died: when it ended before.
+        """
+        await self.launch(death)
+        while True:
+            try:
+                await self.request("GET", "/healthz")
+                return
+            except Died:
+                if self.ended:
+                    raise
+                await asyncio.sleep(0.002)
+
+    async def launch(self, death: Death | None = None) -> None:
+        """Start a gateway, and do not wait for it."""
+        assert self.ended
+        assert self._launcher.stdin is not None
+        job = {"environ": self.environ, "log": str(self.log), "death": death}
+        self._launcher.stdin.write(json.dumps(job).encode() + b"\n")
+        self.pid = int(await self._say())
+        self._status = asyncio.create_task(self._read_status())
+
+    async def _say(self) -> bytes:
+        assert self._launcher.stdout is not None
+        return await self._launcher.stdout.readline()
+
+    async def _read_status(self) -> int:
+        return int(await self._say())
+
+    @property
+    def ended(self) -> bool:
+        return self._status is None or self._status.done()
+
+    async def end(self, number: int | None = None) -> int:
+        """The gateway's exit status, after sending it signal *number* if one is given."""
+        assert self._status is not None
+        if number is not None and not self.ended:
+            os.kill(self.pid, number)
+        return await self._status
+
+    async def request(self, method: str, path: str, *, account: str = "acme", **options: Any) -> Answer:
+        """The whole answer.
+
+        Raises:
+            Died: when none comes.
+        """
+        if account not in self._tokens:
+            self._tokens[account] = issue_token(self.config, Secret(JWT_SECRET), SystemClock(), account, ttl_s=86_400)
+        headers = {"Authorization": f"Bearer {self._tokens[account]}"}
+        try:
+            async with self._session.request(
+                method, self.config.own_origin + path, headers=headers, allow_redirects=False, **options
+            ) as response:
+                return Answer(response.status, response.headers, await response.read())
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise Died from error
+
+    async def get(self, path: str, **options: Any) -> Answer:
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> Answer:
+        return await self.request("POST", path, **options)
+
+    async def patch(self, path: str, **options: Any) -> Answer:
+        return await self.request("PATCH", path, **options)
+
+    async def delete(self, path: str, **options: Any) -> Answer:
+        return await self.request("DELETE", path, **options)
+
+    async def connect(self, url: str, *, account: str = "acme") -> Answer:
+        answer = await self.post("/bitrix/account", account=account, json={"client_bitrix_url": url})
+        assert answer.status == 200, answer.body
+        return answer
+
+    async def authorize(self, sandbox: Sandbox, *, account: str = "acme") -> None:
+        """Connect *account* by OAuth as a person does, where it is not connected."""
+        answer = await self.connect(sandbox.origin, account=account)
+        if "authorizeURL" not in answer.json:
+            return
+        async with self._session.get(answer.json["authorizeURL"], allow_redirects=False) as page:
+            back = page.headers["Location"].removeprefix(self.config.own_origin)
+        answer = await self.get(back)
+        assert answer.status == 302, answer.body
+
+    async def settled(self, *resources: str, account: str = "acme") -> dict[str, dict[str, Any]]:
+        """The latest runs of *resources* (all by default), once each has begun and ended."""
+        while True:
+            runs = {one["resource"]: one for one in (await self.get("/bitrix/sync", account=account)).json["items"]}
+            wanted = {name: runs[name] for name in resources or RESOURCES}
+            if not {run["state"] for run in wanted.values()} & {"running", "idle"}:
+                return wanted
+            await asyncio.sleep(0.005)
+
+    async def user_ids(self, *, account: str = "acme") -> list[str]:
+        """The portal's ids of the users that are listed, lowest first."""
+        listed = (await self.get("/bitrix/users?size=10000", account=account)).json
+        assert listed["count"] == len(listed["items"])
+        return sorted((user["bitrixUserID"] for user in listed["items"]), key=int)
+
+
+async def until(seen: Callable[[], bool]) -> None:
+    """Return once *seen* is true."""
+    while not seen():  # noqa: ASYNC110  it looks at plain values of the sandbox, which tell nobody
+        await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def house_at(environ: Mapping[str, str], home: Path, prefix: Iterable[str] = ()) -> AsyncIterator[House]:
+    """A house whose gateways have *environ* for settings and run in *home*; *prefix* is a command around them."""
+    launcher = await asyncio.create_subprocess_exec(
+        *prefix,
+        *(sys.executable, "-m", "tests.crash.launcher"),
+        cwd=home,
+        env={name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+        | {"PYTHONPATH": str(ROOT)},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        house = House(launcher, session, environ, home / "gateway.log")
+        try:
+            yield house
+        finally:
+            if not house.ended:
+                await house.end(signal.SIGKILL)
+            assert launcher.stdin is not None
+            launcher.stdin.close()
+            await launcher.wait()

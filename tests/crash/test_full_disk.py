@@ -1,0 +1,130 @@
+"""A full disk: writes fail and say so, reads go on, nothing is lost, and all goes on when there is room again."""
+
+import resource
+import shutil
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.crash.house import House, house_at, until
+from tests.crash.soundness import RULE, is_mirrored, is_stale
+from tests.gateway import Sandbox
+
+DISK_BYTES = 8 * 2**20
+# In a namespace of its own, where mounting needs no rights outside it, and which takes the disk along when it ends.
+OWN_NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
+MOUNT = f'mount -t tmpfs -o size={DISK_BYTES} none "$0" && exec "$@"'
+LARGE_RULE = RULE | {"TagsToAdd": {"deal": ["x" * 100_000]}}
+
+Full = Callable[[], AbstractContextManager[None]]
+"""A block in which nothing more fits on the disk."""
+
+
+def mounts(disk: Path) -> bool:
+    """Whether a small disk can be had here."""
+    if shutil.which(OWN_NAMESPACE[0]) is None:
+        return False
+    return subprocess.run([*OWN_NAMESPACE, "sh", "-c", MOUNT, disk, "true"], capture_output=True).returncode == 0
+
+
+def fill_up(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+@asynccontextmanager
+async def on_small_disk(environ: dict[str, str], home: Path) -> AsyncIterator[tuple[House, Full]]:
+    disk = home / "disk"
+    disk.mkdir()
+    if not mounts(disk):
+        pytest.skip("no disk can be mounted here")
+    environ["GATEWAY_DATABASE"] = str(disk / "gateway.db")
+    async with house_at(environ, home, prefix=(*OWN_NAMESPACE, "sh", "-c", MOUNT, str(disk))) as house:
+        filler = Path(f"/proc/{house.launcher_pid}/root{disk}/filler")
+
+        @contextmanager
+        def full() -> Iterator[None]:
+            with pytest.raises(OSError, match="No space left"):
+                fill_up(filler)
+            yield
+            filler.unlink()
+
+        yield house, full
+
+
+@asynccontextmanager
+async def with_short_files(environ: dict[str, str], home: Path) -> AsyncIterator[tuple[House, Full]]:
+    """No file of the gateway may become longer than the longest is; its log goes nowhere."""
+    async with house_at(environ, home) as house:
+        house.log = Path("/dev/null")
+
+        @contextmanager
+        def full() -> Iterator[None]:
+            longest = max(path.stat().st_size for path in home.glob("gateway.db*"))
+            resource.prlimit(house.pid, resource.RLIMIT_FSIZE, (longest, resource.RLIM_INFINITY))
+            yield
+            if not house.ended:
+                resource.prlimit(house.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+        yield house, full
+
+
+async def writes_fail(house: House, quiz: int) -> bool:
+    """Whether no more rules can be written; *quiz* is the first that has none."""
+    while (await house.post(f"/bitrix/rules/{quiz}", json=LARGE_RULE)).status == 200:
+        quiz += 1
+    return (await house.post(f"/bitrix/rules/{quiz}", json=LARGE_RULE)).status == 500
+
+
+@pytest.mark.parametrize("kind", [on_small_disk, with_short_files])
+async def test_it_goes_on_reading_and_goes_on_when_there_is_room(
+    kind: Callable[[dict[str, str], Path], AbstractAsyncContextManager[tuple[House, Full]]],
+    environ: dict[str, str],
+    sandbox: Sandbox,
+    tmp_path: Path,
+) -> None:
+    portal = sandbox.portal
+    async with kind(environ, tmp_path) as (house, full):
+        await house.start()
+        await house.authorize(sandbox)
+        assert await is_mirrored(house, sandbox)
+        assert (await house.post("/bitrix/rules/1", json=RULE)).status == 200
+
+        portal.hold("user.get")
+        asked = portal.calls["user.get"]
+        assert (await house.patch("/bitrix/users")).status == 200
+        await until(lambda: portal.calls["user.get"] > asked)
+        portal.oauth.expire_access_tokens()
+        renewals = len(portal.token_requests)
+        with full():
+            assert await writes_fail(house, quiz=2)
+            portal.release("user.get")  # the next batch needs new tokens, which cannot be stored
+            assert (await house.settled("users"))["users"]["state"] == "failed"
+            assert len(portal.token_requests) == renewals + 1
+            unready = await house.get("/readyz")
+            assert (unready.status, unready.json["status"]) == (503, "unavailable")
+            assert unready.json["reason"].startswith("the database cannot be written: d")  # database or disk is full
+            assert (await house.patch("/bitrix/steps")).status == 500
+            assert await house.user_ids() == [row["ID"] for row in portal.data.users.values()]
+            assert (await house.get("/bitrix/rules/1")).json["StageID"] == RULE["StageID"]
+            assert (await house.get("/healthz")).status == 200
+
+        assert (await house.get("/readyz")).status == 200
+        assert (await house.patch("/bitrix/users")).status == 200
+        assert await is_mirrored(house, sandbox)
+        assert not await is_stale(house)
+        assert len(portal.token_requests) == renewals + 1  # the pair that could not be stored was kept
+        assert (await house.post("/bitrix/rules/999", json=RULE)).status == 200
+
+        with full():
+            assert await writes_fail(house, quiz=1000)
+            assert await house.end(signal.SIGTERM) == 0
+        await house.start()
+        for quiz in (1, 999):
+            assert (await house.get(f"/bitrix/rules/{quiz}")).json["StageID"] == RULE["StageID"]
+        assert await is_mirrored(house, sandbox)
