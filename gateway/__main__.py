@@ -1,5 +1,18 @@
-"""`python -m gateway` is `bitrix-gateway`."""
+"""`bitrix-gateway`, and `python -m gateway`, which is the same."""
 
-from gateway.cli import main
+import sys
 
-main(prog_name="bitrix-gateway")
+INTERRUPTED = 130  # what a shell makes of SIGINT
+
+
+def main() -> None:
+    """Run the command that was typed. An interruption is no failure, also while everything is still being loaded."""
+    try:
+        from gateway.cli import main as commands
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    commands(prog_name="bitrix-gateway")
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from gateway import __version__
+from gateway.__main__ import INTERRUPTED
 from gateway.clock import SystemClock
 from gateway.config import SETTINGS, Config, load_config, read_environment
 from gateway.demo import DemoSettings, run_demo
@@ -53,11 +54,21 @@ def account_name(_context: click.Context, _parameter: click.Parameter, value: st
 class Commands(click.Group):
     """Commands whose refusals are one line on stderr and exit status 1."""
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().main(*arguments, **options)
+        except OSError as error:  # a disk that is full, say, under what is written to
+            click.echo(f"Error: {error.strerror}", err=True)
+            sys.stdout = sys.stderr  # what could not be written is not tried again at the end
+            sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except GatewayError as error:
             raise click.ClickException(error.detail) from error
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
 
 
 def setting_options(*names: str) -> Callable[[F], F]:

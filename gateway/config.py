@@ -23,6 +23,7 @@ from gateway.setting_kinds import (
     jwk_set_file,
     matching,
     one_of,
+    own_host,
     positive,
     public_key_file,
     sealing_key,
@@ -43,7 +44,7 @@ KEY_SETTINGS = ("jwt_secret", *PUBLIC_KEY_SETTINGS)
 class Config:
     """Everything that can be set, read once at start; a unit in every name, secrets masked in its repr."""
 
-    host: str = field(default="127.0.0.1", metadata=setting(text, "Address to listen on."))
+    host: str = field(default="127.0.0.1", metadata=setting(own_host, "Address to listen on."))
     port: int = field(default=8080, metadata=setting(whole(0, 65535), "Port to listen on; 0 takes any free one."))
     database: Path = field(
         default=Path("gateway.db"),

@@ -81,7 +81,7 @@ async def demo_servers(
     settings: DemoSettings, clock: Clock
 ) -> AsyncIterator[tuple[Config, Secrets, SandboxPortal, str]]:
     """Both servers, listening; the environment's settings play no part."""
-    port = settings.port or free_port(HOST)
+    port = free_port(HOST, settings.port)
     portal = SandboxPortal(
         SandboxSettings(
             users=settings.users,

@@ -1,6 +1,7 @@
 """What every long-running command needs of the process: a loop, a port, a good end."""
 
 import asyncio
+import errno
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -15,16 +16,25 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
     """The refusal to start at an address that cannot be had."""
-    return SettingsError(f"cannot listen on {host}:{port}, choose another port: {error.strerror}")
+    wrong = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "host"
+    return SettingsError(f"cannot listen on {host}:{port}, choose another {wrong}: {error.strerror}")
 
 
-def free_port(host: str) -> int:
-    """A port of *host* that nobody listens on now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as taken:
-        taken.bind((host, 0))
-        port: int = taken.getsockname()[1]
-        return port
+def free_port(host: str, port: int = 0) -> int:
+    """*port* of *host*, or any for 0, which nobody listens on now.
+
+    Raises:
+        SettingsError: when there is no such host here, or the port is taken.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as a server does
+            probe.bind(address)
+            found: int = probe.getsockname()[1]
+            return found
+    except OSError as error:
+        raise cannot_listen(host, port, error) from error
 
 
 async def until_signal(work: Coroutine[Any, Any, T]) -> T | None:

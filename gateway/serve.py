@@ -28,7 +28,7 @@ async def run_gateway(config: Config, clock: Clock) -> None:
     Raises:
         SettingsError: when it cannot start; it says what to do.
     """
-    config = with_port(config)
+    config = with_port(config)  # before secrets are made for a gateway that cannot start
     secrets = resolve_secrets(config)
     if secrets.created:
         logger.warning(
@@ -69,5 +69,9 @@ async def serving(config: Config, secrets: Secrets, clock: Clock) -> AsyncIterat
 
 
 def with_port(config: Config) -> Config:
-    """*config* with a port that is free now in the place of 0."""
-    return config if config.port else replace(config, port=free_port(config.host))
+    """*config* with a port that is free now: its own, or any in the place of 0.
+
+    Raises:
+        SettingsError: when its own is taken, or its host is none of this machine.
+    """
+    return replace(config, port=free_port(config.host, config.port))

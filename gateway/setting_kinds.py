@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from gateway.jwk_set import read_jwk_set
 from gateway.jwt_keys import read_public_key
-from gateway.origins import LABEL
+from gateway.origins import LABEL, exact_origin
 from gateway.secret import Secret
 from gateway.vault import decode_key
 
@@ -102,6 +102,15 @@ def sealing_key(value: str) -> Secret:
     """The text of an encryption key."""
     decode_key(value)
     return Secret(value)
+
+
+def own_host(value: str) -> str:
+    """A name or an address of this machine."""
+    try:
+        exact_origin(f"http://[{value}]" if ":" in value else f"http://{value}")
+    except ValueError:
+        raise ValueError("has to be the name of a host or an IP address") from None
+    return value
 
 
 def server_name(value: str) -> str:

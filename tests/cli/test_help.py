@@ -1,7 +1,9 @@
 """What every command says of itself, and how a wrong call ends."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +51,27 @@ def test_a_wrong_call_ends_with_status_2(invoke: Invoke, arguments: tuple[str, .
     result = invoke(*arguments)
     assert result.exit_code == 2
     assert "Usage:" in result.stderr
+
+
+def test_an_output_that_cannot_be_written_is_said_in_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        for arguments in (("--help",), ("token", "--account", "7", "--jwt-secret", "12345678")):
+            command = [sys.executable, "-m", "gateway", *arguments]
+            result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+            assert (result.returncode, result.stderr) == (1, "Error: No space left on device\n")
+
+
+def test_an_interruption_while_it_is_being_loaded_is_quiet(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
+    environ = os.environ | {"PYTHONPATH": str(tmp_path)}
+    result = subprocess.run([sys.executable, "-m", "gateway"], env=environ, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
+def test_an_interruption_of_a_command_is_quiet(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jose.jwt.encode", interrupted)
+    result = invoke("token", "--account", "7", "--jwt-secret", "12345678")
+    assert (result.exit_code, result.output) == (130, "")

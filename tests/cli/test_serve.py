@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import socket
@@ -81,8 +82,17 @@ async def test_a_taken_port_is_refused(spawn: Spawn) -> None:
         port = taken.getsockname()[1]
         status, output = await (await spawn("serve", "--port", str(port))).end()
     assert status == 1
-    assert f"Error: cannot listen on 127.0.0.1:{port}, choose another port" in output
-    assert "Traceback" not in output
+    assert output.startswith(f"Error: cannot listen on 127.0.0.1:{port}, choose another port: ")
+    assert os.listdir() == []  # neither a secret nor a database for a gateway that cannot start
+
+
+@pytest.mark.parametrize("host", ["nosuch.invalid", "192.0.2.1"])
+@pytest.mark.parametrize("port", ["0", "8080"])
+def test_a_host_that_is_none_of_this_machine_is_refused(invoke: Invoke, host: str, port: str) -> None:
+    result = invoke("serve", "--host", host, "--port", port)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: cannot listen on {host}:{port}, choose another host: ")
+    assert os.listdir() == []
 
 
 async def started_once(spawn: Spawn) -> None:

@@ -105,6 +105,9 @@ def test_secrets_are_masked_in_the_repr() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("host", "a b"),
+        ("host", "a/b"),
+        ("host", "a:1"),
         ("database", ":memory:"),
         ("database", "/"),
         ("port", "+5"),
