@@ -1,7 +1,9 @@
 """A house of gateways and the portal that they are connected to, both in real time."""
 
+import random
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,12 @@ from tests.gateway import JWT_SECRET, Sandbox, serve_sandbox
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        free: int = listening.getsockname()[1]
-        return free
+    """One that stays free between two gateways: the system gives those from 32768 on to whoever asks for any."""
+    while True:
+        chosen = random.randrange(20_000, 32_000)
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", chosen))
+            return chosen
 
 
 @pytest.fixture
