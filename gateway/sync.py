@@ -131,8 +131,10 @@ class SyncService:
         for account in await self._connections.list_authorized():
             for resource in RESOURCES.values():
                 run = await self.load(account, resource)
-                due = 0 if run is None else (run.finished_at or self._clock.now()) + self._interval_s
-                if due <= self._clock.now():
+                now = self._clock.now()
+                ended = 0 if run is None else run.finished_at or now
+                due = ended + self._interval_s
+                if due <= now or ended > now:  # an end that lies ahead was noted by a clock that has been set back
                     await self.start(account, resource)
                 else:
                     next_due = min(next_due, due)

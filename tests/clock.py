@@ -20,11 +20,12 @@ class ManualClock:
 
     def __init__(self, start: float = 1_800_000_000.0) -> None:
         self._now = start
+        self.wall_shift_s = 0.0  # what somebody has set the wall time on (or back) by
         self._parked: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
 
     def now(self) -> float:
-        return self._now
+        return self._now + self.wall_shift_s
 
     def monotonic(self) -> float:
         return self._now

@@ -226,6 +226,17 @@ async def test_the_schedule_syncs_everything_when_its_interval_has_passed(
     assert len(await connected.rows("steps")) == 4
 
 
+async def test_the_schedule_goes_on_when_the_wall_clock_is_set_back(
+    connected: Gateway, sandbox: Sandbox, clock: ManualClock
+) -> None:
+    await connected.restart(GATEWAY_SYNC_INTERVAL_S="900")
+    calls = sandbox.portal.calls["user.get"]
+    clock.wall_shift_s = -86_400
+    await clock.advance(2000)
+    await connected.synced()
+    assert sandbox.portal.calls["user.get"] > calls
+
+
 async def test_a_sync_that_came_due_while_the_gateway_was_off_runs_at_its_start(
     connected: Gateway, sandbox: Sandbox, clock: ManualClock
 ) -> None:
