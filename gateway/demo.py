@@ -67,11 +67,13 @@ async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
                 if status.state != "done":
                     raise TourFailed(str(status))
             seconds = clock.monotonic() - started
-            counts = {name: await count_rows(client, name) for name in RESOURCES}
-            check_counts(counts, portal)
-        show_summary(counts, portal.http_requests, seconds)
-        show_commands(config.own_origin, token)
-        if not once:
+            served = {name: await load_rows(client, name) for name in RESOURCES}
+            check_rows(served, portal)
+        show_summary({name: len(rows) for name, rows in served.items()}, portal.http_requests, seconds)
+        if once:
+            click.echo("Every row served is as the portal has it.")
+        else:
+            show_commands(config.own_origin, token)
             click.echo("\nServing until Ctrl-C.")
             await asyncio.Event().wait()
 
@@ -134,41 +136,65 @@ async def connect(client: GatewayClient, portal_origin: str) -> None:
         raise TourFailed("the account is stale right after its authorization")
 
 
-async def count_rows(client: GatewayClient, resource: str) -> int:
-    """How many rows of *resource* the gateway serves, page after page to the end, each once."""
-    ids: list[int] = []
+async def load_rows(client: GatewayClient, resource: str) -> list[dict[str, Any]]:
+    """The rows of *resource* that the gateway serves, page after page to the end, each once."""
+    rows: list[dict[str, Any]] = []
     page_number = 1
     while True:
         page: dict[str, Any] = await client.request("GET", f"/bitrix/{resource}?page={page_number}&size=1000")
-        ids += [row.get("ID", row.get("id")) for row in page["items"]]
-        if not page["items"] or len(ids) >= page["count"]:
+        rows += page["items"]
+        if not page["items"] or len(rows) >= page["count"]:
             break
         page_number += 1
-    if len(set(ids)) != page["count"]:
-        raise TourFailed(f"{resource}: {page['count']} rows are counted, {len(set(ids))} different ones are listed")
-    return len(ids)
+    different = len({row.get("ID", row.get("id")) for row in rows})
+    if different != page["count"]:
+        raise TourFailed(f"{resource}: {page['count']} rows are counted, {different} different ones are listed")
+    return rows
 
 
-def check_counts(counts: dict[str, int], portal: SandboxPortal) -> None:
+# The properties by which served rows are compared with the portal's; `portal_rows` has them in this order.
+COMPARED = {
+    "users": ("bitrixUserID", "name"),
+    "steps": ("bitrixID", "name"),
+    "pipelines": ("entityTypeId", "bitrixID", "name"),
+    "fields": ("entityID", "bitrixID", "fieldName", "fieldType"),
+}
+
+
+def portal_rows(portal: SandboxPortal) -> dict[str, set[tuple[object, ...]]]:
+    """What the mirror of *portal* has to show."""
+    data = portal.data
+    entities = [entity for entity, _ in USERFIELDS.values()] + [SMART_INVOICE_FIELDS]
+    return {
+        "users": {(row["ID"], row.get("NAME") or "") for row in data.users.values()},
+        "steps": {(row["ID"], row["NAME"]) for row in data.statuses.values()},
+        "pipelines": {
+            (type_id, row["id"], row["name"])
+            for type_id in PIPELINE_ENTITY_TYPES
+            for row in data.categories.get(type_id, {}).values()
+        },
+        "fields": {
+            (entity, row["ID"], row["FIELD_NAME"], SHOWN_AS.get(row["USER_TYPE_ID"], row["USER_TYPE_ID"]))
+            for entity in entities
+            for row in data.userfields[entity].values()
+            if row["USER_TYPE_ID"] in FIELD_TYPES | SHOWN_AS.keys()
+        },
+    }
+
+
+def check_rows(served: dict[str, list[dict[str, Any]]], portal: SandboxPortal) -> None:
     """Compare what is served with what the portal has.
 
     Raises:
         TourFailed: naming each resource that differs.
     """
-    data = portal.data
-    entities = [entity for entity, _ in USERFIELDS.values()] + [SMART_INVOICE_FIELDS]
-    shown = FIELD_TYPES | SHOWN_AS.keys()
-    expected = {
-        "users": len(data.users),
-        "steps": len(data.statuses),
-        "pipelines": sum(len(rows) for type_id, rows in data.categories.items() if type_id in PIPELINE_ENTITY_TYPES),
-        "fields": sum(row["USER_TYPE_ID"] in shown for entity in entities for row in data.userfields[entity].values()),
-    }
-    wrong = [
-        f"{name}: {counts[name]} rows are served, the portal has {rows}"
-        for name, rows in expected.items()
-        if counts[name] != rows
-    ]
+    wrong = []
+    for name, expected in portal_rows(portal).items():
+        found = {tuple(row[one] for one in COMPARED[name]) for row in served[name]}
+        if len(found) != len(expected):
+            wrong.append(f"{name}: {len(found)} rows are served, the portal has {len(expected)}")
+        elif found != expected:
+            wrong.append(f"{name}: {min(found - expected)} is served, the portal has {min(expected - found)}")
     if wrong:
         raise TourFailed("; ".join(wrong))
 

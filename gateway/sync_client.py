@@ -30,12 +30,13 @@ class RequestFailed(GatewayError):
 
 @dataclass(frozen=True)
 class SyncStatus:
-    """How far one sync is; *total* is None where the portal does not count."""
+    """How far one sync is; *total* is None where the portal does not count, *left_out* are among the *rows*."""
 
     resource: str
     state: str
     rows: int
     total: int | None
+    left_out: int
     error: str | None
     skipped: tuple[str, ...]
 
@@ -45,6 +46,8 @@ class SyncStatus:
 
     def __str__(self) -> str:
         line = f"{self.resource}: {self.state}, {self.rows:,} rows"
+        if self.left_out:
+            line += f", {self.left_out:,} of them of types that are not shown"
         if self.skipped:
             line += f" (not offered by the portal: {'; '.join(self.skipped)})"
         return line + (f": {self.error}" if self.error else "")
@@ -84,7 +87,7 @@ class GatewayClient:
         """How the latest sync of *resource* goes."""
         run = await self.request("GET", f"/bitrix/sync/{resource}")
         skipped = tuple(one["list"] for one in run["skipped"])
-        return SyncStatus(resource, run["state"], run["rows"], run["total"], run["error"], skipped)
+        return SyncStatus(resource, run["state"], run["rows"], run["total"], run["leftOut"], run["error"], skipped)
 
 
 @asynccontextmanager
@@ -145,7 +148,7 @@ def progress_of(resources: Sequence[str]) -> Iterator[Callable[[SyncStatus], Non
             progress.update(bars[status.resource], completed=status.rows, total=total)
             if status.ended:
                 progress.stop_task(bars[status.resource])
-                if status.error or status.skipped:
+                if status.error or status.skipped or status.left_out:
                     progress.console.print(str(status), highlight=False)
 
         yield show

@@ -7,14 +7,17 @@ import pytest
 from gateway.sync_client import POLLS_A_PLAIN_LINE, SyncStatus, progress_of
 
 
-def status(rows: int, state: str = "running", *, error: str | None = None, skipped: tuple[str, ...] = ()) -> SyncStatus:
-    return SyncStatus("users", state, rows, None, error, skipped)
+def status(
+    rows: int, state: str = "running", *, left_out: int = 0, error: str | None = None, skipped: tuple[str, ...] = ()
+) -> SyncStatus:
+    return SyncStatus("users", state, rows, None, left_out, error, skipped)
 
 
 def test_a_line_tells_rows_error_and_what_was_skipped() -> None:
     assert str(status(1250)) == "users: running, 1,250 rows"
     assert str(status(7, "failed", error="the portal is away")) == "users: failed, 7 rows: the portal is away"
     assert str(status(7, "done", skipped=("a", "b"))) == "users: done, 7 rows (not offered by the portal: a; b)"
+    assert str(status(7, "done", left_out=2)) == "users: done, 7 rows, 2 of them of types that are not shown"
 
 
 def test_elsewhere_a_line_comes_now_and_then_and_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
