@@ -1,6 +1,8 @@
 """How much memory a million requests for different pages leave behind, next to the bound that is set for the cache.
 
     python -m tests.load.memory [--rows N] [--requests N] [--cache-bytes N]
+
+The pages are of every size and from everywhere in the list, so that the cache is always full.
 """
 
 import argparse
