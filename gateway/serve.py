@@ -14,7 +14,8 @@ from gateway.config import Config
 from gateway.errors import SettingsError
 from gateway.process import cannot_listen, free_port
 from gateway.secret_file import Secrets, resolve_secrets
-from handlers.app import SERVER_SETTINGS, drain, make_app
+from handlers.app import drain, make_app
+from handlers.server import Runner
 from storage.database import DatabaseRefused, StorageError
 
 logger = structlog.get_logger(__name__)
@@ -51,7 +52,7 @@ async def serving(config: Config, secrets: Secrets, clock: Clock) -> AsyncIterat
     Raises:
         SettingsError: when it cannot start; it says what to do.
     """
-    runner = web.AppRunner(make_app(config, secrets, clock), shutdown_timeout=SHUTDOWN_S, **SERVER_SETTINGS)
+    runner = Runner(make_app(config, secrets, clock), shutdown_timeout=SHUTDOWN_S)
     try:
         try:
             await runner.setup()

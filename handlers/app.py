@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
-from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -77,17 +76,6 @@ ROUTES: list[tuple[str, str, Handler]] = [
     *(("GET", f"/bitrix/{resource.name}", page_of(resource)) for resource in RESOURCES.values()),
     *(("PATCH", f"/bitrix/{resource.name}", sync_of(resource)) for resource in RESOURCES.values()),
 ]
-
-# What the server that runs the application has to be set to. A request that has begun is finished even when its caller
-# leaves, so that nothing is stored without the memory of it being told. The long lines are for our border to refuse;
-# aiohttp's own refusal shows a part of the address.
-SERVER_SETTINGS: dict[str, Any] = {
-    "access_log": None,
-    "handler_cancellation": False,
-    "keepalive_timeout": 75.0,
-    "max_line_size": 4 * 1024 * 1024,
-    "max_field_size": 64 * 1024,
-}
 
 
 def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:

@@ -41,9 +41,7 @@ def bordered(route: str, handler: Handler) -> Handler:
         app = request.app
         log = app[REQUEST_LOG]
         began = app[CLOCK].monotonic() if log.enabled else 0.0
-        request_id = request.headers.get(X_REQUEST_ID)
-        if request_id is None or not REQUEST_ID.fullmatch(request_id):
-            request_id = new_request_id()
+        request_id = request_id_of(request)
         try:
             if needs_token:
                 request[ACCOUNT_KEY] = app[TOKENS].verify(one_authorization(request))
@@ -59,8 +57,7 @@ def bordered(route: str, handler: Handler) -> Handler:
         except Exception:
             logger.exception("request failed", extra={"request_id": request_id})
             response = render_error(INTERNAL, request, request_id)
-        response.headers[X_REQUEST_ID] = request_id
-        response.headers[X_CONTENT_TYPE_OPTIONS] = "nosniff"
+        finish(response, request_id)
         if log.enabled:
             clock = app[CLOCK]
             seconds = clock.monotonic() - began
@@ -68,6 +65,18 @@ def bordered(route: str, handler: Handler) -> Handler:
         return response
 
     return answer
+
+
+def request_id_of(request: web.BaseRequest) -> str:
+    """The id that *request* brings, if it is a modest one, or a new one."""
+    request_id = request.headers.get(X_REQUEST_ID)
+    return request_id if request_id is not None and REQUEST_ID.fullmatch(request_id) else new_request_id()
+
+
+def finish(response: web.StreamResponse, request_id: str) -> None:
+    """Give *response* the headers that every answer has."""
+    response.headers[X_REQUEST_ID] = request_id
+    response.headers[X_CONTENT_TYPE_OPTIONS] = "nosniff"
 
 
 def refuse_method(allowed: Iterable[str]) -> Handler:
@@ -82,7 +91,7 @@ def refuse_method(allowed: Iterable[str]) -> Handler:
 
 async def refuse_address(_request: web.Request) -> web.StreamResponse:
     """The answer at an address where there is nothing."""
-    raise HttpError(404, "there is nothing at this address")
+    raise web.HTTPNotFound
 
 
 def one_authorization(request: web.Request) -> str | None:

@@ -47,6 +47,8 @@ def http_error(error: web.HTTPException) -> HttpError:
     """A refusal of aiohttp's in our words; its own are plain text."""
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return HttpError(413, "body: is larger than this gateway accepts (GATEWAY_MAX_BODY_BYTES)")
+    if isinstance(error, web.HTTPNotFound):
+        return HttpError(404, "there is nothing at this address")
     return HttpError(error.status, error.reason)
 
 
@@ -57,7 +59,7 @@ def status_of(error: GatewayError) -> int:
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
-def render_error(error: GatewayError, request: web.Request, request_id: str) -> web.Response:
+def render_error(error: GatewayError, request: web.BaseRequest, request_id: str) -> web.Response:
     """The answer to a request that failed with *error*."""
     status = status_of(error)
     if status == 500 and not isinstance(error, AlreadyExists):

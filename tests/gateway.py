@@ -18,7 +18,8 @@ from gateway.sandbox.server import SandboxServer
 from gateway.secret import Secret
 from gateway.secret_file import resolve_secrets
 from gateway.tokens import issue_token
-from handlers.app import SERVER_SETTINGS, make_app
+from handlers.app import make_app
+from handlers.server import Runner
 from tests.canaries import WATCH
 from tests.clock import ManualClock
 from tests.contract import Contract
@@ -69,7 +70,7 @@ class Gateway:
         WATCH.secret("the encryption key", secrets.encryption_key)
         WATCH.secret("the encryption key", urlsafe_b64encode(secrets.encryption_key).rstrip(b"="))
         WATCH.secret("the JWT secret", JWT_SECRET)
-        self._runner = web.AppRunner(make_app(config, secrets, self.clock), shutdown_timeout=1, **SERVER_SETTINGS)
+        self._runner = Runner(make_app(config, secrets, self.clock), shutdown_timeout=1)
         await self._runner.setup()
         await web.SockSite(self._runner, self._listener.dup()).start()
         # A cookie-less client that adds nothing of its own and follows nothing.

@@ -22,7 +22,7 @@ ARROWS = (
     ("gateway.redaction", ()),
     ("gateway.bitrix", ("gateway.bitrix", "gateway.clock", "gateway.errors", "gateway.redaction")),
     ("gateway.sandbox", ("gateway.sandbox", "gateway.clock")),
-    *((command, ("gateway", "storage", "handlers.app")) for command in COMMANDS),
+    *((command, ("gateway", "storage", "handlers.app", "handlers.server")) for command in COMMANDS),
     ("gateway", ("gateway", "storage")),
     ("handlers", ("gateway", "storage", "handlers")),
 )

@@ -13,8 +13,9 @@ from gateway.config import load_config
 from gateway.process import run
 from gateway.secret_file import resolve_secrets
 from gateway.sync_pass import ROWS_A_TRANSACTION, render
-from handlers.app import SERVER_SETTINGS, make_app
+from handlers.app import make_app
 from handlers.keys import DATABASE, PAGES
+from handlers.server import Runner
 from storage.syncs import SyncStore
 from tests.load.fill import NOW, USER_LIST, USERS, ranges, user
 
@@ -25,7 +26,7 @@ async def serve() -> None:
     """Serve, and let rows come in, until killed."""
     config = load_config(os.environ)
     app = make_app(config, resolve_secrets(config), SystemClock())
-    runner = web.AppRunner(app, **SERVER_SETTINGS)
+    runner = Runner(app, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, config.host, config.port).start()
     await change_rows(app, int(os.environ["LOAD_ROWS"]))

@@ -1,0 +1,89 @@
+"""How the application is put on the net: aiohttp's server, with every refusal of its own in our words."""
+
+import logging
+from collections.abc import Coroutine
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+
+from gateway.errors import GatewayError
+from handlers.border import finish, request_id_of
+from handlers.errors import INTERNAL, HttpError, http_error, render_error
+
+logger = logging.getLogger(__name__)
+
+# A request that has begun is finished even when its caller leaves, so that nothing is stored without the memory of it
+# being told.
+HANDLER_CANCELLATION = False
+# Most long lines are for the border to refuse, which looks at the token first.
+CONNECTION_SETTINGS: dict[str, Any] = {
+    "access_log": None,
+    "keepalive_timeout": 75.0,
+    "max_line_size": 4 * 1024 * 1024,
+    "max_field_size": 64 * 1024,
+}
+TOO_LONG = HttpError(400, "the address or a header is longer than this gateway reads")
+UNREADABLE = HttpError(400, "this is not a valid HTTP request")
+
+
+class Connection(web.RequestHandler):
+    """One client's connection. What is no request is answered as everything else is, and ends it."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
+        exc: BaseException | None = None,
+        _message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what could not be read (its text is not repeated, nor logged), or to a failure of ours."""
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger.error("request failed outside the border", exc_info=exc)
+            if request.writer.output_size > 0:
+                raise ConnectionResetError("a part of the answer has been sent")
+            return refuse(request, INTERNAL)
+        return refuse(request, TOO_LONG if isinstance(exc, LineTooLong) else UNREADABLE)
+
+    def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
+        """Send *resp*; a page of aiohttp's own comes from an address that no route can have, like "*"."""
+        if isinstance(resp, web.HTTPException):
+            resp = refuse(request, http_error(resp))
+        return super().finish_response(request, resp, start_time)
+
+
+class Server(web.Server):
+    """Makes the connections of an application, whose own server is *made*."""
+
+    def __init__(self, made: web.Server) -> None:
+        super().__init__(
+            made.request_handler, request_factory=made.request_factory, handler_cancellation=made.handler_cancellation
+        )
+
+    def __call__(self) -> web.RequestHandler:
+        return Connection(self, loop=self._loop, **CONNECTION_SETTINGS)
+
+
+class Runner(web.AppRunner):
+    """Starts and ends *app*; tests run it just so."""
+
+    def __init__(self, app: web.Application, *, shutdown_timeout: float) -> None:
+        super().__init__(app, shutdown_timeout=shutdown_timeout, handler_cancellation=HANDLER_CANCELLATION)
+
+    async def _make_server(self) -> web.Server:
+        return Server(await super()._make_server())
+
+
+def refuse(request: web.BaseRequest, error: GatewayError) -> web.Response:
+    """The last answer on its connection."""
+    request_id = request_id_of(request)
+    response = render_error(error, request, request_id)
+    finish(response, request_id)
+    response.force_close()
+    logger.info("refused", extra={"status": response.status, "reason": error.detail, "request_id": request_id})
+    return response
