@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler
 from multidict import istr
 
 from gateway.errors import GatewayError, Unauthenticated
-from handlers.errors import INTERNAL, HttpError, http_error, render_error, status_of
+from handlers.errors import INTERNAL, HttpError, http_error, is_ours, render_error, status_of
 from handlers.keys import ACCOUNT_KEY, CLOCK, REQUEST_LOG, TOKENS
 from handlers.request_log import Served
 
@@ -51,8 +51,10 @@ def bordered(route: str, handler: Handler) -> Handler:
         except web.HTTPException as error:
             response = render_error(http_error(error), request, request_id)
         except GatewayError as error:
-            if status_of(error) >= 500:
+            if is_ours(error):
                 logger.error("request failed", exc_info=error, extra={"request_id": request_id})
+            elif status_of(error) >= 500:
+                logger.warning("request failed", extra={"reason": error.detail, "request_id": request_id})
             response = render_error(error, request, request_id)
         except Exception:
             logger.exception("request failed", extra={"request_id": request_id})

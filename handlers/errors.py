@@ -59,10 +59,15 @@ def status_of(error: GatewayError) -> int:
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
+def is_ours(error: GatewayError) -> bool:
+    """Whether the gateway itself failed, which its log tells and its callers need not know."""
+    return status_of(error) == 500 and not isinstance(error, AlreadyExists)
+
+
 def render_error(error: GatewayError, request: web.BaseRequest, request_id: str) -> web.Response:
     """The answer to a request that failed with *error*."""
     status = status_of(error)
-    if status == 500 and not isinstance(error, AlreadyExists):
+    if is_ours(error):
         error = INTERNAL  # the log has the rest
     headers: dict[str, str] = {}
     if isinstance(error, HttpError):

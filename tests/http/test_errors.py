@@ -183,6 +183,15 @@ async def test_a_store_that_fails_is_an_internal_server_error_and_no_more_than_t
     assert (await connected.get("/bitrix/steps")).status == 200
 
 
+async def test_a_portal_that_fails_is_one_line_in_the_log(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    body = {"client_bitrix_url": "http://127.0.0.1:1/rest/1/code/"}
+    answer = await gateway.clock.until(gateway.post("/bitrix/account", json=body))
+    assert answer.status == 502
+    (logged,) = [one for one in caplog.records if one.levelname in ("WARNING", "ERROR")]
+    assert (getattr(logged, "reason", None), logged.exc_info) == (answer.json, None)
+    assert getattr(logged, "request_id", None) == answer.headers["X-Request-ID"]
+
+
 async def test_the_log_tells_what_the_answer_does_not(connected: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     await connected.restart()
     rename_tables(connected, "", "_gone")
