@@ -19,6 +19,7 @@ from gateway.errors import GatewayError
 from gateway.log import configure_logging
 from gateway.process import cannot_listen, run, until_signal
 from gateway.resources import RESOURCES
+from gateway.sandbox.faults import MEANINGS
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from gateway.sandbox.server import SandboxServer
 from gateway.secret_file import find_jwt_secret
@@ -42,6 +43,16 @@ TOKEN_SETTINGS = (
     "account_claim",
 )
 ADDRESS_SETTINGS = ("host", "port")
+# A line break is kept where click meets \b, a backspace, at the head of a paragraph.
+FAULTS_TOLD = "\n".join(
+    (
+        "SPEC is METHOD:KIND, METHOD:KIND*3 for three times, METHOD:KIND* for ever, METHOD:KIND@2 after two calls",
+        "that work. METHOD is one of the portal's, like user.get; * is any, oauth.token the address of tokens. KIND:",
+        "",
+        "\b",
+        *(f"{kind:<22}{meaning}" for kind, meaning in MEANINGS.items()),
+    )
+)
 
 
 def account_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -71,8 +82,11 @@ class Commands(click.Group):
             ctx.exit(INTERRUPTED)
 
 
-def setting_options(*names: str) -> Callable[[F], F]:
-    """Options for the settings of these *names*, or for all; that of a secret's file is told with the secret."""
+def setting_options(*names: str, **other_words: str) -> Callable[[F], F]:
+    """Options for the settings of these *names*, or for all; that of a secret's file is told with the secret.
+
+    *other_words* are help texts for settings that mean something else to the command.
+    """
 
     def decorate(command: F) -> F:
         for one in reversed(SETTINGS):
@@ -82,7 +96,9 @@ def setting_options(*names: str) -> Callable[[F], F]:
             for file_flag, file_name in zip(one.flags[1:], one.environment_names[1:], strict=True):
                 told += f"; its file: {file_flag}, {file_name}"
                 command = click.option(file_flag, hidden=True)(command)
-            command = click.option(one.flags[0], metavar="VALUE", help=f"{one.help}  [{told}]")(command)
+            command = click.option(
+                one.flags[0], metavar="VALUE", help=f"{other_words.get(one.name, one.help)}  [{told}]"
+            )(command)
         return command
 
     return decorate
@@ -131,13 +147,16 @@ def serve(**settings: str | None) -> None:
 )
 @click.option("--once", is_flag=True, help="Check the answers and end, instead of serving on.")
 def demo(once: bool, **chosen: Any) -> None:
-    """Show the main job on this machine alone: a sandbox portal, the gateway, and a tour of both."""
+    """Show the main job on this machine alone.
+
+    Starts a sandbox portal and the gateway, connects and mirrors the one by the other, and serves until Ctrl-C.
+    """
 
     configure_logging("warning", "console")
     run(until_signal(run_demo(DemoSettings(**chosen), SystemClock(), once=once)))
 
 
-@main.command()
+@main.command(epilog=FAULTS_TOLD)
 @click.option("--port", type=PORT, default=8081, show_default=True, help="Port to listen on; 0 takes any free one.")
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Certificate (PEM), to speak https.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="Its private key (PEM).")
@@ -169,10 +188,13 @@ def demo(once: bool, **chosen: Any) -> None:
     "faults",
     multiple=True,
     metavar="SPEC",
-    help="What shall go wrong: METHOD:KIND[=VALUE][*[TIMES]][@AFTER]. May be repeated.",
+    help="What shall go wrong, as told below. May be repeated.",
 )
 def sandbox(port: int, tls_cert: str | None, tls_key: str | None, faults: tuple[str, ...], **chosen: Any) -> None:
-    """Serve only an emulated portal, until Ctrl-C."""
+    """Serve only an emulated portal, until Ctrl-C.
+
+    What it saw is at /_sandbox/; POST {"fault": SPEC} to /_sandbox/faults sets a fault while it runs.
+    """
 
     portal = SandboxPortal(SandboxSettings(**chosen), SystemClock())
     try:
@@ -238,9 +260,12 @@ def token(account: str, ttl_s: int, **settings: str | None) -> None:
     callback=account_name,
     help="The account whose mirror is brought up to date.",
 )
-@setting_options(*TOKEN_SETTINGS, *ADDRESS_SETTINGS)
+@setting_options(*TOKEN_SETTINGS, *ADDRESS_SETTINGS, host="Host of the running gateway.", port="Its port.")
 def sync(resources: tuple[str, ...], account: str, **settings: str | None) -> None:
-    """Let the running gateway mirror RESOURCEs anew, and watch: users, steps, pipelines, fields."""
+    """Let the running gateway mirror RESOURCEs anew, and watch.
+
+    A RESOURCE is one of users, steps, pipelines, fields.
+    """
 
     config = read_config(settings)
     bearer = issue_token(config, find_jwt_secret(config), SystemClock(), account, ttl_s=SYNC_TOKEN_TTL_S)

@@ -1,12 +1,14 @@
 """The README says what is so: its settings table, its commands, its two blocks that newcomers paste."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from gateway.cli import main
 from gateway.config import SETTINGS
+from gateway.sandbox.faults import MEANINGS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,6 +33,11 @@ def test_the_settings_table_is_that_of_the_code() -> None:
     assert settings_table() in section("Settings")
 
 
+def test_the_table_of_faults_is_that_of_the_code() -> None:
+    rows = ["| Kind | What happens |", "|---|---|", *(f"| `{kind}` | {told} |" for kind, told in MEANINGS.items())]
+    assert "\n".join(rows) + "\n\n" in section("Use it")
+
+
 @pytest.mark.parametrize("heading", ["Run it", "Test it"])
 def test_a_newcomers_section_opens_with_one_command_on_one_line(heading: str) -> None:
     assert re.match(r"\n```\n[^\n]+\n```\n", section(heading))
@@ -39,6 +46,13 @@ def test_a_newcomers_section_opens_with_one_command_on_one_line(heading: str) ->
 def test_every_command_is_named() -> None:
     for command in main.commands:
         assert f"`bitrix-gateway {command}" in section("Use it")
+
+
+@pytest.mark.parametrize("line", re.findall(r"bitrix-gateway ((?:sandbox|serve|demo|token|sync)[^`)\n]*)", README))
+def test_every_command_line_is_one_that_the_shell_takes(line: str) -> None:
+    name, *arguments = shlex.split(line)
+    with main.commands[name].make_context(name, arguments):
+        pass
 
 
 def test_every_file_named_is_there() -> None:

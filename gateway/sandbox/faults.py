@@ -11,14 +11,37 @@ from gateway.sandbox.errors import CallError, expired_token, invalid_token, oper
 
 TOKEN_ADDRESS = "oauth.token"
 
+# Each kind as it is written, and what then happens.
+MEANINGS = {
+    "drop": "the connection is closed without an answer",
+    "cut": "the connection is closed in the middle of the answer",
+    "truncated": "200, but the JSON ends half-way",
+    "redirect=ORIGIN": "302 to the same address at another origin",
+    "html200": "a page of HTML under 200",
+    "html500": "a page of HTML under 500",
+    "502": "a page of HTML under 502",
+    "qle": "503 QUERY_LIMIT_EXCEEDED",
+    "qle200": "QUERY_LIMIT_EXCEEDED under 200",
+    "otl": "429 OPERATION_TIME_LIMIT",
+    "expired_token": "401 expired_token",
+    "invalid_token": "401 invalid_token",
+    "error=CODE": "400 with that code",
+    "delay=SECONDS": "the call takes that long",
+    "busy=SECONDS": "so much operating time is booked, at once",
+    "invalid_grant": "400 invalid_grant",
+    "json500": "500 with a body of JSON",
+    "member_id=OTHER": "the token of another portal; of oauth.token alone",
+    "client_endpoint=URL": "a token for another address; of oauth.token alone",
+}
+KINDS = tuple(written.partition("=")[0] for written in MEANINGS)
+WITH_VALUE = tuple(kind for kind, written in zip(KINDS, MEANINGS, strict=True) if kind != written)
+
 # Faults of the connection or of the bytes; they hit the whole HTTP answer.
 BEFORE_THE_CALL = ("drop", "html200", "html500", "502", "redirect")  # the method does not run
 AFTER_THE_CALL = ("cut", "truncated")  # it has run, what it wrote stays
 REFUSALS = ("qle", "qle200", "otl", "expired_token", "invalid_token", "error", "invalid_grant", "json500")
 TIMES = ("delay", "busy")
 TOKEN_ANSWERS = ("member_id", "client_endpoint")
-WITH_VALUE = ("error", "redirect", *TIMES, *TOKEN_ANSWERS)
-KINDS = (*BEFORE_THE_CALL, *AFTER_THE_CALL, *REFUSALS, *TIMES, *TOKEN_ANSWERS)
 
 _SPEC = re.compile(
     r"(?P<method>\*|[\w.]+):(?P<kind>\w+)(=(?P<value>[^*@\s]+))?(?P<repeat>\*(?P<times>\d*))?(@(?P<after>\d+))?",
@@ -30,17 +53,7 @@ _SPEC = re.compile(
 class Fault:
     """One fault, written ``METHOD:KIND[=VALUE][*[N]][@M]``.
 
-    METHOD is a REST method in lower case, ``*`` for any, or ``oauth.token`` for the token address. KIND is one of
-
-    - ``drop``: the connection is closed without an answer; ``cut``: it is closed in the middle of one
-    - ``truncated``: 200, but the JSON ends half-way; ``redirect=ORIGIN``: 302 to the same address there
-    - ``html200``, ``html500``, ``502``: a page of HTML under that status
-    - ``qle``: 503 QUERY_LIMIT_EXCEEDED; ``qle200``: the same body under 200; ``otl``: 429 OPERATION_TIME_LIMIT
-    - ``expired_token``, ``invalid_token``: 401; ``error=CODE``: 400 with that code
-    - ``delay=SECONDS``: the call takes that long by the clock; ``busy=SECONDS``: it is booked as operating time at once
-    - for ``oauth.token``: ``invalid_grant`` (400), ``json500`` (500 with a JSON body), ``member_id=OTHER`` and
-      ``client_endpoint=URL`` (an answer with a foreign value)
-
+    METHOD is a REST method in lower case, ``*`` for any, or ``oauth.token`` for the token address. MEANINGS tells KIND.
     ``*N`` repeats it N times (once when absent), ``*`` alone for ever; ``@M`` lets M calls through unharmed first.
     A method called inside a batch is hit like any other: refusals become its entry of ``result_error``, faults of the
     connection take the whole answer of the batch along. ``batch:…`` hits the HTTP request of the batch itself.

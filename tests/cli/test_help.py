@@ -10,6 +10,7 @@ import pytest
 from gateway import __version__
 from gateway.cli import main
 from gateway.config import SETTINGS
+from gateway.sandbox.faults import MEANINGS
 from tests.cli.conftest import Invoke
 
 
@@ -27,6 +28,23 @@ def test_every_command_has_help(invoke: Invoke, command: str) -> None:
     result = invoke(command, "--help")
     assert result.exit_code == 0
     assert result.stdout.startswith(f"Usage: main {command}")
+
+
+def test_no_sentence_of_the_list_of_commands_is_cut_off(invoke: Invoke) -> None:
+    _, commands = invoke("--help", COLUMNS="80").stdout.split("Commands:")
+    assert "..." not in commands
+    assert len(commands.strip().splitlines()) == len(main.commands)
+
+
+def test_the_sandbox_tells_every_fault_on_a_line_of_its_own(invoke: Invoke) -> None:
+    lines = [" ".join(line.split()) for line in invoke("sandbox", "--help").stdout.splitlines()]
+    assert {f"{kind} {meaning}" for kind, meaning in MEANINGS.items()} <= set(lines)
+
+
+def test_sync_says_where_it_calls_and_not_where_it_would_listen(invoke: Invoke) -> None:
+    told = " ".join(invoke("sync", "--help").stdout.split())
+    assert "Host of the running gateway. [GATEWAY_HOST, default 127.0.0.1]" in told
+    assert "listen" not in told
 
 
 def test_serve_has_every_setting_with_its_environment_name_and_default(invoke: Invoke) -> None:

@@ -5,7 +5,16 @@ import asyncio
 import pytest
 from aiohttp import ClientError, ClientPayloadError, ClientSession, ServerDisconnectedError
 
-from gateway.sandbox.faults import Fault, Faults
+from gateway.sandbox.faults import (
+    AFTER_THE_CALL,
+    BEFORE_THE_CALL,
+    KINDS,
+    REFUSALS,
+    TIMES,
+    TOKEN_ANSWERS,
+    Fault,
+    Faults,
+)
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.server import SandboxServer
 from tests.clock import ManualClock
@@ -178,3 +187,7 @@ async def test_faults_can_be_taken_back(webhook: RestClient, portal: SandboxPort
         await webhook.call("scope")
     portal.clear_faults()
     assert (await webhook.call("scope")).status == 200
+
+
+def test_every_kind_of_fault_is_told_and_has_its_place() -> None:
+    assert sorted(KINDS) == sorted((*BEFORE_THE_CALL, *AFTER_THE_CALL, *REFUSALS, *TIMES, *TOKEN_ANSWERS))
