@@ -1,6 +1,8 @@
 """Calls to one portal: requests under the egress policy, paced by the portal's gate, tried again by the retry rules."""
 
 import random
+import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -41,6 +43,12 @@ T = TypeVar("T")
 REQUEST_DEADLINE_S = 70.0  # the portal cuts a request off after 60 s; protocol.md 12.3
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_CONNECTIONS = 200
+NO_CONNECTION: tuple[tuple[type[OSError], str], ...] = (  # the first that fits
+    (socket.gaierror, ": there is no host of that name"),
+    (ssl.SSLCertVerificationError, ": its certificate is not valid"),
+    (ssl.SSLError, ": it does not speak TLS"),
+    (ConnectionRefusedError, ": nobody listens there"),
+)
 
 
 @dataclass(frozen=True)
@@ -127,13 +135,16 @@ def _told_as_ours() -> Iterator[None]:
     except aiohttp.ClientConnectorError as error:
         if isinstance(error.os_error, NotPublic):
             raise AddressRefused("it leads into a private network") from None
-        raise PortalUnreachable(f"no connection ({type(error.os_error).__name__})", sent=False) from None
+        why = next((words for kind, words in NO_CONNECTION if isinstance(error.os_error, kind)), "")
+        raise PortalUnreachable(f"no connection{why}", sent=False) from None
+    except (aiohttp.InvalidURL, UnicodeError):  # of a host that is no name and nearly a number, or has an endless label
+        raise AddressRefused("it names no host") from None
     except aiohttp.ClientPayloadError:
         raise PortalBroken("it broke off") from None
     except aiohttp.ClientResponseError:
         raise PortalBroken("it is no HTTP") from None
-    except (aiohttp.ClientError, OSError) as error:
-        raise PortalUnreachable(f"the connection was dropped ({type(error).__name__})", sent=True) from None
+    except (aiohttp.ClientError, OSError):
+        raise PortalUnreachable("the connection was dropped", sent=True) from None
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

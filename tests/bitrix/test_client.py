@@ -36,6 +36,31 @@ PROFILE = Command("profile")
 WRITE = Command("profile", write=True)  # the client goes by what it is told, not by the method's name
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "error", "words"),
+    [
+        ("http://127.0.0.1:1/", PortalUnreachable, "does not answer: no connection: nobody listens there"),
+        ("http://nobody.invalid/", PortalUnreachable, "does not answer: no connection: there is no host of that name"),
+        ("http://1.2.3/", AddressRefused, "may not be called: it names no host"),
+        (f"http://{'a' * 64}.example/", AddressRefused, "may not be called: it names no host"),
+    ],
+)
+async def test_who_cannot_be_reached_is_told_in_plain_words(
+    session: PortalSession, clock: ManualClock, endpoint: str, error: type[PortalError], words: str
+) -> None:
+    with pytest.raises(error, match=f"{words}$"):
+        await clock.until(client_of(session, clock, endpoint).call(PROFILE))
+
+
+async def test_a_server_without_tls_is_told_in_plain_words(
+    session: PortalSession, server: SandboxServer, clock: ManualClock
+) -> None:
+    with pytest.raises(PortalUnreachable, match=r"it does not speak TLS$"):
+        await clock.until(
+            client_of(session, clock, server.origin.replace("http", "https") + "/rest/1/x/").call(PROFILE)
+        )
+
+
 def client_of(session: PortalSession, clock: ManualClock, endpoint: str) -> PortalClient:
     return PortalClient(session, PortalGate(clock, 50, 2, 32), WebhookCredential(endpoint), clock)
 
