@@ -1,11 +1,11 @@
 """The caller's account."""
 
-import orjson
 from aiohttp import web
 
 from gateway.addresses import subdomain_of
 from gateway.resources import format_time
 from handlers.keys import ACCOUNT_KEY, ACCOUNTS, CONNECTIONS
+from handlers.responses import json_response
 from handlers.schemas import ACCOUNT_BODY, load_body
 from storage.records import Account
 
@@ -45,8 +45,3 @@ def render_account(account: Account) -> dict[str, object]:
         "subdomain": subdomain_of(account.portal.host or account.origin.partition("://")[2]),
         "stale": account.stale,
     }
-
-
-def json_response(value: object) -> web.Response:
-    """*value* as JSON."""
-    return web.Response(body=orjson.dumps(value), content_type="application/json")

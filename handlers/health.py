@@ -5,8 +5,8 @@ import logging
 from aiohttp import web
 
 from gateway import __version__
-from handlers.account import json_response
 from handlers.keys import CLOCK, DATABASE, DRAINING
+from handlers.responses import json_response
 from storage.database import StorageError
 
 logger = logging.getLogger(__name__)

@@ -36,7 +36,7 @@ def positive(query: MultiMapping[str], name: str, default: int) -> int:
     if value is None:
         return default
     if not (value.isascii() and value.isdigit() and len(value) <= LONGEST_NUMBER and int(value) > 0):
-        raise InvalidInput.of_parameter(name, "invalid_value", "has to be a whole number above 0")
+        raise InvalidInput.of_parameter(name, "invalid_value", f"has to be a whole number above 0 of at most {LONGEST_NUMBER} digits")
     return int(value)
 
 

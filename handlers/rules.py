@@ -3,9 +3,9 @@
 import orjson
 from aiohttp import web
 
-from handlers.account import json_response
 from handlers.keys import ACCOUNT_KEY, RULES
 from handlers.query import quiz_id
+from handlers.responses import json_response
 from handlers.schemas import RULES_BODY, load_body
 
 

@@ -4,8 +4,8 @@ from aiohttp import web
 
 from gateway.errors import NotFound
 from gateway.resources import RESOURCES, Resource, format_time
-from handlers.account import json_response
 from handlers.keys import ACCOUNT_KEY, CONFIG, CONNECTIONS, SYNCS
+from handlers.responses import json_response
 from storage.records import Account, SyncRun
 
 

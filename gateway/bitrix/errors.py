@@ -40,14 +40,15 @@ class PortalError(GatewayError):
     did_not_run: bool = False  # the call provably had no effect, so that even a write may be repeated
     credential_dead: bool = False  # a person must authorize the portal again
     whole_portal: bool = False  # says something about the portal or its address, not about this one command
-    operator_hint: str | None = None
+    what_to_do: str | None = None  # a sentence for whoever runs the gateway
 
     def __init__(self, portal_code: str, description: str = "", status: int | None = None) -> None:
         self.portal_code = readable(portal_code, MAX_CODE_CHARS)
         self.description = readable(description, MAX_DESCRIPTION_CHARS)
         self.status = status
         words = ": ".join(part for part in (self.portal_code, self.description) if part)
-        super().__init__(words or self._said(status))
+        words = words or self._said(status)
+        super().__init__(words if self.what_to_do is None else f"{words.removesuffix('.')}. {self.what_to_do}")
 
     @classmethod
     def _said(cls, status: int | None) -> str:
@@ -120,7 +121,7 @@ class PortalBlocked(PortalError):
 
     code = "portal_blocked"
     did_not_run = whole_portal = True
-    operator_hint = "Ask Bitrix24 support to lift the block; waiting does not help."
+    what_to_do = "Ask Bitrix24 support to lift the block; waiting does not help."
 
 
 @answers_to("PORTAL_DELETED")
@@ -129,7 +130,7 @@ class PortalDeleted(PortalError):
 
     code = "portal_deleted"
     did_not_run = whole_portal = True
-    operator_hint = "Delete the account, or connect another portal."
+    what_to_do = "Delete the account, or connect another portal."
 
 
 @answers_to("INVALID_REQUEST")
@@ -154,7 +155,7 @@ class CredentialRefused(PortalError):
 
     code = "credential_refused"
     did_not_run = credential_dead = True
-    operator_hint = "Authorize the portal again, or give a working inbound webhook."
+    what_to_do = "Authorize the portal again, or give a working inbound webhook."
 
 
 @answers_to("APPLICATION_NOT_FOUND", "ERROR_OAUTH", "NOT_INSTALLED", "PAYMENT_REQUIRED")
@@ -163,7 +164,7 @@ class ApplicationGone(PortalError):
 
     code = "application_gone"
     did_not_run = credential_dead = True
-    operator_hint = "Install the application on the portal (or renew its subscription) and authorize again."
+    what_to_do = "Install the application on the portal (or renew its subscription) and authorize again."
 
 
 @answers_to("invalid_grant")
@@ -172,7 +173,7 @@ class GrantRefused(PortalError):
 
     code = "grant_refused"
     did_not_run = credential_dead = True
-    operator_hint = "Authorize the portal again."
+    what_to_do = "Authorize the portal again."
 
 
 @answers_to("invalid_client", "wrong_client")
@@ -181,7 +182,7 @@ class ClientRefused(PortalError):
 
     code = "client_refused"
     did_not_run = whole_portal = True
-    operator_hint = "Check GATEWAY_BITRIX_CLIENT_ID and GATEWAY_BITRIX_CLIENT_SECRET."
+    what_to_do = "Check GATEWAY_BITRIX_CLIENT_ID and GATEWAY_BITRIX_CLIENT_SECRET."
 
 
 @answers_to("CONNECTION_ERROR")
@@ -206,7 +207,7 @@ class ScopeMissing(PortalError):
 
     code = "insufficient_scope"
     did_not_run = True
-    operator_hint = "Add the scope to the application or webhook and authorize again."
+    what_to_do = "Add the scope to the application or webhook and authorize again."
 
 
 @answers_to("ACCESS_DENIED", "allowed_only_intranet_user")
@@ -239,7 +240,7 @@ class MethodUnconfirmed(PortalError):
 
     code = "method_unconfirmed"
     did_not_run = True
-    operator_hint = "An administrator of the portal must confirm the call."
+    what_to_do = "An administrator of the portal must confirm the call."
 
 
 @answers_to("ERROR_ARGUMENT", "100")
@@ -303,7 +304,7 @@ class PortalMoved(PortalError):
 
     code = "portal_moved"
     did_not_run = whole_portal = True
-    operator_hint = "Connect the account again with the portal's new address."
+    what_to_do = "Connect the account again with the portal's new address."
 
     def __init__(self, host: str | None, status: int) -> None:
         super().__init__("", f"the portal has moved to {host or 'an address it does not name'}", status)
@@ -344,4 +345,3 @@ class WalkFailed(PortalError):
         self.retryable = cause.retryable
         self.credential_dead = cause.credential_dead
         self.whole_portal = cause.whole_portal
-        self.operator_hint = cause.operator_hint

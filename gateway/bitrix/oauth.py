@@ -39,9 +39,6 @@ class Tokens:
     expires_at: float
     client_endpoint: str
     member_id: str
-    scope: str
-    user_id: int | None
-    status: str
     server_domain: str
 
     @property
@@ -137,9 +134,6 @@ class AuthorizationServers:
             expires_at=asked_at + _number(answer, "expires_in"),
             client_endpoint=endpoint.rstrip("/") + "/",
             member_id=_text(answer, "member_id"),
-            scope=_text(answer, "scope"),
-            user_id=_number(answer, "user_id") if answer.get("user_id") is not None else None,
-            status=_text(answer, "status"),
             server_domain=server_domain,
         )
 
@@ -173,10 +167,6 @@ class TokenKeeper:
     async def access_token(self) -> str:
         """A token to call with, renewed first where it ends within a minute."""
         return (await self.tokens()).access_token
-
-    async def renew(self, failed_access_token: str) -> str:
-        """A token newer than the one that failed; see `renewed`."""
-        return (await self.renewed(failed_access_token)).access_token
 
     async def tokens(self) -> Tokens:
         """The pair to call with, renewed first where it ends within a minute."""

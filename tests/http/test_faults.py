@@ -197,7 +197,7 @@ async def test_a_certificate_that_does_not_prove_the_portal_ends_the_connection(
         body = {"client_bitrix_url": secured.webhook}
         told = await gateway.clock.until(gateway.post(ACCOUNT, json=body))
         assert told.status == 502
-        assert told.json == "the portal does not answer: no connection (SSLCertVerificationError)"
+        assert told.json == "the portal does not answer: no connection: its certificate is not valid"
         assert sandbox.portal.http_requests == 0
         await gateway.restart(GATEWAY_INSECURE_PORTALS="0", GATEWAY_OAUTH_SERVERS="oauth.example")
         refused = await gateway.post(ACCOUNT, json=body)

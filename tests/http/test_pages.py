@@ -67,7 +67,7 @@ async def test_page_and_size_are_refused_unless_they_are_whole_numbers_above_zer
     for name in ("page", "size"):
         for text in NO_NUMBERS:
             answer = await gateway.get(f"/bitrix/users?{name}={quote(text)}")
-            assert (answer.status, answer.json) == (400, f"{name}: has to be a whole number above 0"), text
+            assert (answer.status, answer.json) == (400, f"{name}: has to be a whole number above 0 of at most 18 digits"), text
 
 
 @each_list

@@ -97,7 +97,10 @@ def test_a_failed_walk_says_where_and_why_and_what_may_be_done() -> None:
     error = WalkFailed("user.get", 250, cause)
     assert (error.method, error.cursor, error.cause) == ("user.get", 250, cause)
     assert error.credential_dead
-    assert str(error) == ("user.get could not be read beyond id 250: invalid_token: Unable to get application by token")
+    assert str(error) == (
+        "user.get could not be read beyond id 250: invalid_token: Unable to get application by token. "
+        "Authorize the portal again, or give a working inbound webhook."
+    )
 
 
 def test_a_move_names_the_new_host() -> None:
