@@ -54,18 +54,20 @@ class SyncService:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Go on with what was interrupted and keep the schedule; at the end every run is left where it can go on."""
+        try:
+            await self._go_on()
+            async with running(self._keep_schedule(), name="sync schedule") if self._interval_s else nullcontext():
+                yield
+        finally:
+            await end(task for task, _ in list(self._running.values()))
+
+    async def _go_on(self) -> None:
         accounts = {account.account_id: account for account in await self._connections.list_authorized()}
         for account_id, list_id, name in await self._store.list_interrupted():
             if account_id in accounts:
                 await self.start(accounts[account_id], RESOURCES[name])
             else:
                 await self._store.finish(list_id, "failed", error=UNAUTHORIZED, now=int(self._clock.now()))
-        schedule = running(self._keep_schedule(), name="sync schedule") if self._interval_s else nullcontext()
-        try:
-            async with schedule:
-                yield
-        finally:
-            await end(task for task, _ in list(self._running.values()))
 
     async def start(self, account: Account, resource: Resource) -> None:
         """Start a full sync of *resource*, or join the one that runs; returns once it is under way and noted down.

@@ -149,10 +149,12 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     states = StateSigner(app[SECRETS].encryption_key, clock)
     app[ACCOUNTS] = AccountService(config, store, app[CONNECTIONS], servers, states, app[SYNCS], app[POLICY], clock)
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, app[CONNECTIONS], clock)
-    async with app[SYNCS].open():
-        yield
-        await settle(app[ACCOUNTS].settle(), clock)
-    await settle(app[CONNECTIONS].settle(), clock)
+    try:
+        async with app[SYNCS].open():
+            yield
+            await settle(app[ACCOUNTS].settle(), clock)
+    finally:
+        await settle(app[CONNECTIONS].settle(), clock)
 
 
 async def settle(work: Awaitable[None], clock: Clock) -> None:

@@ -12,6 +12,7 @@ from gateway.errors import InvalidInput
 DEFAULT_SIZE = 25
 REMEMBERED_QUERIES = 4096  # reading one costs as much as all the rest of a page that is served from memory
 LONGEST_NUMBER = 18  # digits, so that it fits 64 bits
+NO_COUNT = f"has to be a whole number above 0 of at most {LONGEST_NUMBER} digits"
 
 
 def one_value(query: MultiMapping[str], name: str) -> str | None:
@@ -36,7 +37,7 @@ def positive(query: MultiMapping[str], name: str, default: int) -> int:
     if value is None:
         return default
     if not (value.isascii() and value.isdigit() and len(value) <= LONGEST_NUMBER and int(value) > 0):
-        raise InvalidInput.of_parameter(name, "invalid_value", f"has to be a whole number above 0 of at most {LONGEST_NUMBER} digits")
+        raise InvalidInput.of_parameter(name, "invalid_value", NO_COUNT)
     return int(value)
 
 

@@ -188,7 +188,7 @@ async def test_a_pair_saved_by_somebody_else_meanwhile_is_taken(
         return readings.pop(0) if len(readings) > 1 else readings[0]
 
     keeper = TokenKeeper(load, row.save, row.mark_stale, servers, clock)
-    assert await keeper.renewed(row.saved[0].access_token) == theirs.access_token
+    assert await keeper.renewed(row.saved[0].access_token) == theirs
     assert not row.stale
     assert len(row.saved) == 1
 
@@ -247,9 +247,9 @@ async def test_a_pair_that_could_not_be_saved_is_saved_before_the_next_renewal(
         await keeper.renewed(row.saved[0].access_token)
     full, requests = False, len(portal.token_requests)
     renewed = await keeper.renewed(row.saved[0].access_token)
-    assert renewed == row.saved[1].access_token
+    assert renewed == row.saved[1]
     assert (len(portal.token_requests), row.stale) == (requests, False)
-    assert await keeper.renewed(renewed) == row.saved[2].access_token
+    assert await keeper.renewed(renewed.access_token) == row.saved[2]
 
 
 async def test_a_pair_that_could_not_be_saved_is_not_taken_for_the_tokens_of_a_new_authorization(

@@ -8,6 +8,7 @@ from tests.gateway import Gateway, Sandbox
 from tests.http.portal_rows import MIRRORED, USERS, Mirrored, each_list, fill_all
 
 NOT_FOUND = {"steps": "stages not found", "pipelines": "pipelines not found", "fields": "fields not found"}
+NO_NUMBER = "has to be a whole number above 0 of at most 18 digits"
 NO_NUMBERS = (
     "0", "-1", "-0", "+5", "", "abc", "1.5", "1e3", "1_000", "0x10", " 5", "5 ", "5,6", "null", "true", "[]", "1\x00",
     "٣", "５", "²", "9" * 19, "9" * 5000,
@@ -67,7 +68,7 @@ async def test_page_and_size_are_refused_unless_they_are_whole_numbers_above_zer
     for name in ("page", "size"):
         for text in NO_NUMBERS:
             answer = await gateway.get(f"/bitrix/users?{name}={quote(text)}")
-            assert (answer.status, answer.json) == (400, f"{name}: has to be a whole number above 0 of at most 18 digits"), text
+            assert (answer.status, answer.json) == (400, f"{name}: {NO_NUMBER}"), text
 
 
 @each_list
