@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from hashlib import blake2b
 
 import orjson
 
@@ -18,8 +17,6 @@ from gateway.bitrix.rows import (
 )
 from gateway.bitrix.walk import ListCall
 from storage.records import MirrorRow
-
-DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -41,9 +38,7 @@ class PortalList:
         properties = self.decode(row)
         if properties is None:
             return None
-        tail = b"," + orjson.dumps(properties)[1:]
-        digest = blake2b(tail, digest_size=DIGEST_BYTES).digest()
-        return MirrorRow(row_id(row, self.call.facts.id_key), digest, tail)
+        return MirrorRow(row_id(row, self.call.facts.id_key), b"," + orjson.dumps(properties)[1:])
 
 
 @dataclass(frozen=True)

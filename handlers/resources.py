@@ -1,28 +1,31 @@
 """The mirrored lists: a page of each, and the start of its sync. One pair of handlers for every Resource."""
 
+from http import HTTPStatus
+
 from aiohttp import web
-from aiohttp.hdrs import CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY
+from aiohttp.hdrs import IF_NONE_MATCH
 from aiohttp.typedefs import Handler
 
 from gateway.errors import InvalidInput
 from gateway.resources import Resource
 from handlers.keys import ACCOUNT_KEY, ACCOUNTS, CONNECTIONS, PAGES, SYNCS
 from handlers.query import one_value, page_and_size
+from handlers.responses import WholeResponse
 
-LIST_HEADERS = {CACHE_CONTROL: "private, no-cache", VARY: "Authorization"}
-PAGE_HEADERS = {**LIST_HEADERS, CONTENT_TYPE: "application/json"}
+LIST_HEAD = "Cache-Control: private, no-cache\r\nVary: Authorization\r\nETag: {etag}\r\n"
+PAGE_HEAD = LIST_HEAD + "Content-Type: application/json\r\nContent-Length: {length}\r\n"
 
 
 def page_of(resource: Resource) -> Handler:
     """GET one page of *resource*, lowest of our ids first; 304 where the caller has it already."""
 
-    async def get_page(request: web.Request) -> web.Response:
+    async def get_page(request: web.Request) -> web.StreamResponse:
         page, size = page_and_size(request.rel_url.raw_query_string)
         account = await request.app[CONNECTIONS].find(request[ACCOUNT_KEY])
         served = await request.app[PAGES].page(account, resource, page=page, size=size)
         if has_it(request.headers.get(IF_NONE_MATCH), served.etag):
-            return web.Response(status=304, headers={**LIST_HEADERS, ETAG: served.etag})
-        return web.Response(body=served.body, headers={**PAGE_HEADERS, ETAG: served.etag})
+            return WholeResponse(HTTPStatus.NOT_MODIFIED, LIST_HEAD.format(etag=served.etag))
+        return WholeResponse(HTTPStatus.OK, PAGE_HEAD.format(etag=served.etag, length=len(served.body)), served.body)
 
     return get_page
 

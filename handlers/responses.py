@@ -1,9 +1,52 @@
 """Answers of one kind, made in one place."""
 
+from http import HTTPStatus
+
 import orjson
-from aiohttp import web
+from aiohttp import HttpVersion, HttpVersion10, HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import SERVER_SOFTWARE
+
+# What the head says of a connection, by the request's version and whether the connection goes on.
+CONNECTION: dict[tuple[HttpVersion, bool], str] = {
+    (HttpVersion11, True): "",
+    (HttpVersion11, False): "Connection: close\r\n",
+    (HttpVersion10, True): "Connection: keep-alive\r\n",
+}
 
 
 def json_response(value: object) -> web.Response:
     """*value* as JSON."""
     return web.Response(body=orjson.dumps(value), content_type="application/json")
+
+
+class WholeResponse(web.StreamResponse):
+    """An answer of which all is known, written in one piece: *head* (header lines, each with its line end) and *body*.
+
+    It is for what is served most: a `web.Response` makes its head from a multidict, which costs it some 5 µs.
+    """
+
+    def __init__(self, status: HTTPStatus, head: str, body: bytes = b"") -> None:
+        super().__init__(status=status, reason=status.phrase)
+        self._head = head
+        self._all_of_body = body
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Write all of it, the headers that were added meanwhile included."""
+        if self.prepared:
+            return None
+        if self._keep_alive is None:
+            self._keep_alive = request.keep_alive
+        added = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
+        head = (
+            f"HTTP/1.1 {self.status} {self.reason}\r\n{self._head}{added}Date: {rfc822_formatted_time()}\r\n"
+            f"Server: {SERVER_SOFTWARE}\r\n{CONNECTION.get((request.version, self._keep_alive), '')}\r\n"
+        )
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the caller has left")
+        transport.write(head.encode("latin-1") + self._all_of_body)
+        self._eof_sent = True
+        await request.writer.drain()
+        return None

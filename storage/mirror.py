@@ -51,7 +51,15 @@ class BlockIndex:
     def start(self, skipped: int) -> tuple[int, int]:
         """The id to read from so that *skipped* live rows are passed over, and how many of them lie beyond that id."""
         block = bisect_right(self.live_before, skipped) - 1
-        return self.first_row_ids[block], skipped - self.live_before[block]
+        first_row_id, skipped = self.first_row_ids[block], skipped - self.live_before[block]
+        if block + 1 == len(self.first_row_ids) or not self._is_unbroken(block):
+            return first_row_id, skipped
+        return first_row_id + skipped, 0
+
+    def _is_unbroken(self, block: int) -> bool:
+        """Whether all rows of *block*, which is not the last one, are live and have ids that follow each other."""
+        live = self.live_before[block + 1] - self.live_before[block]
+        return live == BLOCK == self.first_row_ids[block + 1] - self.first_row_ids[block]
 
 
 class MirrorStore:
@@ -116,20 +124,20 @@ RenderHead = Callable[[int, int], bytes]
 """The head of a row, given our id for it and the Unix second of its making."""
 
 STORED_IN_RANGE = """
-SELECT portal_row_id, row_id, digest, deleted, block FROM mirror_rows
+SELECT portal_row_id, row_id, tail, deleted, block FROM mirror_rows
 WHERE list_id = :list_id AND part = :part
 AND portal_row_id > :after AND portal_row_id <= :upto
 """
 NEXT_ROW_ID = "SELECT COALESCE(MAX(row_id), 0) + 1 FROM mirror_rows"
 COUNT_INSERTED = "SELECT inserted FROM mirror_lists WHERE list_id = :list_id"
 ADD_ROW = """
-INSERT INTO mirror_rows (row_id, list_id, part, portal_row_id, block, digest, head, tail)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO mirror_rows (row_id, list_id, part, portal_row_id, block, head, tail)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 ADD_BLOCK = """
 INSERT INTO mirror_blocks (list_id, block, first_row_id, live) VALUES (:list_id, :block, :first_row_id, 0)
 """
-CHANGE_ROW = "UPDATE mirror_rows SET digest = :digest, tail = :tail, deleted = 0 WHERE row_id = :row_id"
+CHANGE_ROW = "UPDATE mirror_rows SET tail = :tail, deleted = 0 WHERE row_id = :row_id"
 FORGET_MISSING_IN_RANGE = """
 DELETE FROM sync_missing WHERE list_id = :list_id AND EXISTS (
     SELECT 1 FROM mirror_rows
@@ -173,9 +181,9 @@ def compare_rows(
         if known is None:
             new.append(row)
             continue
-        row_id, digest, deleted, block = known
-        if deleted or digest != row.digest:
-            changed.append({"row_id": row_id, "digest": row.digest, "tail": row.tail})
+        row_id, tail, deleted, block = known
+        if deleted or tail != row.tail:
+            changed.append({"row_id": row_id, "tail": row.tail})
             live_by_block[block] += deleted
     if changed:
         connection.executemany(CHANGE_ROW, changed)
@@ -207,7 +215,7 @@ def _add_rows(
             connection.execute(ADD_BLOCK, {"list_id": list_id, "block": block, "first_row_id": row_id})
         live_by_block[block] += 1
         # By position, not by name: of the 16 µs that a new row costs, names would be one.
-        added.append((row_id, list_id, part, row.portal_row_id, block, row.digest, head(row_id, now), row.tail))
+        added.append((row_id, list_id, part, row.portal_row_id, block, head(row_id, now), row.tail))
     connection.executemany(ADD_ROW, added)
 
 

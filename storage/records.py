@@ -37,13 +37,12 @@ class Account:
 
 
 class MirrorRow(NamedTuple):
-    """A portal's row, ready to store: its id there, a digest of what we keep, and that part of the answer.
+    """A portal's row, ready to store: its id there, and all that we keep of it as that part of the answer.
 
     A tuple, since one is made for every row of every sync, and a frozen dataclass costs three times as much.
     """
 
     portal_row_id: int
-    digest: bytes
     tail: bytes
 
 

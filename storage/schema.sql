@@ -54,7 +54,7 @@ CREATE TABLE mirror_lists (
 ) STRICT;
 
 -- A portal's row as callers see it: head (our id and createdAt) + the list's accountID + tail (all that the portal says).
--- part: which of the resource's lists on the portal it came from. digest: of what we keep of it.
+-- part: which of the resource's lists on the portal it came from.
 CREATE TABLE mirror_rows (
     row_id        INTEGER PRIMARY KEY,
     list_id       INTEGER NOT NULL REFERENCES mirror_lists,
@@ -62,7 +62,6 @@ CREATE TABLE mirror_rows (
     portal_row_id INTEGER NOT NULL,
     block         INTEGER NOT NULL,
     deleted       INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1)),
-    digest        BLOB NOT NULL,
     head          BLOB NOT NULL,
     tail          BLOB NOT NULL
 ) STRICT;

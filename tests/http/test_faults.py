@@ -28,6 +28,10 @@ __all__ = ["authorized"]
 ACCOUNT = "/bitrix/account"
 UNREAD = "the portal's answer cannot be read: no JSON"
 
+UNREADABLE = "user.get could not be read beyond id 0: "
+AGAIN = "Authorize the portal again."
+ANEW = "Connect the account again with the portal's new address."
+
 
 async def test_fifty_who_wait_for_a_token_spend_one_refresh_token(authorized: Gateway, sandbox: Sandbox) -> None:
     connections = authorized.app[CONNECTIONS]
@@ -49,7 +53,7 @@ async def test_a_pair_that_is_lost_on_its_way_has_to_be_authorized_again(
     sandbox.portal.oauth.expire_access_tokens()
     sandbox.portal.fault(f"oauth.token:{fault}")
     (run,) = await authorized.sync("users")
-    assert run["error"] == "user.get could not be read beyond id 0: invalid_grant: Invalid grant"
+    assert run["error"] == f"{UNREADABLE}invalid_grant: Invalid grant. {AGAIN}"
     assert len({request["refresh_token"] for request in sandbox.portal.token_requests}) == 1
     assert (await authorized.get(ACCOUNT)).json["stale"] is True
     refused = await authorized.patch("/bitrix/users")
@@ -67,7 +71,7 @@ async def test_a_webhook_whose_portal_has_moved_is_stale_and_names_the_new_host(
     async with serve_sandbox(new) as elsewhere:
         sandbox.portal.fault(f"batch:redirect={elsewhere.origin}*")
         (run,) = await connected.sync("users")
-        assert run["error"] == f"user.get could not be read beyond id 0: the portal has moved to {elsewhere.host}"
+        assert run["error"] == f"{UNREADABLE}the portal has moved to {elsewhere.host}. {ANEW}"
         assert (await connected.get(ACCOUNT)).json["stale"] is True
         requests = sandbox.portal.http_requests
         assert (await connected.patch("/bitrix/users")).status == 409
@@ -93,7 +97,7 @@ async def test_a_portal_that_redirects_for_ever_is_told_by_name_and_not_followed
 ) -> None:
     sandbox.portal.fault("batch:redirect=https://phishing.example*")
     (run,) = await authorized.sync("users")
-    assert run["error"] == "user.get could not be read beyond id 0: the portal has moved to phishing.example"
+    assert run["error"] == f"{UNREADABLE}the portal has moved to phishing.example. {ANEW}"
     assert len(sandbox.portal.token_requests) == 1
     assert (await authorized.get(ACCOUNT)).json["stale"] is False
 
@@ -106,7 +110,7 @@ async def test_an_authorization_server_that_redirects_gets_our_secret_nowhere_el
         sandbox.portal.oauth.expire_access_tokens()
         sandbox.portal.fault(f"oauth.token:redirect={elsewhere.origin}*")
         (run,) = await authorized.sync("users")
-        assert run["error"] == f"user.get could not be read beyond id 0: the portal has moved to {elsewhere.host}"
+        assert run["error"] == f"{UNREADABLE}the portal has moved to {elsewhere.host}. {ANEW}"
         assert not new.token_requests
         assert (await authorized.get(ACCOUNT)).json["stale"] is False
 

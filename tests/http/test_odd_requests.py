@@ -1,16 +1,20 @@
 """Requests that HTTP allows and few clients send: answered by us, and never by a page of aiohttp's own."""
 
+import asyncio
 import gzip
 import zlib
+from email.utils import parsedate_to_datetime
 
 import orjson
 import pytest
+from yarl import URL
 
 from tests.gateway import Gateway
 from tests.http.raw import send_raw
 
 ACCOUNT = "/bitrix/account"
 BODY = orjson.dumps({"client_bitrix_url": "https://example.bitrix24.ru"})
+EMPTY = b'{"count":0,"items":[]}'
 JSON = "Content-Type: application/json"
 
 
@@ -33,6 +37,37 @@ async def test_an_expectation_that_nobody_knows_is_let_be(
 async def test_a_body_that_is_held_back_is_asked_for(gateway: Gateway) -> None:
     answer = await gateway.post(ACCOUNT, json={"client_bitrix_url": "https://example.bitrix24.ru"}, expect100=True)
     assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("version", "asked", "told"),
+    [("1.1", None, None), ("1.1", "close", "close"), ("1.0", None, None), ("1.0", "keep-alive", "keep-alive")],
+)
+@pytest.mark.parametrize("held", [False, True])
+async def test_a_page_keeps_the_connection_as_it_is_asked_to(
+    gateway: Gateway, version: str, asked: str | None, told: str | None, held: bool
+) -> None:
+    etag = (await gateway.get("/bitrix/users")).headers["ETag"]
+    lines = [f"GET /bitrix/users HTTP/{version}", "Host: gateway", bearer(gateway)]
+    lines += [f"Connection: {asked}"] if asked else []
+    lines += [f"If-None-Match: {etag}"] if held else []
+    request = "\r\n".join([*lines, "", ""]).encode()
+    address = URL(gateway.origin)
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    goes_on = (version, asked) in {("1.1", None), ("1.0", "keep-alive")}
+    for _ in range(2 if goes_on else 1):
+        writer.write(request)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        assert head.startswith("HTTP/1.1 304 Not Modified\r\n" if held else "HTTP/1.1 200 OK\r\n")
+        headers = dict(line.split(": ", 1) for line in head.splitlines()[1:-1])
+        assert headers.get("Connection") == told
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert parsedate_to_datetime(headers["Date"])
+        assert await reader.readexactly(0 if held else int(headers["Content-Length"])) == (b"" if held else EMPTY)
+    if not goes_on:
+        assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
 
 
 @pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])

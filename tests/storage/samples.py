@@ -10,7 +10,7 @@ ITEM = re.compile(rb'(\{"id":\d+,"createdAt":\d+)("[^"]*")(,"at":\d+,"text":"[^"
 
 
 def row(portal_row_id: int, text: str = "as it was") -> MirrorRow:
-    return MirrorRow(portal_row_id, text.encode(), b',"at":%d,"text":"%b"}' % (portal_row_id, text.encode()))
+    return MirrorRow(portal_row_id, b',"at":%d,"text":"%b"}' % (portal_row_id, text.encode()))
 
 
 def rows(portal_row_ids: Iterable[int], text: str = "as it was") -> list[MirrorRow]:

@@ -34,9 +34,7 @@ class Mirror:
 
     async def store(self, *names: str) -> int:
         """The generation of the list that holds exactly *names* at its beginning."""
-        rows = [
-            MirrorRow(at, name.encode(), b',"name":%b}' % orjson.dumps(name)) for at, name in enumerate(names, start=1)
-        ]
+        rows = [MirrorRow(at, b',"name":%b}' % orjson.dumps(name)) for at, name in enumerate(names, start=1)]
         return await SyncStore(self.database).save_page(
             self.list_id, 0, rows, after=0, upto=len(names), left_out=0, head=USERS.head, now=NOW
         )

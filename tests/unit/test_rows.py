@@ -99,16 +99,12 @@ def test_any_row_is_shown_as_documented_left_out_or_broken(
 
 
 @given(row=ROWS, portal_id=IDS)
-def test_the_same_row_has_the_same_digest_and_fields_we_drop_do_not_touch_it(
-    row: dict[str, Any], portal_id: int | str
-) -> None:
+def test_fields_we_drop_do_not_touch_what_is_kept(row: dict[str, Any], portal_id: int | str) -> None:
     (portal_list,) = RESOURCES["users"].lists("ru")
     one = portal_list.render({**row, "ID": portal_id, "IS_ONLINE": "Y"})
     assert one == portal_list.render({**row, "ID": portal_id, "IS_ONLINE": "N", "LAST_LOGIN": ""})
     assert one is not None
-    other = portal_list.render({**row, "ID": portal_id, "NAME": "somebody else entirely"})
-    assert other is not None
-    assert (other.portal_row_id, other.digest == one.digest) == (int(portal_id), other.tail == one.tail)
+    assert one.portal_row_id == int(portal_id)
 
 
 @pytest.mark.parametrize(("value", "found"), [(7, 7), ("7", 7), ("007", 7), (0, 0), ("0", 0), (2**63 - 1, 2**63 - 1)])
