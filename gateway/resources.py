@@ -1,9 +1,9 @@
 """What is mirrored: one declaration per resource. Paging, sync, shell and documentation all go through this table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 
 import orjson
 
@@ -23,49 +23,53 @@ from storage.records import MirrorRow
 class PortalList:
     """One list on a portal that a resource is read from.
 
-    *part* tells the lists of one resource apart, *decode* gives a row's properties or None where the contract cannot
-    show it, *wanted* says which of the rows belong to the resource at all.
+    *part* tells the lists of one resource apart, *decode* gives the properties of a row with that id, None
+    where the contract cannot show it, *wanted* says which of the rows belong to the resource at all.
     """
 
     part: int
     name: str
     call: ListCall
-    decode: Callable[[Row], dict[str, object] | None]
+    decode: Callable[[Row, int], dict[str, object] | None]
     wanted: Callable[[Row], bool] = lambda _: True
 
-    def render(self, row: Row) -> MirrorRow | None:
-        """The portal's *row* as it is stored and served; None where the contract cannot show it."""
-        properties = self.decode(row)
-        if properties is None:
-            return None
-        return MirrorRow(row_id(row, self.call.facts.id_key), b"," + orjson.dumps(properties)[1:])
+    def render(self, rows: Iterable[Row]) -> list[MirrorRow]:
+        """The portal's *rows* as they are stored and served, without those that the contract cannot show."""
+        id_key = self.call.facts.id_key
+        rendered = []
+        for row in rows:
+            portal_row_id = row_id(row, id_key)
+            properties = self.decode(row, portal_row_id)
+            if properties is not None:
+                rendered.append((portal_row_id, orjson.dumps(properties).replace(b"{", b",", 1)))
+        return rendered
 
 
 @dataclass(frozen=True)
 class Resource:
     """A mirrored thing: its name in our addresses, the portal's lists it is read from, and how its rows begin.
 
-    *lists* gives them for a language of labels. *empty* is the 404 of an empty list, None where that is a 200.
+    *lists* gives them for a language of labels, *head* the beginning of rows made at a Unix second, with %d for our id.
+    *empty* is the 404 of an empty list, None where that is a 200.
     """
 
     name: str
     lists: Callable[[str], tuple[PortalList, ...]]
-    head: Callable[[int, int], bytes]
+    head: Callable[[int], bytes]
     empty: str | None
 
 
-@lru_cache(maxsize=256)  # the rows of a transaction share their second
 def format_time(at: int) -> str:
     """Unix seconds as RFC 3339 in UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _user_head(own_id: int, created_at: int) -> bytes:
-    return b'{"id":%d,"createdAt":"%b","accountID":' % (own_id, format_time(created_at).encode())
+def _user_head(created_at: int) -> bytes:
+    return b'{"id":%%d,"createdAt":"%b","accountID":' % format_time(created_at).encode()
 
 
-def _head(own_id: int, created_at: int) -> bytes:
-    return b'{"ID":%d,"createdAt":%d,"accountID":' % (own_id, created_at)
+def _head(created_at: int) -> bytes:
+    return b'{"ID":%%d,"createdAt":%d,"accountID":' % created_at
 
 
 def _user_lists(_language: str) -> tuple[PortalList, ...]:

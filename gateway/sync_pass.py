@@ -81,16 +81,15 @@ class SyncPass:
                 await self._save(portal_list, page)
 
     async def _save(self, portal_list: PortalList, page: Page) -> None:
-        rendered, left_out = render(portal_list, page.rows)
+        rendered = portal_list.render(page.rows)
         generation = await self._store.save_page(
             self._run.list_id,
             portal_list.part,
             rendered,
             after=page.after,
             upto=page.upto,
-            left_out=left_out,
-            head=self._resource.head,
-            now=int(self._clock.now()),
+            left_out=len(page.rows) - len(rendered),
+            head=self._resource.head(int(self._clock.now())),
         )
         self._pages.changed(self._run.list_id, generation)
 
@@ -102,17 +101,11 @@ class SyncPass:
                 portal_list = self._lists[part]
                 if portal_list.call.facts.paging is Paging.KEYSET:
                     ids = [portal_row_id for _, of_part, portal_row_id in asked if of_part == part]
-                    found[part], _ = render(portal_list, await read_by_ids(self._client, portal_list.call, ids))
+                    found[part] = portal_list.render(await read_by_ids(self._client, portal_list.call, ids))
             generation = await self._store.settle_missing(
-                self._run.list_id, asked, found, head=self._resource.head, now=int(self._clock.now())
+                self._run.list_id, asked, found, head=self._resource.head(int(self._clock.now()))
             )
             self._pages.changed(self._run.list_id, generation)
-
-
-def render(portal_list: PortalList, rows: Sequence[Row]) -> tuple[list[MirrorRow], int]:
-    """*rows* as they are stored, and how many of them the contract cannot show."""
-    rendered = [row for row in map(portal_list.render, rows) if row is not None]
-    return rendered, len(rows) - len(rendered)
 
 
 async def in_larger_pages(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:

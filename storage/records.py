@@ -1,7 +1,7 @@
 """What the tables hold, as values."""
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 AccountKind = Literal["pending", "oauth", "webhook"]
 RunState = Literal["running", "done", "failed"]
@@ -36,14 +36,8 @@ class Account:
     created_at: int
 
 
-class MirrorRow(NamedTuple):
-    """A portal's row, ready to store: its id there, and all that we keep of it as that part of the answer.
-
-    A tuple, since one is made for every row of every sync, and a frozen dataclass costs three times as much.
-    """
-
-    portal_row_id: int
-    tail: bytes
+MirrorRow = tuple[int, bytes]
+"""A portal's row, ready to store: its id there, and all that we keep of it as that part of the answer."""
 
 
 @dataclass(frozen=True)

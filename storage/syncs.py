@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 
 from storage.database import Database
-from storage.mirror import RenderHead, compare_rows, mark_deleted
+from storage.mirror import compare_rows, mark_deleted
 from storage.records import MirrorRow, RunState, SyncPart, SyncRun
 
 MissingRow = tuple[int, int, int]
@@ -35,19 +35,18 @@ class SyncStore:
         self,
         list_id: int,
         part: int,
-        rows: Sequence[MirrorRow],
+        rows: list[MirrorRow],
         *,
         after: int | None,
         upto: int | None,
         left_out: int,
-        head: RenderHead,
-        now: int,
+        head: bytes,
     ) -> int:
         """The list's generation after a range's proven rows (see `compare_rows`) and its end were stored.
 
         *upto* None: the range is the last of its part.
         """
-        return await self._database.write(_save_page, list_id, part, rows, after, upto, left_out, head, now)
+        return await self._database.write(_save_page, list_id, part, rows, after, upto, left_out, head)
 
     async def skip_part(self, list_id: int, part: int, reason: str) -> None:
         """Note that the portal does not offer this part; its rows stay as they are."""
@@ -67,14 +66,13 @@ class SyncStore:
         asked: Sequence[MissingRow],
         found: dict[int, list[MirrorRow]],
         *,
-        head: RenderHead,
-        now: int,
+        head: bytes,
     ) -> int:
         """The list's generation after the rows *asked* for by id were settled.
 
         Those that the portal still has (*found*, by part) are brought up to date, the others marked deleted.
         """
-        return await self._database.write(_settle_missing, list_id, asked, found, head, now)
+        return await self._database.write(_settle_missing, list_id, asked, found, head)
 
     async def finish(self, list_id: int, state: RunState, *, error: str | None, now: int) -> None:
         """End the run."""
@@ -165,15 +163,14 @@ def _save_page(
     connection: Connection,
     list_id: int,
     part: int,
-    rows: Sequence[MirrorRow],
+    rows: list[MirrorRow],
     after: int | None,
     upto: int | None,
     left_out: int,
-    head: RenderHead,
-    now: int,
+    head: bytes,
 ) -> int:
-    compare_rows(connection, list_id, part, rows, after=after, upto=upto, head=head, now=now)
-    proven = rows[-1].portal_row_id if upto is None and rows else upto
+    compare_rows(connection, list_id, part, rows, after=after, upto=upto, head=head)
+    proven = rows[-1][0] if upto is None and rows else upto
     connection.execute(MOVE_CURSOR, {"list_id": list_id, "part": part, "cursor": proven, "done": upto is None})
     connection.execute(COUNT_ROWS, {"list_id": list_id, "rows": len(rows) + left_out, "left_out": left_out})
     return _generation(connection, list_id)
@@ -216,15 +213,14 @@ def _settle_missing(
     list_id: int,
     asked: Sequence[MissingRow],
     found: dict[int, list[MirrorRow]],
-    head: RenderHead,
-    now: int,
+    head: bytes,
 ) -> int:
-    present = {(part, row.portal_row_id) for part, rows in found.items() for row in rows}
+    present = {(part, portal_row_id) for part, rows in found.items() for portal_row_id, _ in rows}
     mark_deleted(connection, list_id, [row_id for row_id, *place in asked if tuple(place) not in present])
     for part, rows in found.items():
         for row in rows:
-            at = row.portal_row_id
-            compare_rows(connection, list_id, part, [row], after=at - 1, upto=at, head=head, now=now)
+            portal_row_id, _ = row
+            compare_rows(connection, list_id, part, [row], after=portal_row_id - 1, upto=portal_row_id, head=head)
     connection.executemany(FORGET_MISSING, [{"list_id": list_id, "row_id": row_id} for row_id, *_ in asked])
     return _generation(connection, list_id)
 

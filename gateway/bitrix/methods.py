@@ -72,12 +72,10 @@ def row_id(row: object, key: str) -> int:
     Raises:
         PortalBroken: there is none.
     """
-    value = row.get(key) if isinstance(row, dict) else None
-    if isinstance(value, str):
-        if len(value) > ID_DIGITS or not (value.isascii() and value.isdigit()):
-            raise PortalBroken(f"a row without a usable {key}")
+    value = row.get(key) if type(row) is dict else None
+    if type(value) is str and len(value) <= ID_DIGITS and value.isascii() and value.isdigit():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= HIGHEST_ID:
+    if type(value) is int and 0 <= value <= HIGHEST_ID:
         return value
     raise PortalBroken(f"a row without a usable {key}")
 

@@ -1,14 +1,14 @@
 """Rows as portals send them, turned into the properties that we promise. Fields we do not know are dropped.
 
-Each function returns the properties of one row without our own id and createdAt, and None where the contract has no
-way to show the row. They are the only place where Bitrix24's spelling of a field meets ours.
+Each function returns the properties of the row with that id, without our own id and createdAt, and None where the
+contract has no way to show the row. They are the only place where Bitrix24's spelling of a field meets ours.
 """
 
 import re
 
-from gateway.bitrix.methods import Row, row_id
+from gateway.bitrix.methods import Row
 
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+is_email = re.compile(r"[^@\s]+@[^@\s]+").fullmatch
 # A stage's pipeline when CATEGORY_ID does not say it: DEAL_STAGE_7, SMART_INVOICE_STAGE_9, DYNAMIC_128_STAGE_12.
 # Source: b24restdocs api-reference/crm/status/crm-status-list.md, crm-status-entity-types.md
 STAGE_OF_PIPELINE = re.compile(r"(?:[A-Z]+_)*(?:\d+_)?STAGE_(\d+)")
@@ -41,7 +41,7 @@ INT32 = range(LOWEST_INT32, HIGHEST_INT32 + 1)
 def _text(value: object) -> str:
     if type(value) is str:
         return value
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+    return str(value) if type(value) in (int, float) else ""
 
 
 def _int32(value: object) -> int | None:
@@ -52,13 +52,13 @@ def _int32(value: object) -> int | None:
     return None
 
 
-def decode_user(row: Row) -> dict[str, object]:
+def decode_user(row: Row, bitrix_id: int) -> dict[str, object]:
     """A user of the portal. Source: b24restdocs api-reference/user/user-get.md"""
     field = row.get
     departments = field("UF_DEPARTMENT")
     found = departments if isinstance(departments, list) else [departments]
     user: dict[str, object] = {
-        "bitrixUserID": str(row_id(row, "ID")),
+        "bitrixUserID": str(bitrix_id),
         "name": _text(field("NAME")),
         "lastName": _text(field("LAST_NAME")),
         "secondName": _text(field("SECOND_NAME")),
@@ -67,19 +67,19 @@ def decode_user(row: Row) -> dict[str, object]:
         "workPosition": _text(field("WORK_POSITION")),
         "deleted": False,
     }
-    if EMAIL.fullmatch(email := _text(field("EMAIL"))):
+    if is_email(email := _text(field("EMAIL"))):
         user["email"] = email
     return user
 
 
-def decode_step(row: Row) -> dict[str, object]:
+def decode_step(row: Row, bitrix_id: int) -> dict[str, object]:
     """A row of a directory, stages among them. Source: b24restdocs api-reference/crm/status/crm-status-list.md"""
     entity_id = _text(row.get("ENTITY_ID"))
     pipeline_id = _int32(row.get("CATEGORY_ID"))
     if pipeline_id is None and (stage := STAGE_OF_PIPELINE.fullmatch(entity_id)):
         pipeline_id = _int32(stage[1])
     return {
-        "bitrixID": str(row_id(row, "ID")),
+        "bitrixID": str(bitrix_id),
         "entityID": entity_id,
         "statusID": _text(row.get("STATUS_ID")),
         "name": _text(row.get("NAME")),
@@ -90,9 +90,9 @@ def decode_step(row: Row) -> dict[str, object]:
     }
 
 
-def decode_pipeline(row: Row, entity_type_id: int) -> dict[str, object] | None:
+def decode_pipeline(row: Row, bitrix_id: int, entity_type_id: int) -> dict[str, object] | None:
     """A pipeline of one entity type. Source: b24restdocs api-reference/crm/universal/category/crm-category-list.md"""
-    if (bitrix_id := row_id(row, "id")) not in INT32:
+    if bitrix_id not in INT32:
         return None
     return {
         "bitrixID": bitrix_id,
@@ -102,21 +102,19 @@ def decode_pipeline(row: Row, entity_type_id: int) -> dict[str, object] | None:
     }
 
 
-def decode_userfield(row: Row, entity_id: str) -> dict[str, object] | None:
+def decode_userfield(row: Row, bitrix_id: int, entity_id: str) -> dict[str, object] | None:
     """A custom field of a classic entity. Source: b24restdocs api-reference/crm/*/userfields/crm-*-userfield-list.md"""
-    return _field(
-        row_id(row, "ID"), entity_id, row.get("FIELD_NAME"), row.get("USER_TYPE_ID"), row.get("EDIT_FORM_LABEL")
-    )
+    return _field(bitrix_id, entity_id, row.get("FIELD_NAME"), row.get("USER_TYPE_ID"), row.get("EDIT_FORM_LABEL"))
 
 
-def decode_userfieldconfig(row: Row, entity_id: str, language: str) -> dict[str, object] | None:
+def decode_userfieldconfig(row: Row, bitrix_id: int, entity_id: str, language: str) -> dict[str, object] | None:
     """A custom field as `userfieldconfig.list` gives it: other spellings, and its label as a map by language.
 
     Source: b24restdocs api-reference/crm/universal/userfieldconfig/userfieldconfig-list.md
     """
     labels = row.get("editFormLabel")
     label = labels.get(language) if isinstance(labels, dict) else labels
-    return _field(row_id(row, "id"), entity_id, row.get("fieldName"), row.get("userTypeId"), label)
+    return _field(bitrix_id, entity_id, row.get("fieldName"), row.get("userTypeId"), label)
 
 
 def _field(

@@ -12,7 +12,7 @@ from gateway.clock import SystemClock
 from gateway.config import load_config
 from gateway.process import run
 from gateway.secret_file import resolve_secrets
-from gateway.sync_pass import ROWS_A_TRANSACTION, render
+from gateway.sync_pass import ROWS_A_TRANSACTION
 from handlers.app import make_app
 from handlers.keys import DATABASE, PAGES
 from handlers.server import Runner
@@ -43,16 +43,15 @@ async def change_rows(app: web.Application, rows: int) -> None:
         run_ = await syncs.begin(1, 1, USERS.name, [USER_LIST.part], now=NOW, resumable_since=NOW + 1)
         for first, last in ranges(rows, ROWS_A_TRANSACTION):
             changed = [{**user(number), "TITLE": f"version {version}"} for number in range(first, last + 1)]
-            rendered, left_out = render(USER_LIST, changed)
+            rendered = USER_LIST.render(changed)
             generation = await syncs.save_page(
                 run_.list_id,
                 USER_LIST.part,
                 rendered,
                 after=first - 1,
                 upto=None if last == rows else last,
-                left_out=left_out,
-                head=USERS.head,
-                now=NOW,
+                left_out=0,
+                head=USERS.head(NOW),
             )
             app[PAGES].changed(run_.list_id, generation)
             due += pause_s

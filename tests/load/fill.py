@@ -41,8 +41,7 @@ def user(number: int) -> Row:
 
 def rendered(first: int, last: int) -> list[MirrorRow]:
     """Users *first* to *last*, as they are stored."""
-    rows = [USER_LIST.render(user(number)) for number in range(first, last + 1)]
-    return [row for row in rows if row is not None]
+    return USER_LIST.render(user(number) for number in range(first, last + 1))
 
 
 def ranges(rows: int, size: int) -> Iterator[tuple[int, int]]:
@@ -77,7 +76,6 @@ async def fill(path: Path, rows: int) -> None:
                 after=first - 1,
                 upto=None if last == rows else last,
                 left_out=0,
-                head=USERS.head,
-                now=NOW,
+                head=USERS.head(NOW),
             )
         await syncs.finish(run.list_id, "done", error=None, now=NOW)

@@ -2,13 +2,12 @@
 
     python -m tests.load.ingest [--rows N] [--rounds N]
 
-Decoded portal rows are rendered, compared and stored in transactions of the size that a sync uses; then the
-same rows come again, unchanged. The yardsticks insert finished columns into a table of the same columns, in
+A portal's rows, decoded page by page, are rendered, compared and stored in transactions of the size that a sync uses;
+then the same rows come again, unchanged. The yardsticks insert finished columns into a table of the same columns, in
 transactions of the same size, once into the bare table and once with the indexes that ours has.
 """
 
 import argparse
-import asyncio
 import statistics
 import tempfile
 import time
@@ -16,10 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from sqlite3 import Connection
 
+import orjson
 import pysqlite3
 
-from gateway.bitrix.methods import Row
-from gateway.sync_pass import ROWS_A_TRANSACTION, render
+from gateway.process import run
+from gateway.sync_pass import ROWS_A_TRANSACTION
 from storage.database import WRITER_PRAGMAS, Database
 from storage.records import MirrorRow
 from storage.syncs import SyncStore
@@ -44,8 +44,8 @@ def time_bare(path: Path, rows: Sequence[MirrorRow], indexes: Sequence[str]) -> 
     for statement in (*WRITER_PRAGMAS, COLUMNS, *indexes):
         connection.execute(statement)
     columns = [
-        (number, 1, 0, row.portal_row_id, number // 256, 0, USERS.head(number, NOW), row.tail)
-        for number, row in enumerate(rows, start=1)
+        (number, 1, 0, portal_row_id, number // 256, 0, USERS.head(NOW) % number, tail)
+        for number, (portal_row_id, tail) in enumerate(rows, start=1)
     ]
     began = time.perf_counter()
     for at in range(0, len(columns), ROWS_A_TRANSACTION):
@@ -57,31 +57,36 @@ def time_bare(path: Path, rows: Sequence[MirrorRow], indexes: Sequence[str]) -> 
     return seconds
 
 
-async def time_ours(path: Path, rows: Sequence[Row]) -> tuple[float, float]:
-    """Seconds for the first sync of *rows*, and for the second."""
+async def time_ours(path: Path, pages: Sequence[bytes]) -> tuple[float, float]:
+    """Seconds for the first sync of *pages*, each a JSON list of rows, and for the second; decoding is not counted."""
     async with Database.open(path) as database:
         account = await connect_account(database)
         syncs = SyncStore(database)
         seconds = []
         for _ in range(2):
             began = time.perf_counter()
-            run = await syncs.begin(
+            decoding_s = 0.0
+            begun = await syncs.begin(
                 account.account_id, account.portal.portal_id, "users", [0], now=NOW, resumable_since=NOW
             )
-            for first, last in ranges(len(rows), ROWS_A_TRANSACTION):
-                rendered, left_out = render(USER_LIST, rows[first - 1 : last])
+            after = 0
+            for number, page in enumerate(pages, start=1):
+                arrived = time.perf_counter()
+                rows = orjson.loads(page)
+                decoding_s += time.perf_counter() - arrived
+                rendered = USER_LIST.render(rows)
                 await syncs.save_page(
-                    run.list_id,
+                    begun.list_id,
                     0,
                     rendered,
-                    after=first - 1,
-                    upto=None if last == len(rows) else last,
-                    left_out=left_out,
-                    head=USERS.head,
-                    now=NOW,
+                    after=after,
+                    upto=None if number == len(pages) else after + ROWS_A_TRANSACTION,
+                    left_out=0,
+                    head=USERS.head(NOW),
                 )
-            await syncs.finish(run.list_id, "done", error=None, now=NOW)
-            seconds.append(time.perf_counter() - began)
+                after += ROWS_A_TRANSACTION
+            await syncs.finish(begun.list_id, "done", error=None, now=NOW)
+            seconds.append(time.perf_counter() - began - decoding_s)
     return seconds[0], seconds[1]
 
 
@@ -91,14 +96,16 @@ def main() -> None:
     ask.add_argument("--rounds", type=int, default=3)
     chosen = ask.parse_args()
     rows = [user(number) for number in range(1, chosen.rows + 1)]
-    finished, _ = render(USER_LIST, rows)
+    finished = USER_LIST.render(rows)
+    pages = [orjson.dumps(rows[first - 1 : last]) for first, last in ranges(len(rows), ROWS_A_TRANSACTION)]
+    del rows
     found: dict[str, list[float]] = {name: [] for name in ("bare", "bare with indexes", "first sync", "second sync")}
     for _ in range(chosen.rounds):
         with tempfile.TemporaryDirectory(prefix="load-") as directory:
             scratch = Path(directory)
             found["bare"].append(time_bare(scratch / "bare.db", finished, ()))
             found["bare with indexes"].append(time_bare(scratch / "indexed.db", finished, INDEXES))
-            first, second = asyncio.run(time_ours(scratch / "ours.db", rows))
+            first, second = run(time_ours(scratch / "ours.db", pages))
             found["first sync"].append(first)
             found["second sync"].append(second)
     medians = {name: statistics.median(seconds) for name, seconds in found.items()}

@@ -10,15 +10,15 @@ ITEM = re.compile(rb'(\{"id":\d+,"createdAt":\d+)("[^"]*")(,"at":\d+,"text":"[^"
 
 
 def row(portal_row_id: int, text: str = "as it was") -> MirrorRow:
-    return MirrorRow(portal_row_id, b',"at":%d,"text":"%b"}' % (portal_row_id, text.encode()))
+    return portal_row_id, b',"at":%d,"text":"%b"}' % (portal_row_id, text.encode())
 
 
 def rows(portal_row_ids: Iterable[int], text: str = "as it was") -> list[MirrorRow]:
     return [row(portal_row_id, text) for portal_row_id in portal_row_ids]
 
 
-def head(own_id: int, created_at: int) -> bytes:
-    return b'{"id":%d,"createdAt":%d' % (own_id, created_at)
+def head(created_at: int) -> bytes:
+    return b'{"id":%%d,"createdAt":%d' % created_at
 
 
 def listed(page: MirrorPage) -> list[tuple[bytes, bytes]]:

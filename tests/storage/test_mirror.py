@@ -41,7 +41,7 @@ class ModelRow:
 
     @property
     def bytes(self) -> tuple[bytes, bytes]:
-        return head(self.own_id, self.made_at), row(self.portal_row_id, self.text).tail
+        return head(self.made_at) % self.own_id, row(self.portal_row_id, self.text)[1]
 
 
 @dataclass
@@ -138,8 +138,7 @@ class Mirror(RuleBasedStateMachine):
                 after=after,
                 upto=upto,
                 left_out=0,
-                head=head,
-                now=self.clock,
+                head=head(self.clock),
             )
         )
         for place, known in model.rows.items():
@@ -184,8 +183,7 @@ class Mirror(RuleBasedStateMachine):
                 model.list_id,
                 asked,
                 {part: rendered(ids, version) for part, ids in found.items()},
-                head=head,
-                now=self.clock,
+                head=head(self.clock),
             )
         )
         changed = False
@@ -282,7 +280,7 @@ async def fill(syncs: SyncStore, account: Account, count: int, resource: str = "
     run = await syncs.begin(
         account.account_id, account.portal.portal_id, resource, [0], now=NOW, resumable_since=NOW - 3600
     )
-    await syncs.save_page(run.list_id, 0, rows(range(1, count + 1)), after=0, upto=None, left_out=0, head=head, now=NOW)
+    await syncs.save_page(run.list_id, 0, rows(range(1, count + 1)), after=0, upto=None, left_out=0, head=head(NOW))
     return run.list_id
 
 
@@ -314,9 +312,9 @@ async def test_a_deep_page_costs_what_the_first_one_costs_also_among_many_delete
     count = 16 * BLOCK
     list_id = await fill(syncs, acme, count)
     kept = [at for at in range(1, count + 1) if at % 8 == 0]
-    await syncs.save_page(list_id, 0, rows(kept), after=0, upto=None, left_out=0, head=head, now=NOW)
+    await syncs.save_page(list_id, 0, rows(kept), after=0, upto=None, left_out=0, head=head(NOW))
     asked = await syncs.load_missing(list_id, limit=count)
-    await syncs.settle_missing(list_id, asked, {}, head=head, now=NOW)
+    await syncs.settle_missing(list_id, asked, {}, head=head(NOW))
     steps = Steps(database)
     await steps.watch()
     key = (acme.account_id, acme.portal, "users")
@@ -328,7 +326,7 @@ async def test_a_deep_page_costs_what_the_first_one_costs_also_among_many_delete
         found = await mirror.page(*key, page=page, size=25)
         costs.append(steps.take())
         assert found is not None
-        assert [one[1] for one in listed(found)] == [row(at).tail for at in kept[(page - 1) * 25 : page * 25]]
+        assert [one[1] for one in listed(found)] == [row(at)[1] for at in kept[(page - 1) * 25 : page * 25]]
     assert first is not None
     assert (first.count, len(listed(first))) == (len(kept), 25)
     assert max(costs) < 5 * cost_of_first
@@ -368,7 +366,7 @@ def corners() -> Iterator[tuple[int, int]]:
 async def test_pages_at_the_edges_of_blocks_are_slices(mirror: MirrorStore, syncs: SyncStore, acme: Account) -> None:
     count = 2 * BLOCK
     await fill(syncs, acme, count)
-    tails = [row(at).tail for at in range(1, count + 1)]
+    tails = [row(at)[1] for at in range(1, count + 1)]
     for page, size in corners():
         found = await mirror.page(acme.account_id, acme.portal, "users", page=page, size=size)
         assert found is not None
@@ -381,13 +379,13 @@ async def test_a_list_whose_rows_are_all_deleted_is_empty_and_each_returns_under
     list_id = await fill(syncs, acme, BLOCK + 1)
     key = (acme.account_id, acme.portal, "users")
     before = await mirror.page(*key, page=1, size=2 * BLOCK)
-    await syncs.save_page(list_id, 0, [], after=0, upto=None, left_out=0, head=head, now=NOW + 1)
+    await syncs.save_page(list_id, 0, [], after=0, upto=None, left_out=0, head=head(NOW + 1))
     asked = await syncs.load_missing(list_id, limit=2 * BLOCK)
-    await syncs.settle_missing(list_id, asked, {}, head=head, now=NOW + 1)
+    await syncs.settle_missing(list_id, asked, {}, head=head(NOW + 1))
     empty = await mirror.page(*key, page=1, size=10)
     assert empty is not None
     assert (empty.count, listed(empty)) == (0, [])
-    await syncs.save_page(list_id, 0, rows(range(1, BLOCK + 2)), after=0, upto=None, left_out=0, head=head, now=NOW + 2)
+    await syncs.save_page(list_id, 0, rows(range(1, BLOCK + 2)), after=0, upto=None, left_out=0, head=head(NOW + 2))
     after = await mirror.page(*key, page=1, size=2 * BLOCK)
     assert before is not None
     assert after is not None
@@ -400,12 +398,8 @@ async def test_rows_that_did_not_change_are_not_written(database: Database, sync
 
     list_id = await fill(syncs, acme, 500)
     before = await database.write(written)
-    generation = await syncs.save_page(
-        list_id, 0, rows(range(1, 501)), after=0, upto=None, left_out=0, head=head, now=NOW
-    )
+    generation = await syncs.save_page(list_id, 0, rows(range(1, 501)), after=0, upto=None, left_out=0, head=head(NOW))
     assert await database.write(written) - before == 2  # the run's place and its count of rows read
     changed = [*rows(range(1, 500)), row(500, "another")]
-    assert (
-        await syncs.save_page(list_id, 0, changed, after=0, upto=None, left_out=0, head=head, now=NOW) == generation + 1
-    )
+    assert await syncs.save_page(list_id, 0, changed, after=0, upto=None, left_out=0, head=head(NOW)) == generation + 1
     assert await database.write(written) - before == 2 + 2 + 2  # and the row, and the list's generation

@@ -40,7 +40,7 @@ async def mirrored(database: Database, account: Account, count: int) -> None:
     syncs = SyncStore(database)
     portal_id = account.portal.portal_id
     run = await syncs.begin(account.account_id, portal_id, "users", [0], now=NOW, resumable_since=NOW)
-    await syncs.save_page(run.list_id, 0, rows(range(count)), after=-1, upto=None, left_out=0, head=head, now=NOW)
+    await syncs.save_page(run.list_id, 0, rows(range(count)), after=-1, upto=None, left_out=0, head=head(NOW))
     await RuleStore(database).add(account.account_id, portal_id, count, b"{}", now=NOW)
 
 

@@ -32,12 +32,10 @@ async def write(path: Path, turn: int) -> None:
             print("rule", key, flush=True)
             run = await syncs.begin(account.account_id, portal_id, "users", [0], now=NOW, resumable_since=NOW)
             for text, ids in (("as it was", range(1, PAGE + 1)), ("changed", range(1, PAGE + 1, 2))):
-                await syncs.save_page(
-                    run.list_id, 0, rows(ids, text), after=0, upto=PAGE, left_out=0, head=head, now=NOW
-                )
+                await syncs.save_page(run.list_id, 0, rows(ids, text), after=0, upto=PAGE, left_out=0, head=head(NOW))
                 print("page", key, flush=True)
             asked = await syncs.load_missing(run.list_id, limit=PAGE)
-            await syncs.settle_missing(run.list_id, asked, {}, head=head, now=NOW)
+            await syncs.settle_missing(run.list_id, asked, {}, head=head(NOW))
             print("settled", key, flush=True)
             number += 1
 

@@ -17,7 +17,7 @@ from gateway.resources import RESOURCES
 from storage.accounts import AccountStore
 from storage.database import Database
 from storage.mirror import MirrorStore
-from storage.records import Account, MirrorRow, Portal
+from storage.records import Account, Portal
 from storage.syncs import SyncStore
 
 USERS, STEPS = RESOURCES["users"], RESOURCES["steps"]
@@ -34,9 +34,9 @@ class Mirror:
 
     async def store(self, *names: str) -> int:
         """The generation of the list that holds exactly *names* at its beginning."""
-        rows = [MirrorRow(at, b',"name":%b}' % orjson.dumps(name)) for at, name in enumerate(names, start=1)]
+        rows = [(at, b',"name":%b}' % orjson.dumps(name)) for at, name in enumerate(names, start=1)]
         return await SyncStore(self.database).save_page(
-            self.list_id, 0, rows, after=0, upto=len(names), left_out=0, head=USERS.head, now=NOW
+            self.list_id, 0, rows, after=0, upto=len(names), left_out=0, head=USERS.head(NOW)
         )
 
 
