@@ -102,6 +102,13 @@ class Config:
             secret=True,
         ),
     )
+    methods_allow: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(several(text), "Methods that callers may use, as patterns like crm.*. Not given: every one."),
+    )
+    methods_deny: tuple[str, ...] = field(
+        default=(), metadata=setting(several(text), "Methods that callers may not use, whatever is allowed.")
+    )
     bitrix_client_id: str | None = field(
         default=None,
         metadata=setting(

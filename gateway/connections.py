@@ -1,15 +1,16 @@
 """Accounts as the rest of the gateway meets them: their record, and a client that speaks to their portal."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from gateway.bitrix.client import PortalClient, PortalSession
 from gateway.bitrix.credentials import OAuthCredential, WebhookCredential
+from gateway.bitrix.errors import PortalError
 from gateway.bitrix.gate import PortalGate
 from gateway.bitrix.oauth import AuthorizationServers, TokenKeeper, Tokens
 from gateway.clock import Clock
@@ -22,6 +23,8 @@ from storage.records import Account, Portal
 
 REMEMBERED_ACCOUNTS = 10_000
 REMEMBERED_HOSTS = 1_000
+T = TypeVar("T")
+
 CHANGED_MEANWHILE = "the account has been connected anew or deleted meanwhile"
 
 
@@ -171,6 +174,15 @@ class Connections:
         """The credential works no longer: the portal must be authorized again."""
         await self._store.mark_stale(account_id)
         self.forget(await self._store.load(account_id))
+
+    async def telling_stale(self, account: Account, call: Awaitable[T]) -> T:
+        """What *call* brings; the account is stale from now on where its credential proves dead."""
+        try:
+            return await call
+        except PortalError as error:
+            if error.credential_dead:
+                await self.mark_stale(account.account_id)
+            raise
 
     async def _load_tokens(self, account_id: int) -> Tokens:
         account = await self._store.load(account_id)

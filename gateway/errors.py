@@ -6,6 +6,7 @@ GatewayError                     something of ours failed; nothing for the calle
 ├── NotFound                     what is asked for is not there
 ├── AlreadyExists                what is to be created is there already
 ├── AuthorizationRequired        a person must authorize the portal again first
+├── MethodDenied                 the settings keep callers from a portal's method
 ├── TooBusy                      the portal's limits leave no room in time; nothing was sent
 ├── SettingsError                the gateway cannot start as it is set up
 └── PortalError                  a portal (or its authorization server) said no, or nothing: gateway/bitrix/errors.py
@@ -93,6 +94,12 @@ class AuthorizationRequired(GatewayError):
     def __init__(self, detail: str, *, authorize_url: str | None = None) -> None:
         super().__init__(detail)
         self.authorize_url = authorize_url
+
+
+class MethodDenied(GatewayError):
+    """this gateway does not let the method through"""
+
+    code = "method_denied"
 
 
 class TooBusy(GatewayError):

@@ -11,6 +11,7 @@ from gateway.accounts import AccountService
 from gateway.bitrix.client import open_session
 from gateway.bitrix.egress import EgressPolicy
 from gateway.bitrix.oauth import AuthorizationServers
+from gateway.calls import CallService
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.connections import Connections
@@ -24,10 +25,12 @@ from gateway.tokens import TokenVerifier
 from gateway.vault import Vault, key_needed
 from handlers.account import connect_account, delete_account, get_account
 from handlers.border import bordered, refuse_address, refuse_method
+from handlers.calls import call_batch, call_batch3, call_method, call_method3, get_openapi3
 from handlers.expectations import go_ahead
 from handlers.health import check_health, get_liveness, get_readiness
 from handlers.keys import (
     ACCOUNTS,
+    CALLS,
     CLOCK,
     CONFIG,
     CONNECTIONS,
@@ -70,6 +73,11 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("DELETE", "/bitrix/account", delete_account),
     ("GET", "/bitrix/sync", list_syncs),
     ("GET", "/bitrix/sync/{resource}", get_sync),
+    ("POST", "/bitrix/call/{method}", call_method),
+    ("POST", "/bitrix/batch", call_batch),
+    ("GET", "/bitrix/v3/openapi", get_openapi3),
+    ("POST", "/bitrix/v3/batch", call_batch3),
+    ("POST", "/bitrix/v3/{method}", call_method3),
     ("GET", "/bitrix/rules/{quizID}", get_rules),
     ("POST", "/bitrix/rules/{quizID}", create_rules),
     ("PATCH", "/bitrix/rules/{quizID}", replace_rules),
@@ -148,6 +156,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     )
     states = StateSigner(app[SECRETS].encryption_key, clock)
     app[ACCOUNTS] = AccountService(config, store, app[CONNECTIONS], servers, states, app[SYNCS], app[POLICY], clock)
+    app[CALLS] = CallService(config, app[CONNECTIONS])
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, app[CONNECTIONS], clock)
     try:
         async with app[SYNCS].open():

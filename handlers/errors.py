@@ -8,13 +8,34 @@ from http import HTTPStatus
 import orjson
 from aiohttp import web
 
-from gateway.bitrix.errors import PortalError
+from gateway.bitrix.errors import (
+    AccessDenied,
+    ApplicationGone,
+    ArgumentRefused,
+    BatchRefused,
+    CredentialRefused,
+    GrantRefused,
+    KeyReused,
+    LicenseMissing,
+    MethodNotFound,
+    MethodUnconfirmed,
+    OperatingLimitReached,
+    PortalDeleted,
+    PortalError,
+    PortalUnreachable,
+    QueryLimitExceeded,
+    ScopeMissing,
+    ThingNotFound,
+    TokenExpired,
+    WrongAuthType,
+)
 from gateway.errors import (
     AlreadyExists,
     AuthorizationRequired,
     FieldError,
     GatewayError,
     InvalidInput,
+    MethodDenied,
     NotFound,
     TooBusy,
     Unauthenticated,
@@ -26,9 +47,31 @@ STATUSES: dict[type[GatewayError], int] = {
     NotFound: 404,
     AuthorizationRequired: 409,
     AlreadyExists: 500,  # as the contract has it
+    MethodDenied: 403,
     TooBusy: 429,
     PortalError: 502,
     GatewayError: 500,
+}
+# Where callers speak to the portal themselves, what it says of their call is theirs to mend.
+CALL_STATUSES: dict[type[GatewayError], int] = STATUSES | {
+    ArgumentRefused: 400,
+    BatchRefused: 400,
+    ThingNotFound: 404,
+    MethodNotFound: 404,
+    AccessDenied: 403,
+    ScopeMissing: 403,
+    WrongAuthType: 403,
+    LicenseMissing: 403,
+    MethodUnconfirmed: 403,
+    KeyReused: 422,
+    QueryLimitExceeded: 429,
+    OperatingLimitReached: 429,
+    CredentialRefused: 409,
+    ApplicationGone: 409,
+    GrantRefused: 409,
+    TokenExpired: 409,
+    PortalDeleted: 409,
+    PortalUnreachable: 504,
 }
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 INTERNAL = GatewayError()
@@ -54,11 +97,15 @@ def http_error(error: web.HTTPException) -> HttpError:
     return HttpError(error.status, error.reason)
 
 
-def status_of(error: GatewayError) -> int:
-    """The HTTP status that *error* is answered with."""
+def status_of(error: GatewayError, *, plain: bool = True) -> int:
+    """The HTTP status that *error* is answered with, *plain* at the contract's addresses and false at calls."""
     if isinstance(error, HttpError):
         return error.status
-    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    statuses = STATUSES if plain else CALL_STATUSES
+    status = next(statuses[kind] for kind in type(error).__mro__ if kind in statuses)
+    if not plain and type(error) is PortalError and error.status is not None and 400 <= error.status < 500:
+        return 400  # a code that we do not know, with the portal's word that the call was wrong
+    return status
 
 
 def is_ours(error: GatewayError) -> bool:
@@ -66,9 +113,9 @@ def is_ours(error: GatewayError) -> bool:
     return status_of(error) == 500 and not isinstance(error, AlreadyExists)
 
 
-def render_error(error: GatewayError, request: web.BaseRequest, request_id: str) -> web.Response:
-    """The answer to a request that failed with *error*."""
-    status = status_of(error)
+def render_error(error: GatewayError, request: web.BaseRequest, request_id: str, *, plain: bool = True) -> web.Response:
+    """The answer to a request that failed with *error*; without *plain* it is a problem whatever `Accept` says."""
+    status = status_of(error, plain=plain)
     if is_ours(error):
         error = INTERNAL  # the log has the rest
     headers: dict[str, str] = {}
@@ -80,7 +127,7 @@ def render_error(error: GatewayError, request: web.BaseRequest, request_id: str)
         headers["Retry-After"] = str(error.retry_after_s)
     if status == 413:
         headers["Connection"] = "close"
-    wants_problem = PROBLEM_JSON in request.headers.get("Accept", "")
+    wants_problem = not plain or PROBLEM_JSON in request.headers.get("Accept", "")
     return web.Response(
         status=status,
         body=orjson.dumps(problem(error, status, request_id) if wants_problem else error.detail),
@@ -111,12 +158,20 @@ def problem(error: GatewayError, status: int, request_id: str) -> dict[str, obje
     if isinstance(error, AuthorizationRequired) and error.authorize_url:
         told["authorizeURL"] = error.authorize_url
     if isinstance(error, PortalError) and error.status is not None:
-        told["portalError"] = {
-            "code": error.portal_code,
-            "description": error.description,
-            "status": error.status,
-        }
+        told["portalError"] = portal_words(error)
     return told
+
+
+def portal_words(error: PortalError) -> dict[str, object]:
+    """What the portal said, in one shape for both of its versions."""
+    words: dict[str, object] = {
+        "code": error.portal_code,
+        "description": error.description,
+        "status": error.status,
+    }
+    if error.validation:
+        words["validation"] = list(error.validation)
+    return words
 
 
 def render_field(error: FieldError) -> dict[str, str]:

@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.accounts import AccountService
 from gateway.bitrix.client import PortalSession
 from gateway.bitrix.egress import EgressPolicy
+from gateway.calls import CallService
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.connections import Connections
@@ -31,6 +32,7 @@ PAGES = web.AppKey("PAGES", Pages)
 CONNECTIONS = web.AppKey("CONNECTIONS", Connections)
 SYNCS = web.AppKey("SYNCS", SyncService)
 ACCOUNTS = web.AppKey("ACCOUNTS", AccountService)
+CALLS = web.AppKey("CALLS", CallService)
 RULES = web.AppKey("RULES", RuleService)
 
 ACCOUNT_KEY = web.RequestKey("ACCOUNT_KEY", str)

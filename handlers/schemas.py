@@ -54,6 +54,13 @@ class Int32(Strict):
         return isinstance(value, int) and not isinstance(value, bool) and value in INT32
 
 
+class AnyObject(Strict):
+    rule = "has to be an object"
+
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, dict)
+
+
 class TextMap(Strict):
     rule = "has to be an object of strings"
 
@@ -127,15 +134,47 @@ class AccountBody(Body):
     redirect_url = Text(required=False, name="redirectURL")
 
 
+class BatchCommand(Body):
+    method = Text()
+    params = AnyObject(required=False)
+
+
+class Commands(Strict):
+    """Commands in a list or by name, each after BatchCommand."""
+
+    rule = "has to be a list or an object of commands, and not empty"
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if not isinstance(value, list | dict) or not value:
+            raise ValidationError(self.rule)
+        named = value if isinstance(value, dict) else dict(enumerate(value))
+        loaded, broken = {}, {}
+        for name, command in named.items():
+            try:
+                loaded[name] = BATCH_COMMAND.load(command)
+            except ValidationError as error:
+                broken[str(name)] = error.messages
+        if broken:
+            raise ValidationError(cast("Any", broken))
+        return loaded if isinstance(value, dict) else list(loaded.values())
+
+
+class BatchBody(Body):
+    halt = Flag(required=False)
+    commands = Commands()
+
+
 RULES_BODY = RulesBody()
+BATCH_COMMAND = BatchCommand()
+BATCH_BODY = BatchBody()
 ACCOUNT_BODY = AccountBody()
 
 
-async def load_body(request: web.Request, schema: Schema) -> dict[str, Any]:
-    """The request's JSON body after *schema*.
+async def load_json(request: web.Request) -> Any:
+    """The request's JSON body.
 
     Raises:
-        InvalidInput: naming each field that breaks a rule.
+        InvalidInput: when it is none.
         web.HTTPRequestEntityTooLarge: when the body is larger than the gateway reads.
     """
     try:
@@ -145,9 +184,19 @@ async def load_body(request: web.Request, schema: Schema) -> dict[str, Any]:
     if request.content_type != "application/json":
         raise InvalidInput.of_field("", "content_type", "has to be sent as application/json")
     try:
-        document = orjson.loads(body)
+        return orjson.loads(body)
     except ValueError as error:
         raise InvalidInput.of_field("", "not_json", "has to be JSON") from error
+
+
+async def load_body(request: web.Request, schema: Schema) -> dict[str, Any]:
+    """The request's JSON body after *schema*.
+
+    Raises:
+        InvalidInput: naming each field that breaks a rule.
+        web.HTTPRequestEntityTooLarge: when the body is larger than the gateway reads.
+    """
+    document = await load_json(request)
     if not isinstance(document, dict):
         raise InvalidInput.of_field("", "not_an_object", "has to be a JSON object")
     try:

@@ -6,6 +6,8 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 import aiohttp
@@ -23,6 +25,7 @@ from gateway.bitrix.errors import (
     TokenExpired,
 )
 from gateway.bitrix.gate import Lane, PortalGate
+from gateway.bitrix.rest3 import rest3_endpoint
 from gateway.bitrix.retry import RetryDecision, decide
 from gateway.bitrix.wire import (
     BATCH_COMMANDS,
@@ -30,6 +33,7 @@ from gateway.bitrix.wire import (
     Command,
     Params,
     decode_answer,
+    decode_answer3,
     decode_batch,
     encode_command,
 )
@@ -51,6 +55,8 @@ T = TypeVar("T")
 REQUEST_DEADLINE_S = 70.0  # the portal cuts a request off after 60 s; protocol.md 12.3
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_CONNECTIONS = 200
+ACCEPT = {"Accept": "application/json"}
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 NO_CONNECTION: tuple[tuple[type[OSError], str], ...] = (  # the first that fits
     (socket.gaierror, ": there is no host of that name"),
     (ssl.SSLCertVerificationError, ": its certificate is not valid"),
@@ -65,6 +71,7 @@ class HttpAnswer:
 
     status: int
     body: bytes
+    replayed: bool = False  # an earlier answer, given again for its Idempotency-Key
 
 
 class PortalSession:
@@ -83,9 +90,11 @@ class PortalSession:
         self._clock = clock
         self.policy = policy
 
-    async def post(self, url: str, body: Mapping[str, object], secrets: Collection[str]) -> HttpAnswer:
-        """POST *body* as JSON to *url*."""
-        return await self._request("POST", url, secrets, json=body)
+    async def post(
+        self, url: str, body: object, secrets: Collection[str], headers: Mapping[str, str] = NO_HEADERS
+    ) -> HttpAnswer:
+        """POST *body* as JSON to *url*, with further *headers*."""
+        return await self._request("POST", url, secrets, json=body, headers=headers)
 
     async def get(self, url: str, query: Mapping[str, str], secrets: Collection[str]) -> HttpAnswer:
         """GET *url* with *query*."""
@@ -98,19 +107,21 @@ class PortalSession:
         secrets: Collection[str],
         *,
         query: Mapping[str, str] | None = None,
-        json: Mapping[str, object] | None = None,
+        json: object = None,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> HttpAnswer:
         target = self.policy.check_url(url)
         try:
             async with self._clock.timeout(REQUEST_DEADLINE_S):
                 with _told_as_ours():
                     async with self._http.request(
-                        method, target, params=query, json=json, allow_redirects=False
+                        method, target, params=query, json=json, headers={**ACCEPT, **headers}, allow_redirects=False
                     ) as response:
                         if 300 <= response.status < 400:
                             host = _host(target, response.headers.get("Location"))
                             raise PortalMoved(host and mask_known(host, secrets), response.status)
-                        return HttpAnswer(response.status, await _body(response))
+                        replayed = response.headers.get("Idempotent-Replayed") == "true"
+                        return HttpAnswer(response.status, await _body(response), replayed)
         except TimeoutError:
             raise PortalUnreachable(f"not within {REQUEST_DEADLINE_S:.0f} s", sent=True) from None
 
@@ -229,6 +240,26 @@ class PortalClient:
             outcomes += await self._batch(commands[start : start + BATCH_COMMANDS], patience_s)
         return outcomes
 
+    async def batch_once(self, commands: Mapping[str, Command], *, halt: bool) -> dict[str, Answer | PortalError]:
+        """The answer or error of each of at most 50 named *commands*, sent as they are: they may build on each other.
+
+        With *halt*, those after the first that failed are not among the answers.
+        """
+        return await self._send_named(commands, halt, _Tries(self._clock, self._max_wait_s))
+
+    async def call3(self, method: str, body: object, *, write: bool, key: str | None = None) -> HttpAnswer:
+        """The portal's answer to a REST 3.0 call as it came; *key* is its Idempotency-Key.
+
+        Source: protocol.md 9.1, 9.8, 9.10 (b24restdocs api-reference/rest-v3.md)
+        """
+        headers = {} if key is None else {"Idempotency-Key": key}
+
+        async def send(access: Access) -> HttpAnswer:
+            return await self._send3(access, method, body, tries, headers)
+
+        tries = _Tries(self._clock, self._max_wait_s)
+        return await self._run({method}, write, send, tries)
+
     async def _batch(self, commands: Sequence[Command], patience_s: float | None) -> list[Answer | PortalError]:
         outcomes: dict[int, Answer | PortalError] = {}
         pending = list(range(len(commands)))
@@ -251,19 +282,25 @@ class PortalClient:
         return [outcomes[index] for index in range(len(commands))]
 
     async def _send_batch(self, commands: Sequence[Command], tries: "_Tries") -> list[Answer | PortalError]:
-        labels = [f"c{index}" for index in range(len(commands))]
-        texts = [encode_command(command.method, command.params) for command in commands]
-        params = {"halt": 0, "cmd": dict(zip(labels, texts, strict=True))}
+        named = {f"c{index}": command for index, command in enumerate(commands)}
+        outcomes = await self._send_named(named, False, tries)
+        return [outcomes[label] for label in named]
 
-        async def send(access: Access) -> list[Answer | PortalError]:
+    async def _send_named(
+        self, commands: Mapping[str, Command], halt: bool, tries: "_Tries"
+    ) -> dict[str, Answer | PortalError]:
+        texts = {label: encode_command(command.method, command.params) for label, command in commands.items()}
+        params = {"halt": int(halt), "cmd": texts}
+
+        async def send(access: Access) -> dict[str, Answer | PortalError]:
             answer = await self._send(access, "batch", params, tries, kind, len(commands))
-            return decode_batch(answer, labels, access.secrets)
+            return decode_batch(answer, list(commands), access.secrets, halt=halt)
 
-        methods = {"batch", *(command.method for command in commands)}
+        methods = {"batch", *(command.method for command in commands.values())}
         kind = " ".join(sorted(methods))
-        outcomes = await self._run(methods, any(command.write for command in commands), send, tries)
-        for command, outcome in zip(commands, outcomes, strict=True):
-            self.gate.heed(self._credential.budget_key, command.method, outcome)
+        outcomes = await self._run(methods, any(command.write for command in commands.values()), send, tries)
+        for label, outcome in outcomes.items():
+            self.gate.heed(self._credential.budget_key, commands[label].method, outcome)
         return outcomes
 
     async def _run(self, methods: set[str], write: bool, send: Callable[[Access], Awaitable[T]], tries: "_Tries") -> T:
@@ -293,18 +330,46 @@ class PortalClient:
     ) -> Answer:
         """One request, in its turn; the token goes into the body, where no log of addresses sees it."""
         body = dict(params) if access.token is None else {**params, "auth": access.token}
+        post = partial(self._session.post, access.endpoint + method, body, access.secrets)
+        _, answer = await self._in_turn(post, decode_answer, access, tries, method, kind or method, commands)
+        return answer
+
+    async def _send3(
+        self, access: Access, method: str, body: object, tries: "_Tries", headers: Mapping[str, str]
+    ) -> HttpAnswer:
+        """One request of REST 3.0, in its turn; a list has no place for the token, so that it goes into the headers."""
+        if access.token is not None:
+            if isinstance(body, Mapping):
+                body = {**body, "auth": access.token}
+            else:
+                headers = {**headers, "Authorization": f"Bearer {access.token}"}
+        post = partial(self._session.post, rest3_endpoint(access.endpoint) + method, body, access.secrets, headers)
+        http, _ = await self._in_turn(post, decode_answer3, access, tries, method, f"v3 {method}", 1)
+        return http
+
+    async def _in_turn(
+        self,
+        post: Callable[[], Awaitable[HttpAnswer]],
+        decode: Callable[[int, bytes, Collection[str]], Answer],
+        access: Access,
+        tries: "_Tries",
+        method: str,
+        kind: str,
+        commands: int,
+    ) -> tuple[HttpAnswer, Answer]:
+        """What *post* brings once the gate has room, as it came and decoded; the gate learns from it."""
         queued_at = self._clock.monotonic()
         async with self.gate.place(self._lane, max_wait_s=tries.patience_s):
             started_at = self._clock.monotonic()
             tries.waited(started_at - queued_at)
             try:
-                http = await self._session.post(access.endpoint + method, body, access.secrets)
-                answer = decode_answer(http.status, http.body, access.secrets)
+                http = await post()
+                answer = decode(http.status, http.body, access.secrets)
             except PortalError as error:
-                self._learn(method, kind or method, commands, error, started_at)
+                self._learn(method, kind, commands, error, started_at)
                 raise
-            self._learn(method, kind or method, commands, answer, started_at)
-        return answer
+            self._learn(method, kind, commands, answer, started_at)
+        return http, answer
 
     def _learn(self, method: str, kind: str, commands: int, outcome: Answer | PortalError, started_at: float) -> None:
         self.gate.heed(self._credential.budget_key, method, outcome)

@@ -40,6 +40,7 @@ class PortalError(GatewayError):
     did_not_run: bool = False  # the call provably had no effect, so that even a write may be repeated
     credential_dead: bool = False  # a person must authorize the portal again
     whole_portal: bool = False  # says something about the portal or its address, not about this one command
+    validation: tuple[dict[str, str], ...] = ()  # what REST 3.0 says of single parameters
     what_to_do: str | None = None  # a sentence for whoever runs the gateway
 
     def __init__(self, portal_code: str, description: str = "", status: int | None = None) -> None:
@@ -129,7 +130,7 @@ class PortalDeleted(PortalError):
     """the portal no longer exists"""
 
     code = "portal_deleted"
-    did_not_run = whole_portal = True
+    did_not_run = whole_portal = credential_dead = True
     what_to_do = "Delete the account, or connect another portal."
 
 
@@ -262,6 +263,13 @@ class BatchRefused(PortalError):
     """the portal does not run this command in a batch"""
 
     code = "batch_refused"
+    did_not_run = True
+
+
+class KeyReused(PortalError):
+    """the Idempotency-Key has been used for another body"""
+
+    code = "idempotency_key_reused"
     did_not_run = True
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import orjson
 
 from gateway.bitrix.errors import PortalBroken, PortalError, portal_error
+from gateway.bitrix.rest3 import rest3_error
 from gateway.errors import InvalidInput
 
 BATCH_COMMANDS = 50
@@ -42,7 +43,8 @@ class Answer:
     """What one call brought: its data, and what the portal says of the list and of our operating time.
 
     *total* and *next* are absent outside lists; *operating_s* is the portal's own gauge for the method, in seconds,
-    and *operating_reset_at* the Unix time when it next shrinks; *duration_s* is how long it took by its own clock.
+    and *operating_reset_at* the Unix time when it next shrinks; *duration_s* is how long it took by its own clock, and
+    *time* all that it says of time.
     """
 
     result: object
@@ -51,6 +53,7 @@ class Answer:
     operating_s: float | None = None
     operating_reset_at: float | None = None
     duration_s: float | None = None
+    time: Params = field(default_factory=dict)
 
 
 def encode_params(params: Params) -> str:
@@ -83,7 +86,7 @@ def decode_answer(status: int, body: bytes, secrets: Collection[str] = ()) -> An
 
     Raises:
         PortalError: the body carries an error; it may do so under any status, 200 included, and the error may be "",
-            0 or "0", so that the presence of the key decides.
+            0 or "0", so that the presence of the key decides; where it is an object, it is REST 3.0's.
         PortalBroken: the body is no JSON object, or none of the documented envelope.
     """
     try:
@@ -93,17 +96,34 @@ def decode_answer(status: int, body: bytes, secrets: Collection[str] = ()) -> An
     if not isinstance(envelope, dict):
         raise PortalBroken("no JSON object", status)
     if "error" in envelope:
-        raise portal_error(envelope["error"], envelope.get("error_description"), status, secrets)
+        error = envelope["error"]
+        if isinstance(error, dict):
+            raise rest3_error(error, status, secrets)
+        raise portal_error(error, envelope.get("error_description"), status, secrets)
     if status >= 400 or "result" not in envelope:
         raise PortalBroken("neither a result nor an error", status)
     return _answer(envelope["result"], envelope.get("total"), envelope.get("next"), envelope.get("time"))
 
 
-def decode_batch(answer: Answer, labels: Sequence[str], secrets: Collection[str] = ()) -> list[Answer | PortalError]:
+def decode_answer3(status: int, body: bytes, secrets: Collection[str] = ()) -> Answer:
+    """As `decode_answer`, of REST 3.0; what has no envelope, as the portal's OpenAPI document, is its own result."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        document = None
+    if status < 400 and isinstance(document, dict) and not document.keys() & {"error", "result"}:
+        return Answer(document)
+    return decode_answer(status, body, secrets)
+
+
+def decode_batch(
+    answer: Answer, labels: Sequence[str], secrets: Collection[str] = (), *, halt: bool = False
+) -> dict[str, Answer | PortalError]:
     """What each command of a batch brought, in the order of *labels*; no error tells any of *secrets*.
 
     A map of the answer may come as an object, as a list (labels 0..n-1) or, when nothing is in it, as ``[]``. A
-    command that appears neither among the results nor among the errors is PortalBroken.
+    command that appears neither among the results nor among the errors is PortalBroken. With *halt*, those after the
+    first error were not run, and are left out.
 
     Raises:
         PortalBroken: the answer is not that of a batch.
@@ -114,7 +134,12 @@ def decode_batch(answer: Answer, labels: Sequence[str], secrets: Collection[str]
         _php_map(answer.result.get(name, []))
         for name in ("result_error", "result", "result_total", "result_next", "result_time")
     )
-    return [_outcome(label, errors, results, totals, nexts, times, secrets) for label in labels]
+    outcomes: dict[str, Answer | PortalError] = {}
+    for label in labels:
+        outcomes[label] = _outcome(label, errors, results, totals, nexts, times, secrets)
+        if halt and isinstance(outcomes[label], PortalError):
+            break
+    return outcomes
 
 
 def _outcome(
@@ -156,6 +181,7 @@ def _answer(result: object, total: object, following: object, time: object) -> A
         operating_s=_seconds(spent.get("operating")),
         operating_reset_at=_seconds(spent.get("operating_reset_at")),
         duration_s=_seconds(spent.get("duration")),
+        time=spent,
     )
 
 

@@ -94,7 +94,7 @@ def test_a_method_is_a_name_and_nothing_else(method: str) -> None:
 def test_an_answer_holds_the_result_and_what_is_said_of_it() -> None:
     time = {"start": 1, "operating": 3.5, "operating_reset_at": 1778747792}
     body = json.dumps({"result": [1], "next": 50, "total": 94, "time": time}).encode()
-    assert decode_answer(200, body) == Answer([1], 94, 50, 3.5, 1778747792)
+    assert decode_answer(200, body) == Answer([1], 94, 50, 3.5, 1778747792, time=time)
     assert decode_answer(200, b'{"result": null}') == Answer(None)
 
 
@@ -134,9 +134,14 @@ def batch(**members: object) -> Answer:
 def test_a_batch_is_read_in_all_its_shapes() -> None:
     as_list = batch(result=[["a"], ["b"]], result_total=[1, 1])
     as_object = batch(result={"0": ["a"], "1": ["b"]}, result_total={"0": 1, "1": 1})
-    assert (
-        decode_batch(as_list, ["0", "1"]) == decode_batch(as_object, ["0", "1"]) == [Answer(["a"], 1), Answer(["b"], 1)]
-    )
+    expected = {"0": Answer(["a"], 1), "1": Answer(["b"], 1)}
+    assert decode_batch(as_list, ["0", "1"]) == decode_batch(as_object, ["0", "1"]) == expected
+
+
+def test_what_a_halted_batch_did_not_run_is_left_out() -> None:
+    answer = batch(result={"a": 1}, result_error={"b": {"error": "NO", "error_description": ""}})
+    assert list(decode_batch(answer, ["a", "b", "c"], halt=True)) == ["a", "b"]
+    assert list(decode_batch(answer, ["a", "b", "c"])) == ["a", "b", "c"]
 
 
 def test_every_command_of_a_batch_is_accounted_for() -> None:
@@ -146,8 +151,8 @@ def test_every_command_of_a_batch_is_accounted_for() -> None:
         result_time={"ok": {"operating": 0.2, "operating_reset_at": 7}},
         result_total={"odd": "x"},
     )
-    ok, odd, slow, mute, lost = decode_batch(answer, ["ok", "odd", "slow", "mute", "lost"])
-    assert ok == Answer(None, operating_s=0.2, operating_reset_at=7)
+    ok, odd, slow, mute, lost = decode_batch(answer, ["ok", "odd", "slow", "mute", "lost"]).values()
+    assert ok == Answer(None, operating_s=0.2, operating_reset_at=7, time={"operating": 0.2, "operating_reset_at": 7})
     assert isinstance(slow, QueryLimitExceeded)
     assert slow.status is None
     assert all(isinstance(outcome, PortalBroken) for outcome in (odd, mute, lost))

@@ -1,0 +1,85 @@
+"""REST 3.0 on the wire: where its calls go, and what its errors mean; with no I/O.
+
+Source: protocol.md 1, 9.1, 9.2 (b24restdocs api-reference/rest-v3.md)
+"""
+
+import re
+from collections.abc import Collection, Mapping
+
+from gateway.bitrix.errors import (
+    AccessDenied,
+    ArgumentRefused,
+    CredentialRefused,
+    HttpsRequired,
+    KeyReused,
+    LicenseMissing,
+    MethodNotFound,
+    OperatingLimitReached,
+    PortalError,
+    PortalFailing,
+    ScopeMissing,
+    ThingNotFound,
+    TokenExpired,
+)
+from gateway.redaction import mask_known
+
+PREFIX = re.compile(r"BITRIX_REST_V3_EXCEPTIONS?_(?:VALIDATION_|INTERNAL_)?")  # an older generation has the plural
+CLASSES: dict[str, type[PortalError]] = {
+    "REQUESTVALIDATIONEXCEPTION": ArgumentRefused,
+    "DTOVALIDATIONEXCEPTION": ArgumentRefused,
+    "INVALIDJSONEXCEPTION": ArgumentRefused,
+    "INVALIDSELECTEXCEPTION": ArgumentRefused,
+    "INVALIDFILTEREXCEPTION": ArgumentRefused,
+    "INVALIDORDEREXCEPTION": ArgumentRefused,
+    "INVALIDPAGINATIONEXCEPTION": ArgumentRefused,
+    "UNKNOWNDTOPROPERTYEXCEPTION": ArgumentRefused,
+    "UNKNOWNFILTEROPERATOREXCEPTION": ArgumentRefused,
+    "INVALIDIDEMPOTENCYKEYEXCEPTION": ArgumentRefused,
+    "WRONGHTTPREQUESTMETHODEXCEPTION": ArgumentRefused,
+    "IDEMPOTENCYKEYREUSEDEXCEPTION": KeyReused,
+    "ENTITYNOTFOUNDEXCEPTION": ThingNotFound,
+    "METHODNOTFOUNDEXCEPTION": MethodNotFound,
+    "ACCESSDENIEDEXCEPTION": AccessDenied,
+    "INSUFFICIENTSCOPEEXCEPTION": ScopeMissing,
+    "LICENSEEXCEPTION": LicenseMissing,
+    "RATELIMITEXCEPTION": OperatingLimitReached,
+    "HTTPSREQUIREDEXCEPTION": HttpsRequired,
+    "INTERNALEXCEPTION": PortalFailing,
+}
+
+
+def rest3_endpoint(endpoint: str) -> str:
+    """Where 3.0 calls of the credential with that v2 *endpoint* go: ``/rest/api/`` in the place of ``/rest/``."""
+    origin, rest, path = endpoint.partition("/rest/")
+    return f"{origin}{rest}api/{path}"
+
+
+def rest3_error(error: Mapping[str, object], status: int, secrets: Collection[str] = ()) -> PortalError:
+    """The error for the object that 3.0 sends under ``error``; the *secrets* that the portal was sent stay out of it.
+
+    Wrong credentials have no code of their own: they come as a refused access under 401.
+    """
+    code, message = error.get("code"), error.get("message")
+    text = code if isinstance(code, str) else ""
+    cls = CLASSES.get(PREFIX.sub("", text.upper()))
+    if cls is AccessDenied and status == 401:
+        cls = TokenExpired
+    elif cls is None:
+        cls = _by_status(status)
+    told = cls(mask_known(text, secrets), mask_known(message if isinstance(message, str) else "", secrets), status)
+    validation = error.get("validation")
+    if isinstance(validation, list):
+        told.validation = tuple(
+            {name: mask_known(value, secrets) for name, value in one.items() if isinstance(value, str)}
+            for one in validation
+            if isinstance(one, dict)
+        )
+    return told
+
+
+def _by_status(status: int) -> type[PortalError]:
+    if status == 401:
+        return CredentialRefused
+    if status == 402:
+        return LicenseMissing
+    return PortalFailing if status >= 500 or status == 429 else PortalError

@@ -1,0 +1,110 @@
+"""Any method of the portal: one call, a batch, and the same of REST 3.0."""
+
+from typing import Any
+
+from aiohttp import web
+
+from gateway.bitrix.client import HttpAnswer
+from gateway.bitrix.errors import PortalError
+from gateway.bitrix.wire import Answer
+from gateway.errors import InvalidInput
+from handlers.errors import portal_words
+from handlers.keys import ACCOUNT_KEY, CALLS
+from handlers.responses import json_response
+from handlers.schemas import BATCH_BODY, load_body, load_json
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+NOT_RUN = {"code": "not_run", "description": "an earlier command failed, and halt is set", "status": None}
+BATCH3_CALLS = 50
+OPENAPI_METHOD = "rest.documentation.openapi"
+
+
+async def call_method(request: web.Request) -> web.Response:
+    """POST /bitrix/call/{method}"""
+    params = await load_object(request)
+    answer = await request.app[CALLS].call(request[ACCOUNT_KEY], request.match_info["method"], params)
+    return json_response(render_answer(answer))
+
+
+async def call_batch(request: web.Request) -> web.Response:
+    """POST /bitrix/batch"""
+    body = await load_body(request, BATCH_BODY)
+    commands = body["commands"]
+    named = commands.items() if isinstance(commands, dict) else ((str(at), one) for at, one in enumerate(commands))
+    asked = [(name, one["method"], one.get("params", {})) for name, one in named]
+    pointers = [f"/commands/{pointer_part(name)}" for name, _, _ in asked]
+    outcomes = await request.app[CALLS].batch(
+        request[ACCOUNT_KEY], asked, halt=body.get("halt", False), pointers=pointers
+    )
+    results = {name: render_outcome(outcome) for name, outcome in outcomes.items()}
+    return json_response({"results": results if isinstance(commands, dict) else list(results.values())})
+
+
+async def call_method3(request: web.Request) -> web.Response:
+    """POST /bitrix/v3/{method}"""
+    body = await load_object(request)
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    return passed_on(await request.app[CALLS].call3(request[ACCOUNT_KEY], request.match_info["method"], body, key))
+
+
+async def call_batch3(request: web.Request) -> web.Response:
+    """POST /bitrix/v3/batch"""
+    calls = await load_json(request)
+    if not isinstance(calls, list) or not 0 < len(calls) <= BATCH3_CALLS:
+        raise InvalidInput.of_field("", "invalid_value", f"has to be a list of 1 to {BATCH3_CALLS} calls")
+    for index, one in enumerate(calls):
+        if not isinstance(one, dict):
+            raise InvalidInput.of_field(f"/{index}", "invalid_value", "has to be an object")
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    return passed_on(await request.app[CALLS].batch3(request[ACCOUNT_KEY], calls, key))
+
+
+async def get_openapi3(request: web.Request) -> web.Response:
+    """GET /bitrix/v3/openapi"""
+    return passed_on(await request.app[CALLS].call3(request[ACCOUNT_KEY], OPENAPI_METHOD, {}, None))
+
+
+async def load_object(request: web.Request) -> dict[str, Any]:
+    """The request's body: an object, empty where there is no body at all.
+
+    Raises:
+        InvalidInput: when it is anything else.
+    """
+    if not request.can_read_body:
+        return {}
+    body = await load_json(request)
+    if not isinstance(body, dict):
+        raise InvalidInput.of_field("", "not_an_object", "has to be a JSON object")
+    return body
+
+
+def pointer_part(name: str) -> str:
+    """*name* as a part of a JSON pointer. Source: RFC 6901, section 3"""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def passed_on(answer: HttpAnswer) -> web.Response:
+    """A portal's answer as it came."""
+    headers = {"Idempotent-Replayed": "true"} if answer.replayed else {}
+    return web.Response(body=answer.body, content_type="application/json", headers=headers)
+
+
+def render_answer(answer: Answer) -> dict[str, object]:
+    """The portal's envelope around one result."""
+    envelope: dict[str, object] = {"result": answer.result}
+    if answer.total is not None:
+        envelope["total"] = answer.total
+    if answer.next is not None:
+        envelope["next"] = answer.next
+    if answer.time:
+        envelope["time"] = answer.time
+    return envelope
+
+
+def render_outcome(outcome: Answer | PortalError | None) -> dict[str, object]:
+    """What one command of a batch brought."""
+    if outcome is None:
+        return {"error": NOT_RUN}
+    if isinstance(outcome, PortalError):
+        return {"error": portal_words(outcome)}
+    return render_answer(outcome)
