@@ -1,19 +1,24 @@
 """All that a sandbox portal holds. Tests and the control address change it as a person would change a portal."""
 
 import random
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from gateway.sandbox.catalog import make_categories, make_statuses, make_types
+from gateway.sandbox.entities import Entity, make_entities
 from gateway.sandbox.fields import make_userfields
+from gateway.sandbox.generated import GeneratedTable
 from gateway.sandbox.people import make_users
-from gateway.sandbox.table import Table
+from gateway.sandbox.records import make_records
+from gateway.sandbox.table import Rows, Table
 
 
 @dataclass(frozen=True)
 class PortalData:
     """Tables of rows by id, in the form in which the list methods give them.
 
-    Categories are numbered per entity type, userfields kept per entity (``CRM_DEAL``); a userfield's labels are maps
+    Categories and records are kept per entity type, userfields per entity (``CRM_DEAL``); a userfield's labels are maps
     of language to text.
     """
 
@@ -22,27 +27,52 @@ class PortalData:
     categories: dict[int, Table]
     types: Table
     userfields: dict[str, Table]
+    entities: dict[int, Entity]
+    records: dict[int, GeneratedTable] = field(repr=False)
 
     @classmethod
-    def generate(cls, *, users: int, holes: float, seed: int) -> "PortalData":
-        """The same data for the same arguments, always. *holes* is the share of user ids that are missing, below 1."""
+    def generate(
+        cls, *, users: int, holes: float, seed: int, records: Mapping[str, int] = MappingProxyType({})
+    ) -> "PortalData":
+        """The same data for the same arguments, always.
+
+        *holes* is the share of ids that are missing, below 1; *records* how many there are of each kind, by the name of
+        their table.
+        """
         types = make_types()
         categories = make_categories(types)
+        entities = make_entities(types)
+        people, statuses, userfields = (
+            make_users(users, holes, random.Random(seed)),
+            make_statuses(categories),
+            make_userfields(types),
+        )
         return cls(
-            users=make_users(users, holes, random.Random(seed)),
-            statuses=make_statuses(categories),
+            users=people,
+            statuses=statuses,
             categories=categories,
             types=types,
-            userfields=make_userfields(types),
+            userfields=userfields,
+            entities=entities,
+            records=make_records(
+                entities,
+                records,
+                holes=holes,
+                seed=seed,
+                users=people,
+                statuses=statuses,
+                userfields=userfields,
+            ),
         )
 
     @property
-    def tables(self) -> dict[str, Table]:
-        """Every table by a name: ``users``, ``categories/2``, ``userfields/CRM_DEAL``."""
+    def tables(self) -> dict[str, Rows]:
+        """Every table by a name: ``users``, ``deals``, ``items/128``, ``categories/2``, ``userfields/CRM_DEAL``."""
         return {
             "users": self.users,
             "statuses": self.statuses,
             "types": self.types,
             **{f"categories/{entity_type_id}": table for entity_type_id, table in self.categories.items()},
             **{f"userfields/{entity_id}": table for entity_id, table in self.userfields.items()},
+            **{self.entities[type_id].table: table for type_id, table in self.records.items()},
         }
