@@ -4,9 +4,11 @@ import random
 from dataclasses import dataclass
 
 from gateway.sandbox.catalog import make_categories, make_statuses, make_types
+from gateway.sandbox.eventlog import make_eventlog
 from gateway.sandbox.fields import make_userfields
 from gateway.sandbox.people import make_users
-from gateway.sandbox.table import Table
+from gateway.sandbox.table import MadeTable, Table
+from gateway.sandbox.tasks import make_tasks
 
 
 @dataclass(frozen=True)
@@ -22,18 +24,23 @@ class PortalData:
     categories: dict[int, Table]
     types: Table
     userfields: dict[str, Table]
+    tasks: MadeTable
+    eventlog: MadeTable
 
     @classmethod
-    def generate(cls, *, users: int, holes: float, seed: int) -> "PortalData":
-        """The same data for the same arguments, always. *holes* is the share of user ids that are missing, below 1."""
+    def generate(cls, *, users: int, holes: float, seed: int, tasks: int = 0, eventlog: int = 0) -> "PortalData":
+        """The same data for the same arguments, always. *holes* is the share of ids that are missing, below 1."""
+        people = make_users(users, holes, random.Random(seed))
         types = make_types()
         categories = make_categories(types)
         return cls(
-            users=make_users(users, holes, random.Random(seed)),
+            users=people,
             statuses=make_statuses(categories),
             categories=categories,
             types=types,
             userfields=make_userfields(types),
+            tasks=make_tasks(tasks, holes, tuple(people), random.Random(seed)),
+            eventlog=make_eventlog(eventlog, holes, tuple(people), random.Random(seed)),
         )
 
     @property
@@ -43,6 +50,8 @@ class PortalData:
             "users": self.users,
             "statuses": self.statuses,
             "types": self.types,
+            "tasks": self.tasks,
+            "eventlog": self.eventlog,
             **{f"categories/{entity_type_id}": table for entity_type_id, table in self.categories.items()},
             **{f"userfields/{entity_id}": table for entity_id, table in self.userfields.items()},
         }
