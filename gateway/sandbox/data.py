@@ -7,11 +7,13 @@ from types import MappingProxyType
 
 from gateway.sandbox.catalog import make_categories, make_statuses, make_types
 from gateway.sandbox.entities import Entity, make_entities
+from gateway.sandbox.eventlog import make_eventlog
 from gateway.sandbox.fields import make_userfields
 from gateway.sandbox.generated import GeneratedTable
 from gateway.sandbox.people import make_users
 from gateway.sandbox.records import make_records
-from gateway.sandbox.table import Rows, Table
+from gateway.sandbox.table import MadeTable, Rows, Table
+from gateway.sandbox.tasks import make_tasks
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,21 @@ class PortalData:
     categories: dict[int, Table]
     types: Table
     userfields: dict[str, Table]
+    tasks: MadeTable
+    eventlog: MadeTable
     entities: dict[int, Entity]
     records: dict[int, GeneratedTable] = field(repr=False)
 
     @classmethod
     def generate(
-        cls, *, users: int, holes: float, seed: int, records: Mapping[str, int] = MappingProxyType({})
+        cls,
+        *,
+        users: int,
+        holes: float,
+        seed: int,
+        records: Mapping[str, int] = MappingProxyType({}),
+        tasks: int = 0,
+        eventlog: int = 0,
     ) -> "PortalData":
         """The same data for the same arguments, always.
 
@@ -63,6 +74,8 @@ class PortalData:
                 statuses=statuses,
                 userfields=userfields,
             ),
+            tasks=make_tasks(tasks, holes, tuple(people), random.Random(seed)),
+            eventlog=make_eventlog(eventlog, holes, tuple(people), random.Random(seed)),
         )
 
     @property
@@ -72,6 +85,8 @@ class PortalData:
             "users": self.users,
             "statuses": self.statuses,
             "types": self.types,
+            "tasks": self.tasks,
+            "eventlog": self.eventlog,
             **{f"categories/{entity_type_id}": table for entity_type_id, table in self.categories.items()},
             **{f"userfields/{entity_id}": table for entity_id, table in self.userfields.items()},
             **{self.entities[type_id].table: table for type_id, table in self.records.items()},

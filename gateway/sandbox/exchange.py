@@ -34,22 +34,28 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """A JSON *body* under a *status*, and the fault of the connection, if any, with its *value*, to send it with."""
+    """A JSON *body* under a *status*, the fault of the connection, if any, with its *value*, and further *headers*."""
 
     status: int
     body: Mapping[str, Any]
     damage: str | None = None
     value: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class SeenCall:
-    """One call that reached the portal; the *credential* is the access token or the webhook's code."""
+    """One call that reached the portal; the *credential* is the access token or the webhook's code.
+
+    *version* is 2 or 3; the key of a call in version 3 is its ``Idempotency-Key``, where it had one.
+    """
 
     method: str
     params: Mapping[str, Value]
     credential: str | None = field(repr=False)
     in_batch: bool
+    version: int = 2
+    idempotency_key: str | None = None
 
 
 @dataclass

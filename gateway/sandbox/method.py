@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.sandbox.data import PortalData
 from gateway.sandbox.errors import missing_parameter, not_an_array, wrong_parameter
@@ -81,6 +81,16 @@ class Param:
     name: str
     kind: str = "any"
     required: bool = False
+
+
+class Billed(Protocol):
+    """What the limits know of a method, in either version."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_billed(self) -> bool: ...
 
 
 @dataclass(frozen=True)

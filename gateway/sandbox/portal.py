@@ -25,7 +25,7 @@ from gateway.sandbox.errors import (
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
 from gateway.sandbox.faults import AFTER_THE_CALL, TOKEN_ADDRESS, TOKEN_ANSWERS, ConnectionFault, Fault, Faults
 from gateway.sandbox.limits import TARIFFS, LeakyBucket, OperatingTime
-from gateway.sandbox.method import WEBHOOK, Answer, Call, Caller, Envelope, Method
+from gateway.sandbox.method import WEBHOOK, Answer, Billed, Call, Caller, Envelope, Method
 from gateway.sandbox.methods import METHODS
 from gateway.sandbox.methods.service import KNOWN_SCOPES
 from gateway.sandbox.oauth import Application, SandboxOAuth
@@ -59,6 +59,8 @@ class SandboxSettings:
     quotes: int = 60
     invoices: int = 60
     items: int = 80
+    tasks: int = 75
+    eventlog: int = 120
     seed: int = 1
     holes: float = 0.3
     tariff: str = "standard"
@@ -74,6 +76,8 @@ class SandboxSettings:
             raise ValueError("users: at least 1, the owner of the webhook")
         if min(self.leads, self.deals, self.contacts, self.companies, self.quotes, self.invoices, self.items) < 0:
             raise ValueError("leads, deals and the like: no fewer than 0")
+        if min(self.tasks, self.eventlog) < 0:
+            raise ValueError("tasks, eventlog: at least 0")
         if not 0 <= self.holes < 1:
             raise ValueError("holes: a share from 0 to less than 1")
         if self.tariff not in TARIFFS:
@@ -93,7 +97,12 @@ class SandboxPortal:
     def __init__(self, settings: SandboxSettings, clock: Clock) -> None:
         self.settings = settings
         self.data = PortalData.generate(
-            users=settings.users, holes=settings.holes, seed=settings.seed, records=settings.records
+            users=settings.users,
+            records=settings.records,
+            holes=settings.holes,
+            seed=settings.seed,
+            tasks=settings.tasks,
+            eventlog=settings.eventlog,
         )
         self.member_id = hashlib.md5(f"sandbox portal {settings.seed}".encode(), usedforsecurity=False).hexdigest()
         self.application = Application(redirect_uri=settings.redirect_uri, scope=settings.scope)
@@ -111,6 +120,10 @@ class SandboxPortal:
         self._tariff = tariff
         self._buckets: dict[str, LeakyBucket] = {}
         self._clock = clock
+
+    def now(self) -> float:
+        """The portal's own time, in Unix seconds."""
+        return self._clock.now()
 
     @property
     def webhook_path(self) -> str:
@@ -165,7 +178,7 @@ class SandboxPortal:
         self.http_requests += 1
         exchange = Exchange(request)
         try:
-            self._admit(request.source)
+            self.admit(request.source)
             envelope = await self._perform(exchange, None, request.method, request.params)
         except CallError as error:
             return Reply(error.status, error.body(), exchange.damage)
@@ -188,8 +201,12 @@ class SandboxPortal:
             body[fault.kind] = fault.value
         return Reply(200, body, fault.kind if fault and fault.kind in AFTER_THE_CALL else None)
 
-    def _admit(self, source: str) -> None:
-        """Count the request in the bucket of its *source*, or raise QUERY_LIMIT_EXCEEDED."""
+    def admit(self, source: str) -> None:
+        """Count the request in the bucket of its *source*.
+
+        Raises:
+            CallError: QUERY_LIMIT_EXCEEDED, the bucket is full.
+        """
         if self._tariff is None:
             return
         bucket = self._buckets.get(source)
@@ -226,7 +243,7 @@ class SandboxPortal:
         fault = await self.faults.meet(name)
         if fault and fault.kind in AFTER_THE_CALL:
             exchange.damage = fault.kind
-        caller = caller or self._authorize(request)
+        caller = caller or self.authorize(request)
         if not method.is_open_to(caller.scopes):
             raise insufficient_scope("access" if caller.is_application else "webhook")
         if self.operating and self.operating.is_blocked(caller.client, name, self._clock.now()):
@@ -235,7 +252,7 @@ class SandboxPortal:
         self.changes.called(name)
         await self._spend(answer)
         busy_s = fault.seconds if fault and fault.kind == "busy" else 0.0
-        return Envelope(answer, self._time(started, method, caller, busy_s))
+        return Envelope(answer, self.time_of(started, method, caller, busy_s))
 
     async def _run(self, method: Method, params: dict[str, Value], exchange: Exchange, caller: Caller) -> Answer:
         answer = method.run(
@@ -258,7 +275,7 @@ class SandboxPortal:
             self.busy_s += seconds
             await self._clock.sleep(seconds)
 
-    def _authorize(self, request: Request) -> Caller:
+    def authorize(self, request: Request) -> Caller:
         """Who calls.
 
         Source: [docs] settings/how-to-call-rest-api/authorization.md; [srv] rest/lib/oauth, rest/lib/apauth
@@ -271,7 +288,7 @@ class SandboxPortal:
             raise invalid_credentials()
         return Caller(WEBHOOK_USER_ID, self.settings.scope, WEBHOOK)
 
-    def _time(self, started: float, method: Method, caller: Caller, busy_s: float) -> dict[str, Any]:
+    def time_of(self, started: float, method: Billed, caller: Caller, busy_s: float) -> dict[str, Any]:
         """The ``time`` of an answer; books the call's operating time. A batch is billed by its commands alone.
 
         Source: [docs] api-reference/data-types.md, settings/performance/limits.md

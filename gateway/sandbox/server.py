@@ -13,6 +13,8 @@ from gateway.sandbox.exchange import Reply, Request
 from gateway.sandbox.pages import BAD_GATEWAY, CRASHED, MAINTENANCE, REFUSED, allow_page
 from gateway.sandbox.php import Value, entries_of, is_array, parse_pairs, parse_query
 from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.rest3.front import Request3, Rest3
+from gateway.sandbox.rest3.idempotency import HEADER as IDEMPOTENCY_KEY
 
 MAX_BODY_BYTES = 2**28
 MAX_LINE_BYTES = 2**16
@@ -38,6 +40,7 @@ class SandboxServer:
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self.portal = portal
+        self._rest3 = Rest3(portal)
         self._host, self._port, self._ssl = host, port, ssl_context
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.add_routes(control_routes(portal))
@@ -78,6 +81,10 @@ class SandboxServer:
         match [part for part in request.path.split("/") if part]:
             case ["rest", *address] if request.method == "OPTIONS" and address:
                 return web.Response(headers=_HEADERS)
+            case ["rest", "api", method]:
+                return await self._rest_3(request, method, None)
+            case ["rest", "api", user_id, code, method] if user_id.isdecimal():
+                return await self._rest_3(request, method, (int(user_id), code))
             case ["rest", method]:
                 return await self._rest(request, method, None)
             case ["rest", user_id, code, method] if user_id.isdecimal():
@@ -91,14 +98,25 @@ class SandboxServer:
         return web.Response(status=404, text="Not found")
 
     async def _rest(self, request: web.Request, method: str, webhook: tuple[int, str] | None) -> web.StreamResponse:
-        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
         reply = await self.portal.answer(
             Request(
                 source=request.remote or "",
                 method=method.removesuffix(".json"),
                 params=await read_params(request),
-                bearer=bearer.strip() if scheme.lower() == "bearer" else None,
+                bearer=_bearer(request),
                 webhook=webhook,
+            )
+        )
+        return await self._send(request, reply)
+
+    async def _rest_3(self, request: web.Request, method: str, webhook: tuple[int, str] | None) -> web.StreamResponse:
+        """REST 3.0, which reads no query string, and a body of POST alone."""
+        reply = await self._rest3.answer(
+            Request3(
+                shared=Request(request.remote or "", method.removesuffix(".json"), {}, _bearer(request), webhook),
+                body=await request.read() if request.method == "POST" else b"",
+                content_type=request.content_type,
+                key=request.headers.get(IDEMPOTENCY_KEY),
             )
         )
         return await self._send(request, reply)
@@ -146,7 +164,11 @@ class SandboxServer:
             case "cut":
                 return await _cut(request, body)
         return web.Response(
-            status=reply.status, body=body, content_type="application/json", charset="utf-8", headers=_HEADERS
+            status=reply.status,
+            body=body,
+            content_type="application/json",
+            charset="utf-8",
+            headers={**_HEADERS, **reply.headers},
         )
 
 
@@ -173,6 +195,11 @@ async def _read_body(request: web.Request) -> dict[str, Value]:
     except orjson.JSONDecodeError:
         return {}
     return entries_of(decoded) if is_array(decoded) else {}
+
+
+def _bearer(request: web.Request) -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _origin(request: web.Request) -> str:

@@ -1,7 +1,7 @@
 """Every REST method of the sandbox; a new one is a function and its row in one of these modules."""
 
 from gateway.sandbox.method import by_name
-from gateway.sandbox.methods import batch, crm, items, records, service, userfields, users
+from gateway.sandbox.methods import batch, crm, items, records, service, tasks, userfields, users
 
 METHODS = by_name(
     (
@@ -12,5 +12,6 @@ METHODS = by_name(
         *userfields.METHODS,
         *records.METHODS,
         *items.METHODS,
+        *tasks.METHODS,
     )
 )

@@ -1,0 +1,51 @@
+"""batch in REST 3.0: an array of up to 50 calls, answered as a whole or refused as a whole."""
+
+from typing import Any
+
+from gateway.sandbox.php import Value
+from gateway.sandbox.rest3.errors import invalid_select, method_not_found
+from gateway.sandbox.rest3.method import Call, Method
+from gateway.sandbox.rest3.references import context_of, resolve
+
+MAX_CALLS = 50
+
+
+async def batch(call: Call) -> Value:
+    """The results of all calls in their order; the first that fails fails the request, those before it have run.
+
+    Source: [docs] api-reference/rest-v3.md; [srv] rest/lib/v3; protocol notes 9.9
+    """
+    calls = _read(call.body)
+    for one in calls:
+        name = one["method"].lower()
+        if name not in call.methods or name == BATCH:
+            raise method_not_found(one["method"])
+    results = []
+    context: dict[str, Value] = {}
+    for position, one in enumerate(calls):
+        query = resolve(one.get("query", {}), context)
+        result = await call.perform(one["method"].lower(), query)
+        results.append(result)
+        if reachable := context_of(result):
+            context[one.get("as", str(position))] = reachable
+    return results
+
+
+def _read(body: Value) -> list[dict[str, Any]]:
+    if not isinstance(body, list) or not body:
+        raise invalid_select("A batch is an array of calls")
+    if len(body) > MAX_CALLS:
+        raise invalid_select(f"A batch has at most {MAX_CALLS} calls")
+    for one in body:
+        if not isinstance(one, dict) or not isinstance(one.get("method"), str):
+            raise invalid_select("A call of a batch is an object with a `method`")
+        if not isinstance(one.get("as", ""), str) or not isinstance(one.get("query", {}), (dict, list)):
+            raise invalid_select("`as` is a string, `query` an object")
+    names = [one["as"] for one in body if "as" in one]
+    if len(names) != len(set(names)):
+        raise invalid_select("Two calls of a batch have the same `as`")
+    return body
+
+
+BATCH = "batch"
+METHODS = (Method(BATCH, batch, is_billed=False),)

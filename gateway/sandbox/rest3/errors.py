@@ -1,0 +1,124 @@
+"""The refusals of REST 3.0, each with the code, text and status that a client sees."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from gateway.sandbox.errors import CallError
+from gateway.sandbox.php import Value
+
+PREFIX = "BITRIX_REST_V3_EXCEPTION_"
+
+
+class Refusal(CallError):
+    """A call that ends in ``{"error": {"code": …, "message": …}}``; *wrong* tells the fields that are, and why."""
+
+    def __init__(self, code: str, message: str, status: int = 400, wrong: Mapping[str, str] | None = None) -> None:
+        super().__init__(code, message, status)
+        self.wrong = wrong or {}
+
+    def body(self) -> dict[str, Any]:
+        error: dict[str, Any] = {"code": self.code, "message": self.description}
+        if self.wrong:
+            error["validation"] = [{"message": message, "field": field} for field, message in self.wrong.items()]
+        return {"error": error}
+
+
+# Source: [docs] api-reference/rest-v3.md and the pages of its methods; [srv] rest/lib/v3; protocol notes 9.2
+
+
+def in_rest3(error: CallError) -> CallError:
+    """A refusal of what both versions share, as this one says it; the bucket answers before there is a version."""
+    if isinstance(error, Refusal) or error.code == "QUERY_LIMIT_EXCEEDED":
+        return error
+    name, status = _IN_REST3.get(str(error.code), (str(error.code), error.status))
+    return Refusal(name, error.description, status)
+
+
+_IN_REST3 = {
+    **dict.fromkeys(
+        ("NO_AUTH_FOUND", "INVALID_CREDENTIALS", "invalid_token", "expired_token", "authorization_error"),
+        (f"{PREFIX}ACCESSDENIEDEXCEPTION", 401),
+    ),
+    "OPERATION_TIME_LIMIT": (f"{PREFIX}RATELIMITEXCEPTION", 429),
+    "INTERNAL_SERVER_ERROR": (f"{PREFIX}INTERNAL_INTERNALEXCEPTION", 500),
+}
+
+
+def method_not_found(name: str) -> Refusal:
+    return Refusal(f"{PREFIX}METHODNOTFOUNDEXCEPTION", f"Method `{name}` not found", 404)
+
+
+def invalid_json() -> Refusal:
+    return Refusal(f"{PREFIX}INVALIDJSONEXCEPTION", "The request body is not valid JSON")
+
+
+def access_denied() -> Refusal:
+    return Refusal(f"{PREFIX}ACCESSDENIEDEXCEPTION", "Access denied", 403)
+
+
+def insufficient_scope() -> Refusal:
+    return Refusal(f"{PREFIX}INSUFFICIENTSCOPEEXCEPTION", "The scope of the credentials does not cover the method", 403)
+
+
+def invalid_request(wrong: Mapping[str, str]) -> Refusal:
+    code = f"{PREFIX}VALIDATION_REQUESTVALIDATIONEXCEPTION"
+    return Refusal(code, "Error during request object validation", wrong=wrong)
+
+
+def missing_field(name: str) -> Refusal:
+    return invalid_request({name: f"Required field `{name}` is not specified"})
+
+
+def wrong_type(name: str, kind: str) -> Refusal:
+    return invalid_request({name: f"Field `{name}` requires data type `{kind}` for this request"})
+
+
+def not_allowed_in(dto: str, name: str, attribute: str) -> Refusal:
+    text = f"In DTO `{dto}`, the `{name}` field requires the `{attribute}` attribute for such a request"
+    return invalid_request({name: text})
+
+
+def unknown_field(name: str, dto: str) -> Refusal:
+    return Refusal(f"{PREFIX}UNKNOWNDTOPROPERTYEXCEPTION", f"Unknown field `{name}` for entity `{dto}`")
+
+
+def unknown_operator(operator: Value) -> Refusal:
+    return Refusal(f"{PREFIX}UNKNOWNFILTEROPERATOREXCEPTION", f"Unknown filter operator `{_shown(operator)}`")
+
+
+def invalid_filter(expression: Value) -> Refusal:
+    text = f"Unable to recognize filter expression `{_shown(expression)}`"
+    return Refusal(f"{PREFIX}INVALIDFILTEREXCEPTION", text)
+
+
+def invalid_order(given: Value) -> Refusal:
+    return Refusal(f"{PREFIX}INVALIDORDEREXCEPTION", f"Unable to recognize the order parameter `{_shown(given)}`")
+
+
+def invalid_pagination(given: Value) -> Refusal:
+    text = f"Unable to recognize the pagination parameter `{_shown(given)}`"
+    return Refusal(f"{PREFIX}INVALIDPAGINATIONEXCEPTION", text)
+
+
+def invalid_select(message: str) -> Refusal:
+    return Refusal(f"{PREFIX}INVALIDSELECTEXCEPTION", message)
+
+
+def record_not_found(row_id: int, named: str = "Record") -> Refusal:
+    return Refusal(f"{PREFIX}ENTITYNOTFOUNDEXCEPTION", f"{named} with ID = `{row_id}` not found")
+
+
+def invalid_idempotency_key() -> Refusal:
+    text = "Idempotency-Key: 1 to 255 printable ASCII characters"
+    return Refusal(f"{PREFIX}INVALIDIDEMPOTENCYKEYEXCEPTION", text)
+
+
+def idempotency_key_reused() -> Refusal:
+    text = "This Idempotency-Key was used with another request body"
+    return Refusal(f"{PREFIX}IDEMPOTENCYKEYREUSEDEXCEPTION", text, 422)
+
+
+def _shown(value: Value) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()

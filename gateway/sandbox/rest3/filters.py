@@ -1,0 +1,152 @@
+"""The filter of REST 3.0: arrays of conditions and groups, checked against the fields of the object.
+
+Source: [docs] api-reference/rest-v3.md; [srv] rest/lib/v3; protocol notes 9.4
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any, TypeAlias
+
+from gateway.sandbox.php import Value
+from gateway.sandbox.rest3.dto import Dto, Field, Kind
+from gateway.sandbox.rest3.errors import invalid_filter, not_allowed_in, unknown_field, unknown_operator
+from gateway.sandbox.table import Row, Table
+
+Test: TypeAlias = Callable[[Row], bool]
+
+KEY = "id"
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    ">": lambda own, bound: own > bound,
+    ">=": lambda own, bound: own >= bound,
+    "<": lambda own, bound: own < bound,
+    "<=": lambda own, bound: own <= bound,
+}
+OPERATORS = ("=", "!=", *_COMPARISONS, "in", "between")
+_WITH_A_LIST = ("in", "between")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One field, an operator, and the value to compare with."""
+
+    field: Field
+    operator: str
+    value: Value
+
+    def test(self) -> Test:
+        name, own_of = self.field.name, self.field.comparable
+        wanted = [own_of(item) for item in (self.value if self.operator in _WITH_A_LIST else [self.value])]
+        if self.operator in ("=", "in"):
+            return lambda row: own_of(row.get(name)) in wanted
+        if self.operator == "!=":
+            return lambda row: own_of(row.get(name)) not in wanted
+        if self.operator == "between":
+            lowest, highest = wanted
+            return lambda row: (own := own_of(row.get(name))) is not None and lowest <= own <= highest
+        bound, compare = wanted[0], _COMPARISONS[self.operator]
+        return lambda row: None not in (own := own_of(row.get(name)), bound) and compare(own, bound)
+
+    def id_range(self) -> tuple[float, float] | None:
+        """The open range of ids that the condition means; None where it means something else."""
+        if self.field.name != KEY or self.operator in ("!=", "in") or self.value is None:
+            return None
+        if self.operator == "between":
+            return self.value[0] - 0.5, self.value[1] + 0.5
+        return {
+            "=": (self.value - 0.5, self.value + 0.5),
+            ">": (self.value, inf),
+            ">=": (self.value - 0.5, inf),
+            "<": (-inf, self.value),
+            "<=": (-inf, self.value + 0.5),
+        }[self.operator]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a filter means: an open range of ids, apart because it makes a list cheap, and the other tests.
+
+    *names* are the fields that occur anywhere in it.
+    """
+
+    above: float
+    below: float
+    tests: tuple[Test, ...]
+    names: frozenset[str]
+
+    def ids(self, table: Table, *, descending: bool = False) -> Iterator[int]:
+        """The ids of the rows that meet it, one after another as they are wanted."""
+        found = table.ids_between(self.above, self.below)
+        for row_id in reversed(found) if descending else found:
+            row = {KEY: row_id} if self.names <= {KEY} else table[row_id]
+            if all(test(row) for test in self.tests):
+                yield row_id
+
+
+def read_filter(given: Value, dto: Dto, further: Sequence[Value] = ()) -> Filter:
+    """The filter of a request, with *further* conditions; None is an empty one.
+
+    Raises:
+        Refusal: anything in it is not as the grammar has it, or names a field that cannot be filtered by.
+    """
+    above, below = -inf, inf
+    tests: list[Test] = []
+    names: set[str] = set()
+    for element in (*_elements(given), *further):
+        part = _read_element(element, dto, names)
+        bounds = part.id_range() if isinstance(part, Condition) else None
+        if bounds is not None:
+            above, below = max(above, bounds[0]), min(below, bounds[1])
+        else:
+            tests.append(part.test() if isinstance(part, Condition) else part)
+    return Filter(above, below, tuple(tests), frozenset(names))
+
+
+def _elements(given: Value) -> list[Value]:
+    if given is None:
+        return []
+    if not isinstance(given, list):
+        raise invalid_filter(given)
+    # The array itself may be the only condition.
+    return [given] if given and isinstance(given[0], str) else given
+
+
+def _read_element(element: Value, dto: Dto, names: set[str]) -> Condition | Test:
+    match element:
+        case [str(name), value]:
+            return _condition(name, "in" if isinstance(value, list) else "=", value, dto, names)
+        case [str(name), str(operator), value]:
+            return _condition(name, operator, value, dto, names)
+        case {"leftOperand": str(name), "operator": str(operator), "rightOperand": value}:
+            return _condition(name, operator, value, dto, names)
+        case {"logic": "and" | "or" as logic, "conditions": list(elements)}:
+            tests = [_test_of(_read_element(one, dto, names)) for one in elements]
+            return _group(all if logic == "and" else any, tests, negative=element.get("negative") is True)
+    raise invalid_filter(element)
+
+
+def _test_of(part: Condition | Test) -> Test:
+    return part.test() if isinstance(part, Condition) else part
+
+
+def _group(combine: Callable[[Iterable[bool]], bool], tests: list[Test], *, negative: bool) -> Test:
+    return lambda row: combine(test(row) for test in tests) is not negative
+
+
+def _condition(name: str, operator: str, value: Value, dto: Dto, names: set[str]) -> Condition:
+    field = dto.fields.get(name)
+    if field is None:
+        raise unknown_field(name, dto.name)
+    if not field.filterable:
+        raise not_allowed_in(dto.name, name, "Filterable")
+    if operator not in OPERATORS:
+        raise unknown_operator(operator)
+    if isinstance(value, list) is not (operator in _WITH_A_LIST):
+        raise invalid_filter([name, operator, value])
+    if operator == "between" and (len(value) != 2 or None in value or field.kind not in (Kind.INT, Kind.DATE_TIME)):
+        raise invalid_filter([name, operator, value])
+    for item in value if isinstance(value, list) else [value]:
+        field.checked(item)
+    names.add(name)
+    return Condition(field, operator, value)

@@ -1,0 +1,138 @@
+"""How the portal answers a request of REST 3.0: the checks in their order, faults, limits and repeated calls."""
+
+import inspect
+from dataclasses import dataclass, replace
+from functools import partial
+
+import orjson
+
+from gateway.sandbox.errors import CallError, operation_time_limit
+from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
+from gateway.sandbox.faults import AFTER_THE_CALL, ConnectionFault
+from gateway.sandbox.method import Caller
+from gateway.sandbox.php import Value
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.rest3 import batch, eventlog, service, tasks
+from gateway.sandbox.rest3.errors import in_rest3, insufficient_scope, invalid_json, method_not_found
+from gateway.sandbox.rest3.idempotency import KeptAnswers
+from gateway.sandbox.rest3.method import Call, Method
+
+METHODS = {method.name: method for method in (*tasks.METHODS, *eventlog.METHODS, *service.METHODS, *batch.METHODS)}
+
+
+@dataclass(frozen=True)
+class Request3:
+    """A request of REST 3.0 as it came: what both versions share is in *shared*, whose params are not used.
+
+    *body* is empty for GET; *key* is the ``Idempotency-Key``.
+    """
+
+    shared: Request
+    body: bytes
+    content_type: str
+    key: str | None
+
+    def decoded(self) -> Value:
+        """The body as JSON; an empty one is an empty object.
+
+        Raises:
+            Refusal: it is anything else.
+        """
+        if not self.body:
+            return {}
+        try:
+            decoded = orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            raise invalid_json() from None
+        if self.content_type != "application/json" or not isinstance(decoded, (dict, list)):
+            raise invalid_json()
+        return decoded
+
+
+class Rest3:
+    """REST 3.0 of one portal, whose bucket, operating time, faults and counters it shares with the older version."""
+
+    def __init__(self, portal: SandboxPortal) -> None:
+        self._portal = portal
+        self._kept = KeptAnswers()
+
+    async def answer(self, request: Request3) -> Reply:
+        """Answer one HTTP request.
+
+        Source of the order of checks: [srv] rest/lib/v3; protocol notes 9; the bucket sits in front of all.
+        """
+        portal, exchange = self._portal, Exchange(request.shared)
+        portal.http_requests += 1
+        try:
+            portal.admit(request.shared.source)
+        except CallError as error:
+            return Reply(error.status, error.body())
+        try:
+            return await self._call(request, exchange)
+        except CallError as error:
+            refusal = in_rest3(error)
+            portal.refusals[str(refusal.code)] += 1
+            return Reply(refusal.status, refusal.body(), exchange.damage)
+        except ConnectionFault as fault:
+            return Reply(200, {}, fault.kind, fault.value)
+
+    async def _call(self, request: Request3, exchange: Exchange) -> Reply:
+        portal, started, name = self._portal, self._portal.now(), request.shared.method.lower()
+        body = request.decoded() if name in METHODS else {}
+        token = body.pop("auth", None) if isinstance(body, dict) else None
+        shared = Request(request.shared.source, name, {"auth": token}, request.shared.bearer, request.shared.webhook)
+        credential = shared.token or (shared.webhook[1] if shared.webhook else None)
+        portal.seen.append(
+            SeenCall(name, _params(body), credential, in_batch=False, version=3, idempotency_key=request.key)
+        )
+        method = METHODS.get(name)
+        if method is None:
+            raise method_not_found(request.shared.method)
+        busy_s = await self._meet(exchange, name)
+        caller = portal.authorize(shared)
+        _admit(method, caller)
+        if portal.operating and portal.operating.is_blocked(caller.client, name, portal.now()):
+            raise operation_time_limit()
+        key = request.key if method.writes else None
+        if key is not None and (kept := self._kept.find(caller, name, key, request.body, portal.now())):
+            return replace(kept, damage=exchange.damage)
+        result = await self._run(method, body, caller, exchange, credential)
+        time = portal.time_of(started, method, caller, busy_s)
+        reply = Reply(200, result if method.bare else {"result": result, "time": time}, exchange.damage)
+        return reply if key is None else self._kept.keep(caller, name, key, request.body, reply, portal.now())
+
+    async def _perform(
+        self, caller: Caller, exchange: Exchange, credential: str | None, name: str, query: Value
+    ) -> Value:
+        """Make one call of a batch; it is neither booked nor limited by operating time, as only the batch would be."""
+        self._portal.seen.append(SeenCall(name, _params(query), credential, in_batch=True, version=3))
+        await self._meet(exchange, name)
+        method = METHODS[name]
+        _admit(method, caller)
+        return await self._run(method, query, caller, exchange, credential)
+
+    async def _meet(self, exchange: Exchange, name: str) -> float:
+        """Count a call and let it meet what is scripted for it; the operating seconds of that are returned."""
+        self._portal.calls[name] += 1
+        fault = await self._portal.faults.meet(name)
+        if fault and fault.kind in AFTER_THE_CALL:
+            exchange.damage = fault.kind
+        return fault.seconds if fault and fault.kind == "busy" else 0.0
+
+    async def _run(
+        self, method: Method, body: Value, caller: Caller, exchange: Exchange, credential: str | None
+    ) -> Value:
+        portal = self._portal
+        perform = partial(self._perform, caller, exchange, credential)
+        result = method.run(Call(body, caller, portal.data, METHODS, perform, portal.now()))
+        return await result if inspect.isawaitable(result) else result
+
+
+def _admit(method: Method, caller: Caller) -> None:
+    if not method.is_open_to(caller.scopes):
+        raise insufficient_scope()
+
+
+def _params(body: Value) -> dict[str, Value]:
+    """A body as it is remembered: that of a batch under ``calls``."""
+    return body if isinstance(body, dict) else {"calls": body}

@@ -1,0 +1,57 @@
+"""``{"$ref": "task.id"}`` and ``{"$refArray": "list.id"}``: how a call of a batch takes values of the calls before it.
+
+Source: [srv] rest/lib/v3; protocol notes 9.9
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.sandbox.php import Value
+from gateway.sandbox.rest3.errors import invalid_select
+
+
+def context_of(result: Value) -> Value:
+    """What later calls can reach of a *result*: its item or items, if there are any; else None."""
+    return (result.get("item") or result.get("items") or None) if isinstance(result, dict) else None
+
+
+def resolve(value: Value, context: Mapping[str, Value]) -> Value:
+    """*value* with every reference in it replaced; an object that holds one is replaced as a whole.
+
+    Raises:
+        Refusal: a reference leads nowhere.
+    """
+    match value:
+        case {"$ref": path}:
+            return _follow(str(path), context)
+        case {"$refArray": path}:
+            return _column(str(path), context)
+        case dict():
+            return {key: resolve(item, context) for key, item in value.items()}
+        case list():
+            return [resolve(item, context) for item in value]
+    return value
+
+
+def _follow(path: str, context: Mapping[str, Value]) -> Value:
+    reached: Any = context
+    for key in path.split("."):
+        if isinstance(reached, list) and key.isdecimal() and int(key) < len(reached):
+            reached = reached[int(key)]
+        else:
+            reached = reached.get(key) if isinstance(reached, Mapping) else None
+        if reached is None:
+            raise invalid_select(f"Path '{path}' not found in context")
+    return reached
+
+
+def _column(path: str, context: Mapping[str, Value]) -> list[Value]:
+    parent, dot, name = path.rpartition(".")
+    if not dot:
+        raise invalid_select("Invalid $refArray format - expected 'path.to.array.field'")
+    rows = _follow(parent, context)
+    if not isinstance(rows, list):
+        raise invalid_select(f"Invalid context path '{path}' - expected array at '{parent}'")
+    if not all(isinstance(row, dict) and name in row for row in rows):
+        raise invalid_select(f"Field '{name}' not found in items")
+    return [row[name] for row in rows]

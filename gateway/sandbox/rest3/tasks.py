@@ -1,0 +1,181 @@
+"""tasks.task.* in REST 3.0."""
+
+from gateway.sandbox.data import PortalData
+from gateway.sandbox.php import Value
+from gateway.sandbox.rest3.dto import Dto, Field, Kind, Relation
+from gateway.sandbox.rest3.errors import (
+    access_denied,
+    invalid_request,
+    missing_field,
+    not_allowed_in,
+    record_not_found,
+    unknown_field,
+)
+from gateway.sandbox.rest3.listing import list_rows, read_select
+from gateway.sandbox.rest3.method import Call, Method
+from gateway.sandbox.table import Row
+from gateway.sandbox.tasks import moment, new_task
+
+_SCOPES = ("tasks",)
+
+USER = Dto.of(
+    "UserDto",
+    Field("id", Kind.INT),
+    *(Field(name, Kind.STRING) for name in ("name", "lastName", "secondName", "email", "gender", "workPosition")),
+)
+GROUP = Dto.of("GroupDto", Field("id", Kind.INT), Field("title", Kind.STRING))
+
+
+def _user(user_id: int, data: PortalData) -> Row | None:
+    row = data.users.get(user_id)
+    return row and {
+        "id": user_id,
+        "name": row.get("NAME"),
+        "lastName": row.get("LAST_NAME"),
+        "secondName": row.get("SECOND_NAME"),
+        "email": row.get("EMAIL"),
+        "gender": row.get("PERSONAL_GENDER"),
+        "workPosition": row.get("WORK_POSITION"),
+    }
+
+
+def _fields(kind: Kind, names: str, *, editable: bool = False, by_default: bool = True) -> list[Field]:
+    return [Field(name, kind, editable=editable, by_default=by_default) for name in names.split()]
+
+
+# Only the id can be filtered by. Source: [docs] api-reference/tasks/tasks-task-list-rest-v3.md, fields-rest-v3.md
+TASK = Dto.of(
+    "TaskDto",
+    Field("id", Kind.INT, filterable=True, sortable=True),
+    *(
+        Field(name, kind, sortable=True, editable=True)
+        for name, kind in (("title", Kind.STRING), ("deadline", Kind.DATE_TIME), ("priority", Kind.STRING))
+    ),
+    *(Field(name, Kind.STRING, sortable=True) for name in ("status", "mark")),
+    *_fields(Kind.INT, "responsibleId groupId", editable=True, by_default=False),
+    *_fields(Kind.INT, "creatorId", by_default=False),
+    *_fields(Kind.ARRAY, "accompliceIds auditorIds", editable=True, by_default=False),
+    *_fields(Kind.DATE_TIME, "created", by_default=False),
+    *_fields(Kind.STRING, "description xmlId declineReason", editable=True),
+    *_fields(Kind.DATE_TIME, "startPlan endPlan", editable=True),
+    *_fields(Kind.INT, "parentId estimatedTime", editable=True),
+    *_fields(Kind.ARRAY, "fileIds crmItemIds", editable=True),
+    *_fields(
+        Kind.BOOL,
+        "needsControl allowsChangeDeadline allowsTimeTracking matchesWorkTime isMultitask requireResult"
+        " matchesSubTasksTime autocompleteSubTasks allowsChangeDatePlan requireDeadlineChangeReason",
+        editable=True,
+    ),
+    *_fields(
+        Kind.INT,
+        "epicId storyPoints numberOfReminders chatId plannedDuration actualDuration exchangeId outlookVersion"
+        " deadlineCount forumTopicId maxDeadlineChanges",
+    ),
+    *_fields(Kind.STRING, "durationType guid siteId link archiveLink"),
+    *_fields(Kind.DATE_TIME, "statusChanged started changed closed activity exchangeModified maxDeadlineChangeDate"),
+    *_fields(
+        Kind.BOOL,
+        "containsChecklist containsSubTasks containsRelatedTasks containsGanttLinks containsPlacements containsResults"
+        " replicate addInReport",
+    ),
+    *_fields(Kind.ARRAY, "checklist inFavorite inPin inGroupPin inMute dependsOn scenarios"),
+    *_fields(Kind.OBJECT, "rights"),
+    relations={
+        "responsible": Relation(USER, lambda row, data: _user(row["responsibleId"], data)),
+        "creator": Relation(USER, lambda row, data: _user(row["creatorId"], data)),
+        "group": Relation(GROUP, lambda _row, _data: None),
+    },
+)
+_SHOWN = tuple(field.name for field in TASK.fields.values() if field.by_default)
+_REQUIRED = ("title", "creatorId", "responsibleId")
+
+
+def list_tasks(call: Call) -> Value:
+    """One page of tasks; without a select only their ids.
+
+    Source: [docs] api-reference/tasks/tasks-task-list-rest-v3.md
+    """
+    return {"items": list_rows(call.data.tasks, call.query, TASK, call.data, default=())}
+
+
+def get_task(call: Call) -> Value:
+    """One task; without a select all of it but the related objects.
+
+    Source: [docs] api-reference/tasks/tasks-task-get-rest-v3.md
+    """
+    task_id = call.int_of("id")
+    select = read_select(call.query.get("select"), TASK, _SHOWN)
+    row = call.data.tasks.get(task_id)
+    if row is None:
+        raise record_not_found(task_id)
+    return {"item": select(row, call.data)}
+
+
+def add_task(call: Call) -> Value:
+    """A new task of the given fields, as it then is.
+
+    Source: [docs] api-reference/tasks/tasks-task-add-rest-v3.md
+    """
+    fields = call.object_of("fields")
+    for name in _REQUIRED:
+        if fields.get(name) in (None, ""):
+            raise missing_field(name)
+    _check(fields, call, allowed=_REQUIRED)
+    task_id = call.data.tasks.next_id
+    row = new_task(
+        task_id,
+        call.now,
+        title=fields["title"],
+        creator_id=fields["creatorId"],
+        responsible_id=fields["responsibleId"],
+    )
+    call.data.tasks[task_id] = row | fields
+    return {"item": read_select(None, TASK, _SHOWN)(call.data.tasks[task_id], call.data)}
+
+
+def update_task(call: Call) -> Value:
+    """Changes the given fields of a task.
+
+    Source: [docs] api-reference/tasks/tasks-task-update-rest-v3.md
+    """
+    task_id, fields = call.int_of("id"), call.object_of("fields")
+    if task_id not in call.data.tasks:
+        raise access_denied()
+    _check(fields, call)
+    call.data.tasks[task_id] |= {**fields, "changed": moment(call.now)}
+    return {"result": True}
+
+
+def delete_task(call: Call) -> Value:
+    """Removes a task.
+
+    Source: [docs] api-reference/tasks/tasks-task-delete-rest-v3.md
+    """
+    task_id = call.int_of("id")
+    if task_id not in call.data.tasks:
+        raise access_denied()
+    del call.data.tasks[task_id]
+    return {"result": True}
+
+
+def _check(fields: dict[str, Value], call: Call, allowed: tuple[str, ...] = ()) -> None:
+    """See that every field is known, may be written and is of its type, and that the people exist."""
+    for name, value in fields.items():
+        field = TASK.fields.get(name)
+        if field is None:
+            raise unknown_field(name, TASK.name)
+        if not field.editable and name not in allowed:
+            raise not_allowed_in(TASK.name, name, "Editable")
+        field.checked(value)
+    for name in ("creatorId", "responsibleId"):
+        if name in fields and fields[name] not in call.data.users:
+            raise invalid_request({name: f"The user specified in the `{name}` field was not found"})
+
+
+METHODS = (
+    Method("tasks.task.list", list_tasks, _SCOPES, TASK),
+    Method("tasks.task.get", get_task, _SCOPES, TASK),
+    Method("tasks.task.add", add_task, _SCOPES, TASK, writes=True),
+    Method("tasks.task.update", update_task, _SCOPES, TASK, writes=True),
+    Method("tasks.task.delete", delete_task, _SCOPES, TASK, writes=True),
+)
