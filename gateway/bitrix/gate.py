@@ -1,7 +1,7 @@
 """The one gate before a portal, shared by everything that calls it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from gateway.bitrix.errors import (
@@ -15,6 +15,7 @@ from gateway.bitrix.errors import (
 from gateway.bitrix.flight import FlightLimit
 from gateway.bitrix.limits import OPERATING_LIMIT_S, LeakyBucket, OperatingBudget
 from gateway.bitrix.line import GRACE_S, Lane, WaitingLine
+from gateway.bitrix.use_mark import USE_MARK_S, UseMark
 from gateway.bitrix.wire import Answer
 from gateway.clock import Clock
 from gateway.errors import TooBusy
@@ -40,11 +41,27 @@ class PortalGate:
         self._line = WaitingLine(clock, LeakyBucket(capacity, leak_per_s), FlightLimit(concurrency))
         self._operating_limit_s = operating_limit_s
         self._budgets: dict[tuple[str, str], OperatingBudget] = {}
+        self._use_mark: UseMark | None = None
 
     @property
     def in_flight_limit(self) -> int:
         """How many requests may be in flight at once, as the portal bears them now."""
         return self._line.flight.size
+
+    @property
+    def level(self) -> float:
+        """What the portal's counter stands at."""
+        return self._line.bucket.level(self._clock.monotonic())
+
+    def restore(self, level: float | None, marked_at: float) -> None:
+        """Go on from the *level* that an earlier gate had at *marked_at* (wall time), None where it was only marked."""
+        if level is None:
+            marked_at += USE_MARK_S
+        self._line.bucket.restore(level, self._clock.now() - marked_at, self._clock.monotonic())
+
+    def keep_marks(self, save: Callable[[float], Awaitable[None]]) -> None:
+        """Before anything is sent, have *save* keep a mark of the wall time: once in USE_MARK_S seconds."""
+        self._use_mark = UseMark(self._clock, save)
 
     def room(self, lane: Lane) -> int:
         """How many requests *lane* could send right now without waiting."""
@@ -65,6 +82,12 @@ class PortalGate:
             self._line.withdraw(lane, waiter)
             raise TooBusy(max(self._line.wait(lane), 1.0)) from None
         except asyncio.CancelledError:
+            self._line.withdraw(lane, waiter)
+            raise
+        try:
+            if self._use_mark is not None:
+                await self._use_mark.cover()
+        except BaseException:  # cancelled perhaps: whatever it is, nothing is sent
             self._line.withdraw(lane, waiter)
             raise
         try:
@@ -133,3 +156,4 @@ class PortalGate:
         for key, budget in other._budgets.items():
             self._budgets.setdefault(key, budget).join(budget)
         other._budgets = self._budgets
+        other._use_mark = self._use_mark

@@ -65,8 +65,8 @@ class LeakyBucket:
         self._level = max(self._level, self.capacity + 1.0)
 
     def restore(self, level: float | None, age_s: float, now: float) -> None:
-        """Go on from an earlier bucket's *level*, *age_s* seconds old; one that nobody noted is taken for full."""
-        was = self.capacity + 1.0 if level is None else level
+        """Go on from an earlier bucket's *level*, *age_s* seconds old; one not noted, or to come, is taken for full."""
+        was = self.capacity + 1.0 if level is None or age_s < 0 else level
         self.add(max(was - math.floor(max(age_s, 0.0) / DRAIN_EVERY_S) * self._leak, 0.0), now)
 
     def _usable(self, kept: int) -> float:

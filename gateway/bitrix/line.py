@@ -73,11 +73,11 @@ class WaitingLine:
 
     def withdraw(self, lane: Lane, waiter: asyncio.Future[None]) -> None:
         """Take *waiter*, who sends nothing, out of the line, and give back what it may hold."""
-        if waiter in self._waiting[lane]:
-            self._waiting[lane].remove(waiter)
-        else:
+        if not waiter.cancelled():  # it was let go already
             self.bucket.give_back()
             self._in_flight -= 1
+        elif waiter in self._waiting[lane]:
+            self._waiting[lane].remove(waiter)
         self._admit()
 
     def absorb(self, other: "WaitingLine") -> None:
@@ -95,9 +95,12 @@ class WaitingLine:
         """Let go all who may."""
         for lane, waiting in self._waiting.items():
             while waiting and self.room(lane):
+                waiter = waiting.popleft()
+                if waiter.cancelled():
+                    continue
                 self.bucket.take(self._clock.monotonic())
                 self._in_flight += 1
-                waiting.popleft().set_result(None)
+                waiter.set_result(None)
         if self._watch is None and any(self._waiting.values()):
             self._watch = asyncio.create_task(self._watch_drains(), name="waiting line")
         elif self._watch is not None and not any(self._waiting.values()):
