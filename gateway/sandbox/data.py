@@ -27,7 +27,7 @@ class PortalData:
     categories: dict[int, Table]
     types: Table
     userfields: dict[str, Table]
-    entities: dict[int, Entity]
+    entities: dict[int, Entity] = field(compare=False)
     records: dict[int, GeneratedTable] = field(repr=False)
 
     @classmethod
