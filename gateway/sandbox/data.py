@@ -31,7 +31,7 @@ class PortalData:
     userfields: dict[str, Table]
     tasks: MadeTable
     eventlog: MadeTable
-    entities: dict[int, Entity]
+    entities: dict[int, Entity] = field(compare=False)
     records: dict[int, GeneratedTable] = field(repr=False)
 
     @classmethod

@@ -1,11 +1,12 @@
 """The kinds of CRM records and their fields, as the documentation's ``*.fields`` answers name them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.sandbox.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE, SMART_INVOICE
 from gateway.sandbox.filters import Kind
-from gateway.sandbox.table import Table
+from gateway.sandbox.table import Row, Table
 
 OLD_INVOICE = 5
 
@@ -108,27 +109,46 @@ class Field:
         return Kind.BOOL if self.is_custom and self.type == "boolean" else Kind.TEXT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """All fields of an entity, the custom ones after the others. What is derived from one of these can be kept."""
+
+    all: tuple[Field, ...]
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self.all)
+
+
+@dataclass(frozen=True, eq=False)
 class Entity:
-    """A kind of records: *table* names their table, *classic* its old methods, ``crm.deal.list``, if it has any."""
+    """A kind of records: *table* names their table, *userfields* that of their custom fields."""
 
     type_id: int
     table: str
-    classic: str | None
     own_fields: tuple[Field, ...]
     userfields: str
 
-    def fields(self, userfields: dict[str, Table]) -> list[Field]:
-        """All fields, the custom ones after the others."""
-        return [*self.own_fields, *(custom_field(row) for row in userfields[self.userfields].values())]
+    def fields(self, userfields: Mapping[str, Table]) -> Fields:
+        """Its fields, as the portal's custom fields stand; the same object while they stand still."""
+        return _fields(self, tuple(custom_field(row) for row in userfields[self.userfields].values()))
 
 
-def custom_field(row: dict[str, object]) -> Field:
+@lru_cache(64)
+def _fields(entity: Entity, custom: tuple[Field, ...]) -> Fields:
+    return Fields((*entity.own_fields, *custom))
+
+
+def custom_field(row: Row) -> Field:
     """The field that a row of ``*.userfield.list`` describes."""
     labels = row["EDIT_FORM_LABEL"]
-    flags = ("m" if row["MULTIPLE"] == "Y" else "") + ("*" if row["MANDATORY"] == "Y" else "")
-    label = str(labels["ru"]) if isinstance(labels, dict) else None
-    return Field(str(row["FIELD_NAME"]), str(row["USER_TYPE_ID"]), "", flags, label, is_custom=True)
+    label = labels["ru"] if labels else None
+    return _custom_field(row["FIELD_NAME"], row["USER_TYPE_ID"], row["MULTIPLE"], row["MANDATORY"], label)
+
+
+@lru_cache(4096)
+def _custom_field(name: str, kind: str, multiple: str, mandatory: str, label: str | None) -> Field:
+    flags = ("m" if multiple == "Y" else "") + ("*" if mandatory == "Y" else "")
+    return Field(name, kind, "", flags, label, is_custom=True)
 
 
 def make_entities(types: Table) -> dict[int, Entity]:
@@ -136,8 +156,8 @@ def make_entities(types: Table) -> dict[int, Entity]:
     return {entity.type_id: entity for entity in (*_FIXED, *_smart_processes(types))}
 
 
-def _entity(type_id: int, table: str, classic: str | None, fields: str, userfields: str) -> Entity:
-    return Entity(type_id, table, classic, tuple(map(Field.parse, fields.split(";"))), userfields)
+def _entity(type_id: int, table: str, fields: str, userfields: str) -> Entity:
+    return Entity(type_id, table, tuple(map(Field.parse, fields.split(";"))), userfields)
 
 
 def _smart_processes(types: Table) -> Iterable[Entity]:
@@ -146,18 +166,17 @@ def _smart_processes(types: Table) -> Iterable[Entity]:
         yield _entity(
             type_id,
             f"items/{type_id}",
-            None,
             _ITEM.replace(":STAGES", f":DYNAMIC_{type_id}_STAGE"),
             f"CRM_{type_row_id}",
         )
 
 
 _FIXED = (
-    _entity(LEAD, "leads", "lead", _LEAD, "CRM_LEAD"),
-    _entity(DEAL, "deals", "deal", _DEAL, "CRM_DEAL"),
-    _entity(CONTACT, "contacts", "contact", _CONTACT, "CRM_CONTACT"),
-    _entity(COMPANY, "companies", "company", _COMPANY, "CRM_COMPANY"),
-    _entity(QUOTE, "quotes", "quote", _QUOTE, "CRM_QUOTE"),
-    _entity(OLD_INVOICE, "old_invoices", "invoice", _OLD_INVOICE, "CRM_INVOICE"),
-    _entity(SMART_INVOICE, "invoices", None, _ITEM.replace(":STAGES", ":SMART_INVOICE_STAGE"), "CRM_SMART_INVOICE"),
+    _entity(LEAD, "leads", _LEAD, "CRM_LEAD"),
+    _entity(DEAL, "deals", _DEAL, "CRM_DEAL"),
+    _entity(CONTACT, "contacts", _CONTACT, "CRM_CONTACT"),
+    _entity(COMPANY, "companies", _COMPANY, "CRM_COMPANY"),
+    _entity(QUOTE, "quotes", _QUOTE, "CRM_QUOTE"),
+    _entity(OLD_INVOICE, "old_invoices", _OLD_INVOICE, "CRM_INVOICE"),
+    _entity(SMART_INVOICE, "invoices", _ITEM.replace(":STAGES", ":SMART_INVOICE_STAGE"), "CRM_SMART_INVOICE"),
 )

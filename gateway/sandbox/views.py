@@ -1,11 +1,11 @@
 """What the two families of CRM methods show of a record: the old ones its strings, crm.item numbers and other names."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
-from gateway.sandbox.entities import DATES, MULTIFIELDS, NUMERIC, Field
+from gateway.sandbox.entities import DATES, MULTIFIELDS, NUMERIC, Field, Fields
 from gateway.sandbox.php import Value, as_number
 from gateway.sandbox.table import Row
 
@@ -36,11 +36,15 @@ def item_name(name: str) -> str:
     return re.sub(r"(?<=[a-zA-Z])_(?=\d)", "", camel)
 
 
-def item_names(fields: Iterable[Field], *, original_userfields: bool) -> dict[str, Field]:
-    """The fields by their names in crm.item; where two would be alike, the later keeps its original one."""
+@lru_cache(64)
+def item_names(fields: Fields, original: bool) -> dict[str, Field]:
+    """The fields by their names in crm.item; where two would be alike, the later keeps its original one.
+
+    With *original* all custom fields keep theirs.
+    """
     named: dict[str, Field] = {}
     for field in fields:
-        shown = field.name if original_userfields and field.is_custom else item_name(field.name)
+        shown = field.name if original and field.is_custom else item_name(field.name)
         named[field.name if shown in named else shown] = field
     return named
 

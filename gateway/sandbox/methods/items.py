@@ -1,8 +1,10 @@
 """crm.item.list, get and fields: one face for the records of every type."""
 
-from gateway.sandbox.entities import MULTIFIELDS, OLD_INVOICE, Entity, Field
+from functools import lru_cache
+
+from gateway.sandbox.entities import MULTIFIELDS, OLD_INVOICE, Entity, Fields
 from gateway.sandbox.errors import CallError
-from gateway.sandbox.filters import Kind, Schema, read_filter
+from gateway.sandbox.filters import Schema, read_filter
 from gateway.sandbox.listing import Window, find, read_order
 from gateway.sandbox.method import Answer, Call, Method, Param, page_start
 from gateway.sandbox.methods.records import described
@@ -18,25 +20,18 @@ def list_items(call: Call) -> Answer:
     Source: [docs] api-reference/crm/universal/crm-item-list.md; [srv] crm/lib/controller/item.php
     """
     entity = _entity(call)
-    named = _fields(call, entity)
-    schema = Schema(
-        columns={name: _kind(field) for name, field in named.items()},
-        key="id",
-        strict=True,
-        nested=True,
-        stored={name: field.name for name, field in named.items()},
-    )
-    names = {str(name) for name in entries_of(call.params.get("select", {})).values()} or {"*"}
-    everything = "*" in names
+    fields, original = _fields(call, entity)
+    schema = _schema(fields, original)
+    names = frozenset(map(str, entries_of(call.params.get("select", {})).values())) or frozenset("*")
     page = find(
         call.data.records[entity.type_id],
         read_filter(call.params.get("filter", {}), schema),
         read_order(call.params.get("order", {}), schema),
         schema,
         Window.at(page_start(call), whole_pages=False),
-        _view({name: field for name, field in named.items() if everything or name in names}, multifields=everything),
+        _view(names, fields, original),
     )
-    if everything:
+    if "*" in names:
         for row in page.rows:
             row["entityTypeId"] = entity.type_id
     return Answer.of_page(page, {"items": page.rows})
@@ -51,7 +46,7 @@ def get_item(call: Call) -> Answer:
     row = call.data.records[entity.type_id].get(call.params["id"])
     if row is None:
         raise CallError("NOT_FOUND", "Element not found")
-    item = _view(_fields(call, entity), multifields=True)(row)
+    item = _view(frozenset("*"), *_fields(call, entity))(row)
     return Answer({"item": {**item, "entityTypeId": entity.type_id}})
 
 
@@ -60,7 +55,7 @@ def describe_item_fields(call: Call) -> Answer:
 
     Source: [docs] api-reference/crm/universal/crm-item-fields.md
     """
-    named = _fields(call, _entity(call))
+    named = item_names(*_fields(call, _entity(call)))
     return Answer({"fields": {name: {**described(field), "upperName": field.name} for name, field in named.items()}})
 
 
@@ -71,19 +66,38 @@ def _entity(call: Call) -> Entity:
     return entity
 
 
-def _fields(call: Call, entity: Entity) -> dict[str, Field]:
-    original = str(call.params.get("useOriginalUfNames", "N")).upper() == "Y"
-    return item_names(entity.fields(call.data.userfields), original_userfields=original)
+def _fields(call: Call, entity: Entity) -> tuple[Fields, bool]:
+    """The fields, and whether the custom ones go by their original names."""
+    return entity.fields(call.data.userfields), str(call.params.get("useOriginalUfNames", "N")).upper() == "Y"
 
 
-def _kind(field: Field) -> Kind:
-    # Conditions on custom flags are written 1 and 0 here.
-    return Kind.BOOL if field.type == "boolean" and field.is_custom else field.kind
+@lru_cache(64)
+def _schema(fields: Fields, original: bool) -> Schema:
+    named = item_names(fields, original)
+    return Schema(
+        columns={name: field.kind for name, field in named.items()},
+        key="id",
+        strict=True,
+        nested=True,
+        stored={name: field.name for name, field in named.items()},
+    )
 
 
-def _view(named: dict[str, Field], *, multifields: bool) -> ItemView:
-    columns = tuple((name, field.name, field.type) for name, field in named.items() if field.name not in MULTIFIELDS)
-    return ItemView(columns, multifields)
+@lru_cache(256)
+def _view(names: frozenset[str], fields: Fields, original: bool) -> ItemView:
+    """What a ``select`` of these *names* brings; phones and the like only with everything.
+
+    Source: [docs] settings/how-to-call-rest-api/list-methods-pecularities.md
+    """
+    everything = "*" in names
+    return ItemView(
+        tuple(
+            (name, field.name, field.type)
+            for name, field in item_names(fields, original).items()
+            if field.name not in MULTIFIELDS and (everything or name in names)
+        ),
+        everything,
+    )
 
 
 _TYPE = (Param("entityTypeId", "int", required=True), Param("useOriginalUfNames"))

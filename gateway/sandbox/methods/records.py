@@ -1,9 +1,9 @@
 """The old CRM methods: crm.lead.list and its siblings, get and fields."""
 
-from functools import partial
+from functools import lru_cache, partial
 
 from gateway.sandbox.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE
-from gateway.sandbox.entities import MULTIFIELDS, OLD_INVOICE, REFERENCES, Field
+from gateway.sandbox.entities import MULTIFIELDS, OLD_INVOICE, REFERENCES, Field, Fields
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.filters import Schema, read_filter
 from gateway.sandbox.listing import Window, find, read_order
@@ -37,7 +37,7 @@ def list_records(type_id: int, call: Call) -> Answer:
         read_order(call.params.get("order", {}), schema),
         schema,
         Window.at(page_start(call), whole_pages=True),
-        ClassicView(_selected(call.params.get("select", []), fields)),
+        ClassicView(_selected(_names(call.params.get("select", [])), fields)),
     )
     return Answer.of_page(page)
 
@@ -92,7 +92,8 @@ def _is_shown(field: Field) -> bool:
     return field.name in MULTIFIELDS or field.is_custom or not field.is_multiple
 
 
-def _schema(fields: list[Field]) -> Schema:
+@lru_cache(64)
+def _schema(fields: Fields) -> Schema:
     known = [field for field in fields if _is_shown(field)]
     return Schema(
         columns={field.name: field.kind for field in known},
@@ -101,19 +102,22 @@ def _schema(fields: list[Field]) -> Schema:
     )
 
 
-def _selected(select: Value, fields: list[Field]) -> frozenset[str]:
-    """The columns that *select* names; multifields come only when named, and bring the ID along.
+def _names(select: Value) -> frozenset[str]:
+    return frozenset(map(str, entries_of(select).values())) or frozenset(("*", "UF_*"))
+
+
+@lru_cache(256)
+def _selected(names: frozenset[str], fields: Fields) -> frozenset[str]:
+    """The columns that a ``select`` of these *names* brings; multifields come only when named, and bring the ID along.
 
     Source: [docs] settings/how-to-call-rest-api/list-methods-pecularities.md
     """
-    names = {str(name) for name in entries_of(select).values()} or {"*", "UF_*"}
-    columns = {
-        field.name
-        for field in fields
-        if _is_shown(field)
-        and (field.name in names or (field.name not in MULTIFIELDS and ("UF_*" if field.is_custom else "*") in names))
-    }
-    return frozenset(columns | {"ID"}) if columns & set(MULTIFIELDS) else frozenset(columns)
+    columns = set()
+    for field in fields:
+        mask = "" if field.name in MULTIFIELDS else "UF_*" if field.is_custom else "*"
+        if _is_shown(field) and (field.name in names or mask in names):
+            columns.add(field.name)
+    return frozenset(columns | {"ID"} if columns.intersection(MULTIFIELDS) else columns)
 
 
 _LIST_PARAMS = (Param("order", "array"), Param("filter", "array"), Param("select", "array"), Param("start"))
