@@ -1,5 +1,6 @@
 """Accounts as the rest of the gateway meets them: their record, and a client that speaks to their portal."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Mapping
 from dataclasses import asdict
@@ -20,7 +21,10 @@ from gateway.pages import Pages
 from gateway.vault import Vault
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
+from storage.database import StorageError
 from storage.records import Account, Bucket, Portal
+
+logger = logging.getLogger(__name__)
 
 REMEMBERED_ACCOUNTS = 10_000
 REMEMBERED_HOSTS = 1_000
@@ -69,7 +73,10 @@ class Connections:
     async def close(self) -> None:
         """Note what it leaves behind; nothing is to be sent after that."""
         levels = {portal_id: gate.level for portal_id, gate in self._gates.items()}
-        await self._buckets.save(levels, self._clock.now())
+        try:
+            await self._buckets.save(levels, self._clock.now())
+        except StorageError as error:
+            logger.warning("the next start has to let the portals rest first", extra={"reason": str(error)})
 
     async def find(self, account_key: str) -> Account | None:
         """The account of that name, None when it never connected or was deleted."""

@@ -8,7 +8,9 @@ import json
 import os
 import signal
 import sys
+from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pysqlite3
@@ -51,12 +53,23 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def drain_buckets(database: Path) -> None:
+    """Put on record that the portal has forgotten all requests: it counts none, and a gateway would wait for it."""
+    if not database.exists():
+        return
+    with closing(pysqlite3.connect(str(database))) as connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'buckets'").fetchone():
+            connection.execute("UPDATE buckets SET level = 0")
+            connection.commit()
+
+
 def live(job: dict[str, Any]) -> None:
     """Be a gateway, to the end of this process."""
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, sys.stdout.fileno())
     os.dup2(log, sys.stderr.fileno())
     os.environ.update(job["environ"])
+    drain_buckets(Path(job["environ"]["GATEWAY_DATABASE"]))
     if job["death"] is not None:
         MortalConnection.moment, MortalConnection.last = job["death"]
         pysqlite3.connect = partial(pysqlite3.connect, factory=MortalConnection)
