@@ -180,6 +180,11 @@ class PortalClient:
         self._credential = credential
         self._clock = clock
 
+    @property
+    def clock(self) -> Clock:
+        """The time that all its waiting is measured by."""
+        return self._clock
+
     async def call(self, command: Command) -> Answer:
         """The portal's answer to one *command*."""
 
@@ -197,6 +202,14 @@ class PortalClient:
         for start in range(0, len(commands), BATCH_COMMANDS):
             outcomes += await self._batch(commands[start : start + BATCH_COMMANDS])
         return outcomes
+
+    async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
+        """The answer or error of each of up to 50 *commands*, in one request that is not repeated.
+
+        *sent* is called when the request goes out, with the seconds that it rested for an operating budget.
+        """
+        tries = _Once(self._clock)
+        return await self._send_batch(commands, tries, lambda: sent(tries.rested_s))
 
     async def _batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
         outcomes: dict[int, Answer | PortalError] = {}
@@ -218,13 +231,15 @@ class PortalClient:
                 await self._clock.sleep(pause_s)
         return [outcomes[index] for index in range(len(commands))]
 
-    async def _send_batch(self, commands: Sequence[Command], tries: "_Tries") -> list[Answer | PortalError]:
+    async def _send_batch(
+        self, commands: Sequence[Command], tries: "_Tries", sent: Callable[[], None] = lambda: None
+    ) -> list[Answer | PortalError]:
         labels = [f"c{index}" for index in range(len(commands))]
         texts = [encode_command(command.method, command.params) for command in commands]
         params = {"halt": 0, "cmd": dict(zip(labels, texts, strict=True))}
 
         async def send(access: Access) -> list[Answer | PortalError]:
-            return decode_batch(await self._send(access, "batch", params), labels, access.secrets)
+            return decode_batch(await self._send(access, "batch", params, sent), labels, access.secrets)
 
         methods = {"batch", *(command.method for command in commands)}
         outcomes = await self._run(methods, any(command.write for command in commands), send, tries)
@@ -254,10 +269,13 @@ class PortalClient:
                     raise decision.error from error
                 await self._clock.sleep(decision.wait_s)
 
-    async def _send(self, access: Access, method: str, params: Params) -> Answer:
+    async def _send(
+        self, access: Access, method: str, params: Params, sent: Callable[[], None] = lambda: None
+    ) -> Answer:
         """One request, in its turn; the token goes into the body, where no log of addresses sees it."""
         body = dict(params) if access.token is None else {**params, "auth": access.token}
         async with self._gate.place():
+            sent()
             try:
                 http = await self._session.post(access.endpoint + method, body, access.secrets)
                 answer = decode_answer(http.status, http.body, access.secrets)
@@ -283,3 +301,10 @@ class _Tries:
     def decide(self, error: PortalError, write: bool) -> RetryDecision:
         elapsed_s = self._clock.monotonic() - self._started - self.rested_s
         return decide(error, self._attempt, elapsed_s, write, random.random())
+
+
+class _Once(_Tries):
+    """Whoever sends decides alone about what failed."""
+
+    def decide(self, error: PortalError, write: bool) -> RetryDecision:  # noqa: ARG002
+        return RetryDecision(error, None)
