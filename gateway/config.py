@@ -140,6 +140,10 @@ class Config:
         default=2.0, metadata=setting(positive, "Requests a second that a portal takes in the long run.")
     )
     portal_concurrency: int = field(default=32, metadata=setting(whole(1, 1000), "Requests in flight to one portal."))
+    operating_limit_s: int = field(
+        default=480,
+        metadata=setting(whole(1), "Seconds of work on one method in ten minutes, past which a portal blocks it."),
+    )
     max_wait_s: int = field(
         default=30, metadata=setting(whole(1), "Longest that a caller waits for a portal, in seconds.")
     )

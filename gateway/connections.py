@@ -18,7 +18,8 @@ from gateway.errors import AuthorizationRequired, NotFound
 from gateway.pages import Pages
 from gateway.vault import Vault
 from storage.accounts import AccountStore
-from storage.records import Account, Portal
+from storage.buckets import BucketStore
+from storage.records import Account, Bucket, Portal
 
 REMEMBERED_ACCOUNTS = 10_000
 REMEMBERED_HOSTS = 1_000
@@ -40,6 +41,7 @@ class Connections:
         session: PortalSession,
         servers: AuthorizationServers,
         pages: Pages,
+        buckets: BucketStore,
         clock: Clock,
     ) -> None:
         self._config = config
@@ -48,12 +50,23 @@ class Connections:
         self._session = session
         self._servers = servers
         self._pages = pages
+        self._buckets = buckets
         self._clock = clock
         self._accounts: OrderedDict[str, Account | None] = OrderedDict()
         self._keepers: dict[int, TokenKeeper] = {}
         self._gates: dict[int, PortalGate] = {}
+        self._earlier: dict[int, Bucket] = {}  # of a former start, until the portal's gate is needed
         self._gates_of_hosts: OrderedDict[str, PortalGate] = OrderedDict()  # of portals that have no row yet
         self._changes = 0
+
+    async def open(self) -> None:
+        """Learn what the gateway left behind at the portals when it last ended."""
+        self._earlier = {bucket.portal_id: bucket for bucket in await self._buckets.list_all()}
+
+    async def close(self) -> None:
+        """Note what it leaves behind; nothing is to be sent after that."""
+        levels = {portal_id: gate.level for portal_id, gate in self._gates.items()}
+        await self._buckets.save(levels, self._clock.now())
 
     async def find(self, account_key: str) -> Account | None:
         """The account of that name, None when it never connected or was deleted."""
@@ -112,11 +125,12 @@ class Connections:
             ),
         )
         credential = OAuthCredential(Tokens(**kept).client_endpoint, keeper)
-        return PortalClient(self._session, gate, credential, self._clock)
+        return PortalClient(self._session, gate, credential, self._clock, max_wait_s=self._config.max_wait_s)
 
     def webhook_client(self, endpoint: str, gate: PortalGate) -> PortalClient:
         """A client of an inbound webhook, stored or not."""
-        return PortalClient(self._session, gate, WebhookCredential(endpoint), self._clock)
+        credential = WebhookCredential(endpoint)
+        return PortalClient(self._session, gate, credential, self._clock, max_wait_s=self._config.max_wait_s)
 
     async def gate_at(self, host: str) -> PortalGate:
         """The limiter of the portal at *host*, also while we have no row for it."""
@@ -132,9 +146,22 @@ class Connections:
     def _gate(self, portal: Portal) -> PortalGate:
         """The one limiter of a portal, whatever the account and the credential."""
         if portal.portal_id not in self._gates:
-            met_before = self._gates_of_hosts.pop(portal.host or "", None)
-            self._gates[portal.portal_id] = met_before or self._new_gate()
-        return self._gates[portal.portal_id]
+            gate = self._new_gate()
+            if (earlier := self._earlier.pop(portal.portal_id, None)) is not None:
+                gate.restore(earlier.level, earlier.marked_at)
+            gate.keep_marks(partial(self._buckets.mark, portal.portal_id))
+            self._gates[portal.portal_id] = gate
+        gate = self._gates[portal.portal_id]
+        if (met_before := self._gates_of_hosts.pop(portal.host or "", None)) is not None:
+            gate.join(met_before)
+        return gate
+
+    def _join_gates(self, holder: Portal | None, portal: Portal) -> None:
+        """Let one gate stand before *portal* and before *holder* of its host, whose row has become one with its row."""
+        if holder is not None and holder.member_id is None and holder.portal_id != portal.portal_id:
+            gate = self._gate(portal)
+            gate.join(self._gate(holder))
+            self._gates[holder.portal_id] = gate
 
     def _new_gate(self) -> PortalGate:
         config = self._config
@@ -143,6 +170,7 @@ class Connections:
             capacity=config.bucket_capacity,
             leak_per_s=config.bucket_leak_per_s,
             concurrency=config.portal_concurrency,
+            operating_limit_s=config.operating_limit_s,
         )
 
     def seal_webhook(self, account_key: str, endpoint: str) -> bytes:
@@ -151,6 +179,7 @@ class Connections:
 
     async def save_tokens(self, account: Account, tokens: Tokens) -> Account:
         """The account with its first tokens on disk and in force, on the portal that they are for."""
+        holder = await self._store.find_portal(tokens.portal_origin.partition("://")[2])
         saved = await self._store.save_tokens(
             account.account_id,
             self._seal(account.account_key, asdict(tokens)),
@@ -158,6 +187,7 @@ class Connections:
             origin=tokens.portal_origin,
             now=int(self._clock.now()),
         )
+        self._join_gates(holder, saved.portal)
         self._note_change(account, saved)
         return saved
 
@@ -180,6 +210,7 @@ class Connections:
 
     async def _save_renewed(self, account_id: int, tokens: Tokens) -> None:
         account = await self._store.load(account_id)
+        holder = await self._store.find_portal(tokens.portal_origin.partition("://")[2])
         saved = await self._store.renew_tokens(
             account_id,
             self._seal(account.account_key, asdict(tokens)),
@@ -189,6 +220,7 @@ class Connections:
         )
         if saved is None:
             raise AuthorizationRequired(CHANGED_MEANWHILE)
+        self._join_gates(holder, saved.portal)
         self._note_change(account, saved)
 
     def _seal(self, account_key: str, credential: Mapping[str, object]) -> bytes:

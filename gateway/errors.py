@@ -6,12 +6,14 @@ GatewayError                     something of ours failed; nothing for the calle
 ├── NotFound                     what is asked for is not there
 ├── AlreadyExists                what is to be created is there already
 ├── AuthorizationRequired        a person must authorize the portal again first
+├── TooBusy                      the portal's limits leave no room in time; nothing was sent
 ├── SettingsError                the gateway cannot start as it is set up
 └── PortalError                  a portal (or its authorization server) said no, or nothing: gateway/bitrix/errors.py
 
 Which HTTP status each becomes is decided in handlers/errors.py alone.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -91,6 +93,16 @@ class AuthorizationRequired(GatewayError):
     def __init__(self, detail: str, *, authorize_url: str | None = None) -> None:
         super().__init__(detail)
         self.authorize_url = authorize_url
+
+
+class TooBusy(GatewayError):
+    """the portal takes no more requests for now"""
+
+    code = "too_busy"
+
+    def __init__(self, retry_after_s: float) -> None:
+        self.retry_after_s = math.ceil(retry_after_s)  # whole seconds, as the header wants them
+        super().__init__(f"the portal takes no more requests for now: try again in {self.retry_after_s} s")
 
 
 class SettingsError(GatewayError):

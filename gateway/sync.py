@@ -166,7 +166,7 @@ class SyncService:
     async def _refusal(self, account: Account, resource: Resource, run: SyncRun) -> str | None:
         """Run it; what the portal or its credential is to blame for, None when nothing."""
         try:
-            client = self._connections.client(account)
+            client = self._connections.client(account).background()
             await SyncPass(
                 self._store, client, self._pages, self._clock, resource, resource.lists(self._language), run
             ).run()

@@ -48,6 +48,7 @@ from handlers.rules import create_rules, get_rules, replace_rules
 from handlers.sync import get_sync, list_syncs
 from handlers.webhook import finish_authorization, show_connected
 from storage.accounts import AccountStore
+from storage.buckets import BucketStore
 from storage.database import Database
 from storage.facts import FactStore
 from storage.mirror import MirrorStore
@@ -137,7 +138,10 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     )
     app[PAGES] = Pages(mirror, cache_bytes=config.page_cache_bytes)
     vault = Vault(app[SECRETS].encryption_key)
-    app[CONNECTIONS] = Connections(config, store, vault, app[SESSION], servers, app[PAGES], clock)
+    app[CONNECTIONS] = Connections(
+        config, store, vault, app[SESSION], servers, app[PAGES], BucketStore(app[DATABASE]), clock
+    )
+    await app[CONNECTIONS].open()
     app[SYNCS] = SyncService(
         SyncStore(app[DATABASE]),
         app[CONNECTIONS],
@@ -155,6 +159,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
             await settle(app[ACCOUNTS].settle(), clock)
     finally:
         await settle(app[CONNECTIONS].settle(), clock)
+        await app[CONNECTIONS].close()
 
 
 async def settle(work: Awaitable[None], clock: Clock) -> None:

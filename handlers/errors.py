@@ -16,6 +16,7 @@ from gateway.errors import (
     GatewayError,
     InvalidInput,
     NotFound,
+    TooBusy,
     Unauthenticated,
 )
 
@@ -25,6 +26,7 @@ STATUSES: dict[type[GatewayError], int] = {
     NotFound: 404,
     AuthorizationRequired: 409,
     AlreadyExists: 500,  # as the contract has it
+    TooBusy: 429,
     PortalError: 502,
     GatewayError: 500,
 }
@@ -74,6 +76,8 @@ def render_error(error: GatewayError, request: web.BaseRequest, request_id: str)
         headers |= error.headers
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = challenge(error)
+    if isinstance(error, TooBusy):
+        headers["Retry-After"] = str(error.retry_after_s)
     if status == 413:
         headers["Connection"] = "close"
     wants_problem = PROBLEM_JSON in request.headers.get("Accept", "")

@@ -75,7 +75,16 @@ SET_ASIDE = (
                 AND there.portal_id <> here.portal_id)
     """,
 )
+# A level that nobody noted cannot be added to; two at different times are added as if neither had drained since.
+ADD_BUCKETS = """
+INSERT INTO buckets (portal_id, level, marked_at)
+SELECT :into, CASE WHEN count(level) = count(*) THEN sum(level) END, max(marked_at)
+FROM buckets WHERE portal_id IN (:portal_id, :into) HAVING count(*) > 0
+ON CONFLICT (portal_id) DO UPDATE SET level = excluded.level, marked_at = excluded.marked_at
+"""
 MOVE = (
+    ADD_BUCKETS,
+    "DELETE FROM buckets WHERE portal_id = :portal_id",
     "UPDATE mirror_lists SET portal_id = :into, generation = generation + 1 WHERE portal_id = :portal_id",
     "UPDATE rules SET portal_id = :into WHERE portal_id = :portal_id",
     "UPDATE accounts SET portal_id = :into WHERE portal_id = :portal_id",

@@ -22,6 +22,15 @@ class Portal:
 
 
 @dataclass(frozen=True)
+class Bucket:
+    """A portal's request counter: its *level* at a clean stop, None when nobody noted it, and the time of the mark."""
+
+    portal_id: int
+    level: float | None
+    marked_at: float
+
+
+@dataclass(frozen=True)
 class Account:
     """One caller's authorisation on a portal. *account_key* is the account named in the caller's token."""
 

@@ -18,6 +18,13 @@ CREATE TABLE portals (
     CHECK (host IS NOT NULL OR member_id IS NOT NULL)
 ) STRICT;
 
+-- The request counter of a portal at a clean stop; level is null from the first request after a start on.
+CREATE TABLE buckets (
+    portal_id INTEGER PRIMARY KEY REFERENCES portals,
+    level     REAL,
+    marked_at REAL NOT NULL
+) STRICT;
+
 -- One caller's authorisation on a portal. sealed: the token pair or the webhook address, encrypted.
 CREATE TABLE accounts (
     account_id  INTEGER PRIMARY KEY,

@@ -22,7 +22,7 @@ from gateway.bitrix.errors import (
     PortalUnreachable,
     TokenExpired,
 )
-from gateway.bitrix.gate import PortalGate
+from gateway.bitrix.gate import Lane, PortalGate
 from gateway.bitrix.retry import RetryDecision, decide
 from gateway.bitrix.wire import (
     BATCH_COMMANDS,
@@ -36,7 +36,15 @@ from gateway.bitrix.wire import (
 from gateway.clock import Clock
 from gateway.redaction import mask_known
 
-__all__ = ["OAuthCredential", "PortalClient", "PortalGate", "PortalSession", "WebhookCredential", "open_session"]
+__all__ = [
+    "Lane",
+    "OAuthCredential",
+    "PortalClient",
+    "PortalGate",
+    "PortalSession",
+    "WebhookCredential",
+    "open_session",
+]
 
 T = TypeVar("T")
 
@@ -172,13 +180,38 @@ class PortalClient:
 
     Both kinds of call raise:
         PortalError: the call as a whole failed for good; OutcomeUnknown where a write may have been done.
+        TooBusy: the limits would have it wait more than *max_wait_s* seconds, and nothing of it was done.
     """
 
-    def __init__(self, session: PortalSession, gate: PortalGate, credential: Credential, clock: Clock) -> None:
+    def __init__(
+        self,
+        session: PortalSession,
+        gate: PortalGate,
+        credential: Credential,
+        clock: Clock,
+        *,
+        lane: Lane = Lane.INTERACTIVE,
+        max_wait_s: float | None = None,
+    ) -> None:
         self._session = session
-        self._gate = gate
         self._credential = credential
         self._clock = clock
+        self._lane = lane
+        self._max_wait_s = max_wait_s
+        self.gate = gate
+
+    def background(self) -> "PortalClient":
+        """The same client for work that nobody waits for: it lets callers go first, and waits as long as it takes."""
+        return PortalClient(self._session, self.gate, self._credential, self._clock, lane=Lane.BACKGROUND)
+
+    @property
+    def lane(self) -> Lane:
+        """In which lane of the gate its requests wait."""
+        return self._lane
+
+    def room(self) -> int:
+        """How many requests it could send right now without waiting."""
+        return self.gate.room(self._lane)
 
     @property
     def clock(self) -> Clock:
@@ -189,9 +222,10 @@ class PortalClient:
         """The portal's answer to one *command*."""
 
         async def send(access: Access) -> Answer:
-            return await self._send(access, command.method, command.params)
+            return await self._send(access, command.method, command.params, tries)
 
-        return await self._run({command.method}, command.write, send, _Tries(self._clock))
+        tries = _Tries(self._clock, self._max_wait_s)
+        return await self._run({command.method}, command.write, send, tries)
 
     async def batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
         """The answer or error of each of *commands*, in their order, sent up to 50 in a request.
@@ -200,7 +234,8 @@ class PortalClient:
         """
         outcomes: list[Answer | PortalError] = []
         for start in range(0, len(commands), BATCH_COMMANDS):
-            outcomes += await self._batch(commands[start : start + BATCH_COMMANDS])
+            patience_s = None if outcomes else self._max_wait_s  # what is begun is not given up for having to wait
+            outcomes += await self._batch(commands[start : start + BATCH_COMMANDS], patience_s)
         return outcomes
 
     async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
@@ -208,13 +243,12 @@ class PortalClient:
 
         *sent* is called when the request goes out, with the seconds that it rested for an operating budget.
         """
-        tries = _Once(self._clock)
-        return await self._send_batch(commands, tries, lambda: sent(tries.rested_s))
+        return await self._send_batch(commands, _Attempt(self._clock, sent))
 
-    async def _batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
+    async def _batch(self, commands: Sequence[Command], patience_s: float | None) -> list[Answer | PortalError]:
         outcomes: dict[int, Answer | PortalError] = {}
         pending = list(range(len(commands)))
-        tries = _Tries(self._clock)
+        tries = _Tries(self._clock, patience_s)
         while pending:
             asked = [commands[index] for index in pending]
             again, pause_s = [], 0.0
@@ -228,30 +262,31 @@ class PortalClient:
                         pause_s = max(pause_s, decision.wait_s)
             pending = again
             if pending:
+                tries.patience_s = None
                 await self._clock.sleep(pause_s)
         return [outcomes[index] for index in range(len(commands))]
 
-    async def _send_batch(
-        self, commands: Sequence[Command], tries: "_Tries", sent: Callable[[], None] = lambda: None
-    ) -> list[Answer | PortalError]:
+    async def _send_batch(self, commands: Sequence[Command], tries: "_Tries") -> list[Answer | PortalError]:
         labels = [f"c{index}" for index in range(len(commands))]
         texts = [encode_command(command.method, command.params) for command in commands]
         params = {"halt": 0, "cmd": dict(zip(labels, texts, strict=True))}
 
         async def send(access: Access) -> list[Answer | PortalError]:
-            return decode_batch(await self._send(access, "batch", params, sent), labels, access.secrets)
+            answer = await self._send(access, "batch", params, tries, kind, len(commands))
+            return decode_batch(answer, labels, access.secrets)
 
         methods = {"batch", *(command.method for command in commands)}
+        kind = " ".join(sorted(methods))
         outcomes = await self._run(methods, any(command.write for command in commands), send, tries)
         for command, outcome in zip(commands, outcomes, strict=True):
-            self._gate.heed(self._credential.budget_key, command.method, outcome)
+            self.gate.heed(self._credential.budget_key, command.method, outcome)
         return outcomes
 
     async def _run(self, methods: set[str], write: bool, send: Callable[[Access], Awaitable[T]], tries: "_Tries") -> T:
         """What *send* brings, tried by the retry rules; its access is renewed once, if the portal wants that."""
         renewed = False
         while True:
-            tries.rested_s += await self._gate.rest(self._credential.budget_key, methods)
+            tries.rested(await self.gate.rest(self._credential.budget_key, methods, tries.patience_s))
             access = await self._credential.access()
             tries.begin()
             try:
@@ -270,41 +305,70 @@ class PortalClient:
                 await self._clock.sleep(decision.wait_s)
 
     async def _send(
-        self, access: Access, method: str, params: Params, sent: Callable[[], None] = lambda: None
+        self, access: Access, method: str, params: Params, tries: "_Tries", kind: str | None = None, commands: int = 1
     ) -> Answer:
         """One request, in its turn; the token goes into the body, where no log of addresses sees it."""
         body = dict(params) if access.token is None else {**params, "auth": access.token}
-        async with self._gate.place():
-            sent()
+        queued_at = self._clock.monotonic()
+        async with self.gate.place(self._lane, max_wait_s=tries.patience_s):
+            started_at = self._clock.monotonic()
+            tries.waited(started_at - queued_at)
+            tries.sent()
             try:
                 http = await self._session.post(access.endpoint + method, body, access.secrets)
                 answer = decode_answer(http.status, http.body, access.secrets)
             except PortalError as error:
-                self._gate.heed(self._credential.budget_key, method, error)
+                self._learn(method, kind or method, commands, error, started_at)
                 raise
-        self._gate.heed(self._credential.budget_key, method, answer)
+            self._learn(method, kind or method, commands, answer, started_at)
         return answer
+
+    def _learn(self, method: str, kind: str, commands: int, outcome: Answer | PortalError, started_at: float) -> None:
+        self.gate.heed(self._credential.budget_key, method, outcome)
+        self.gate.landed(kind, commands, outcome, started_at)
 
 
 class _Tries:
-    """How often a call has been tried and for how long; resting for an operating budget is not held against it."""
+    """How often a call has been tried and for how long; resting for an operating budget is not held against it.
 
-    def __init__(self, clock: Clock) -> None:
+    *patience_s* is for how much longer it may wait for the limits, None without end.
+    """
+
+    def __init__(self, clock: Clock, patience_s: float | None) -> None:
         self._clock = clock
         self._started = clock.monotonic()
         self._attempt = 0
-        self.rested_s = 0.0
+        self._rested_s = 0.0
+        self.patience_s = patience_s
+
+    def rested(self, seconds: float) -> None:
+        self._rested_s += seconds
+        self.waited(seconds)
+
+    def waited(self, seconds: float) -> None:
+        if self.patience_s is not None:
+            self.patience_s = max(self.patience_s - seconds, 0.0)
 
     def begin(self) -> None:
         self._attempt += 1
 
+    def sent(self) -> None:
+        """The request goes out now."""
+
     def decide(self, error: PortalError, write: bool) -> RetryDecision:
-        elapsed_s = self._clock.monotonic() - self._started - self.rested_s
+        elapsed_s = self._clock.monotonic() - self._started - self._rested_s
         return decide(error, self._attempt, elapsed_s, write, random.random())
 
 
-class _Once(_Tries):
-    """Whoever sends decides alone about what failed."""
+class _Attempt(_Tries):
+    """A single try; whoever made it decides about another."""
 
-    def decide(self, error: PortalError, write: bool) -> RetryDecision:  # noqa: ARG002
+    def __init__(self, clock: Clock, tell_sent: Callable[[float], None]) -> None:
+        super().__init__(clock, None)
+        self._tell_sent = tell_sent
+
+    def sent(self) -> None:
+        self._tell_sent(self._rested_s)
+
+    def decide(self, error: PortalError, write: bool) -> RetryDecision:  # noqa: ARG002 (it does not matter here)
         return RetryDecision(error, None)

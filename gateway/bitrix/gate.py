@@ -1,14 +1,26 @@
 """The one gate before a portal, shared by everything that calls it."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 
-from gateway.bitrix.errors import OperatingLimitReached, PortalError, QueryLimitExceeded
-from gateway.bitrix.limits import LeakyBucket, OperatingBudget
+from gateway.bitrix.errors import (
+    OperatingLimitReached,
+    PortalBroken,
+    PortalError,
+    PortalFailing,
+    PortalUnreachable,
+    QueryLimitExceeded,
+)
+from gateway.bitrix.flight import FlightLimit
+from gateway.bitrix.limits import OPERATING_LIMIT_S, LeakyBucket, OperatingBudget
+from gateway.bitrix.line import GRACE_S, Lane, WaitingLine
+from gateway.bitrix.use_mark import USE_MARK_S, UseMark
 from gateway.bitrix.wire import Answer
 from gateway.clock import Clock
+from gateway.errors import TooBusy
+
+__all__ = ["Lane", "PortalGate"]
 
 
 class PortalGate:
@@ -17,45 +29,131 @@ class PortalGate:
     Two accounts on one portal must share one gate: the portal counts them together.
     """
 
-    def __init__(self, clock: Clock, capacity: int, leak_per_s: float, concurrency: int) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        capacity: int,
+        leak_per_s: float,
+        concurrency: int,
+        operating_limit_s: float = OPERATING_LIMIT_S,
+    ) -> None:
         self._clock = clock
-        self._bucket = LeakyBucket(capacity, leak_per_s)
-        self._turn = asyncio.Lock()
-        self._in_flight = asyncio.Semaphore(concurrency)
-        self._budgets: defaultdict[tuple[str, str], OperatingBudget] = defaultdict(OperatingBudget)
+        self._line = WaitingLine(clock, LeakyBucket(capacity, leak_per_s), FlightLimit(concurrency))
+        self._operating_limit_s = operating_limit_s
+        self._budgets: dict[tuple[str, str], OperatingBudget] = {}
+        self._use_mark: UseMark | None = None
+
+    @property
+    def in_flight_limit(self) -> int:
+        """How many requests may be in flight at once, as the portal bears them now."""
+        return self._line.flight.size
+
+    @property
+    def level(self) -> float:
+        """What the portal's counter stands at."""
+        return self._line.bucket.level(self._clock.monotonic())
+
+    def restore(self, level: float | None, marked_at: float) -> None:
+        """Go on from the *level* that an earlier gate had at *marked_at* (wall time), None where it was only marked."""
+        if level is None:
+            marked_at += USE_MARK_S
+        self._line.bucket.restore(level, self._clock.now() - marked_at, self._clock.monotonic())
+
+    def keep_marks(self, save: Callable[[float], Awaitable[None]]) -> None:
+        """Before anything is sent, have *save* keep a mark of the wall time: once in USE_MARK_S seconds."""
+        self._use_mark = UseMark(self._clock, save)
+
+    def room(self, lane: Lane) -> int:
+        """How many requests *lane* could send right now without waiting."""
+        return self._line.room(lane)
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Room for one request, for as long as the block lasts; first come, first served."""
-        async with self._in_flight:
-            # Whoever has the turn alone holds a reservation ahead of its time, so that a refusal or a leaver moves it.
-            async with self._turn:
-                wait_s = self._bucket.reserve(self._clock.monotonic())
-                try:
-                    while wait_s > 0:
-                        await self._clock.sleep(wait_s)
-                        wait_s = self._bucket.wait(self._clock.monotonic())
-                except asyncio.CancelledError:
-                    self._bucket.give_back()
-                    raise
-            yield
+    async def place(self, lane: Lane, *, max_wait_s: float | None = None) -> AsyncIterator[None]:
+        """Room for one request, for as long as the block lasts.
 
-    async def rest(self, budget_key: str, methods: Iterable[str]) -> float:
-        """Wait until none of *methods* is out of operating time; the seconds that took."""
+        Raises:
+            TooBusy: there is none within *max_wait_s* seconds; None waits for as long as it takes.
+        """
+        waiter = self._line.queue(lane, max_wait_s)
+        try:
+            if not waiter.done():
+                await self._turn(waiter, max_wait_s)
+        except TimeoutError:
+            self._line.withdraw(lane, waiter)
+            raise TooBusy(max(self._line.wait(lane), 1.0)) from None
+        except asyncio.CancelledError:
+            self._line.withdraw(lane, waiter)
+            raise
+        try:
+            if self._use_mark is not None:
+                await self._use_mark.cover()
+        except BaseException:  # cancelled perhaps: whatever it is, nothing is sent
+            self._line.withdraw(lane, waiter)
+            raise
+        try:
+            yield
+        finally:
+            self._line.leave()
+
+    async def _turn(self, waiter: asyncio.Future[None], max_wait_s: float | None) -> None:
+        if max_wait_s is None:
+            await waiter
+        else:
+            async with self._clock.timeout(max_wait_s + GRACE_S):
+                await waiter
+
+    async def rest(self, budget_key: str, methods: Iterable[str], max_wait_s: float | None = None) -> float:
+        """Wait until none of *methods* is out of operating time; the seconds that took.
+
+        Raises:
+            TooBusy: that would take more than *max_wait_s* seconds.
+        """
         rested_s = 0.0
-        budgets = [self._budgets[budget_key, method.lower()] for method in methods]
-        while (wait_s := max(budget.wait(self._clock.now()) for budget in budgets)) > 0:
+        while (wait_s := self._rest_s(budget_key, methods)) > 0:
+            if max_wait_s is not None and rested_s + wait_s > max_wait_s:
+                raise TooBusy(wait_s)
             await self._clock.sleep(wait_s)
             rested_s += wait_s
         return rested_s
 
+    def _rest_s(self, budget_key: str, methods: Iterable[str]) -> float:
+        now = self._clock.now()
+        budgets = [self._budgets.get((budget_key, method.lower())) for method in methods]
+        return max((budget.wait(now) for budget in budgets if budget is not None), default=0.0)
+
     def heed(self, budget_key: str, method: str, outcome: Answer | PortalError) -> None:
         """Learn from what came of a call of *method*, also where it was one of a batch."""
-        budget = self._budgets[budget_key, method.lower()]
         match outcome:
             case QueryLimitExceeded():
-                self._bucket.fill(self._clock.monotonic())
+                self._line.bucket.fill(self._clock.monotonic())
             case OperatingLimitReached():
-                budget.block(self._clock.now())
-            case Answer():
+                self._budget(budget_key, method).block(self._clock.now())
+            case Answer() if outcome.operating_s is not None or outcome.operating_reset_at is not None:
+                budget = self._budget(budget_key, method)
                 budget.note(outcome.operating_s, outcome.operating_reset_at, self._clock.now())
+
+    def _budget(self, budget_key: str, method: str) -> OperatingBudget:
+        return self._budgets.setdefault((budget_key, method.lower()), OperatingBudget(self._operating_limit_s))
+
+    def landed(self, kind: str, commands: int, outcome: Answer | PortalError, started_at: float) -> None:
+        """Learn how the portal bears what it is sent, from a request of *commands* of one *kind*."""
+        now = self._clock.monotonic()
+        match outcome:
+            case Answer():
+                took_s = now - started_at if outcome.duration_s is None else outcome.duration_s
+                self._line.flight.answered(kind, commands, took_s, started_at, now)
+            case PortalFailing() | PortalUnreachable(sent=True):
+                self._line.flight.strained(started_at, now)
+            case PortalBroken() if outcome.status is not None and outcome.status >= 500:
+                self._line.flight.strained(started_at, now)
+
+    def join(self, other: "PortalGate") -> None:
+        """Become one with *other*, which turned out to be before the same portal; both names stay good."""
+        if other._line is self._line:
+            return
+        self._line.absorb(other._line)
+        other._line = self._line
+        for key, budget in other._budgets.items():
+            self._budgets.setdefault(key, budget).join(budget)
+        other._budgets = self._budgets
+        other._use_mark = self._use_mark

@@ -69,6 +69,7 @@ class Plan:
         self._asked: dict[int, Range] = {}
         self._proven: dict[int, Page] = {}
         self._held = 0
+        self._unproven = largest - position  # ids
         self._uncut = [_Stretch(position, largest)] if position < largest else []
         self._surveyed = bool(self._uncut) and self.ranges_left > SURVEYED_RANGES
         if self._surveyed:
@@ -77,8 +78,8 @@ class Plan:
     @property
     def ranges_left(self) -> float:
         """How many more commands the plan should take, as far as can be told."""
-        expected = self._density.rows(sum(stretch.hi - stretch.lo for stretch in self._uncut))
-        return len(self._urgent) + expected / PAGE_ROWS
+        pages = self._density.rows(self._unproven) / PAGE_ROWS
+        return max(pages - len(self._asked), len(self._urgent))
 
     @property
     def at_wall(self) -> bool:
@@ -118,6 +119,7 @@ class Plan:
         self._held += len(rows)
         if asked.lo >= self._end:  # the tail; where it goes on is not for this plan
             return
+        self._unproven -= upto - asked.lo
         self._density.note(ids, asked.lo, upto)
         self._pages_seen += bool(ids)
         if upto == asked.hi:

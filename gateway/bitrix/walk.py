@@ -56,16 +56,17 @@ class Portal(Protocol):
     def clock(self) -> Clock:
         """The time that pauses and durations are measured by."""
 
+    def background(self) -> "Portal":
+        """The same for work that lets interactive calls go first."""
+
+    def room(self) -> int:
+        """How many requests may go now without waiting."""
+
     async def batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
         """The outcome of each of *commands*, after all retries."""
 
     async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
         """The outcome of each of *commands* in one request; *sent* is told when it goes, and how long it rested."""
-
-
-def no_room() -> int:
-    """The room of a bucket that nothing is known of."""
-    return 0
 
 
 async def walk(
@@ -74,19 +75,19 @@ async def walk(
     *,
     cursor: int = 0,
     pace: Pace = Pace.THRIFTY,
-    room: Callable[[], int] = no_room,
 ) -> AsyncGenerator[Page, None]:
     """The pages of a keyset list in the order of ids, from beyond *cursor* to the proven end; each follows on the last.
 
     Holds a bounded number of rows, whatever the length of the list. Conditions on the id in the call's own filter
-    narrow what is read. *room* tells how many requests may go now without waiting; without any, eager is thrifty.
+    narrow what is read. An eager walk is thrifty while the portal's bucket has no room.
+    The first request goes in the client's own lane, all others in the background's: interactive calls overtake them.
     Closing the iterator (``contextlib.aclosing``) ends the requests under way.
 
     Raises:
         WalkFailed: the portal failed for good; its cursor is the end of the last page given out, to go on from.
         InvalidInput: the call's filter is none, or bounds the id by what is no number.
     """
-    asker = _Asker(client, Bounded.of(call, cursor), room if pace is Pace.EAGER else no_room)
+    asker = _Asker(client, Bounded.of(call, cursor), pace)
     after, upto = asker.bounded.after, asker.bounded.upto
     for tail in (upto or HIGHEST_ID, None):  # the second round only if the first one's tail is a full page
         first, ids, largest = await asker.open(after)
@@ -117,10 +118,10 @@ async def walk(
 class _Asker:
     """Puts the commands of one walk, and lets no page pass unchecked."""
 
-    def __init__(self, client: Portal, bounded: Bounded, room: Callable[[], int]) -> None:
+    def __init__(self, client: Portal, bounded: Bounded, pace: Pace) -> None:
         self.client = client
         self.bounded = bounded
-        self.room = room
+        self.pace = pace
         self.method = bounded.call.method
         self._facts = bounded.call.facts
 
@@ -144,6 +145,7 @@ class _Asker:
                 if ask == MAX_ASKS or not isinstance(error, PortalBroken):
                     raise WalkFailed(self.method, after, error) from error
         descending = [row for page in others for row in page]
+        self.client = self.client.background()
         largest = max([ids[-1] if ids else after, *(row_id for row_id, _ in descending)])
         if len(ids) == PAGE_ROWS and _descends(descending) and descending[-1][0] <= ids[-1]:  # the two meet
             last = ids[-1]
@@ -206,6 +208,7 @@ class _Runner:
 
     def __init__(self, asker: _Asker, plan: Plan) -> None:
         self._asker = asker
+        self._client = asker.client
         self._clock = asker.client.clock
         self._plan = plan
         self._tasks: set[asyncio.Task[None]] = set()
@@ -247,7 +250,7 @@ class _Runner:
     def _pump(self) -> None:
         """Start what can go now: a batch that is not full waits for others under way, unless there is room enough."""
         while not self._one_waits and self._fatal is None:
-            room = self._asker.room()
+            room = self._client.room() if self._asker.pace is Pace.EAGER else 0
             size = self._size(room)
             batches = max(room, 1)
             available = self._plan.available(batches)
@@ -290,7 +293,7 @@ class _Runner:
 
         outcomes: Sequence[Answer | PortalError]
         try:
-            outcomes = await self._asker.client.attempt(self._asker.commands(ranges), sent)
+            outcomes = await self._client.attempt(self._asker.commands(ranges), sent)
             failure = None
         except PortalError as error:
             outcomes = [error] * len(ranges)

@@ -42,7 +42,7 @@ class Answer:
     """What one call brought: its data, and what the portal says of the list and of our operating time.
 
     *total* and *next* are absent outside lists; *operating_s* is the portal's own gauge for the method, in seconds,
-    and *operating_reset_at* the Unix time when it next shrinks.
+    and *operating_reset_at* the Unix time when it next shrinks; *duration_s* is how long it took by its own clock.
     """
 
     result: object
@@ -50,6 +50,7 @@ class Answer:
     next: int | None = None
     operating_s: float | None = None
     operating_reset_at: float | None = None
+    duration_s: float | None = None
 
 
 def encode_params(params: Params) -> str:
@@ -154,6 +155,7 @@ def _answer(result: object, total: object, following: object, time: object) -> A
         next=_count("next", following),
         operating_s=_seconds(spent.get("operating")),
         operating_reset_at=_seconds(spent.get("operating_reset_at")),
+        duration_s=_seconds(spent.get("duration")),
     )
 
 

@@ -26,6 +26,7 @@ from gateway.bitrix.errors import (
 )
 from gateway.bitrix.oauth import TokenKeeper
 from gateway.bitrix.wire import Answer, Command
+from gateway.errors import TooBusy
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from gateway.sandbox.server import SandboxServer
 from tests.bitrix.conftest import Row
@@ -170,6 +171,71 @@ async def test_120_calls_at_once_meet_no_single_refusal(clock: ManualClock, sess
         answers = await clock.until(asyncio.gather(*(client.call(PROFILE) for _ in range(120))))
     assert len(answers) == portal.http_requests == 120
     assert not portal.refusals
+
+
+@pytest.mark.parametrize(("tariff", "capacity", "leak_per_s"), [("standard", 50, 2), ("enterprise", 250, 5)])
+async def test_batches_at_once_meet_no_single_refusal(
+    clock: ManualClock, session: PortalSession, tariff: str, capacity: int, leak_per_s: int
+) -> None:
+    portal = SandboxPortal(SandboxSettings(users=5, tariff=tariff), clock)
+    count = 120 if tariff == "standard" else capacity + 50
+    async with SandboxServer(portal) as server:
+        gate = PortalGate(clock, capacity, leak_per_s, 32)
+        client = PortalClient(session, gate, WebhookCredential(server.origin + portal.webhook_path), clock)
+        lanes = (client, client.background())
+        batches = [lanes[index % 2].batch([PROFILE] * 2) for index in range(count)]
+        answers = await clock.until(asyncio.gather(*batches))
+    assert all(isinstance(answer, Answer) for batch in answers for answer in batch)
+    assert portal.http_requests == count
+    assert not portal.refusals
+
+
+async def test_a_refusal_under_200_holds_everybody_back_as_under_503(
+    client: PortalClient, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    portal.fault("profile:qle200")
+    asked = clock.monotonic()
+    await clock.until(client.call(PROFILE))
+    assert clock.monotonic() - asked >= 2
+    assert portal.http_requests == 2
+
+
+async def test_a_batch_that_is_begun_is_not_given_up_for_having_to_wait(
+    session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
+) -> None:
+    gate = PortalGate(clock, 10, 2, 32)
+    credential = WebhookCredential(server.origin + portal.webhook_path)
+    client = PortalClient(session, gate, credential, clock, max_wait_s=1)
+    portal.fault("profile:otl")
+    outcomes = await clock.until(client.batch([PROFILE] * 51))
+    assert all(isinstance(outcome, Answer) for outcome in outcomes)
+    with pytest.raises(TooBusy):
+        await clock.until(asyncio.gather(*(client.call(PROFILE) for _ in range(20))))
+    assert portal.refusals == {"OPERATION_TIME_LIMIT": 1}
+
+
+async def test_waiting_for_limits_is_counted_over_all_tries_of_a_call(
+    session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
+) -> None:
+    gate = PortalGate(clock, 50, 2, 32)
+    credential = WebhookCredential(server.origin + portal.webhook_path)
+    client = PortalClient(session, gate, credential, clock, max_wait_s=5)
+    portal.fault("profile:qle*")  # two seconds each
+    with pytest.raises(TooBusy):
+        await clock.until(client.call(WRITE))
+    assert portal.http_requests == 3
+
+
+async def test_a_portal_that_fails_is_sent_less_at_once(
+    client: PortalClient, gate: PortalGate, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    portal.fault("profile:502")
+    await clock.until(client.call(PROFILE))
+    assert gate.in_flight_limit < 32
+    for _ in range(20):
+        await clock.advance(1)
+        await client.call(PROFILE)
+    assert gate.in_flight_limit == 32
 
 
 async def test_no_more_than_the_bound_are_in_flight(

@@ -1,0 +1,64 @@
+"""How many requests a portal bears at once, found out as they go; pure."""
+
+import math
+from collections import OrderedDict
+
+HALVED = 0.5
+GROWS_EVERY_S = 1.0
+LEAST = 2  # one of them for whoever waits
+SLOW_FACTOR = 2.0
+SLOW_FROM_S = 1.0
+SLOW_RUN = 3  # one slow answer says nothing
+NOVELTY = 1 / 16  # of one answer in what is usual: what stays slow is the new usual after a dozen
+REMEMBERED_KINDS = 256
+
+
+class FlightLimit:
+    """The most requests in flight: halved when the portal strains, one more for each second in which it answers well.
+
+    It strains when it fails or times out, and when several answers in a row take twice what is usual for their kind,
+    by the portal's own measure. Requests that were under way at a cut tell nothing about what came of it.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = float(most)
+        self._cut_at = -math.inf
+        self._grown_at = -math.inf
+        self._slow = 0
+        self._usual_s: OrderedDict[str, float] = OrderedDict()
+
+    @property
+    def size(self) -> int:
+        """How many may be in flight."""
+        return math.floor(self._size)
+
+    @property
+    def for_background(self) -> int:
+        """How many of them may be background work; the rest, an eighth or one at least, is kept for callers."""
+        return max(self.size - max(self.size // 8, 1), 1)
+
+    def answered(self, kind: str, commands: int, took_s: float, started_at: float, now: float) -> None:
+        """Take an answer to *commands* of one *kind* that was *took_s* seconds in the making."""
+        usual_s = self._usual_s.get(kind, took_s / commands)
+        self._usual_s[kind] = usual_s + (took_s / commands - usual_s) * NOVELTY
+        self._usual_s.move_to_end(kind)
+        if len(self._usual_s) > REMEMBERED_KINDS:
+            self._usual_s.popitem(last=False)
+        if took_s >= SLOW_FROM_S and took_s > SLOW_FACTOR * usual_s * commands:
+            self._slow += 1
+            if self._slow >= SLOW_RUN:
+                self.strained(started_at, now)
+        else:
+            self._slow = 0
+            if started_at >= self._cut_at and now >= self._grown_at + GROWS_EVERY_S:
+                self._size = min(self._size + 1, self._most)
+                self._grown_at = now
+
+    def strained(self, started_at: float, now: float) -> None:
+        """Take a failure of the portal's, or its being slow, in a request sent at *started_at*."""
+        if started_at < self._cut_at:
+            return
+        self._size = max(math.floor(self._size * HALVED), min(LEAST, self._most))
+        self._cut_at = self._grown_at = now
+        self._slow = 0
