@@ -1,6 +1,7 @@
 """One full pass over one resource of one account: read, compare, settle what is missing."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
@@ -61,8 +62,9 @@ class SyncPass:
         await self._settle_missing()
 
     async def _read_by_keyset(self, portal_list: PortalList, cursor: int) -> None:
-        async for page in in_larger_pages(walk(self._client, portal_list.call, cursor=cursor)):
-            await self._save(portal_list, page)
+        async with aclosing(walk(self._client, portal_list.call, cursor=cursor)) as pages:
+            async for page in in_larger_pages(pages):
+                await self._save(portal_list, page)
 
     async def _read_whole(self, lists: Sequence[PortalList]) -> None:
         answers = await read_whole(self._client, [one.call for one in lists])

@@ -220,6 +220,15 @@ class PortalClient:
         """In which lane of the gate its requests wait."""
         return self._lane
 
+    def room(self) -> int:
+        """How many requests it could send right now without waiting."""
+        return self.gate.room(self._lane)
+
+    @property
+    def clock(self) -> Clock:
+        """The time that all its waiting is measured by."""
+        return self._clock
+
     async def call(self, command: Command) -> Answer:
         """The portal's answer to one *command*."""
 
@@ -259,6 +268,13 @@ class PortalClient:
 
         tries = _Tries(self._clock, self._max_wait_s)
         return await self._run({method}, write, send, tries)
+
+    async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
+        """The answer or error of each of up to 50 *commands*, in one request that is not repeated.
+
+        *sent* is called when the request goes out, with the seconds that it rested for an operating budget.
+        """
+        return await self._send_batch(commands, _Attempt(self._clock, sent))
 
     async def _batch(self, commands: Sequence[Command], patience_s: float | None) -> list[Answer | PortalError]:
         outcomes: dict[int, Answer | PortalError] = {}
@@ -362,6 +378,7 @@ class PortalClient:
         async with self.gate.place(self._lane, max_wait_s=tries.patience_s):
             started_at = self._clock.monotonic()
             tries.waited(started_at - queued_at)
+            tries.sent()
             try:
                 http = await post()
                 answer = decode(http.status, http.body, access.secrets)
@@ -400,6 +417,23 @@ class _Tries:
     def begin(self) -> None:
         self._attempt += 1
 
+    def sent(self) -> None:
+        """The request goes out now."""
+
     def decide(self, error: PortalError, write: bool) -> RetryDecision:
         elapsed_s = self._clock.monotonic() - self._started - self._rested_s
         return decide(error, self._attempt, elapsed_s, write, random.random())
+
+
+class _Attempt(_Tries):
+    """A single try; whoever made it decides about another."""
+
+    def __init__(self, clock: Clock, tell_sent: Callable[[float], None]) -> None:
+        super().__init__(clock, None)
+        self._tell_sent = tell_sent
+
+    def sent(self) -> None:
+        self._tell_sent(self._rested_s)
+
+    def decide(self, error: PortalError, write: bool) -> RetryDecision:  # noqa: ARG002 (it does not matter here)
+        return RetryDecision(error, None)

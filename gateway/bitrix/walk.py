@@ -1,296 +1,335 @@
-"""Read a list of a portal: complete, or with a loud failure.
+"""Read a keyset list of a portal by many cursors at once: complete and in order, or with a loud failure.
 
-A keyset list is walked by ranges of ids, many to a batch. The walk goes in rounds: an opening reads the first page
-after the cursor and finds the largest id; the ids between are cut into ranges, each wide enough for just under a page;
-the next round opens after the largest id, and the short page that it meets there proves the end. Nothing is addressed
-by offset, so deletions and additions meanwhile shift nothing.
+An opening reads the first page after the cursor and finds the largest id; the ids between are cut into ranges, many to
+a batch, and the batches run side by side. Every page is checked against the boundary it should begin at. A tail reads
+what has come beyond the largest id, and its end is the end of the walk. Nothing is addressed by offset, so deletions
+and additions meanwhile shift nothing.
 
 Source: protocol.md 6.1 (b24restdocs settings/performance/huge-data.md)
 """
 
-import heapq
+import asyncio
 import math
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import pairwise
+from typing import Protocol
 
-from gateway.bitrix.client import PortalClient
+from gateway.bitrix.bounds import Bounded
 from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
-from gateway.bitrix.methods import METHODS, ListMethod, Paging, Row
+from gateway.bitrix.methods import HIGHEST_ID
+from gateway.bitrix.pages import MAX_ASKS, PAGE_ROWS, ListCall, Page, checked_ids
+from gateway.bitrix.ranges import Plan, Range
+from gateway.bitrix.retry import decide
+from gateway.bitrix.whole import OFFSET_ROWS, read_by_ids, read_whole
 from gateway.bitrix.wire import BATCH_COMMANDS, Answer, Command, Params
+from gateway.clock import Clock
 
-PAGE_ROWS = 50
-RANGE_ROWS = 48  # rows expected in a range: just under a page, so that one command mostly proves it
-EMPTY_WIDENS = 16
-WINDOW_ROWS = 5000  # rows held back because those before them have not come yet
-OFFSET_ROWS = 50_000  # read of a list by offset; one that counts more is not believed
-MAX_ASKS = 3  # of the same page, when it comes and breaks a check
+__all__ = ["MAX_ASKS", "OFFSET_ROWS", "ListCall", "Pace", "Page", "Portal", "read_by_ids", "read_whole", "walk"]
+
+BATCH_S = 20.0  # a batch should take no longer; the portal cuts it off after 60 s, protocol.md 12.3
+SURVEY_COMMANDS = 8  # in a batch, while an eager walk knows little of its list
 
 
-@dataclass(frozen=True)
-class ListCall:
-    """A list method and its own parameters; ordering, paging and bounds on the id are the reader's to add."""
+class Pace(Enum):
+    """How a walk spends the portal's budget.
 
-    method: str
-    params: Params = field(default_factory=dict)
+    *window* bounds the rows under way or held back until those before them have come, *most_rows* those expected in a
+    range where rows lie unevenly, and *samples* the pages of a survey.
+    """
+
+    THRIFTY = (20_000, 150, 50)  # the fewest requests: full batches
+    EAGER = (50_000, 100, 24)  # shorter batches side by side for as long as there is room for them
+
+    def __init__(self, window: int, most_rows: int, samples: int) -> None:
+        self.window = window
+        self.most_rows = most_rows
+        self.samples = samples
+
+
+class Portal(Protocol):
+    """What a walk needs of a portal's client."""
 
     @property
-    def facts(self) -> ListMethod:
-        return METHODS[self.method]
+    def clock(self) -> Clock:
+        """The time that pauses and durations are measured by."""
+
+    def background(self) -> "Portal":
+        """The same for work that lets interactive calls go first."""
+
+    def room(self) -> int:
+        """How many requests may go now without waiting."""
+
+    async def batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
+        """The outcome of each of *commands*, after all retries."""
+
+    async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
+        """The outcome of each of *commands* in one request; *sent* is told when it goes, and how long it rested."""
 
 
-@dataclass(frozen=True)
-class Page:
-    """All rows with ``after < id <= upto``, ascending; *upto* None says that there is nothing beyond."""
-
-    rows: list[Row]
-    after: int
-    upto: int | None
-
-
-@dataclass(order=True)
-class _Range:
-    """Ids from beyond *lo* up to *hi* that are still to be read, and how often they were asked for in vain."""
-
-    lo: int
-    hi: int
-    asks: int = field(default=0, compare=False)
-
-
-async def walk(client: PortalClient, call: ListCall, *, cursor: int = 0) -> AsyncIterator[Page]:
+async def walk(
+    client: Portal,
+    call: ListCall,
+    *,
+    cursor: int = 0,
+    pace: Pace = Pace.THRIFTY,
+) -> AsyncGenerator[Page, None]:
     """The pages of a keyset list in the order of ids, from beyond *cursor* to the proven end; each follows on the last.
 
-    Holds a bounded number of rows, whatever the length of the list.
+    Holds a bounded number of rows, whatever the length of the list. Conditions on the id in the call's own filter
+    narrow what is read. An eager walk is thrifty while the portal's bucket has no room.
+    The first request goes in the client's own lane, all others in the background's: interactive calls overtake them.
+    Closing the iterator (``contextlib.aclosing``) ends the requests under way.
 
     Raises:
         WalkFailed: the portal failed for good; its cursor is the end of the last page given out, to go on from.
+        InvalidInput: the call's filter is none, or bounds the id by what is no number.
     """
-    reader = _Reader(client, call)
-    while True:
-        first, largest = await reader.open(cursor)
+    asker = _Asker(client, Bounded.of(call, cursor), pace)
+    after, upto = asker.bounded.after, asker.bounded.upto
+    for tail in (upto or HIGHEST_ID, None):  # the second round only if the first one's tail is a full page
+        first, ids, largest = await asker.open(after)
         yield first
         if first.upto is None:
             return
-        async for page in reader.between(first, largest):
-            yield page
-        cursor = largest
+        plan = Plan(
+            first,
+            ids,
+            largest,
+            tail=tail if tail != largest else None,
+            window=pace.window,
+            most_rows=pace.most_rows,
+            samples=pace.samples,
+        )
+        runner = _Runner(asker, plan)
+        try:
+            while (page := await runner.next()) is not None:
+                at_end = page.upto == (tail or largest)
+                yield Page(page.rows, page.after, None) if at_end else page
+                if at_end:
+                    return
+        finally:
+            await runner.close()
+        after = plan.position
 
 
-class _Reader:
-    """Asks for pages of one keyset list, and lets none pass unchecked."""
+class _Asker:
+    """Puts the commands of one walk, and lets no page pass unchecked."""
 
-    def __init__(self, client: PortalClient, call: ListCall) -> None:
-        self._client = client
-        self._call = call
-        self._facts = call.facts
+    def __init__(self, client: Portal, bounded: Bounded, pace: Pace) -> None:
+        self.client = client
+        self.bounded = bounded
+        self.pace = pace
+        self.method = bounded.call.method
+        self._facts = bounded.call.facts
 
-    async def open(self, cursor: int) -> tuple[Page, int]:
-        """The first page beyond *cursor*, and the largest id that there is."""
-        commands = [self._command({">": cursor}, "ASC"), self._command({">": cursor}, "DESC")]
+    async def open(self, after: int) -> tuple[Page, list[int], int]:
+        """The first page beyond *after*, its ids, and the largest id that there is."""
+        upto = self.bounded.upto
+        if upto is not None and upto <= after:
+            return Page([], after, None), [], after
+        one_page = upto is not None and upto - after <= PAGE_ROWS
+        commands = [self._command(after, upto, direction) for direction in (("ASC",) if one_page else ("ASC", "DESC"))]
         for ask in range(1, MAX_ASKS + 1):
-            outcomes = await self._batch(commands, cursor)
             try:
-                ascending, descending = [self._rows(outcome) for outcome in outcomes]
-                ids = _checked_ids(ascending, cursor, None)
-                largest = max([ids[-1] if ids else cursor, *(row_id for row_id, _ in descending)])
+                outcomes = await self.client.batch(commands)
+            except PortalError as error:
+                raise WalkFailed(self.method, after, error) from error
+            try:
+                ascending, *others = [self._rows(outcome) for outcome in outcomes]
+                ids = checked_ids(ascending, after, upto)
+                break
             except PortalError as error:
                 if ask == MAX_ASKS or not isinstance(error, PortalBroken):
-                    raise WalkFailed(self._call.method, cursor, error) from error
-            else:
-                break
-        goes_on = len(ids) == PAGE_ROWS and ids[-1] < largest
-        return Page([row for _, row in ascending], cursor, ids[-1] if goes_on else None), largest
+                    raise WalkFailed(self.method, after, error) from error
+        descending = [row for page in others for row in page]
+        self.client = self.client.background()
+        largest = max([ids[-1] if ids else after, *(row_id for row_id, _ in descending)])
+        if len(ids) == PAGE_ROWS and _descends(descending) and descending[-1][0] <= ids[-1]:  # the two meet
+            last = ids[-1]
+            ascending += [one for one in reversed(descending) if one[0] > last]
+            ids = [row_id for row_id, _ in ascending]
+        whole = len(ids) != PAGE_ROWS or ids[-1] == largest
+        return Page([row for _, row in ascending], after, None if whole else ids[-1]), ids, largest
 
-    async def between(self, first: Page, largest: int) -> AsyncIterator[Page]:
-        """The pages from the end of *first* up to *largest*."""
-        position = cut_upto = first.upto or 0
-        width = _width(len(first.rows), position - first.after)
-        unread: list[_Range] = []
-        proven: dict[int, Page] = {}
-        while position < largest:
-            held = sum(len(page.rows) for page in proven.values())
-            asked: list[_Range] = []
-            while len(asked) < min(BATCH_COMMANDS, max((WINDOW_ROWS - held) // PAGE_ROWS, 1)):
-                if unread:
-                    asked.append(heapq.heappop(unread))
-                elif cut_upto < largest:
-                    asked.append(_Range(cut_upto, min(cut_upto + width, largest)))
-                    cut_upto = asked[-1].hi
-                else:
-                    break
-            failure, rows_seen, ids_seen = None, 0, 0
-            for span, outcome in zip(asked, await self._ranges(asked, position), strict=True):
-                try:
-                    page = self._page(span, outcome)
-                except PortalError as error:
-                    span.asks += 1
-                    heapq.heappush(unread, span)
-                    if not isinstance(error, PortalBroken) or span.asks == MAX_ASKS:
-                        failure = failure or error
-                    continue
-                proven[span.lo] = page
-                upto = page.upto or span.hi
-                rows_seen, ids_seen = rows_seen + len(page.rows), ids_seen + upto - span.lo
-                for rest in _cut(upto, span.hi, _width(len(page.rows), upto - span.lo)):
-                    heapq.heappush(unread, rest)
-            while page_here := proven.pop(position, None):
-                yield page_here
-                position = page_here.upto or largest
-            if failure is not None:
-                raise WalkFailed(self._call.method, position, failure) from failure
-            width = _width(rows_seen, ids_seen) if rows_seen else width * EMPTY_WIDENS
+    def commands(self, ranges: Sequence[Range]) -> list[Command]:
+        return [self._command(one.lo, None if one.hi == HIGHEST_ID else one.hi, "ASC") for one in ranges]
 
-    async def _ranges(self, spans: Sequence[_Range], cursor: int) -> list[Answer | PortalError]:
-        return await self._batch([self._command({">": span.lo, "<=": span.hi}, "ASC") for span in spans], cursor)
+    def prove(self, plan: Plan, asked: Range, outcome: Answer | PortalError) -> None:
+        """Let *plan* have what *outcome* proves of the range.
 
-    async def _batch(self, commands: Sequence[Command], cursor: int) -> list[Answer | PortalError]:
-        try:
-            return await self._client.batch(commands)
-        except PortalError as error:
-            raise WalkFailed(self._call.method, cursor, error) from error
+        Raises:
+            PortalError: nothing.
+        """
+        rows = self._rows(outcome)
+        ids = checked_ids(rows, asked.lo, asked.hi)
+        plan.prove(asked, [row for _, row in rows], ids)
 
-    def _command(self, bounds: Params, direction: str) -> Command:
-        params = self._facts.filtered(self._call.params, bounds)
-        return Command(self._call.method, {**params, **self._facts.ordered(direction), "start": -1})
+    def _command(self, after: int, upto: int | None, direction: str) -> Command:
+        bounds: Params = {">": after} if upto is None else {">": after, "<=": upto}
+        params = self._facts.filtered(self.bounded.call.params, bounds)
+        return Command(self.method, {**params, **self._facts.ordered(direction), "start": -1})
 
-    def _rows(self, outcome: Answer | PortalError) -> list[tuple[int, Row]]:
+    def _rows(self, outcome: Answer | PortalError) -> list[tuple[int, dict[str, object]]]:
         if isinstance(outcome, PortalError):
             raise outcome
         return self._facts.rows(outcome)
 
-    def _page(self, span: _Range, outcome: Answer | PortalError) -> Page:
-        """What *outcome* proves of *span*: all of it, or as far as a full page goes."""
-        rows = self._rows(outcome)
-        ids = _checked_ids(rows, span.lo, span.hi)
-        return Page([row for _, row in rows], span.lo, ids[-1] if len(ids) == PAGE_ROWS else span.hi)
+
+def _descends(rows: Sequence[tuple[int, object]]) -> bool:
+    return len(rows) > 0 and all(here > following for (here, _), (following, _) in pairwise(rows))
 
 
-async def read_whole(client: PortalClient, calls: Sequence[ListCall]) -> list[list[Row] | PortalError]:
-    """The rows of each list, sorted by id, read together in batches; for lists without keyset.
+@dataclass
+class _History:
+    """What has become of a range so far: how often it was asked for, since when, and how much of that was rest."""
 
-    Pages by offset count only if all of them name one total and bring that many different ids, an unpaged list if its
-    total, where given, is its number of rows; otherwise it is read again, up to three times. A list that the portal
-    refuses stands as its error, and the others go on.
+    since: float
+    tries: int = 0
+    rested_s: float = 0.0
 
-    Raises:
-        WalkFailed: a list could not be had whole, or the failure concerns more than this one list.
+    def wait_s(self, error: PortalError, now: float, rested_s: float, *, came: bool) -> float | None:
+        """Seconds until it may be asked for again, None if not; a page that *came* and broke a check needs no pause."""
+        if self.tries:
+            self.rested_s += rested_s
+        self.tries += 1
+        if came:
+            return 0.0 if self.tries < MAX_ASKS else None
+        return decide(error, self.tries, now - self.since - self.rested_s, False, random.random()).wait_s
+
+
+class _Runner:
+    """Sends the batches of one plan, several side by side, and hands its pages on.
+
+    No more than one batch waits for its turn to be sent, so that what goes next is decided when it can go.
     """
-    lists: dict[int, list[Row] | PortalError] = {}
-    for ask in range(1, MAX_ASKS + 1):
-        pending = [index for index in range(len(calls)) if index not in lists]
-        for index, outcome in zip(pending, await _read_once(client, [calls[i] for i in pending]), strict=True):
-            if isinstance(outcome, list) or outcome.refuses_command:
-                lists[index] = outcome
-            elif ask == MAX_ASKS or not isinstance(outcome, PortalBroken):
-                raise WalkFailed(calls[index].method, 0, outcome) from outcome
-    return [lists[index] for index in range(len(calls))]
 
+    def __init__(self, asker: _Asker, plan: Plan) -> None:
+        self._asker = asker
+        self._client = asker.client
+        self._clock = asker.client.clock
+        self._plan = plan
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_flight = 0  # batches that are sent, or wait for their turn
+        self._one_waits = False
+        self._news = asyncio.Event()
+        self._command_s = 0.0
+        self._histories: dict[int, _History] = {}  # of ranges that failed, by where they begin
+        self._failed: tuple[int, PortalError] | None = None  # the first range that failed for good
+        self._fatal: BaseException | None = None  # what concerns more than one range
 
-async def _read_once(client: PortalClient, calls: Sequence[ListCall]) -> list[list[Row] | PortalError]:
-    """One reading of each list: all first pages, then all others."""
-    firsts = await _together(client, [(call, 0) for call in calls])
-    others = [
-        (index, start)
-        for index, (call, first) in enumerate(zip(calls, firsts, strict=True))
-        if isinstance(first, Answer) and call.facts.paging is Paging.OFFSET
-        for start in range(PAGE_ROWS, min(first.total or 0, OFFSET_ROWS), PAGE_ROWS)
-    ]
-    pages: list[list[Answer | PortalError]] = [[first] for first in firsts]
-    answers = await _together(client, [(calls[index], start) for index, start in others])
-    for (index, _), answer in zip(others, answers, strict=True):
-        pages[index].append(answer)
-    return [_whole(call, answers) for call, answers in zip(calls, pages, strict=True)]
+    async def next(self) -> Page | None:
+        """The next page in order; None at the end of the plan.
 
+        Raises:
+            WalkFailed: a range failed for good, and all before it has been given out.
+        """
+        while True:
+            self._news.clear()
+            self._pump()
+            if (page := self._plan.next_page()) is not None:
+                return page
+            if self._fatal is not None and not isinstance(self._fatal, PortalError):
+                raise self._fatal
+            cause = self._fatal or (self._failed[1] if self._failed and self._plan.at_wall else None)
+            if isinstance(cause, PortalError):
+                raise WalkFailed(self._asker.method, self._plan.position, cause) from cause
+            if not self._tasks:
+                return None
+            await self._news.wait()
 
-async def _together(client: PortalClient, reads: Sequence[tuple[ListCall, int]]) -> list[Answer | PortalError]:
-    try:
-        return await client.batch([_offset_command(call, start) for call, start in reads])
-    except PortalError as error:
-        raise WalkFailed(reads[0][0].method, 0, error) from error
+    async def close(self) -> None:
+        """End all requests under way."""
+        self._fatal = self._fatal or asyncio.CancelledError()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _pump(self) -> None:
+        """Start what can go now: a batch that is not full waits for others under way, unless there is room enough."""
+        while not self._one_waits and self._fatal is None:
+            room = self._client.room() if self._asker.pace is Pace.EAGER else 0
+            size = self._size(room)
+            batches = max(room, 1)
+            available = self._plan.available(batches)
+            if available == 0 or (available < size and self._in_flight):
+                return
+            self._one_waits = True
+            self._in_flight += 1
+            task = asyncio.create_task(self._ask(self._plan.take(size, batches)))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
 
-def _offset_command(call: ListCall, start: int) -> Command:
-    if call.facts.paging is Paging.UNPAGED:
-        return Command(call.method, call.params)
-    return Command(call.method, {**call.params, **call.facts.ordered("ASC"), "start": start})
+    def _size(self, room: int) -> int:
+        """How many commands the next batch gets: all that fit where there is no *room* to send several at once."""
+        most = BATCH_COMMANDS
+        if self._command_s > 0:
+            most = min(max(int(BATCH_S / self._command_s), 1), BATCH_COMMANDS)
+        if room <= 0:
+            return most
+        shared = max(math.ceil(self._plan.ranges_left / room), 1)
+        return min(shared, most, SURVEY_COMMANDS if self._plan.surveying else most)
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fatal = self._fatal or error
+        self._news.set()
 
-def _whole(call: ListCall, answers: Sequence[Answer | PortalError]) -> list[Row] | PortalError:
-    rows: dict[int, Row] = {}
-    totals: set[int | None] = set()
-    count = 0
-    for answer in answers:
-        if isinstance(answer, PortalError):
-            return answer
-        totals.add(answer.total)
+    async def _ask(self, ranges: Sequence[Range]) -> None:
+        """Ask for *ranges* in one batch, and again for those that failed and may come right, after their pause."""
+        sent_at: float | None = None
+        rested_s = 0.0
+
+        def sent(rested: float) -> None:
+            nonlocal sent_at, rested_s
+            rested_s += rested
+            if sent_at is None:
+                sent_at = self._clock.monotonic()
+                self._one_waits = False
+                self._pump()
+
+        outcomes: Sequence[Answer | PortalError]
         try:
-            page = call.facts.rows(answer)
-        except PortalBroken as error:
-            return error
-        rows |= dict(page)
-        count += len(page)
-    unpaged = call.facts.paging is Paging.UNPAGED
-    if len(rows) != count or not (totals == {count} or (unpaged and totals == {None})):
-        return PortalBroken("the list changed while it was read")
-    return [rows[row_id] for row_id in sorted(rows)]
-
-
-async def read_by_ids(client: PortalClient, call: ListCall, ids: Sequence[int]) -> list[Row]:
-    """The rows with the given *ids*, as far as the portal has them, sorted by id; for keyset lists.
-
-    Raises:
-        WalkFailed: not every one of *ids* could be asked for.
-    """
-    facts = call.facts
-    wanted = sorted(set(ids))
-    pending = [wanted[start : start + PAGE_ROWS] for start in range(0, len(wanted), PAGE_ROWS)]
-    found: dict[int, Row] = {}
-    for ask in range(1, MAX_ASKS + 1):
-        commands = [
-            Command(call.method, {**facts.filtered(call.params, {"@": chunk}), **facts.ordered("ASC")})
-            for chunk in pending
-        ]
-        try:
-            outcomes = await client.batch(commands)
+            outcomes = await self._client.attempt(self._asker.commands(ranges), sent)
+            failure = None
         except PortalError as error:
-            raise WalkFailed(call.method, 0, error) from error
-        again = []
-        for chunk, outcome in zip(pending, outcomes, strict=True):
+            outcomes = [error] * len(ranges)
+            failure = error
+        finally:
+            self._in_flight -= 1
+            self._one_waits = self._one_waits and sent_at is not None
+        now = self._clock.monotonic()
+        if sent_at is not None:
+            self._note_duration((now - sent_at) / len(ranges), failed=failure is not None)
+        again, pause_s = [], 0.0
+        for asked, outcome in zip(ranges, outcomes, strict=True):
             try:
-                if isinstance(outcome, PortalError):
-                    raise outcome
-                rows = facts.rows(outcome)
-                if not set(_checked_ids(rows, 0, None)) <= set(chunk):
-                    raise PortalBroken("rows that were not asked for")
-                if (outcome.total or 0) != len(rows):  # no total comes with no rows
-                    raise PortalBroken("fewer rows than it counts")
-                found |= dict(rows)
+                self._asker.prove(self._plan, asked, outcome)
+                self._histories.pop(asked.lo, None)
             except PortalError as error:
-                if ask == MAX_ASKS or not isinstance(error, PortalBroken):
-                    raise WalkFailed(call.method, 0, error) from error
-                again.append(chunk)
-        pending = again
-    return [found[row_id] for row_id in sorted(found)]
+                history = self._histories.setdefault(asked.lo, _History(now if sent_at is None else sent_at))
+                wait_s = history.wait_s(error, now, rested_s, came=isinstance(outcome, Answer))
+                if wait_s is not None:
+                    again.append(asked)
+                    pause_s = max(pause_s, wait_s)
+                elif failure is not None:
+                    self._fatal = failure
+                else:
+                    self._plan.give_up(asked)
+                    self._failed = min(self._failed or (asked.lo, error), (asked.lo, error), key=lambda one: one[0])
+        self._pump()
+        if again:
+            self._news.set()
+            await self._clock.sleep(pause_s)
+            for asked in again:
+                self._plan.give_back(asked)
+            self._pump()
 
-
-def _checked_ids(rows: Sequence[tuple[int, Row]], lo: int, hi: int | None) -> list[int]:
-    """The ids of a page that begins after *lo*, ascends, ends by *hi*, and is no longer than a page."""
-    ids = [row_id for row_id, _ in rows]
-    if any(here >= following for here, following in zip([lo, *ids], ids, strict=False)):
-        raise PortalBroken("a page that does not ascend from where it should begin")
-    if hi is not None and ids and ids[-1] > hi:
-        raise PortalBroken("a page that goes past its range")
-    if len(ids) > PAGE_ROWS:
-        raise PortalBroken("a page longer than a page")
-    return ids
-
-
-def _width(rows: int, ids: int) -> int:
-    """How many ids should hold RANGE_ROWS rows, where *rows* were found in *ids*; a page's worth of ids always fits."""
-    return max(math.floor(RANGE_ROWS * ids / max(rows, 1)), PAGE_ROWS)
-
-
-def _cut(lo: int, hi: int, width: int) -> Iterator[_Range]:
-    """The ids from beyond *lo* to *hi* in ranges of *width*, wider ones where there would be too many for a batch."""
-    width = max(width, math.ceil((hi - lo) / BATCH_COMMANDS))
-    for start in range(lo, hi, width):
-        yield _Range(start, min(start + width, hi))
+    def _note_duration(self, command_s: float, *, failed: bool) -> None:
+        """Take in how long each command of a batch took; of one that failed only if it took long, to halve the next."""
+        if failed and command_s <= self._command_s:
+            return
+        self._command_s = command_s if self._command_s == 0 else max((self._command_s + command_s) / 2, 1e-9)

@@ -8,6 +8,7 @@ import pytest
 from gateway.bitrix.client import PortalClient, PortalGate, PortalSession, WebhookCredential
 from gateway.bitrix.errors import CredentialRefused, PortalError, WalkFailed
 from gateway.bitrix.walk import MAX_ASKS, ListCall, Page, read_by_ids, read_whole, walk
+from gateway.errors import InvalidInput
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.bitrix.rogue import answering
 from tests.clock import ManualClock
@@ -119,9 +120,39 @@ async def test_the_callers_own_filter_stays(client: PortalClient, portal: Sandbo
     assert 0 < len(dismissed) < len(portal.data.users)
 
 
-async def test_a_filter_that_bounds_the_id_is_not_overridden_in_silence(client: PortalClient) -> None:
-    with pytest.raises(ValueError):
-        await pages_of(client, ListCall("user.get", {"FILTER": {">ID": 5}}))
+@pytest.mark.parametrize(
+    ("conditions", "first", "last"),
+    [
+        ({">ID": 5}, 6, 10**9),
+        ({">=ID": "100", "<ID": 200}, 100, 199),
+        ({">id": 7, ">ID": 9, "<=ID": 300}, 10, 300),
+        ({"ID": 120}, 120, 120),
+        ({"=ID": 120}, 120, 120),
+        ({"@ID": [90, 100, 110, 700], "<=ID": 600}, 90, 110),
+        ({">ID": 500, "<ID": 400}, 1, 0),
+        ({"@ID": []}, 1, 0),
+    ],
+    ids=str,
+)
+async def test_a_filter_that_bounds_the_id_narrows_the_walk(
+    client: PortalClient,
+    portal: SandboxPortal,
+    clock: ManualClock,
+    conditions: dict[str, object],
+    first: int,
+    last: int,
+) -> None:
+    keep(portal, range(1, 701))
+    pages = await clock.until(pages_of(client, ListCall("user.get", {"FILTER": conditions})))
+    wanted = [90, 100, 110, 700] if "@ID" in conditions else range(1, 701)
+    assert ids_of(pages) == [row_id for row_id in wanted if first <= row_id <= last]
+    assert pages[-1].upto is None
+
+
+@pytest.mark.parametrize("conditions", [{">ID": "x"}, {">ID": [1]}, {">ID": None}, {"ID": 1.5}, "ID"], ids=str)
+async def test_a_bound_on_the_id_that_is_no_number_is_refused(client: PortalClient, conditions: object) -> None:
+    with pytest.raises(InvalidInput):
+        await pages_of(client, ListCall("user.get", {"FILTER": conditions}))
 
 
 async def test_changes_meanwhile_lose_and_double_nothing_that_stays(

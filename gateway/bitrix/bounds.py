@@ -1,0 +1,66 @@
+"""What a caller's own filter says of the id, as bounds that a walk can keep to."""
+
+from dataclasses import dataclass
+
+from gateway.bitrix.methods import HIGHEST_ID
+from gateway.bitrix.pages import ListCall
+from gateway.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A *call* whose filter has no bounds on the id, and those: ``after < id``, ``id <= upto`` where that is one."""
+
+    call: ListCall
+    after: int
+    upto: int | None
+
+    @classmethod
+    def of(cls, call: ListCall, cursor: int) -> "Bounded":
+        """The ids of *call* beyond *cursor*, with the bounds taken out of its filter; lists of ids stay there as well.
+
+        Raises:
+            InvalidInput: the filter is no object, or bounds the id by what is no number.
+        """
+        facts = call.facts
+        given = call.params.get(facts.filter_key, {})
+        if not isinstance(given, dict):
+            raise _refused(facts.filter_key, "must be an object")
+        after, upto, kept = cursor, HIGHEST_ID, {}
+        for name, value in given.items():
+            operator = name[: -len(facts.id_key)]
+            if name[len(operator) :].upper() != facts.id_key.upper() or operator not in (
+                ">",
+                ">=",
+                "<",
+                "<=",
+                "=",
+                "@",
+                "",
+            ):
+                kept[name] = value
+                continue
+            ids = [_id(facts.filter_key, name, one) for one in (value if isinstance(value, list | tuple) else [value])]
+            lowest, highest = min(ids, default=HIGHEST_ID), max(ids, default=0)
+            if isinstance(value, list | tuple) or operator == "@":
+                if operator not in ("=", "@", ""):
+                    raise _refused(facts.filter_key, f"{name} takes one number")
+                kept[name] = value
+            if operator in (">", ">=", "=", "@", ""):
+                after = max(after, lowest - (operator != ">"))
+            if operator in ("<", "<=", "=", "@", ""):
+                upto = min(upto, highest - (operator == "<"))
+        params = {**call.params, facts.filter_key: kept} if facts.filter_key in call.params else call.params
+        return cls(ListCall(call.method, params), after, upto if upto < HIGHEST_ID else None)
+
+
+def _id(filter_key: str, name: str, value: object) -> int:
+    if type(value) is str and value.isascii() and value.isdigit():
+        return min(int(value), HIGHEST_ID)
+    if type(value) is int:
+        return min(value, HIGHEST_ID)
+    raise _refused(filter_key, f"{name} takes a number")
+
+
+def _refused(filter_key: str, rule: str) -> InvalidInput:
+    return InvalidInput.of_field(f"/{filter_key}", "filter", rule)

@@ -1,0 +1,48 @@
+"""A list to be read, the pages that it comes in, and what a page has to fulfil before it counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway.bitrix.errors import PortalBroken
+from gateway.bitrix.methods import METHODS, ListMethod, Row
+from gateway.bitrix.wire import Params
+
+PAGE_ROWS = 50
+MAX_ASKS = 3  # of the same page, when it comes and breaks a check
+
+
+@dataclass(frozen=True)
+class ListCall:
+    """A list method and its own parameters; ordering and paging are the reader's to add."""
+
+    method: str
+    params: Params = field(default_factory=dict)
+
+    @property
+    def facts(self) -> ListMethod:
+        return METHODS[self.method]
+
+
+@dataclass(frozen=True)
+class Page:
+    """All rows with ``after < id <= upto``, ascending; *upto* None says that there is nothing beyond."""
+
+    rows: list[Row]
+    after: int
+    upto: int | None
+
+
+def checked_ids(rows: Sequence[tuple[int, Row]], lo: int, hi: int | None) -> list[int]:
+    """The ids of a page that begins after *lo*, ascends, ends by *hi*, and is no longer than a page.
+
+    Raises:
+        PortalBroken: it is no such page.
+    """
+    ids = [row_id for row_id, _ in rows]
+    if any(here >= following for here, following in zip([lo, *ids], ids, strict=False)):
+        raise PortalBroken("a page that does not ascend from where it should begin")
+    if hi is not None and ids and ids[-1] > hi:
+        raise PortalBroken("a page that goes past its range")
+    if len(ids) > PAGE_ROWS:
+        raise PortalBroken("a page longer than a page")
+    return ids

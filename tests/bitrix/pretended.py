@@ -1,0 +1,150 @@
+"""A portal in memory behind the client's interface: what a walk does shows without a socket or a second of waiting."""
+
+import asyncio
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from gateway.bitrix.errors import PortalError
+from gateway.bitrix.wire import Answer, Command
+
+PAGE_ROWS = 50
+
+
+class PretendedClock:
+    """Time that passes only while everybody sleeps: the loop is let settle, then the first sleeper is woken."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._order = 0
+        self._mover: asyncio.Task[None] | None = None
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        woken = asyncio.get_running_loop().create_future()
+        self._order += 1
+        insort(self._sleepers, (self.time + seconds, self._order, woken))
+        if self._mover is None or self._mover.done():
+            self._mover = asyncio.create_task(self._move())
+        await woken
+
+    def timeout(self, _seconds: float) -> Any:
+        return asyncio.timeout(None)
+
+    async def _move(self) -> None:
+        while self._sleepers:
+            for _ in range(10):
+                await asyncio.sleep(0)
+            at, _, woken = self._sleepers.pop(0)
+            if not woken.done():
+                self.time = at
+                woken.set_result(None)
+
+
+class PretendedPortal:
+    """A list of rows by id. *outcome* may put an error in the place of a command's answer, by its number from 0 on.
+
+    *before* happens before each command, *broken* tells of a batch, by its number, what breaks it as a whole. A command
+    takes *command_s*; at most *places* requests run side by side, and each takes one of *bucket* (which leaks).
+    """
+
+    def __init__(
+        self,
+        ids: Iterable[int],
+        *,
+        outcome: Callable[[int, Command], PortalError | Answer | None] = lambda _number, _command: None,
+        before: Callable[[int], None] = lambda _number: None,
+        broken: Callable[[int, Sequence[Command]], PortalError | None] = lambda _number, _commands: None,
+        command_s: float = 0.0,
+        places: int = 32,
+        bucket: float = 10**9,
+        leak_per_s: float = 2,
+    ) -> None:
+        self.clock = PretendedClock()
+        self.ids = sorted(ids)
+        self.requests = 0
+        self.commands = 0
+        self.busy_s = 0.0
+        self.asked: list[list[Command]] = []
+        self._outcome = outcome
+        self._before = before
+        self._broken = broken
+        self._command_s = command_s
+        self._places = places
+        self._semaphore = asyncio.Semaphore(places)
+        self._bucket, self._left, self._leak, self._at = bucket, bucket, leak_per_s, 0.0
+        self.running = self.most_running = 0
+
+    def add(self, *ids: int) -> None:
+        for row_id in ids:
+            if row_id not in self.ids[bisect_left(self.ids, row_id) : bisect_right(self.ids, row_id)]:
+                insort(self.ids, row_id)
+
+    def remove(self, *ids: int) -> None:
+        self.ids = [row_id for row_id in self.ids if row_id not in set(ids)]
+
+    def room(self) -> int:
+        """How many requests may go now."""
+        self._drain()
+        return max(min(int(self._left), self._places - self.running), 0)
+
+    def background(self) -> "PretendedPortal":
+        return self
+
+    def _drain(self) -> None:
+        self._left = min(self._left + (self.clock.time - self._at) * self._leak, self._bucket)
+        self._at = self.clock.time
+
+    async def batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
+        while True:
+            try:
+                return await self.attempt(commands, lambda _rested: None)
+            except PortalError as error:
+                if not error.retryable:
+                    raise
+                await self.clock.sleep(1)
+
+    async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
+        await asyncio.sleep(0)
+        async with self._semaphore:
+            self._drain()
+            while self._left < 1:
+                await self.clock.sleep((1 - self._left) / self._leak + 0.001)
+                self._drain()
+            self._left -= 1
+            self.running += 1
+            self.most_running = max(self.running, self.most_running)
+            try:
+                number, self.requests = self.requests, self.requests + 1
+                self.asked.append(list(commands))
+                sent(0.0)
+                await self.clock.sleep(self._command_s * len(commands))
+                self.busy_s += self._command_s * len(commands)
+                if error := self._broken(number, commands):
+                    raise error
+                return [self._answer(command) for command in commands]
+            finally:
+                self.running -= 1
+
+    def _answer(self, command: Command) -> Answer | PortalError:
+        number, self.commands = self.commands, self.commands + 1
+        self._before(number)
+        if (instead := self._outcome(number, command)) is not None:
+            return instead
+        conditions: Any = command.params["FILTER"]
+        start = bisect_right(self.ids, conditions[">ID"])
+        end = bisect_right(self.ids, conditions["<=ID"]) if "<=ID" in conditions else len(self.ids)
+        if command.params["order"] == "DESC":
+            found = self.ids[max(start, end - PAGE_ROWS) : end][::-1]
+        else:
+            found = self.ids[start : min(start + PAGE_ROWS, end)]
+        return Answer([{"ID": str(row_id)} for row_id in found], total=0)
