@@ -83,7 +83,10 @@ def read_filter(given: Value, schema: Schema) -> Filter:
     among: frozenset[int] | None = None
     tests: list[Test] = []
     columns: set[str] = set()
-    for entry, value in entries_of(given).items():
+    entries = entries_of(given)
+    if schema.nested and _is_either(entries):
+        return Filter(above, below, None, (_read_group(entries, schema, columns),), frozenset(columns))
+    for entry, value in entries.items():
         operator, column = split_operator(entry)
         if column == schema.key and operator in (">", ">=", "<", "<="):
             bound = as_number(value)
@@ -133,9 +136,14 @@ def _read_test(entry: str, value: Value, schema: Schema, columns: set[str]) -> T
 
 
 def _read_group(entries: dict[str, Value], schema: Schema, columns: set[str]) -> Test:
-    combine = any if str(entries.pop("logic", "AND")).upper() == "OR" else all
+    combine = any if _is_either(entries) else all
     tests = [test for entry, value in entries.items() if (test := _read_test(entry, value, schema, columns))]
     return lambda row: combine(test(row) for test in tests)
+
+
+def _is_either(group: dict[str, Value]) -> bool:
+    """Whether one condition of the group is enough."""
+    return str(group.get("logic")).upper() == "OR"
 
 
 def _column_test(operator: str, column: str, value: Value, kind: Kind) -> Test:

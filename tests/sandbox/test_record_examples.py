@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox.portal import SandboxPortal
 from tests.sandbox.client import RestClient
 from tests.sandbox.test_examples import EXAMPLES, compare, shape
 
@@ -123,7 +122,7 @@ async def test_a_refusal_is_the_documented_one(
     assert (answer.status, answer.body) == (400, documented(example))
 
 
-async def test_a_whole_answer_has_the_documented_envelope(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_a_whole_answer_has_the_documented_envelope(webhook: RestClient) -> None:
     names = ["ID", "TITLE", "TYPE_ID", "CATEGORY_ID", "STAGE_ID", "OPPORTUNITY", "IS_MANUAL_OPPORTUNITY"]
     answer = await webhook.call(
         "crm.deal.list", select=[*names, "ASSIGNED_BY_ID", "DATE_CREATE"], filter={"!TYPE_ID": ""}
