@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import Value, as_number, entries_of, is_array
-from gateway.sandbox.table import Rows
+from gateway.sandbox.table import Rows, Test
 
 
 class Kind(Enum):
@@ -25,7 +25,6 @@ class Kind(Enum):
 
 
 Columns: TypeAlias = Mapping[str, Kind]
-Test: TypeAlias = Callable[[Mapping[str, Value]], bool]
 
 # Longest first. Source: [docs] settings/how-to-call-rest-api/list-methods-pecularities.md
 OPERATORS = ("!=%", "!%=", "!@", "!=", "!%", ">=", "<=", "=%", "%=", "!", "=", ">", "<", "@", "%")
@@ -69,8 +68,8 @@ class Filter:
             found = sorted(row_id for row_id in self.among if self.above < row_id < self.below and row_id in table)
         if not self.tests:
             return found
-        rows = ((row_id, table.glimpse(row_id, self.columns)) for row_id in found)
-        return list(islice((row_id for row_id, row in rows if all(test(row) for test in self.tests)), most))
+        passing = table.passing(found, lambda row: all(test(row) for test in self.tests), self.columns)
+        return list(islice(passing, most))
 
 
 def read_filter(given: Value, schema: Schema) -> Filter:

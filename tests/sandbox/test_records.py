@@ -220,6 +220,14 @@ async def test_a_stage_belongs_to_its_pipeline(deals: dict[int, Row]) -> None:
         assert (deal["CLOSED"] == "Y") is (deal["STAGE_SEMANTIC_ID"] in "SF")
 
 
+@pytest.mark.parametrize("type_id", [31, 128, 1036])
+async def test_the_stages_of_a_type_are_described_by_statuses_that_exist(webhook: RestClient, type_id: int) -> None:
+    described = (await webhook.call("crm.item.fields", entityTypeId=type_id)).result["fields"]["stageId"]
+    statuses = await webhook.call("crm.status.list", filter={"ENTITY_ID": described["statusType"]})
+    items = (await webhook.call("crm.item.list", entityTypeId=type_id)).result["items"]
+    assert {row["STATUS_ID"] for row in statuses.result} & {item["stageId"] for item in items}
+
+
 async def test_rows_created_later_have_later_dates(deals: dict[int, Row]) -> None:
     assert all(before["DATE_CREATE"] < after["DATE_CREATE"] for before, after in pairwise(deals.values()))
     assert all(deal["DATE_CREATE"] <= deal["DATE_MODIFY"] for deal in deals.values())
