@@ -52,7 +52,7 @@ class PortalData:
         """
         types = make_types()
         categories = make_categories(types)
-        entities = make_entities(types)
+        entities = make_entities(types, categories)
         people, statuses, userfields = (
             make_users(users, holes, random.Random(seed)),
             make_statuses(categories),

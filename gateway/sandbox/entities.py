@@ -1,6 +1,6 @@
 """The kinds of CRM records and their fields, as the documentation's ``*.fields`` answers name them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -151,24 +151,25 @@ def _custom_field(name: str, kind: str, multiple: str, mandatory: str, label: st
     return Field(name, kind, "", flags, label, is_custom=True)
 
 
-def make_entities(types: Table) -> dict[int, Entity]:
+def make_entities(types: Table, categories: Mapping[int, Table]) -> dict[int, Entity]:
     """The entities of a portal by entityTypeId, its smart processes included."""
-    return {entity.type_id: entity for entity in (*_FIXED, *_smart_processes(types))}
+    invoices = _items(
+        SMART_INVOICE, "invoices", f"SMART_INVOICE_STAGE_{min(categories[SMART_INVOICE])}", "SMART_INVOICE"
+    )
+    smart_processes = (
+        _items(type_id, f"items/{type_id}", f"DYNAMIC_{type_id}_STAGE_{min(categories[type_id])}", str(type_row_id))
+        for type_row_id, type_id in ((type_row_id, row["entityTypeId"]) for type_row_id, row in types.items())
+    )
+    return {entity.type_id: entity for entity in (*_FIXED, invoices, *smart_processes)}
 
 
 def _entity(type_id: int, table: str, fields: str, userfields: str) -> Entity:
     return Entity(type_id, table, tuple(map(Field.parse, fields.split(";"))), userfields)
 
 
-def _smart_processes(types: Table) -> Iterable[Entity]:
-    for type_row_id, row in types.items():
-        type_id = row["entityTypeId"]
-        yield _entity(
-            type_id,
-            f"items/{type_id}",
-            _ITEM.replace(":STAGES", f":DYNAMIC_{type_id}_STAGE"),
-            f"CRM_{type_row_id}",
-        )
+def _items(type_id: int, table: str, stages: str, userfields: str) -> Entity:
+    """An entity that crm.item alone gives; *stages* is the ENTITY_ID of those of its default pipeline."""
+    return _entity(type_id, table, _ITEM.replace(":STAGES", f":{stages}"), f"CRM_{userfields}")
 
 
 _FIXED = (
@@ -178,5 +179,4 @@ _FIXED = (
     _entity(COMPANY, "companies", _COMPANY, "CRM_COMPANY"),
     _entity(QUOTE, "quotes", _QUOTE, "CRM_QUOTE"),
     _entity(OLD_INVOICE, "old_invoices", _OLD_INVOICE, "CRM_INVOICE"),
-    _entity(SMART_INVOICE, "invoices", _ITEM.replace(":STAGES", ":SMART_INVOICE_STAGE"), "CRM_SMART_INVOICE"),
 )

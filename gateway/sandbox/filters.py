@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import Value, as_number, entries_of, is_array
-from gateway.sandbox.table import Rows
+from gateway.sandbox.table import Rows, Test
 
 
 class Kind(Enum):
@@ -25,7 +25,6 @@ class Kind(Enum):
 
 
 Columns: TypeAlias = Mapping[str, Kind]
-Test: TypeAlias = Callable[[Mapping[str, Value]], bool]
 
 # Longest first. Source: [docs] settings/how-to-call-rest-api/list-methods-pecularities.md
 OPERATORS = ("!=%", "!%=", "!@", "!=", "!%", ">=", "<=", "=%", "%=", "!", "=", ">", "<", "@", "%")
@@ -69,8 +68,8 @@ class Filter:
             found = sorted(row_id for row_id in self.among if self.above < row_id < self.below and row_id in table)
         if not self.tests:
             return found
-        rows = ((row_id, table.glimpse(row_id, self.columns)) for row_id in found)
-        return list(islice((row_id for row_id, row in rows if all(test(row) for test in self.tests)), most))
+        passing = table.passing(found, lambda row: all(test(row) for test in self.tests), self.columns)
+        return list(islice(passing, most))
 
 
 def read_filter(given: Value, schema: Schema) -> Filter:
@@ -83,7 +82,10 @@ def read_filter(given: Value, schema: Schema) -> Filter:
     among: frozenset[int] | None = None
     tests: list[Test] = []
     columns: set[str] = set()
-    for entry, value in entries_of(given).items():
+    entries = entries_of(given)
+    if schema.nested and _is_either(entries):
+        return Filter(above, below, None, (_read_group(entries, schema, columns),), frozenset(columns))
+    for entry, value in entries.items():
         operator, column = split_operator(entry)
         if column == schema.key and operator in (">", ">=", "<", "<="):
             bound = as_number(value)
@@ -133,9 +135,14 @@ def _read_test(entry: str, value: Value, schema: Schema, columns: set[str]) -> T
 
 
 def _read_group(entries: dict[str, Value], schema: Schema, columns: set[str]) -> Test:
-    combine = any if str(entries.pop("logic", "AND")).upper() == "OR" else all
+    combine = any if _is_either(entries) else all
     tests = [test for entry, value in entries.items() if (test := _read_test(entry, value, schema, columns))]
     return lambda row: combine(test(row) for test in tests)
+
+
+def _is_either(group: dict[str, Value]) -> bool:
+    """Whether one condition of the group is enough."""
+    return str(group.get("logic")).upper() == "OR"
 
 
 def _column_test(operator: str, column: str, value: Value, kind: Kind) -> Test:

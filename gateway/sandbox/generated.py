@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, overload
 
 from gateway.sandbox.ids import IdRuns
-from gateway.sandbox.table import Projection, Row, Rows
+from gateway.sandbox.table import Projection, Row, Rows, Test
 
 PATTERNS = 251  # rows differ from each other in so many ways, apart from the columns of their own
 REMEMBERED_PROJECTIONS = 16
@@ -84,6 +84,15 @@ class GeneratedTable(Rows):
         if columns.isdisjoint(self._own):
             return pattern
         return {name: self._own[name](row_id) if name in self._own else pattern.get(name) for name in columns}
+
+    def passing(self, ids: Iterable[int], test: Test, columns: frozenset[str]) -> Iterator[int]:
+        if not columns.isdisjoint(self._own):
+            return super().passing(ids, test, columns)
+        passed = [test(pattern) for pattern in self._pattern_rows]  # once for all the rows of a pattern
+        changed, pattern_of = self._changed, self._pattern_of
+        return (
+            row_id for row_id in ids if (test(changed[row_id]) if row_id in changed else passed[pattern_of(row_id)])
+        )
 
     def shown(self, ids: Iterable[int], projection: Projection) -> list[Row]:
         patterns = self._projected.get(projection)

@@ -150,9 +150,8 @@ class _Maker:
         for field in self._entity.own_fields:
             if field.name not in ("STATUS_ID", "STAGE_ID") or not field.values:
                 continue
-            # The stages of a type's pipelines differ in the number at the end of their ENTITY_ID.
             stages = [
-                row for row in self._statuses if row["ENTITY_ID"].rstrip("0123456789").rstrip("_") == field.values
+                row for row in self._statuses if _without_pipeline(row["ENTITY_ID"]) == _without_pipeline(field.values)
             ]
             if not stages:
                 return {}
@@ -192,6 +191,11 @@ class _Maker:
     def _reference(self, type_id: int, rng: Random) -> str | None:
         table = self._records[type_id]
         return str(table.at(rng.randrange(len(table)))) if table and rng.random() < 0.7 else None
+
+
+def _without_pipeline(entity_id: str) -> str:
+    """The ENTITY_ID of stages without the number at its end, in which those of a type's pipelines differ."""
+    return entity_id.rstrip("0123456789").rstrip("_")
 
 
 def _custom_value(field: Row, rng: Random) -> Value:

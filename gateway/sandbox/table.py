@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from typing import Any, Protocol, TypeAlias
 
 Row: TypeAlias = dict[str, Any]
+Test: TypeAlias = Callable[[Mapping[str, Any]], bool]
 
 
 class Projection(Protocol):
@@ -45,6 +46,10 @@ class Rows(MutableMapping[int, Row]):
     def glimpse(self, row_id: int, _columns: frozenset[str]) -> Mapping[str, Any]:
         """The row, of which only these columns are looked at."""
         return self[row_id]
+
+    def passing(self, ids: Iterable[int], test: Test, columns: frozenset[str]) -> Iterator[int]:
+        """Those of these ids whose rows pass the *test*, which looks at these columns alone."""
+        return (row_id for row_id in ids if test(self.glimpse(row_id, columns)))
 
     def shown(self, ids: Iterable[int], projection: Projection) -> list[Row]:
         """The rows of these ids as *projection* shows them."""

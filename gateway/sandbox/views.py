@@ -103,11 +103,11 @@ def item_value(value: Value, kind: str) -> Value:
         return [item_value(entry, kind) for entry in value]
     if value is False and kind != "boolean":  # an empty multiple field
         return []
-    if kind in NUMERIC:
-        return None if value in (None, "") else int(as_number(value))
     if kind == "double":
         number = None if value in (None, "") else as_number(value)
         return int(number) if number is not None and number.is_integer() else number
+    if kind in NUMERIC:
+        return None if value in (None, "") else int(as_number(value))
     if kind in DATES:
         return value or None
     return "NY"[value] if isinstance(value, bool) else value
