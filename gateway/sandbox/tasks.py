@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta, timezone
 from random import Random
-from typing import Any
 
 from gateway.sandbox.people import ids_with_holes
 from gateway.sandbox.table import MadeTable, Row
@@ -51,8 +50,25 @@ _NO = (
     "requireResult", "matchesSubTasksTime", "autocompleteSubTasks", "allowsChangeDatePlan",
     "requireDeadlineChangeReason",
 )  # fmt: skip
-_NONE_OF = ("inFavorite", "inPin", "inGroupPin", "inMute", "dependsOn")
-_ZERO = ("numberOfReminders", "plannedDuration", "actualDuration", "estimatedTime")
+_NONE_OF = (
+    "accompliceIds", "auditorIds", "checklist", "crmItemIds", "dependsOn", "inFavorite", "inPin", "inGroupPin",
+    "inMute",
+)  # fmt: skip
+_ALIKE: Row = {
+    **dict.fromkeys(_NEVER),
+    **dict.fromkeys(_NO, False),
+    **dict.fromkeys(("numberOfReminders", "plannedDuration", "actualDuration", "estimatedTime"), 0),
+    "description": "",
+    "deadline": None,
+    "priority": "average",
+    "status": "pending",
+    "containsPlacements": True,
+    "durationType": "days",
+    "closed": None,
+    "outlookVersion": 1,
+    "mark": "none",
+    "siteId": "s1",
+}
 
 
 def make_tasks(count: int, holes: float, user_ids: tuple[int, ...], rng: Random) -> MadeTable:
@@ -90,37 +106,22 @@ def new_task(task_id: int, now: float, *, title: str, creator_id: int, responsib
     Source: [docs] api-reference/tasks/tasks-task-add-rest-v3.md
     """
     at = moment(now)
-    row: dict[str, Any] = dict.fromkeys(_NEVER)
-    row |= dict.fromkeys(_NO, False) | dict.fromkeys(_ZERO, 0)
-    row |= {name: [] for name in _NONE_OF}
-    return row | {
+    return {
+        **_ALIKE,
+        **{name: [] for name in _NONE_OF},
         "id": task_id,
         "title": title,
-        "description": "",
         "creatorId": creator_id,
         "responsibleId": responsible_id,
-        "accompliceIds": [],
-        "auditorIds": [],
         "created": at,
-        "deadline": None,
-        "checklist": [],
-        "priority": "average",
-        "status": "pending",
         "statusChanged": at,
-        "containsPlacements": True,
-        "chatId": 100_000 + task_id,
-        "durationType": "days",
         "changed": at,
-        "closed": None,
         "activity": at,
+        "chatId": 100_000 + task_id,
         "guid": f"{{00000000-0000-4000-8000-{task_id:012x}}}",
-        "outlookVersion": 1,
-        "mark": "none",
-        "siteId": "s1",
         "link": f"/company/personal/user/{responsible_id}/tasks/task/view/{task_id}/",
         "rights": _RIGHTS,
         "archiveLink": f"/bitrix/tools/disk/uf.php?entityId={task_id}&entity=TASKS_TASK&action=downloadArchiveByEntity",
-        "crmItemIds": [],
         "scenarios": ["default"],
     }
 

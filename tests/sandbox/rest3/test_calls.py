@@ -117,6 +117,19 @@ async def test_a_query_string_is_not_read(rest3: RestClient) -> None:
     assert refused(answer, 400, "VALIDATION_REQUESTVALIDATIONEXCEPTION")
 
 
+@pytest.mark.parametrize("verb", ["PUT", "PATCH", "DELETE"])
+async def test_other_verbs_are_refused(rest3: RestClient, portal: SandboxPortal, verb: str) -> None:
+    before = len(portal.data.tasks)
+    answer = await rest3.send(verb, rest3.base + "tasks.task.delete", json={"id": 1})
+    assert refused(answer, 400, "WRONGHTTPREQUESTMETHODEXCEPTION")
+    assert len(portal.data.tasks) == before
+
+
+async def test_a_body_of_get_is_not_read(rest3: RestClient) -> None:
+    answer = await rest3.send("GET", rest3.base + "tasks.task.get", json={"id": 1})
+    assert refused(answer, 400, "VALIDATION_REQUESTVALIDATIONEXCEPTION")
+
+
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 @pytest.mark.parametrize("name", ["rest.documentation.openapi", "documentation"])
 async def test_the_openapi_document_is_the_whole_body(rest3: RestClient, verb: str, name: str) -> None:
