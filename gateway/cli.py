@@ -161,18 +161,18 @@ def demo(once: bool, **chosen: Any) -> None:
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Certificate (PEM), to speak https.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="Its private key (PEM).")
 @click.option("--users", type=click.IntRange(1), default=120, show_default=True, help="Users of the portal.")
-@click.option("--tasks", type=click.IntRange(0), default=75, show_default=True, help="Tasks of the portal.")
-@click.option(
-    "--eventlog", type=click.IntRange(0), default=120, show_default=True, help="Entries of the portal's event log."
-)
 @click.option(
     "--holes",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.3,
     show_default=True,
-    help="Share of ids that are missing among users, tasks and the event log.",
+    help="Share of user ids that are missing.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same portal.")
+@click.option("--tasks", type=click.IntRange(0), default=75, show_default=True, help="Tasks of the portal.")
+@click.option(
+    "--eventlog", type=click.IntRange(0), default=120, show_default=True, help="Entries of the portal's event log."
+)
 @click.option(
     "--tariff",
     type=click.Choice(["standard", "enterprise", "off"]),

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from gateway.sandbox.catalog import make_categories, make_statuses, make_types
 from gateway.sandbox.eventlog import make_eventlog
 from gateway.sandbox.fields import make_userfields
+from gateway.sandbox.made import MadeTable
 from gateway.sandbox.people import make_users
-from gateway.sandbox.table import MadeTable, Table
+from gateway.sandbox.table import Table
 from gateway.sandbox.tasks import make_tasks
 
 

@@ -2,8 +2,9 @@
 
 from random import Random
 
+from gateway.sandbox.made import MadeTable
 from gateway.sandbox.people import ids_with_holes
-from gateway.sandbox.table import MadeTable, Row
+from gateway.sandbox.table import Row
 from gateway.sandbox.tasks import moment
 
 _FIRST_AT = 1_735_700_000  # Unix time

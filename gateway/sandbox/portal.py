@@ -40,18 +40,17 @@ _AUTH_PARAMS = ("auth", "access_token", "auth_connector", "aplogin", "ap")
 class SandboxSettings:
     """How a sandbox portal is set up.
 
-    *holes* is the share of missing ids among users, tasks and entries of the event log;
-    *tariff* one of standard, enterprise, off (neither bucket nor budget);
+    *holes* is the share of missing user ids; *tariff* one of standard, enterprise, off (neither bucket nor budget);
     *scope* what the webhook and the application are granted; *auto_allow* redirects from the authorize page at once;
     *integer_start* gives ``time.start`` in whole seconds, as the cloud does since 2026; *webhook_code* is the secret in
-    the webhook's address.
+    the webhook's address. *tasks* and *eventlog* are how many there are, with *holes* among their ids too.
     """
 
     users: int = 120
-    tasks: int = 75
-    eventlog: int = 120
     seed: int = 1
     holes: float = 0.3
+    tasks: int = 75
+    eventlog: int = 120
     tariff: str = "standard"
     redirect_uri: str = "http://127.0.0.1:8080/webhook/create"
     auto_allow: bool = False
@@ -62,12 +61,12 @@ class SandboxSettings:
     def __post_init__(self) -> None:
         if self.users < 1:
             raise ValueError("users: at least 1, the owner of the webhook")
-        if min(self.tasks, self.eventlog) < 0:
-            raise ValueError("tasks, eventlog: at least 0")
         if not 0 <= self.holes < 1:
             raise ValueError("holes: a share from 0 to less than 1")
         if self.tariff not in TARIFFS:
             raise ValueError(f"tariff: one of {', '.join(TARIFFS)}")
+        if min(self.tasks, self.eventlog) < 0:
+            raise ValueError("tasks, eventlog: at least 0")
 
 
 class SandboxPortal:

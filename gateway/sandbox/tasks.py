@@ -3,8 +3,9 @@
 from datetime import datetime, timedelta, timezone
 from random import Random
 
+from gateway.sandbox.made import MadeTable
 from gateway.sandbox.people import ids_with_holes
-from gateway.sandbox.table import MadeTable, Row
+from gateway.sandbox.table import Row
 
 ZONE = timezone(timedelta(hours=3))
 _FIRST_AT = 1_735_700_000  # Unix time

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.sandbox.data import PortalData
+from gateway.sandbox.made import MadeTable
 from gateway.sandbox.rest3.eventlog import ENTRY
 from gateway.sandbox.rest3.tasks import TASK
-from gateway.sandbox.table import MadeTable, Row
+from gateway.sandbox.table import Row
 
 
 def generate(tasks: int = 40, eventlog: int = 40, seed: int = 1) -> PortalData:
