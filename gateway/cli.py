@@ -1,6 +1,7 @@
 """The commands of `bitrix-gateway`."""
 
 import asyncio
+import dataclasses
 import ssl
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from gateway.errors import GatewayError
 from gateway.log import configure_logging
 from gateway.process import cannot_listen, run, until_signal
 from gateway.resources import RESOURCES
+from gateway.sandbox.cost import CostModel
 from gateway.sandbox.faults import MEANINGS
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from gateway.sandbox.server import SandboxServer
@@ -53,6 +55,23 @@ FAULTS_TOLD = "\n".join(
         *(f"{kind:<22}{meaning}" for kind, meaning in MEANINGS.items()),
     )
 )
+
+
+COST_TOLD = (
+    f"{CostModel.list_s * 1000:.0f} ms a list, {CostModel.counted_s_per_100k * 1000:.0f} ms more for every 100,000 "
+    f"rows that it counts, {CostModel.skipped_s_per_1k * 1000:.2f} ms for every 1,000 that its offset skips"
+)
+# What a sandbox portal has, and in whose words.
+SIZES = {
+    "users": "Users of the portal.",
+    "leads": "Its leads.",
+    "deals": "Its deals; a million weigh little.",
+    "contacts": "Its contacts.",
+    "companies": "Its companies.",
+    "quotes": "Its quotes.",
+    "invoices": "Its smart invoices, and as many old ones.",
+    "items": "Items of each of its smart processes.",
+}
 
 
 def account_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -102,6 +121,16 @@ def setting_options(*names: str, **other_words: str) -> Callable[[F], F]:
         return command
 
     return decorate
+
+
+def size_options(command: F) -> F:
+    """Options for how much of everything a sandbox portal has."""
+    defaults = {field.name: field.default for field in dataclasses.fields(SandboxSettings)}
+    for name, words in reversed(SIZES.items()):
+        at_least = click.IntRange(1 if name == "users" else 0)
+        option = click.option(f"--{name}", type=at_least, default=defaults[name], show_default=True, help=words)
+        command = option(command)
+    return command
 
 
 def read_config(settings: dict[str, str | None]) -> Config:
@@ -160,19 +189,20 @@ def demo(once: bool, **chosen: Any) -> None:
 @click.option("--port", type=PORT, default=8081, show_default=True, help="Port to listen on; 0 takes any free one.")
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Certificate (PEM), to speak https.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="Its private key (PEM).")
-@click.option("--users", type=click.IntRange(1), default=120, show_default=True, help="Users of the portal.")
+@size_options
 @click.option(
     "--holes",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.3,
     show_default=True,
-    help="Share of user ids that are missing.",
+    help="Share of ids that are missing, in clusters.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same portal.")
 @click.option("--tasks", type=click.IntRange(0), default=75, show_default=True, help="Tasks of the portal.")
 @click.option(
     "--eventlog", type=click.IntRange(0), default=120, show_default=True, help="Entries of the portal's event log."
 )
+@click.option("--cost", "with_cost", is_flag=True, help=f"Let lists take their time: {COST_TOLD}.")
 @click.option(
     "--tariff",
     type=click.Choice(["standard", "enterprise", "off"]),
@@ -194,13 +224,16 @@ def demo(once: bool, **chosen: Any) -> None:
     metavar="SPEC",
     help="What shall go wrong, as told below. May be repeated.",
 )
-def sandbox(port: int, tls_cert: str | None, tls_key: str | None, faults: tuple[str, ...], **chosen: Any) -> None:
+def sandbox(
+    port: int, tls_cert: str | None, tls_key: str | None, faults: tuple[str, ...], with_cost: bool, **chosen: Any
+) -> None:
     """Serve only an emulated portal, until Ctrl-C.
 
     What it saw is at /_sandbox/; POST {"fault": SPEC} to /_sandbox/faults sets a fault while it runs.
     """
 
-    portal = SandboxPortal(SandboxSettings(**chosen), SystemClock())
+    settings = SandboxSettings(cost=CostModel() if with_cost else None, **chosen)
+    portal = SandboxPortal(settings, SystemClock())
     try:
         for spec in faults:
             portal.fault(spec)
@@ -240,7 +273,7 @@ def tls_context(cert: str | None, key: str | None) -> ssl.SSLContext | None:
         context.load_cert_chain(cert, key)
     except (ssl.SSLError, OSError) as error:
         raise click.UsageError(
-            f"--tls-cert and --tls-key: not a certificate with its key ({error.strerror})"
+            f"--tls-cert {cert} and --tls-key {key}: not a certificate with its key ({error.strerror})"
         ) from error
     return context
 

@@ -5,6 +5,7 @@ import itertools
 from gateway.sandbox.table import Row, Table
 
 LEAD, DEAL, CONTACT, COMPANY, QUOTE, SMART_INVOICE, DOCUMENT = 1, 2, 3, 4, 7, 31, 36
+SMART_PROCESSES = (PURCHASE, EQUIPMENT, TRAINING) = 128, 156, 1036
 FIXED_TYPES = (DEAL, CONTACT, COMPANY, SMART_INVOICE, DOCUMENT)  # have pipelines without being smart processes
 
 _FLAGS = (
@@ -83,10 +84,13 @@ def make_types() -> Table:
     Source: [docs] api-reference/crm/universal/user-defined-object-types/crm-type-list.md
     """
     rows = (
-        _type(3, 128, "Закупки", enabled={"isCategoriesEnabled", "isStagesEnabled", "isClientEnabled"}),
-        _type(13, 156, "Equipment 🛠", enabled={"isStagesEnabled"}),
+        _type(3, PURCHASE, "Закупки", enabled={"isCategoriesEnabled", "isStagesEnabled", "isClientEnabled"}),
+        _type(13, EQUIPMENT, "Equipment 🛠", enabled={"isStagesEnabled"}),
         _type(
-            17, 1036, "Обучение сотрудников", enabled={"isCategoriesEnabled", "isStagesEnabled", "isObserversEnabled"}
+            17,
+            TRAINING,
+            "Обучение сотрудников",
+            enabled={"isCategoriesEnabled", "isStagesEnabled", "isObserversEnabled"},
         ),
     )
     return Table({row["id"]: row for row in rows})

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from gateway.sandbox.changes import Change
 from gateway.sandbox.portal import SandboxPortal
-from gateway.sandbox.table import Table
 
 
 def control_routes(portal: SandboxPortal) -> Iterable[web.RouteDef]:
@@ -17,7 +17,7 @@ def control_routes(portal: SandboxPortal) -> Iterable[web.RouteDef]:
     - ``POST /_sandbox/faults`` with ``{"fault": SPEC}``, ``DELETE`` to clear them
     - ``POST /_sandbox/hold``, ``/_sandbox/release`` with ``{"method": NAME}``
     - ``POST /_sandbox/rows`` with ``{"table": "users", "set": {"7": {…}}, "remove": [9]}``: a row of ``set`` is added,
-      or changed in the columns it names
+      or changed in the columns it names; with ``"after": {"method": NAME, "calls": N}`` once N more calls are answered
     """
     control = _Control(portal)
     return (
@@ -41,8 +41,11 @@ class _Control:
                 "http_requests": portal.http_requests,
                 "token_requests": len(portal.token_requests),
                 "calls": portal.calls,
+                "commands": portal.commands,
+                "busy_s": portal.busy_s,
                 "refusals": portal.refusals,
                 "faults": [str(fault) for fault in portal.faults],
+                "changes": len(portal.changes),
                 "rows": {name: len(table) for name, table in portal.data.tables.items()},
             }
         )
@@ -71,25 +74,30 @@ class _Control:
 
     async def change_rows(self, request: web.Request) -> web.Response:
         body = await _object(request)
-        table = self._portal.data.tables.get(str(body.get("table")))
-        if table is None:
-            raise _refused(f"table: one of {', '.join(self._portal.data.tables)}")
-        changed, removed = body.get("set", {}), body.get("remove", [])
-        if not isinstance(changed, dict) or not all(
-            isinstance(row, dict) and key.isdecimal() for key, row in changed.items()
-        ):
-            raise _refused("set: an object of rows by id")
-        if not isinstance(removed, list) or not all(isinstance(row_id, int) for row_id in removed):
-            raise _refused("remove: a list of ids")
-        _change(table, {int(key): row for key, row in changed.items()}, removed)
-        return _json({"rows": len(table)})
+        try:
+            change = Change.parse(body)
+            method, calls = _moment(body)
+            if method is None:
+                self._portal.change(change)
+            else:
+                self._portal.change_after(method, calls, change)
+        except ValueError as error:
+            raise _refused(str(error)) from None
+        return _json({"rows": len(self._portal.data.tables[change.table])})
 
 
-def _change(table: Table, changed: dict[int, dict[str, Any]], removed: list[int]) -> None:
-    for row_id, row in changed.items():
-        table[row_id] = {**table.get(row_id, {}), **row}
-    for row_id in removed:
-        table.pop(row_id, None)
+def _moment(body: dict[str, Any]) -> tuple[str | None, int]:
+    """After which method, and how many calls of it, a change is to come; None for at once."""
+    after = body.get("after")
+    if after is None:
+        return None, 0
+    if (
+        not isinstance(after, dict)
+        or not isinstance(after.get("method"), str)
+        or not isinstance(after.get("calls"), int)
+    ):
+        raise ValueError("after: an object of method and calls")
+    return after["method"], after["calls"]
 
 
 async def _object(request: web.Request) -> dict[str, Any]:

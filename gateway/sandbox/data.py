@@ -1,14 +1,19 @@
 """All that a sandbox portal holds. Tests and the control address change it as a person would change a portal."""
 
 import random
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from gateway.sandbox.catalog import make_categories, make_statuses, make_types
+from gateway.sandbox.entities import Entity, make_entities
 from gateway.sandbox.eventlog import make_eventlog
 from gateway.sandbox.fields import make_userfields
+from gateway.sandbox.generated import GeneratedTable
 from gateway.sandbox.made import MadeTable
 from gateway.sandbox.people import make_users
-from gateway.sandbox.table import Table
+from gateway.sandbox.records import make_records
+from gateway.sandbox.table import Rows, Table
 from gateway.sandbox.tasks import make_tasks
 
 
@@ -16,7 +21,7 @@ from gateway.sandbox.tasks import make_tasks
 class PortalData:
     """Tables of rows by id, in the form in which the list methods give them.
 
-    Categories are numbered per entity type, userfields kept per entity (``CRM_DEAL``); a userfield's labels are maps
+    Categories and records are kept per entity type, userfields per entity (``CRM_DEAL``); a userfield's labels are maps
     of language to text.
     """
 
@@ -25,28 +30,58 @@ class PortalData:
     categories: dict[int, Table]
     types: Table
     userfields: dict[str, Table]
+    entities: dict[int, Entity] = field(compare=False)
+    records: dict[int, GeneratedTable] = field(repr=False)
     tasks: MadeTable
     eventlog: MadeTable
 
     @classmethod
-    def generate(cls, *, users: int, holes: float, seed: int, tasks: int = 0, eventlog: int = 0) -> "PortalData":
-        """The same data for the same arguments, always. *holes* is the share of ids that are missing, below 1."""
-        people = make_users(users, holes, random.Random(seed))
+    def generate(
+        cls,
+        *,
+        users: int,
+        holes: float,
+        seed: int,
+        records: Mapping[str, int] = MappingProxyType({}),
+        tasks: int = 0,
+        eventlog: int = 0,
+    ) -> "PortalData":
+        """The same data for the same arguments, always.
+
+        *holes* is the share of ids that are missing, below 1; *records* how many there are of each kind, by the name of
+        their table.
+        """
         types = make_types()
         categories = make_categories(types)
+        entities = make_entities(types)
+        people, statuses, userfields = (
+            make_users(users, holes, random.Random(seed)),
+            make_statuses(categories),
+            make_userfields(types),
+        )
         return cls(
             users=people,
-            statuses=make_statuses(categories),
+            statuses=statuses,
             categories=categories,
             types=types,
-            userfields=make_userfields(types),
+            userfields=userfields,
+            entities=entities,
+            records=make_records(
+                entities,
+                records,
+                holes=holes,
+                seed=seed,
+                users=people,
+                statuses=statuses,
+                userfields=userfields,
+            ),
             tasks=make_tasks(tasks, holes, tuple(people), random.Random(seed)),
             eventlog=make_eventlog(eventlog, holes, tuple(people), random.Random(seed)),
         )
 
     @property
-    def tables(self) -> dict[str, Table]:
-        """Every table by a name: ``users``, ``categories/2``, ``userfields/CRM_DEAL``."""
+    def tables(self) -> dict[str, Rows]:
+        """Every table by a name: ``users``, ``deals``, ``items/128``, ``categories/2``, ``userfields/CRM_DEAL``."""
         return {
             "users": self.users,
             "statuses": self.statuses,
@@ -55,4 +90,5 @@ class PortalData:
             "eventlog": self.eventlog,
             **{f"categories/{entity_type_id}": table for entity_type_id, table in self.categories.items()},
             **{f"userfields/{entity_id}": table for entity_id, table in self.userfields.items()},
+            **{self.entities[type_id].table: table for type_id, table in self.records.items()},
         }

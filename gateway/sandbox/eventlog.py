@@ -1,9 +1,10 @@
 """The event log of a sandbox portal: who came in, what was changed, whole rows in the form of REST 3.0."""
 
+from itertools import chain
 from random import Random
 
+from gateway.sandbox.ids import runs_with_holes
 from gateway.sandbox.made import MadeTable
-from gateway.sandbox.people import ids_with_holes
 from gateway.sandbox.table import Row
 from gateway.sandbox.tasks import moment
 
@@ -46,4 +47,4 @@ def make_eventlog(count: int, holes: float, user_ids: tuple[int, ...], rng: Rand
             "description": f'{{"userId":{user_id},"method":"external"}}' if entry_id % 3 else "Вход 🔑",
         }
 
-    return MadeTable(ids_with_holes(count, holes, rng), make)
+    return MadeTable(chain.from_iterable(runs_with_holes(count, holes, rng)), make)

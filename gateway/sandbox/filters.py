@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
+from itertools import islice
 from typing import Any, TypeAlias
 
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import Value, as_number, entries_of, is_array
-from gateway.sandbox.table import Row, Table
+from gateway.sandbox.table import Rows
 
 
 class Kind(Enum):
@@ -20,10 +21,11 @@ class Kind(Enum):
     BOOL = "bool"
     DATE = "date"
     NUMBERS = "numbers"
+    MULTIFIELD = "multifield"
 
 
 Columns: TypeAlias = Mapping[str, Kind]
-Test: TypeAlias = Callable[[Row], bool]
+Test: TypeAlias = Callable[[Mapping[str, Value]], bool]
 
 # Longest first. Source: [docs] settings/how-to-call-rest-api/list-methods-pecularities.md
 OPERATORS = ("!=%", "!%=", "!@", "!=", "!%", ">=", "<=", "=%", "%=", "!", "=", ">", "<", "@", "%")
@@ -33,28 +35,42 @@ OPERATORS = ("!=%", "!%=", "!@", "!=", "!%", ">=", "<=", "=%", "%=", "!", "=", "
 class Schema:
     """What a list method knows of its rows: columns that can be named, the id, what it does with other names.
 
-    *strict* methods refuse a name they do not know; the others drop it, and the list comes unfiltered.
+    *strict* methods refuse a name they do not know; the others drop it, and the list comes unfiltered. *stored* maps
+    the names of a method to those of the table, where they differ. For the columns in *exact* LIKE means equality.
     """
 
     columns: Columns
     key: str
     strict: bool = False
     nested: bool = False  # filters may hold groups with ``logic``
+    stored: Mapping[str, str] = field(default_factory=dict)
+    exact: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Filter:
-    """The conditions of a filter: an open range of ids, apart because it makes a list cheap, and the other tests."""
+    """The conditions of a filter: what they say of the id, apart because it makes a list cheap, and the other tests.
+
+    *among*: the only ids that are asked for; None for any. *columns*: those that the tests look at.
+    """
 
     above: float
     below: float
+    among: frozenset[int] | None
     tests: tuple[Test, ...]
+    columns: frozenset[str]
 
-    def ids(self, table: Table) -> Sequence[int]:
-        found = table.ids_between(self.above, self.below)
+    def ids(self, table: Rows, *, most: int | None = None) -> Sequence[int]:
+        """The ids of the rows that meet the conditions, ascending; at *most* the first so many, if that is all."""
+        found: Sequence[int]
+        if self.among is None:
+            found = table.ids_between(self.above, self.below)
+        else:
+            found = sorted(row_id for row_id in self.among if self.above < row_id < self.below and row_id in table)
         if not self.tests:
             return found
-        return [row_id for row_id in found if all(test(table[row_id]) for test in self.tests)]
+        rows = ((row_id, table.glimpse(row_id, self.columns)) for row_id in found)
+        return list(islice((row_id for row_id, row in rows if all(test(row) for test in self.tests)), most))
 
 
 def read_filter(given: Value, schema: Schema) -> Filter:
@@ -64,8 +80,13 @@ def read_filter(given: Value, schema: Schema) -> Filter:
         CallError: a strict method does not know the column.
     """
     above, below = float("-inf"), float("inf")
+    among: frozenset[int] | None = None
     tests: list[Test] = []
-    for entry, value in entries_of(given).items():
+    columns: set[str] = set()
+    entries = entries_of(given)
+    if schema.nested and _is_either(entries):
+        return Filter(above, below, None, (_read_group(entries, schema, columns),), frozenset(columns))
+    for entry, value in entries.items():
         operator, column = split_operator(entry)
         if column == schema.key and operator in (">", ">=", "<", "<="):
             bound = as_number(value)
@@ -77,9 +98,17 @@ def read_filter(given: Value, schema: Schema) -> Filter:
                 below = min(below, bound)
             else:
                 below = min(below, _just_above(bound))
-        elif test := _read_test(entry, value, schema):
+        elif column == schema.key and operator in ("=", "@"):
+            wanted = _ids_in(value)
+            among = wanted if among is None else among & wanted
+        elif test := _read_test(entry, value, schema, columns):
             tests.append(test)
-    return Filter(above, below, tuple(tests))
+    return Filter(above, below, among, tuple(tests), frozenset(columns))
+
+
+def _ids_in(value: Value) -> frozenset[int]:
+    numbers = [comparable(item, Kind.NUMBER) for item in (entries_of(value).values() if is_array(value) else [value])]
+    return frozenset(int(number) for number in numbers if number is not None and number.is_integer())
 
 
 def split_operator(entry: str) -> tuple[str, str]:
@@ -90,21 +119,31 @@ def split_operator(entry: str) -> tuple[str, str]:
     return "=", entry
 
 
-def _read_test(entry: str, value: Value, schema: Schema) -> Test | None:
+def _read_test(entry: str, value: Value, schema: Schema, columns: set[str]) -> Test | None:
+    """The test of one entry; the columns of the table that it looks at go into *columns*."""
     if schema.nested and entry.isdigit() and is_array(value):
-        return _read_group(entries_of(value), schema)
+        return _read_group(entries_of(value), schema, columns)
     operator, column = split_operator(entry)
     if column not in schema.columns:
         if schema.strict and not (schema.nested and column == "logic"):
             raise CallError("INVALID_ARG_VALUE", f"Invalid filter: field '{column}' is not allowed in filter")
         return None
-    return _column_test(operator, column, value, schema.columns[column])
+    stored, kind = schema.stored.get(column, column), schema.columns[column]
+    columns.add(stored)
+    if column in schema.exact:
+        operator = operator.replace("%", "")
+    return _column_test(operator, stored, value, kind)
 
 
-def _read_group(entries: dict[str, Value], schema: Schema) -> Test:
-    combine = any if str(entries.pop("logic", "AND")).upper() == "OR" else all
-    tests = [test for entry, value in entries.items() if (test := _read_test(entry, value, schema))]
+def _read_group(entries: dict[str, Value], schema: Schema, columns: set[str]) -> Test:
+    combine = any if _is_either(entries) else all
+    tests = [test for entry, value in entries.items() if (test := _read_test(entry, value, schema, columns))]
     return lambda row: combine(test(row) for test in tests)
+
+
+def _is_either(group: dict[str, Value]) -> bool:
+    """Whether one condition of the group is enough."""
+    return str(group.get("logic")).upper() == "OR"
 
 
 def _column_test(operator: str, column: str, value: Value, kind: Kind) -> Test:
@@ -118,7 +157,9 @@ def _column_test(operator: str, column: str, value: Value, kind: Kind) -> Test:
 
         def matches(found: Value) -> bool:
             if kind is Kind.NUMBERS:
-                return any(number in wanted for number in (found or [None]))
+                return any(comparable(item, Kind.NUMBER) in wanted for item in (found or [None]))
+            if kind is Kind.MULTIFIELD:
+                return any(comparable(item["VALUE"], Kind.TEXT) in wanted for item in (found or [{"VALUE": None}]))
             return comparable(found, kind) in wanted
     else:
         bound = comparable(value, kind)
@@ -149,7 +190,7 @@ def _like(value: Value, *, wildcards: bool) -> Callable[[Value], bool]:
 
 def comparable(value: Value, kind: Kind) -> Any:
     """*value* in a form that compares as the portal's column does; None for an empty one."""
-    if value in (None, "", [], {}):
+    if value is None or value == "" or value == [] or value == {}:
         return None
     if kind in (Kind.NUMBER, Kind.NUMBERS):
         return as_number(value)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.filters import Filter, Kind, Schema, comparable
 from gateway.sandbox.php import Value, as_number, entries_of
-from gateway.sandbox.table import Row, Table
+from gateway.sandbox.table import WHOLE_ROW, Projection, Row, Rows
 
 PAGE_ROWS = 50
 
@@ -34,10 +34,19 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Effort:
+    """What a list cost the portal: the rows of a table that was counted, 0 for none, and the rows skipped."""
+
+    counted_rows: int = 0
+    skipped_rows: int = 0
+
+
+@dataclass(frozen=True)
 class Page:
     rows: list[Row]
     total: int
     next: int | None
+    effort: Effort
 
 
 def read_order(given: Value, schema: Schema) -> Order:
@@ -55,28 +64,46 @@ def read_order(given: Value, schema: Schema) -> Order:
     return order
 
 
-def find(table: Table, conditions: Filter, order: Order, schema: Schema, window: Window) -> Page:
-    """One page of the rows that meet the *conditions*, ties by ascending id."""
-    ids = _sorted_ids(table, conditions.ids(table), order, schema)
+def find(
+    table: Rows,
+    conditions: Filter,
+    order: Order,
+    schema: Schema,
+    window: Window,
+    projection: Projection = WHOLE_ROW,
+) -> Page:
+    """One page of the rows that meet the *conditions*, ties by ascending id, each as *projection* shows it."""
+    is_by_id = all(column == schema.key for column, _ in order)
+    first_page_alone = is_by_id and not window.counted and not any(descending for _, descending in order)
+    ids = _sorted_ids(table, conditions.ids(table, most=PAGE_ROWS if first_page_alone else None), order, schema)
     end = len(ids) if window.whole else window.offset + PAGE_ROWS
-    rows = [table[row_id] for row_id in ids[window.offset : end]]
+    if order and order[0] == (schema.key, True):
+        picked = ids[max(len(ids) - end, 0) : max(len(ids) - window.offset, 0)][::-1]
+    else:
+        picked = ids[window.offset : end]
+    rows = table.shown(picked, projection)
     if not window.counted:
-        return Page(rows, total=0, next=None)
-    return Page(rows, total=len(ids), next=end if end < len(ids) else None)
+        return Page(rows, total=0, next=None, effort=Effort())
+    effort = Effort() if window.whole else Effort(len(table), min(window.offset, len(ids)))
+    return Page(rows, total=len(ids), next=end if end < len(ids) else None, effort=effort)
 
 
-def _sorted_ids(table: Table, ids: Sequence[int], order: Order, schema: Schema) -> Sequence[int]:
-    """*ids*, which come ascending, in the *order*."""
+def _sorted_ids(table: Rows, ids: Sequence[int], order: Order, schema: Schema) -> Sequence[int]:
+    """*ids*, which come ascending, in the *order*; ascending still where the id comes first in it."""
+    if order and order[0][0] == schema.key:
+        return ids
     for column, descending in reversed(order):
-        if column != schema.key:
-            ids = sorted(ids, key=_sorted_by(table, column, schema.columns[column]), reverse=descending)
-        elif descending or len(order) > 1:
+        if column == schema.key:
             ids = sorted(ids, reverse=descending)
+        else:
+            ids = sorted(ids, key=_sorted_by(table, column, schema), reverse=descending)
     return ids
 
 
-def _sorted_by(table: Table, column: str, kind: Kind) -> Callable[[int], Any]:
-    return lambda row_id: _sort_key(table[row_id].get(column), kind)
+def _sorted_by(table: Rows, column: str, schema: Schema) -> Callable[[int], Any]:
+    stored, kind = schema.stored.get(column, column), schema.columns[column]
+    columns = frozenset({stored})
+    return lambda row_id: _sort_key(table.glimpse(row_id, columns).get(stored), kind)
 
 
 def select_columns(row: Row, names: Iterable[str]) -> Row:

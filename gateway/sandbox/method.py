@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from gateway.sandbox.data import PortalData
 from gateway.sandbox.errors import missing_parameter, not_an_array, wrong_parameter
-from gateway.sandbox.listing import Page
+from gateway.sandbox.listing import Effort, Page
 from gateway.sandbox.php import Value, as_number, is_array
 
 
@@ -44,16 +44,17 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a method returns: the result, and for lists the keys that the envelope carries beside it."""
+    """What a method returns: the result, and for lists the keys that the envelope carries beside it, and the effort."""
 
     result: Value
     total: int | None = None
     next: int | None = None
+    effort: Effort | None = None  # of lists alone
 
     @classmethod
     def of_page(cls, page: Page, rows: Value = None) -> "Answer":
         """The answer to a list method; *rows* where the result is not the bare list of the page's rows."""
-        return cls(page.rows if rows is None else rows, page.total, page.next)
+        return cls(page.rows if rows is None else rows, page.total, page.next, page.effort)
 
     @property
     def paging(self) -> dict[str, int]:

@@ -1,12 +1,10 @@
 """The people of a sandbox portal: names of many scripts, fields that are empty or missing, ids with holes."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from gateway.sandbox.ids import runs_with_holes
 from gateway.sandbox.table import Row, Table
-
-RUN_IDS = 40  # ids follow each other for about so long between two holes
 
 _PEOPLE = (
     ("Анна", "Иванова", "Сергеевна", "F"),
@@ -30,18 +28,7 @@ def make_users(count: int, holes: float, rng: Random) -> Table:
 
     Source: [docs] api-reference/user/user-get.md
     """
-    return Table({user_id: _user(user_id, rng) for user_id in ids_with_holes(count, holes, rng)})
-
-
-def ids_with_holes(count: int, holes: float, rng: Random) -> Iterator[int]:
-    """*count* ascending ids from 1 on, of which about the share *holes* is missing, whole clusters at a time."""
-    gap = RUN_IDS * holes / (1 - holes)
-    row_id = 1
-    while count > 0:
-        run = min(rng.randint(1, 2 * RUN_IDS), count)
-        yield from range(row_id, row_id + run)
-        count -= run
-        row_id += run + round(rng.uniform(0, 2 * gap))
+    return Table({user_id: _user(user_id, rng) for run in runs_with_holes(count, holes, rng) for user_id in run})
 
 
 def _user(user_id: int, rng: Random) -> Row:

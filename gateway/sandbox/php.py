@@ -66,10 +66,10 @@ def as_bool(value: Value) -> bool:
 def as_number(value: Value) -> float:
     """PHP's cast to a number: the leading digits of a string, 1 for an array that holds anything."""
     if is_array(value):
-        return 1 if value else 0
+        return 1.0 if value else 0.0
     if isinstance(value, (bool, int, float)):
         return float(value)
-    return _leading_number(value) if isinstance(value, str) else 0
+    return _leading_number(value) if isinstance(value, str) else 0.0
 
 
 def _decode(text: str) -> str:
@@ -133,4 +133,4 @@ _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d*)?)", re.ASCII)
 
 def _leading_number(text: str) -> float:
     found = _NUMBER.match(text)
-    return float(found[1]) if found else 0
+    return float(found[1]) if found else 0.0

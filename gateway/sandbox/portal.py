@@ -9,6 +9,9 @@ from functools import partial
 from typing import Any
 
 from gateway.clock import Clock
+from gateway.sandbox.catalog import SMART_PROCESSES
+from gateway.sandbox.changes import Change, ScriptedChanges
+from gateway.sandbox.cost import CostModel
 from gateway.sandbox.data import PortalData
 from gateway.sandbox.errors import (
     CallError,
@@ -40,13 +43,22 @@ _AUTH_PARAMS = ("auth", "access_token", "auth_connector", "aplogin", "ap")
 class SandboxSettings:
     """How a sandbox portal is set up.
 
-    *holes* is the share of missing user ids; *tariff* one of standard, enterprise, off (neither bucket nor budget);
+    *leads* and so on are how many there are of each; *invoices* of the smart and of the old ones alike, *items* of each
+    smart process. *holes* is the share of missing ids; *tariff* one of standard, enterprise, off (neither bucket nor
+    budget); *cost* is how long lists take, None for no time at all;
     *scope* what the webhook and the application are granted; *auto_allow* redirects from the authorize page at once;
     *integer_start* gives ``time.start`` in whole seconds, as the cloud does since 2026; *webhook_code* is the secret in
     the webhook's address. *tasks* and *eventlog* are how many there are, with *holes* among their ids too.
     """
 
     users: int = 120
+    leads: int = 200
+    deals: int = 300
+    contacts: int = 250
+    companies: int = 120
+    quotes: int = 60
+    invoices: int = 60
+    items: int = 80
     seed: int = 1
     holes: float = 0.3
     tasks: int = 75
@@ -57,16 +69,26 @@ class SandboxSettings:
     scope: tuple[str, ...] = KNOWN_SCOPES
     integer_start: bool = False
     webhook_code: str = "sandbox"
+    cost: CostModel | None = None
 
     def __post_init__(self) -> None:
         if self.users < 1:
             raise ValueError("users: at least 1, the owner of the webhook")
+        if min(self.leads, self.deals, self.contacts, self.companies, self.quotes, self.invoices, self.items) < 0:
+            raise ValueError("leads, deals and the like: no fewer than 0")
         if not 0 <= self.holes < 1:
             raise ValueError("holes: a share from 0 to less than 1")
         if self.tariff not in TARIFFS:
             raise ValueError(f"tariff: one of {', '.join(TARIFFS)}")
         if min(self.tasks, self.eventlog) < 0:
             raise ValueError("tasks, eventlog: at least 0")
+
+    @property
+    def records(self) -> dict[str, int]:
+        """How many records there are, by the name of their table."""
+        tables = ("leads", "deals", "contacts", "companies", "quotes", "invoices")
+        items = {f"items/{entity_type_id}": self.items for entity_type_id in SMART_PROCESSES}
+        return {**{name: getattr(self, name) for name in tables}, "old_invoices": self.invoices, **items}
 
 
 class SandboxPortal:
@@ -80,6 +102,7 @@ class SandboxPortal:
             seed=settings.seed,
             tasks=settings.tasks,
             eventlog=settings.eventlog,
+            records=settings.records,
         )
         self.member_id = hashlib.md5(f"sandbox portal {settings.seed}".encode(), usedforsecurity=False).hexdigest()
         self.application = Application(redirect_uri=settings.redirect_uri, scope=settings.scope)
@@ -90,6 +113,8 @@ class SandboxPortal:
         self.seen: deque[SeenCall] = deque(maxlen=REMEMBERED)
         self.token_requests: deque[dict[str, Value]] = deque(maxlen=REMEMBERED)
         self.faults = Faults(clock)
+        self.changes = ScriptedChanges(self.data)
+        self.busy_s = 0.0  # what lists have cost so far
         tariff = TARIFFS[settings.tariff]
         self.operating = OperatingTime(tariff.operating_limit_s) if tariff else None
         self._tariff = tariff
@@ -114,6 +139,29 @@ class SandboxPortal:
 
     def clear_faults(self) -> None:
         self.faults.clear()
+
+    @property
+    def commands(self) -> int:
+        """Calls of any method, alone or in a batch; the batch itself is none."""
+        return self.calls.total() - self.calls["batch"]
+
+    def change(self, change: Change) -> None:
+        """Change rows at once.
+
+        Raises:
+            ValueError: there is no such table.
+        """
+        change.check(self.data)
+        change.apply(self.data)
+
+    def change_after(self, method: str, calls: int, change: Change) -> None:
+        """Change rows when so many more calls of *method* have been answered.
+
+        Raises:
+            ValueError: there is no such table.
+        """
+        change.check(self.data)
+        self.changes.add(method, calls, change)
 
     def hold(self, method: str) -> None:
         """Let every call of *method* wait from now on, until it is released."""
@@ -201,6 +249,8 @@ class SandboxPortal:
         if self.operating and self.operating.is_blocked(caller.client, name, self._clock.now()):
             raise operation_time_limit()
         answer = await self._run(method, params, exchange, caller)
+        self.changes.called(name)
+        await self._spend(answer)
         busy_s = fault.seconds if fault and fault.kind == "busy" else 0.0
         return Envelope(answer, self.time_of(started, method, caller, busy_s))
 
@@ -217,6 +267,13 @@ class SandboxPortal:
             )
         )
         return await answer if inspect.isawaitable(answer) else answer
+
+    async def _spend(self, answer: Answer) -> None:
+        """Take the time that the list in the *answer* costs."""
+        if self.settings.cost is not None and answer.effort is not None:
+            seconds = self.settings.cost.seconds(answer.effort)
+            self.busy_s += seconds
+            await self._clock.sleep(seconds)
 
     def authorize(self, request: Request) -> Caller:
         """Who calls.

@@ -1,10 +1,11 @@
 """The tasks of a sandbox portal, in the form of REST 3.0; the older methods show the same rows in theirs."""
 
 from datetime import datetime, timedelta, timezone
+from itertools import chain
 from random import Random
 
+from gateway.sandbox.ids import runs_with_holes
 from gateway.sandbox.made import MadeTable
-from gateway.sandbox.people import ids_with_holes
 from gateway.sandbox.table import Row
 
 ZONE = timezone(timedelta(hours=3))
@@ -98,7 +99,7 @@ def make_tasks(count: int, holes: float, user_ids: tuple[int, ...], rng: Random)
             "auditorIds": [user_ids[task_id % len(user_ids)]] if task_id % 7 == 0 else [],
         }
 
-    return MadeTable(ids_with_holes(count, holes, rng), make)
+    return MadeTable(chain.from_iterable(runs_with_holes(count, holes, rng)), make)
 
 
 def new_task(task_id: int, now: float, *, title: str, creator_id: int, responsible_id: int) -> Row:

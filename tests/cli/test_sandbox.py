@@ -2,12 +2,20 @@
 
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import aiohttp
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from tests.cli.conftest import Invoke, Spawn, stop_once_listening
 
@@ -26,6 +34,24 @@ async def test_it_serves_the_portal_with_the_faults_asked_for_until_it_is_stoppe
                 answer = await response.json()
     assert answer["total"] == 7
     assert (await portal.end(number))[0] == 0
+
+
+async def test_it_has_as_much_of_everything_as_was_asked_for(spawn: Spawn, ports: Callable[[], int]) -> None:
+    port = ports()
+    sizes = {"leads": 11, "deals": 1_000_000, "contacts": 13, "companies": 14, "quotes": 15, "invoices": 16, "items": 0}
+    options = [word for name, count in sizes.items() for word in (f"--{name}", str(count))]
+    portal = await spawn("sandbox", "--port", str(port), "--holes", "0.7", "--seed", "5", "--cost", *options)
+    await portal.until("Sends people to")
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        async with session.get("/rest/1/sandbox/crm.deal.list?start=-1") as response:
+            answer = await response.json()
+        async with session.get("/_sandbox/") as response:
+            seen = await response.json()
+    assert answer["time"]["duration"] >= 0.04
+    assert seen["busy_s"] == 0.04
+    assert {name: seen["rows"][name] for name in sizes if name != "items"} | {"items": 0} == sizes
+    assert [seen["rows"][f"items/{entity_type_id}"] for entity_type_id in (128, 156, 1036)] == [0, 0, 0]
+    assert (await portal.end(signal.SIGTERM))[0] == 0
 
 
 def test_it_says_how_it_is_reached_and_stops_at_a_signal(invoke: Invoke, ports: Callable[[], int]) -> None:
@@ -49,7 +75,15 @@ def test_a_taken_port_is_said(invoke: Invoke) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--fault", "nonsense"), ("--users", "0"), ("--holes", "1"), ("--tariff", "x"), ("--tls-cert", ".env")],
+    [
+        ("--fault", "nonsense"),
+        ("--users", "0"),
+        ("--deals", "-1"),
+        ("--items", "x"),
+        ("--holes", "1"),
+        ("--tariff", "x"),
+        ("--tls-cert", ".env"),
+    ],
 )
 def test_a_wrong_option_is_a_wrong_call(invoke: Invoke, arguments: tuple[str, ...]) -> None:
     assert invoke("sandbox", *arguments).exit_code == 2
@@ -61,3 +95,28 @@ def test_a_certificate_needs_its_key(invoke: Invoke, tmp_path: Path) -> None:
     assert (alone.exit_code, "go together" in alone.stderr) == (2, True)
     wrong = invoke("sandbox", "--tls-cert", "cert.pem", "--tls-key", "cert.pem")
     assert (wrong.exit_code, "not a certificate with its key" in wrong.stderr) == (2, True)
+    missing = invoke("sandbox", "--tls-cert", "cert.pem", "--tls-key", "nowhere.pem")
+    assert (missing.exit_code, "'nowhere.pem' does not exist" in missing.stderr) == (2, True)
+
+
+async def test_it_speaks_https_with_a_certificate(spawn: Spawn, ports: Callable[[], int], tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sandbox")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (tmp_path / "cert.pem").write_bytes(signed.public_bytes(Encoding.PEM))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key.pem").write_bytes(private)
+    port = ports()
+    portal = await spawn("sandbox", "--port", str(port), "--tls-cert", "cert.pem", "--tls-key", "key.pem")
+    await portal.until(f"Inbound webhook: https://127.0.0.1:{port}/rest/1/sandbox/")
+    trusted = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+    address = f"https://127.0.0.1:{port}/rest/1/sandbox/scope.json"
+    async with aiohttp.ClientSession() as session, session.get(address, ssl=trusted) as response:
+        assert response.status == 200
+    assert (await portal.end(signal.SIGTERM))[0] == 0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.sandbox.data import PortalData
-from gateway.sandbox.people import ids_with_holes
+from gateway.sandbox.ids import runs_with_holes
 from gateway.sandbox.table import Table
 
 
@@ -20,7 +20,7 @@ def test_the_same_seed_makes_the_same_portal() -> None:
 
 @given(st.integers(1, 3000), st.floats(0, 0.9), st.integers(0, 99))
 def test_ids_ascend_from_one(count: int, holes: float, seed: int) -> None:
-    ids = list(ids_with_holes(count, holes, Random(seed)))
+    ids = [row_id for run in runs_with_holes(count, holes, Random(seed)) for row_id in run]
     assert len(ids) == count
     assert ids[0] == 1
     assert all(earlier < later for earlier, later in pairwise(ids))
@@ -28,7 +28,7 @@ def test_ids_ascend_from_one(count: int, holes: float, seed: int) -> None:
 
 @pytest.mark.parametrize("holes", [0.0, 0.3, 0.7])
 def test_the_share_of_holes_is_about_as_asked(holes: float) -> None:
-    ids = list(ids_with_holes(50_000, holes, Random(1)))
+    ids = [row_id for run in runs_with_holes(50_000, holes, Random(1)) for row_id in run]
     assert 1 - len(ids) / ids[-1] == pytest.approx(holes, abs=0.03)
 
 

@@ -1,6 +1,17 @@
 """Every REST method of the sandbox; a new one is a function and its row in one of these modules."""
 
 from gateway.sandbox.method import by_name
-from gateway.sandbox.methods import batch, crm, service, tasks, userfields, users
+from gateway.sandbox.methods import batch, crm, items, records, service, tasks, userfields, users
 
-METHODS = by_name((*service.METHODS, *batch.METHODS, *users.METHODS, *crm.METHODS, *userfields.METHODS, *tasks.METHODS))
+METHODS = by_name(
+    (
+        *service.METHODS,
+        *batch.METHODS,
+        *users.METHODS,
+        *crm.METHODS,
+        *userfields.METHODS,
+        *records.METHODS,
+        *items.METHODS,
+        *tasks.METHODS,
+    )
+)

@@ -47,7 +47,7 @@ def get_users(call: Call) -> Answer:
     window = Window.at(page_start(call), whole_pages=True)
     page = find(call.data.users, read_filter(conditions, _USERS), read_order(order, _USERS), _USERS, window)
     if not page.rows:
-        return Answer([])
+        return Answer([], effort=page.effort)
     names = call.params.get("select")
     if is_array(names):
         return Answer.of_page(page, [select_columns(row, map(str, entries_of(names).values())) for row in page.rows])

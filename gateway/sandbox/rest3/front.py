@@ -128,7 +128,9 @@ class Rest3:
         portal = self._portal
         perform = partial(self._perform, caller, exchange, credential)
         result = method.run(Call(body, caller, portal.data, METHODS, perform, portal.now()))
-        return await result if inspect.isawaitable(result) else result
+        result = await result if inspect.isawaitable(result) else result
+        portal.changes.called(method.name)
+        return result
 
 
 def _admit(method: Method, caller: Caller) -> None:

@@ -1,0 +1,76 @@
+"""Changes of a portal's rows, at once or in the middle of somebody's reading, as data."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.sandbox.data import PortalData
+from gateway.sandbox.table import Row
+
+
+@dataclass(frozen=True)
+class Change:
+    """Rows of one *table* (`PortalData.tables` has the names) that are added or edited, and ids that go.
+
+    A row of *edited* names the columns that differ; an id that is not there yet is added, in a generated table with
+    the columns that it would have been generated with.
+    """
+
+    table: str
+    edited: dict[int, Row] = field(default_factory=dict)
+    removed: tuple[int, ...] = ()
+
+    @classmethod
+    def parse(cls, body: dict[str, Any]) -> "Change":
+        """Read a change as the control address gives it.
+
+        Raises:
+            ValueError: it is none; the text says why.
+        """
+        edited, removed = body.get("set", {}), body.get("remove", [])
+        if not isinstance(edited, dict) or not all(
+            isinstance(row, dict) and key.isdecimal() for key, row in edited.items()
+        ):
+            raise ValueError("set: an object of rows by id")
+        if not isinstance(removed, list) or not all(isinstance(row_id, int) for row_id in removed):
+            raise ValueError("remove: a list of ids")
+        return cls(str(body.get("table")), {int(key): row for key, row in edited.items()}, tuple(removed))
+
+    def check(self, data: PortalData) -> None:
+        """Refuse a table that the portal has not.
+
+        Raises:
+            ValueError: with the names of those that it has.
+        """
+        if self.table not in data.tables:
+            raise ValueError(f"table: one of {', '.join(data.tables)}")
+
+    def apply(self, data: PortalData) -> None:
+        table = data.tables[self.table]
+        for row_id, row in self.edited.items():
+            table[row_id] = {**(table[row_id] if row_id in table else table.blank(row_id)), **row}
+        for row_id in self.removed:
+            table.pop(row_id, None)
+
+
+class ScriptedChanges:
+    """Changes still to come, each after so many more calls of a method."""
+
+    def __init__(self, data: PortalData) -> None:
+        self._data = data
+        self._pending: list[tuple[str, int, Change]] = []
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def add(self, method: str, calls: int, change: Change) -> None:
+        self._pending.append((method.lower(), calls, change))
+
+    def called(self, method: str) -> None:
+        """Count one answered call of *method*, and make the changes that it is the last one before."""
+        pending, self._pending = self._pending, []
+        for awaited, calls, change in pending:
+            left = calls - (awaited == method)
+            if left > 0:
+                self._pending.append((awaited, left, change))
+            else:
+                change.apply(self._data)

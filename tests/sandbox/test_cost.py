@@ -1,0 +1,103 @@
+"""The cost model and changes during a read: what lists take in time, what happens between two of them."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.sandbox.changes import Change
+from gateway.sandbox.cost import CostModel
+from gateway.sandbox.listing import Effort
+from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from tests.clock import ManualClock
+from tests.sandbox.client import RestClient
+
+
+@pytest.fixture
+def settings() -> SandboxSettings:
+    return SandboxSettings(users=130, deals=200_000, cost=CostModel())
+
+
+def test_a_list_costs_itself_its_count_and_what_it_skips() -> None:
+    assert CostModel().seconds(Effort()) == pytest.approx(0.040)
+    assert CostModel().seconds(Effort(counted_rows=100_000)) == pytest.approx(0.100)
+    assert CostModel().seconds(Effort(counted_rows=100_000, skipped_rows=2_000)) == pytest.approx(0.1005)
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "seconds"),
+    [
+        ("crm.deal.list", {"start": -1}, 0.040),
+        ("crm.deal.list", {}, 0.040 + 0.120),
+        ("crm.deal.list", {"filter": {"ID": 1}}, 0.040 + 0.120),
+        ("crm.deal.list", {"start": 100_000}, 0.040 + 0.120 + 0.025),
+        ("crm.item.list", {"entityTypeId": 2, "start": 100_000}, 0.040 + 0.120 + 0.025),
+        ("user.get", {"start": -1}, 0.040),
+        ("user.get", {"start": 5_000}, 0.040 + 0.000078 + 0.0000325),  # no further than the end
+        ("crm.status.list", {}, 0.040),
+        ("crm.deal.fields", {}, 0),
+        ("scope", {}, 0),
+    ],
+)
+async def test_a_command_takes_its_time_and_tells_it(
+    webhook: RestClient, portal: SandboxPortal, clock: ManualClock, method: str, params: dict[str, Any], seconds: float
+) -> None:
+    answer = await clock.until(webhook.call(method, **params), step_s=seconds)
+    assert answer.body["time"]["duration"] == pytest.approx(seconds, abs=1e-5)
+    assert answer.body["time"]["processing"] == pytest.approx(seconds, abs=1e-5)
+    assert portal.busy_s == pytest.approx(seconds)
+    assert answer.body["time"]["operating"] == (pytest.approx(seconds, abs=1e-5) if seconds > 0.1 else 0)
+
+
+async def test_commands_of_a_batch_wait_for_each_other(
+    webhook: RestClient, anonymous: RestClient, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    commands = {f"c{number}": "crm.deal.list?start=-1" for number in range(10)}
+    answer = await clock.until(webhook.call("batch", cmd=commands), step_s=0.040)
+    assert answer.body["time"]["duration"] == pytest.approx(0.4)
+    assert [time["duration"] for time in answer.result["result_time"].values()] == pytest.approx([0.040] * 10)
+    assert (portal.commands, portal.http_requests) == (10, 1)
+    assert portal.busy_s == pytest.approx(0.4)
+    shown = (await anonymous.get("/_sandbox/")).body
+    assert (shown["commands"], shown["http_requests"], shown["busy_s"]) == (10, 1, pytest.approx(0.4))
+
+
+async def test_requests_do_not_wait_for_each_other(webhook: RestClient, clock: ManualClock) -> None:
+    started = clock.now()
+    both = asyncio.gather(*(webhook.call("crm.deal.list", start=-1) for _ in range(5)))
+    await clock.until(both, step_s=0.020)
+    assert clock.now() - started < 0.1
+
+
+async def test_rows_change_between_two_calls_of_a_method(webhook: RestClient, portal: SandboxPortal) -> None:
+    deals = portal.data.tables["deals"]
+    first, second, third = deals.ids_between(0, 1_000)[:3]
+    portal.change_after("crm.deal.get", 2, Change("deals", {second: {"TITLE": "Renamed"}}, (third,)))
+    assert (await webhook.call("crm.deal.get", id=second)).result["TITLE"] != "Renamed"
+    assert (await webhook.call("crm.deal.get", id=third)).status == 200
+    assert len(portal.changes) == 0
+    changed = (await webhook.call("crm.deal.get", id=second)).result
+    assert (changed["TITLE"], changed["ID"]) == ("Renamed", str(second))
+    assert (await webhook.call("crm.deal.get", id=third)).status == 400
+    assert (await webhook.call("crm.deal.get", id=first)).status == 200
+
+
+async def test_the_control_address_changes_any_table_now_or_later(
+    webhook: RestClient, anonymous: RestClient, portal: SandboxPortal
+) -> None:
+    last = max(portal.data.tables["items/128"])
+    body = {"table": "items/128", "set": {str(last + 7): {"TITLE": "New"}}}
+    assert (await anonymous.call("/_sandbox/rows", **body)).body == {"rows": 81}
+    item = (await webhook.call("crm.item.get", entityTypeId=128, id=last + 7)).result["item"]
+    assert (item["id"], item["title"], item["stageId"][:6]) == (last + 7, "New", "DT128_")
+    later = {"table": "items/128", "remove": [last + 7], "after": {"method": "crm.item.get", "calls": 1}}
+    assert (await anonymous.call("/_sandbox/rows", **later)).body == {"rows": 81}
+    assert (await anonymous.get("/_sandbox/")).body["changes"] == 1
+    assert (await webhook.call("crm.item.get", entityTypeId=128, id=last + 7)).status == 200
+    assert (await webhook.call("crm.item.get", entityTypeId=128, id=last + 7)).error == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("after", [5, {}, {"method": "scope"}, {"method": 1, "calls": 1}])
+async def test_a_change_after_nothing_is_refused(anonymous: RestClient, after: Any) -> None:
+    answer = await anonymous.call("/_sandbox/rows", table="users", remove=[3], after=after)
+    assert (answer.status, answer.body) == (400, "after: an object of method and calls")

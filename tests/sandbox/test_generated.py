@@ -1,0 +1,123 @@
+"""A generated table beside a plain one: the same answers, and a million rows at the price of a few."""
+
+import time
+import tracemalloc
+from math import inf
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.sandbox.filters import Kind, Schema, read_filter
+from gateway.sandbox.generated import GeneratedTable
+from gateway.sandbox.ids import IdRuns, runs_with_holes
+from gateway.sandbox.listing import Window, find
+from gateway.sandbox.table import WHOLE_ROW, Table
+
+SCHEMA = Schema({"ID": Kind.NUMBER, "COLOUR": Kind.TEXT}, key="ID")
+
+
+def make_table(count: int, holes: float = 0.4, seed: str = "1") -> GeneratedTable:
+    return GeneratedTable(count, holes, seed, lambda rng: {"ID": "", "COLOUR": rng.choice("rgb")}, {"ID": str})
+
+
+@given(count=st.integers(0, 400), holes=st.floats(0, 0.7), seed=st.integers())
+def test_runs_answer_as_a_list_of_their_ids_would(count: int, holes: float, seed: int) -> None:
+    ids = [row_id for run in runs_with_holes(count, holes, Random(seed)) for row_id in run]
+    runs = IdRuns(count, holes, Random(seed))
+    assert len(runs) == count
+    assert [runs.at(rank) for rank in range(count)] == ids
+    top = ids[-1] if ids else 0
+    for row_id in (0, 1, *ids[::17], *(row_id + 1 for row_id in ids[::13]), top, top + 1, top + 99):
+        assert runs.rank(row_id) == sum(1 for one in ids if one < row_id)
+        assert (row_id in runs) is (row_id in ids)
+        assert list(runs.between(row_id, row_id + 90)) == [one for one in ids if row_id <= one <= row_id + 90]
+
+
+@given(
+    count=st.integers(0, 300),
+    changes=st.lists(st.tuples(st.booleans(), st.integers(1, 600))),
+    above=st.floats(-10, 700) | st.just(-inf),
+    below=st.floats(-10, 700) | st.just(inf),
+    data=st.data(),
+)
+def test_a_changed_table_answers_as_a_plain_one_would(
+    count: int, changes: list[tuple[bool, int]], above: float, below: float, data: st.DataObject
+) -> None:
+    table = make_table(count)
+    plain = Table(dict(table.items()))
+    for is_added, row_id in changes:
+        for one in (table, plain):
+            if is_added:
+                one[row_id] = {"ID": str(row_id), "COLOUR": "new"}
+            else:
+                one.pop(row_id, None)
+    assert (len(table), list(table)) == (len(plain), sorted(plain))
+    assert dict(table.items()) == plain.data
+    found, expected = table.ids_between(above, below), plain.ids_between(above, below)
+    assert (len(found), list(found)) == (len(expected), list(expected))
+    place = data.draw(st.slices(max(len(expected), 1)))
+    assert found[place] == expected[place]
+    assert table.shown(expected, WHOLE_ROW) == plain.shown(expected, WHOLE_ROW)
+
+
+@given(
+    conditions=st.dictionaries(
+        st.sampled_from([">ID", ">=ID", "<ID", "<=ID", "@ID", "ID", "!ID", "COLOUR", "!@COLOUR", "%COLOUR"]),
+        st.integers(0, 500) | st.lists(st.integers(0, 500), max_size=9) | st.sampled_from(["", "r", "77.5"]),
+    ),
+    order=st.lists(st.tuples(st.sampled_from(["ID", "COLOUR"]), st.booleans()), max_size=2, unique_by=lambda o: o[0]),
+    offset=st.integers(0, 400),
+    counted=st.booleans(),
+)
+def test_a_page_of_it_is_the_page_of_a_plain_one(
+    conditions: dict[str, object], order: list[tuple[str, bool]], offset: int, counted: bool
+) -> None:
+    table = make_table(300)
+    plain = Table(dict(table.items()))
+    window = Window(offset, counted=True) if counted else Window(counted=False)
+    ours, theirs = (find(one, read_filter(conditions, SCHEMA), order, SCHEMA, window) for one in (table, plain))
+    assert ours == theirs
+
+
+def test_an_edited_row_is_its_own_and_a_read_one_is_a_copy() -> None:
+    table = make_table(100)
+    first = next(iter(table))
+    table[first] = {**table[first], "COLOUR": "blue"}
+    table[first]["COLOUR"] = "lost"
+    assert table[first]["COLOUR"] == table.glimpse(first, frozenset({"COLOUR"}))["COLOUR"] == "blue"
+    with pytest.raises(KeyError):
+        del table[10**6]
+    with pytest.raises(KeyError):
+        table[10**6]
+
+
+def test_a_million_rows_start_at_once_and_weigh_little() -> None:
+    tracemalloc.start()
+    started = time.process_time()
+    table = make_table(1_000_000, holes=0.35)
+    find(table, read_filter({">ID": 700_000}, SCHEMA), [("ID", False)], SCHEMA, Window(counted=False))
+    seconds, (held_bytes, _) = time.process_time() - started, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(table) == 1_000_000
+    assert seconds < 2
+    assert held_bytes < 5 * 2**20
+
+
+@pytest.mark.parametrize("holes", [0, 0.35, 0.7])
+def test_a_page_by_id_costs_the_same_in_a_large_table(holes: float) -> None:
+    def seconds(table: GeneratedTable) -> float:
+        started = time.process_time()
+        for _ in range(40):
+            end = table.at(len(table) // 2) + 75
+            for conditions in ({">ID": end - 75, "<=ID": end}, {"@ID": list(range(end - 50, end))}, {}):
+                find(table, read_filter(conditions, SCHEMA), [("ID", not conditions)], SCHEMA, Window())
+        return time.process_time() - started
+
+    small, large = make_table(1_000, holes), make_table(1_000_000, holes)
+    assert find(large, read_filter({}, SCHEMA), [], SCHEMA, Window()).total == 1_000_000
+    for table in (small, large):
+        del table[table.at(500)]
+    seconds(small)
+    assert seconds(large) < 5 * seconds(small) + 0.05
