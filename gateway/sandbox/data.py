@@ -10,9 +10,10 @@ from gateway.sandbox.entities import Entity, make_entities
 from gateway.sandbox.eventlog import make_eventlog
 from gateway.sandbox.fields import make_userfields
 from gateway.sandbox.generated import GeneratedTable
+from gateway.sandbox.made import MadeTable
 from gateway.sandbox.people import make_users
 from gateway.sandbox.records import make_records
-from gateway.sandbox.table import MadeTable, Rows, Table
+from gateway.sandbox.table import Rows, Table
 from gateway.sandbox.tasks import make_tasks
 
 
@@ -29,10 +30,10 @@ class PortalData:
     categories: dict[int, Table]
     types: Table
     userfields: dict[str, Table]
-    tasks: MadeTable
-    eventlog: MadeTable
     entities: dict[int, Entity] = field(compare=False)
     records: dict[int, GeneratedTable] = field(repr=False)
+    tasks: MadeTable
+    eventlog: MadeTable
 
     @classmethod
     def generate(

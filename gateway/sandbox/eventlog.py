@@ -1,9 +1,11 @@
 """The event log of a sandbox portal: who came in, what was changed, whole rows in the form of REST 3.0."""
 
+from itertools import chain
 from random import Random
 
 from gateway.sandbox.ids import runs_with_holes
-from gateway.sandbox.table import MadeTable, Row
+from gateway.sandbox.made import MadeTable
+from gateway.sandbox.table import Row
 from gateway.sandbox.tasks import moment
 
 _FIRST_AT = 1_735_700_000  # Unix time
@@ -45,4 +47,4 @@ def make_eventlog(count: int, holes: float, user_ids: tuple[int, ...], rng: Rand
             "description": f'{{"userId":{user_id},"method":"external"}}' if entry_id % 3 else "Вход 🔑",
         }
 
-    return MadeTable((row_id for run in runs_with_holes(count, holes, rng) for row_id in run), make)
+    return MadeTable(chain.from_iterable(runs_with_holes(count, holes, rng)), make)

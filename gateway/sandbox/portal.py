@@ -48,7 +48,7 @@ class SandboxSettings:
     budget); *cost* is how long lists take, None for no time at all;
     *scope* what the webhook and the application are granted; *auto_allow* redirects from the authorize page at once;
     *integer_start* gives ``time.start`` in whole seconds, as the cloud does since 2026; *webhook_code* is the secret in
-    the webhook's address.
+    the webhook's address. *tasks* and *eventlog* are how many there are, with *holes* among their ids too.
     """
 
     users: int = 120
@@ -59,10 +59,10 @@ class SandboxSettings:
     quotes: int = 60
     invoices: int = 60
     items: int = 80
-    tasks: int = 75
-    eventlog: int = 120
     seed: int = 1
     holes: float = 0.3
+    tasks: int = 75
+    eventlog: int = 120
     tariff: str = "standard"
     redirect_uri: str = "http://127.0.0.1:8080/webhook/create"
     auto_allow: bool = False
@@ -76,12 +76,12 @@ class SandboxSettings:
             raise ValueError("users: at least 1, the owner of the webhook")
         if min(self.leads, self.deals, self.contacts, self.companies, self.quotes, self.invoices, self.items) < 0:
             raise ValueError("leads, deals and the like: no fewer than 0")
-        if min(self.tasks, self.eventlog) < 0:
-            raise ValueError("tasks, eventlog: at least 0")
         if not 0 <= self.holes < 1:
             raise ValueError("holes: a share from 0 to less than 1")
         if self.tariff not in TARIFFS:
             raise ValueError(f"tariff: one of {', '.join(TARIFFS)}")
+        if min(self.tasks, self.eventlog) < 0:
+            raise ValueError("tasks, eventlog: at least 0")
 
     @property
     def records(self) -> dict[str, int]:
@@ -103,6 +103,7 @@ class SandboxPortal:
             seed=settings.seed,
             tasks=settings.tasks,
             eventlog=settings.eventlog,
+            records=settings.records,
         )
         self.member_id = hashlib.md5(f"sandbox portal {settings.seed}".encode(), usedforsecurity=False).hexdigest()
         self.application = Application(redirect_uri=settings.redirect_uri, scope=settings.scope)

@@ -110,11 +110,12 @@ class SandboxServer:
         return await self._send(request, reply)
 
     async def _rest_3(self, request: web.Request, method: str, webhook: tuple[int, str] | None) -> web.StreamResponse:
-        """REST 3.0, which reads no query string, and a body of POST alone."""
+        """REST 3.0, which reads no query string."""
         reply = await self._rest3.answer(
             Request3(
                 shared=Request(request.remote or "", method.removesuffix(".json"), {}, _bearer(request), webhook),
-                body=await request.read() if request.method == "POST" else b"",
+                verb=request.method,
+                body=await request.read(),
                 content_type=request.content_type,
                 key=request.headers.get(IDEMPOTENCY_KEY),
             )

@@ -1,11 +1,12 @@
 """The tasks of a sandbox portal, in the form of REST 3.0; the older methods show the same rows in theirs."""
 
 from datetime import datetime, timedelta, timezone
+from itertools import chain
 from random import Random
-from typing import Any
 
 from gateway.sandbox.ids import runs_with_holes
-from gateway.sandbox.table import MadeTable, Row
+from gateway.sandbox.made import MadeTable
+from gateway.sandbox.table import Row
 
 ZONE = timezone(timedelta(hours=3))
 _FIRST_AT = 1_735_700_000  # Unix time
@@ -51,8 +52,25 @@ _NO = (
     "requireResult", "matchesSubTasksTime", "autocompleteSubTasks", "allowsChangeDatePlan",
     "requireDeadlineChangeReason",
 )  # fmt: skip
-_NONE_OF = ("inFavorite", "inPin", "inGroupPin", "inMute", "dependsOn")
-_ZERO = ("numberOfReminders", "plannedDuration", "actualDuration", "estimatedTime")
+_NONE_OF = (
+    "accompliceIds", "auditorIds", "checklist", "crmItemIds", "dependsOn", "inFavorite", "inPin", "inGroupPin",
+    "inMute",
+)  # fmt: skip
+_ALIKE: Row = {
+    **dict.fromkeys(_NEVER),
+    **dict.fromkeys(_NO, False),
+    **dict.fromkeys(("numberOfReminders", "plannedDuration", "actualDuration", "estimatedTime"), 0),
+    "description": "",
+    "deadline": None,
+    "priority": "average",
+    "status": "pending",
+    "containsPlacements": True,
+    "durationType": "days",
+    "closed": None,
+    "outlookVersion": 1,
+    "mark": "none",
+    "siteId": "s1",
+}
 
 
 def make_tasks(count: int, holes: float, user_ids: tuple[int, ...], rng: Random) -> MadeTable:
@@ -81,7 +99,7 @@ def make_tasks(count: int, holes: float, user_ids: tuple[int, ...], rng: Random)
             "auditorIds": [user_ids[task_id % len(user_ids)]] if task_id % 7 == 0 else [],
         }
 
-    return MadeTable((row_id for run in runs_with_holes(count, holes, rng) for row_id in run), make)
+    return MadeTable(chain.from_iterable(runs_with_holes(count, holes, rng)), make)
 
 
 def new_task(task_id: int, now: float, *, title: str, creator_id: int, responsible_id: int) -> Row:
@@ -90,37 +108,22 @@ def new_task(task_id: int, now: float, *, title: str, creator_id: int, responsib
     Source: [docs] api-reference/tasks/tasks-task-add-rest-v3.md
     """
     at = moment(now)
-    row: dict[str, Any] = dict.fromkeys(_NEVER)
-    row |= dict.fromkeys(_NO, False) | dict.fromkeys(_ZERO, 0)
-    row |= {name: [] for name in _NONE_OF}
-    return row | {
+    return {
+        **_ALIKE,
+        **{name: [] for name in _NONE_OF},
         "id": task_id,
         "title": title,
-        "description": "",
         "creatorId": creator_id,
         "responsibleId": responsible_id,
-        "accompliceIds": [],
-        "auditorIds": [],
         "created": at,
-        "deadline": None,
-        "checklist": [],
-        "priority": "average",
-        "status": "pending",
         "statusChanged": at,
-        "containsPlacements": True,
-        "chatId": 100_000 + task_id,
-        "durationType": "days",
         "changed": at,
-        "closed": None,
         "activity": at,
+        "chatId": 100_000 + task_id,
         "guid": f"{{00000000-0000-4000-8000-{task_id:012x}}}",
-        "outlookVersion": 1,
-        "mark": "none",
-        "siteId": "s1",
         "link": f"/company/personal/user/{responsible_id}/tasks/task/view/{task_id}/",
         "rights": _RIGHTS,
         "archiveLink": f"/bitrix/tools/disk/uf.php?entityId={task_id}&entity=TASKS_TASK&action=downloadArchiveByEntity",
-        "crmItemIds": [],
         "scenarios": ["default"],
     }
 

@@ -129,7 +129,9 @@ class TestIntegerStart:
         assert (type(time["start"]), time["processing"]) == (int, 0)
 
 
-@pytest.mark.parametrize("wrong", [{"users": 0}, {"holes": 1.0}, {"holes": -0.1}, {"tariff": "gold"}])
+@pytest.mark.parametrize(
+    "wrong", [{"users": 0}, {"tasks": -1}, {"eventlog": -1}, {"holes": 1.0}, {"holes": -0.1}, {"tariff": "gold"}]
+)
 def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SandboxSettings(**wrong)

@@ -7,9 +7,10 @@ from gateway.sandbox.data import PortalData
 from gateway.sandbox.errors import CallError, wrong_parameter
 from gateway.sandbox.filters import Kind, Schema, read_filter
 from gateway.sandbox.listing import Order, Window, find
+from gateway.sandbox.made import MadeTable
 from gateway.sandbox.method import Answer, Call, Method, Param, page_start
 from gateway.sandbox.php import Value, entries_of, is_array
-from gateway.sandbox.table import MadeTable, Row, Table
+from gateway.sandbox.table import Row, Table
 
 _SCOPES = ("task",)
 
@@ -83,6 +84,9 @@ class _Classic(Table):
 
     def __contains__(self, row_id: object) -> bool:
         return row_id in self._tasks
+
+    def __len__(self) -> int:
+        return len(self._tasks)
 
     def ids_between(self, above: float, below: float) -> Sequence[int]:
         return self._tasks.ids_between(above, below)

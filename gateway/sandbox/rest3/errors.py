@@ -54,6 +54,10 @@ def invalid_json() -> Refusal:
     return Refusal(f"{PREFIX}INVALIDJSONEXCEPTION", "The request body is not valid JSON")
 
 
+def wrong_verb(verb: str) -> Refusal:
+    return Refusal(f"{PREFIX}WRONGHTTPREQUESTMETHODEXCEPTION", f"HTTP method {verb} is not allowed")
+
+
 def access_denied() -> Refusal:
     return Refusal(f"{PREFIX}ACCESSDENIEDEXCEPTION", "Access denied", 403)
 

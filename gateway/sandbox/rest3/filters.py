@@ -38,10 +38,11 @@ class Condition:
     def test(self) -> Test:
         name, own_of = self.field.name, self.field.comparable
         wanted = [own_of(item) for item in (self.value if self.operator in _WITH_A_LIST else [self.value])]
+        known = frozenset(wanted)
         if self.operator in ("=", "in"):
-            return lambda row: own_of(row.get(name)) in wanted
+            return lambda row: own_of(row.get(name)) in known
         if self.operator == "!=":
-            return lambda row: own_of(row.get(name)) not in wanted
+            return lambda row: own_of(row.get(name)) not in known
         if self.operator == "between":
             lowest, highest = wanted
             return lambda row: (own := own_of(row.get(name))) is not None and lowest <= own <= highest

@@ -13,7 +13,7 @@ from gateway.sandbox.method import Caller
 from gateway.sandbox.php import Value
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.rest3 import batch, eventlog, service, tasks
-from gateway.sandbox.rest3.errors import in_rest3, insufficient_scope, invalid_json, method_not_found
+from gateway.sandbox.rest3.errors import in_rest3, insufficient_scope, invalid_json, method_not_found, wrong_verb
 from gateway.sandbox.rest3.idempotency import KeptAnswers
 from gateway.sandbox.rest3.method import Call, Method
 
@@ -24,21 +24,24 @@ METHODS = {method.name: method for method in (*tasks.METHODS, *eventlog.METHODS,
 class Request3:
     """A request of REST 3.0 as it came: what both versions share is in *shared*, whose params are not used.
 
-    *body* is empty for GET; *key* is the ``Idempotency-Key``.
+    *key* is the ``Idempotency-Key``.
     """
 
     shared: Request
+    verb: str
     body: bytes
     content_type: str
     key: str | None
 
     def decoded(self) -> Value:
-        """The body as JSON; an empty one is an empty object.
+        """The body as JSON; an empty one, and any of GET, is an empty object.
 
         Raises:
-            Refusal: it is anything else.
+            Refusal: it is anything else, or the verb is neither GET nor POST.
         """
-        if not self.body:
+        if self.verb not in ("GET", "POST"):
+            raise wrong_verb(self.verb)
+        if self.verb == "GET" or not self.body:
             return {}
         try:
             decoded = orjson.loads(self.body)
@@ -125,7 +128,9 @@ class Rest3:
         portal = self._portal
         perform = partial(self._perform, caller, exchange, credential)
         result = method.run(Call(body, caller, portal.data, METHODS, perform, portal.now()))
-        return await result if inspect.isawaitable(result) else result
+        result = await result if inspect.isawaitable(result) else result
+        portal.changes.called(method.name)
+        return result
 
 
 def _admit(method: Method, caller: Caller) -> None:

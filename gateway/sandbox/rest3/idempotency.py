@@ -50,10 +50,10 @@ class KeptAnswers:
         return replace(kept.reply, headers={**kept.reply.headers, REPLAYED: "true"})
 
     def keep(self, caller: Caller, method: str, key: str, body: bytes, reply: Reply, now: float) -> Reply:
-        """Remember the first answer, whole whatever becomes of it on its way; it is returned as it is to be sent."""
+        """Remember the first answer; it is returned with the header that it is sent with."""
         self._kept = {place: kept for place, kept in self._kept.items() if now < kept.until}
         reply = replace(reply, headers={HEADER: key})
-        self._kept[_place(caller, method, key)] = _Kept(_fingerprint(body), now + KEPT_S, replace(reply, damage=None))
+        self._kept[_place(caller, method, key)] = _Kept(_fingerprint(body), now + KEPT_S, reply)
         return reply
 
 

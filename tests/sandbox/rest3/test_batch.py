@@ -1,0 +1,145 @@
+"""batch of REST 3.0: an array in, an array out, or one refusal for all."""
+
+from typing import Any
+
+import pytest
+
+from gateway.sandbox.errors import CallError
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.rest3.errors import PREFIX
+from gateway.sandbox.rest3.references import resolve
+from tests.sandbox.client import Answered, RestClient
+from tests.sandbox.rest3.test_calls import refused
+
+FIELDS = {"title": "One", "creatorId": 1, "responsibleId": 1}
+
+
+async def batch(client: RestClient, *calls: Any) -> Answered:
+    return await client.send("POST", client.base + "batch", json=list(calls))
+
+
+def one(method: str, name: str | None = None, **query: Any) -> dict[str, Any]:
+    call: dict[str, Any] = {"method": method, "query": query}
+    return call if name is None else {**call, "as": name}
+
+
+async def test_results_come_in_the_order_of_the_calls(rest3: RestClient, portal: SandboxPortal) -> None:
+    first = next(iter(portal.data.tasks))
+    answer = await batch(
+        rest3,
+        one("tasks.task.get", id=first, select=["id"]),
+        {"method": "Main.EventLog.List"},
+        one("tasks.task.list", pagination={"limit": 1}),
+    )
+    assert list(answer.body) == ["result", "time"]
+    task, entries, tasks = answer.result
+    assert (task, len(entries["items"]), tasks) == ({"item": {"id": first}}, 50, {"items": [{"id": first}]})
+    assert [(seen.method, seen.in_batch) for seen in portal.seen] == [
+        ("batch", False),
+        ("tasks.task.get", True),
+        ("main.eventlog.list", True),
+        ("tasks.task.list", True),
+    ]
+    assert portal.http_requests == 1
+
+
+async def test_later_calls_take_values_of_earlier_ones(rest3: RestClient, portal: SandboxPortal) -> None:
+    answer = await batch(
+        rest3,
+        one("tasks.task.list", "few", pagination={"limit": 3}),
+        one("tasks.task.get", id={"$ref": "few.2.id", "ignored": 1}),
+        one("tasks.task.list", filter=[["id", "in", {"$refArray": "0.id"}]]),
+        one("tasks.task.list", filter=[["id", "in", {"$refArray": "few.id"}]]),
+    )
+    # A call that has a name is not reached by its position.
+    assert refused(answer, 400, "INVALIDSELECTEXCEPTION")
+    answer = await batch(
+        rest3,
+        one("tasks.task.list", pagination={"limit": 3}),
+        one("tasks.task.get", id={"$ref": "0.2.id"}),
+        one("tasks.task.list", filter=[["id", "in", {"$refArray": "0.id"}]]),
+    )
+    ids = list(portal.data.tasks)[:3]
+    assert answer.result[1]["item"]["id"] == ids[2]
+    assert answer.result[2] == {"items": [{"id": task_id} for task_id in ids]}
+
+
+async def test_one_failure_fails_all_but_undoes_nothing(rest3: RestClient, portal: SandboxPortal) -> None:
+    before = len(portal.data.tasks)
+    add = one("tasks.task.add", fields=FIELDS)
+    answer = await batch(rest3, add, one("tasks.task.get", id=999_999), add)
+    assert refused(answer, 400, "ENTITYNOTFOUNDEXCEPTION")
+    assert len(portal.data.tasks) == before + 1
+    assert portal.refusals == {PREFIX + "ENTITYNOTFOUNDEXCEPTION": 1}
+
+
+async def test_names_are_checked_before_anything_runs(rest3: RestClient, portal: SandboxPortal) -> None:
+    add = one("tasks.task.add", fields=FIELDS)
+    for wrong in ("nope", "batch", "user.get"):
+        assert refused(await batch(rest3, add, one(wrong)), 404, "METHODNOTFOUNDEXCEPTION")
+    assert "tasks.task.add" not in portal.calls
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"cmd": {"a": "tasks.task.list"}},
+        {},
+        [],
+        ["tasks.task.list"],
+        [{"query": {}}],
+        [{"method": "tasks.task.list", "query": 5}],
+        [{"method": "tasks.task.list", "as": 5}],
+        [{"method": "tasks.task.list", "as": "a"}, {"method": "tasks.task.list", "as": "a"}],
+        [{"method": "tasks.task.list"}] * 51,
+    ],
+)
+async def test_another_form_is_refused(rest3: RestClient, body: Any) -> None:
+    answer = await rest3.send("POST", rest3.base + "batch", json=body)
+    assert refused(answer, 400, "INVALIDSELECTEXCEPTION")
+
+
+async def test_fifty_calls_go_at_once_and_none_is_booked(rest3: RestClient, portal: SandboxPortal) -> None:
+    portal.fault("tasks.task.list:busy=100")
+    assert len((await batch(rest3, *[one("tasks.task.list")] * 50)).result) == 50
+    assert (await rest3.call("tasks.task.list")).body["time"]["operating"] == 0
+
+
+CONTEXT = {"task": {"id": 7, "closed": None}, "list": [{"id": 1}, {"id": 2}]}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"$ref": "task.id"}, 7),
+        ({"$ref": "list.1.id"}, 2),
+        ({"$ref": "list"}, [{"id": 1}, {"id": 2}]),
+        ({"$refArray": "list.id"}, [1, 2]),
+        ({"a": [{"$ref": "task.id"}, "task.id", None]}, {"a": [7, "task.id", None]}),
+    ],
+)
+def test_a_reference_is_replaced_wherever_it_stands(given: Any, expected: Any) -> None:
+    assert resolve(given, CONTEXT) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"$ref": "nobody.id"}, "Path 'nobody.id' not found in context"),
+        ({"$ref": "task.closed"}, "Path 'task.closed' not found in context"),
+        ({"$ref": "list.2.id"}, "Path 'list.2.id' not found in context"),
+        ({"$refArray": "list"}, "Invalid $refArray format - expected 'path.to.array.field'"),
+        ({"$refArray": "task.id"}, "Invalid context path 'task.id' - expected array at 'task'"),
+        ({"$refArray": "list.title"}, "Field 'title' not found in items"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_is_refused(given: Any, text: str) -> None:
+    with pytest.raises(CallError) as refusal:
+        resolve(given, CONTEXT)
+    assert refusal.value.description == text
+
+
+async def test_a_call_without_item_or_rows_leaves_nothing_to_refer_to(rest3: RestClient) -> None:
+    empty = one("tasks.task.list", "none", filter=[["id", "in", []]])
+    answer = await batch(rest3, empty, one("tasks.task.list", filter=[["id", {"$refArray": "none.id"}]]))
+    assert refused(answer, 400, "INVALIDSELECTEXCEPTION")

@@ -1,0 +1,130 @@
+"""The answers of REST 3.0 beside the documented ones: the same keys, the same types."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.sandbox.portal import SandboxPortal
+from tests.sandbox.client import RestClient
+from tests.sandbox.test_examples import EXAMPLES, shape
+
+ENTRY = ["id", "timestampX", "severity", "auditTypeId", "moduleId", "itemId", "userId", "description"]
+RELATED = ["responsible.name", "responsible.email"]
+
+# What may be empty, and is not in the one example.
+NULLABLE = {
+    "result.items[].userId",
+    "result.items[].deadline",
+    "result.item.userId",
+    "result.item.guestId",
+    "result.item.deadline",
+    "result.item.closed",
+    "result.item.responsible.email",
+}
+
+
+def documented(example: str) -> Any:
+    return json.loads((EXAMPLES / f"{example}.json").read_text())
+
+
+def compare(ours: Any, example: str) -> None:
+    theirs, answered = shape(documented(example)), shape(ours)
+    assert set(answered) - {"time.operating_reset_at"} == set(theirs) - {"time.operating_reset_at"}
+    for path in set(answered) & set(theirs):
+        allowed = theirs[path] | ({"null", "string"} if path in NULLABLE else set())
+        assert answered[path] <= allowed, path
+
+
+@pytest.mark.parametrize(
+    ("example", "method", "params"),
+    [
+        ("main.eventlog.list", "main.eventlog.list", {"select": ENTRY, "filter": [["id", "<", 9]]}),
+        ("main.eventlog.tail", "main.eventlog.tail", {"select": ENTRY, "cursor": {"field": "id", "value": 2}}),
+        ("main.eventlog.get", "main.eventlog.get", {"id": 1}),
+        (
+            "tasks.task.list.v3",
+            "tasks.task.list",
+            {"select": ["id", "title", "responsibleId", "deadline", "status"], "pagination": {"limit": 7}},
+        ),
+        ("v3.item", "tasks.task.get", {"id": 1, "select": ["id", "title"]}),
+    ],
+)
+async def test_an_answer_has_the_documented_keys_and_types(
+    rest3: RestClient, example: str, method: str, params: dict[str, Any]
+) -> None:
+    answer = await rest3.call(method, **params)
+    assert answer.status == 200
+    assert answer.content_type == "application/json; charset=utf-8"
+    compare(answer.body, example)
+
+
+async def test_a_whole_task_has_the_documented_keys_and_types(rest3: RestClient, portal: SandboxPortal) -> None:
+    task_id = next(task_id for task_id in portal.data.tasks if task_id % 6 == 0)
+    portal.data.tasks[task_id] |= {"crmItemIds": ["D_1"]}
+    whole = (await rest3.call("tasks.task.get", id=task_id)).body
+    related = (await rest3.call("tasks.task.get", id=task_id, select=RELATED)).result["item"]
+    whole["result"]["item"] |= related
+    del whole["time"]
+    compare(whole, "tasks.task.get.v3")
+
+
+async def test_related_objects_come_as_documented(rest3: RestClient) -> None:
+    answer = await rest3.call("tasks.task.get", id=1, select=["title", *RELATED])
+    del answer.body["time"]
+    compare(answer.body, "v3.relations")
+
+
+async def test_a_batch_and_a_deletion_answer_as_documented(rest3: RestClient) -> None:
+    get = {"method": "tasks.task.get", "query": {"id": 1, "select": ["id", "title"]}}
+    both = await rest3.send("POST", rest3.base + "batch", json=[get, get])
+    del both.body["time"]
+    compare(both.body, "v3.batch")
+    deleted = await rest3.call("tasks.task.delete", id=1)
+    del deleted.body["time"]
+    assert deleted.body == documented("v3.boolean")
+    listed = await rest3.call("tasks.task.list", pagination={"limit": 2})
+    del listed.body["time"]
+    compare(listed.body, "v3.items")
+
+
+async def test_the_openapi_document_has_the_documented_keys(rest3: RestClient) -> None:
+    answer = (await rest3.call("documentation")).body
+    example = documented("rest.documentation.openapi")
+    assert set(answer) == {*example, "components"}
+    assert answer["info"] == example["info"]
+    assert example["tags"][0] in answer["tags"]
+    assert set(example["paths"]) <= set(answer["paths"])
+
+
+@pytest.mark.parametrize(
+    ("example", "method", "params"),
+    [
+        ("main.eventlog.get.error", "main.eventlog.get", {"id": 999_999}),
+        ("main.eventlog.tail.error", "main.eventlog.tail", {"filter": [["id", ">", 1]]}),
+        ("tasks.task.list.v3.error", "tasks.task.list", {"pagination": {"limit": "abc"}}),
+        ("v3.unknown-relation-field.error", "tasks.task.get", {"id": 1, "select": ["responsible.stageId"]}),
+    ],
+)
+async def test_a_refusal_is_the_documented_one(
+    rest3: RestClient, example: str, method: str, params: dict[str, Any]
+) -> None:
+    answer = await rest3.call(method, **params)
+    assert (answer.status, answer.body) == (400, documented(example))
+
+
+async def test_a_missing_record_and_field_are_refused_as_documented(rest3: RestClient, portal: SandboxPortal) -> None:
+    portal.data.tasks.pop(2, None)
+    answer = await rest3.call("tasks.task.get", id=2)
+    assert (answer.status, answer.body) == (400, documented("tasks.task.get.v3.error"))
+    example, answered = documented("v3.validation.error")["error"], (await rest3.call("tasks.task.get")).error
+    assert (answered["code"], answered["validation"]) == (example["code"], example["validation"])
+    example = documented("main.eventlog.list.error")["error"]
+    assert (await rest3.call("main.eventlog.list", pagination={"limit": "abc"})).error["code"] == example["code"]
+
+
+@pytest.mark.parametrize("example", ["v3.filter.and.request", "v3.filter.or.request"])
+async def test_the_documented_filters_are_understood(rest3: RestClient, example: str) -> None:
+    conditions = json.loads(json.dumps(documented(example)["filter"]).replace('"status"', '"severity"'))
+    answer = await rest3.call("main.eventlog.list", filter=conditions)
+    assert answer.result == {"items": []}

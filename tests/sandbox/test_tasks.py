@@ -1,0 +1,113 @@
+"""Tasks in the older version, over the same rows."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.sandbox.portal import SandboxPortal
+from tests.sandbox.client import RestClient
+from tests.sandbox.test_examples import EXAMPLES, shape
+
+# What other parameters and columns, which the sandbox does not have, would add.
+NOT_HERE = {"lengthDeadline", "taskRequireResult", "taskHasOpenResult", "taskHasResult", "timeElapsed", "counter"} | {
+    "timerIsRunningForCurrentUser", "parsedDescription", "tags", "ufCrmTask", "ufTaskWebdavFiles", "ufMailMessage",
+    "action",
+}  # fmt: skip
+
+
+async def rows(client: RestClient, **params: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await client.call("tasks.task.list", **params)).result["tasks"]
+    return found
+
+
+def numbers(found: list[dict[str, Any]]) -> list[int]:
+    return [int(row["id"]) for row in found]
+
+
+async def test_the_newest_come_first_by_pages_of_fifty(webhook: RestClient, portal: SandboxPortal) -> None:
+    first = await webhook.call("tasks.task.list")
+    assert (first.body["total"], first.body["next"]) == (75, 50)
+    second = await webhook.call("tasks.task.list", start=50)
+    assert "next" not in second.body
+    assert numbers(first.result["tasks"] + second.result["tasks"]) == sorted(portal.data.tasks, reverse=True)
+
+
+async def test_a_keyset_reads_them_all(webhook: RestClient, portal: SandboxPortal) -> None:
+    last, seen = 0, []
+    while page := await rows(webhook, filter={">ID": last}, order={"ID": "asc"}, select=["ID"], start=-1):
+        seen += numbers(page)
+        last = seen[-1]
+    assert seen == list(portal.data.tasks)
+
+
+async def test_values_are_strings_under_names_in_camel_case(webhook: RestClient, portal: SandboxPortal) -> None:
+    task_id = next(iter(portal.data.tasks))
+    portal.data.tasks[task_id] |= {"status": "completed", "priority": "high", "needsControl": True, "parentId": 5}
+    (row,) = await rows(webhook, filter={"ID": task_id})
+    told = ("id", "status", "subStatus", "priority", "taskControl", "parentId", "groupId", "xmlId", "group")
+    assert [row[name] for name in told] == [str(task_id), "5", "5", "2", "Y", "5", "0", None, []]
+    assert row["responsible"]["id"] == row["responsibleId"] == str(portal.data.tasks[task_id]["responsibleId"])
+
+
+async def test_a_filter_has_operators_and_drops_what_it_does_not_know(
+    webhook: RestClient, portal: SandboxPortal
+) -> None:
+    waiting = [task_id for task_id, row in portal.data.tasks.items() if row["status"] == "pending"]
+    assert numbers(await rows(webhook, filter={"status": 2}, order={"ID": "asc"})) == waiting
+    assert not set(numbers(await rows(webhook, filter={"!REAL_STATUS": ["2"]}))) & set(waiting)
+    assert (await webhook.call("tasks.task.list", filter={"NOPE": 5})).body["total"] == 75
+
+
+async def test_an_order_by_another_column_is_kept(webhook: RestClient) -> None:
+    found = await rows(webhook, order={"TITLE": "desc"}, select=["TITLE"])
+    titles = [row["title"].casefold() for row in found]
+    assert titles == sorted(titles, reverse=True)
+    assert found[0].keys() == {"id", "title", "group"}
+
+
+@pytest.mark.parametrize(
+    ("example", "method", "params"),
+    [
+        ("tasks.task.list.error", "tasks.task.list", {"order": {"NOPE": "asc"}}),
+        ("tasks.task.get.error", "tasks.task.get", {"taskId": 1, "select": ""}),
+    ],
+)
+async def test_a_refusal_is_the_documented_one(
+    webhook: RestClient, example: str, method: str, params: dict[str, Any]
+) -> None:
+    answer = await webhook.call(method, **params)
+    assert (answer.status, answer.body) == (400, json.loads((EXAMPLES / f"{example}.json").read_text()))
+
+
+@pytest.mark.parametrize("method", ["tasks.task.list", "tasks.task.get"])
+async def test_an_answer_has_the_documented_keys_and_types(
+    webhook: RestClient, portal: SandboxPortal, method: str
+) -> None:
+    documented = json.loads((EXAMPLES / f"{method}.json").read_text())
+    task_id = next(task_id for task_id, row in portal.data.tasks.items() if row["deadline"])
+    portal.data.tasks[task_id] |= {"auditorIds": [13, 103], "mark": "positive"}
+    result = documented["result"]
+    example = result["tasks"][0] if "tasks" in result else result["task"]
+    select = ["".join(f"_{letter}" if letter.isupper() else letter for letter in name).upper() for name in example]
+    answer = (await webhook.call(method, taskId=task_id, filter={"ID": task_id}, select=select)).body
+    ours = answer["result"]["tasks"][0] if "tasks" in result else answer["result"]["task"]
+    theirs, found = shape({name: value for name, value in example.items() if name not in NOT_HERE}), shape(ours)
+    assert set(found) == set(theirs)
+    assert all(found[path] <= theirs[path] for path in found)
+    assert set(answer) == set(documented)
+
+
+async def test_a_task_that_is_not_there_is_an_empty_answer(webhook: RestClient) -> None:
+    assert (await webhook.call("tasks.task.get", taskId=999_999)).result == []
+    answer = await webhook.call("tasks.task.get")
+    assert (answer.status, answer.error) == (400, "100")
+
+
+async def test_both_versions_show_one_task(webhook: RestClient, anonymous: RestClient, portal: SandboxPortal) -> None:
+    task_id = next(iter(portal.data.tasks))
+    body = {"table": "tasks", "set": {str(task_id): {"title": "Renamed"}}, "remove": list(portal.data.tasks)[1:]}
+    assert (await anonymous.call("/_sandbox/rows", **body)).body == {"rows": 1}
+    assert (await webhook.call("tasks.task.get", taskId=task_id)).result["task"]["title"] == "Renamed"
+    newer = await anonymous.call("/rest/api/1/sandbox/tasks.task.list", select=["title"])
+    assert newer.result == {"items": [{"id": task_id, "title": "Renamed"}]}
