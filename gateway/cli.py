@@ -200,10 +200,6 @@ def demo(once: bool, **chosen: Any) -> None:
     help="Share of ids that are missing, in clusters.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same portal.")
-@click.option("--tasks", type=click.IntRange(0), default=75, show_default=True, help="Tasks of the portal.")
-@click.option(
-    "--eventlog", type=click.IntRange(0), default=120, show_default=True, help="Entries of the portal's event log."
-)
 @click.option("--cost", "with_cost", is_flag=True, help=f"Let lists take their time: {COST_TOLD}.")
 @click.option(
     "--tariff",

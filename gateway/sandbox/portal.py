@@ -103,7 +103,6 @@ class SandboxPortal:
             seed=settings.seed,
             tasks=settings.tasks,
             eventlog=settings.eventlog,
-            records=settings.records,
         )
         self.member_id = hashlib.md5(f"sandbox portal {settings.seed}".encode(), usedforsecurity=False).hexdigest()
         self.application = Application(redirect_uri=settings.redirect_uri, scope=settings.scope)
