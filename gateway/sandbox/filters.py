@@ -155,11 +155,8 @@ def _column_test(operator: str, column: str, value: Value, kind: Kind) -> Test:
         wanted = [comparable(item, kind) for item in (entries_of(value).values() if is_array(value) else [value])]
 
         def matches(found: Value) -> bool:
-            if kind is Kind.NUMBERS:
-                return any(comparable(item, Kind.NUMBER) in wanted for item in (found or [None]))
-            if kind is Kind.MULTIFIELD:
-                return any(comparable(item["VALUE"], Kind.TEXT) in wanted for item in (found or [{"VALUE": None}]))
-            return comparable(found, kind) in wanted
+            return any(comparable(item, kind) in wanted for item in _values(found, kind))
+
     else:
         bound = comparable(value, kind)
         compare = _COMPARISONS[operator]
@@ -169,6 +166,15 @@ def _column_test(operator: str, column: str, value: Value, kind: Kind) -> Test:
             return own is not None and bound is not None and compare(own, bound)
 
     return lambda row: matches(row.get(column)) is not negative
+
+
+def _values(found: Value, kind: Kind) -> Sequence[Value]:
+    """What a column holds, any of which may match: one None where it is empty."""
+    if found is False and kind is not Kind.BOOL:  # an empty multiple field
+        return [None]
+    if not isinstance(found, list):
+        return [found]
+    return [item["VALUE"] if kind is Kind.MULTIFIELD else item for item in found] or [None]
 
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {

@@ -71,6 +71,7 @@ def _own_columns(entity: Entity) -> Own:
     return {name: make for name, make in own.items() if name in names}
 
 
+@lru_cache(1024)
 def _later(row_id: int) -> str:
     """Some time in the three weeks after the row's creation."""
     return _iso(_FIRST_CREATED + SECONDS_PER_ID * row_id + row_id * 7_919 % 2_000_000)
