@@ -22,7 +22,7 @@ from gateway.bitrix.errors import (
     PortalUnreachable,
     TokenExpired,
 )
-from gateway.bitrix.gate import Lane, PortalGate
+from gateway.bitrix.gate import Lane, OutOfOperatingTime, PortalGate
 from gateway.bitrix.retry import RetryDecision, decide
 from gateway.bitrix.wire import (
     BATCH_COMMANDS,
@@ -213,10 +213,10 @@ class PortalClient:
         """The portal's answer to one *command*."""
 
         async def send(access: Access) -> Answer:
-            return await self._send(access, command.method, command.params, tries)
+            return await self._send(access, command.method, command.params, methods, tries)
 
-        tries = _Tries(self._clock, self._max_wait_s)
-        return await self._run({command.method}, command.write, send, tries)
+        methods, tries = {command.method}, _Tries(self._clock, self._max_wait_s)
+        return await self._run(methods, command.write, send, tries)
 
     async def batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
         """The answer or error of each of *commands*, in their order, sent up to 50 in a request.
@@ -256,11 +256,10 @@ class PortalClient:
         params = {"halt": 0, "cmd": dict(zip(labels, texts, strict=True))}
 
         async def send(access: Access) -> list[Answer | PortalError]:
-            answer = await self._send(access, "batch", params, tries, kind, len(commands))
+            answer = await self._send(access, "batch", params, methods, tries, len(commands))
             return decode_batch(answer, labels, access.secrets)
 
         methods = {"batch", *(command.method for command in commands)}
-        kind = " ".join(sorted(methods))
         outcomes = await self._run(methods, any(command.write for command in commands), send, tries)
         for command, outcome in zip(commands, outcomes, strict=True):
             self.gate.heed(self._credential.budget_key, command.method, outcome)
@@ -272,9 +271,11 @@ class PortalClient:
         while True:
             tries.rested(await self.gate.rest(self._credential.budget_key, methods, tries.patience_s))
             access = await self._credential.access()
-            tries.begin()
+            queued_at = self._clock.monotonic()
             try:
                 return await send(access)
+            except OutOfOperatingTime:
+                tries.waited(self._clock.monotonic() - queued_at)
             except (TokenExpired, PortalMoved) as error:
                 if renewed:
                     raise
@@ -289,38 +290,39 @@ class PortalClient:
                 await self._clock.sleep(decision.wait_s)
 
     async def _send(
-        self, access: Access, method: str, params: Params, tries: "_Tries", kind: str | None = None, commands: int = 1
+        self, access: Access, method: str, params: Params, methods: set[str], tries: "_Tries", commands: int = 1
     ) -> Answer:
         """One request, in its turn; the token goes into the body, where no log of addresses sees it."""
         body = dict(params) if access.token is None else {**params, "auth": access.token}
         queued_at = self._clock.monotonic()
-        async with self.gate.place(self._lane, max_wait_s=tries.patience_s):
+        budgets = self._credential.budget_key, methods
+        async with self.gate.place(self._lane, max_wait_s=tries.patience_s, again=tries.attempt > 0, budgets=budgets):
             started_at = self._clock.monotonic()
             tries.waited(started_at - queued_at)
+            tries.begin()
             try:
                 http = await self._session.post(access.endpoint + method, body, access.secrets)
                 answer = decode_answer(http.status, http.body, access.secrets)
             except PortalError as error:
-                self._learn(method, kind or method, commands, error, started_at)
+                self.gate.heed(self._credential.budget_key, method, error)
+                self.gate.landed(methods, commands, error, started_at)
                 raise
-            self._learn(method, kind or method, commands, answer, started_at)
+            self.gate.heed(self._credential.budget_key, method, answer)
+            self.gate.landed(methods, commands, answer, started_at)
         return answer
-
-    def _learn(self, method: str, kind: str, commands: int, outcome: Answer | PortalError, started_at: float) -> None:
-        self.gate.heed(self._credential.budget_key, method, outcome)
-        self.gate.landed(kind, commands, outcome, started_at)
 
 
 class _Tries:
-    """How often a call has been tried and for how long; resting for an operating budget is not held against it.
+    """How often a call has been sent, and for how long that has gone on.
 
+    Waiting for its first turn, and resting for an operating budget, are not held against it.
     *patience_s* is for how much longer it may wait for the limits, None without end.
     """
 
     def __init__(self, clock: Clock, patience_s: float | None) -> None:
         self._clock = clock
-        self._started = clock.monotonic()
-        self._attempt = 0
+        self._began_at = clock.monotonic()
+        self.attempt = 0
         self._rested_s = 0.0
         self.patience_s = patience_s
 
@@ -333,8 +335,10 @@ class _Tries:
             self.patience_s = max(self.patience_s - seconds, 0.0)
 
     def begin(self) -> None:
-        self._attempt += 1
+        if self.attempt == 0:
+            self._began_at, self._rested_s = self._clock.monotonic(), 0.0
+        self.attempt += 1
 
     def decide(self, error: PortalError, write: bool) -> RetryDecision:
-        elapsed_s = self._clock.monotonic() - self._started - self._rested_s
-        return decide(error, self._attempt, elapsed_s, write, random.random())
+        elapsed_s = self._clock.monotonic() - self._began_at - self._rested_s
+        return decide(error, self.attempt, elapsed_s, write, random.random())

@@ -168,7 +168,7 @@ async def test_a_sync_whose_gateway_is_killed_goes_on_where_it_was(tmp_path: Pat
         calls_before = portal.calls["user.get"]
         portal.clear_faults()
         async with serving_until_killed(environ) as session:
-            while (run := await run_of_users(session))["state"] == "running":
+            while (run := await run_of_users(session))["state"] == "running":  # noqa: ASYNC110  another process tells
                 await asyncio.sleep(0.05)  # the portal's bucket is taken for full, and nobody reads the log meanwhile
             after = await users(session)
     assert 1000 <= before["count"] < 3500
