@@ -231,10 +231,9 @@ async def test_a_long_wait_for_the_first_turn_is_not_held_against_a_call(
 ) -> None:
     gate = PortalGate(clock, 2, 0.01, 32)  # a request in a hundred seconds
     client = PortalClient(session, gate, WebhookCredential(server.origin + portal.webhook_path), clock).background()
-    calls = [client.call(PROFILE) for _ in range(4)]
     portal.fault("app.info:qle")
-    last = asyncio.create_task(client.call(Command("app.info")))
-    await clock.until(asyncio.gather(*calls, last), step_s=20)
+    commands = [*[PROFILE] * 4, Command("app.info")]
+    await clock.until(asyncio.gather(*(client.call(command) for command in commands)), step_s=20)
     assert portal.refusals["QUERY_LIMIT_EXCEEDED"] == 1
 
 
