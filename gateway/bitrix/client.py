@@ -24,7 +24,7 @@ from gateway.bitrix.errors import (
     PortalUnreachable,
     TokenExpired,
 )
-from gateway.bitrix.gate import Lane, PortalGate
+from gateway.bitrix.gate import Lane, OutOfOperatingTime, PortalGate
 from gateway.bitrix.rest3 import rest3_endpoint
 from gateway.bitrix.retry import RetryDecision, decide
 from gateway.bitrix.wire import (
@@ -233,10 +233,10 @@ class PortalClient:
         """The portal's answer to one *command*."""
 
         async def send(access: Access) -> Answer:
-            return await self._send(access, command.method, command.params, tries)
+            return await self._send(access, command.method, command.params, methods, tries)
 
-        tries = _Tries(self._clock, self._max_wait_s)
-        return await self._run({command.method}, command.write, send, tries)
+        methods, tries = {command.method}, _Tries(self._clock, self._max_wait_s)
+        return await self._run(methods, command.write, send, tries)
 
     async def batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
         """The answer or error of each of *commands*, in their order, sent up to 50 in a request.
@@ -309,11 +309,10 @@ class PortalClient:
         params = {"halt": int(halt), "cmd": texts}
 
         async def send(access: Access) -> dict[str, Answer | PortalError]:
-            answer = await self._send(access, "batch", params, tries, kind, len(commands))
+            answer = await self._send(access, "batch", params, methods, tries, len(commands))
             return decode_batch(answer, list(commands), access.secrets, halt=halt)
 
         methods = {"batch", *(command.method for command in commands.values())}
-        kind = " ".join(sorted(methods))
         outcomes = await self._run(methods, any(command.write for command in commands.values()), send, tries)
         for label, outcome in outcomes.items():
             self.gate.heed(self._credential.budget_key, commands[label].method, outcome)
@@ -325,9 +324,11 @@ class PortalClient:
         while True:
             tries.rested(await self.gate.rest(self._credential.budget_key, methods, tries.patience_s))
             access = await self._credential.access()
-            tries.begin()
+            queued_at = self._clock.monotonic()
             try:
                 return await send(access)
+            except OutOfOperatingTime:
+                tries.waited(self._clock.monotonic() - queued_at)
             except (TokenExpired, PortalMoved) as error:
                 if renewed:
                     raise
@@ -342,12 +343,12 @@ class PortalClient:
                 await self._clock.sleep(decision.wait_s)
 
     async def _send(
-        self, access: Access, method: str, params: Params, tries: "_Tries", kind: str | None = None, commands: int = 1
+        self, access: Access, method: str, params: Params, methods: set[str], tries: "_Tries", commands: int = 1
     ) -> Answer:
         """One request, in its turn; the token goes into the body, where no log of addresses sees it."""
         body = dict(params) if access.token is None else {**params, "auth": access.token}
         post = partial(self._session.post, access.endpoint + method, body, access.secrets)
-        _, answer = await self._in_turn(post, decode_answer, access, tries, method, kind or method, commands)
+        _, answer = await self._in_turn(post, decode_answer, access, tries, method, methods, commands)
         return answer
 
     async def _send3(
@@ -360,7 +361,7 @@ class PortalClient:
             else:
                 headers = {**headers, "Authorization": f"Bearer {access.token}"}
         post = partial(self._session.post, rest3_endpoint(access.endpoint) + method, body, access.secrets, headers)
-        http, _ = await self._in_turn(post, decode_answer3, access, tries, method, f"v3 {method}", 1)
+        http, _ = await self._in_turn(post, decode_answer3, access, tries, method, {method}, 1)
         return http
 
     async def _in_turn(
@@ -370,39 +371,39 @@ class PortalClient:
         access: Access,
         tries: "_Tries",
         method: str,
-        kind: str,
+        methods: set[str],
         commands: int,
     ) -> tuple[HttpAnswer, Answer]:
         """What *post* brings once the gate has room, as it came and decoded; the gate learns from it."""
         queued_at = self._clock.monotonic()
-        async with self.gate.place(self._lane, max_wait_s=tries.patience_s):
+        budgets = self._credential.budget_key, methods
+        async with self.gate.place(self._lane, max_wait_s=tries.patience_s, again=tries.attempt > 0, budgets=budgets):
             started_at = self._clock.monotonic()
             tries.waited(started_at - queued_at)
-            tries.sent()
+            tries.begin()
             try:
                 http = await post()
                 answer = decode(http.status, http.body, access.secrets)
             except PortalError as error:
-                self._learn(method, kind, commands, error, started_at)
+                self.gate.heed(self._credential.budget_key, method, error)
+                self.gate.landed(methods, commands, error, started_at)
                 raise
-            self._learn(method, kind, commands, answer, started_at)
+            self.gate.heed(self._credential.budget_key, method, answer)
+            self.gate.landed(methods, commands, answer, started_at)
         return http, answer
-
-    def _learn(self, method: str, kind: str, commands: int, outcome: Answer | PortalError, started_at: float) -> None:
-        self.gate.heed(self._credential.budget_key, method, outcome)
-        self.gate.landed(kind, commands, outcome, started_at)
 
 
 class _Tries:
-    """How often a call has been tried and for how long; resting for an operating budget is not held against it.
+    """How often a call has been sent, and for how long that has gone on.
 
+    Waiting for its first turn, and resting for an operating budget, are not held against it.
     *patience_s* is for how much longer it may wait for the limits, None without end.
     """
 
     def __init__(self, clock: Clock, patience_s: float | None) -> None:
         self._clock = clock
-        self._started = clock.monotonic()
-        self._attempt = 0
+        self._began_at = clock.monotonic()
+        self.attempt = 0
         self._rested_s = 0.0
         self.patience_s = patience_s
 
@@ -415,14 +416,13 @@ class _Tries:
             self.patience_s = max(self.patience_s - seconds, 0.0)
 
     def begin(self) -> None:
-        self._attempt += 1
-
-    def sent(self) -> None:
-        """The request goes out now."""
+        if self.attempt == 0:
+            self._began_at, self._rested_s = self._clock.monotonic(), 0.0
+        self.attempt += 1
 
     def decide(self, error: PortalError, write: bool) -> RetryDecision:
-        elapsed_s = self._clock.monotonic() - self._started - self._rested_s
-        return decide(error, self._attempt, elapsed_s, write, random.random())
+        elapsed_s = self._clock.monotonic() - self._began_at - self._rested_s
+        return decide(error, self.attempt, elapsed_s, write, random.random())
 
 
 class _Attempt(_Tries):
@@ -432,8 +432,9 @@ class _Attempt(_Tries):
         super().__init__(clock, None)
         self._tell_sent = tell_sent
 
-    def sent(self) -> None:
+    def begin(self) -> None:
         self._tell_sent(self._rested_s)
+        super().begin()
 
     def decide(self, error: PortalError, write: bool) -> RetryDecision:  # noqa: ARG002 (it does not matter here)
         return RetryDecision(error, None)

@@ -20,7 +20,13 @@ from gateway.bitrix.wire import Answer
 from gateway.clock import Clock
 from gateway.errors import TooBusy
 
-__all__ = ["Lane", "PortalGate"]
+__all__ = ["Lane", "OutOfOperatingTime", "PortalGate"]
+
+NO_BUDGETS: tuple[str, tuple[str, ...]] = ("", ())
+
+
+class OutOfOperatingTime(Exception):
+    """A method's operating time ran out while a request for it stood in line."""
 
 
 class PortalGate:
@@ -68,13 +74,23 @@ class PortalGate:
         return self._line.room(lane)
 
     @asynccontextmanager
-    async def place(self, lane: Lane, *, max_wait_s: float | None = None) -> AsyncIterator[None]:
-        """Room for one request, for as long as the block lasts.
+    async def place(
+        self,
+        lane: Lane,
+        *,
+        max_wait_s: float | None = None,
+        again: bool = False,
+        budgets: tuple[str, Iterable[str]] = NO_BUDGETS,
+    ) -> AsyncIterator[None]:
+        """Room for one request, for as long as the block lasts; one that goes *again* goes first in its lane.
+
+        *budgets* are the key and the methods that it will draw on.
 
         Raises:
             TooBusy: there is none within *max_wait_s* seconds; None waits for as long as it takes.
+            OutOfOperatingTime: one of its methods has to rest by now.
         """
-        waiter = self._line.queue(lane, max_wait_s)
+        waiter = self._line.queue(lane, max_wait_s, first=again)
         try:
             if not waiter.done():
                 await self._turn(waiter, max_wait_s)
@@ -87,6 +103,8 @@ class PortalGate:
         try:
             if self._use_mark is not None:
                 await self._use_mark.cover()
+            if self._rest_s(*budgets) > 0:
+                raise OutOfOperatingTime
         except BaseException:  # cancelled perhaps: whatever it is, nothing is sent
             self._line.withdraw(lane, waiter)
             raise
@@ -135,9 +153,9 @@ class PortalGate:
     def _budget(self, budget_key: str, method: str) -> OperatingBudget:
         return self._budgets.setdefault((budget_key, method.lower()), OperatingBudget(self._operating_limit_s))
 
-    def landed(self, kind: str, commands: int, outcome: Answer | PortalError, started_at: float) -> None:
-        """Learn how the portal bears what it is sent, from a request of *commands* of one *kind*."""
-        now = self._clock.monotonic()
+    def landed(self, methods: Iterable[str], commands: int, outcome: Answer | PortalError, started_at: float) -> None:
+        """Learn how the portal bears what it is sent, from a request of so many *commands* of these *methods*."""
+        now, kind = self._clock.monotonic(), " ".join(sorted(methods))
         match outcome:
             case Answer():
                 took_s = now - started_at if outcome.duration_s is None else outcome.duration_s

@@ -47,23 +47,28 @@ class WaitingLine:
         in_flight = self.flight.for_background if lane is Lane.BACKGROUND else self.flight.size
         return max(min(self.bucket.room(self._clock.monotonic(), self._kept[lane]), in_flight - self._in_flight), 0)
 
-    def queue(self, lane: Lane, max_wait_s: float | None) -> asyncio.Future[None]:
-        """A place at the end of *lane*: done when the request may be sent, to be ended by `leave` or `withdraw`.
+    def queue(self, lane: Lane, max_wait_s: float | None, *, first: bool = False) -> asyncio.Future[None]:
+        """A place at the end of *lane*, or its *first*: done when the request may be sent.
+
+        It is to be ended by `leave`, or by `withdraw` where nothing was sent.
 
         Raises:
             TooBusy: it would be more than *max_wait_s* seconds until then.
         """
-        wait_s = self.wait(lane)
+        wait_s = self.wait(lane, first=first)
         if max_wait_s is not None and wait_s > max_wait_s:
             raise TooBusy(wait_s)
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[lane].append(waiter)
+        if first:
+            self._waiting[lane].appendleft(waiter)
+        else:
+            self._waiting[lane].append(waiter)
         self._admit()
         return waiter
 
-    def wait(self, lane: Lane) -> float:
+    def wait(self, lane: Lane, *, first: bool = False) -> float:
         """The seconds that the bucket would let a newcomer to *lane* wait, as far as can be foreseen."""
-        ahead = sum(len(self._waiting[before]) for before in Lane if before.value <= lane.value)
+        ahead = sum(len(self._waiting[before]) for before in Lane if before.value <= lane.value - first)
         return self.bucket.wait(self._clock.monotonic(), ahead, self._kept[lane])
 
     def leave(self) -> None:

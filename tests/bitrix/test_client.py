@@ -226,6 +226,17 @@ async def test_waiting_for_limits_is_counted_over_all_tries_of_a_call(
     assert portal.http_requests == 3
 
 
+async def test_a_long_wait_for_the_first_turn_is_not_held_against_a_call(
+    session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
+) -> None:
+    gate = PortalGate(clock, 2, 0.01, 32)  # a request in a hundred seconds
+    client = PortalClient(session, gate, WebhookCredential(server.origin + portal.webhook_path), clock).background()
+    portal.fault("app.info:qle")
+    commands = [*[PROFILE] * 4, Command("app.info")]
+    await clock.until(asyncio.gather(*(client.call(command) for command in commands)), step_s=20)
+    assert portal.refusals["QUERY_LIMIT_EXCEEDED"] == 1
+
+
 async def test_a_portal_that_fails_is_sent_less_at_once(
     client: PortalClient, gate: PortalGate, portal: SandboxPortal, clock: ManualClock
 ) -> None:

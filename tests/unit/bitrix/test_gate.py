@@ -16,7 +16,7 @@ from gateway.bitrix.errors import (
     PortalUnreachable,
     QueryLimitExceeded,
 )
-from gateway.bitrix.gate import Lane, PortalGate
+from gateway.bitrix.gate import Lane, OutOfOperatingTime, PortalGate
 from gateway.bitrix.wire import Answer
 from gateway.errors import TooBusy
 from tests.clock import ManualClock
@@ -231,7 +231,7 @@ def test_a_refusal_holds_back_those_who_wait_until_the_portal_has_drained() -> N
 )
 def test_a_portal_that_fails_is_sent_less_at_once(failure: Any) -> None:
     gate = PortalGate(QuickClock(START), CAPACITY, LEAK, 32)
-    gate.landed("profile", 1, failure, started_at=START)
+    gate.landed({"profile"}, 1, failure, started_at=START)
     assert gate.in_flight_limit == 16
 
 
@@ -240,7 +240,7 @@ def test_a_portal_that_fails_is_sent_less_at_once(failure: Any) -> None:
 )
 def test_a_portal_that_refuses_is_not_overburdened(refusal: Any) -> None:
     gate = PortalGate(QuickClock(START), CAPACITY, LEAK, 32)
-    gate.landed("profile", 1, refusal, started_at=START)
+    gate.landed({"profile"}, 1, refusal, started_at=START)
     assert gate.in_flight_limit == 32
 
 
@@ -254,6 +254,49 @@ def test_a_method_out_of_operating_time_rests_alone_and_for_one_credential() -> 
             await gate.rest("app", {"batch", "CRM.deal.list"}, 30)
         assert caught.value.retry_after_s == 40
         assert await clock.until(gate.rest("app", {"crm.deal.list"})) == 40
+
+    run(play)
+
+
+def test_a_request_whose_method_runs_out_of_time_while_it_stands_in_line_is_not_sent() -> None:
+    async def play() -> None:
+        burst = Burst()
+        await asyncio.gather(*(burst.make(Lane.INTERACTIVE) for _ in range(48)))
+
+        async def request() -> None:
+            async with burst.gate.place(Lane.INTERACTIVE, budgets=("app", {"user.get"})):
+                raise AssertionError("it was sent")
+
+        waiting = asyncio.create_task(request())
+        await burst.clock.advance(0.5)
+        burst.gate.heed("app", "user.get", Answer([], operating_s=470, operating_reset_at=START + 40))
+        await burst.clock.advance(0.5)
+        with pytest.raises(OutOfOperatingTime):
+            await waiting
+        assert (burst.gate.level, burst.gate.room(Lane.INTERACTIVE)) == (46, 2)
+
+    run(play)
+
+
+def test_what_goes_again_goes_first_in_its_lane() -> None:
+    async def play() -> None:
+        burst = Burst()
+        await asyncio.gather(*(burst.make(Lane.INTERACTIVE) for _ in range(48)))
+        crowd = [burst.make(lane) for lane in Lane for _ in range(50)]
+        await burst.clock.settle()
+        sent: list[Lane] = []
+
+        async def again(lane: Lane) -> None:
+            async with burst.gate.place(lane, again=True, max_wait_s=26 if lane is Lane.BACKGROUND else 1):
+                sent.append(lane)
+
+        refused = [asyncio.create_task(again(lane)) for lane in Lane]
+        await burst.clock.advance(1)
+        assert (sent, len(burst.sent)) == ([Lane.INTERACTIVE], 49)
+        with pytest.raises(TooBusy):  # callers and their reserve take longer
+            await refused[1]
+        for task in crowd:
+            task.cancel()
 
     run(play)
 
