@@ -29,6 +29,7 @@ from gateway.bitrix.wire import (
     Answer,
     Command,
     Params,
+    batch_label,
     decode_answer,
     decode_batch,
     encode_command,
@@ -267,7 +268,7 @@ class PortalClient:
         return [outcomes[index] for index in range(len(commands))]
 
     async def _send_batch(self, commands: Sequence[Command], tries: "_Tries") -> list[Answer | PortalError]:
-        labels = [f"c{index}" for index in range(len(commands))]
+        labels = [batch_label(index) for index in range(len(commands))]
         texts = [encode_command(command.method, command.params) for command in commands]
         params = {"halt": 0, "cmd": dict(zip(labels, texts, strict=True))}
 
