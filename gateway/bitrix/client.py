@@ -32,6 +32,7 @@ from gateway.bitrix.wire import (
     Answer,
     Command,
     Params,
+    batch_label,
     decode_answer,
     decode_answer3,
     decode_batch,
@@ -298,7 +299,7 @@ class PortalClient:
         return [outcomes[index] for index in range(len(commands))]
 
     async def _send_batch(self, commands: Sequence[Command], tries: "_Tries") -> list[Answer | PortalError]:
-        named = {f"c{index}": command for index, command in enumerate(commands)}
+        named = {batch_label(index): command for index, command in enumerate(commands)}
         outcomes = await self._send_named(named, False, tries)
         return [outcomes[label] for label in named]
 

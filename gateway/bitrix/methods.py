@@ -63,6 +63,14 @@ class ListMethod:
             raise ValueError(f"{self.filter_key} is no object, or bounds the id itself")
         return {**params, self.filter_key: {**given, **keys}}
 
+    def reference(self, label: str, row: int) -> str:
+        """What stands for the id of *row*, from 0, of the command *label* in later commands of the same batch.
+
+        Source: protocol.md 8.4 (b24restdocs settings/how-to-call-rest-api/batch.md)
+        """
+        wrapper = "" if self.wrapper is None else f"[{self.wrapper}]"
+        return f"$result[{label}]{wrapper}[{row}][{self.id_key}]"
+
     def rows(self, answer: Answer) -> list[tuple[int, Row]]:
         """The rows of *answer* with their ids, in the order they came.
 

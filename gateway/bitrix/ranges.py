@@ -12,18 +12,18 @@ from gateway.bitrix.wire import BATCH_COMMANDS
 
 EVEN_ROWS = 46  # expected in a range just under a page; where so many cannot be had safely, ranges take several pages
 SAFE_DEVIATIONS = 1.8  # between the rows expected in a range and a full page
-FEWEST_ROWS = 25
-CONTINUED_ROWS = 200  # still expected in a range, at most, for it to be read on page by page; more are cut again
+CONTINUED_ROWS = 300  # still expected in a range, at most, for it to be read on page by page; more are cut again
 SURVEYED_RANGES = 200  # a list of more than so many is sampled all over before it is cut
 TRUSTED_RANGES = 30  # may be asked for on the strength of each page with rows
 
 
 @dataclass(order=True)
 class Range:
-    """Ids from beyond *lo* up to *hi* that a command asks for; of a *sample* only the first page is wanted."""
+    """Ids from beyond *lo* up to *hi*, read by a chain of so many *pages*; of a *sample* only the first is wanted."""
 
     lo: int
     hi: int
+    pages: int = field(default=1, compare=False)
     sample: bool = field(default=False, compare=False)
 
 
@@ -65,6 +65,7 @@ class Plan:
         self._density.note(ids, first.after, position)
         self._pages_seen = 1
         self._wall: int = HIGHEST_ID + 1
+        self._chains = True
         self._urgent: list[Range] = []
         self._asked: dict[int, Range] = {}
         self._proven: dict[int, Page] = {}
@@ -79,7 +80,8 @@ class Plan:
     def ranges_left(self) -> float:
         """How many more commands the plan should take, as far as can be told."""
         pages = self._density.rows(self._unproven) / PAGE_ROWS
-        return max(pages - len(self._asked), len(self._urgent))
+        begun = sum(one.pages for one in self._urgent)
+        return max(pages - sum(one.pages for one in self._asked.values()), begun)
 
     @property
     def at_wall(self) -> bool:
@@ -91,49 +93,52 @@ class Plan:
         """Whether samples were asked for, and none has come yet."""
         return self._surveyed and self._pages_seen == 1
 
-    def available(self, batches: int) -> int:
-        """How many ranges there are to ask for now, where so many *batches* may go side by side."""
-        return len([one for one in self._urgent if one.lo < self._wall]) + self._cuttable(batches)
+    def available(self, most: int) -> int:
+        """How many commands there are to give now, where *most* go into a batch; more than that count as *most*."""
+        begun = sum(one.pages for one in self._urgent if one.lo < self._wall)
+        return most if begun >= most else min(begun + self._cuttable(most), most)
 
-    def take(self, most: int, batches: int) -> list[Range]:
-        """Up to *most* ranges to ask for, begun ones first, all in order as far as they are new."""
+    def take(self, most: int) -> list[Range]:
+        """Ranges to ask for by up to *most* commands: begun ones first, new ones in order."""
         taken: list[Range] = []
-        while self._urgent and len(taken) < most and self._urgent[0].lo < self._wall:
-            taken.append(heapq.heappop(self._urgent))
-        new = min(most - len(taken), self._cuttable(batches))
-        while new > 0 and self._uncut:
-            cut = self._cut(new, batches)
+        left, cuttable = most, self._cuttable(most)
+        while self._urgent and left > 0 and self._urgent[0].lo < self._wall:
+            begun = heapq.heappop(self._urgent)
+            begun.pages = min(begun.pages, left)
+            taken.append(begun)
+            left -= begun.pages
+        left = min(left, cuttable)
+        while left > 0 and self._uncut:
+            cut = self._cut(left, most)
             taken += cut
-            new -= len(cut)
-        if new > 0 and self._tail is not None:
+            left -= sum(one.pages for one in cut)
+        if left > 0 and self._tail is not None and not self._uncut:
             taken.append(self._tail)
             self._tail = None
         self._asked.update((one.lo, one) for one in taken)
         return taken
 
-    def prove(self, asked: Range, rows: list[Row], ids: Sequence[int]) -> None:
-        """Take in a checked page of *asked*: a short one proves all of it, a full one as far as it goes."""
+    def prove(self, asked: Range, pages: Sequence[tuple[list[Row], Sequence[int]]]) -> None:
+        """Take in the checked *pages* of *asked*, each its rows and their ids, all but the last one full.
+
+        A short page proves the rest of the range, a full one as much as it goes over.
+        """
         del self._asked[asked.lo]
-        upto = ids[-1] if len(ids) == PAGE_ROWS else asked.hi
-        self._proven[asked.lo] = Page(rows, asked.lo, upto)
-        self._held += len(rows)
-        if asked.lo >= self._end:  # the tail; where it goes on is not for this plan
-            return
-        self._unproven -= upto - asked.lo
-        self._density.note(ids, asked.lo, upto)
-        self._pages_seen += bool(ids)
-        if upto == asked.hi:
-            return
-        rest = asked.hi - upto
-        local = PAGE_ROWS / (upto - asked.lo)
-        expected = (self._density.rows(rest) + local * rest) / 2
-        if asked.sample:
-            heapq.heappush(self._uncut, _Stretch(upto, asked.hi))
-        elif expected > CONTINUED_ROWS:
-            width = max(self._most_rows * rest / expected, rest / BATCH_COMMANDS)
-            heapq.heappush(self._uncut, _Stretch(upto, asked.hi, width))
-        else:
-            heapq.heappush(self._urgent, Range(upto, asked.hi))
+        upto = asked.lo
+        for rows, ids in pages:
+            after, upto = upto, ids[-1] if len(ids) == PAGE_ROWS else asked.hi
+            self._proven[after] = Page(rows, after, upto)
+            self._held += len(rows)
+            self._pages_seen += bool(ids)
+            if asked.lo < self._end:
+                self._unproven -= upto - after
+                self._density.note(ids, after, upto)
+        if upto < asked.hi and asked.lo < self._end:  # where the tail goes on is not for this plan
+            self._go_on(asked, upto, (asked.lo, len(pages)))
+
+    def unchain(self) -> None:
+        """Take in that the portal does not follow references as it should: one command a range from now on."""
+        self._chains = False
 
     def give_back(self, asked: Range) -> None:
         """Ask for a range again, ahead of new ones: it brought nothing that counts."""
@@ -163,51 +168,76 @@ class Plan:
         for lo in range(whole.lo, whole.hi, stripe):
             self._urgent.append(Range(lo, min(lo + stripe, whole.hi), sample=True))
 
-    def _cuttable(self, batches: int) -> int:
-        """How many new ranges there are and may be cut now; the tail is one."""
+    def _go_on(self, asked: Range, upto: int, seen: tuple[int, int]) -> None:
+        """Plan what is left of *asked* beyond *upto*, after *seen*: so many full pages from an id on."""
+        rest = asked.hi - upto
+        since, pages = seen
+        local = pages * PAGE_ROWS * rest / (upto - since)
+        expected = (self._density.rows(rest) + local) / 2
+        if asked.sample:
+            heapq.heappush(self._uncut, _Stretch(upto, asked.hi))
+        elif expected > CONTINUED_ROWS:
+            width = max(self._most_rows * rest / expected, rest / BATCH_COMMANDS)
+            heapq.heappush(self._uncut, _Stretch(upto, asked.hi, width))
+        else:
+            heapq.heappush(self._urgent, Range(upto, asked.hi, self._pages(self._density.rows(rest))))
+
+    def _cuttable(self, most: int) -> int:
+        """How many commands new ranges are worth that may be cut now, or at least *most*; the tail is one."""
         if self.surveying:
             return 0
         left = int(self._tail is not None and self._end < self._wall)
         if not self._uncut or self._uncut[0].lo >= self._wall:
             return left
         lo = self._uncut[0].lo
-        weight = max(self._rows_a_range(batches), PAGE_ROWS)
-        before = sum(weight for start in self._asked if start < lo)
+        expected = self._rows_a_range(most)
+        pages = self._pages(expected)
+        weight = max(expected, PAGE_ROWS)
+        before = weight * sum(start < lo for start in self._asked)
         before += sum(len(page.rows) for start, page in self._proven.items() if start < lo)
         total = len(self._asked) * weight + self._held
         room = int(min(self._window - before, 2 * self._window - total) / weight)
-        room = min(room, TRUSTED_RANGES * (1 + self._pages_seen) - len(self._asked))
+        room = min(room, TRUSTED_RANGES * (1 + self._pages_seen) - len(self._asked)) * pages
         if lo == self.position:
             room = max(room, BATCH_COMMANDS)
-        width = self._width(batches)
+        width = self._width(most)
         for stretch in self._uncut:
-            if left >= room:
+            if left >= most:
                 break
-            left += math.ceil((stretch.hi - stretch.lo) / (stretch.width or width))
+            left += math.ceil((stretch.hi - stretch.lo) / (stretch.width or width)) * pages
         return max(min(left, room), 0)
 
-    def _cut(self, most: int, batches: int) -> list[Range]:
-        """Up to *most* ranges from the beginning of what is uncut, of about the same width."""
+    def _cut(self, commands: int, most: int) -> list[Range]:
+        """Ranges of about the same width, for up to *commands*, from the beginning of what is uncut."""
         stretch = heapq.heappop(self._uncut)
         ids = stretch.hi - stretch.lo
-        width = math.ceil(ids / math.ceil(ids / (stretch.width or self._width(batches))))
-        cut_upto = min(stretch.lo + most * width, stretch.hi)
+        width = math.ceil(ids / math.ceil(ids / (stretch.width or self._width(most))))
+        pages = min(self._pages(self._rows_a_range(most)), commands)
+        cut_upto = min(stretch.lo + commands // pages * width, stretch.hi)
         if cut_upto < stretch.hi:
             heapq.heappush(self._uncut, _Stretch(cut_upto, stretch.hi, stretch.width))
-        return [Range(lo, min(lo + width, cut_upto)) for lo in range(stretch.lo, cut_upto, width)]
+        return [Range(lo, min(lo + width, cut_upto), pages) for lo in range(stretch.lo, cut_upto, width)]
 
-    def _width(self, batches: int) -> int:
+    def _width(self, most: int) -> int:
         """How many ids the next ranges get; as many as a page has rows can always be had."""
-        return max(math.floor(self._density.ids(self._rows_a_range(batches))), PAGE_ROWS)
+        return max(math.floor(self._density.ids(self._rows_a_range(most))), PAGE_ROWS)
 
-    def _rows_a_range(self, batches: int) -> float:
-        """How many rows the next ranges are to hold.
+    def _rows_a_range(self, most: int) -> float:
+        """How many rows the next ranges are to hold, where a batch has *most* commands.
 
-        Just under a page where rows lie evenly, so that one command mostly proves a range. Elsewhere several pages,
-        since each range ends in a page that is not full; fewer where even so nothing but a batch or so is left.
+        Just under a page where rows lie evenly, so that one command proves a range. Elsewhere just under several pages:
+        each range ends in a page that is not full, and the more rows it has, the less that weighs.
         """
-        single = PAGE_ROWS - SAFE_DEVIATIONS * math.sqrt(PAGE_ROWS * self._density.spread)
-        if single >= EVEN_ROWS:
-            return single
-        left = self._density.rows(sum(stretch.hi - stretch.lo for stretch in self._uncut))
-        return min(max(single, FEWEST_ROWS, left / (BATCH_COMMANDS * batches)), self._most_rows)
+        single = self._just_under(PAGE_ROWS)
+        return single if single >= EVEN_ROWS else self._just_under(min(self._most_rows, PAGE_ROWS * most))
+
+    def _just_under(self, rows: int) -> float:
+        margin = SAFE_DEVIATIONS * math.sqrt(rows * self._density.spread)
+        return rows - min(margin, PAGE_ROWS / 2)
+
+    def _pages(self, expected: float) -> int:
+        """How many pages of a range to ask for in one chain: as many as it most likely has, so that none is in vain."""
+        if not self._chains:
+            return 1
+        margin = SAFE_DEVIATIONS * math.sqrt(expected * self._density.spread)
+        return 1 + max(math.floor((expected - margin - 1) / PAGE_ROWS), 0)

@@ -19,12 +19,12 @@ from typing import Protocol
 
 from gateway.bitrix.bounds import Bounded
 from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
-from gateway.bitrix.methods import HIGHEST_ID
+from gateway.bitrix.methods import HIGHEST_ID, Row
 from gateway.bitrix.pages import MAX_ASKS, PAGE_ROWS, ListCall, Page, checked_ids
 from gateway.bitrix.ranges import Plan, Range
 from gateway.bitrix.retry import decide
 from gateway.bitrix.whole import OFFSET_ROWS, read_by_ids, read_whole
-from gateway.bitrix.wire import BATCH_COMMANDS, Answer, Command, Params
+from gateway.bitrix.wire import BATCH_COMMANDS, Answer, Command, Params, batch_label
 from gateway.clock import Clock
 
 __all__ = ["MAX_ASKS", "OFFSET_ROWS", "ListCall", "Pace", "Page", "Portal", "read_by_ids", "read_whole", "walk"]
@@ -40,8 +40,8 @@ class Pace(Enum):
     range where rows lie unevenly, and *samples* the pages of a survey.
     """
 
-    THRIFTY = (20_000, 150, 50)  # the fewest requests: full batches
-    EAGER = (50_000, 100, 24)  # shorter batches side by side for as long as there is room for them
+    THRIFTY = (20_000, 300, 50)  # the fewest requests: full batches
+    EAGER = (50_000, 300, 24)  # shorter batches side by side for as long as there is room for them
 
     def __init__(self, window: int, most_rows: int, samples: int) -> None:
         self.window = window
@@ -155,24 +155,49 @@ class _Asker:
         return Page([row for _, row in ascending], after, None if whole else ids[-1]), ids, largest
 
     def commands(self, ranges: Sequence[Range]) -> list[Command]:
-        return [self._command(one.lo, None if one.hi == HIGHEST_ID else one.hi, "ASC") for one in ranges]
+        """The commands of one batch that read *ranges*, every page of a chain from the last row of the one before."""
+        commands: list[Command] = []
+        for one in ranges:
+            after: int | str = one.lo
+            for _ in range(one.pages):
+                commands.append(self._command(after, None if one.hi == HIGHEST_ID else one.hi, "ASC"))
+                after = self._facts.reference(batch_label(len(commands) - 1), PAGE_ROWS - 1)
+        return commands
 
-    def prove(self, plan: Plan, asked: Range, outcome: Answer | PortalError) -> None:
-        """Let *plan* have what *outcome* proves of the range.
+    def prove(self, plan: Plan, asked: Range, outcomes: Sequence[Answer | PortalError]) -> None:
+        """Let *plan* have what the *outcomes* of the range's commands prove of it.
+
+        A chain counts as far as its pages are full and each begins after the last; what an unresolved reference brings
+        does not.
 
         Raises:
-            PortalError: nothing.
+            PortalError: nothing is proven, for what became of the first command.
         """
-        rows = self._rows(outcome)
-        ids = checked_ids(rows, asked.lo, asked.hi)
-        plan.prove(asked, [row for _, row in rows], ids)
+        rows, ids = self._page(asked.lo, asked.hi, outcomes[0])
+        pages = [(rows, ids)]
+        for outcome in outcomes[1:]:
+            if len(ids) < PAGE_ROWS or ids[-1] == asked.hi:
+                break
+            try:
+                rows, ids = self._page(ids[-1], asked.hi, outcome)
+            except PortalError:
+                if isinstance(outcome, Answer):
+                    plan.unchain()
+                break
+            pages.append((rows, ids))
+        plan.prove(asked, pages)
 
-    def _command(self, after: int, upto: int | None, direction: str) -> Command:
+    def _page(self, lo: int, hi: int, outcome: Answer | PortalError) -> tuple[list[Row], list[int]]:
+        rows = self._rows(outcome)
+        ids = checked_ids(rows, lo, hi)
+        return [row for _, row in rows], ids
+
+    def _command(self, after: int | str, upto: int | None, direction: str) -> Command:
         bounds: Params = {">": after} if upto is None else {">": after, "<=": upto}
         params = self._facts.filtered(self.bounded.call.params, bounds)
         return Command(self.method, {**params, **self._facts.ordered(direction), "start": -1})
 
-    def _rows(self, outcome: Answer | PortalError) -> list[tuple[int, dict[str, object]]]:
+    def _rows(self, outcome: Answer | PortalError) -> list[tuple[int, Row]]:
         if isinstance(outcome, PortalError):
             raise outcome
         return self._facts.rows(outcome)
@@ -252,13 +277,12 @@ class _Runner:
         while not self._one_waits and self._fatal is None:
             room = self._client.room() if self._asker.pace is Pace.EAGER else 0
             size = self._size(room)
-            batches = max(room, 1)
-            available = self._plan.available(batches)
+            available = self._plan.available(size)
             if available == 0 or (available < size and self._in_flight):
                 return
             self._one_waits = True
             self._in_flight += 1
-            task = asyncio.create_task(self._ask(self._plan.take(size, batches)))
+            task = asyncio.create_task(self._ask(self._plan.take(size)))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
@@ -291,27 +315,30 @@ class _Runner:
                 self._one_waits = False
                 self._pump()
 
+        commands = self._asker.commands(ranges)
         outcomes: Sequence[Answer | PortalError]
         try:
-            outcomes = await self._client.attempt(self._asker.commands(ranges), sent)
+            outcomes = await self._client.attempt(commands, sent)
             failure = None
         except PortalError as error:
-            outcomes = [error] * len(ranges)
+            outcomes = [error] * len(commands)
             failure = error
         finally:
             self._in_flight -= 1
             self._one_waits = self._one_waits and sent_at is not None
         now = self._clock.monotonic()
         if sent_at is not None:
-            self._note_duration((now - sent_at) / len(ranges), failed=failure is not None)
+            self._note_duration((now - sent_at) / len(commands), failed=failure is not None)
         again, pause_s = [], 0.0
-        for asked, outcome in zip(ranges, outcomes, strict=True):
+        told = iter(outcomes)
+        for asked in ranges:
+            chain = [next(told) for _ in range(asked.pages)]
             try:
-                self._asker.prove(self._plan, asked, outcome)
+                self._asker.prove(self._plan, asked, chain)
                 self._histories.pop(asked.lo, None)
             except PortalError as error:
                 history = self._histories.setdefault(asked.lo, _History(now if sent_at is None else sent_at))
-                wait_s = history.wait_s(error, now, rested_s, came=isinstance(outcome, Answer))
+                wait_s = history.wait_s(error, now, rested_s, came=isinstance(chain[0], Answer))
                 if wait_s is not None:
                     again.append(asked)
                     pause_s = max(pause_s, wait_s)

@@ -75,6 +75,11 @@ def encode_params(params: Params) -> str:
     return "&".join(f"{name}={value}" for name, value in pairs)
 
 
+def batch_label(index: int) -> str:
+    """The label of a batch's command number *index*, from 0."""
+    return f"c{index}"
+
+
 def encode_command(method: str, params: Params) -> str:
     """One command of a batch: the method and its query, encoded once (the JSON body around it needs no second time)."""
     query = encode_params(params)

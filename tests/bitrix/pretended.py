@@ -1,6 +1,7 @@
 """A portal in memory behind the client's interface: what a walk does shows without a socket or a second of waiting."""
 
 import asyncio
+import re
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -83,6 +84,7 @@ class PretendedPortal:
         self._semaphore = asyncio.Semaphore(places)
         self._bucket, self._left, self._leak, self._at = bucket, bucket, leak_per_s, 0.0
         self.running = self.most_running = 0
+        self._told: list[list[int]] = []
 
     def add(self, *ids: int) -> None:
         for row_id in ids:
@@ -131,6 +133,7 @@ class PretendedPortal:
                 self.busy_s += self._command_s * len(commands)
                 if error := self._broken(number, commands):
                     raise error
+                self._told = []
                 return [self._answer(command) for command in commands]
             finally:
                 self.running -= 1
@@ -139,12 +142,23 @@ class PretendedPortal:
         number, self.commands = self.commands, self.commands + 1
         self._before(number)
         if (instead := self._outcome(number, command)) is not None:
+            self._told.append([])
             return instead
         conditions: Any = command.params["FILTER"]
-        start = bisect_right(self.ids, conditions[">ID"])
+        start = bisect_right(self.ids, self._resolved(conditions[">ID"]))
         end = bisect_right(self.ids, conditions["<=ID"]) if "<=ID" in conditions else len(self.ids)
         if command.params["order"] == "DESC":
             found = self.ids[max(start, end - PAGE_ROWS) : end][::-1]
         else:
             found = self.ids[start : min(start + PAGE_ROWS, end)]
+        self._told.append(found)
         return Answer([{"ID": str(row_id)} for row_id in found], total=0)
+
+    def _resolved(self, bound: int | str) -> int:
+        """A bound, also as a reference to an earlier command of the batch; 1 where that leads nowhere."""
+        if isinstance(bound, int):
+            return bound
+        found = re.fullmatch(r"\$result\[c(\d+)\]\[(\d+)\]\[ID\]", bound)
+        assert found is not None
+        label, row = int(found[1]), int(found[2])
+        return self._told[label][row] if label < len(self._told) and row < len(self._told[label]) else 1
