@@ -19,7 +19,8 @@ from gateway.connections import Connections
 from gateway.errors import AuthorizationRequired, GatewayError, InvalidInput
 from gateway.origins import origin_of
 from gateway.states import StateSigner
-from gateway.sync import SyncService
+from gateway.streams import StreamService
+from gateway.sync import HALTED, SyncService
 from storage.accounts import AccountStore
 from storage.records import Account
 
@@ -58,6 +59,7 @@ class AccountService:
         servers: AuthorizationServers,
         states: StateSigner,
         syncs: SyncService,
+        streams: StreamService,
         policy: EgressPolicy,
         clock: Clock,
     ) -> None:
@@ -67,6 +69,7 @@ class AccountService:
         self._servers = servers
         self._states = states
         self._syncs = syncs
+        self._streams = streams
         self._policy = policy
         self._clock = clock
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -149,7 +152,7 @@ class AccountService:
     async def _store_connection(self, account_key: str, address: PortalAddress, sealed: bytes | None) -> Account:
         before = await self._connections.find(account_key)
         changes = before is not None and (sealed is not None or before.portal.host != address.host)
-        async with self._syncs.halted(before) if before is not None and changes else nullcontext():
+        async with self._halted(before) if before is not None and changes else nullcontext():
             account = await self._store.connect(
                 account_key,
                 host=address.host,
@@ -215,7 +218,7 @@ class AccountService:
             raise InvalidInput.of_parameter(
                 "member_id", "wrong_member_id", "has to be the portal that the authorization server names"
             )
-        async with self._syncs.halted(account):
+        async with self._halted(account):
             account = await self._connections.save_tokens(account, tokens)
         await self._syncs.start_all(account)
 
@@ -249,13 +252,20 @@ class AccountService:
         raise AuthorizationRequired(f"authorize again: {authorize_url}", authorize_url=authorize_url)
 
     async def delete(self, account_key: str) -> None:
-        """Take the account off its portal: its syncs end, its tokens are wiped, its rows stay, unlisted."""
+        """Take the account off its portal: its syncs and streams end, its tokens are wiped, its rows stay, unlisted."""
         async with self._lock(account_key):
             account = await self._connections.find(account_key)
             if account is not None:
-                async with self._syncs.halted(account):
+                async with self._halted(account):
                     await self._store.delete(account.account_id)
                     self._connections.forget(account)
+
+    @asynccontextmanager
+    async def _halted(self, account: Account) -> AsyncIterator[None]:
+        """End the account's syncs and streams, and let no sync start before the block ends."""
+        self._streams.end(account, HALTED)
+        async with self._syncs.halted(account):
+            yield
 
     def _lock(self, account_key: str) -> asyncio.Lock:
         return self._changing.setdefault(account_key, asyncio.Lock())

@@ -15,11 +15,13 @@ from gateway.calls import CallService
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.connections import Connections
+from gateway.filter_names import FilterNames
 from gateway.pages import Pages
 from gateway.resources import RESOURCES
 from gateway.rules import RuleService
 from gateway.secret_file import Secrets
 from gateway.states import StateSigner
+from gateway.streams import StreamService
 from gateway.sync import SyncService
 from gateway.tokens import TokenVerifier
 from gateway.vault import Vault, key_needed
@@ -42,12 +44,14 @@ from handlers.keys import (
     RULES,
     SECRETS,
     SESSION,
+    STREAMS,
     SYNCS,
     TOKENS,
 )
 from handlers.request_log import RequestLog
 from handlers.resources import page_of, sync_of
 from handlers.rules import create_rules, get_rules, replace_rules
+from handlers.streams import stream_items, stream_list
 from handlers.sync import get_sync, list_syncs
 from handlers.webhook import finish_authorization, show_connected
 from storage.accounts import AccountStore
@@ -79,6 +83,8 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/bitrix/v3/openapi", get_openapi3),
     ("POST", "/bitrix/v3/batch", call_batch3),
     ("POST", "/bitrix/v3/{method}", call_method3),
+    ("GET", "/bitrix/stream/items/{entityTypeId}", stream_items),
+    ("GET", "/bitrix/stream/{resource}", stream_list),
     ("GET", "/bitrix/rules/{quizID}", get_rules),
     ("POST", "/bitrix/rules/{quizID}", create_rules),
     ("PATCH", "/bitrix/rules/{quizID}", replace_rules),
@@ -158,8 +164,11 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         interval_s=config.sync_interval_s,
         language=config.field_language,
     )
+    app[STREAMS] = StreamService(app[CONNECTIONS], FilterNames(clock))
     states = StateSigner(app[SECRETS].encryption_key, clock)
-    app[ACCOUNTS] = AccountService(config, store, app[CONNECTIONS], servers, states, app[SYNCS], app[POLICY], clock)
+    app[ACCOUNTS] = AccountService(
+        config, store, app[CONNECTIONS], servers, states, app[SYNCS], app[STREAMS], app[POLICY], clock
+    )
     app[CALLS] = CallService(config, app[CONNECTIONS])
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, app[CONNECTIONS], clock)
     try:
@@ -184,5 +193,7 @@ LIFECYCLE = (request_log, database, portal_session, services)  # opened left to 
 
 
 async def drain(app: web.Application) -> None:
-    """Say at /readyz that no more requests are welcome."""
+    """Say at /readyz that no more requests are welcome, and end the streams, each with its last line."""
     app[DRAINING].set()
+    if STREAMS in app:  # a start that failed may not have come so far
+        app[STREAMS].end_all()

@@ -13,7 +13,7 @@ from multidict import istr
 
 from gateway.errors import GatewayError, Unauthenticated
 from handlers.errors import INTERNAL, HttpError, http_error, is_ours, render_error, status_of
-from handlers.keys import ACCOUNT_KEY, CLOCK, REQUEST_LOG, TOKENS
+from handlers.keys import ACCOUNT_KEY, CLOCK, REQUEST_ID, REQUEST_LOG, TOKENS
 from handlers.request_log import Served
 
 logger = logging.getLogger(__name__)
@@ -22,10 +22,11 @@ logger = logging.getLogger(__name__)
 X_REQUEST_ID = istr("X-Request-ID")
 X_CONTENT_TYPE_OPTIONS = istr("X-Content-Type-Options")
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+MODEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 LONGEST_ADDRESS = 32 * 1024  # characters of path and query
 NEEDS_TOKEN = "/bitrix"
-PROBLEMS_ALWAYS = ("/bitrix/call", "/bitrix/batch", "/bitrix/v3", "/bitrix/stream")
+STREAMS = "/bitrix/stream"
+PROBLEMS_ALWAYS = ("/bitrix/call", "/bitrix/batch", "/bitrix/v3", STREAMS)
 
 # Ids of requests that bring none: unlike those of another start, and counted, which costs less than chance.
 new_request_id = map(f"{secrets.token_hex(6)}-{{:x}}".format, itertools.count(1)).__next__
@@ -38,12 +39,15 @@ def bordered(route: str, handler: Handler) -> Handler:
     """
     needs_token = route.startswith(NEEDS_TOKEN)
     plain = not route.startswith(PROBLEMS_ALWAYS)
+    streams = route.startswith(STREAMS)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         app = request.app
         log = app[REQUEST_LOG]
         began = app[CLOCK].monotonic() if log.enabled else 0.0
         request_id = request_id_of(request)
+        if streams:
+            request[REQUEST_ID] = request_id
         try:
             if needs_token:
                 request[ACCOUNT_KEY] = app[TOKENS].verify(one_authorization(request))
@@ -61,7 +65,8 @@ def bordered(route: str, handler: Handler) -> Handler:
         except Exception:
             logger.exception("request failed", extra={"request_id": request_id})
             response = render_error(INTERNAL, request, request_id, plain=plain)
-        finish(response, request_id)
+        if not response.prepared:
+            finish(response, request_id)
         if log.enabled:
             clock = app[CLOCK]
             seconds = clock.monotonic() - began
@@ -74,7 +79,7 @@ def bordered(route: str, handler: Handler) -> Handler:
 def request_id_of(request: web.BaseRequest) -> str:
     """The id that *request* brings, if it is a modest one, or a new one."""
     request_id = request.headers.get(X_REQUEST_ID)
-    return request_id if request_id is not None and REQUEST_ID.fullmatch(request_id) else new_request_id()
+    return request_id if request_id is not None and MODEST_ID.fullmatch(request_id) else new_request_id()
 
 
 def finish(response: web.StreamResponse, request_id: str) -> None:

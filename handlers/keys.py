@@ -14,6 +14,7 @@ from gateway.connections import Connections
 from gateway.pages import Pages
 from gateway.rules import RuleService
 from gateway.secret_file import Secrets
+from gateway.streams import StreamService
 from gateway.sync import SyncService
 from gateway.tokens import TokenVerifier
 from handlers.request_log import RequestLog
@@ -35,5 +36,10 @@ ACCOUNTS = web.AppKey("ACCOUNTS", AccountService)
 CALLS = web.AppKey("CALLS", CallService)
 RULES = web.AppKey("RULES", RuleService)
 
+STREAMS = web.AppKey("STREAMS", StreamService)
+
 ACCOUNT_KEY = web.RequestKey("ACCOUNT_KEY", str)
 """The request's key for the account that its token names."""
+
+REQUEST_ID = web.RequestKey("REQUEST_ID", str)
+"""The key for the id of a request whose answer begins before it is whole."""

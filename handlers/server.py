@@ -1,7 +1,7 @@
 """How the application is put on the net: aiohttp's server, with every refusal of its own in our words."""
 
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
 
@@ -31,7 +31,17 @@ UNREADABLE = HttpError(400, "this is not a valid HTTP request")
 class Connection(web.RequestHandler):
     """One client's connection. What is no request is answered as everything else is, and ends it."""
 
-    __slots__ = ()
+    __slots__ = ("_when_lost",)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client has left, whatever is still under way for it."""
+        super().connection_lost(exc)
+        if tell := getattr(self, "_when_lost", None):
+            tell()
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Call *tell* when the client leaves; of several, the last one given."""
+        self._when_lost = tell
 
     def handle_error(
         self,

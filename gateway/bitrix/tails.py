@@ -1,0 +1,74 @@
+"""Lists of REST 3.0, read by their cursor: one page after another, up to a thousand rows each.
+
+Source: protocol.md 9.5, 9.6 (b24restdocs api-reference/rest-v3.md)
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+
+import orjson
+
+from gateway.bitrix.client import PortalClient
+from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
+from gateway.bitrix.methods import Row, row_id
+from gateway.bitrix.pages import MAX_ASKS, Page
+
+ID = "id"
+TAIL_ROWS = 1000  # the most that a portal gives at once
+
+
+async def tail(
+    client: PortalClient, method: str, given: object, select: Sequence[str], *, cursor: int = 0
+) -> AsyncGenerator[Page, None]:
+    """The pages of a 3.0 list in the order of ids, from beyond *cursor* to the end; each follows on the last.
+
+    Raises:
+        WalkFailed: the portal failed for good; its cursor is the end of the last page given out.
+    """
+    while True:
+        rows = await _page(client, method, given, select, cursor)
+        after, cursor = cursor, row_id(rows[-1], ID) if rows else cursor
+        at_end = len(rows) < TAIL_ROWS
+        yield Page(rows, after, None if at_end else cursor)
+        if at_end:
+            return
+        client = client.background()
+
+
+async def _page(client: PortalClient, method: str, given: object, select: Sequence[str], cursor: int) -> list[Row]:
+    body = _body(method, given, select, cursor)
+    for ask in range(1, MAX_ASKS + 1):
+        try:
+            answer = await client.call3(method, body, write=False)
+            return _checked(orjson.loads(answer.body), cursor)
+        except PortalError as error:
+            if ask == MAX_ASKS or not isinstance(error, PortalBroken):
+                raise WalkFailed(method, cursor, error) from error
+    raise AssertionError("the last ask returns or raises")
+
+
+def _body(method: str, given: object, select: Sequence[str], cursor: int) -> dict[str, object]:
+    body: dict[str, object] = {"select": list(dict.fromkeys([*select, ID]))} if select else {}
+    if method.endswith(".tail"):
+        return body | {"filter": given, "cursor": {"field": ID, "order": "ASC", "value": cursor, "limit": TAIL_ROWS}}
+    conditions = given if isinstance(given, list) else []
+    if conditions and isinstance(conditions[0], str):
+        conditions = [conditions]
+    return body | {
+        "filter": [*conditions, [ID, ">", cursor]],
+        "order": {ID: "ASC"},
+        "pagination": {"limit": TAIL_ROWS},
+    }
+
+
+def _checked(envelope: object, cursor: int) -> list[Row]:
+    result = envelope.get("result") if isinstance(envelope, dict) else None
+    rows = result.get("items") if isinstance(result, dict) else None
+    if not isinstance(rows, list) or len(rows) > TAIL_ROWS:
+        raise PortalBroken("the rows are no list, or more than were asked for")
+    last = cursor
+    for row in rows:
+        here = row_id(row, ID)
+        if here <= last:
+            raise PortalBroken("a page that does not ascend from where it should begin")
+        last = here
+    return rows

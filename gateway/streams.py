@@ -1,0 +1,201 @@
+"""A portal's lists, row by row, to callers who wait for them: complete and in order, or told where they broke off."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+
+import orjson
+
+from gateway.bitrix.errors import PortalError, WalkFailed
+from gateway.bitrix.filter3 import check_filter
+from gateway.bitrix.methods import row_id
+from gateway.bitrix.pages import ListCall, Page
+from gateway.bitrix.tails import tail
+from gateway.bitrix.walk import Pace, walk
+from gateway.connections import Connections
+from gateway.errors import GatewayError, InvalidInput
+from gateway.filter_names import FilterNames
+from storage.records import Account
+
+STOPPING = "the gateway is being stopped"
+
+
+@dataclass(frozen=True)
+class StreamedList:
+    """How a list is read for a stream: by its method, which filter names it would ignore, and in which version of REST.
+
+    *fields* is the method that names the fields of a list that drops unknown filters; None where the portal refuses
+    them by itself.
+    """
+
+    method: str
+    fields: str | None = None
+    version: int = 2
+    params: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def id_key(self) -> str:
+        return "id" if self.version == 3 else ListCall(self.method).facts.id_key
+
+
+# Source: methods.md 1.1, 4, 5, 12 (b24restdocs api-reference/user/, crm/, tasks/, event-log/)
+STREAMS = {
+    "users": StreamedList("user.get", "user.fields"),
+    "leads": StreamedList("crm.lead.list", "crm.lead.fields"),
+    "deals": StreamedList("crm.deal.list", "crm.deal.fields"),
+    "contacts": StreamedList("crm.contact.list", "crm.contact.fields"),
+    "companies": StreamedList("crm.company.list", "crm.company.fields"),
+    "quotes": StreamedList("crm.quote.list", "crm.quote.fields"),
+    "invoices": StreamedList("crm.item.list", params={"entityTypeId": 31}),
+    "tasks": StreamedList("tasks.task.list", "tasks.task.getFields"),
+    "eventlog": StreamedList("main.eventlog.tail", version=3),
+}
+TASKS3 = StreamedList("tasks.task.list", version=3)
+
+
+def items_of(entity_type_id: int) -> StreamedList:
+    """The items of one type, smart processes included."""
+    return StreamedList("crm.item.list", params={"entityTypeId": entity_type_id})
+
+
+@dataclass(frozen=True)
+class StreamAsked:
+    """What a caller wants of a list: rows beyond *cursor* that pass *filter*, at most *limit* of them."""
+
+    listed: StreamedList
+    cursor: int = 0
+    limit: int | None = None
+    filter: object = None
+    select: tuple[str, ...] = ()
+    pace: Pace = Pace.EAGER
+
+
+class Stream:
+    """The rows of one list as NDJSON, and a last line that says how it ended."""
+
+    def __init__(self, pages: AsyncGenerator[Page, None], asked: StreamAsked) -> None:
+        self._pages = pages
+        self._asked = asked
+        self._over: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._cursor = asked.cursor
+        self._count = 0
+
+    def end(self, reason: str | None) -> None:
+        """Let no further row out; *reason* goes into the last line, None where nobody is left to read it."""
+        if not self._over.done():
+            self._over.set_result(reason)
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Lines, some at a time, the last one alone.
+
+        Raises:
+            GatewayError: before the first line; a later failure is told in the last one.
+        """
+        began = False
+        try:
+            while (page := await self._next()) is not None:
+                rows = page.rows
+                limit = self._asked.limit
+                cut = limit is not None and self._count + len(rows) >= limit
+                if cut and limit is not None:
+                    rows = rows[: limit - self._count]
+                self._count += len(rows)
+                complete = page.upto is None and len(rows) == len(page.rows)
+                if rows and (cut or page.upto is None):
+                    self._cursor = row_id(rows[-1], self._asked.listed.id_key)
+                elif page.upto is not None:
+                    self._cursor = page.upto
+                began = True
+                yield b"".join([orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows])
+                if complete or cut:
+                    yield self._line(count=self._count, complete=complete)
+                    return
+        except GatewayError as error:
+            if not began:
+                raise
+            if isinstance(error, WalkFailed):
+                self._cursor = max(self._cursor, error.cursor)
+            yield self._line(error=error.detail, code=error.code)
+            return
+        reason = self._over.result() if self._over.done() else None
+        if reason is not None:
+            yield self._line(error=reason, code="ended")
+
+    def _line(self, **said: object) -> bytes:
+        return orjson.dumps({**said, "cursor": self._cursor}, option=orjson.OPT_APPEND_NEWLINE)
+
+    async def _next(self) -> Page | None:
+        """The next page; None when the stream is ended first."""
+        page = asyncio.ensure_future(anext(self._pages, None))
+        try:
+            await asyncio.wait((page, self._over), return_when=asyncio.FIRST_COMPLETED)
+            return page.result() if page.done() else None
+        finally:
+            if not page.done():
+                page.cancel()
+                await asyncio.gather(page, return_exceptions=True)
+
+
+class StreamService:
+    """Opens streams, and ends them when their account leaves or the gateway stops."""
+
+    def __init__(self, connections: Connections, names: FilterNames) -> None:
+        self._connections = connections
+        self._names = names
+        self._open: dict[Stream, int] = {}
+
+    @asynccontextmanager
+    async def open(self, account_key: str, asked: StreamAsked) -> AsyncIterator[Stream]:
+        """A stream for as long as the block lasts; its portal calls end with it.
+
+        Raises:
+            InvalidInput: the filter is none, or names what the list does not know and would ignore.
+            AuthorizationRequired, NotFound: no portal is connected.
+        """
+        account = await self._connections.require(account_key)
+        pages = await self._pages(account, asked)
+        async with aclosing(pages):
+            stream = Stream(self._telling_stale(account, pages), asked)
+            self._open[stream] = account.account_id
+            try:
+                yield stream
+            finally:
+                del self._open[stream]
+
+    def end(self, account: Account, reason: str) -> None:
+        """End the account's streams."""
+        for stream, account_id in self._open.items():
+            if account_id == account.account_id:
+                stream.end(reason)
+
+    def end_all(self) -> None:
+        """End every stream: the gateway stops."""
+        for stream in self._open:
+            stream.end(STOPPING)
+
+    async def _pages(self, account: Account, asked: StreamAsked) -> AsyncGenerator[Page, None]:
+        client, listed = self._connections.client(account), asked.listed
+        if listed.version == 3:
+            given = [] if asked.filter is None else asked.filter
+            check_filter(given, "/filter")
+            return tail(client, listed.method, given, asked.select, cursor=asked.cursor)
+        given = {} if asked.filter is None else asked.filter
+        if not isinstance(given, dict):
+            raise InvalidInput.of_parameter("filter", "invalid_value", "has to be a JSON object")
+        if given and listed.fields is not None:
+            await self._names.check(account, client, listed.fields, given)
+        facts = ListCall(listed.method).facts
+        params = {**listed.params, **({facts.filter_key: given} if given else {})}
+        if asked.select:
+            params["select"] = list(dict.fromkeys([*asked.select, facts.id_key]))
+        return walk(client, ListCall(listed.method, params), cursor=asked.cursor, pace=asked.pace)
+
+    async def _telling_stale(self, account: Account, pages: AsyncGenerator[Page, None]) -> AsyncGenerator[Page, None]:
+        try:
+            async for page in pages:
+                yield page
+        except PortalError as error:
+            if error.credential_dead:
+                await self._connections.mark_stale(account.account_id)
+            raise
