@@ -177,7 +177,7 @@ class Plan:
         rest = asked.hi - upto
         since, pages = seen
         local = pages * PAGE_ROWS * rest / (upto - since)
-        expected = (self._density.rows(rest) + local) / 2
+        expected = math.sqrt(max(self._density.rows(rest), 1) * local)  # the list says one thing, the place another
         if asked.sample:
             heapq.heappush(self._uncut, _Stretch(upto, asked.hi))
         elif expected > CONTINUED_ROWS:
