@@ -28,8 +28,8 @@ class Bounded:
             raise _refused(facts.filter_key, "must be an object")
         after, upto, kept = cursor, HIGHEST_ID, {}
         for name, value in given.items():
-            operator = name[: -len(facts.id_key)]
-            if name[len(operator) :].upper() != facts.id_key.upper() or operator not in (
+            operator = name[: -len(facts.bound_key)]
+            if name[len(operator) :].upper() != facts.bound_key.upper() or operator not in (
                 ">",
                 ">=",
                 "<",

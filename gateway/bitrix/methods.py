@@ -1,9 +1,9 @@
 """What is peculiar to each list method: one row of facts a method, in one place.
 
-Source: methods.md 1, 3, 6 and 12 (b24restdocs api-reference/user/, api-reference/crm/)
+Lists whose rows have no id of any kind (crm.dealcategory.stage.list, crm.status.entity.types, placement.list) are none
+that can be read here. Source of the rows: methods.md 12, and the section named at each (b24restdocs api-reference/).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,7 +12,10 @@ from gateway.bitrix.wire import Answer, Params
 
 Row = dict[str, object]
 
+CLASSIC_ENTITIES = ("lead", "deal", "contact", "company", "quote", "invoice")
+
 ID_DIGITS = 19
+COMPOSITE_BASE = 10**6
 HIGHEST_ID = 2**63 - 1  # what a column of SQLite holds, far more than any portal counts to
 
 
@@ -41,15 +44,17 @@ class ListMethod:
 
     paging: Paging
     wrapper: str | None = None  # the key under `result` that holds the rows; None where `result` is the rows
-    id_key: str = "ID"
+    id_key: str = "ID"  # of a row
+    bound_key: str = "ID"  # the same in filters and orders
+    composite: tuple[str, ...] = ()  # the columns that make up the id where rows have none, of few digits but the first
     filter_key: str = "filter"
     order_in_strings: bool = False  # `sort` and `order` as two strings, instead of an `order` object
 
     def ordered(self, direction: str) -> dict[str, object]:
         """The parameters that order the list by id, *direction* "ASC" or "DESC"."""
         if self.order_in_strings:
-            return {"sort": self.id_key, "order": direction}
-        return {"order": {self.id_key: direction}}
+            return {"sort": self.bound_key, "order": direction}
+        return {"order": dict.fromkeys(self.composite or (self.bound_key,), direction)}
 
     def filtered(self, params: Params, conditions: Params) -> dict[str, object]:
         """*params* with *conditions* on the id added to its filter.
@@ -58,7 +63,7 @@ class ListMethod:
             ValueError: the filter has such a condition already.
         """
         given = params.get(self.filter_key, {})
-        keys = {f"{operator}{self.id_key}": value for operator, value in conditions.items()}
+        keys = {f"{operator}{self.bound_key}": value for operator, value in conditions.items()}
         if not isinstance(given, dict) or keys.keys() & given.keys():
             raise ValueError(f"{self.filter_key} is no object, or bounds the id itself")
         return {**params, self.filter_key: {**given, **keys}}
@@ -82,7 +87,17 @@ class ListMethod:
             rows = rows.get(self.wrapper) if isinstance(rows, dict) else None
         if not isinstance(rows, list):
             raise PortalBroken("the rows are no list")
-        return [(row_id(row, self.id_key), row) for row in rows]
+        if self.composite:
+            return [(self._composite_id(row), row) for row in rows]
+        key = self.id_key
+        return [(row_id(row, key), row) for row in rows]
+
+    def _composite_id(self, row: object) -> int:
+        """One number that no other row has, made of the columns of the key."""
+        number = 0
+        for key in self.composite:
+            number = number * COMPOSITE_BASE + row_id(row, key)
+        return number
 
 
 def row_id(row: object, key: str) -> int:
@@ -99,15 +114,41 @@ def row_id(row: object, key: str) -> int:
     raise PortalBroken(f"a row without a usable {key}")
 
 
-def _userfield_lists(entities: Sequence[str]) -> dict[str, ListMethod]:
-    return {f"crm.{entity}.userfield.list": ListMethod(Paging.OFFSET) for entity in entities}
+_CLASSIC = ListMethod(Paging.KEYSET)
+_USERS = ListMethod(Paging.KEYSET, filter_key="FILTER", order_in_strings=True)
+_BY_OFFSET = ListMethod(Paging.OFFSET)
+
+
+def _controller(paging: Paging, wrapper: str) -> ListMethod:
+    return ListMethod(paging, wrapper=wrapper, id_key="id", bound_key="id")
 
 
 METHODS: dict[str, ListMethod] = {
-    "user.get": ListMethod(Paging.KEYSET, filter_key="FILTER", order_in_strings=True),
+    # methods.md 1: user/user-get.md, user/user-search.md, departments/department-get.md
+    "user.get": _USERS,
+    "user.search": _USERS,
+    "department.get": ListMethod(Paging.OFFSET, order_in_strings=True),  # it filters by equality alone
+    # methods.md 3: crm/status/, crm/universal/{category,user-defined-object-types}/, crm/outdated/category-old/
     "crm.status.list": ListMethod(Paging.UNPAGED),
-    "crm.category.list": ListMethod(Paging.UNPAGED, wrapper="categories", id_key="id"),
-    "crm.type.list": ListMethod(Paging.OFFSET, wrapper="types", id_key="id"),
-    "userfieldconfig.list": ListMethod(Paging.OFFSET, wrapper="fields", id_key="id"),
-    **_userfield_lists(("lead", "deal", "contact", "company", "quote", "requisite", "invoice")),
+    "crm.category.list": _controller(Paging.UNPAGED, "categories"),
+    "crm.dealcategory.list": _BY_OFFSET,
+    "crm.type.list": _controller(Paging.OFFSET, "types"),
+    # methods.md 4: crm/{leads,deals,contacts,companies}/; crm/quote/, crm/outdated/invoice/ are of the same family
+    **dict.fromkeys((f"crm.{entity}.list" for entity in CLASSIC_ENTITIES), _CLASSIC),
+    # methods.md 5.3: crm/universal/crm-item-list.md
+    "crm.item.list": _controller(Paging.KEYSET, "items"),
+    # methods.md 6.1 and 6.3: crm/*/userfield/, crm/universal/userfieldconfig/userfieldconfig-list.md
+    **dict.fromkeys((f"crm.{entity}.userfield.list" for entity in (*CLASSIC_ENTITIES, "requisite")), _BY_OFFSET),
+    "userfieldconfig.list": _controller(Paging.OFFSET, "fields"),
+    # methods.md 7: crm/requisites/universal/, crm/requisites/presets/, crm/requisites/addresses/
+    "crm.requisite.list": _CLASSIC,
+    "crm.requisite.preset.list": _BY_OFFSET,
+    "crm.address.list": ListMethod(Paging.OFFSET, composite=("ENTITY_ID", "ENTITY_TYPE_ID", "TYPE_ID")),
+    # methods.md 8: disk/storage/, disk/folder/
+    "disk.storage.getlist": _CLASSIC,
+    "disk.folder.getchildren": _CLASSIC,
+    # methods.md 9: events/event-offline-list.md
+    "event.offline.list": _CLASSIC,
+    # methods.md 11: tasks/tasks-task-list.md; rows spell their columns otherwise than filters do
+    "tasks.task.list": ListMethod(Paging.KEYSET, wrapper="tasks", id_key="id"),
 }

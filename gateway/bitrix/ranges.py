@@ -19,11 +19,15 @@ TRUSTED_RANGES = 30  # may be asked for on the strength of each page with rows
 
 @dataclass(order=True)
 class Range:
-    """Ids from beyond *lo* up to *hi*, read by a chain of so many *pages*; of a *sample* only the first is wanted."""
+    """Ids from beyond *lo* up to *hi*, read by a chain of so many *pages*, that should have about so many *rows*.
+
+    Of a *sample* only the first page is wanted.
+    """
 
     lo: int
     hi: int
     pages: int = field(default=1, compare=False)
+    rows: float = field(default=PAGE_ROWS, compare=False)
     sample: bool = field(default=False, compare=False)
 
 
@@ -173,14 +177,15 @@ class Plan:
         rest = asked.hi - upto
         since, pages = seen
         local = pages * PAGE_ROWS * rest / (upto - since)
-        expected = (self._density.rows(rest) + local) / 2
+        expected = math.sqrt(max(self._density.rows(rest), 1) * local)  # the list says one thing, the place another
         if asked.sample:
             heapq.heappush(self._uncut, _Stretch(upto, asked.hi))
         elif expected > CONTINUED_ROWS:
             width = max(self._most_rows * rest / expected, rest / BATCH_COMMANDS)
             heapq.heappush(self._uncut, _Stretch(upto, asked.hi, width))
         else:
-            heapq.heappush(self._urgent, Range(upto, asked.hi, self._pages(self._density.rows(rest))))
+            rows = self._density.rows(rest)
+            heapq.heappush(self._urgent, Range(upto, asked.hi, self._pages(rows), rows))
 
     def _cuttable(self, most: int) -> int:
         """How many commands new ranges are worth that may be cut now, or at least *most*; the tail is one."""
@@ -192,11 +197,10 @@ class Plan:
         lo = self._uncut[0].lo
         expected = self._rows_a_range(most)
         pages = self._pages(expected)
-        weight = max(expected, PAGE_ROWS)
-        before = weight * sum(start < lo for start in self._asked)
+        before = sum(asked.rows for start, asked in self._asked.items() if start < lo)
         before += sum(len(page.rows) for start, page in self._proven.items() if start < lo)
-        total = len(self._asked) * weight + self._held
-        room = int(min(self._window - before, 2 * self._window - total) / weight)
+        total = sum(asked.rows for asked in self._asked.values()) + self._held
+        room = int(min(self._window - before, 2 * self._window - total) / expected)
         room = min(room, TRUSTED_RANGES * (1 + self._pages_seen) - len(self._asked)) * pages
         if lo == self.position:
             room = max(room, BATCH_COMMANDS)
@@ -216,7 +220,8 @@ class Plan:
         cut_upto = min(stretch.lo + commands // pages * width, stretch.hi)
         if cut_upto < stretch.hi:
             heapq.heappush(self._uncut, _Stretch(cut_upto, stretch.hi, stretch.width))
-        return [Range(lo, min(lo + width, cut_upto), pages) for lo in range(stretch.lo, cut_upto, width)]
+        rows = self._rows_a_range(most)
+        return [Range(lo, min(lo + width, cut_upto), pages, rows) for lo in range(stretch.lo, cut_upto, width)]
 
     def _width(self, most: int) -> int:
         """How many ids the next ranges get; as many as a page has rows can always be had."""

@@ -41,7 +41,7 @@ class Pace(Enum):
     """
 
     THRIFTY = (20_000, 300, 50)  # the fewest requests: full batches
-    EAGER = (50_000, 300, 24)  # shorter batches side by side for as long as there is room for them
+    EAGER = (80_000, 300, 24)  # shorter batches side by side for as long as there is room for them
 
     def __init__(self, window: int, most_rows: int, samples: int) -> None:
         self.window = window

@@ -17,6 +17,7 @@ class PretendedClock:
 
     def __init__(self) -> None:
         self.time = 0.0
+        self.stopped = False  # nobody who sleeps wakes again
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = 0
         self._mover: asyncio.Task[None] | None = None
@@ -28,6 +29,8 @@ class PretendedClock:
         return self.time
 
     async def sleep(self, seconds: float) -> None:
+        if self.stopped:
+            await asyncio.Event().wait()
         if seconds <= 0:
             await asyncio.sleep(0)
             return

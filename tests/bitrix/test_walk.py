@@ -176,7 +176,7 @@ async def test_changes_meanwhile_lose_and_double_nothing_that_stays(
 
 
 @pytest.mark.parametrize(
-    "fault", ["error=INTERNAL_SERVER_ERROR*3@5", "qle*3@5", "drop@5", "truncated@20", "html500@1", "otl@7"]
+    "fault", ["error=INTERNAL_SERVER_ERROR*3@5", "qle*3@5", "drop@5", "truncated@10", "html500@1", "otl@7"]
 )
 async def test_a_fault_on_the_way_loses_no_row(
     client: PortalClient, portal: SandboxPortal, clock: ManualClock, fault: str

@@ -1,0 +1,67 @@
+"""Every row of the table of list methods, against a portal that has the method."""
+
+import pytest
+
+from gateway.bitrix.client import PortalClient
+from gateway.bitrix.methods import METHODS, Paging, Row
+from gateway.bitrix.walk import ListCall, read_whole, walk
+from gateway.bitrix.wire import Answer, Command
+from gateway.sandbox.methods import METHODS as OFFERED
+from tests.clock import ManualClock
+
+PARAMS: dict[str, dict[str, object]] = {
+    "crm.category.list": {"entityTypeId": 2},
+    "crm.item.list": {"entityTypeId": 2},
+    "userfieldconfig.list": {"moduleId": "crm"},
+}
+OFFERED_LISTS = sorted(METHODS.keys() & OFFERED.keys())
+
+
+@pytest.mark.parametrize("method", OFFERED_LISTS)
+async def test_a_list_is_read_as_its_row_of_facts_says(client: PortalClient, clock: ManualClock, method: str) -> None:
+    call = ListCall(method, PARAMS.get(method, {}))
+    answer = await clock.until(client.call(Command(method, call.params)))
+
+    async def read() -> list[Row]:
+        if call.facts.paging is Paging.KEYSET:
+            return [row for page in [page async for page in walk(client, call)] for row in page.rows]
+        (rows,) = await read_whole(client, [call])
+        assert isinstance(rows, list)
+        return rows
+
+    rows = await clock.until(read())
+    ids = [
+        row_id for row_id, _ in call.facts.rows(Answer(rows if call.facts.wrapper is None else wrapped(method, rows)))
+    ]
+    assert ids == sorted(set(ids))
+    assert len(ids) == answer.total
+
+
+def wrapped(method: str, rows: list[Row]) -> dict[str, object]:
+    return {str(METHODS[method].wrapper): rows}
+
+
+@pytest.mark.parametrize("method", [name for name in OFFERED_LISTS if METHODS[name].paging is not Paging.UNPAGED])
+async def test_the_order_of_a_list_is_understood(client: PortalClient, clock: ManualClock, method: str) -> None:
+    facts = METHODS[method]
+    command = Command(method, {**PARAMS.get(method, {}), **facts.ordered("DESC")})
+    ids = [row_id for row_id, _ in facts.rows(await clock.until(client.call(command)))]
+    assert ids == sorted(ids, reverse=True)
+    assert len(ids) > 1
+
+
+@pytest.mark.parametrize("method", [name for name in OFFERED_LISTS if METHODS[name].paging is Paging.KEYSET])
+async def test_the_bounds_of_a_keyset_are_understood(client: PortalClient, clock: ManualClock, method: str) -> None:
+    facts, given = METHODS[method], PARAMS.get(method, {})
+    first = [row_id for row_id, _ in facts.rows(await clock.until(client.call(Command(method, given))))]
+    lo, hi = sorted(first)[3], sorted(first)[9]
+    bounded = Command(method, {**facts.filtered(given, {">": lo, "<=": hi}), **facts.ordered("ASC"), "start": -1})
+    answer = await clock.until(client.call(bounded))
+    assert [row_id for row_id, _ in facts.rows(answer)] == sorted(first)[4:10]
+
+
+def test_rows_without_an_id_are_told_apart_by_their_key() -> None:
+    rows = [{"TYPE_ID": str(kind), "ENTITY_TYPE_ID": "8", "ENTITY_ID": str(of)} for of in (1, 12) for kind in (1, 11)]
+    ids = [row_id for row_id, _ in METHODS["crm.address.list"].rows(Answer(rows))]
+    assert ids == sorted(set(ids))
+    assert len(ids) == 4
