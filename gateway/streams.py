@@ -188,7 +188,7 @@ class StreamService:
         facts = ListCall(listed.method).facts
         params = {**listed.params, **({facts.filter_key: given} if given else {})}
         if asked.select:
-            params["select"] = list(dict.fromkeys([*asked.select, facts.id_key]))
+            params["select"] = list(dict.fromkeys([*asked.select, facts.bound_key]))
         return walk(client, ListCall(listed.method, params), cursor=asked.cursor, pace=asked.pace)
 
     async def _telling_stale(self, account: Account, pages: AsyncGenerator[Page, None]) -> AsyncGenerator[Page, None]:
