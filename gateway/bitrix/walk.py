@@ -140,14 +140,14 @@ class _Asker:
             try:
                 ascending, *others = [self._rows(outcome) for outcome in outcomes]
                 ids = checked_ids(ascending, after, upto)
+                descending = _checked_end(others[0], after, ids) if others else []
                 break
             except PortalError as error:
                 if ask == MAX_ASKS or not isinstance(error, PortalBroken):
                     raise WalkFailed(self.method, after, error) from error
-        descending = [row for page in others for row in page]
         self.client = self.client.background()
         largest = max([ids[-1] if ids else after, *(row_id for row_id, _ in descending)])
-        if len(ids) == PAGE_ROWS and _descends(descending) and descending[-1][0] <= ids[-1]:  # the two meet
+        if len(ids) == PAGE_ROWS and descending and descending[-1][0] <= ids[-1]:  # the two meet
             last = ids[-1]
             ascending += [one for one in reversed(descending) if one[0] > last]
             ids = [row_id for row_id, _ in ascending]
@@ -203,8 +203,18 @@ class _Asker:
         return self._facts.rows(outcome)
 
 
-def _descends(rows: Sequence[tuple[int, object]]) -> bool:
-    return len(rows) > 0 and all(here > following for (here, _), (following, _) in pairwise(rows))
+def _checked_end(rows: list[tuple[int, Row]], after: int, first: Sequence[int]) -> list[tuple[int, Row]]:
+    """The *rows* of a list's last page, largest id first; *first* are the ids of its first one.
+
+    Raises:
+        PortalBroken: they do not descend to beyond *after*, or do not fit the first page.
+    """
+    ids = [row_id for row_id, _ in rows]
+    if any(here <= following for here, following in pairwise([*ids, after])):
+        raise PortalBroken("a page that does not descend to where it should end")
+    if len(first) == PAGE_ROWS and (len(ids) < PAGE_ROWS or ids[0] < first[-1]):
+        raise PortalBroken("two pages that contradict each other")
+    return rows
 
 
 @dataclass
