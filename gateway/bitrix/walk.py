@@ -40,7 +40,7 @@ class Pace(Enum):
     range where rows lie unevenly, and *samples* the pages of a survey.
     """
 
-    THRIFTY = (20_000, 300, 50)  # the fewest requests: full batches
+    THRIFTY = (20_000, 300, 25)  # the fewest requests: full batches
     EAGER = (80_000, 300, 24)  # shorter batches side by side for as long as there is room for them
 
     def __init__(self, window: int, most_rows: int, samples: int) -> None:
