@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.bitrix.batches import BATCH_S
 from gateway.bitrix.errors import (
     AccessDenied,
     OperatingLimitReached,
@@ -22,7 +23,7 @@ from gateway.bitrix.errors import (
     QueryLimitExceeded,
     WalkFailed,
 )
-from gateway.bitrix.walk import BATCH_S, ListCall, Pace, Page, walk
+from gateway.bitrix.walk import ListCall, Pace, Page, walk
 from gateway.bitrix.wire import Answer, Command
 from tests.bitrix.pretended import PretendedPortal
 
