@@ -21,7 +21,7 @@ TRUSTED_RANGES = 30  # may be asked for on the strength of each page with rows
 class Range:
     """Ids from beyond *lo* up to *hi*, read by a chain of so many *pages*, that should have about so many *rows*.
 
-    Of a *sample* only the first page is wanted.
+    Of a *sample* only the first page is wanted. What goes on with a range is *begun*, and doubles from then on.
     """
 
     lo: int
@@ -29,6 +29,7 @@ class Range:
     pages: int = field(default=1, compare=False)
     rows: float = field(default=PAGE_ROWS, compare=False)
     sample: bool = field(default=False, compare=False)
+    begun: bool = field(default=False, compare=False)
 
 
 @dataclass(order=True)
@@ -185,7 +186,9 @@ class Plan:
             heapq.heappush(self._uncut, _Stretch(upto, asked.hi, width))
         else:
             rows = self._density.rows(rest)
-            heapq.heappush(self._urgent, Range(upto, asked.hi, self._pages(rows), rows))
+            doubled = min(2 * asked.pages, math.ceil(local / PAGE_ROWS)) if asked.begun else 1
+            longest = max(self._pages(rows), doubled if self._chains else 1)
+            heapq.heappush(self._urgent, Range(upto, asked.hi, longest, rows, begun=True))
 
     def _cuttable(self, most: int) -> int:
         """How many commands new ranges are worth that may be cut now, or at least *most*; the tail is one."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.bitrix.batches import BATCH_S
 from gateway.bitrix.errors import (
     AccessDenied,
     OperatingLimitReached,
@@ -22,7 +23,7 @@ from gateway.bitrix.errors import (
     QueryLimitExceeded,
     WalkFailed,
 )
-from gateway.bitrix.walk import BATCH_S, ListCall, Pace, Page, walk
+from gateway.bitrix.walk import ListCall, Pace, Page, walk
 from gateway.bitrix.wire import Answer, Command
 from tests.bitrix.pretended import PretendedPortal
 
@@ -305,3 +306,17 @@ async def test_the_walk_itself_costs_little_for_a_row() -> None:
     per_row_us = (time.process_time() - began) / rows * 1e6
     print(f"the walk and its portal: {per_row_us:.1f} µs of CPU a row")
     assert per_row_us <= 10
+
+
+class WithoutReferences(PretendedPortal):
+    """Follows no reference from one command to another: what should begin after a row begins at the start."""
+
+    def _resolved(self, bound: int | str) -> int:
+        return bound if isinstance(bound, int) else 1
+
+
+@pytest.mark.parametrize("pace", Pace)
+async def test_a_page_that_does_not_begin_where_its_chain_goes_on_does_not_count(pace: Pace) -> None:
+    portal = WithoutReferences(CLUSTERED[0.7], bucket=40)
+    assert ids_of(await read(portal, pace=pace)) == portal.ids
+    assert portal.commands <= 2.5 * math.ceil(len(portal.ids) / 50)

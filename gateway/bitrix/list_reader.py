@@ -1,0 +1,152 @@
+"""The commands that one keyset list is read by, and the checks that every page of it has to pass."""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from itertools import pairwise
+from typing import Protocol
+
+from gateway.bitrix.bounds import Bounded
+from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
+from gateway.bitrix.methods import HIGHEST_ID, Row
+from gateway.bitrix.pages import MAX_ASKS, PAGE_ROWS, Page, checked_ids
+from gateway.bitrix.ranges import Plan, Range
+from gateway.bitrix.wire import Answer, Command, Params, batch_label
+from gateway.clock import Clock
+
+
+class Pace(Enum):
+    """How a walk spends the portal's budget.
+
+    *window* bounds the rows under way or held back until those before them have come, *most_rows* those expected in a
+    range where rows lie unevenly, and *samples* the pages of a survey.
+    """
+
+    THRIFTY = (20_000, 300, 25)  # the fewest requests: full batches
+    EAGER = (80_000, 300, 24)  # shorter batches side by side for as long as there is room for them
+
+    def __init__(self, window: int, most_rows: int, samples: int) -> None:
+        self.window = window
+        self.most_rows = most_rows
+        self.samples = samples
+
+
+class Portal(Protocol):
+    """What a walk needs of a portal's client."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time that pauses and durations are measured by."""
+
+    def background(self) -> "Portal":
+        """The same for work that lets interactive calls go first."""
+
+    def room(self) -> int:
+        """How many requests may go now without waiting."""
+
+    async def batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
+        """The outcome of each of *commands*, after all retries."""
+
+    async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
+        """The outcome of each of *commands* in one request; *sent* is told when it goes, and how long it rested."""
+
+
+class ListReader:
+    """Puts the commands of one walk, and lets no page pass unchecked."""
+
+    def __init__(self, client: Portal, bounded: Bounded, pace: Pace) -> None:
+        self.client = client
+        self.bounded = bounded
+        self.pace = pace
+        self.method = bounded.call.method
+        self._facts = bounded.call.facts
+
+    async def open(self, after: int) -> tuple[Page, list[int], int]:
+        """The first page beyond *after*, its ids, and the largest id that there is."""
+        upto = self.bounded.upto
+        if upto is not None and upto <= after:
+            return Page([], after, None), [], after
+        one_page = upto is not None and upto - after <= PAGE_ROWS
+        commands = [self._command(after, upto, direction) for direction in (("ASC",) if one_page else ("ASC", "DESC"))]
+        for ask in range(1, MAX_ASKS + 1):
+            try:
+                outcomes = await self.client.batch(commands)
+            except PortalError as error:
+                raise WalkFailed(self.method, after, error) from error
+            try:
+                ascending, *others = [self._rows(outcome) for outcome in outcomes]
+                ids = checked_ids(ascending, after, upto)
+                descending = _checked_end(others[0], after, ids) if others else []
+                break
+            except PortalError as error:
+                if ask == MAX_ASKS or not isinstance(error, PortalBroken):
+                    raise WalkFailed(self.method, after, error) from error
+        self.client = self.client.background()
+        largest = max([ids[-1] if ids else after, *(row_id for row_id, _ in descending)])
+        if len(ids) == PAGE_ROWS and descending and descending[-1][0] <= ids[-1]:  # the two meet
+            last = ids[-1]
+            ascending += [one for one in reversed(descending) if one[0] > last]
+            ids = [row_id for row_id, _ in ascending]
+        whole = len(ids) != PAGE_ROWS or ids[-1] == largest
+        return Page([row for _, row in ascending], after, None if whole else ids[-1]), ids, largest
+
+    def commands(self, ranges: Sequence[Range]) -> list[Command]:
+        """The commands of one batch that read *ranges*, every page of a chain from the last row of the one before."""
+        commands: list[Command] = []
+        for one in ranges:
+            after: int | str = one.lo
+            for _ in range(one.pages):
+                commands.append(self._command(after, None if one.hi == HIGHEST_ID else one.hi, "ASC"))
+                after = self._facts.reference(batch_label(len(commands) - 1), PAGE_ROWS - 1)
+        return commands
+
+    def prove(self, plan: Plan, asked: Range, outcomes: Sequence[Answer | PortalError]) -> None:
+        """Let *plan* have what the *outcomes* of the range's commands prove of it.
+
+        A chain counts as far as its pages are full and each begins after the last; what an unresolved reference brings
+        does not.
+
+        Raises:
+            PortalError: nothing is proven, for what became of the first command.
+        """
+        rows, ids = self._page(asked.lo, asked.hi, outcomes[0])
+        pages = [(rows, ids)]
+        for outcome in outcomes[1:]:
+            if len(ids) < PAGE_ROWS or ids[-1] == asked.hi:
+                break
+            try:
+                rows, ids = self._page(ids[-1], asked.hi, outcome)
+            except PortalError:
+                if isinstance(outcome, Answer):
+                    plan.unchain()
+                break
+            pages.append((rows, ids))
+        plan.prove(asked, pages)
+
+    def _page(self, lo: int, hi: int, outcome: Answer | PortalError) -> tuple[list[Row], list[int]]:
+        rows = self._rows(outcome)
+        ids = checked_ids(rows, lo, hi)
+        return [row for _, row in rows], ids
+
+    def _command(self, after: int | str, upto: int | None, direction: str) -> Command:
+        bounds: Params = {">": after} if upto is None else {">": after, "<=": upto}
+        params = self._facts.filtered(self.bounded.call.params, bounds)
+        return Command(self.method, {**params, **self._facts.ordered(direction), "start": -1})
+
+    def _rows(self, outcome: Answer | PortalError) -> list[tuple[int, Row]]:
+        if isinstance(outcome, PortalError):
+            raise outcome
+        return self._facts.rows(outcome)
+
+
+def _checked_end(rows: list[tuple[int, Row]], after: int, first: Sequence[int]) -> list[tuple[int, Row]]:
+    """The *rows* of a list's last page, largest id first; *first* are the ids of its first one.
+
+    Raises:
+        PortalBroken: they do not descend to beyond *after*, or do not fit the first page.
+    """
+    ids = [row_id for row_id, _ in rows]
+    if any(here <= following for here, following in pairwise([*ids, after])):
+        raise PortalBroken("a page that does not descend to where it should end")
+    if len(first) == PAGE_ROWS and (len(ids) < PAGE_ROWS or ids[0] < first[-1]):
+        raise PortalBroken("two pages that contradict each other")
+    return rows
