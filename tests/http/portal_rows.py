@@ -73,6 +73,8 @@ def make_userfield(field_id: int) -> Row:
         "FIELD_NAME": f"UF_CRM_{field_id}",
         "USER_TYPE_ID": "string",
         "SORT": "100",
+        "MULTIPLE": "N",
+        "MANDATORY": "N",
     }
 
 

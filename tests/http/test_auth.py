@@ -1,6 +1,7 @@
 """Who is let in, and whose rows they see."""
 
 import json
+import re
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,17 @@ from typing import Any
 import pytest
 from jose import jws
 
+from handlers.border import PROBLEMS_ALWAYS
+from handlers.errors import PROBLEM_JSON
 from tests.gateway import CONTRACT, JWT_SECRET, NO_TOKEN, RESOURCES, Gateway, Sandbox
 from tests.http.portal_rows import MIRRORED, fill_all
 from tests.http.raw import send_raw
 from tests.jwks import rsa_signer, write_jwk_set
 
 REFUSED = "account id is required"
+FILLED = {"{quizID}": "5", "{resource}": "users", "{method}": "user.current", "{entityTypeId}": "128"}
 PROTECTED = sorted(
-    (method, template.replace("{quizID}", "5").replace("{resource}", "users"))
+    (method, re.sub(r"\{\w+\}", lambda part: FILLED[part[0]], template))
     for method, template in CONTRACT.operations
     if template.startswith("/bitrix")
 )
@@ -26,13 +30,18 @@ def token_of(claims: object, *, secret: str = JWT_SECRET, algorithm: str = "HS25
 
 
 def test_all_operations_of_the_api_are_among_the_protected_ones() -> None:
-    assert len(PROTECTED) == 15 + len(["GET /bitrix/sync", "GET /bitrix/sync/{resource}"])
+    syncs, streams, calls, calls3 = 2, 2, 2, 3
+    assert len(PROTECTED) == 15 + syncs + streams + calls + calls3
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
 async def test_nothing_under_bitrix_is_answered_without_a_token(gateway: Gateway, method: str, path: str) -> None:
     answer = await gateway.request(method, path, token=NO_TOKEN)
-    assert (answer.status, answer.json, answer.headers["Content-Type"]) == (401, REFUSED, "application/json")
+    if path.startswith(PROBLEMS_ALWAYS):
+        assert (answer.status, answer.json["detail"]) == (401, REFUSED)
+        assert answer.headers["Content-Type"] == PROBLEM_JSON
+    else:
+        assert (answer.status, answer.json, answer.headers["Content-Type"]) == (401, REFUSED, "application/json")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
