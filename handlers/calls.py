@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.bitrix.client import HttpAnswer
-from gateway.bitrix.errors import PortalError
+from gateway.bitrix.errors import OutcomeUnknown, PortalError
 from gateway.bitrix.wire import Answer
 from gateway.errors import InvalidInput
 from handlers.errors import portal_words
@@ -14,7 +14,7 @@ from handlers.responses import json_response
 from handlers.schemas import BATCH_BODY, load_body, load_json
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
-NOT_RUN = {"code": "not_run", "description": "an earlier command failed, and halt is set", "status": None}
+NOT_RUN = {"code": "not_run", "description": "the batch ended before it, at a failure", "status": None}
 BATCH3_CALLS = 50
 OPENAPI_METHOD = "rest.documentation.openapi"
 
@@ -106,5 +106,6 @@ def render_outcome(outcome: Answer | PortalError | None) -> dict[str, object]:
     if outcome is None:
         return {"error": NOT_RUN}
     if isinstance(outcome, PortalError):
-        return {"error": portal_words(outcome)}
+        words = portal_words(outcome)
+        return {"error": words | {"code": outcome.code} if isinstance(outcome, OutcomeUnknown) else words}
     return render_answer(outcome)
