@@ -35,4 +35,5 @@ async def watched(gateway: Gateway, onlooker: Onlooker) -> Gateway:
     await gateway.connect(onlooker.webhook)
     await gateway.clock.advance(60)
     onlooker.sent.clear()
+    onlooker.most_under_way = 0
     return gateway

