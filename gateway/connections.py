@@ -2,10 +2,11 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 
@@ -28,7 +29,6 @@ logger = logging.getLogger(__name__)
 
 REMEMBERED_ACCOUNTS = 10_000
 REMEMBERED_HOSTS = 1_000
-T = TypeVar("T")
 
 CHANGED_MEANWHILE = "the account has been connected anew or deleted meanwhile"
 
@@ -212,10 +212,11 @@ class Connections:
         await self._store.mark_stale(account_id)
         self.forget(await self._store.load(account_id))
 
-    async def telling_stale(self, account: Account, call: Awaitable[T]) -> T:
-        """What *call* brings; the account is stale from now on where its credential proves dead."""
+    @asynccontextmanager
+    async def telling_stale(self, account: Account) -> AsyncIterator[None]:
+        """Note that *account* is stale where its credential proves dead within the block."""
         try:
-            return await call
+            yield
         except PortalError as error:
             if error.credential_dead:
                 await self.mark_stale(account.account_id)

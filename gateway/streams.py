@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from gateway.bitrix.errors import PortalError, WalkFailed
+from gateway.bitrix.errors import WalkFailed
 from gateway.bitrix.filter3 import check_filter
 from gateway.bitrix.methods import row_id
 from gateway.bitrix.pages import ListCall, Page
@@ -192,10 +192,6 @@ class StreamService:
         return walk(client, ListCall(listed.method, params), cursor=asked.cursor, pace=asked.pace)
 
     async def _telling_stale(self, account: Account, pages: AsyncGenerator[Page, None]) -> AsyncGenerator[Page, None]:
-        try:
+        async with self._connections.telling_stale(account):
             async for page in pages:
                 yield page
-        except PortalError as error:
-            if error.credential_dead:
-                await self._connections.mark_stale(account.account_id)
-            raise

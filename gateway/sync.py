@@ -8,7 +8,6 @@ from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from gateway.background import end, running
-from gateway.bitrix.errors import PortalError
 from gateway.clock import Clock
 from gateway.connections import Connections
 from gateway.errors import GatewayError
@@ -167,12 +166,11 @@ class SyncService:
         """Run it; what the portal or its credential is to blame for, None when nothing."""
         try:
             client = self._connections.client(account).background()
-            await SyncPass(
-                self._store, client, self._pages, self._clock, resource, resource.lists(self._language), run
-            ).run()
+            async with self._connections.telling_stale(account):
+                await SyncPass(
+                    self._store, client, self._pages, self._clock, resource, resource.lists(self._language), run
+                ).run()
         except GatewayError as error:
             logger.warning("sync failed", extra={"resource": resource.name, "reason": error.detail})
-            if isinstance(error, PortalError) and error.credential_dead:
-                await self._connections.mark_stale(account.account_id)
             return error.detail
         return None

@@ -169,7 +169,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[ACCOUNTS] = AccountService(
         config, store, app[CONNECTIONS], servers, states, app[SYNCS], app[STREAMS], app[POLICY], clock
     )
-    app[CALLS] = CallService(config, app[CONNECTIONS])
+    app[CALLS] = CallService(config, app[CONNECTIONS], app[ACCOUNTS])
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, app[CONNECTIONS], clock)
     try:
         async with app[SYNCS].open():

@@ -1,20 +1,27 @@
 """Any method of the portal: one call, a batch, and the same of REST 3.0."""
 
-from typing import Any
+import asyncio
+from collections.abc import Coroutine, Iterable
+from functools import partial
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from gateway.bitrix.client import HttpAnswer
-from gateway.bitrix.errors import PortalError
+from gateway.bitrix.errors import OutcomeUnknown, PortalError
+from gateway.bitrix.methods import writes
 from gateway.bitrix.wire import Answer
 from gateway.errors import InvalidInput
 from handlers.errors import portal_words
 from handlers.keys import ACCOUNT_KEY, CALLS
 from handlers.responses import json_response
 from handlers.schemas import BATCH_BODY, load_body, load_json
+from handlers.server import Connection
+
+T = TypeVar("T")
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
-NOT_RUN = {"code": "not_run", "description": "an earlier command failed, and halt is set", "status": None}
+NOT_RUN = {"code": "not_run", "description": "the batch ended before it, at a failure", "status": None}
 BATCH3_CALLS = 50
 OPENAPI_METHOD = "rest.documentation.openapi"
 
@@ -22,7 +29,8 @@ OPENAPI_METHOD = "rest.documentation.openapi"
 async def call_method(request: web.Request) -> web.Response:
     """POST /bitrix/call/{method}"""
     params = await load_object(request)
-    answer = await request.app[CALLS].call(request[ACCOUNT_KEY], request.match_info["method"], params)
+    method = request.match_info["method"]
+    answer = await while_awaited(request, [method], request.app[CALLS].call(request[ACCOUNT_KEY], method, params))
     return json_response(render_answer(answer))
 
 
@@ -33,18 +41,18 @@ async def call_batch(request: web.Request) -> web.Response:
     named = commands.items() if isinstance(commands, dict) else ((str(at), one) for at, one in enumerate(commands))
     asked = [(name, one["method"], one.get("params", {})) for name, one in named]
     pointers = [f"/commands/{pointer_part(name)}" for name, _, _ in asked]
-    outcomes = await request.app[CALLS].batch(
-        request[ACCOUNT_KEY], asked, halt=body.get("halt", False), pointers=pointers
-    )
+    halt = body.get("halt", False)
+    work = request.app[CALLS].batch(request[ACCOUNT_KEY], asked, halt=halt, pointers=pointers)
+    outcomes = await while_awaited(request, [method for _, method, _ in asked], work)
     results = {name: render_outcome(outcome) for name, outcome in outcomes.items()}
     return json_response({"results": results if isinstance(commands, dict) else list(results.values())})
 
 
 async def call_method3(request: web.Request) -> web.Response:
     """POST /bitrix/v3/{method}"""
-    body = await load_object(request)
-    key = request.headers.get(IDEMPOTENCY_KEY)
-    return passed_on(await request.app[CALLS].call3(request[ACCOUNT_KEY], request.match_info["method"], body, key))
+    body, method = await load_object(request), request.match_info["method"]
+    work = request.app[CALLS].call3(request[ACCOUNT_KEY], method, body, request.headers.get(IDEMPOTENCY_KEY))
+    return passed_on(await while_awaited(request, [method], work))
 
 
 async def call_batch3(request: web.Request) -> web.Response:
@@ -55,13 +63,28 @@ async def call_batch3(request: web.Request) -> web.Response:
     for index, one in enumerate(calls):
         if not isinstance(one, dict):
             raise InvalidInput.of_field(f"/{index}", "invalid_value", "has to be an object")
-    key = request.headers.get(IDEMPOTENCY_KEY)
-    return passed_on(await request.app[CALLS].batch3(request[ACCOUNT_KEY], calls, key))
+    work = request.app[CALLS].batch3(request[ACCOUNT_KEY], calls, request.headers.get(IDEMPOTENCY_KEY))
+    return passed_on(await while_awaited(request, [str(one.get("method")) for one in calls], work))
 
 
 async def get_openapi3(request: web.Request) -> web.Response:
     """GET /bitrix/v3/openapi"""
     return passed_on(await request.app[CALLS].call3(request[ACCOUNT_KEY], OPENAPI_METHOD, {}, None))
+
+
+async def while_awaited(request: web.Request, methods: Iterable[str], work: Coroutine[object, object, T]) -> T:
+    """What *work* brings; where its *methods* only read, it ends when the caller leaves."""
+    if any(writes(method) for method in methods):
+        return await work
+    task = asyncio.create_task(work)
+    if isinstance(request.protocol, Connection):
+        request.protocol.when_lost(partial(end_early, task))
+    return await task
+
+
+def end_early(task: asyncio.Task[T]) -> None:
+    """Cancel *task*; it may have ended."""
+    task.cancel()
 
 
 async def load_object(request: web.Request) -> dict[str, Any]:
@@ -106,5 +129,6 @@ def render_outcome(outcome: Answer | PortalError | None) -> dict[str, object]:
     if outcome is None:
         return {"error": NOT_RUN}
     if isinstance(outcome, PortalError):
-        return {"error": portal_words(outcome)}
+        words = portal_words(outcome)
+        return {"error": words | {"code": outcome.code} if isinstance(outcome, OutcomeUnknown) else words}
     return render_answer(outcome)

@@ -255,7 +255,12 @@ class PortalClient:
 
         With *halt*, those after the first that failed are not among the answers.
         """
-        return await self._send_named(commands, halt, _Tries(self._clock, self._max_wait_s))
+        tries = _Tries(self._clock, self._max_wait_s)
+        outcomes = await self._send_named(commands, halt, tries)
+        return {
+            name: tries.decide(outcome, commands[name].write).error if isinstance(outcome, PortalError) else outcome
+            for name, outcome in outcomes.items()
+        }
 
     async def call3(self, method: str, body: object, *, write: bool, key: str | None = None) -> HttpAnswer:
         """The portal's answer to a REST 3.0 call as it came; *key* is its Idempotency-Key.

@@ -9,11 +9,14 @@ from gateway.errors import InvalidInput
 
 OPERATORS = ("=", "!=", ">", ">=", "<", "<=", "in", "between")
 LOGICS = ("and", "or")
+REFERENCES = {"$ref", "$refArray"}  # Source: protocol.md 9.9
 DEEPEST = 32  # groups in groups; no person writes more
 
 
-def check_filter(value: object, pointer: str) -> None:
+def check_filter(value: object, pointer: str, *, references: bool = False) -> None:
     """See that *value*, which lies at *pointer* of the body, is a filter.
+
+    With *references*, as in a batch, ``$ref`` and ``$refArray`` to earlier answers may stand where values do.
 
     Raises:
         InvalidInput: with a pointer to the part that breaks a rule of the grammar.
@@ -21,23 +24,23 @@ def check_filter(value: object, pointer: str) -> None:
     if not isinstance(value, list):
         raise _broken(pointer, "has to be a list of conditions")
     if value and isinstance(value[0], str):  # one condition may stand alone
-        _check_condition(value, pointer)
+        _check_condition(value, pointer, references)
     else:
-        _check_elements(value, pointer, 1)
+        _check_elements(value, pointer, 1, references)
 
 
-def _check_elements(elements: list[object], pointer: str, depth: int) -> None:
+def _check_elements(elements: list[object], pointer: str, depth: int, references: bool) -> None:
     for index, element in enumerate(elements):
         place = f"{pointer}/{index}"
         if isinstance(element, list):
-            _check_condition(element, place)
+            _check_condition(element, place, references)
         elif isinstance(element, dict):
-            _check_group(element, place, depth)
+            _check_group(element, place, depth, references)
         else:
             raise _broken(place, "has to be a condition (a list) or a group (an object)")
 
 
-def _check_group(group: Mapping[str, object], pointer: str, depth: int) -> None:
+def _check_group(group: Mapping[str, object], pointer: str, depth: int, references: bool) -> None:
     if "leftOperand" in group:  # the long form of a condition, whose operands may be expressions: the portal judges it
         _check_operator(group.get("operator"), f"{pointer}/operator")
         return
@@ -50,10 +53,10 @@ def _check_group(group: Mapping[str, object], pointer: str, depth: int) -> None:
     conditions = group.get("conditions")
     if not isinstance(conditions, list):
         raise _broken(f"{pointer}/conditions", "has to be a list of conditions")
-    _check_elements(conditions, f"{pointer}/conditions", depth + 1)
+    _check_elements(conditions, f"{pointer}/conditions", depth + 1, references)
 
 
-def _check_condition(condition: list[object], pointer: str) -> None:
+def _check_condition(condition: list[object], pointer: str, references: bool) -> None:
     if len(condition) not in (2, 3):
         raise _broken(pointer, "has to be [field, operator, value], or [field, value]")
     if not isinstance(condition[0], str) or not condition[0]:
@@ -64,6 +67,8 @@ def _check_condition(condition: list[object], pointer: str) -> None:
         operator = condition[1]
         _check_operator(operator, f"{pointer}/1")
     value, place = condition[-1], f"{pointer}/{len(condition) - 1}"
+    if references and isinstance(value, dict) and value.keys() & REFERENCES:
+        return
     if operator == "in":
         if not isinstance(value, list):
             raise _broken(place, "has to be a list after in")

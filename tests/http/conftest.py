@@ -8,6 +8,7 @@ import pytest
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.clock import ManualClock
 from tests.gateway import Gateway, Sandbox, serve_sandbox
+from tests.http.onlooker import Onlooker, looking_on
 
 
 @pytest.fixture
@@ -19,3 +20,20 @@ async def other(
     async with serve_sandbox(portal) as running:
         await gateway.restart(GATEWAY_OAUTH_SERVERS=f"{sandbox.host},{running.host}")
         yield running
+
+
+@pytest.fixture
+async def onlooker(sandbox: Sandbox) -> AsyncIterator[Onlooker]:
+    """A way to the portal on which the gateway's requests are seen."""
+    async with looking_on(sandbox) as looking:
+        yield looking
+
+
+@pytest.fixture
+async def watched(gateway: Gateway, onlooker: Onlooker) -> Gateway:
+    """The gateway with account "acme" connected by webhook through the onlooker, synced and at rest."""
+    await gateway.connect(onlooker.webhook)
+    await gateway.clock.advance(60)
+    onlooker.sent.clear()
+    onlooker.most_under_way = 0
+    return gateway

@@ -1,0 +1,192 @@
+"""Filters of REST 3.0: every one that the grammar makes is let through, and every break of it is pointed at."""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.bitrix.filter3 import DEEPEST, check_filter
+from gateway.errors import InvalidInput
+
+LETTERS = "aZж=<>. '\""
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(LETTERS, max_size=8)
+fields = st.text(LETTERS, min_size=1, max_size=8)
+comparisons = st.sampled_from(["=", "!=", ">", ">=", "<", "<="])
+conditions = st.one_of(
+    st.tuples(fields, comparisons, scalars),
+    st.tuples(fields, st.just("in"), st.lists(scalars, max_size=4)),
+    st.tuples(fields, st.just("between"), st.lists(scalars, min_size=2, max_size=2)),
+    st.tuples(fields, scalars),
+    st.tuples(fields, st.lists(scalars, max_size=4)),
+).map(list)
+
+
+def groups(elements: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.fixed_dictionaries(
+        {"conditions": st.lists(elements, max_size=4)},
+        optional={"logic": st.sampled_from(["and", "or"]), "negative": st.booleans()},
+    )
+
+
+filters = st.lists(st.recursive(conditions, groups, max_leaves=8), max_size=5) | conditions
+
+# What breaks a condition or a group, and where in it that shows.
+Break = Callable[[Any], str]
+
+
+def _unknown_operator(condition: Any) -> str:
+    condition[1:] = ["like", 1]
+    return "/1"
+
+
+def _no_field(condition: Any) -> str:
+    condition[:] = ["", "=", 1]
+    return "/0"
+
+
+def _number_for_a_field(condition: Any) -> str:
+    condition[:] = [5, "=", 1]
+    return "/0"
+
+
+def _alone(condition: Any) -> str:
+    del condition[1:]
+    return ""
+
+
+def _too_long(condition: Any) -> str:
+    condition[1:] = ["=", 1, 2]
+    return ""
+
+
+def _single_after_in(condition: Any) -> str:
+    condition[1:] = ["in", 1]
+    return "/2"
+
+
+def _one_after_between(condition: Any) -> str:
+    condition[1:] = ["between", [1]]
+    return "/2"
+
+
+def _list_after_equals(condition: Any) -> str:
+    condition[1:] = ["=", [1]]
+    return "/2"
+
+
+def _reference(condition: Any) -> str:
+    condition[1:] = ["=", {"$ref": "0.id"}]
+    return "/2"
+
+
+def _logic(group: Any) -> str:
+    group["logic"] = "xor"
+    return "/logic"
+
+
+def _no_conditions(group: Any) -> str:
+    group.pop("conditions")
+    return "/conditions"
+
+
+def _object_for_conditions(group: Any) -> str:
+    group["conditions"] = {"0": ["id", 1]}
+    return "/conditions"
+
+
+def _scalar_among_conditions(group: Any) -> str:
+    group["conditions"].insert(0, "id")
+    return "/conditions/0"
+
+
+def _negative(group: Any) -> str:
+    group["negative"] = 1
+    return "/negative"
+
+
+OF_CONDITIONS: list[Break] = [
+    _unknown_operator,
+    _no_field,
+    _number_for_a_field,
+    _alone,
+    _too_long,
+    _single_after_in,
+    _one_after_between,
+    _list_after_equals,
+    _reference,
+]
+OF_GROUPS: list[Break] = [_logic, _no_conditions, _object_for_conditions, _scalar_among_conditions, _negative]
+
+
+def parts(elements: list[Any], pointer: str) -> Iterator[tuple[Any, str]]:
+    """Every condition and group, with its place."""
+    for index, element in enumerate(elements):
+        place = f"{pointer}/{index}"
+        yield element, place
+        if isinstance(element, dict):
+            yield from parts(element["conditions"], f"{place}/conditions")
+
+
+def refused_at(given: object, *, references: bool = False) -> str | None:
+    """The pointer to what is wrong; None where nothing is."""
+    try:
+        check_filter(given, "/filter", references=references)
+    except InvalidInput as error:
+        return error.errors[0].pointer
+    return None
+
+
+@given(filters)
+def test_whatever_the_grammar_makes_is_a_filter_and_stays_as_it_is(given: list[Any]) -> None:
+    before = deepcopy(given)
+    assert refused_at(given) is None
+    assert refused_at(given, references=True) is None
+    assert given == before
+
+
+@given(st.lists(st.recursive(conditions, groups, max_leaves=8), min_size=1, max_size=5), st.data())
+def test_what_breaks_the_grammar_is_pointed_at(given: list[Any], data: st.DataObject) -> None:
+    given = deepcopy(given)
+    part, place = data.draw(st.sampled_from(list(parts(given, "/filter"))))
+    breaks = OF_GROUPS if isinstance(part, dict) else OF_CONDITIONS
+    below = data.draw(st.sampled_from(breaks))(part)
+    assert refused_at(given) == place + below
+
+
+@pytest.mark.parametrize("given", [None, True, 5, "id", {}, {"logic": "or", "conditions": []}])
+def test_what_is_no_list_is_no_filter(given: object) -> None:
+    assert refused_at(given) == "/filter"
+
+
+def test_one_condition_may_stand_alone() -> None:
+    assert refused_at(["id", ">", 5]) is None
+    assert refused_at(["id", "like", 5]) == "/filter/1"
+
+
+@pytest.mark.parametrize("operator", ["=", "in", "between", ">="])
+@pytest.mark.parametrize("name", ["$ref", "$refArray"])
+def test_a_reference_may_stand_for_a_value_in_a_batch_alone(operator: str, name: str) -> None:
+    assert refused_at([["id", operator, {name: "0.id"}]], references=True) is None
+    assert refused_at([["id", operator, {name: "0.id"}]]) == "/filter/0/2"
+    assert refused_at([["id", operator, {"ref": "0.id"}]], references=True) == "/filter/0/2"
+    assert refused_at([{"conditions": [["id", {name: "0.id"}]]}], references=True) is None
+
+
+def test_groups_lie_only_so_deep() -> None:
+    def nested(depth: int) -> list[Any]:
+        elements: list[Any] = [["id", 1]]
+        for _ in range(depth):
+            elements = [{"logic": "or", "conditions": elements}]
+        return elements
+
+    assert refused_at(nested(DEEPEST)) is None
+    assert refused_at(nested(DEEPEST + 1)) == "/filter" + "/0/conditions" * DEEPEST + "/0"
+
+
+def test_the_long_form_of_a_condition_is_judged_by_the_portal_but_for_its_operator() -> None:
+    long = {"leftOperand": {"field": "id"}, "operator": "=", "rightOperand": 5}
+    assert refused_at([long]) is None
+    assert refused_at([{**long, "operator": "like"}]) == "/filter/0/operator"

@@ -1,0 +1,110 @@
+"""REST 3.0 on the wire: its addresses, and the errors behind its words."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.bitrix.errors import (
+    AccessDenied,
+    ArgumentRefused,
+    CredentialRefused,
+    KeyReused,
+    LicenseMissing,
+    MethodNotFound,
+    OperatingLimitReached,
+    PortalBroken,
+    PortalError,
+    PortalFailing,
+    QueryLimitExceeded,
+    TokenExpired,
+)
+from gateway.bitrix.rest3 import CLASSES, rest3_endpoint, rest3_error
+from gateway.bitrix.wire import decode_answer3
+
+PREFIX = "BITRIX_REST_V3_EXCEPTION_"
+texts = st.text("aZж{ ", max_size=5)
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ("https://acme.bitrix24.ru/rest/1/c0de/", "https://acme.bitrix24.ru/rest/api/1/c0de/"),
+        ("https://acme.bitrix24.ru/rest/", "https://acme.bitrix24.ru/rest/api/"),
+        ("http://127.0.0.1:8081/rest/7/rest/", "http://127.0.0.1:8081/rest/api/7/rest/"),
+    ],
+)
+def test_calls_go_below_rest_api(endpoint: str, expected: str) -> None:
+    assert rest3_endpoint(endpoint) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("VALIDATION_REQUESTVALIDATIONEXCEPTION", 400, ArgumentRefused),
+        ("UNKNOWNDTOPROPERTYEXCEPTION", 400, ArgumentRefused),
+        ("METHODNOTFOUNDEXCEPTION", 400, MethodNotFound),
+        ("ACCESSDENIEDEXCEPTION", 403, AccessDenied),
+        ("ACCESSDENIEDEXCEPTION", 401, TokenExpired),
+        ("RATELIMITEXCEPTION", 429, OperatingLimitReached),
+        ("IDEMPOTENCYKEYREUSEDEXCEPTION", 422, KeyReused),
+        ("INTERNAL_INTERNALEXCEPTION", 500, PortalFailing),
+        ("NEWEXCEPTION", 400, PortalError),
+        ("NEWEXCEPTION", 401, CredentialRefused),
+        ("NEWEXCEPTION", 402, LicenseMissing),
+        ("NEWEXCEPTION", 503, PortalFailing),
+        ("NEWEXCEPTION", 429, PortalFailing),
+    ],
+)
+def test_a_code_decides_and_then_the_status(code: str, status: int, kind: type[PortalError]) -> None:
+    for spelled in (PREFIX + code, PREFIX.replace("EXCEPTION_", "EXCEPTIONS_") + code, (PREFIX + code).lower()):
+        error = rest3_error({"code": spelled, "message": "Слова"}, status)
+        assert type(error) is kind
+        assert (error.portal_code, error.description, error.status) == (spelled, "Слова", status)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_known_exception_is_known_with_and_without_its_prefix(name: str) -> None:
+    assert type(rest3_error({"code": name}, 400)) is type(rest3_error({"code": PREFIX + name}, 400)) is CLASSES[name]
+
+
+@given(st.dictionaries(st.sampled_from(["code", "message", "validation", "x"]), json), st.integers(200, 599))
+def test_an_error_of_any_form_is_an_error(error: dict[str, object], status: int) -> None:
+    told = rest3_error(error, status)
+    assert isinstance(told, PortalError)
+    assert isinstance(error.get("validation"), list) or told.validation == ()
+    assert all(isinstance(value, str) for one in told.validation for value in one.values())
+
+
+def test_what_is_said_of_parameters_is_kept_without_secrets() -> None:
+    said = {"code": "x", "message": "of s3cret", "validation": [{"message": "s3cret!", "field": "id", "n": 1}, 5]}
+    told = rest3_error(said, 400, ["s3cret"])
+    assert told.description == "of ***"
+    assert told.validation == ({"message": "***!", "field": "id"},)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (200, b'{"error":{"code":"METHODNOTFOUNDEXCEPTION","message":"x"}}', MethodNotFound),
+        (503, b'{"error":"QUERY_LIMIT_EXCEEDED","error_description":"x"}', QueryLimitExceeded),
+        (200, b"<html>", PortalBroken),
+        (200, b"", PortalBroken),
+        (200, b"[]", PortalBroken),
+        (500, b"{}", PortalBroken),
+    ],
+)
+def test_an_answer_that_is_none_or_an_error_is_told(status: int, body: bytes, kind: type[PortalError]) -> None:
+    with pytest.raises(PortalError) as caught:
+        decode_answer3(status, body)
+    assert type(caught.value) is kind
+
+
+def test_an_answer_without_an_envelope_is_its_own_result() -> None:
+    assert decode_answer3(200, b'{"openapi":"3.0.0"}').result == {"openapi": "3.0.0"}
+    answer = decode_answer3(200, b'{"result":{"result":false},"time":{"operating":1.5}}')
+    assert (answer.result, answer.operating_s) == ({"result": False}, 1.5)
