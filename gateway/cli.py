@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import re
 import ssl
 import sys
 from collections.abc import Callable
@@ -26,13 +27,17 @@ from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from gateway.sandbox.server import SandboxServer
 from gateway.secret_file import find_jwt_secret
 from gateway.serve import run_gateway
+from gateway.stream_client import stream_rows
+from gateway.streams import STREAMS
 from gateway.sync_client import sync_resources
 from gateway.tokens import LONGEST_ACCOUNT, is_account, issue_token
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-SYNC_TOKEN_TTL_S = 86_400
+CLIENT_TOKEN_TTL_S = 86_400
 PORT = click.IntRange(0, 65_535)
+ITEMS = re.compile(r"items/[0-9]+")
+STREAM_QUERY = ("filter", "select", "cursor", "limit", "pace", "version")
 # What makes a token, and what reaches the gateway.
 TOKEN_SETTINGS = (
     "database",
@@ -303,6 +308,37 @@ def sync(resources: tuple[str, ...], account: str, **settings: str | None) -> No
     """
 
     config = read_config(settings)
-    bearer = issue_token(config, find_jwt_secret(config), SystemClock(), account, ttl_s=SYNC_TOKEN_TTL_S)
+    bearer = issue_token(config, find_jwt_secret(config), SystemClock(), account, ttl_s=CLIENT_TOKEN_TTL_S)
     if not run(sync_resources(config, bearer, list(dict.fromkeys(resources)), SystemClock())):
         sys.exit(1)
+
+
+def streamed_list(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """A list that the gateway streams."""
+    if value not in STREAMS and not ITEMS.fullmatch(value):
+        raise click.BadParameter(f"is one of {', '.join(STREAMS)}, items/TYPE")
+    return value
+
+
+@main.command()
+@click.argument("resource", metavar="RESOURCE", callback=streamed_list)
+@click.option("--account", metavar="ID", required=True, callback=account_name, help="The account whose portal is read.")
+@click.option("--filter", metavar="JSON", help="Which rows, as the portal's own method takes it.")
+@click.option("--select", metavar="NAMES", help="Which fields, with commas between them; the id always comes.")
+@click.option("--cursor", type=click.IntRange(0), help="Rows beyond this id.")
+@click.option("--limit", type=click.IntRange(1), help="The most rows.")
+@click.option("--pace", type=click.Choice(["eager", "thrifty"]), help="For speed (default), or the fewest requests.")
+@click.option("--version", type=click.Choice(["2", "3"]), help="Which REST tasks are read by.")
+@setting_options(*TOKEN_SETTINGS, *ADDRESS_SETTINGS, host="Host of the running gateway.", port="Its port.")
+def stream(resource: str, account: str, **options: Any) -> None:
+    """Let the running gateway read RESOURCE from the portal.
+
+    A RESOURCE is one of users, leads, deals, contacts, companies, quotes, invoices, tasks, eventlog, or items/TYPE with
+    the number of a type. Rows come as lines of JSON on stdout, progress on stderr. The exit status is 0 only if all
+    rows came, or as many as --limit lets through; else 1, and stderr says why and by which --cursor to go on.
+    """
+
+    query = {name: str(options.pop(name)) for name in STREAM_QUERY if options[name] is not None}
+    config = read_config({name: value for name, value in options.items() if name not in STREAM_QUERY})
+    bearer = issue_token(config, find_jwt_secret(config), SystemClock(), account, ttl_s=CLIENT_TOKEN_TTL_S)
+    run(stream_rows(config, bearer, resource, query, sys.stdout.buffer))

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.bitrix.rows import FIELD_TYPES, SHOWN_AS
+from gateway.client import GatewayClient, RequestFailed, connected
 from gateway.clock import Clock
 from gateway.config import Config, load_config
 from gateway.process import cannot_listen, free_port
@@ -22,7 +23,7 @@ from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from gateway.sandbox.server import SandboxServer
 from gateway.secret_file import Secrets, resolve_secrets
 from gateway.serve import serving
-from gateway.sync_client import GatewayClient, RequestFailed, connected, watch
+from gateway.sync_client import watch
 from gateway.tokens import issue_token
 
 HOST = "127.0.0.1"

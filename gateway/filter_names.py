@@ -14,8 +14,12 @@ from storage.records import Account
 OPERATOR = re.compile(r"[!<>=@%?*~]*")  # in front of a name. Source: protocol.md 6.2
 KNOWN_S = 600  # for so long are names remembered; one that is missing is asked for again
 REMEMBERED = 1_000  # lists of names, of all portals
-# Names that lists take and their fields do not have. Source: methods.md 1.1 (b24restdocs user/user-get.md)
-FURTHER = {"user.fields": {"NAME_SEARCH", "IS_ONLINE", "USER_TYPE", "ACTIVE", "UF_DEPARTMENT", "UF_PHONE_INNER"}}
+# Names that lists take and their fields do not have.
+# Source: methods.md 1.1, 11 (b24restdocs user/user-get.md, tasks/tasks-task-list.md)
+FURTHER = {
+    "user.fields": {"NAME_SEARCH", "IS_ONLINE", "USER_TYPE", "ACTIVE", "UF_DEPARTMENT", "UF_PHONE_INNER"},
+    "tasks.task.getFields": {"REAL_STATUS", "TAG"},
+}
 
 
 class FilterNames:

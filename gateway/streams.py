@@ -111,11 +111,15 @@ class Stream:
                 if complete or cut:
                     yield self._line(count=self._count, complete=complete)
                     return
+        except WalkFailed as error:
+            if not began:
+                raise error.cause from error
+            self._cursor = max(self._cursor, error.cursor)
+            yield self._line(error=error.detail, code=error.code)
+            return
         except GatewayError as error:
             if not began:
                 raise
-            if isinstance(error, WalkFailed):
-                self._cursor = max(self._cursor, error.cursor)
             yield self._line(error=error.detail, code=error.code)
             return
         reason = self._over.result() if self._over.done() else None
@@ -127,6 +131,8 @@ class Stream:
 
     async def _next(self) -> Page | None:
         """The next page; None when the stream is ended first."""
+        if self._over.done():
+            return None
         page = asyncio.ensure_future(anext(self._pages, None))
         try:
             await asyncio.wait((page, self._over), return_when=asyncio.FIRST_COMPLETED)
@@ -144,20 +150,20 @@ class StreamService:
         self._connections = connections
         self._names = names
         self._open: dict[Stream, int] = {}
+        self._stopping = False
 
     @asynccontextmanager
-    async def open(self, account_key: str, asked: StreamAsked) -> AsyncIterator[Stream]:
+    async def open(self, account: Account, asked: StreamAsked) -> AsyncIterator[Stream]:
         """A stream for as long as the block lasts; its portal calls end with it.
 
-        Raises:
-            InvalidInput: the filter is none, or names what the list does not know and would ignore.
-            AuthorizationRequired, NotFound: no portal is connected.
+        What is wrong with *asked* is told before its first line:
+        InvalidInput: the filter is none, or names what the list does not know and would ignore.
         """
-        account = await self._connections.require(account_key)
-        pages = await self._pages(account, asked)
-        async with aclosing(pages):
-            stream = Stream(self._telling_stale(account, pages), asked)
+        async with aclosing(self._pages(account, asked)) as pages:
+            stream = Stream(pages, asked)
             self._open[stream] = account.account_id
+            if self._stopping:
+                stream.end(STOPPING)
             try:
                 yield stream
             finally:
@@ -170,11 +176,21 @@ class StreamService:
                 stream.end(reason)
 
     def end_all(self) -> None:
-        """End every stream: the gateway stops."""
+        """End every stream, and those that still come: the gateway stops."""
+        self._stopping = True
         for stream in self._open:
             stream.end(STOPPING)
 
     async def _pages(self, account: Account, asked: StreamAsked) -> AsyncGenerator[Page, None]:
+        """The list's pages; the account is stale from now on where its credential proves dead."""
+        async with (
+            self._connections.telling_stale(account),
+            aclosing(await self._read(account, asked)) as pages,
+        ):
+            async for page in pages:
+                yield page
+
+    async def _read(self, account: Account, asked: StreamAsked) -> AsyncGenerator[Page, None]:
         client, listed = self._connections.client(account), asked.listed
         if listed.version == 3:
             given = [] if asked.filter is None else asked.filter
@@ -190,8 +206,3 @@ class StreamService:
         if asked.select:
             params["select"] = list(dict.fromkeys([*asked.select, facts.bound_key]))
         return walk(client, ListCall(listed.method, params), cursor=asked.cursor, pace=asked.pace)
-
-    async def _telling_stale(self, account: Account, pages: AsyncGenerator[Page, None]) -> AsyncGenerator[Page, None]:
-        async with self._connections.telling_stale(account):
-            async for page in pages:
-                yield page

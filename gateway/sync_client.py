@@ -1,31 +1,21 @@
-"""A client of the running gateway, as any caller could write one: starts syncs and watches them to their end."""
+"""Syncs of the running gateway, started from outside and watched to their end."""
 
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import click
-from aiohttp import ClientError, ClientSession, ClientTimeout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from gateway.client import GatewayClient, connected, origin_of
 from gateway.clock import Clock
 from gateway.config import Config
-from gateway.errors import GatewayError
 
-HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # what listens everywhere is reached on this machine
 POLL_S = 0.2
 POLLS_A_PLAIN_LINE = 25
-ANSWER_WITHIN_S = 90  # connecting by webhook waits for the portal
-
-
-class RequestFailed(GatewayError):
-    """the gateway did not do what was asked of it"""
-
-    code = "request_failed"
 
 
 @dataclass(frozen=True)
@@ -53,48 +43,11 @@ class SyncStatus:
         return line + (f": {self.error}" if self.error else "")
 
 
-class GatewayClient:
-    """Speaks to the gateway at *origin* with a bearer token."""
-
-    def __init__(self, session: ClientSession, origin: str, token: str) -> None:
-        self._session = session
-        self._origin = origin
-        self._headers = {"Authorization": f"Bearer {token}"}
-
-    async def request(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
-        """The JSON that *method* on *path* answers with, None where there is none.
-
-        Raises:
-            RequestFailed: when the gateway cannot be reached, or refuses; it says which and why.
-        """
-        url = f"{self._origin}{path}"
-        try:
-            async with self._session.request(method, url, json=body, headers=self._headers) as response:
-                answer = await response.json() if await response.read() else None
-        except (ClientError, TimeoutError) as error:
-            raise RequestFailed(
-                f"no gateway answers at {self._origin} ({type(error).__name__}): is it running?"
-            ) from error
-        if response.status >= 400:
-            raise RequestFailed(f"{method} {path} was answered {response.status}: {answer}")
-        return answer
-
-    async def start_sync(self, resource: str) -> None:
-        """Start to mirror *resource*, or join the sync that runs."""
-        await self.request("PATCH", f"/bitrix/{resource}")
-
-    async def load_sync(self, resource: str) -> SyncStatus:
-        """How the latest sync of *resource* goes."""
-        run = await self.request("GET", f"/bitrix/sync/{resource}")
-        skipped = tuple(one["list"] for one in run["skipped"])
-        return SyncStatus(resource, run["state"], run["rows"], run["total"], run["leftOut"], run["error"], skipped)
-
-
-@asynccontextmanager
-async def connected(origin: str, token: str) -> AsyncIterator[GatewayClient]:
-    """A client of the gateway at *origin*."""
-    async with ClientSession(timeout=ClientTimeout(total=ANSWER_WITHIN_S)) as session:
-        yield GatewayClient(session, origin, token)
+async def load_sync(client: GatewayClient, resource: str) -> SyncStatus:
+    """How the latest sync of *resource* goes."""
+    run = await client.request("GET", f"/bitrix/sync/{resource}")
+    skipped = tuple(one["list"] for one in run["skipped"])
+    return SyncStatus(resource, run["state"], run["rows"], run["total"], run["leftOut"], run["error"], skipped)
 
 
 async def sync_resources(config: Config, token: str, resources: Sequence[str], clock: Clock) -> bool:
@@ -103,10 +56,9 @@ async def sync_resources(config: Config, token: str, resources: Sequence[str], c
     Raises:
         RequestFailed: when the gateway cannot be reached, or refuses.
     """
-    host = HERE.get(config.host, config.host)
-    async with connected(f"http://{f'[{host}]' if ':' in host else host}:{config.port}", token) as client:
+    async with connected(origin_of(config), token) as client:
         for resource in resources:
-            await client.start_sync(resource)
+            await client.request("PATCH", f"/bitrix/{resource}")
         ended = await watch(client, resources, clock)
     return all(status.state == "done" for status in ended)
 
@@ -118,7 +70,7 @@ async def watch(client: GatewayClient, resources: Sequence[str], clock: Clock) -
         while True:
             for resource in resources:
                 if resource not in ended:
-                    status = await client.load_sync(resource)
+                    status = await load_sync(client, resource)
                     show(status)
                     if status.ended:
                         ended[resource] = status

@@ -63,6 +63,8 @@ def bordered(route: str, handler: Handler) -> Handler:
                 logger.warning("request failed", extra={"reason": error.detail, "request_id": request_id})
             response = render_error(error, request, request_id, plain=plain)
         except Exception:
+            if request.writer.output_size > 0:
+                raise  # a part of the answer has been sent: the server ends the connection, and says why
             logger.exception("request failed", extra={"request_id": request_id})
             response = render_error(INTERNAL, request, request_id, plain=plain)
         if not response.prepared:

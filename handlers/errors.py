@@ -103,8 +103,8 @@ def status_of(error: GatewayError, *, plain: bool = True) -> int:
         return error.status
     statuses = STATUSES if plain else CALL_STATUSES
     status = next(statuses[kind] for kind in type(error).__mro__ if kind in statuses)
-    if not plain and type(error) is PortalError and error.status is not None and 400 <= error.status < 500:
-        return 400  # a code that we do not know, with the portal's word that the call was wrong
+    if not plain and type(error) is PortalError and (error.status is None or 400 <= error.status < 500):
+        return 400  # a code that we do not know: the portal says that the call was wrong, or refuses it within a batch
     return status
 
 
@@ -157,7 +157,7 @@ def problem(error: GatewayError, status: int, request_id: str) -> dict[str, obje
         told["errors"] = [render_field(one) for one in error.errors]
     if isinstance(error, AuthorizationRequired) and error.authorize_url:
         told["authorizeURL"] = error.authorize_url
-    if isinstance(error, PortalError) and error.status is not None:
+    if isinstance(error, PortalError) and (error.portal_code or error.status is not None):
         told["portalError"] = portal_words(error)
     return told
 

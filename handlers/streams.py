@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 
 import orjson
@@ -53,7 +53,9 @@ async def stream_items(request: web.Request) -> web.StreamResponse:
 async def stream(request: web.Request, listed: StreamedList) -> web.StreamResponse:
     """Rows as they come; what fails before the first of them is an answer like any other."""
     asked = read_asked(request, listed)
-    async with request.app[keys.STREAMS].open(request[keys.ACCOUNT_KEY], asked) as rows:
+    account = await request.app[keys.CONNECTIONS].require(request[keys.ACCOUNT_KEY])
+    await request.app[keys.ACCOUNTS].ensure_authorized(account)
+    async with request.app[keys.STREAMS].open(account, asked) as rows:
         if isinstance(request.protocol, Connection):
             request.protocol.when_lost(partial(rows.end, None))
         async with aclosing(rows.chunks()) as chunks:
@@ -61,11 +63,12 @@ async def stream(request: web.Request, listed: StreamedList) -> web.StreamRespon
             packed = Packed(GZIP.search(request.headers.get("Accept-Encoding", "")) is not None)
             response = web.StreamResponse(headers=HEADERS | packed.headers)
             finish(response, request[keys.REQUEST_ID])
-            await response.prepare(request)
-            await response.write(packed.add(first))
-            async for chunk in chunks:
-                await response.write(packed.add(chunk))
-            await response.write_eof(packed.end())
+            with suppress(ConnectionResetError):  # the caller has left
+                await response.prepare(request)
+                await response.write(packed.add(first))
+                async for chunk in chunks:
+                    await response.write(packed.add(chunk))
+                await response.write_eof(packed.end())
     return response
 
 

@@ -66,6 +66,10 @@ class Contract:
         templates = sorted(document["paths"], key=lambda template: template.count("{"))
         self._paths = [(_pattern(template), template) for template in templates]
         self._refusal = _compile(inline(document, document["components"]["responses"]["BadRequest"]))
+        schemas = document["components"]["schemas"]
+        self._stream_row, self._stream_end = (
+            _validator(inline(document, schemas[name])) for name in ("StreamRow", "StreamEnd")
+        )
 
     def check(self, method: str, path_with_query: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Accept an answer that the document describes.
@@ -89,11 +93,21 @@ class Contract:
             return
         media = given.get("content-type", "").partition(";")[0].strip().lower()
         assert media in answer.content, f"{told}: content type {media!r} is none of {sorted(answer.content)}"
+        if media == "application/x-ndjson":
+            self._check_lines(told, body)
+            return
         data: Any = body.decode("utf-8") if media.startswith("text/") else _load_json(told, body)
         _accept(f"{told} {media}", answer.content[media], data)
         if media == "application/problem+json":
             assert data["status"] == status, f"{told}: the problem says status {data['status']}"
             assert data["requestId"] == given["x-request-id"], f"{told}: the problem names another request"
+
+    def _check_lines(self, told: str, body: bytes) -> None:
+        *rows, end, after = body.split(b"\n")
+        assert after == b"", f"{told}: the last line has no end: {_shown(after)}"
+        for row in rows:
+            _accept(f"{told}: a row", self._stream_row, _load_json(told, row))
+        _accept(f"{told}: the last line", self._stream_end, _load_json(told, end))
 
     def _documented(self, told: str, method: str, path: str, status: int, given: Mapping[str, str]) -> Answer:
         template = next((template for pattern, template in self._paths if pattern.fullmatch(path)), None)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
@@ -41,6 +42,23 @@ class Answer:
     @property
     def json(self) -> Any:
         return orjson.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """What a stream gave out: rows, and its last line."""
+
+    rows: list[dict[str, Any]]
+    end: dict[str, Any]
+
+    @classmethod
+    def of(cls, body: bytes) -> "Streamed":
+        *rows, end = [orjson.loads(line) for line in body.splitlines()]
+        return cls(rows, end)
+
+    @property
+    def ids(self) -> list[int]:
+        return [int(row["ID"] if "ID" in row else row["id"]) for row in self.rows]
 
 
 class Gateway:
@@ -125,6 +143,31 @@ class Gateway:
 
     async def delete(self, path: str, **options: Any) -> Answer:
         return await self.request("DELETE", path, **options)
+
+    @asynccontextmanager
+    async def opened(
+        self, path: str, *, account: str = "acme", **headers: str
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer to a GET, unread: for those who read slowly, or leave. Its lines are not checked."""
+        assert self._session is not None
+        sent = {"Authorization": f"Bearer {self.token(account)}"} | headers
+        async with self._session.get(self.origin + path, headers=sent) as response:
+            yield response
+
+    async def stream(self, path: str, *, account: str = "acme", step_s: float = 5, **params: object) -> "Streamed":
+        """All lines of `/bitrix/stream/` + *path*, with our clock moving on for as long as it takes.
+
+        A parameter that is no text is sent as JSON.
+        """
+        sent = {
+            name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in params.items()
+        }
+        answer = await self.clock.until(
+            self.get(f"/bitrix/stream/{path}{'&' if '?' in path else '?'}{urlencode(sent)}", account=account),
+            step_s=step_s,
+        )
+        assert answer.status == 200, answer.body
+        return Streamed.of(answer.body)
 
     async def connect(self, url: str, *, account: str = "acme") -> Answer:
         """Connect *account* by an address, and wait for the first sync where one has started."""

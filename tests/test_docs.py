@@ -48,7 +48,9 @@ def test_every_command_is_named() -> None:
         assert f"`bitrix-gateway {command}" in section("Use it")
 
 
-@pytest.mark.parametrize("line", re.findall(r"bitrix-gateway ((?:sandbox|serve|demo|token|sync)[^`)\n]*)", README))
+@pytest.mark.parametrize(
+    "line", re.findall(r"bitrix-gateway ((?:sandbox|serve|demo|token|sync|stream)[^`)\n|]*)", README)
+)
 def test_every_command_line_is_one_that_the_shell_takes(line: str) -> None:
     name, *arguments = shlex.split(line)
     with main.commands[name].make_context(name, arguments):

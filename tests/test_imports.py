@@ -30,7 +30,7 @@ ARROWS = (
 # What only some modules may name.
 KEPT = (
     (("aiohttp.web",), ("handlers", "gateway.sandbox", *COMMANDS)),
-    (("aiohttp.ClientSession",), ("gateway.bitrix.client", "gateway.demo", "gateway.sync_client")),
+    (("aiohttp.ClientSession",), ("gateway.bitrix.client", "gateway.client", "gateway.demo")),
     (("gateway.sandbox",), ("gateway.sandbox", *COMMANDS)),
     (
         (

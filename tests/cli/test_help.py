@@ -63,7 +63,15 @@ def test_a_wrong_setting_is_refused_in_one_line(invoke: Invoke) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("fly",), ("sync",), ("sync", "cars", "--account", "1"), ("serve", "--fly"), ("demo", "--port", "x")]
+    "arguments",
+    [
+        ("fly",),
+        ("sync",),
+        ("sync", "cars", "--account", "1"),
+        ("stream", "items/x", "--account", "1"),
+        ("serve", "--fly"),
+        ("demo", "--port", "x"),
+    ],
 )
 def test_a_wrong_call_ends_with_status_2(invoke: Invoke, arguments: tuple[str, ...]) -> None:
     result = invoke(*arguments)

@@ -1,4 +1,4 @@
-"""tasks.task.list and tasks.task.get in their older form: strings, Y and N, names in capitals on the way in."""
+"""tasks.task.list, get and getFields in their older form: strings, Y and N, names in capitals on the way in."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -115,6 +115,14 @@ def get_task(call: Call) -> Answer:
     return Answer({"task": _shown(tasks[task_id], names, call.data)})
 
 
+def describe_task_fields(_call: Call) -> Answer:
+    """The columns of a task, by their names in requests.
+
+    Source: [docs] api-reference/tasks/tasks-task-get-fields.md
+    """
+    return Answer({"fields": {name: {"title": name.replace("_", " ").capitalize()} for name in _DEFAULT}})
+
+
 def _entries(call: Call, name: str) -> dict[str, Value]:
     given = call.params.get(name, {})
     if not is_array(given):
@@ -176,5 +184,6 @@ METHODS = (
         (Param("order"), Param("filter"), Param("select"), Param("start", "int")),
         exact=True,
     ),
+    Method("tasks.task.getfields", describe_task_fields, _SCOPES),
     Method("tasks.task.get", get_task, _SCOPES, (Param("taskId", "int", required=True), Param("select")), exact=True),
 )

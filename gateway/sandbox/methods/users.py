@@ -1,4 +1,4 @@
-"""user.get, user.current and profile."""
+"""user.get, user.fields, user.current and profile."""
 
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.filters import Kind, Schema, read_filter
@@ -54,6 +54,14 @@ def get_users(call: Call) -> Answer:
     return Answer.of_page(page)
 
 
+def describe_fields(_call: Call) -> Answer:
+    """The fields of people, each with its title.
+
+    Source: [docs] api-reference/user/user-fields.md
+    """
+    return Answer({name: name.replace("_", " ").capitalize() for name in _USERS.columns})
+
+
 def current_user(call: Call) -> Answer:
     """The caller; unlike in the lists, the last activity is a string here.
 
@@ -90,6 +98,7 @@ _OWN_PARAMS = {"sort", "order", "filter", "admin_mode", "select", "image_resize"
 
 METHODS = (
     Method("user.get", get_users, _SCOPES, tuple(Param(name) for name in sorted(_OWN_PARAMS))),
+    Method("user.fields", describe_fields, _SCOPES),
     Method("user.current", current_user, _SCOPES),
     Method("profile", profile),
 )

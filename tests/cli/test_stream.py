@@ -1,0 +1,165 @@
+"""`stream`: rows of the running gateway on stdout, how it went on stderr."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import orjson
+import pytest
+from click.testing import Result
+
+from gateway.sandbox.portal import SandboxSettings
+from gateway.stream_client import ROWS_A_PLAIN_LINE, progress_of
+from tests.cli.conftest import Invoke
+from tests.clock import ManualClock
+from tests.gateway import JWT_SECRET, Gateway, Sandbox
+
+LIST = "crm.deal.list"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(time.time())  # the command's token is of today
+
+
+@pytest.fixture
+def sandbox_settings(sandbox_settings: SandboxSettings) -> SandboxSettings:
+    return replace(sandbox_settings, deals=1300, users=5)
+
+
+@pytest.fixture
+def stream(connected: Gateway, invoke: Invoke) -> Callable[..., asyncio.Future[Result]]:
+    """Run the command against the gateway under test."""
+
+    def start(*arguments: str) -> asyncio.Future[Result]:
+        typed = ("stream", *arguments, "--account=acme", *reached(connected.origin))
+        return asyncio.ensure_future(connected.clock.until(asyncio.to_thread(invoke, *typed)))
+
+    return start
+
+
+def reached(origin: str) -> tuple[str, str]:
+    return f"--port={urlsplit(origin).port}", f"--jwt-secret={JWT_SECRET}"
+
+
+def ids_of(result: Result) -> list[int]:
+    return [int(orjson.loads(line)["ID"]) for line in result.stdout.splitlines()]
+
+
+Stream = Callable[..., asyncio.Future[Result]]
+
+
+async def test_all_rows_and_nothing_else_come_on_stdout(stream: Stream, sandbox: Sandbox) -> None:
+    result = await stream("deals")
+    assert result.exit_code == 0, result.output
+    assert ids_of(result) == sorted(sandbox.portal.data.tables["deals"])
+    assert result.stderr == "deals: 1,300 rows, all there are\n"
+
+
+async def test_what_is_asked_for_is_passed_on(stream: Stream, sandbox: Sandbox) -> None:
+    ids = sorted(sandbox.portal.data.tables["deals"])
+    result = await stream(
+        "deals",
+        f"--cursor={ids[99]}",
+        "--limit=10",
+        "--select=TITLE",
+        "--pace=thrifty",
+        f'--filter={{"<ID": {ids[200]}}}',
+    )
+    assert result.exit_code == 0, result.output
+    assert ids_of(result) == ids[100:110]
+    assert set(orjson.loads(result.stdout.splitlines()[0])) == {"ID", "TITLE"}
+    assert result.stderr == f"deals: 10 rows, as --limit has it; go on with --cursor {ids[109]}\n"
+    third = await stream("tasks", "--version=3", "--limit=1")
+    assert isinstance(orjson.loads(third.stdout)["id"], int)
+    assert (await stream("items/2", "--limit=1")).exit_code == 0
+
+
+async def test_a_list_without_rows_is_no_failure(stream: Stream) -> None:
+    result = await stream("deals", "--cursor=999999999")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "deals: 0 rows, all there are\n")
+
+
+async def test_a_stream_that_breaks_off_ends_with_status_1_and_where_to_go_on(stream: Stream, sandbox: Sandbox) -> None:
+    sandbox.portal.fault(f"{LIST}:error=ACCESS_DENIED*@9")
+    first = await stream("deals")
+    assert first.exit_code == 1
+    told, _, cursor = first.stderr.strip().rpartition(" ")
+    assert told == (
+        f"Error: deals: {LIST} could not be read beyond id {cursor}: ACCESS_DENIED: Scripted fault. Go on with --cursor"
+    )
+    sandbox.portal.clear_faults()
+    rest = await stream("deals", f"--cursor={cursor}")
+    assert ids_of(first) + ids_of(rest) == sorted(sandbox.portal.data.tables["deals"])
+
+
+async def test_what_the_gateway_refuses_is_said_in_its_words(stream: Stream) -> None:
+    result = await stream("deals", "--filter={")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: GET /bitrix/stream/deals was answered 400: filter: has to be JSON\n"
+
+
+def test_where_no_gateway_runs_it_says_so(invoke: Invoke, ports: Callable[[], int]) -> None:
+    result = invoke("stream", "deals", "--account=1", *reached(f"http://127.0.0.1:{ports()}"))
+    assert result.exit_code == 1
+    assert "no gateway answers at http://127.0.0.1:" in result.stderr
+
+
+@asynccontextmanager
+async def dying_gateway(body: bytes) -> AsyncIterator[str]:
+    """The origin of a gateway that sends *body* of a longer stream, and is gone."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"%x\r\n%b\r\n" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize("last", [b"", b'{"ID":"9","TIT'], ids=["between rows", "within a row"])
+async def test_a_gateway_that_dies_leaves_whole_rows_and_where_to_go_on(invoke: Invoke, last: bytes) -> None:
+    rows = b'{"ID":"5"}\n{"ID":"7"}\n'
+    async with dying_gateway(rows + last) as origin:
+        result = await asyncio.to_thread(invoke, "stream", "deals", "--account=1", *reached(origin))
+    assert result.exit_code == 1
+    assert result.stdout_bytes == rows
+    assert result.stderr == "Error: deals: the connection to the gateway was lost. Go on with --cursor 7\n"
+
+
+async def test_a_reader_who_has_seen_enough_ends_it_quietly(connected: Gateway) -> None:
+    typed = [sys.executable, "-m", "gateway", "stream", "deals", "--account=acme", *reached(connected.origin)]
+    command = " ".join(typed) + " | head -n 1"
+    process = await asyncio.create_subprocess_shell(
+        command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, told = await connected.clock.until(process.communicate())
+    assert told == b""
+    assert orjson.loads(out)["ID"]
+
+
+def test_elsewhere_than_on_a_terminal_a_line_comes_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_of("deals", None) as show:
+        for _ in range(5):
+            show(ROWS_A_PLAIN_LINE // 2)
+    assert capsys.readouterr() == ("", "deals: 10,000 rows so far\ndeals: 20,000 rows so far\n")
+
+
+def test_on_a_terminal_there_is_a_bar_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    with progress_of("deals", "2000") as show:
+        show(1234)
+    seen = capsys.readouterr()
+    assert seen.out == ""
+    assert "deals" in seen.err
+    assert "1,234 rows" in seen.err

@@ -1,0 +1,349 @@
+"""GET /bitrix/stream/...: which rows come, in which form, and what is refused before the first of them."""
+
+import asyncio
+import zlib
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from gateway.sandbox.portal import SandboxSettings
+from handlers.streams import GZIP
+from tests.gateway import Gateway, Sandbox, Streamed, authorize
+
+TABLES = {
+    "users": "users",
+    "leads": "leads",
+    "deals": "deals",
+    "contacts": "contacts",
+    "companies": "companies",
+    "quotes": "quotes",
+    "invoices": "invoices",
+    "items/128": "items/128",
+    "items/2": "deals",
+    "tasks": "tasks",
+    "eventlog": "eventlog",
+}
+WHOLE = "has to be a whole number above 0"
+STREAM = "/bitrix/stream"
+
+
+@pytest.fixture
+def sandbox_settings(sandbox_settings: SandboxSettings) -> SandboxSettings:
+    return replace(sandbox_settings, deals=1300, eventlog=2500, tasks=60, items=80)
+
+
+def ids_of(sandbox: Sandbox, table: str) -> list[int]:
+    return sorted(sandbox.portal.data.tables[table])
+
+
+def done(cursor: int, count: int, *, complete: bool = True) -> dict[str, object]:
+    return {"count": count, "complete": complete, "cursor": cursor}
+
+
+@pytest.mark.parametrize("version", [None, "2", "3"])
+@pytest.mark.parametrize(("resource", "table"), TABLES.items())
+async def test_every_list_comes_whole_and_in_the_order_of_its_ids(
+    connected: Gateway, sandbox: Sandbox, resource: str, table: str, version: str | None
+) -> None:
+    if version and resource != "tasks":
+        pytest.skip("of tasks alone")
+    told = await connected.stream(f"{resource}?version={version}" if version else resource)
+    ids = ids_of(sandbox, table)
+    assert ids
+    assert told.ids == ids
+    assert told.end == done(ids[-1], len(ids))
+
+
+async def test_tasks_come_by_the_version_that_is_asked_for(connected: Gateway) -> None:
+    assert isinstance((await connected.stream("tasks")).rows[0]["id"], str)
+    third = await connected.stream("tasks", version="3", select="title")
+    assert isinstance(third.rows[0]["id"], int)
+    assert set(third.rows[0]) == {"id", "title"}
+
+
+async def test_a_list_without_rows_is_complete_at_once(connected: Gateway, sandbox: Sandbox) -> None:
+    sandbox.portal.data.tasks.clear()
+    assert await connected.stream("tasks") == Streamed([], done(0, 0))
+    assert await connected.stream("tasks", version="3", cursor="7") == Streamed([], done(7, 0))
+
+
+@pytest.mark.parametrize(
+    ("resource", "given", "column", "passes"),
+    [
+        ("deals", {">=OPPORTUNITY": 5000, "ASSIGNED_BY_ID": 1}, "OPPORTUNITY", lambda value: float(value) >= 5000),
+        ("users", {"name_search": "a", "!ACTIVE": "N"}, "ACTIVE", lambda value: value is True),
+        ("tasks", {"REAL_STATUS": [2, 5]}, "status", lambda value: value in ("2", "5")),
+        ("contacts", {"ASSIGNED_BY_ID": [2, 4]}, "ASSIGNED_BY_ID", lambda value: value in ("2", "4")),
+        ("items/2", {"logic": "OR", "0": {"<=id": 40}, "1": {"<=opportunity": 100}}, "id", lambda _value: True),
+        ("eventlog", [["userId", "in", [1, 2]]], "userId", lambda value: value in (1, 2)),
+        ("eventlog", ["userId", "between", [1, 3]], "userId", lambda value: 1 <= value <= 3),
+        ("tasks?version=3", ["id", "<=", 40], "id", lambda value: value <= 40),
+    ],
+)
+async def test_a_filter_is_the_portals_own(
+    connected: Gateway, resource: str, given: object, column: str, passes: object
+) -> None:
+    rows = (await connected.stream(resource, filter=given)).rows
+    assert callable(passes)
+    assert all(passes(row[column]) for row in rows)
+    assert len(rows) < len((await connected.stream(resource)).rows)
+
+
+async def test_a_filter_on_the_id_bounds_what_is_read(connected: Gateway, sandbox: Sandbox) -> None:
+    ids = ids_of(sandbox, "deals")
+    told = await connected.stream("deals", filter={">ID": ids[99], "<=ID": ids[299]})
+    assert told.ids == ids[100:300]
+
+
+@pytest.mark.parametrize(
+    ("resource", "given", "sentence"),
+    [
+        ("deals", {"%TITEL": "x"}, "filter: has '%TITEL', which the list does not know and would ignore"),
+        ("users", {"LOGIN_NAME": 1}, "filter: has 'LOGIN_NAME', which the list does not know and would ignore"),
+        ("tasks", {"PLAN": 1}, "filter: has 'PLAN', which the list does not know and would ignore"),
+        ("deals", [1], "filter: has to be a JSON object"),
+        ("items/2", "x", "filter: has to be a JSON object"),
+        ("deals", {">ID": "x"}, "filter: >ID takes a number"),
+    ],
+)
+async def test_a_filter_that_the_list_would_ignore_is_refused(
+    connected: Gateway, sandbox: Sandbox, resource: str, given: object, sentence: str
+) -> None:
+    lists = sum(count for name, count in sandbox.portal.calls.items() if name.endswith(".list"))
+    answer = await refused(connected, f"{resource}?filter={orjson.dumps(given).decode()}", 400)
+    assert answer["detail"] == sentence
+    assert sum(count for name, count in sandbox.portal.calls.items() if name.endswith(".list")) == lists
+
+
+async def test_names_of_filters_are_asked_for_once_and_again_when_they_may_have_changed(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    for _ in range(3):
+        await connected.stream("companies", filter={"!TITLE": ""})
+    assert sandbox.portal.calls["crm.company.fields"] == 1
+    await refused(connected, 'companies?filter={"FRESH":1}', 400)
+    assert sandbox.portal.calls["crm.company.fields"] == 2
+    await connected.clock.advance(601)
+    await connected.stream("companies", filter={"!TITLE": ""})
+    assert sandbox.portal.calls["crm.company.fields"] == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "pointer"),
+    [
+        ({"id": 1}, "/filter"),
+        ([["id", "~", 1]], "/filter/0/1"),
+        ([["id", ">", 1], {"conditions": [["id", "between", [1]]]}], "/filter/1/conditions/0/2"),
+    ],
+)
+@pytest.mark.parametrize("resource", ["eventlog?", "tasks?version=3&"])
+async def test_a_filter_of_rest_3_is_checked_to_the_part_before_anything_is_sent(
+    connected: Gateway, sandbox: Sandbox, resource: str, given: object, pointer: str
+) -> None:
+    requests = sandbox.portal.http_requests
+    problem = await refused(connected, f"{resource}filter={orjson.dumps(given).decode()}", 400)
+    assert [one["pointer"] for one in problem["errors"]] == [pointer]
+    assert sandbox.portal.http_requests == requests
+
+
+async def test_a_filter_that_the_portal_refuses_is_told_in_its_words(connected: Gateway) -> None:
+    problem = await refused(connected, 'items/2?filter={"nonsense":1}', 400)
+    assert problem["portalError"] == {
+        "code": "INVALID_ARG_VALUE",
+        "description": "Invalid filter: field 'nonsense' is not allowed in filter",
+        "status": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("resource", "select", "columns"),
+    [
+        ("deals", "TITLE", {"ID", "TITLE"}),
+        ("users", "NAME,ACTIVE", {"ID", "NAME", "ACTIVE"}),
+        ("items/2", "title", {"id", "title"}),
+        ("eventlog", "severity,id", {"id", "severity"}),
+    ],
+)
+async def test_the_id_comes_with_whatever_is_selected(
+    connected: Gateway, resource: str, select: str, columns: set[str]
+) -> None:
+    rows = (await connected.stream(resource, select=select)).rows
+    assert all(set(row) == columns for row in rows)
+
+
+@pytest.mark.parametrize("limit", [1, 49, 50, 51, 100, 1299])
+@pytest.mark.parametrize("resource", ["deals", "eventlog"])
+async def test_a_limit_is_exact_and_the_next_stream_goes_on_from_its_cursor(
+    connected: Gateway, sandbox: Sandbox, resource: str, limit: int
+) -> None:
+    ids = ids_of(sandbox, resource)
+    first = await connected.stream(resource, limit=limit)
+    assert first.ids == ids[:limit]
+    assert first.end == done(ids[limit - 1], limit, complete=False)
+    rest = await connected.stream(resource, cursor=first.end["cursor"])
+    assert rest.ids == ids[limit:]
+    assert rest.end == done(ids[-1], len(ids) - limit)
+
+
+@pytest.mark.parametrize(("limit", "complete"), [(59, False), (60, True), (61, True)])
+@pytest.mark.parametrize("version", ["2", "3"])
+async def test_a_limit_at_the_very_end_is_the_end(
+    connected: Gateway, sandbox: Sandbox, limit: int, complete: bool, version: str
+) -> None:
+    ids = ids_of(sandbox, "tasks")[:limit]
+    told = await connected.stream("tasks", limit=limit, version=version)
+    assert (told.ids, told.end) == (ids, done(ids[-1], len(ids), complete=complete))
+
+
+async def test_a_cursor_beyond_the_end_is_the_end(connected: Gateway) -> None:
+    assert await connected.stream("deals", cursor=10**9) == Streamed([], done(10**9, 0))
+
+
+async def test_a_thrifty_stream_gives_the_same_rows_for_fewer_requests(connected: Gateway, sandbox: Sandbox) -> None:
+    requests = sandbox.portal.http_requests
+    eager = await connected.stream("deals", pace="eager")
+    requests, spent = sandbox.portal.http_requests, sandbox.portal.http_requests - requests
+    assert await connected.stream("deals", pace="thrifty") == eager
+    assert sandbox.portal.http_requests - requests < spent
+
+
+async def test_gzip_is_given_to_those_who_take_it_and_its_first_piece_is_readable_at_once(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    sandbox.portal.fault("batch:delay=10@1")
+    headers = {"Authorization": f"Bearer {connected.token()}", "Accept-Encoding": "gzip"}
+    async with (
+        aiohttp.ClientSession(auto_decompress=False) as session,
+        session.get(f"{connected.origin}{STREAM}/deals", headers=headers) as response,
+    ):
+        assert response.headers["Content-Encoding"] == "gzip"
+        unpacking = zlib.decompressobj(31)
+        first = unpacking.decompress(await response.content.readany())
+        assert first.count(b"\n") >= 50
+        rest = await connected.clock.until(response.read())
+        whole = first + unpacking.decompress(rest) + unpacking.flush()
+    assert unpacking.eof
+    assert Streamed.of(whole).ids == ids_of(sandbox, "deals")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "zipped"),
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.0, br", False),
+        ("identity", False),
+        ("x-gzip", False),
+        ("", False),
+    ],
+)
+def test_gzip_is_accepted_where_it_is_named_and_not_refused(accepted: str, zipped: bool) -> None:
+    assert (GZIP.search(accepted) is not None) is zipped
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("deals?cursor=x", "cursor: has to be the id of a row, or 0"),
+        ("deals?cursor=-1", "cursor: has to be the id of a row, or 0"),
+        ("deals?cursor=9999999999999999999", "cursor: has to be the id of a row, or 0"),
+        ("deals?cursor=1&cursor=2", "cursor: is given more than once"),
+        ("deals?limit=0", f"limit: {WHOLE} of at most 18 digits"),
+        ("deals?limit=1e3", f"limit: {WHOLE} of at most 18 digits"),
+        ("deals?filter={", "filter: has to be JSON"),
+        ("deals?select=", "select: has to be names of fields, separated by commas"),
+        ("deals?select=A,,B", "select: has to be names of fields, separated by commas"),
+        ("deals?pace=fast", "pace: has to be thrifty or eager"),
+        ("deals?source=mirror", "source: has to be portal"),
+        ("deals?version=2", "version: has to be 2 or 3, and is of tasks alone"),
+        ("tasks?version=4", "version: has to be 2 or 3, and is of tasks alone"),
+        ("items/0", f"entityTypeId: {WHOLE}"),
+        ("items/x", f"entityTypeId: {WHOLE}"),
+        ("items/99999999999", f"entityTypeId: {WHOLE}"),
+    ],
+)
+async def test_a_wrong_parameter_is_refused_by_its_name(
+    connected: Gateway, sandbox: Sandbox, query: str, sentence: str
+) -> None:
+    requests = sandbox.portal.http_requests
+    problem = await refused(connected, query, 400)
+    assert problem["detail"] == sentence
+    assert sandbox.portal.http_requests == requests
+
+
+async def test_a_list_that_there_is_not_is_not_found(connected: Gateway) -> None:
+    problem = await refused(connected, "steps", 404)
+    assert (problem["code"], problem["detail"]) == ("stream_not_found", "there is no list steps to stream")
+
+
+async def test_an_account_that_is_not_connected_has_no_streams(gateway: Gateway, sandbox: Sandbox) -> None:
+    assert (await refused(gateway, "deals", 404))["code"] == "account_not_found"
+    await gateway.post("/bitrix/account", json={"client_bitrix_url": sandbox.origin})
+    problem = await refused(gateway, "deals", 409)
+    assert problem["authorizeURL"].startswith(f"{sandbox.origin}/oauth/authorize/?")
+
+
+async def test_a_credential_that_dies_makes_the_account_stale(gateway: Gateway, sandbox: Sandbox) -> None:
+    await authorize(gateway, sandbox)
+    await gateway.synced()
+    sandbox.portal.oauth.expire_access_tokens()
+    sandbox.portal.fault("oauth.token:invalid_grant*")
+    first = await refused(gateway, 'deals?filter={"TITLE":"x"}', 409)
+    assert "authorizeURL" not in first
+    assert (await gateway.get("/bitrix/account")).json["stale"] is True
+    requests = sandbox.portal.http_requests
+    assert "authorizeURL" in await refused(gateway, "deals", 409)
+    assert sandbox.portal.http_requests == requests
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        ("crm.deal.list:error=ACCESS_DENIED*", 403, "access_denied"),
+        ("crm.deal.list:error=insufficient_scope*", 403, "insufficient_scope"),
+        ("crm.deal.list:error=NOT_KNOWN_TO_US*", 400, "portal_refused"),
+        ("batch:html500*", 502, "portal_broken"),
+        ("batch:drop*", 504, "portal_unreachable"),
+        ("batch:qle*", 429, "too_busy"),
+    ],
+)
+async def test_what_fails_before_the_first_row_is_a_problem_with_a_fitting_status(
+    connected: Gateway, sandbox: Sandbox, fault: str, status: int, code: str
+) -> None:
+    sandbox.portal.fault(fault)
+    problem = await refused(connected, "deals", status)
+    assert problem["code"] == code
+
+
+async def test_one_who_would_wait_too_long_is_told_when_to_come_again_and_nothing_is_sent(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    waiting = [asyncio.create_task(connected.post("/bitrix/call/profile", json={})) for _ in range(110)]
+    await connected.clock.settle()
+    sandbox.portal.fault("crm.deal.list:otl")
+    answer = await connected.get(f"{STREAM}/deals")
+    assert answer.status == 429
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.json["code"] == "too_busy"
+    assert sandbox.portal.calls["crm.deal.list"] == 0
+    await connected.clock.until(asyncio.gather(*waiting))
+
+
+async def test_an_answer_names_its_request_and_is_not_to_be_kept(connected: Gateway) -> None:
+    answer = await connected.get(f"{STREAM}/tasks", headers={"X-Request-ID": "mine-1"})
+    assert answer.headers["X-Request-ID"] == "mine-1"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Vary"] == "Authorization, Accept-Encoding"
+    assert answer.headers["Content-Type"] == "application/x-ndjson"
+
+
+async def refused(gateway: Gateway, path: str, status: int) -> dict[str, Any]:
+    answer = await gateway.clock.until(gateway.get(f"{STREAM}/{path}"))
+    assert answer.status == status, answer.body
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json
+    return problem
