@@ -4,8 +4,9 @@
 
 A sandbox portal in a process of its own takes the time that its cost model says, under the standard tariff. Each
 contestant, in a process of its own on another core, reads the list from a fresh one, over TLS. Who has not ended after
-a minute is stopped, and its time projected (~) from the commands that it got answered: the least that the rest would
-take. Beside the stream, somebody makes one small call a second; its requests count as the stream's.
+a minute is stopped, and its time projected (~) from the commands that were answered so far; a kind estimate, since the
+burst that the portal allows is among them. Beside the stream, somebody makes one small call a second, and its requests
+count as the stream's. Seconds do not begin before a contestant has started; its peak memory is the whole process's.
 
 The other clients are installed into a temporary environment of their own, by pip.
 """
@@ -80,7 +81,7 @@ def compete(readers: Iterable[Reader], listed: Listed, scratch: Path, *, stop_af
     print(f"\n{listed}")
     print(
         f"{'':24}{'seconds':>9}{'requests':>10}{'commands':>10}{'busy s':>8}{'refused':>9}"
-        f"{'lost':>7}{'doubled':>9}{'peak MB':>9}",
+        f"{'lost':>7}{'doubled':>9}{'peak MB':>9}{'portal CPU s':>14}",
         flush=True,
     )
     found = []
@@ -97,7 +98,7 @@ def show(one: Figures) -> None:
     seconds = f"{'~' if one.projected else ''}{one.seconds:.2f}"
     print(
         f"{one.reader.name:24}{seconds:>9}{one.counted.requests:10,}{one.counted.commands:10,}{one.counted.busy_s:8.1f}"
-        f"{one.counted.refusals:9,}{rows}{one.peak_mb:9.0f}{'  ' + one.failed if one.failed else ''}",
+        f"{one.counted.refusals:9,}{rows}{one.peak_mb:9.0f}{one.portal_cpu_s:14.1f}  {one.failed}",
         flush=True,
     )
 
