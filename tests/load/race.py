@@ -24,7 +24,7 @@ from tests.load.contest import LOAD_CORE, Server, resident_mb
 from tests.load.fill import KEY, connect_account
 from tests.load.pages import settings, token
 from tests.load.portal import Counted, Listed, Portal, open_portal
-from tests.load.readers.asked import BEGUN, Asked
+from tests.load.readers.asked import Asked
 
 FAILED_WORDS = 200
 
@@ -139,7 +139,7 @@ def trusting(certificate: Path) -> dict[str, str]:
 def read(
     reader: Reader, asked: Asked, portal: Portal, listed: Listed, expected: set[int], stop_after_s: float
 ) -> Figures:
-    """Run the reader's process to its end, or stop it; a stopped one's time is that of as many pages as there are."""
+    """Run the reader's process to its end, or stop it and project its time from the pace of the second half."""
     process = subprocess.Popen(
         [reader.python, "-m", f"tests.load.readers.{reader.module}", asked.dump()],
         env=os.environ | trusting(portal.certificate),
@@ -149,18 +149,22 @@ def read(
     )
     os.sched_setaffinity(process.pid, {LOAD_CORE})
     assert process.stdout is not None
+    process.stdout.readline()  # it begins
     began = time.monotonic()
-    if process.stdout.readline() == BEGUN:
-        began = time.monotonic()
-    try:
-        told, wrong = process.communicate(timeout=stop_after_s)
-    except subprocess.TimeoutExpired:
-        took_s, counted, peak_mb = time.monotonic() - began, portal.count(), resident_mb(process.pid, "VmHWM")
+    ended, halfway = wait_for(process, stop_after_s / 2), portal.count()
+    half_s = time.monotonic() - began
+    if ended is None:
+        ended = wait_for(process, stop_after_s - half_s)
+    counted, took_s = portal.count(), time.monotonic() - began
+    if ended is None:
+        peak_mb = resident_mb(process.pid, "VmHWM")
         process.kill()
         process.communicate()
-        seconds = took_s * ceil(listed.rows / PAGE_ROWS) / counted.commands if counted.commands else inf
-        return Figures(reader, max(seconds, took_s), counted, projected=True, peak_mb=peak_mb)
-    counted = portal.count()
+        pages_left = max(ceil(listed.rows / PAGE_ROWS) - counted.commands, 0)
+        pages_per_s = (counted.commands - halfway.commands) / (took_s - half_s)
+        seconds = took_s + pages_left / pages_per_s if pages_per_s else inf
+        return Figures(reader, seconds, counted, projected=True, peak_mb=peak_mb)
+    told, wrong = ended
     if process.returncode != 0:
         return Figures(reader, inf, counted, failed=wrong.decode().strip().rpartition("\n")[2][:FAILED_WORDS])
     result = json.loads(told)
@@ -175,6 +179,14 @@ def read(
         peak_mb=result["peak_mb"],
         longest_s=result.get("longest_s"),
     )
+
+
+def wait_for(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes] | None:
+    """What *process* wrote, to both its outputs; None if it has not ended within *seconds*."""
+    try:
+        return process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def time_orjson(lines: Path) -> float:

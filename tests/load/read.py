@@ -4,9 +4,9 @@
 
 A sandbox portal in a process of its own takes the time that its cost model says, under the standard tariff. Each
 contestant, in a process of its own on another core, reads the list from a fresh one, over TLS. Who has not ended after
-a minute is stopped, and its time projected (~) from the commands that were answered so far; a kind estimate, since the
-burst that the portal allows is among them. Beside the stream, somebody makes one small call a second, and its requests
-count as the stream's. Seconds do not begin before a contestant has started; its peak memory is the whole process's.
+a minute is stopped, and its time projected (~) from the pages that were read in the second half of it. Beside the
+stream, somebody makes one small call a second, and its requests count as the stream's. Seconds do not begin before a
+contestant has started; its peak memory is that of the whole process, and of the gateway's where it streams.
 
 The other clients are installed into a temporary environment of their own, by pip.
 """

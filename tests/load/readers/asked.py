@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-BEGUN = b"begun\n"
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -43,8 +41,7 @@ class Reading:
 
     def __init__(self) -> None:
         self.asked = Asked(**json.loads(sys.argv[1]))
-        sys.stdout.buffer.write(BEGUN)
-        sys.stdout.flush()
+        print("begun", flush=True)
         self._began = time.perf_counter()
 
     def seconds(self) -> float:
