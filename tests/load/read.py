@@ -98,7 +98,7 @@ def show(one: Figures) -> None:
     seconds = f"{'~' if one.projected else ''}{one.seconds:.2f}"
     print(
         f"{one.reader.name:24}{seconds:>9}{one.counted.requests:10,}{one.counted.commands:10,}{one.counted.busy_s:8.1f}"
-        f"{one.counted.refusals:9,}{rows}{one.peak_mb:9.0f}{one.portal_cpu_s:14.1f}  {one.failed}",
+        f"{one.counted.refusals:9,}{rows}{one.peak_mb:9.0f}{one.portal_cpu_s:14.1f}{one.failed and '  ' + one.failed}",
         flush=True,
     )
 
