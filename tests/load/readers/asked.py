@@ -1,12 +1,15 @@
 """What a contestant is asked to read, and how it tells what came of it. Imports nothing that has to be installed."""
 
 import json
+import os
 import sys
 import time
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from tests.load.contest import resident_mb
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,6 @@ class Reading:
 
     def tell(self, ids: Iterable[int], seconds: float, **more: float) -> None:
         """Say how long it took and *more*, and leave the *ids* where they are wanted."""
-        status = Path("/proc/self/status").read_text()
-        peak_mb = int(status.partition("VmHWM:")[2].split()[0]) / 1024
+        peak_mb = resident_mb(os.getpid(), "VmHWM")
         Path(self.asked.ids_file).write_bytes(array("q", ids).tobytes())
         print(json.dumps({"seconds": seconds, "peak_mb": peak_mb, **more}), flush=True)
