@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import statistics
 import subprocess
 import sys
@@ -20,12 +21,14 @@ UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 @dataclass
 class Server:
-    """A server process on the servers' core."""
+    """A server process on the servers' core, or another; it speaks https where its *certificate* is named."""
 
     command: Sequence[str]
     port: int
     environ: Mapping[str, str] = field(default_factory=dict)
     log: Path = Path(os.devnull)
+    core: int = SERVER_CORE
+    certificate: Path | None = None
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, path: str, headers: Mapping[str, str]) -> float:
@@ -37,13 +40,11 @@ class Server:
             stdout=self.log.open("wb"),
             stderr=subprocess.STDOUT,
         )
-        os.sched_setaffinity(self.process.pid, {SERVER_CORE})
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=dict(headers))
+        os.sched_setaffinity(self.process.pid, {self.core})
         while time.monotonic() - began < 60:
             try:
-                with urllib.request.urlopen(request, timeout=5) as answer:
-                    answer.read()
-                    return time.monotonic() - began
+                self.fetch(path, headers)
+                return time.monotonic() - began
             except urllib.error.HTTPError as error:
                 sys.exit(f"{self.command}: {error.status} {error.read()[:300]!r}")
             except OSError:
@@ -51,6 +52,19 @@ class Server:
                     sys.exit(f"{self.command}: ended with {self.process.returncode}, see {self.log}")
                 time.sleep(0.01)
         sys.exit(f"{self.command}: not up within 60 s")
+
+    @property
+    def origin(self) -> str:
+        """Where it listens."""
+        return f"{'http' if self.certificate is None else 'https'}://127.0.0.1:{self.port}"
+
+    def fetch(self, path: str, headers: Mapping[str, str]) -> bytes:
+        """What it answers to a GET of *path*."""
+        trusted = None if self.certificate is None else ssl.create_default_context(cafile=self.certificate)
+        request = urllib.request.Request(f"{self.origin}{path}", headers=dict(headers))
+        with urllib.request.urlopen(request, timeout=5, context=trusted) as answer:
+            body: bytes = answer.read()
+            return body
 
     @property
     def cpu_s(self) -> float:
@@ -63,8 +77,13 @@ class Server:
     def memory_mb(self) -> float:
         """Its resident memory."""
         assert self.process is not None
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+        return resident_mb(self.process.pid, "VmRSS")
+
+    @property
+    def peak_mb(self) -> float:
+        """The most resident memory that it ever had."""
+        assert self.process is not None
+        return resident_mb(self.process.pid, "VmHWM")
 
     def stop(self) -> int:
         """End it by SIGTERM; its exit status."""
@@ -98,6 +117,12 @@ class Contestant:
     def median(self, figure: str) -> float:
         figures: list[float] = [getattr(one, figure) for one in self.rounds]
         return statistics.median(figures)
+
+
+def resident_mb(pid: int, kind: str) -> float:
+    """A running process's resident memory: of now ("VmRSS"), or the most it had ("VmHWM")."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition(f"{kind}:")[2].split()[0]) / 1024
 
 
 def find_wrk() -> str:

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
+from yarl import URL
+
 from gateway.bitrix.methods import Row
 from gateway.resources import RESOURCES, PortalList
 from gateway.vault import Vault
@@ -14,6 +17,7 @@ from storage.syncs import SyncStore
 
 ACCOUNT = "load"
 KEY = bytes(range(32))
+NOWHERE = URL("https://load.bitrix24.ru/rest/1/load/")
 NOW = 1_760_000_000
 ROWS_A_TRANSACTION = 5000
 USERS = RESOURCES["users"]
@@ -50,13 +54,13 @@ def ranges(rows: int, size: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + size - 1, rows)
 
 
-async def connect_account(database: Database) -> Account:
-    """The account, connected by a webhook that leads nowhere."""
+async def connect_account(database: Database, webhook: URL = NOWHERE) -> Account:
+    """The account, connected by *webhook*."""
     vault = Vault(KEY)
     await FactStore(database).save("encryption_key_check", vault.check_value())
-    sealed = vault.seal(b'{"endpoint":"https://load.bitrix24.ru/rest/1/load/"}', f"account {ACCOUNT}")
+    sealed = vault.seal(orjson.dumps({"endpoint": str(webhook)}), f"account {ACCOUNT}")
     return await AccountStore(database).connect(
-        ACCOUNT, host="load.bitrix24.ru", origin="https://load.bitrix24.ru", sealed_webhook=sealed, now=NOW
+        ACCOUNT, host=webhook.authority, origin=str(webhook.origin()), sealed_webhook=sealed, now=NOW
     )
 
 
