@@ -103,6 +103,8 @@ class CallService:
             if not isinstance(method, str):
                 raise InvalidInput.of_field(f"/{index}/method", "invalid_value", "has to be a string")
             self._check(method, InvalidInput.of_field(f"/{index}/method", "method", NO_METHOD))
+            if not isinstance(one.get("as", ""), str):
+                raise InvalidInput.of_field(f"/{index}/as", "invalid_value", "has to be a string")
             if not isinstance(query, Mapping):
                 raise InvalidInput.of_field(f"/{index}/query", "invalid_value", "has to be an object")
             _check_parameters(query, f"/{index}/query")
