@@ -103,6 +103,8 @@ class CallService:
             if not isinstance(method, str):
                 raise InvalidInput.of_field(f"/{index}/method", "invalid_value", "has to be a string")
             self._check(method, InvalidInput.of_field(f"/{index}/method", "method", NO_METHOD))
+            if not isinstance(one.get("as", ""), str):
+                raise InvalidInput.of_field(f"/{index}/as", "invalid_value", "has to be a string")
             if not isinstance(query, Mapping):
                 raise InvalidInput.of_field(f"/{index}/query", "invalid_value", "has to be an object")
             _check_parameters(query, f"/{index}/query")
@@ -124,7 +126,7 @@ class CallService:
         async with self._connections.telling_stale(account):
             if halt or is_linked(chunk) or any(command.write for command in chunk.values()):
                 return await client.batch_once(chunk, halt=halt)
-            return dict(zip(chunk, await client.batch(list(chunk.values())), strict=True))
+            return dict(zip(chunk, await client.batch(list(chunk.values()), resting=False), strict=True))
 
     async def _send_later(
         self, account: Account, client: PortalClient, chunk: Chunk, halt: bool

@@ -103,8 +103,8 @@ def status_of(error: GatewayError, *, plain: bool = True) -> int:
         return error.status
     statuses = STATUSES if plain else CALL_STATUSES
     status = next(statuses[kind] for kind in type(error).__mro__ if kind in statuses)
-    if not plain and type(error) is PortalError and (error.status is None or 400 <= error.status < 500):
-        return 400  # a code that we do not know: the portal says that the call was wrong, or refuses it within a batch
+    if not plain and type(error) is PortalError and (error.status is None or error.status < 500):
+        return 400  # a code that we do not know, and the portal does not say that the fault is its own
     return status
 
 

@@ -18,6 +18,7 @@ from gateway.bitrix.credentials import Access, Credential, OAuthCredential, Webh
 from gateway.bitrix.egress import EgressPolicy, NotPublic
 from gateway.bitrix.errors import (
     AddressRefused,
+    OperatingLimitReached,
     PortalBroken,
     PortalError,
     PortalMoved,
@@ -239,15 +240,16 @@ class PortalClient:
         methods, tries = {command.method}, _Tries(self._clock, self._max_wait_s)
         return await self._run(methods, command.write, send, tries)
 
-    async def batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
+    async def batch(self, commands: Sequence[Command], *, resting: bool = True) -> list[Answer | PortalError]:
         """The answer or error of each of *commands*, in their order, sent up to 50 in a request.
 
-        A command that failed and may be tried again goes again without those that have succeeded.
+        A command that failed and may be tried again goes again without those that have succeeded; without *resting*,
+        one whose method the portal has just blocked does not, as that would take minutes.
         """
         outcomes: list[Answer | PortalError] = []
         for start in range(0, len(commands), BATCH_COMMANDS):
             patience_s = None if outcomes else self._max_wait_s  # what is begun is not given up for having to wait
-            outcomes += await self._batch(commands[start : start + BATCH_COMMANDS], patience_s)
+            outcomes += await self._batch(commands[start : start + BATCH_COMMANDS], patience_s, resting)
         return outcomes
 
     async def batch_once(self, commands: Mapping[str, Command], *, halt: bool) -> dict[str, Answer | PortalError]:
@@ -282,7 +284,9 @@ class PortalClient:
         """
         return await self._send_batch(commands, _Attempt(self._clock, sent))
 
-    async def _batch(self, commands: Sequence[Command], patience_s: float | None) -> list[Answer | PortalError]:
+    async def _batch(
+        self, commands: Sequence[Command], patience_s: float | None, resting: bool
+    ) -> list[Answer | PortalError]:
         outcomes: dict[int, Answer | PortalError] = {}
         pending = list(range(len(commands)))
         tries = _Tries(self._clock, patience_s)
@@ -294,7 +298,8 @@ class PortalClient:
                 if isinstance(outcome, PortalError):
                     decision = tries.decide(outcome, commands[index].write)
                     outcomes[index] = decision.error
-                    if decision.wait_s is not None:
+                    goes_again = resting or not isinstance(outcome, OperatingLimitReached)
+                    if decision.wait_s is not None and goes_again:
                         again.append(index)
                         pause_s = max(pause_s, decision.wait_s)
             pending = again

@@ -47,6 +47,7 @@ async def fuzz(directory: Path) -> int:
                 "return_origins": "https://app.example.com",
                 "sync_interval_s": 0,
                 "log_level": "error",
+                "bucket_capacity": 100_000,  # as many requests as there are: this is no test of patience
             },
         )
         failed = 0

@@ -168,6 +168,17 @@ async def test_a_command_that_only_reads_goes_again_by_itself(watched: Gateway, 
     assert [len(one.json["cmd"]) for one in onlooker.sent] == [3, 1]
 
 
+async def test_a_command_whose_method_is_out_of_operating_time_is_told_at_once(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    sandbox.portal.fault("user.get:otl")
+    began = connected.clock.now()
+    first, second = (await batch(connected, [PROFILE, {"method": "user.get"}])).json["results"]
+    assert first["result"]["ID"] == "1"
+    assert second["error"]["code"] == "OPERATION_TIME_LIMIT"
+    assert connected.clock.now() - began < 5
+
+
 @pytest.mark.parametrize("code", ["ERROR_CORE", "INTERNAL_SERVER_ERROR"])
 async def test_a_write_that_failed_in_a_batch_is_told_and_not_repeated(
     watched: Gateway, onlooker: Onlooker, code: str

@@ -213,7 +213,7 @@ async def test_a_dead_credential_makes_the_account_stale_and_is_asked_no_more(
 async def test_an_error_under_200_is_an_error(watched: Gateway, onlooker: Onlooker) -> None:
     onlooker.answer("crm.deal.get", telling({"error": "", "error_description": "Not found"}))
     answer = await call(watched, "crm.deal.get", {"ID": 1})
-    assert answer.status == 502
+    assert answer.status == 400
     assert answer.json["portalError"] == {"code": "", "description": "Not found", "status": 200}
 
 

@@ -115,6 +115,7 @@ async def test_names_and_tokens_that_are_not_the_callers_to_send_are_refused(
     assert (refusal(answer), place(answer)) == ((400, "invalid_input"), "/auth")
     wrong = [
         ({"method": "tasks task"}, "/1/method"),
+        ({"method": LIST, "as": 5}, "/1/as"),
         ({"method": "batch", "query": [{"method": GET}]}, "/1/method"),
         ({"method": "Batch"}, "/1/method"),
         ({"method": GET, "query": {"access_token": "x"}}, "/1/query/access_token"),
