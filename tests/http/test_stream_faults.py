@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+import aiohttp
+import pysqlite3
 import pytest
 
 from gateway.sandbox.changes import Change
 from gateway.sandbox.portal import SandboxSettings
 from gateway.sync import HALTED
 from tests.gateway import Gateway, Sandbox, Streamed, authorize
+from tests.http.stored import database
 
 LIST = "crm.deal.list"
 DEALS = 3000
@@ -304,6 +307,38 @@ async def test_a_consumer_that_leaves_while_the_portal_is_asked_ends_its_calls(
     assert sandbox.portal.http_requests == requests
     sandbox.portal.clear_faults()
     assert (await connected.stream(resource)).end["complete"] is True
+
+
+async def test_an_account_that_goes_while_its_fields_are_asked_for_reads_no_list(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    sandbox.portal.hold("crm.deal.fields")
+    streaming = asyncio.create_task(connected.stream("deals", filter={"!TITLE": ""}))
+    while sandbox.portal.calls["crm.deal.fields"] == 0:
+        await connected.clock.settle()
+    assert (await connected.delete("/bitrix/account")).status == 200
+    sandbox.portal.release("crm.deal.fields")
+    assert await streaming == Streamed([], {"error": HALTED, "code": "ended", "cursor": 0})
+    assert sandbox.portal.calls[LIST] == 0
+
+
+async def test_a_failure_of_the_gateway_itself_in_the_middle_breaks_the_connection_and_is_logged(
+    gateway: Gateway, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    await authorize(gateway, sandbox)
+    await gateway.synced()
+    sandbox.portal.fault("batch:delay=5*@1")
+    async with gateway.opened(STREAM) as response:
+        await response.content.readline()
+        connection = pysqlite3.connect(database(gateway))
+        connection.execute("ALTER TABLE accounts RENAME TO elsewhere")
+        connection.close()
+        sandbox.portal.clear_faults()
+        sandbox.portal.fault("batch:expired_token*")
+        sandbox.portal.fault("oauth.token:invalid_grant*")
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await gateway.clock.until(response.read())
+    assert "request failed outside the border" in caplog.text
 
 
 class TestConsumersThatDoNotRead:

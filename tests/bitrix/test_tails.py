@@ -1,0 +1,118 @@
+"""Lists of REST 3.0 that are read by their cursor: what is asked, and which pages count."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from gateway.bitrix.client import PortalClient, PortalGate, PortalSession, WebhookCredential
+from gateway.bitrix.errors import WalkFailed
+from gateway.bitrix.pages import MAX_ASKS, Page
+from gateway.bitrix.tails import TAIL_ROWS, tail
+from tests.bitrix.rogue import listening
+from tests.clock import ManualClock
+
+METHOD = "main.eventlog.tail"
+GROUP = {"logic": "or", "conditions": []}
+Answer = Callable[[dict[str, Any]], object]
+
+
+def page(*ids: object) -> object:
+    return {"result": {"items": [{"id": row_id} for row_id in ids]}}
+
+
+class Rogue:
+    """A portal that answers each body with what *answer* makes of it, and remembers them."""
+
+    def __init__(self, session: PortalSession, gate: PortalGate, clock: ManualClock) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self._parts = session, gate
+        self._clock = clock
+
+    @asynccontextmanager
+    async def answering(self, answer: Answer) -> AsyncIterator[PortalClient]:
+        async def handle(request: web.Request) -> web.Response:
+            self.bodies.append(await request.json())
+            return web.json_response(answer(self.bodies[-1]))
+
+        session, gate = self._parts
+        async with listening(handle) as origin:
+            yield PortalClient(session, gate, WebhookCredential(f"{origin}/rest/1/rogue/"), self._clock)
+
+
+@pytest.fixture
+def rogue(session: PortalSession, gate: PortalGate, clock: ManualClock) -> Rogue:
+    return Rogue(session, gate, clock)
+
+
+async def pages_of(client: PortalClient, method: str = METHOD, given: object = (), **asked: Any) -> list[Page]:
+    async with aclosing(tail(client, method, list(given) if given == () else given, (), **asked)) as pages:
+        return [one async for one in pages]
+
+
+async def test_a_tail_goes_on_from_the_last_row_until_a_page_is_short(rogue: Rogue) -> None:
+    def answer(body: dict[str, Any]) -> object:
+        after = body["cursor"]["value"]
+        return page(*range(after + 1, min(after + TAIL_ROWS, 2500) + 1))
+
+    async with rogue.answering(answer) as client:
+        pages = await pages_of(client, cursor=10)
+    assert [(one.after, one.upto, len(one.rows)) for one in pages] == [
+        (10, 1010, 1000),
+        (1010, 2010, 1000),
+        (2010, None, 490),
+    ]
+    assert rogue.bodies[1]["cursor"] == {"field": "id", "order": "ASC", "value": 1010, "limit": TAIL_ROWS}
+
+
+async def test_a_list_that_ends_with_a_full_page_is_asked_once_more(rogue: Rogue) -> None:
+    def answer(body: dict[str, Any]) -> object:
+        return page() if body["cursor"]["value"] else page(*range(1, TAIL_ROWS + 1))
+
+    async with rogue.answering(answer) as client:
+        pages = await pages_of(client)
+    assert [(one.upto, len(one.rows)) for one in pages] == [(TAIL_ROWS, TAIL_ROWS), (None, 0)]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ([], [["id", ">", 7]]),
+        (["id", "<", 9], [["id", "<", 9], ["id", ">", 7]]),
+        ([["id", "<", 9], GROUP], [["id", "<", 9], GROUP, ["id", ">", 7]]),
+    ],
+)
+async def test_a_list_without_a_cursor_of_its_own_is_filtered_beyond_it(
+    rogue: Rogue, given: list[object], sent: list[object]
+) -> None:
+    async with rogue.answering(lambda _body: page(8)) as client:
+        await pages_of(client, "tasks.task.list", given, cursor=7)
+    (body,) = rogue.bodies
+    assert body == {"filter": sent, "order": {"id": "ASC"}, "pagination": {"limit": TAIL_ROWS}}
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        page(7, 8),
+        page(9, 9),
+        page(10, 9),
+        page(8, None),
+        page(8, "x"),
+        page(*range(8, 8 + TAIL_ROWS + 1)),
+        {"result": {"items": {"0": {"id": 8}}}},
+        {"result": []},
+    ],
+    ids=["not beyond", "twice", "descending", "no id", "no number", "too many", "an object", "no rows"],
+)
+async def test_a_page_that_cannot_be_right_is_asked_for_again_and_never_given_out(rogue: Rogue, lie: object) -> None:
+    async with rogue.answering(lambda _body: lie if len(rogue.bodies) == 1 else page(8)) as client:
+        assert [one.rows for one in await pages_of(client, cursor=7)] == [[{"id": 8}]]
+    rogue.bodies.clear()
+    async with rogue.answering(lambda _body: lie) as client:
+        with pytest.raises(WalkFailed) as failed:
+            await pages_of(client, cursor=7)
+    assert failed.value.cursor == 7
+    assert len(rogue.bodies) == MAX_ASKS
