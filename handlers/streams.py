@@ -6,7 +6,7 @@ from contextlib import aclosing, suppress
 from functools import partial
 
 import orjson
-from aiohttp import ClientConnectionError, web
+from aiohttp import web
 
 from gateway.bitrix.methods import HIGHEST_ID
 from gateway.bitrix.rows import INT32
@@ -63,7 +63,7 @@ async def stream(request: web.Request, listed: StreamedList) -> web.StreamRespon
             packed = Packed(GZIP.search(request.headers.get("Accept-Encoding", "")) is not None)
             response = web.StreamResponse(headers=HEADERS | packed.headers)
             finish(response, request[keys.REQUEST_ID])
-            with suppress(ClientConnectionError):  # the caller has left
+            with suppress(ConnectionError):  # the caller has left
                 await response.prepare(request)
                 await response.write(packed.add(first))
                 async for chunk in chunks:
