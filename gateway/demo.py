@@ -210,6 +210,11 @@ def show_summary(counts: dict[str, int], portal_requests: int, seconds: float) -
 
 def show_commands(origin: str, token: str) -> None:
     click.echo(f"\nA bearer token, good for a day:\n{token}\n\nTry it:")
-    for path in ("/bitrix/account", "/bitrix/users?page=1&size=2", "/bitrix/pipelines?size=5", "/bitrix/sync"):
+    for path in (
+        "/bitrix/account",
+        "/bitrix/users?page=1&size=2",
+        "/bitrix/pipelines?size=5",
+        "/bitrix/stream/deals?limit=3",
+    ):
         click.echo(f"curl -H 'Authorization: Bearer {token}' '{origin}{path}'")
     click.echo(f"curl -X PATCH -H 'Authorization: Bearer {token}' '{origin}/bitrix/users'")

@@ -111,17 +111,13 @@ class Stream:
                 if complete or cut:
                     yield self._line(count=self._count, complete=complete)
                     return
-        except WalkFailed as error:
-            if not began:
-                raise error.cause from error
-            self._cursor = max(self._cursor, error.cursor)
-            yield self._line(error=error.detail, code=error.code)
-            return
         except GatewayError as error:
-            if not began:
-                raise
-            yield self._line(error=error.detail, code=error.code)
-            return
+            if began:
+                yield self._line(error=error.detail, code=error.code)
+                return
+            if isinstance(error, WalkFailed):
+                raise error.cause from error
+            raise
         reason = self._over.result() if self._over.done() else None
         if reason is not None:
             yield self._line(error=reason, code="ended")

@@ -63,7 +63,7 @@ async def stream(request: web.Request, listed: StreamedList) -> web.StreamRespon
             packed = Packed(GZIP.search(request.headers.get("Accept-Encoding", "")) is not None)
             response = web.StreamResponse(headers=HEADERS | packed.headers)
             finish(response, request[keys.REQUEST_ID])
-            with suppress(ConnectionResetError):  # the caller has left
+            with suppress(ConnectionError):  # the caller has left
                 await response.prepare(request)
                 await response.write(packed.add(first))
                 async for chunk in chunks:

@@ -87,7 +87,7 @@ async def test_rows_that_come_meanwhile_push_no_other_out(
 
 
 @pytest.mark.parametrize("command", [0, OPENING, OPENING + 9, OPENING + 49], ids=["opening", "first", "tenth", "last"])
-@pytest.mark.parametrize("fault", ["json500", "otl", "qle200"])
+@pytest.mark.parametrize("fault", ["json500", "otl"])
 async def test_one_command_that_fails_once_costs_no_row(
     connected: Gateway, sandbox: Sandbox, ids: list[int], command: int, fault: str
 ) -> None:
@@ -115,8 +115,8 @@ async def test_one_command_that_fails_for_good_ends_the_stream_by_name_where_it_
     assert await completed(connected, told) == ids
 
 
-@pytest.mark.parametrize("fault", ["qle200", "html500", "json500"])
-@pytest.mark.parametrize("request_number", [0, 1, 2])
+@pytest.mark.parametrize("fault", ["qle200", "html500"])
+@pytest.mark.parametrize("request_number", [0, 2])
 async def test_a_request_that_is_refused_or_garbled_is_made_again(
     connected: Gateway, sandbox: Sandbox, ids: list[int], fault: str, request_number: int
 ) -> None:
@@ -166,7 +166,7 @@ async def test_a_credential_that_dies_in_the_middle_ends_the_stream_and_makes_th
 
 
 @pytest.mark.parametrize("fault", ["drop", "cut", "truncated"])
-@pytest.mark.parametrize("request_number", [0, 1, 2])
+@pytest.mark.parametrize("request_number", [0, 2])
 async def test_a_connection_that_drops_before_within_or_after_an_answer_is_taken_up_again(
     connected: Gateway, sandbox: Sandbox, ids: list[int], fault: str, request_number: int
 ) -> None:
@@ -176,7 +176,7 @@ async def test_a_connection_that_drops_before_within_or_after_an_answer_is_taken
     assert (told.ids, told.end["complete"]) == (ids, True)
 
 
-@pytest.mark.parametrize("fault", ["drop", "cut", "html500", "truncated"])
+@pytest.mark.parametrize("fault", ["drop", "html500"])
 async def test_a_portal_that_has_gone_for_good_ends_the_stream_with_where_to_go_on(
     connected: Gateway, sandbox: Sandbox, ids: list[int], fault: str
 ) -> None:
@@ -189,7 +189,7 @@ async def test_a_portal_that_has_gone_for_good_ends_the_stream_with_where_to_go_
     assert await completed(connected, told) == ids
 
 
-@pytest.mark.parametrize("request_number", [0, 1, 2])
+@pytest.mark.parametrize("request_number", [0, 2])
 async def test_a_portal_that_sleeps_for_a_minute_is_waited_for(
     connected: Gateway, sandbox: Sandbox, ids: list[int], request_number: int
 ) -> None:
@@ -198,7 +198,7 @@ async def test_a_portal_that_sleeps_for_a_minute_is_waited_for(
     assert (told.ids, told.end["complete"]) == (ids, True)
 
 
-@pytest.mark.parametrize("fault", ["json500", "drop", "cut", "html200", "qle200", "otl", "delay=61"])
+@pytest.mark.parametrize("fault", ["json500", "cut", "otl", "delay=61"])
 async def test_a_list_of_rest_3_is_read_on_after_each_fault(connected: Gateway, sandbox: Sandbox, fault: str) -> None:
     sandbox.portal.fault(f"main.eventlog.tail:{fault}@2")
     told = await connected.stream("eventlog")

@@ -24,6 +24,8 @@ TABLES = {
     "items/128": "items/128",
     "items/2": "deals",
     "tasks": "tasks",
+    "tasks?version=2": "tasks",
+    "tasks?version=3": "tasks",
     "eventlog": "eventlog",
 }
 WHOLE = "has to be a whole number above 0"
@@ -43,14 +45,11 @@ def done(cursor: int, count: int, *, complete: bool = True) -> dict[str, object]
     return {"count": count, "complete": complete, "cursor": cursor}
 
 
-@pytest.mark.parametrize("version", [None, "2", "3"])
 @pytest.mark.parametrize(("resource", "table"), TABLES.items())
 async def test_every_list_comes_whole_and_in_the_order_of_its_ids(
-    connected: Gateway, sandbox: Sandbox, resource: str, table: str, version: str | None
+    connected: Gateway, sandbox: Sandbox, resource: str, table: str
 ) -> None:
-    if version and resource != "tasks":
-        pytest.skip("of tasks alone")
-    told = await connected.stream(f"{resource}?version={version}" if version else resource)
+    told = await connected.stream(resource)
     ids = ids_of(sandbox, table)
     assert ids
     assert told.ids == ids
@@ -174,7 +173,7 @@ async def test_the_id_comes_with_whatever_is_selected(
     assert all(set(row) == columns for row in rows)
 
 
-@pytest.mark.parametrize("limit", [1, 49, 50, 51, 100, 1299])
+@pytest.mark.parametrize("limit", [1, 50, 51, 1299])
 @pytest.mark.parametrize("resource", ["deals", "eventlog"])
 async def test_a_limit_is_exact_and_the_next_stream_goes_on_from_its_cursor(
     connected: Gateway, sandbox: Sandbox, resource: str, limit: int
