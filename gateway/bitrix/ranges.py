@@ -12,16 +12,18 @@ from gateway.bitrix.wire import BATCH_COMMANDS
 
 EVEN_ROWS = 46  # expected in a range just under a page; where so many cannot be had safely, ranges take several pages
 SAFE_DEVIATIONS = 1.8  # between the rows expected in a range and a full page
-CONTINUED_ROWS = 300  # still expected in a range, at most, for it to be read on page by page; more are cut again
+UNCHAINED_ROWS = 300  # in a range, at most, where every page of it takes a batch of its own
+SPARE = 0.1  # of a range's commands, at most, are spare ones where it is to be sure
 SURVEYED_RANGES = 200  # a list of more than so many is sampled all over before it is cut
-TRUSTED_RANGES = 30  # may be asked for on the strength of each page with rows
+SAMPLES = 24
+TRUSTED_RANGES = 60  # may be asked for on the strength of each page with rows
 
 
 @dataclass(order=True)
 class Range:
     """Ids from beyond *lo* up to *hi*, read by a chain of so many *pages*, that should have about so many *rows*.
 
-    Of a *sample* only the first page is wanted. What goes on with a range is *begun*, and doubles from then on.
+    A *sample* tells of the list, and proves nothing. What goes on with a range is *begun*, and doubles from then on.
     """
 
     lo: int
@@ -46,7 +48,8 @@ class Plan:
 
     New ranges are cut as long as the rows before them, held back or under way, fit into *window*. What was begun goes
     on ahead of them and needs no room, and the head of the line may always go, so that the window cannot jam.
-    *most_rows* is what a range may be expected to hold where rows lie unevenly; *samples* is the size of the survey.
+    *most_rows* is what a range may be expected to hold where rows lie unevenly. A *sure* plan gives such a range pages
+    to spare, so that one chain most likely proves it.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class Plan:
         tail: int | None,
         window: int,
         most_rows: int,
-        samples: int,
+        sure: bool,
     ) -> None:
         position = first.upto or 0
         self.position = position
@@ -66,6 +69,7 @@ class Plan:
         self._tail = None if tail is None else Range(largest, tail)
         self._window = window
         self._most_rows = most_rows
+        self._sure = sure
         self._density = Density()
         self._density.note(ids, first.after, position)
         self._pages_seen = 1
@@ -77,16 +81,27 @@ class Plan:
         self._held = 0
         self._unproven = largest - position  # ids
         self._uncut = [_Stretch(position, largest)] if position < largest else []
-        self._surveyed = bool(self._uncut) and self.ranges_left > SURVEYED_RANGES
-        if self._surveyed:
-            self._survey(samples)
+        self._samples = 0  # that have not told yet
+        if self._uncut and self.commands_left > SURVEYED_RANGES:
+            self._survey()
 
     @property
-    def ranges_left(self) -> float:
+    def commands_left(self) -> float:
         """How many more commands the plan should take, as far as can be told."""
-        pages = self._density.rows(self._unproven) / PAGE_ROWS
-        begun = sum(one.pages for one in self._urgent)
-        return max(pages - sum(one.pages for one in self._asked.values()), begun)
+        rows = self._density.rows(self._unproven)
+        commands = rows / (self._just_under(self._most_rows) if self._sure else self._most_rows)
+        commands *= self._most_rows / PAGE_ROWS
+        return max(commands - sum(one.pages for one in self._asked.values()), self.begun)
+
+    @property
+    def begun(self) -> int:
+        """How many commands there are to give for what was begun, or failed."""
+        return sum(one.pages for one in self._urgent if one.lo < self._wall)
+
+    @property
+    def rows_waiting(self) -> int:
+        """How many rows wait for a range that was begun or failed, and is not under way."""
+        return self._held if self._urgent and self._urgent[0].lo == self.position else 0
 
     @property
     def at_wall(self) -> bool:
@@ -95,13 +110,12 @@ class Plan:
 
     @property
     def surveying(self) -> bool:
-        """Whether samples were asked for, and none has come yet."""
-        return self._surveyed and self._pages_seen == 1
+        """Whether samples are still to come, before anything is cut."""
+        return self._samples > 0
 
     def available(self, most: int) -> int:
         """How many commands there are to give now, where *most* go into a batch; more than that count as *most*."""
-        begun = sum(one.pages for one in self._urgent if one.lo < self._wall)
-        return most if begun >= most else min(begun + self._cuttable(most), most)
+        return most if self.begun >= most else min(self.begun + self._cuttable(most), most)
 
     def take(self, most: int) -> list[Range]:
         """Ranges to ask for by up to *most* commands: begun ones first, new ones in order."""
@@ -114,7 +128,7 @@ class Plan:
             left -= begun.pages
         left = min(left, cuttable)
         while left > 0 and self._uncut:
-            cut = self._cut(left, most)
+            cut = self._cut(left, most) if self._even or not self._sure else [self._cut_to_fill(left)]
             taken += cut
             left -= sum(one.pages for one in cut)
         if left > 0 and self._tail is not None and not self._uncut:
@@ -129,6 +143,9 @@ class Plan:
         A short page proves the rest of the range, a full one as much as it goes over.
         """
         del self._asked[asked.lo]
+        if asked.sample:
+            self._learn(asked, [row_id for _, ids in pages for row_id in ids])
+            return
         upto = asked.lo
         for rows, ids in pages:
             after, upto = upto, ids[-1] if len(ids) == PAGE_ROWS else asked.hi
@@ -143,7 +160,8 @@ class Plan:
 
     def unchain(self) -> None:
         """Take in that the portal does not follow references as it should: one command a range from now on."""
-        self._chains = False
+        self._chains = self._sure = False
+        self._most_rows = min(self._most_rows, UNCHAINED_ROWS)
 
     def give_back(self, asked: Range) -> None:
         """Ask for a range again, ahead of new ones: it brought nothing that counts."""
@@ -153,7 +171,10 @@ class Plan:
     def give_up(self, asked: Range) -> None:
         """Take in that a range failed for good: what lies before it is still read, and nothing beyond."""
         del self._asked[asked.lo]
-        self._wall = min(self._wall, asked.lo)
+        if asked.sample:
+            self._samples -= 1
+        else:
+            self._wall = min(self._wall, asked.lo)
 
     def next_page(self) -> Page | None:
         """The page at the head of the line, once it is proven."""
@@ -164,14 +185,27 @@ class Plan:
             self.position = page.upto
         return page
 
-    def _survey(self, samples: int) -> None:
-        """Ask for a page here and there first: it is read anyway, and tells of the rows all over the list."""
+    def _survey(self) -> None:
+        """Ask for a page here and there first, and once for two: that tells whether references are followed."""
         (whole,) = self._uncut
-        width = self._width(1)
-        stripe = width * math.ceil((whole.hi - whole.lo) / samples / width)
-        self._uncut = []
-        for lo in range(whole.lo, whole.hi, stripe):
-            self._urgent.append(Range(lo, min(lo + stripe, whole.hi), sample=True))
+        stripe = (whole.hi - whole.lo) // (SAMPLES + 1)
+        for number in range(1, SAMPLES + 1):
+            lo = whole.lo + number * stripe
+            self._urgent.append(Range(lo, lo + stripe, 2 if number == 1 else 1, sample=True))
+        self._samples = SAMPLES
+
+    def _learn(self, sample: Range, ids: Sequence[int]) -> None:
+        """Take in what a sample tells of the list.
+
+        It began at any id, which is the likelier within a gap the longer that is: only what follows its first row
+        tells of the whole, unless it ends before its page does.
+        """
+        self._samples -= 1
+        self._pages_seen += bool(ids)
+        if len(ids) and len(ids) % PAGE_ROWS == 0:
+            self._density.note(ids[1:], ids[0], ids[-1])
+        else:
+            self._density.note(ids, sample.lo, sample.hi)
 
     def _go_on(self, asked: Range, upto: int, seen: tuple[int, int]) -> None:
         """Plan what is left of *asked* beyond *upto*, after *seen*: so many full pages from an id on."""
@@ -179,11 +213,11 @@ class Plan:
         since, pages = seen
         local = pages * PAGE_ROWS * rest / (upto - since)
         expected = math.sqrt(max(self._density.rows(rest), 1) * local)  # the list says one thing, the place another
-        if asked.sample:
-            heapq.heappush(self._uncut, _Stretch(upto, asked.hi))
-        elif expected > CONTINUED_ROWS:
+        if expected > self._most_rows:
             width = max(self._most_rows * rest / expected, rest / BATCH_COMMANDS)
             heapq.heappush(self._uncut, _Stretch(upto, asked.hi, width))
+        elif self._sure:
+            heapq.heappush(self._urgent, Range(upto, asked.hi, self._pages(expected), expected, begun=True))
         else:
             rows = self._density.rows(rest)
             doubled = min(2 * asked.pages, math.ceil(local / PAGE_ROWS)) if asked.begun else 1
@@ -226,9 +260,27 @@ class Plan:
         rows = self._rows_a_range(most)
         return [Range(lo, min(lo + width, cut_upto), pages, rows) for lo in range(stretch.lo, cut_upto, width)]
 
+    def _cut_to_fill(self, commands: int) -> Range:
+        """A range that most likely takes no more than so many *commands*, from the beginning of what is uncut."""
+        stretch = heapq.heappop(self._uncut)
+        share = commands * PAGE_ROWS / self._most_rows
+        hi = min(
+            stretch.lo + (math.ceil(stretch.width * share) if stretch.width else self._width(commands)), stretch.hi
+        )
+        rows = self._density.rows(hi - stretch.lo)
+        if hi == stretch.hi:
+            return Range(stretch.lo, hi, min(self._pages(rows), commands), rows)
+        heapq.heappush(self._uncut, _Stretch(hi, stretch.hi, stretch.width))
+        return Range(stretch.lo, hi, commands, rows)
+
     def _width(self, most: int) -> int:
         """How many ids the next ranges get; as many as a page has rows can always be had."""
         return max(math.floor(self._density.ids(self._rows_a_range(most))), PAGE_ROWS)
+
+    @property
+    def _even(self) -> bool:
+        """Whether rows lie so evenly that a range can be had that is just under a page."""
+        return self._just_under(PAGE_ROWS) >= EVEN_ROWS
 
     def _rows_a_range(self, most: int) -> float:
         """How many rows the next ranges are to hold, where a batch has *most* commands.
@@ -236,16 +288,23 @@ class Plan:
         Just under a page where rows lie evenly, so that one command proves a range. Elsewhere just under several pages:
         each range ends in a page that is not full, and the more rows it has, the less that weighs.
         """
-        single = self._just_under(PAGE_ROWS)
-        return single if single >= EVEN_ROWS else self._just_under(min(self._most_rows, PAGE_ROWS * most))
+        return self._just_under(PAGE_ROWS if self._even else min(self._most_rows, PAGE_ROWS * most))
 
     def _just_under(self, rows: int) -> float:
-        margin = SAFE_DEVIATIONS * math.sqrt(rows * self._density.spread)
-        return rows - min(margin, PAGE_ROWS / 2)
+        return rows - min(self._margin(rows), rows * SPARE if self._sure and rows > PAGE_ROWS else PAGE_ROWS / 2)
+
+    def _margin(self, rows: float) -> float:
+        """How many rows more, or fewer, than expected are still likely."""
+        return SAFE_DEVIATIONS * math.sqrt(rows * self._density.spread)
 
     def _pages(self, expected: float) -> int:
-        """How many pages of a range to ask for in one chain: as many as it most likely has, so that none is in vain."""
+        """How many pages of a range to ask for in one chain.
+
+        As many as it most likely has, so that none is in vain, or if it is to be sure, as many as it may well have.
+        """
         if not self._chains:
             return 1
-        margin = SAFE_DEVIATIONS * math.sqrt(expected * self._density.spread)
+        margin = self._margin(expected)
+        if self._sure:
+            return min(math.ceil((expected + min(margin, 2 * SPARE * expected)) / PAGE_ROWS), BATCH_COMMANDS)
         return 1 + max(math.floor((expected - margin - 1) / PAGE_ROWS), 0)

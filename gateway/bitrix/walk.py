@@ -53,7 +53,7 @@ async def walk(
             tail=tail if tail != largest else None,
             window=pace.window,
             most_rows=pace.most_rows,
-            samples=pace.samples,
+            sure=pace.sure,
         )
         batches = Batches(reader, plan)
         try:
