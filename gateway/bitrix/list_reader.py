@@ -10,24 +10,21 @@ from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
 from gateway.bitrix.methods import HIGHEST_ID, Row
 from gateway.bitrix.pages import MAX_ASKS, PAGE_ROWS, Page, checked_ids
 from gateway.bitrix.ranges import Plan, Range
-from gateway.bitrix.wire import BATCH_COMMANDS, Answer, Command, Params, batch_label
+from gateway.bitrix.wire import Answer, Command, Params, batch_label
 from gateway.clock import Clock
 
 
 class Pace(Enum):
     """How a walk spends the portal's budget.
 
-    *window* bounds the rows under way or held back until those before them have come, *most_rows* those in a range
-    where rows lie unevenly. A *sure* walk gives each range commands to spare, so that hardly any needs a second batch.
+    *window* bounds the rows under way or held back until those before them have come.
     """
 
-    THRIFTY = (20_000, 300, False)  # the fewest requests: full batches
-    EAGER = (80_000, PAGE_ROWS * BATCH_COMMANDS, True)  # batches side by side for as long as there is room for them
+    THRIFTY = 20_000  # the fewest requests: full batches, few side by side
+    EAGER = 80_000  # batches side by side, and shorter ones, for as long as there is room for them
 
-    def __init__(self, window: int, most_rows: int, sure: bool) -> None:
+    def __init__(self, window: int) -> None:
         self.window = window
-        self.most_rows = most_rows
-        self.sure = sure
 
 
 class Portal(Protocol):

@@ -11,10 +11,11 @@ from gateway.bitrix.pages import PAGE_ROWS, Page
 from gateway.bitrix.wire import BATCH_COMMANDS
 
 EVEN_ROWS = 46  # expected in a range just under a page; where so many cannot be had safely, ranges take several pages
-SAFE_DEVIATIONS = 1.8  # between the rows expected in a range and a full page
-UNCHAINED_ROWS = 300  # in a range, at most, where every page of it takes a batch of its own
-SPARE = 0.1  # of a range's commands, at most, are spare ones where it is to be sure
-SURVEYED_RANGES = 200  # a list of more than so many is sampled all over before it is cut
+SAFE_DEVIATIONS = 1.8  # between the rows expected in a range and as many as its pages hold
+SPARE = 0.1  # of the pages of a chain, at most, are there for rows beyond those expected
+CHAINED_ROWS = PAGE_ROWS * BATCH_COMMANDS  # in a range, at most: what the pages of one batch can hold
+UNCHAINED_ROWS = 300  # the same where each page of it takes a batch of its own
+SURVEYED_COMMANDS = 200  # a list that should take more is sampled all over before it is cut
 SAMPLES = 24
 TRUSTED_RANGES = 60  # may be asked for on the strength of each page with rows
 
@@ -23,7 +24,7 @@ TRUSTED_RANGES = 60  # may be asked for on the strength of each page with rows
 class Range:
     """Ids from beyond *lo* up to *hi*, read by a chain of so many *pages*, that should have about so many *rows*.
 
-    A *sample* tells of the list, and proves nothing. What goes on with a range is *begun*, and doubles from then on.
+    A *sample* tells of the list, and proves nothing.
     """
 
     lo: int
@@ -31,16 +32,15 @@ class Range:
     pages: int = field(default=1, compare=False)
     rows: float = field(default=PAGE_ROWS, compare=False)
     sample: bool = field(default=False, compare=False)
-    begun: bool = field(default=False, compare=False)
 
 
 @dataclass(order=True)
 class _Stretch:
-    """Ids from beyond *lo* up to *hi* that are still to be cut into ranges of *width*, None for that of the day."""
+    """Ids from beyond *lo* up to *hi* still to be cut, with so many *rows* an id, None for as many as on the whole."""
 
     lo: int
     hi: int
-    width: float | None = field(default=None, compare=False)
+    rows: float | None = field(default=None, compare=False)
 
 
 class Plan:
@@ -48,8 +48,7 @@ class Plan:
 
     New ranges are cut as long as the rows before them, held back or under way, fit into *window*. What was begun goes
     on ahead of them and needs no room, and the head of the line may always go, so that the window cannot jam.
-    *most_rows* is what a range may be expected to hold where rows lie unevenly. A *sure* plan gives such a range pages
-    to spare, so that one chain most likely proves it.
+    Where rows lie unevenly, a range is read by one chain with pages to spare, so that it most likely is proven at once.
     """
 
     def __init__(
@@ -60,16 +59,13 @@ class Plan:
         *,
         tail: int | None,
         window: int,
-        most_rows: int,
-        sure: bool,
     ) -> None:
         position = first.upto or 0
         self.position = position
         self._end = largest
         self._tail = None if tail is None else Range(largest, tail)
         self._window = window
-        self._most_rows = most_rows
-        self._sure = sure
+        self._most_rows = CHAINED_ROWS
         self._density = Density()
         self._density.note(ids, first.after, position)
         self._pages_seen = 1
@@ -82,15 +78,13 @@ class Plan:
         self._unproven = largest - position  # ids
         self._uncut = [_Stretch(position, largest)] if position < largest else []
         self._samples = 0  # that have not told yet
-        if self._uncut and self.commands_left > SURVEYED_RANGES:
+        if self._uncut and self.commands_left > SURVEYED_COMMANDS:
             self._survey()
 
     @property
     def commands_left(self) -> float:
         """How many more commands the plan should take, as far as can be told."""
-        rows = self._density.rows(self._unproven)
-        commands = rows / (self._just_under(self._most_rows) if self._sure else self._most_rows)
-        commands *= self._most_rows / PAGE_ROWS
+        commands = self._density.rows(self._unproven) / self._just_under(self._most_rows) * self._most_rows / PAGE_ROWS
         return max(commands - sum(one.pages for one in self._asked.values()), self.begun)
 
     @property
@@ -128,7 +122,7 @@ class Plan:
             left -= begun.pages
         left = min(left, cuttable)
         while left > 0 and self._uncut:
-            cut = self._cut(left, most) if self._even or not self._sure else [self._cut_to_fill(left)]
+            cut = [self._cut_chain(left)] if self._chained else self._cut(left, most)
             taken += cut
             left -= sum(one.pages for one in cut)
         if left > 0 and self._tail is not None and not self._uncut:
@@ -160,8 +154,8 @@ class Plan:
 
     def unchain(self) -> None:
         """Take in that the portal does not follow references as it should: one command a range from now on."""
-        self._chains = self._sure = False
-        self._most_rows = min(self._most_rows, UNCHAINED_ROWS)
+        self._chains = False
+        self._most_rows = UNCHAINED_ROWS
 
     def give_back(self, asked: Range) -> None:
         """Ask for a range again, ahead of new ones: it brought nothing that counts."""
@@ -214,15 +208,12 @@ class Plan:
         local = pages * PAGE_ROWS * rest / (upto - since)
         expected = math.sqrt(max(self._density.rows(rest), 1) * local)  # the list says one thing, the place another
         if expected > self._most_rows:
-            width = max(self._most_rows * rest / expected, rest / BATCH_COMMANDS)
-            heapq.heappush(self._uncut, _Stretch(upto, asked.hi, width))
-        elif self._sure:
-            heapq.heappush(self._urgent, Range(upto, asked.hi, self._pages(expected), expected, begun=True))
+            heapq.heappush(
+                self._uncut, _Stretch(upto, asked.hi, min(expected, BATCH_COMMANDS * self._most_rows) / rest)
+            )
         else:
-            rows = self._density.rows(rest)
-            doubled = min(2 * asked.pages, math.ceil(local / PAGE_ROWS)) if asked.begun else 1
-            longest = max(self._pages(rows), doubled if self._chains else 1)
-            heapq.heappush(self._urgent, Range(upto, asked.hi, longest, rows, begun=True))
+            doubled = min(2 * asked.pages, math.ceil(local / PAGE_ROWS), BATCH_COMMANDS) if self._chains else 1
+            heapq.heappush(self._urgent, Range(upto, asked.hi, max(self._pages(expected), doubled), expected))
 
     def _cuttable(self, most: int) -> int:
         """How many commands new ranges are worth that may be cut now, or at least *most*; the tail is one."""
@@ -233,7 +224,7 @@ class Plan:
             return left
         lo = self._uncut[0].lo
         expected = self._rows_a_range(most)
-        pages = self._pages(expected)
+        pages = self._pages(expected) if self._chained else 1
         before = sum(asked.rows for start, asked in self._asked.items() if start < lo)
         before += sum(len(page.rows) for start, page in self._proven.items() if start < lo)
         total = sum(asked.rows for asked in self._asked.values()) + self._held
@@ -241,41 +232,42 @@ class Plan:
         room = min(room, TRUSTED_RANGES * (1 + self._pages_seen) - len(self._asked)) * pages
         if lo == self.position:
             room = max(room, BATCH_COMMANDS)
-        width = self._width(most)
         for stretch in self._uncut:
             if left >= most:
                 break
-            left += math.ceil((stretch.hi - stretch.lo) / (stretch.width or width)) * pages
+            left += math.ceil((stretch.hi - stretch.lo) / self._width(expected, stretch)) * pages
         return max(min(left, room), 0)
 
     def _cut(self, commands: int, most: int) -> list[Range]:
-        """Ranges of about the same width, for up to *commands*, from the beginning of what is uncut."""
+        """Up to so many ranges of about the same width and a page each, from the beginning of what is uncut."""
         stretch = heapq.heappop(self._uncut)
-        ids = stretch.hi - stretch.lo
-        width = math.ceil(ids / math.ceil(ids / (stretch.width or self._width(most))))
-        pages = min(self._pages(self._rows_a_range(most)), commands)
-        cut_upto = min(stretch.lo + commands // pages * width, stretch.hi)
-        if cut_upto < stretch.hi:
-            heapq.heappush(self._uncut, _Stretch(cut_upto, stretch.hi, stretch.width))
         rows = self._rows_a_range(most)
-        return [Range(lo, min(lo + width, cut_upto), pages, rows) for lo in range(stretch.lo, cut_upto, width)]
+        ids = stretch.hi - stretch.lo
+        width = math.ceil(ids / math.ceil(ids / self._width(rows, stretch)))
+        hi = min(stretch.lo + commands * width, stretch.hi)
+        if hi < stretch.hi:
+            heapq.heappush(self._uncut, _Stretch(hi, stretch.hi, stretch.rows))
+        return [Range(lo, min(lo + width, hi), 1, rows) for lo in range(stretch.lo, hi, width)]
 
-    def _cut_to_fill(self, commands: int) -> Range:
+    def _cut_chain(self, commands: int) -> Range:
         """A range that most likely takes no more than so many *commands*, from the beginning of what is uncut."""
         stretch = heapq.heappop(self._uncut)
-        share = commands * PAGE_ROWS / self._most_rows
-        hi = min(
-            stretch.lo + (math.ceil(stretch.width * share) if stretch.width else self._width(commands)), stretch.hi
-        )
-        rows = self._density.rows(hi - stretch.lo)
-        if hi == stretch.hi:
-            return Range(stretch.lo, hi, min(self._pages(rows), commands), rows)
-        heapq.heappush(self._uncut, _Stretch(hi, stretch.hi, stretch.width))
-        return Range(stretch.lo, hi, commands, rows)
+        rows = self._rows_a_range(commands)
+        width = max(self._width(rows, stretch), commands * PAGE_ROWS)
+        if stretch.lo + width < stretch.hi:
+            heapq.heappush(self._uncut, _Stretch(stretch.lo + width, stretch.hi, stretch.rows))
+            return Range(stretch.lo, stretch.lo + width, commands, rows)
+        rows *= (stretch.hi - stretch.lo) / width
+        return Range(stretch.lo, stretch.hi, min(self._pages(rows), commands), rows)
 
-    def _width(self, most: int) -> int:
-        """How many ids the next ranges get; as many as a page has rows can always be had."""
-        return max(math.floor(self._density.ids(self._rows_a_range(most))), PAGE_ROWS)
+    def _width(self, rows: float, stretch: _Stretch) -> int:
+        """How many ids of *stretch* should hold so many *rows*; as many as a page has rows can always be had."""
+        return max(math.floor(rows / stretch.rows if stretch.rows else self._density.ids(rows)), PAGE_ROWS)
+
+    @property
+    def _chained(self) -> bool:
+        """Whether new ranges are read by chains."""
+        return self._chains and not self._even
 
     @property
     def _even(self) -> bool:
@@ -291,20 +283,15 @@ class Plan:
         return self._just_under(PAGE_ROWS if self._even else min(self._most_rows, PAGE_ROWS * most))
 
     def _just_under(self, rows: int) -> float:
-        return rows - min(self._margin(rows), rows * SPARE if self._sure and rows > PAGE_ROWS else PAGE_ROWS / 2)
+        return rows - min(self._margin(rows), SPARE * rows if rows > PAGE_ROWS else PAGE_ROWS / 2)
 
     def _margin(self, rows: float) -> float:
         """How many rows more, or fewer, than expected are still likely."""
         return SAFE_DEVIATIONS * math.sqrt(rows * self._density.spread)
 
     def _pages(self, expected: float) -> int:
-        """How many pages of a range to ask for in one chain.
-
-        As many as it most likely has, so that none is in vain, or if it is to be sure, as many as it may well have.
-        """
+        """How many pages of a range to ask for in one chain: as many as it may well have."""
         if not self._chains:
             return 1
-        margin = self._margin(expected)
-        if self._sure:
-            return min(math.ceil((expected + min(margin, 2 * SPARE * expected)) / PAGE_ROWS), BATCH_COMMANDS)
-        return 1 + max(math.floor((expected - margin - 1) / PAGE_ROWS), 0)
+        most_likely = expected + min(self._margin(expected), 2 * SPARE * expected)
+        return max(min(math.ceil(most_likely / PAGE_ROWS), BATCH_COMMANDS), 1)

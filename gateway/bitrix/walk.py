@@ -46,15 +46,7 @@ async def walk(
         yield first
         if first.upto is None:
             return
-        plan = Plan(
-            first,
-            ids,
-            largest,
-            tail=tail if tail != largest else None,
-            window=pace.window,
-            most_rows=pace.most_rows,
-            sure=pace.sure,
-        )
+        plan = Plan(first, ids, largest, tail=tail if tail != largest else None, window=pace.window)
         batches = Batches(reader, plan)
         try:
             while (page := await batches.next()) is not None:
