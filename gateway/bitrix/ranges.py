@@ -197,7 +197,7 @@ class Plan:
         self._samples -= 1
         self._pages_seen += bool(ids)
         if len(ids) and len(ids) % PAGE_ROWS == 0:
-            self._density.note(ids[1:], ids[0], ids[-1])
+            self._density.note(ids, (sample.lo + ids[0]) // 2, ids[-1])
         else:
             self._density.note(ids, sample.lo, sample.hi)
 
