@@ -3,7 +3,7 @@
 import asyncio
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
 from gateway.bitrix.errors import PortalError, WalkFailed
@@ -15,6 +15,8 @@ from gateway.bitrix.wire import BATCH_COMMANDS, Answer
 
 BATCH_S = 20.0  # a batch should take no longer; the portal cuts it off after 60 s, protocol.md 12.3
 SURVEY_COMMANDS = 8  # in a batch, while an eager walk knows little of its list
+SPREAD = 1.1  # batches side by side begin over so many times what one takes, which keeps some places for what goes on
+PRESSING_ROWS = 5000  # held back: what they wait for goes in a batch of its own
 
 
 @dataclass
@@ -85,26 +87,56 @@ class Batches:
     def _pump(self) -> None:
         """Start what can go now: a batch that is not full waits for others under way, unless there is room enough."""
         while not self._one_waits and self._fatal is None:
-            room = self._client.room() if self._reader.pace is Pace.EAGER else 0
-            size = self._size(room)
+            size = self._size()
             available = self._plan.available(size)
             if available == 0 or (available < size and self._in_flight):
                 return
             self._one_waits = True
             self._in_flight += 1
-            task = asyncio.create_task(self._ask(self._plan.take(size)))
-            self._tasks.add(task)
-            task.add_done_callback(self._ended)
+            self._begin(self._ask(self._plan.take(size)))
 
-    def _size(self, room: int) -> int:
-        """How many commands the next batch gets: all that fit where there is no *room* to send several at once."""
+    def _room(self) -> int:
+        """How many batches may go side by side now, beyond those that do; the thrifty have no use for it."""
+        return self._client.room() if self._reader.pace is Pace.EAGER else 0
+
+    def _size(self) -> int:
+        """How many commands the next batch gets: all that fit where there is no room to send several at once.
+
+        Where there is, and where many rows wait for it, what goes on with a range goes alone: it comes back the sooner.
+        """
         most = BATCH_COMMANDS
         if self._command_s > 0:
             most = min(max(int(BATCH_S / self._command_s), 1), BATCH_COMMANDS)
-        if room <= 0:
+        if self._reader.pace is Pace.THRIFTY:
             return most
-        shared = max(math.ceil(self._plan.ranges_left / room), 1)
-        return min(shared, most, SURVEY_COMMANDS if self._plan.surveying else most)
+        room, begun = self._room(), self._plan.begun
+        if self._plan.surveying:
+            return min(SURVEY_COMMANDS if room > 0 else most, most)
+        if begun and (room > 0 or self._plan.rows_waiting >= PRESSING_ROWS):
+            return min(begun, most)
+        return min(max(math.ceil(self._plan.commands_left / room), 1), most) if room > 0 else most
+
+    def _went(self, commands: int) -> None:
+        """Let the next batch go: at once, or where several go side by side, so that they come back one after another.
+
+        Rows that come back all together would have to be held back all together.
+        """
+        room = self._room()
+        if room > 0 and self._command_s > 0:
+            self._begin(self._go_on_after(SPREAD * self._command_s * commands / (self._in_flight + room)))
+        else:
+            self._one_waits = False
+            self._pump()
+
+    async def _go_on_after(self, pause_s: float) -> None:
+        await self._clock.sleep(pause_s)
+        self._one_waits = False
+        self._pump()
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -122,8 +154,7 @@ class Batches:
             rested_s += rested
             if sent_at is None:
                 sent_at = self._clock.monotonic()
-                self._one_waits = False
-                self._pump()
+                self._went(len(commands))
 
         commands = self._reader.commands(ranges)
         outcomes: Sequence[Answer | PortalError]

@@ -17,17 +17,14 @@ from gateway.clock import Clock
 class Pace(Enum):
     """How a walk spends the portal's budget.
 
-    *window* bounds the rows under way or held back until those before them have come, *most_rows* those expected in a
-    range where rows lie unevenly, and *samples* the pages of a survey.
+    *window* bounds the rows under way or held back until those before them have come.
     """
 
-    THRIFTY = (20_000, 300, 25)  # the fewest requests: full batches
-    EAGER = (80_000, 300, 24)  # shorter batches side by side for as long as there is room for them
+    THRIFTY = 20_000  # the fewest requests: full batches, few side by side
+    EAGER = 80_000  # batches side by side, and shorter ones, for as long as there is room for them
 
-    def __init__(self, window: int, most_rows: int, samples: int) -> None:
+    def __init__(self, window: int) -> None:
         self.window = window
-        self.most_rows = most_rows
-        self.samples = samples
 
 
 class Portal(Protocol):

@@ -1,7 +1,8 @@
 """Read a keyset list of a portal by many cursors at once: complete and in order, or with a loud failure.
 
-An opening reads the first page after the cursor and finds the largest id; the ids between are cut into ranges, many to
-a batch, and the batches run side by side. Every page is checked against the boundary it should begin at. A tail reads
+An opening reads the first page after the cursor and finds the largest id; a survey finds how the rows of a long list
+lie; the ids between are cut into ranges, one to a command where rows lie evenly, elsewhere one to a batch, which reads it
+by a chain of commands; and the batches run side by side. Every page is checked against the boundary it should begin at. A tail reads
 what has come beyond the largest id, and its end is the end of the walk. Nothing is addressed by offset, so deletions
 and additions meanwhile shift nothing.
 
@@ -46,15 +47,7 @@ async def walk(
         yield first
         if first.upto is None:
             return
-        plan = Plan(
-            first,
-            ids,
-            largest,
-            tail=tail if tail != largest else None,
-            window=pace.window,
-            most_rows=pace.most_rows,
-            samples=pace.samples,
-        )
+        plan = Plan(first, ids, largest, tail=tail if tail != largest else None, window=pace.window)
         batches = Batches(reader, plan)
         try:
             while (page := await batches.next()) is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from itertools import accumulate
@@ -214,6 +215,61 @@ async def test_a_thrifty_walk_takes_hardly_more_than_it_must(
     rows = len(portal.ids)
     assert portal.requests <= requests * math.ceil(rows / 2500) + 3
     assert portal.commands <= commands * math.ceil(rows / 50)
+
+
+class Watched(PretendedPortal):
+    """Takes 40 ms a command, has the bucket of a common tariff, and remembers which rows it gave, and when."""
+
+    def __init__(self, ids: Iterable[int]) -> None:
+        super().__init__(ids, command_s=0.04, bucket=45)
+        self.given: set[object] = set()
+        self.given_at: Counter[float] = Counter()
+
+    def _answer(self, command: Command) -> Answer | PortalError:
+        answer = super()._answer(command)
+        assert isinstance(answer, Answer)
+        assert isinstance(answer.result, list)
+        self.given.update(row["ID"] for row in answer.result)
+        self.given_at[round(self.clock.time, 6)] += len(answer.result)
+        return answer
+
+
+LONG = {
+    "dense": range(1, 100_001),
+    "a third missing": clusters(100_000, 0.35, Random(1)),
+    "most missing": clusters(100_000, 0.7, Random(1)),
+    "most missing here and there": sorted(Random(1).sample(range(1, 333_333), 100_000)),
+}
+
+
+@pytest.mark.parametrize(
+    ("ids", "pace", "seconds", "requests", "commands", "held"),
+    [
+        ("dense", Pace.EAGER, 5.2, 52, 2050, 10_000),
+        ("a third missing", Pace.EAGER, 5.6, 56, 2350, 15_000),
+        ("most missing", Pace.EAGER, 6, 56, 2500, 35_000),
+        ("most missing here and there", Pace.EAGER, 5.5, 55, 2200, 15_000),
+        ("dense", Pace.THRIFTY, 14, 44, 2050, 10_000),
+        ("a third missing", Pace.THRIFTY, 16, 48, 2300, 10_000),
+        ("most missing", Pace.THRIFTY, 18, 51, 2400, 25_000),
+        ("most missing here and there", Pace.THRIFTY, 16, 47, 2200, 25_000),
+    ],
+)
+async def test_a_long_list_takes_few_seconds_requests_and_commands_and_little_is_held_back(
+    ids: str, pace: Pace, seconds: float, requests: int, commands: int, held: int
+) -> None:
+    portal = Watched(LONG[ids])
+    read_rows = most_held = 0
+    async with aclosing(walk(portal, USERS, pace=pace)) as pages:
+        async for page in pages:
+            read_rows += len(page.rows)
+            most_held = max(most_held, len(portal.given) - read_rows)
+    assert read_rows == len(portal.ids)
+    assert portal.clock.time <= seconds
+    assert portal.requests <= requests
+    assert portal.commands <= commands
+    assert most_held <= held
+    assert max(portal.given_at.values()) <= Pace.THRIFTY.window  # however many batches there are side by side
 
 
 async def test_an_eager_walk_spends_the_room_there_is_and_no_more() -> None:
