@@ -9,7 +9,7 @@ import orjson
 
 from gateway.bitrix.errors import WalkFailed
 from gateway.bitrix.filter3 import check_filter
-from gateway.bitrix.methods import row_id
+from gateway.bitrix.methods import Row
 from gateway.bitrix.pages import ListCall, Page
 from gateway.bitrix.tails import tail
 from gateway.bitrix.walk import Pace, walk
@@ -33,10 +33,6 @@ class StreamedList:
     fields: str | None = None
     version: int = 2
     params: Mapping[str, object] = field(default_factory=dict)
-
-    @property
-    def id_key(self) -> str:
-        return "id" if self.version == 3 else ListCall(self.method).facts.id_key
 
 
 # Source: methods.md 1.1, 4, 5, 12 (b24restdocs api-reference/user/, crm/, tasks/, event-log/)
@@ -71,10 +67,15 @@ class StreamAsked:
     pace: Pace = Pace.EAGER
 
 
+def as_lines(rows: list[Row]) -> bytes:
+    """The rows as lines of NDJSON; one piece, for many small ones would leave as many gaps in memory."""
+    return b"".join([orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows])
+
+
 class Stream:
     """The rows of one list as NDJSON, and a last line that says how it ended."""
 
-    def __init__(self, pages: AsyncGenerator[Page, None], asked: StreamAsked) -> None:
+    def __init__(self, pages: AsyncGenerator[Page[bytes], None], asked: StreamAsked) -> None:
         self._pages = pages
         self._asked = asked
         self._over: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
@@ -95,19 +96,19 @@ class Stream:
         began = False
         try:
             while (page := await self._next()) is not None:
-                rows = page.rows
-                limit = self._asked.limit
-                cut = limit is not None and self._count + len(rows) >= limit
+                lines, rows, limit = page.rows, len(page.ids), self._asked.limit
+                cut = limit is not None and self._count + rows >= limit
                 if cut and limit is not None:
-                    rows = rows[: limit - self._count]
-                self._count += len(rows)
-                complete = page.upto is None and len(rows) == len(page.rows)
+                    rows = limit - self._count
+                    lines = b"".join(lines.splitlines(keepends=True)[:rows])
+                self._count += rows
+                complete = page.upto is None and rows == len(page.ids)
                 if rows and (cut or page.upto is None):
-                    self._cursor = row_id(rows[-1], self._asked.listed.id_key)
+                    self._cursor = page.ids[rows - 1]
                 elif page.upto is not None:
                     self._cursor = page.upto
                 began = True
-                yield b"".join([orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows])
+                yield lines
                 if complete or cut:
                     yield self._line(count=self._count, complete=complete)
                     return
@@ -125,7 +126,7 @@ class Stream:
     def _line(self, **said: object) -> bytes:
         return orjson.dumps({**said, "cursor": self._cursor}, option=orjson.OPT_APPEND_NEWLINE)
 
-    async def _next(self) -> Page | None:
+    async def _next(self) -> Page[bytes] | None:
         """The next page; None when the stream is ended first."""
         if self._over.done():
             return None
@@ -177,7 +178,7 @@ class StreamService:
         for stream in self._open:
             stream.end(STOPPING)
 
-    async def _pages(self, account: Account, asked: StreamAsked) -> AsyncGenerator[Page, None]:
+    async def _pages(self, account: Account, asked: StreamAsked) -> AsyncGenerator[Page[bytes], None]:
         """The list's pages; the account is stale from now on where its credential proves dead."""
         async with (
             self._connections.telling_stale(account),
@@ -186,12 +187,12 @@ class StreamService:
             async for page in pages:
                 yield page
 
-    async def _read(self, account: Account, asked: StreamAsked) -> AsyncGenerator[Page, None]:
+    async def _read(self, account: Account, asked: StreamAsked) -> AsyncGenerator[Page[bytes], None]:
         client, listed = self._connections.client(account), asked.listed
         if listed.version == 3:
             given = [] if asked.filter is None else asked.filter
             check_filter(given, "/filter")
-            return tail(client, listed.method, given, asked.select, cursor=asked.cursor)
+            return tail(client, listed.method, given, asked.select, cursor=asked.cursor, render=as_lines)
         given = {} if asked.filter is None else asked.filter
         if not isinstance(given, dict):
             raise InvalidInput.of_parameter("filter", "invalid_value", "has to be a JSON object")
@@ -201,4 +202,5 @@ class StreamService:
         params = {**listed.params, **({facts.filter_key: given} if given else {})}
         if asked.select:
             params["select"] = list(dict.fromkeys([*asked.select, facts.bound_key]))
-        return walk(client, ListCall(listed.method, params), cursor=asked.cursor, pace=asked.pace)
+        call = ListCall(listed.method, params)
+        return walk(client, call, cursor=asked.cursor, pace=asked.pace, render=as_lines)

@@ -82,7 +82,7 @@ class SyncPass:
             for page in cut(portal_list, rows):
                 await self._save(portal_list, page)
 
-    async def _save(self, portal_list: PortalList, page: Page) -> None:
+    async def _save(self, portal_list: PortalList, page: Page[list[Row]]) -> None:
         rendered = portal_list.render(page.rows)
         generation = await self._store.save_page(
             self._run.list_id,
@@ -110,25 +110,28 @@ class SyncPass:
             self._pages.changed(self._run.list_id, generation)
 
 
-async def in_larger_pages(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
+async def in_larger_pages(pages: AsyncIterator[Page[list[Row]]]) -> AsyncIterator[Page[list[Row]]]:
     """The same rows in pages of at least ROWS_A_TRANSACTION, the last one apart."""
-    gathered: Page | None = None
+    gathered: Page[list[Row]] | None = None
     async for page in pages:
-        gathered = page if gathered is None else Page([*gathered.rows, *page.rows], gathered.after, page.upto)
+        if gathered is None:
+            gathered = page
+        else:
+            gathered = Page([*gathered.rows, *page.rows], [*gathered.ids, *page.ids], gathered.after, page.upto)
         if len(gathered.rows) >= ROWS_A_TRANSACTION or gathered.upto is None:
             yield gathered
             gathered = None
 
 
-def cut(portal_list: PortalList, rows: Sequence[Row]) -> list[Page]:
+def cut(portal_list: PortalList, rows: Sequence[Row]) -> list[Page[list[Row]]]:
     """A list that was read whole, as pages of at most ROWS_A_TRANSACTION."""
     id_key = portal_list.call.facts.id_key
-    chunks = [rows[at : at + ROWS_A_TRANSACTION] for at in range(0, len(rows), ROWS_A_TRANSACTION)] or [[]]
-    pages: list[Page] = []
+    ids = [row_id(row, id_key) for row in rows]
+    pages: list[Page[list[Row]]] = []
     after = -1  # ids begin at 0: the deals' default pipeline has it
-    for chunk in chunks[:-1]:
-        upto = row_id(chunk[-1], id_key)
-        pages.append(Page(list(chunk), after, upto))
-        after = upto
-    pages.append(Page(list(chunks[-1]), after, None))
+    for at in range(0, max(len(ids), 1), ROWS_A_TRANSACTION):
+        end = at + ROWS_A_TRANSACTION
+        upto = ids[end - 1] if end < len(ids) else None
+        pages.append(Page(list(rows[at:end]), ids[at:end], after, upto))
+        after = after if upto is None else upto
     return pages

@@ -5,18 +5,19 @@ import math
 import random
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Generic
 
 from gateway.bitrix.errors import PortalError, WalkFailed
 from gateway.bitrix.list_reader import ListReader, Pace
-from gateway.bitrix.pages import MAX_ASKS, Page
+from gateway.bitrix.pages import MAX_ASKS, Page, Rendered
 from gateway.bitrix.ranges import Plan, Range
 from gateway.bitrix.retry import decide
 from gateway.bitrix.wire import BATCH_COMMANDS, Answer
 
 BATCH_S = 20.0  # a batch should take no longer; the portal cuts it off after 60 s, protocol.md 12.3
-SURVEY_COMMANDS = 8  # in a batch, while an eager walk knows little of its list
-SPREAD = 1.1  # batches side by side begin over so many times what one takes, which keeps some places for what goes on
-PRESSING_ROWS = 5000  # held back: what they wait for goes in a batch of its own
+SURVEY_COMMANDS = 2
+SHARE = 0.7
+SPREAD = 0.5  # batches side by side begin over so many times what one takes, which keeps some places for what goes on
 
 
 @dataclass
@@ -37,13 +38,13 @@ class _History:
         return decide(error, self.tries, now - self.since - self.rested_s, False, random.random()).wait_s
 
 
-class Batches:
+class Batches(Generic[Rendered]):
     """Sends the batches of one plan, several side by side, and hands its pages on.
 
     No more than one batch waits for its turn to be sent, so that what goes next is decided when it can go.
     """
 
-    def __init__(self, reader: ListReader, plan: Plan) -> None:
+    def __init__(self, reader: ListReader[Rendered], plan: Plan[Rendered]) -> None:
         self._reader = reader
         self._client = reader.client
         self._clock = reader.client.clock
@@ -57,7 +58,7 @@ class Batches:
         self._failed: tuple[int, PortalError] | None = None  # the first range that failed for good
         self._fatal: BaseException | None = None  # what concerns more than one range
 
-    async def next(self) -> Page | None:
+    async def next(self) -> Page[Rendered] | None:
         """The next page in order; None at the end of the plan.
 
         Raises:
@@ -110,11 +111,13 @@ class Batches:
         if self._reader.pace is Pace.THRIFTY:
             return most
         room, begun = self._room(), self._plan.begun
+        spare = room - math.ceil(self._plan.commands_left / most)
         if self._plan.surveying:
-            return min(SURVEY_COMMANDS if room > 0 else most, most)
-        if begun and (room > 0 or self._plan.rows_waiting >= PRESSING_ROWS):
+            return SURVEY_COMMANDS if spare > 0 else most
+        if begun and (spare > 0 or 2 * self._plan.rows_waiting >= self._reader.pace.window):
             return min(begun, most)
-        return min(max(math.ceil(self._plan.commands_left / room), 1), most) if room > 0 else most
+        usable = room * SHARE
+        return min(max(math.ceil(self._plan.commands_left / usable), 1), most) if room > 0 else most
 
     def _went(self, commands: int) -> None:
         """Let the next batch go: at once, or where several go side by side, so that they come back one after another.
@@ -156,7 +159,7 @@ class Batches:
                 sent_at = self._clock.monotonic()
                 self._went(len(commands))
 
-        commands = self._reader.commands(ranges)
+        commands = self._reader.commands(ranges, counts=self._plan.counts)
         outcomes: Sequence[Answer | PortalError]
         try:
             outcomes = await self._client.attempt(commands, sent)

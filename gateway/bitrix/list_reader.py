@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from enum import Enum
 from itertools import pairwise
-from typing import Protocol
+from typing import Generic, Protocol
 
 from gateway.bitrix.bounds import Bounded
 from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
 from gateway.bitrix.methods import HIGHEST_ID, Row
-from gateway.bitrix.pages import MAX_ASKS, PAGE_ROWS, Page, checked_ids
+from gateway.bitrix.pages import MAX_ASKS, PAGE_ROWS, Page, Rendered, checked_ids
 from gateway.bitrix.ranges import Plan, Range
 from gateway.bitrix.wire import Answer, Command, Params, batch_label
 from gateway.clock import Clock
@@ -21,7 +21,7 @@ class Pace(Enum):
     """
 
     THRIFTY = 20_000  # the fewest requests: full batches, few side by side
-    EAGER = 80_000  # batches side by side, and shorter ones, for as long as there is room for them
+    EAGER = 100_000  # batches side by side, and shorter ones, for as long as there is room for them
 
     def __init__(self, window: int) -> None:
         self.window = window
@@ -47,21 +47,22 @@ class Portal(Protocol):
         """The outcome of each of *commands* in one request; *sent* is told when it goes, and how long it rested."""
 
 
-class ListReader:
-    """Puts the commands of one walk, and lets no page pass unchecked."""
+class ListReader(Generic[Rendered]):
+    """Puts the commands of one walk, lets no page pass unchecked, and renders the rows of those that do."""
 
-    def __init__(self, client: Portal, bounded: Bounded, pace: Pace) -> None:
+    def __init__(self, client: Portal, bounded: Bounded, pace: Pace, render: Callable[[list[Row]], Rendered]) -> None:
         self.client = client
         self.bounded = bounded
         self.pace = pace
         self.method = bounded.call.method
         self._facts = bounded.call.facts
+        self._render = render
 
-    async def open(self, after: int) -> tuple[Page, list[int], int]:
-        """The first page beyond *after*, its ids, and the largest id that there is."""
+    async def open(self, after: int) -> tuple[Page[Rendered], int]:
+        """The first page beyond *after*, and the largest id that there is."""
         upto = self.bounded.upto
         if upto is not None and upto <= after:
-            return Page([], after, None), [], after
+            return Page(self._render([]), [], after, None), after
         one_page = upto is not None and upto - after <= PAGE_ROWS
         commands = [self._command(after, upto, direction) for direction in (("ASC",) if one_page else ("ASC", "DESC"))]
         for ask in range(1, MAX_ASKS + 1):
@@ -84,19 +85,23 @@ class ListReader:
             ascending += [one for one in reversed(descending) if one[0] > last]
             ids = [row_id for row_id, _ in ascending]
         whole = len(ids) != PAGE_ROWS or ids[-1] == largest
-        return Page([row for _, row in ascending], after, None if whole else ids[-1]), ids, largest
+        return Page(self._render([row for _, row in ascending]), ids, after, None if whole else ids[-1]), largest
 
-    def commands(self, ranges: Sequence[Range]) -> list[Command]:
-        """The commands of one batch that read *ranges*, every page of a chain from the last row of the one before."""
+    def commands(self, ranges: Sequence[Range], *, counts: bool) -> list[Command]:
+        """The commands of one batch that read *ranges*, every page of a chain from the last row of the one before.
+
+        Where it *counts*, that of a head asks for the number of rows as well.
+        """
         commands: list[Command] = []
         for one in ranges:
             after: int | str = one.lo
-            for _ in range(one.pages):
-                commands.append(self._command(after, None if one.hi == HIGHEST_ID else one.hi, "ASC"))
+            upto = None if one.hi == HIGHEST_ID else one.hi
+            for number in range(one.pages):
+                commands.append(self._command(after, upto, "ASC", counted=counts and one.head and number == 0))
                 after = self._facts.reference(batch_label(len(commands) - 1), PAGE_ROWS - 1)
         return commands
 
-    def prove(self, plan: Plan, asked: Range, outcomes: Sequence[Answer | PortalError]) -> None:
+    def prove(self, plan: Plan[Rendered], asked: Range, outcomes: Sequence[Answer | PortalError]) -> None:
         """Let *plan* have what the *outcomes* of the range's commands prove of it.
 
         A chain counts as far as its pages are full and each begins after the last; what an unresolved reference brings
@@ -105,6 +110,8 @@ class ListReader:
         Raises:
             PortalError: nothing is proven, for what became of the first command.
         """
+        if asked.head and isinstance(outcomes[0], Answer) and plan.counts:
+            plan.count(outcomes[0].total)
         rows, ids = self._page(asked.lo, asked.hi, outcomes[0])
         pages = [(rows, ids)]
         for outcome in outcomes[1:]:
@@ -119,15 +126,15 @@ class ListReader:
             pages.append((rows, ids))
         plan.prove(asked, pages)
 
-    def _page(self, lo: int, hi: int, outcome: Answer | PortalError) -> tuple[list[Row], list[int]]:
+    def _page(self, lo: int, hi: int, outcome: Answer | PortalError) -> tuple[Rendered, list[int]]:
         rows = self._rows(outcome)
         ids = checked_ids(rows, lo, hi)
-        return [row for _, row in rows], ids
+        return self._render([row for _, row in rows]), ids
 
-    def _command(self, after: int | str, upto: int | None, direction: str) -> Command:
+    def _command(self, after: int | str, upto: int | None, direction: str, *, counted: bool = False) -> Command:
         bounds: Params = {">": after} if upto is None else {">": after, "<=": upto}
         params = self._facts.filtered(self.bounded.call.params, bounds)
-        return Command(self.method, {**params, **self._facts.ordered(direction), "start": -1})
+        return Command(self.method, {**params, **self._facts.ordered(direction), "start": 0 if counted else -1})
 
     def _rows(self, outcome: Answer | PortalError) -> list[tuple[int, Row]]:
         if isinstance(outcome, PortalError):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from gateway.bitrix.errors import PortalBroken
 from gateway.bitrix.methods import METHODS, ListMethod, Row
@@ -9,6 +10,8 @@ from gateway.bitrix.wire import Params
 
 PAGE_ROWS = 50
 MAX_ASKS = 3  # of the same page, when it comes and breaks a check
+
+Rendered = TypeVar("Rendered")  # what a reader makes of the rows of a page
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,27 @@ class ListCall:
 
 
 @dataclass(frozen=True)
-class Page:
-    """All rows with ``after < id <= upto``, ascending; *upto* None says that there is nothing beyond."""
+class Page(Generic[Rendered]):
+    """All rows with ``after < id <= upto``, ascending, and their *ids*; *upto* None: there is nothing beyond."""
 
-    rows: list[Row]
+    rows: Rendered
+    ids: list[int]
     after: int
     upto: int | None
+
+
+def as_they_came(rows: list[Row]) -> list[Row]:
+    """The rows."""
+    return rows
+
+
+def check_ascent(ids: Sequence[int], after: int) -> None:
+    """
+    Raises:
+        PortalBroken: the *ids* do not ascend from beyond *after*.
+    """
+    if any(here >= following for here, following in zip([after, *ids], ids, strict=False)):
+        raise PortalBroken("a page that does not ascend from where it should begin")
 
 
 def checked_ids(rows: Sequence[tuple[int, Row]], lo: int, hi: int | None) -> list[int]:
@@ -39,8 +57,7 @@ def checked_ids(rows: Sequence[tuple[int, Row]], lo: int, hi: int | None) -> lis
         PortalBroken: it is no such page.
     """
     ids = [row_id for row_id, _ in rows]
-    if any(here >= following for here, following in zip([lo, *ids], ids, strict=False)):
-        raise PortalBroken("a page that does not ascend from where it should begin")
+    check_ascent(ids, lo)
     if hi is not None and ids and ids[-1] > hi:
         raise PortalBroken("a page that goes past its range")
     if len(ids) > PAGE_ROWS:

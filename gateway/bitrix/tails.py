@@ -3,38 +3,46 @@
 Source: protocol.md 9.5, 9.6 (b24restdocs api-reference/rest-v3.md)
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import orjson
 
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
 from gateway.bitrix.methods import Row, row_id
-from gateway.bitrix.pages import MAX_ASKS, Page
+from gateway.bitrix.pages import MAX_ASKS, Page, Rendered, check_ascent
 
 ID = "id"
 TAIL_ROWS = 1000  # the most that a portal gives at once
 
 
 async def tail(
-    client: PortalClient, method: str, given: object, select: Sequence[str], *, cursor: int = 0
-) -> AsyncGenerator[Page, None]:
+    client: PortalClient,
+    method: str,
+    given: object,
+    select: Sequence[str],
+    *,
+    cursor: int = 0,
+    render: Callable[[list[Row]], Rendered],
+) -> AsyncGenerator[Page[Rendered], None]:
     """The pages of a 3.0 list in the order of ids, from beyond *cursor* to the end; each follows on the last.
 
     Raises:
         WalkFailed: the portal failed for good; its cursor is the end of the last page given out.
     """
     while True:
-        rows = await _page(client, method, given, select, cursor)
-        after, cursor = cursor, row_id(rows[-1], ID) if rows else cursor
-        at_end = len(rows) < TAIL_ROWS
-        yield Page(rows, after, None if at_end else cursor)
+        rows, ids = await _page(client, method, given, select, cursor)
+        after, cursor = cursor, ids[-1] if ids else cursor
+        at_end = len(ids) < TAIL_ROWS
+        yield Page(render(rows), ids, after, None if at_end else cursor)
         if at_end:
             return
         client = client.background()
 
 
-async def _page(client: PortalClient, method: str, given: object, select: Sequence[str], cursor: int) -> list[Row]:
+async def _page(
+    client: PortalClient, method: str, given: object, select: Sequence[str], cursor: int
+) -> tuple[list[Row], list[int]]:
     body = _body(method, given, select, cursor)
     for ask in range(1, MAX_ASKS + 1):
         try:
@@ -60,15 +68,11 @@ def _body(method: str, given: object, select: Sequence[str], cursor: int) -> dic
     }
 
 
-def _checked(envelope: object, cursor: int) -> list[Row]:
+def _checked(envelope: object, cursor: int) -> tuple[list[Row], list[int]]:
     result = envelope.get("result") if isinstance(envelope, dict) else None
     rows = result.get("items") if isinstance(result, dict) else None
     if not isinstance(rows, list) or len(rows) > TAIL_ROWS:
         raise PortalBroken("the rows are no list, or more than were asked for")
-    last = cursor
-    for row in rows:
-        here = row_id(row, ID)
-        if here <= last:
-            raise PortalBroken("a page that does not ascend from where it should begin")
-        last = here
-    return rows
+    ids = [row_id(row, ID) for row in rows]
+    check_ascent(ids, cursor)
+    return rows, ids

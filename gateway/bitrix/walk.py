@@ -9,17 +9,35 @@ offset, so deletions and additions meanwhile shift nothing.
 Source: protocol.md 6.1 (b24restdocs settings/performance/huge-data.md)
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, overload
 
 from gateway.bitrix.batches import Batches
 from gateway.bitrix.bounds import Bounded
 from gateway.bitrix.list_reader import ListReader, Pace, Portal
-from gateway.bitrix.methods import HIGHEST_ID
-from gateway.bitrix.pages import MAX_ASKS, ListCall, Page
+from gateway.bitrix.methods import HIGHEST_ID, Row
+from gateway.bitrix.pages import MAX_ASKS, ListCall, Page, Rendered, as_they_came
 from gateway.bitrix.ranges import Plan
 from gateway.bitrix.whole import OFFSET_ROWS, read_by_ids, read_whole
 
 __all__ = ["MAX_ASKS", "OFFSET_ROWS", "ListCall", "Pace", "Page", "Portal", "read_by_ids", "read_whole", "walk"]
+
+
+@overload
+def walk(
+    client: Portal, call: ListCall, *, cursor: int = 0, pace: Pace = Pace.THRIFTY
+) -> AsyncGenerator[Page[list[Row]], None]: ...
+
+
+@overload
+def walk(
+    client: Portal,
+    call: ListCall,
+    *,
+    cursor: int = 0,
+    pace: Pace = Pace.THRIFTY,
+    render: Callable[[list[Row]], Rendered],
+) -> AsyncGenerator[Page[Rendered], None]: ...
 
 
 async def walk(
@@ -28,11 +46,13 @@ async def walk(
     *,
     cursor: int = 0,
     pace: Pace = Pace.THRIFTY,
-) -> AsyncGenerator[Page, None]:
+    render: Callable[[list[Row]], Any] = as_they_came,
+) -> AsyncGenerator[Page[Any], None]:
     """The pages of a keyset list in the order of ids, from beyond *cursor* to the proven end; each follows on the last.
 
-    Holds a bounded number of rows, whatever the length of the list. Conditions on the id in the call's own filter
-    narrow what is read. An eager walk is thrifty while the portal's bucket has no room.
+    Pages are rendered as they come, and held so until those before them have come: a bounded number of them, whatever
+    the length of the list. Conditions on the id in the call's own filter narrow what is read. An eager walk is thrifty
+    while the portal's bucket has no room.
     The first request goes in the client's own lane, all others in the background's: interactive calls overtake them.
     Closing the iterator (``contextlib.aclosing``) ends the requests under way.
 
@@ -40,19 +60,19 @@ async def walk(
         WalkFailed: the portal failed for good; its cursor is the end of the last page given out, to go on from.
         InvalidInput: the call's filter is none, or bounds the id by what is no number.
     """
-    reader = ListReader(client, Bounded.of(call, cursor), pace)
+    reader = ListReader(client, Bounded.of(call, cursor), pace, render)
     after, upto = reader.bounded.after, reader.bounded.upto
     for tail in (upto or HIGHEST_ID, None):  # the second round only if the first one's tail is a full page
-        first, ids, largest = await reader.open(after)
+        first, largest = await reader.open(after)
         yield first
         if first.upto is None:
             return
-        plan = Plan(first, ids, largest, tail=tail if tail != largest else None, window=pace.window)
+        plan = Plan(first, largest, tail=tail if tail != largest else None, window=pace.window)
         batches = Batches(reader, plan)
         try:
             while (page := await batches.next()) is not None:
                 at_end = page.upto == (tail or largest)
-                yield Page(page.rows, page.after, None) if at_end else page
+                yield Page(page.rows, page.ids, page.after, None) if at_end else page
                 if at_end:
                     return
         finally:

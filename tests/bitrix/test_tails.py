@@ -9,7 +9,8 @@ from aiohttp import web
 
 from gateway.bitrix.client import PortalClient, PortalGate, PortalSession, WebhookCredential
 from gateway.bitrix.errors import WalkFailed
-from gateway.bitrix.pages import MAX_ASKS, Page
+from gateway.bitrix.methods import Row
+from gateway.bitrix.pages import MAX_ASKS, Page, as_they_came
 from gateway.bitrix.tails import TAIL_ROWS, tail
 from tests.bitrix.rogue import listening
 from tests.clock import ManualClock
@@ -47,8 +48,11 @@ def rogue(session: PortalSession, gate: PortalGate, clock: ManualClock) -> Rogue
     return Rogue(session, gate, clock)
 
 
-async def pages_of(client: PortalClient, method: str = METHOD, given: object = (), **asked: Any) -> list[Page]:
-    async with aclosing(tail(client, method, list(given) if given == () else given, (), **asked)) as pages:
+async def pages_of(
+    client: PortalClient, method: str = METHOD, given: object = (), **asked: Any
+) -> list[Page[list[Row]]]:
+    given = list(given) if given == () else given
+    async with aclosing(tail(client, method, given, (), render=as_they_came, **asked)) as pages:
         return [one async for one in pages]
 
 

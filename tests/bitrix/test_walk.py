@@ -7,6 +7,7 @@ import pytest
 
 from gateway.bitrix.client import PortalClient, PortalGate, PortalSession, WebhookCredential
 from gateway.bitrix.errors import CredentialRefused, PortalError, WalkFailed
+from gateway.bitrix.methods import Row
 from gateway.bitrix.walk import MAX_ASKS, ListCall, Page, read_by_ids, read_whole, walk
 from gateway.errors import InvalidInput
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
@@ -21,15 +22,15 @@ def categories(entity_type_id: int) -> ListCall:
     return ListCall("crm.category.list", {"entityTypeId": entity_type_id})
 
 
-async def pages_of(client: PortalClient, call: ListCall = USERS, cursor: int = 0) -> list[Page]:
+async def pages_of(client: PortalClient, call: ListCall = USERS, cursor: int = 0) -> list[Page[list[Row]]]:
     return [page async for page in walk(client, call, cursor=cursor)]
 
 
-def ids_of(pages: Iterable[Page]) -> list[int]:
+def ids_of(pages: Iterable[Page[list[Row]]]) -> list[int]:
     return [int(str(row["ID"])) for page in pages for row in page.rows]
 
 
-def follow_on(pages: Sequence[Page], cursor: int = 0) -> bool:
+def follow_on(pages: Sequence[Page[list[Row]]], cursor: int = 0) -> bool:
     """Whether the pages join without a gap, and the last alone says that it is the end."""
     return [page.after for page in pages] == [cursor, *(page.upto for page in pages[:-1])] and pages[-1].upto is None
 
@@ -99,7 +100,7 @@ async def test_an_end_at_a_full_page_is_proven_too(
 
 
 async def test_an_empty_list_is_a_proven_end(client: PortalClient) -> None:
-    assert await pages_of(client, cursor=10**9) == [Page([], 10**9, None)]
+    assert await pages_of(client, cursor=10**9) == [Page([], [], 10**9, None)]
 
 
 async def test_a_walk_goes_on_from_any_cursor_it_gave(
@@ -192,7 +193,7 @@ async def test_what_fails_for_good_fails_the_walk_at_the_cursor_it_reached(
     client: PortalClient, portal: SandboxPortal, clock: ManualClock, after: int
 ) -> None:
     portal.fault(f"user.get:error=ACCESS_DENIED*@{after}")
-    got: list[Page] = []
+    got: list[Page[list[Row]]] = []
 
     async def read() -> None:
         async for page in walk(client, USERS):

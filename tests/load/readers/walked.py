@@ -3,9 +3,10 @@
 from array import array
 from contextlib import aclosing
 
+import orjson
+
 from gateway.bitrix.client import PortalClient, PortalGate, WebhookCredential, open_session
 from gateway.bitrix.egress import EgressPolicy
-from gateway.bitrix.methods import row_id
 from gateway.bitrix.walk import ListCall, Pace, walk
 from gateway.clock import SystemClock
 from gateway.process import run
@@ -20,10 +21,11 @@ async def read(asked: Asked) -> "array[int]":
     gate = PortalGate(clock, int(asked.more["capacity"]), float(asked.more["leak_per_s"]), CONCURRENCY)
     async with open_session(EgressPolicy(insecure=True), clock) as session:
         client = PortalClient(session, gate, WebhookCredential(asked.webhook), clock)
-        pages = walk(client, ListCall(asked.method, asked.params), pace=Pace[asked.more["pace"].upper()])
+        pace = Pace[asked.more["pace"].upper()]
+        pages = walk(client, ListCall(asked.method, asked.params), pace=pace, render=orjson.dumps)
         async with aclosing(pages):
             async for page in pages:
-                ids.extend(row_id(row, asked.id_key) for row in page.rows)
+                ids.extend(page.ids)
     return ids
 
 
