@@ -60,7 +60,12 @@ class SeenCall:
 
 @dataclass
 class Exchange:
-    """A request under way; a call in it may leave a fault for the answer as a whole."""
+    """A request under way; a call in it may leave a fault for the answer as a whole.
+
+    *due* is when the portal is through with it by its cost model, in seconds of its monotonic clock: when it came, at
+    first.
+    """
 
     request: Request
+    due: float
     damage: str | None = None

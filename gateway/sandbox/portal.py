@@ -25,6 +25,7 @@ from gateway.sandbox.errors import (
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
 from gateway.sandbox.faults import AFTER_THE_CALL, TOKEN_ADDRESS, TOKEN_ANSWERS, ConnectionFault, Fault, Faults
 from gateway.sandbox.limits import TARIFFS, LeakyBucket, OperatingTime
+from gateway.sandbox.listing import Effort
 from gateway.sandbox.method import WEBHOOK, Answer, Billed, Call, Caller, Envelope, Method
 from gateway.sandbox.methods import METHODS
 from gateway.sandbox.methods.service import KNOWN_SCOPES
@@ -176,7 +177,7 @@ class SandboxPortal:
         Source of the order of checks: [srv] rest/classes/general/rest.php; the bucket sits in front of all.
         """
         self.http_requests += 1
-        exchange = Exchange(request)
+        exchange = self.open_exchange(request)
         try:
             self.admit(request.source)
             envelope = await self._perform(exchange, None, request.method, request.params)
@@ -250,7 +251,7 @@ class SandboxPortal:
             raise operation_time_limit()
         answer = await self._run(method, params, exchange, caller)
         self.changes.called(name)
-        await self._spend(answer)
+        await self.spend(exchange, answer.effort)
         busy_s = fault.seconds if fault and fault.kind == "busy" else 0.0
         return Envelope(answer, self.time_of(started, method, caller, busy_s))
 
@@ -268,12 +269,17 @@ class SandboxPortal:
         )
         return await answer if inspect.isawaitable(answer) else answer
 
-    async def _spend(self, answer: Answer) -> None:
-        """Take the time that the list in the *answer* costs."""
-        if self.settings.cost is not None and answer.effort is not None:
-            seconds = self.settings.cost.seconds(answer.effort)
+    def open_exchange(self, request: Request) -> Exchange:
+        """What is to become of a *request* that has just come."""
+        return Exchange(request, self._clock.monotonic())
+
+    async def spend(self, exchange: Exchange, effort: Effort | None) -> None:
+        """Take the time that the *effort* of a list costs; what it took to make its answer is part of that."""
+        if self.settings.cost is not None and effort is not None:
+            seconds = self.settings.cost.seconds(effort)
             self.busy_s += seconds
-            await self._clock.sleep(seconds)
+            exchange.due += seconds
+            await self._clock.sleep(exchange.due - self._clock.monotonic())
 
     def authorize(self, request: Request) -> Caller:
         """Who calls.

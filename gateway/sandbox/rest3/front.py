@@ -9,6 +9,7 @@ import orjson
 from gateway.sandbox.errors import CallError, operation_time_limit
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
 from gateway.sandbox.faults import AFTER_THE_CALL, ConnectionFault
+from gateway.sandbox.listing import Effort
 from gateway.sandbox.method import Caller
 from gateway.sandbox.php import Value
 from gateway.sandbox.portal import SandboxPortal
@@ -17,6 +18,7 @@ from gateway.sandbox.rest3.errors import in_rest3, insufficient_scope, invalid_j
 from gateway.sandbox.rest3.idempotency import KeptAnswers
 from gateway.sandbox.rest3.method import Call, Method
 
+LISTS = (".list", ".tail")  # they take the time of a list command
 METHODS = {method.name: method for method in (*tasks.METHODS, *eventlog.METHODS, *service.METHODS, *batch.METHODS)}
 
 
@@ -64,7 +66,7 @@ class Rest3:
 
         Source of the order of checks: [srv] rest/lib/v3; protocol notes 9; the bucket sits in front of all.
         """
-        portal, exchange = self._portal, Exchange(request.shared)
+        portal, exchange = self._portal, self._portal.open_exchange(request.shared)
         portal.http_requests += 1
         try:
             portal.admit(request.shared.source)
@@ -130,6 +132,7 @@ class Rest3:
         result = method.run(Call(body, caller, portal.data, METHODS, perform, portal.now()))
         result = await result if inspect.isawaitable(result) else result
         portal.changes.called(method.name)
+        await portal.spend(exchange, Effort() if method.name.endswith(LISTS) else None)
         return result
 
 
