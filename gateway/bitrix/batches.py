@@ -15,8 +15,8 @@ from gateway.bitrix.retry import decide
 from gateway.bitrix.wire import BATCH_COMMANDS, Answer
 
 BATCH_S = 20.0  # a batch should take no longer; the portal cuts it off after 60 s, protocol.md 12.3
-SURVEY_COMMANDS = 2
-SHARE = 0.7
+SURVEY_COMMANDS = 2  # in a batch, where there is room for several of them
+SHARE = 0.6  # of the room, for batches of new ranges; the rest is for what goes on with them
 SPREAD = 0.5  # batches side by side begin over so many times what one takes, which keeps some places for what goes on
 
 
@@ -101,9 +101,10 @@ class Batches(Generic[Rendered]):
         return self._client.room() if self._reader.pace is Pace.EAGER else 0
 
     def _size(self) -> int:
-        """How many commands the next batch gets: all that fit where there is no room to send several at once.
+        """How many commands the next batch gets: all that fit, where requests are scarce or the walk is thrifty.
 
-        Where there is, and where many rows wait for it, what goes on with a range goes alone: it comes back the sooner.
+        Where there is room to *spare*, work is shared out among short batches side by side; what goes on with a range
+        goes alone then, and where too many rows wait for it, so that it comes back the sooner.
         """
         most = BATCH_COMMANDS
         if self._command_s > 0:
@@ -116,8 +117,7 @@ class Batches(Generic[Rendered]):
             return SURVEY_COMMANDS if spare > 0 else most
         if begun and (spare > 0 or 2 * self._plan.rows_waiting >= self._reader.pace.window):
             return min(begun, most)
-        usable = room * SHARE
-        return min(max(math.ceil(self._plan.commands_left / usable), 1), most) if room > 0 else most
+        return min(max(math.ceil(self._plan.commands_left / (room * SHARE)), 1), most) if room > 0 else most
 
     def _went(self, commands: int) -> None:
         """Let the next batch go: at once, or where several go side by side, so that they come back one after another.
