@@ -138,7 +138,7 @@ class Plan(Generic[Rendered]):
 
     def count(self, rows: int | None) -> None:
         """Take in how many rows the portal counts among the ids that are not proven; None where it does not say."""
-        self._rows_left = rows or 0
+        self._rows_left = max(rows or 0, 0)
 
     def prove(self, asked: Range, pages: Sequence[tuple[Rendered, list[int]]]) -> None:
         """Take in the checked *pages* of *asked*, each its rows and their ids, all but the last one full.

@@ -58,7 +58,8 @@ class PretendedPortal:
     """A list of rows by id. *outcome* may put an error in the place of a command's answer, by its number from 0 on.
 
     *before* happens before each command, *broken* tells of a batch, by its number, what breaks it as a whole. A command
-    takes *command_s*; at most *places* requests run side by side, and each takes one of *bucket* (which leaks).
+    takes *command_s*; at most *places* requests run side by side, and each takes one of *bucket* (which leaks). Where it
+    counts so many rows, it says *total* of them.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class PretendedPortal:
         places: int = 32,
         bucket: float = 10**9,
         leak_per_s: float = 2,
+        total: Callable[[int], int | None] = lambda rows: rows,
     ) -> None:
         self.clock = PretendedClock()
         self.ids = sorted(ids)
@@ -84,6 +86,7 @@ class PretendedPortal:
         self._broken = broken
         self._command_s = command_s
         self._places = places
+        self._total = total
         self._semaphore = asyncio.Semaphore(places)
         self._bucket, self._left, self._leak, self._at = bucket, bucket, leak_per_s, 0.0
         self.running = self.most_running = 0
@@ -155,7 +158,7 @@ class PretendedPortal:
         else:
             found = self.ids[start : min(start + PAGE_ROWS, end)]
         self._told.append(found)
-        total = end - start if command.params["start"] == 0 else 0
+        total = self._total(end - start) if command.params["start"] == 0 else 0
         return Answer([{"ID": str(row_id)} for row_id in found], total=total)
 
     def _resolved(self, bound: int | str) -> int:

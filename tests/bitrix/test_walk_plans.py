@@ -265,6 +265,22 @@ async def test_a_long_list_takes_few_seconds_requests_and_commands(
     assert max(portal.given_at.values()) <= Pace.THRIFTY.window  # however many batches there are side by side
 
 
+@pytest.mark.parametrize("pace", Pace)
+@pytest.mark.parametrize("told", [None, 0, -7, 1, 500, 10**6, 10**12])
+async def test_a_count_that_is_not_true_costs_time_and_no_row(told: int | None, pace: Pace) -> None:
+    portal = PretendedPortal(CLUSTERED[0.35][:20_000], total=lambda _rows: told, bucket=10**6)
+    assert ids_of(await read(portal, pace=pace)) == portal.ids
+
+
+async def test_a_list_that_cannot_be_counted_is_read_without() -> None:
+    def refuse(_number: int, command: Command) -> PortalError | None:
+        return PortalFailing("INTERNAL_SERVER_ERROR") if command.params["start"] == 0 else None
+
+    portal = PretendedPortal(CLUSTERED[0.35][:20_000], outcome=refuse)
+    assert ids_of(await read(portal)) == portal.ids
+    assert portal.commands <= 1.3 * 400
+
+
 async def test_an_eager_walk_spends_the_room_there_is_and_no_more() -> None:
     thrifty, eager = (PretendedPortal(CLUSTERED[0.35][:5000], command_s=0.04, bucket=40) for _ in range(2))
     await read(thrifty)

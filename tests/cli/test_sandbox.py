@@ -47,7 +47,7 @@ async def test_it_has_as_much_of_everything_as_was_asked_for(spawn: Spawn, ports
             answer = await response.json()
         async with session.get("/_sandbox/") as response:
             seen = await response.json()
-    assert answer["time"]["duration"] >= 0.04
+    assert answer["time"]["duration"] >= 0.039  # of 0.04, part of which may be over when it is taken up
     assert seen["busy_s"] == 0.04
     assert {name: seen["rows"][name] for name in sizes if name != "items"} | {"items": 0} == sizes
     assert [seen["rows"][f"items/{entity_type_id}"] for entity_type_id in (128, 156, 1036)] == [0, 0, 0]

@@ -17,9 +17,10 @@ from tests.gateway import Gateway, Sandbox, Streamed, authorize
 from tests.http.stored import database
 
 LIST = "crm.deal.list"
-DEALS = 3000
+DEALS = 4000
 STREAM = "/bitrix/stream/deals"
-OPENING = 2  # commands of a stream's first batch
+OPENING, SURVEY = 2, 6  # commands of a stream's first two batches; the third one is full
+COMMANDS = {"first": OPENING + SURVEY, "tenth": OPENING + SURVEY + 9, "last": OPENING + SURVEY + 49}
 
 
 @pytest.fixture
@@ -86,23 +87,24 @@ async def test_rows_that_come_meanwhile_push_no_other_out(
     assert told.end == {"count": len(told.rows), "complete": True, "cursor": told.ids[-1]}
 
 
-@pytest.mark.parametrize("command", [0, OPENING, OPENING + 9, OPENING + 49], ids=["opening", "first", "tenth", "last"])
+@pytest.mark.parametrize("command", ["opening", "survey", *COMMANDS])
 @pytest.mark.parametrize("fault", ["json500", "otl"])
 async def test_one_command_that_fails_once_costs_no_row(
-    connected: Gateway, sandbox: Sandbox, ids: list[int], command: int, fault: str
+    connected: Gateway, sandbox: Sandbox, ids: list[int], command: str, fault: str
 ) -> None:
-    sandbox.portal.fault(f"{LIST}:{fault}@{command}")
+    number = {"opening": 0, "survey": OPENING, **COMMANDS}[command]
+    sandbox.portal.fault(f"{LIST}:{fault}@{number}")
     told = await connected.stream("deals", pace="thrifty")
     assert not list(sandbox.portal.faults)
     assert told.ids == ids
     assert told.end == {"count": DEALS, "complete": True, "cursor": ids[-1]}
 
 
-@pytest.mark.parametrize("command", [0, 9, 49], ids=["first", "tenth", "last"])
+@pytest.mark.parametrize("command", COMMANDS)
 async def test_one_command_that_fails_for_good_ends_the_stream_by_name_where_it_stands(
-    connected: Gateway, sandbox: Sandbox, ids: list[int], command: int
+    connected: Gateway, sandbox: Sandbox, ids: list[int], command: str
 ) -> None:
-    sandbox.portal.fault(f"{LIST}:error=ACCESS_DENIED*@{OPENING + command}")
+    sandbox.portal.fault(f"{LIST}:error=ACCESS_DENIED*@{COMMANDS[command]}")
     told = await connected.stream("deals", pace="thrifty")
     cursor = told.end["cursor"]
     assert told.end == {

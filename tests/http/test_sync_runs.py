@@ -139,12 +139,12 @@ async def test_a_run_cut_short_by_a_stop_goes_on_by_itself_from_its_cursor(
     await gateway.connect(sandbox.webhook)
     USERS.fill(sandbox.portal.data, 3000)
     calls = sandbox.portal.calls["user.get"]
-    sandbox.portal.fault("user.get:delay=3000@55")  # in the second round of ranges, when the first is stored
+    sandbox.portal.fault("user.get:delay=3000@60")  # in the second round of ranges, when the first is stored
     await gateway.patch("/bitrix/users")
     cursor = 0
     for _ in range(MOMENTS):
         cursor = (await run_of(gateway, "users"))["cursor"] or 0
-        if sandbox.portal.calls["user.get"] > calls + 55 and cursor == 2500:
+        if sandbox.portal.calls["user.get"] > calls + 60 and cursor == 2500:
             break
         await clock.settle()
     assert cursor == 2500
