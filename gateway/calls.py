@@ -8,10 +8,11 @@ from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from gateway.accounts import AccountService
-from gateway.bitrix.client import HttpAnswer, PortalClient
+from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
 from gateway.bitrix.filter3 import check_filter
 from gateway.bitrix.methods import writes
+from gateway.bitrix.session import HttpAnswer
 from gateway.bitrix.wire import METHOD_NAME, Answer, Command, Params, encode_params
 from gateway.chunks import Chunk, chunks_of, is_linked
 from gateway.config import Config

@@ -10,11 +10,12 @@ from typing import Any
 
 import orjson
 
-from gateway.bitrix.client import PortalClient, PortalSession
+from gateway.bitrix.client import PortalClient
 from gateway.bitrix.credentials import OAuthCredential, WebhookCredential
 from gateway.bitrix.errors import PortalError
 from gateway.bitrix.gate import PortalGate
 from gateway.bitrix.oauth import AuthorizationServers, TokenKeeper, Tokens
+from gateway.bitrix.session import PortalSession
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.errors import AuthorizationRequired, NotFound

@@ -8,9 +8,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.accounts import AccountService
-from gateway.bitrix.client import open_session
 from gateway.bitrix.egress import EgressPolicy
 from gateway.bitrix.oauth import AuthorizationServers
+from gateway.bitrix.session import open_session
 from gateway.calls import CallService
 from gateway.clock import Clock
 from gateway.config import Config

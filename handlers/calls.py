@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from gateway.bitrix.client import HttpAnswer
 from gateway.bitrix.errors import OutcomeUnknown, PortalError
 from gateway.bitrix.methods import writes
+from gateway.bitrix.session import HttpAnswer
 from gateway.bitrix.wire import Answer
 from gateway.errors import InvalidInput
 from handlers.errors import portal_words

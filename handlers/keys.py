@@ -5,8 +5,8 @@ import asyncio
 from aiohttp import web
 
 from gateway.accounts import AccountService
-from gateway.bitrix.client import PortalSession
 from gateway.bitrix.egress import EgressPolicy
+from gateway.bitrix.session import PortalSession
 from gateway.calls import CallService
 from gateway.clock import Clock
 from gateway.config import Config

@@ -30,7 +30,7 @@ ARROWS = (
 # What only some modules may name.
 KEPT = (
     (("aiohttp.web",), ("handlers", "gateway.sandbox", *COMMANDS)),
-    (("aiohttp.ClientSession",), ("gateway.bitrix.client", "gateway.client", "gateway.demo")),
+    (("aiohttp.ClientSession",), ("gateway.bitrix.session", "gateway.client", "gateway.demo")),
     (("gateway.sandbox",), ("gateway.sandbox", *COMMANDS)),
     (
         (
@@ -172,7 +172,7 @@ def test_a_trespass_is_caught(module: str, source: str) -> None:
     [
         ("storage.accounts", 'from storage.database import Database\nQUERY = "SELECT id FROM account"'),
         ("gateway.accounts", "from gateway.bitrix.client import PortalClient\nfrom storage.records import Account"),
-        ("gateway.bitrix.client", "import aiohttp\naiohttp.ClientSession()\nfrom gateway.clock import Clock"),
+        ("gateway.bitrix.session", "import aiohttp\naiohttp.ClientSession()\nfrom gateway.clock import Clock"),
         ("gateway.sandbox.portal", "from aiohttp import web\nfrom gateway.clock import Clock"),
         ("gateway.demo", "from aiohttp.web import AppRunner\nfrom handlers.app import make_app"),
         ("gateway.demo", "from gateway.sandbox.portal import SandboxPortal\nfrom aiohttp import ClientSession"),

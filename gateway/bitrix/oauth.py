@@ -24,7 +24,7 @@ from gateway.bitrix.retry import decide
 from gateway.clock import Clock
 
 if TYPE_CHECKING:
-    from gateway.bitrix.client import PortalSession
+    from gateway.bitrix.session import PortalSession
 
 RENEW_BEFORE_EXPIRY_S = 60.0
 PUBLIC = ("grant_type", "client_id")  # of what an authorization server is asked with

@@ -4,16 +4,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.bitrix.client import (
-    OAuthCredential,
-    PortalClient,
-    PortalGate,
-    PortalSession,
-    WebhookCredential,
-    open_session,
-)
+from gateway.bitrix.client import PortalClient
+from gateway.bitrix.credentials import OAuthCredential, WebhookCredential
 from gateway.bitrix.egress import EgressPolicy
+from gateway.bitrix.gate import PortalGate
 from gateway.bitrix.oauth import AuthorizationServers, TokenKeeper, Tokens
+from gateway.bitrix.session import PortalSession, open_session
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from gateway.sandbox.server import SandboxServer
 from tests.clock import ManualClock

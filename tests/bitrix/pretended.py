@@ -58,8 +58,8 @@ class PretendedPortal:
     """A list of rows by id. *outcome* may put an error in the place of a command's answer, by its number from 0 on.
 
     *before* happens before each command, *broken* tells of a batch, by its number, what breaks it as a whole. A command
-    takes *command_s*; at most *places* requests run side by side, and each takes one of *bucket* (which leaks). Where it
-    counts so many rows, it says *total* of them.
+    takes *command_s*; at most *places* requests run side by side, and each takes one of *bucket* (which leaks). Of so
+    many rows that are counted it says that there are *total*.
     """
 
     def __init__(

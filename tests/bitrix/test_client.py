@@ -5,14 +5,8 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from gateway.bitrix.client import (
-    REQUEST_DEADLINE_S,
-    PortalClient,
-    PortalGate,
-    PortalSession,
-    WebhookCredential,
-    open_session,
-)
+from gateway.bitrix.client import PortalClient
+from gateway.bitrix.credentials import WebhookCredential
 from gateway.bitrix.egress import EgressPolicy
 from gateway.bitrix.errors import (
     AddressRefused,
@@ -24,7 +18,9 @@ from gateway.bitrix.errors import (
     PortalUnreachable,
     TokenExpired,
 )
+from gateway.bitrix.gate import PortalGate
 from gateway.bitrix.oauth import TokenKeeper
+from gateway.bitrix.session import REQUEST_DEADLINE_S, PortalSession, open_session
 from gateway.bitrix.wire import Answer, Command
 from gateway.errors import TooBusy
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
@@ -389,7 +385,7 @@ async def test_a_redirect_to_nowhere_in_particular_is_told_too(
 async def test_an_answer_without_end_is_cut_off(
     session: PortalSession, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.bitrix.client.MAX_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr("gateway.bitrix.session.MAX_ANSWER_BYTES", 100_000)
 
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

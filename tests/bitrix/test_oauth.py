@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from gateway.bitrix.client import PortalSession
 from gateway.bitrix.errors import (
     AddressRefused,
     ClientRefused,
@@ -18,6 +17,7 @@ from gateway.bitrix.errors import (
     WrongPortal,
 )
 from gateway.bitrix.oauth import RENEW_BEFORE_EXPIRY_S, AuthorizationServers, TokenKeeper, Tokens
+from gateway.bitrix.session import PortalSession
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.server import SandboxServer
 from tests.bitrix.conftest import Row

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.bitrix.client import PortalClient, PortalGate, PortalSession, WebhookCredential
+from gateway.bitrix.client import PortalClient
+from gateway.bitrix.credentials import WebhookCredential
 from gateway.bitrix.errors import WalkFailed
+from gateway.bitrix.gate import PortalGate
 from gateway.bitrix.methods import Row
 from gateway.bitrix.pages import MAX_ASKS, Page, as_they_came
+from gateway.bitrix.session import PortalSession
 from gateway.bitrix.tails import TAIL_ROWS, tail
 from tests.bitrix.rogue import listening
 from tests.clock import ManualClock

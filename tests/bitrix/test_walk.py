@@ -5,9 +5,12 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from gateway.bitrix.client import PortalClient, PortalGate, PortalSession, WebhookCredential
+from gateway.bitrix.client import PortalClient
+from gateway.bitrix.credentials import WebhookCredential
 from gateway.bitrix.errors import CredentialRefused, PortalError, WalkFailed
+from gateway.bitrix.gate import PortalGate
 from gateway.bitrix.methods import Row
+from gateway.bitrix.session import PortalSession
 from gateway.bitrix.walk import MAX_ASKS, ListCall, Page, read_by_ids, read_whole, walk
 from gateway.errors import InvalidInput
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings

@@ -5,8 +5,11 @@ from contextlib import aclosing
 
 import orjson
 
-from gateway.bitrix.client import PortalClient, PortalGate, WebhookCredential, open_session
+from gateway.bitrix.client import PortalClient
+from gateway.bitrix.credentials import WebhookCredential
 from gateway.bitrix.egress import EgressPolicy
+from gateway.bitrix.gate import PortalGate
+from gateway.bitrix.session import open_session
 from gateway.bitrix.walk import ListCall, Pace, walk
 from gateway.clock import SystemClock
 from gateway.process import run
