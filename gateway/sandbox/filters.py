@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
+from functools import cached_property
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -35,7 +36,8 @@ class Schema:
     """What a list method knows of its rows: columns that can be named, the id, what it does with other names.
 
     *strict* methods refuse a name they do not know; the others drop it, and the list comes unfiltered. *stored* maps
-    the names of a method to those of the table, where they differ. For the columns in *exact* LIKE means equality.
+    the names of a method to those of the table, where they differ; it takes either. For the columns in *exact* LIKE
+    means equality.
     """
 
     columns: Columns
@@ -44,6 +46,17 @@ class Schema:
     nested: bool = False  # filters may hold groups with ``logic``
     stored: Mapping[str, str] = field(default_factory=dict)
     exact: frozenset[str] = frozenset()
+
+    def name_of(self, given: str) -> str:
+        """The method's name of the column that is *given* by that or by its name in the table.
+
+        Source: [docs] api-reference/crm/universal/index.md
+        """
+        return given if given in self.columns else self._by_stored.get(given, given)
+
+    @cached_property
+    def _by_stored(self) -> Mapping[str, str]:
+        return {stored: name for name, stored in self.stored.items()}
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,7 @@ def read_filter(given: Value, schema: Schema) -> Filter:
         return Filter(above, below, None, (_read_group(entries, schema, columns),), frozenset(columns))
     for entry, value in entries.items():
         operator, column = split_operator(entry)
+        column = schema.name_of(column)
         if column == schema.key and operator in (">", ">=", "<", "<="):
             bound = as_number(value)
             if operator == ">":
@@ -123,6 +137,7 @@ def _read_test(entry: str, value: Value, schema: Schema, columns: set[str]) -> T
     if schema.nested and entry.isdigit() and is_array(value):
         return _read_group(entries_of(value), schema, columns)
     operator, column = split_operator(entry)
+    column = schema.name_of(column)
     if column not in schema.columns:
         if schema.strict and not (schema.nested and column == "logic"):
             raise CallError("INVALID_ARG_VALUE", f"Invalid filter: field '{column}' is not allowed in filter")

@@ -56,7 +56,8 @@ def read_order(given: Value, schema: Schema) -> Order:
         CallError: a strict method does not know the column.
     """
     order = []
-    for column, direction in entries_of(given).items():
+    for given_name, direction in entries_of(given).items():
+        column = schema.name_of(given_name)
         if column in schema.columns:
             order.append((column, str(direction).upper() == "DESC"))
         elif schema.strict:

@@ -135,9 +135,23 @@ async def test_crm_item_filters_as_documented(
     assert (ids(answer.result["items"]), answer.body["total"]) == (expected[:50], len(expected))
 
 
-@pytest.mark.parametrize(
-    "params", [{"filter": {"OPPORTUNITY": 1}}, {"filter": {"0": {"x": 1}}}, {"order": {"x": "ASC"}}]
-)
+async def test_crm_item_takes_the_names_of_the_old_lists_as_well(webhook: RestClient, deals: dict[int, Row]) -> None:
+    one, *_, last = deals
+    filters: tuple[dict[str, Any], ...] = ({">ID": one, "<=ID": last}, {">id": one, "0": {"<=ID": last}})
+    for conditions in filters:
+        answer = await webhook.call(
+            "crm.item.list",
+            entityTypeId=DEAL,
+            filter=conditions,
+            order={"ID": "DESC"},
+            select=["ID", "ASSIGNED_BY_ID"],
+        )
+        assert ids(answer.result["items"]) == sorted(deals, reverse=True)[:50]
+        assert answer.body["total"] == len(deals) - 1
+        assert set(answer.result["items"][0]) == {"id", "assignedById"}
+
+
+@pytest.mark.parametrize("params", [{"filter": {"BUDGET": 1}}, {"filter": {"0": {"x": 1}}}, {"order": {"x": "ASC"}}])
 async def test_crm_item_refuses_a_name_that_it_does_not_know(webhook: RestClient, params: dict[str, Any]) -> None:
     answer = await webhook.call("crm.item.list", entityTypeId=DEAL, **params)
     assert (answer.status, answer.error) == (400, "INVALID_ARG_VALUE")

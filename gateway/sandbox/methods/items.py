@@ -17,12 +17,15 @@ _CRM = ("crm",)
 def list_items(call: Call) -> Answer:
     """One page of items; a name that is no field is refused in filter and order, and passed over in select.
 
-    Source: [docs] api-reference/crm/universal/crm-item-list.md; [srv] crm/lib/controller/item.php
+    Fields go by the names of crm.item or by those of the old lists.
+
+    Source: [docs] api-reference/crm/universal/{crm-item-list,index}.md; [srv] crm/lib/controller/item.php
     """
     entity = _entity(call)
     fields, original = _fields(call, entity)
     schema = _schema(fields, original)
-    names = frozenset(map(str, entries_of(call.params.get("select", {})).values())) or frozenset("*")
+    selected = map(str, entries_of(call.params.get("select", {})).values())
+    names = frozenset(map(schema.name_of, selected)) or frozenset("*")
     page = find(
         call.data.records[entity.type_id],
         read_filter(call.params.get("filter", {}), schema),
