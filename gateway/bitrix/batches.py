@@ -17,7 +17,7 @@ from gateway.bitrix.wire import BATCH_COMMANDS, Answer
 BATCH_S = 20.0  # a batch should take no longer; the portal cuts it off after 60 s, protocol.md 12.3
 SURVEY_COMMANDS = 2  # in a batch, where there is room for several of them
 SHARE = 0.6  # of the room, for batches of new ranges; the rest is for what goes on with them
-SPREAD = 0.5  # batches side by side begin over so many times what one takes, which keeps some places for what goes on
+SPREAD = 0.7  # batches side by side begin over so many times what one takes, which keeps some places for what goes on
 
 
 @dataclass
@@ -103,8 +103,8 @@ class Batches(Generic[Rendered]):
     def _size(self) -> int:
         """How many commands the next batch gets: all that fit, where requests are scarce or the walk is thrifty.
 
-        Where there is room to *spare*, work is shared out among short batches side by side; what goes on with a range
-        goes alone then, and where too many rows wait for it, so that it comes back the sooner.
+        Where there is room to *spare*, work is shared out among short batches side by side, and what goes on with a
+        range goes alone, so that it comes back the sooner.
         """
         most = BATCH_COMMANDS
         if self._command_s > 0:
@@ -115,7 +115,7 @@ class Batches(Generic[Rendered]):
         spare = room - math.ceil(self._plan.commands_left / most)
         if self._plan.surveying:
             return SURVEY_COMMANDS if spare > 0 else most
-        if begun and (spare > 0 or 2 * self._plan.rows_waiting >= self._reader.pace.window):
+        if begun and spare > 0:
             return min(begun, most)
         return min(max(math.ceil(self._plan.commands_left / (room * SHARE)), 1), most) if room > 0 else most
 

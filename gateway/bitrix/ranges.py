@@ -13,12 +13,12 @@ from gateway.bitrix.wire import BATCH_COMMANDS
 
 EVEN_ROWS = 46  # expected in a range just under a page; where so many cannot be had safely, ranges take several pages
 SAFE_DEVIATIONS = 1.8  # between the rows expected in a range and a full page
-CHAIN_DEVIATIONS = 1.0  # the same of a range that several pages are there for: few more cost less than some in vain
+CHAIN_DEVIATIONS = 1.2  # the same of a range that several pages are there for: few more cost less than some in vain
 SPARE = 0.1  # of the pages of a chain, at most, are there for rows beyond those expected
 CHAINED_ROWS = PAGE_ROWS * BATCH_COMMANDS  # in a range, at most: what the pages of one batch can hold
 UNCHAINED_ROWS = 300  # the same where each page of it takes a batch of its own
-SURVEYED_COMMANDS = 50  # a list that should take more is sampled all over before it is cut
-SAMPLES = 8  # at most; one for so many commands as
+SURVEYED_COMMANDS = 50  # a list that should take more is surveyed before it is cut
+SAMPLES = 8  # of a survey, at most; fewer where there would be less than SAMPLED_COMMANDS to each
 SAMPLED_COMMANDS = 12
 TRUSTED_RANGES = 60  # may be asked for on the strength of each page with rows
 
@@ -96,11 +96,6 @@ class Plan(Generic[Rendered]):
     def begun(self) -> int:
         """How many commands there are to give for what was begun, or failed."""
         return sum(one.pages for one in self._urgent if one.lo < self._wall)
-
-    @property
-    def rows_waiting(self) -> int:
-        """How many rows wait for a range that was begun or failed, and is not under way."""
-        return self._held if self._urgent and self._urgent[0].lo == self.position else 0
 
     @property
     def at_wall(self) -> bool:
