@@ -1,10 +1,10 @@
 """Read a keyset list of a portal by many cursors at once: complete and in order, or with a loud failure.
 
-An opening reads the first page after the cursor and finds the largest id. A survey counts the rows of a long list
-and finds how they lie. The ids between are then cut into ranges: where rows lie evenly one to a command, elsewhere one to a batch, which
-reads it by a chain of commands. The batches run side by side, and every page is checked against the boundary it should
-begin at. A tail reads what has come beyond the largest id, and its end is the end of the walk. Nothing is addressed by
-offset, so deletions and additions meanwhile shift nothing.
+An opening reads the first page after the cursor and finds the largest id. A survey counts the rows of a long list and
+finds how they lie. The ids between are then cut into ranges: where rows lie evenly one to a command, elsewhere one to a
+batch, which reads it by a chain of commands. The batches run side by side, and every page is checked against the
+boundary it should begin at. A tail reads what has come beyond the largest id, and its end is the end of the walk.
+Nothing is addressed by offset, so deletions and additions meanwhile shift nothing.
 
 Source: protocol.md 6.1 (b24restdocs settings/performance/huge-data.md)
 """
