@@ -130,14 +130,25 @@ def setting_options(*names: str, **other_words: str) -> Callable[[F], F]:
     return decorate
 
 
-def size_options(command: F) -> F:
-    """Options for how much of everything a sandbox portal has."""
-    defaults = {field.name: field.default for field in dataclasses.fields(SandboxSettings)}
-    for name, words in reversed(SIZES.items()):
-        at_least = click.IntRange(1 if name == "users" else 0)
-        option = click.option(f"--{name}", type=at_least, default=defaults[name], show_default=True, help=words)
-        command = option(command)
-    return command
+def portal_options(**instead: int) -> Callable[[F], F]:
+    """Options for what a sandbox portal has: how much of everything, with how many gaps, by which seed.
+
+    Their defaults are those of the portal, with others *instead* of some.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(SandboxSettings)} | instead
+
+    def option(name: str, kind: "click.ParamType[Any]", words: str) -> Callable[[F], F]:
+        return click.option(f"--{name}", type=kind, default=defaults[name], show_default=True, help=words)
+
+    def apply(command: F) -> F:
+        command = option("seed", click.INT, "The same seed makes the same portal.")(command)
+        share = click.FloatRange(0, 1, max_open=True)
+        command = option("holes", share, "Share of ids that are missing, in clusters.")(command)
+        for name, words in reversed(SIZES.items()):
+            command = option(name, click.IntRange(1 if name == "users" else 0), words)(command)
+        return command
+
+    return apply
 
 
 def read_config(settings: dict[str, str | None]) -> Config:
@@ -167,44 +178,29 @@ def serve(**settings: str | None) -> None:
 @main.command()
 @click.option("--port", type=PORT, default=8080, show_default=True, help="Port of the gateway; 0 takes any free one.")
 @click.option("--portal-port", type=PORT, default=8081, show_default=True, help="Port of the sandbox portal.")
-@click.option("--users", type=click.IntRange(1), default=2500, show_default=True, help="Users of the portal.")
-@click.option(
-    "--holes",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.3,
-    show_default=True,
-    help="Share of user ids that are missing.",
-)
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same portal.")
+@portal_options(users=2500)
 @click.option(
     "--database",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Keep the mirror in this file; not given: a temporary one.",
 )
 @click.option("--once", is_flag=True, help="Check the answers and end, instead of serving on.")
-def demo(once: bool, **chosen: Any) -> None:
+def demo(port: int, portal_port: int, database: Path | None, once: bool, **portal: Any) -> None:
     """Show the main job on this machine alone.
 
     Starts a sandbox portal and the gateway, connects and mirrors the one by the other, and serves until Ctrl-C.
     """
 
     configure_logging("warning", "console")
-    run(until_signal(run_demo(DemoSettings(**chosen), SystemClock(), once=once)))
+    settings = DemoSettings(port, portal_port, database, SandboxSettings(**portal))
+    run(until_signal(run_demo(settings, SystemClock(), once=once)))
 
 
 @main.command(epilog=FAULTS_TOLD)
 @click.option("--port", type=PORT, default=8081, show_default=True, help="Port to listen on; 0 takes any free one.")
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Certificate (PEM), to speak https.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="Its private key (PEM).")
-@size_options
-@click.option(
-    "--holes",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.3,
-    show_default=True,
-    help="Share of ids that are missing, in clusters.",
-)
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same portal.")
+@portal_options()
 @click.option("--cost", "with_cost", is_flag=True, help=f"Let lists take their time: {COST_TOLD}.")
 @click.option(
     "--tariff",

@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,8 @@ class DemoSettings:
 
     port: int
     portal_port: int
-    users: int
-    seed: int
-    holes: float
     database: Path | None
+    portal: SandboxSettings
 
 
 class TourFailed(RequestFailed):
@@ -85,16 +83,8 @@ async def demo_servers(
 ) -> AsyncIterator[tuple[Config, Secrets, SandboxPortal, str]]:
     """Both servers, listening; the environment's settings play no part."""
     port = free_port(HOST, settings.port)
-    portal = SandboxPortal(
-        SandboxSettings(
-            users=settings.users,
-            seed=settings.seed,
-            holes=settings.holes,
-            redirect_uri=f"http://{HOST}:{port}/webhook/create",
-            auto_allow=True,
-        ),
-        clock,
-    )
+    callback = f"http://{HOST}:{port}/webhook/create"
+    portal = SandboxPortal(replace(settings.portal, redirect_uri=callback, auto_allow=True), clock)
     async with AsyncExitStack() as stack:
         try:
             server = await stack.enter_async_context(SandboxServer(portal, host=HOST, port=settings.portal_port))

@@ -56,13 +56,16 @@ async def paste(session: aiohttp.ClientSession, line: str) -> tuple[int, str]:
 
 
 async def test_it_serves_on_and_its_curl_lines_work_when_pasted(spawn: Spawn, ports: Ports) -> None:
-    demo = await spawn("demo", "--port", str(ports()), "--portal-port", str(ports()), "--users", "30")
+    demo = await spawn(
+        "demo", "--port", str(ports()), "--portal-port", str(ports()), "--users", "30", "--deals", "2", "--leads", "0"
+    )
     await demo.until("Serving until Ctrl-C")
     lines = [line for line in demo.lines if line.startswith("curl ")]
     async with aiohttp.ClientSession() as session:
         answers = [await paste(session, line) for line in lines]
     assert [status for status, _ in answers] == [200] * 5
     assert json.loads(answers[1][1])["count"] == 30
+    assert json.loads(answers[3][1].splitlines()[-1])["count"] == 2
     status, output = await demo.end(signal.SIGINT)
     assert (status, "Traceback" in output) == (0, False)
 
