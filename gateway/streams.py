@@ -18,6 +18,7 @@ from gateway.errors import GatewayError, InvalidInput
 from gateway.filter_names import FilterNames
 from storage.records import Account
 
+HELD_BYTES = 128 * 1024 * 1024  # of lines that wait for those before them, or for who reads slowly; in one stream
 STOPPING = "the gateway is being stopped"
 
 
@@ -203,4 +204,12 @@ class StreamService:
         if asked.select:
             params["select"] = list(dict.fromkeys([*asked.select, facts.bound_key]))
         call = ListCall(listed.method, params)
-        return walk(client, call, cursor=asked.cursor, pace=asked.pace, render=as_lines)
+        return walk(
+            client,
+            call,
+            cursor=asked.cursor,
+            pace=asked.pace,
+            limit=asked.limit,
+            render=as_lines,
+            weight=HELD_BYTES,
+        )

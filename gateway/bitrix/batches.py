@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
-from gateway.bitrix.errors import PortalError, WalkFailed
+from gateway.bitrix.errors import PortalBroken, PortalError, PortalFailing, WalkFailed
 from gateway.bitrix.list_reader import ListReader, Pace
 from gateway.bitrix.pages import MAX_ASKS, Page, Rendered
 from gateway.bitrix.ranges import Plan, Range
@@ -54,6 +54,8 @@ class Batches(Generic[Rendered]):
         self._one_waits = False
         self._news = asyncio.Event()
         self._command_s = 0.0
+        self._most = self._ceiling = BATCH_COMMANDS  # commands in a batch
+        self._borne = 0  # commands of the largest batch that has come back
         self._histories: dict[int, _History] = {}  # of ranges that failed, by where they begin
         self._failed: tuple[int, PortalError] | None = None  # the first range that failed for good
         self._fatal: BaseException | None = None  # what concerns more than one range
@@ -106,9 +108,9 @@ class Batches(Generic[Rendered]):
         Where there is room to *spare*, work is shared out among short batches side by side, and what goes on with a
         range goes alone, so that it comes back the sooner.
         """
-        most = BATCH_COMMANDS
+        most = self._most
         if self._command_s > 0:
-            most = min(max(int(BATCH_S / self._command_s), 1), BATCH_COMMANDS)
+            most = min(max(int(BATCH_S / self._command_s), 1), most)
         if self._reader.pace is Pace.THRIFTY:
             return most
         room, begun = self._room(), self._plan.begun
@@ -173,6 +175,7 @@ class Batches(Generic[Rendered]):
         now = self._clock.monotonic()
         if sent_at is not None:
             self._note_duration((now - sent_at) / len(commands), failed=failure is not None)
+            self._note_size(len(commands), failure)
         again, pause_s = [], 0.0
         told = iter(outcomes)
         for asked in ranges:
@@ -181,6 +184,9 @@ class Batches(Generic[Rendered]):
                 self._reader.prove(self._plan, asked, chain)
                 self._histories.pop(asked.lo, None)
             except PortalError as error:
+                if asked.sample:
+                    self._plan.give_up(asked)  # it would only have told of the list
+                    continue
                 history = self._histories.setdefault(asked.lo, _History(now if sent_at is None else sent_at))
                 wait_s = history.wait_s(error, now, rested_s, came=isinstance(chain[0], Answer))
                 if wait_s is not None:
@@ -190,6 +196,7 @@ class Batches(Generic[Rendered]):
                     self._fatal = failure
                 else:
                     self._plan.give_up(asked)
+                    del self._histories[asked.lo]
                     self._failed = min(self._failed or (asked.lo, error), (asked.lo, error), key=lambda one: one[0])
         self._pump()
         if again:
@@ -198,6 +205,15 @@ class Batches(Generic[Rendered]):
             for asked in again:
                 self._plan.give_back(asked)
             self._pump()
+
+    def _note_size(self, commands: int, failure: PortalError | None) -> None:
+        """Take in what became of a batch of so many *commands*: it may be too large where none of its size has come."""
+        if failure is None:
+            self._borne = max(self._borne, commands)
+            self._most = min(self._most + 1, self._ceiling)
+        elif commands > max(self._borne, 1) and isinstance(failure, PortalBroken | PortalFailing):
+            self._ceiling = min(self._ceiling, commands - 1)
+            self._most = min(self._most, commands // 2)
 
     def _note_duration(self, command_s: float, *, failed: bool) -> None:
         """Take in how long each command of a batch took; of one that failed only if it took long, to halve the next."""

@@ -15,16 +15,15 @@ from gateway.clock import Clock
 
 
 class Pace(Enum):
-    """How a walk spends the portal's budget.
+    """How a walk spends the portal's budget."""
 
-    *window* bounds the rows under way or held back until those before them have come.
-    """
+    THRIFTY = "thrifty"  # the fewest requests: full batches, few side by side
+    EAGER = "eager"  # batches side by side, and shorter ones, for as long as there is room for them
 
-    THRIFTY = 20_000  # the fewest requests: full batches, few side by side
-    EAGER = 100_000  # batches side by side, and shorter ones, for as long as there is room for them
-
-    def __init__(self, window: int) -> None:
-        self.window = window
+    @property
+    def window(self) -> int:
+        """The rows under way, or held back until those before them have come, at most: as many as keep it going."""
+        return 20_000 if self is Pace.THRIFTY else 100_000
 
 
 class Portal(Protocol):
@@ -112,22 +111,22 @@ class ListReader(Generic[Rendered]):
         """
         if asked.head and isinstance(outcomes[0], Answer) and plan.counts:
             plan.count(outcomes[0].total)
-        rows, ids = self._page(asked.lo, asked.hi, outcomes[0])
+        rows, ids = self._checked(self._rows(outcomes[0]), asked.lo, asked.hi)
         pages = [(rows, ids)]
         for outcome in outcomes[1:]:
             if len(ids) < PAGE_ROWS or ids[-1] == asked.hi:
                 break
             try:
-                rows, ids = self._page(ids[-1], asked.hi, outcome)
-            except PortalError:
-                if isinstance(outcome, Answer):
+                found = self._rows(outcome)
+                if found and found[0][0] <= ids[-1]:  # as from the beginning of the list: the reference led nowhere
                     plan.unchain()
+                rows, ids = self._checked(found, ids[-1], asked.hi)
+            except PortalError:
                 break
             pages.append((rows, ids))
         plan.prove(asked, pages)
 
-    def _page(self, lo: int, hi: int, outcome: Answer | PortalError) -> tuple[Rendered, list[int]]:
-        rows = self._rows(outcome)
+    def _checked(self, rows: list[tuple[int, Row]], lo: int, hi: int) -> tuple[Rendered, list[int]]:
         ids = checked_ids(rows, lo, hi)
         return self._render([row for _, row in rows]), ids
 
@@ -151,6 +150,10 @@ def _checked_end(rows: list[tuple[int, Row]], after: int, first: Sequence[int]) 
     ids = [row_id for row_id, _ in rows]
     if any(here <= following for here, following in pairwise([*ids, after])):
         raise PortalBroken("a page that does not descend to where it should end")
-    if len(first) == PAGE_ROWS and (len(ids) < PAGE_ROWS or ids[0] < first[-1]):
+    if len(first) == PAGE_ROWS:
+        contradictory = len(ids) < PAGE_ROWS or ids[0] < first[-1]
+    else:  # the first page is all that there is
+        contradictory = len(ids) == PAGE_ROWS or not set(first) <= set(ids)
+    if contradictory:
         raise PortalBroken("two pages that contradict each other")
     return rows

@@ -1,6 +1,6 @@
 """A list to be read, the pages that it comes in, and what a page has to fulfil before it counts."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -11,7 +11,7 @@ from gateway.bitrix.wire import Params
 PAGE_ROWS = 50
 MAX_ASKS = 3  # of the same page, when it comes and breaks a check
 
-Rendered = TypeVar("Rendered")  # what a reader makes of the rows of a page
+Rendered = TypeVar("Rendered", bound=Sized)  # what a reader makes of the rows of a page
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ Source: protocol.md 6.1 (b24restdocs settings/performance/huge-data.md)
 """
 
 from collections.abc import AsyncGenerator, Callable
+from math import inf
 from typing import Any, overload
 
 from gateway.bitrix.batches import Batches
@@ -17,7 +18,7 @@ from gateway.bitrix.bounds import Bounded
 from gateway.bitrix.list_reader import ListReader, Pace, Portal
 from gateway.bitrix.methods import HIGHEST_ID, Row
 from gateway.bitrix.pages import MAX_ASKS, ListCall, Page, Rendered, as_they_came
-from gateway.bitrix.ranges import Plan
+from gateway.bitrix.ranges import Bounds, Plan
 from gateway.bitrix.whole import OFFSET_ROWS, read_by_ids, read_whole
 
 __all__ = ["MAX_ASKS", "OFFSET_ROWS", "ListCall", "Pace", "Page", "Portal", "read_by_ids", "read_whole", "walk"]
@@ -25,7 +26,7 @@ __all__ = ["MAX_ASKS", "OFFSET_ROWS", "ListCall", "Pace", "Page", "Portal", "rea
 
 @overload
 def walk(
-    client: Portal, call: ListCall, *, cursor: int = 0, pace: Pace = Pace.THRIFTY
+    client: Portal, call: ListCall, *, cursor: int = 0, pace: Pace = Pace.THRIFTY, limit: int | None = None
 ) -> AsyncGenerator[Page[list[Row]], None]: ...
 
 
@@ -36,7 +37,9 @@ def walk(
     *,
     cursor: int = 0,
     pace: Pace = Pace.THRIFTY,
+    limit: int | None = None,
     render: Callable[[list[Row]], Rendered],
+    weight: float = inf,
 ) -> AsyncGenerator[Page[Rendered], None]: ...
 
 
@@ -46,28 +49,33 @@ async def walk(
     *,
     cursor: int = 0,
     pace: Pace = Pace.THRIFTY,
+    limit: int | None = None,
     render: Callable[[list[Row]], Any] = as_they_came,
+    weight: float = inf,
 ) -> AsyncGenerator[Page[Any], None]:
     """The pages of a keyset list in the order of ids, from beyond *cursor* to the proven end; each follows on the last.
 
-    Pages are rendered as they come, and held so until those before them have come: a bounded number of them, whatever
-    the length of the list. Conditions on the id in the call's own filter narrow what is read. An eager walk is thrifty
-    while the portal's bucket has no room.
+    Pages are rendered as they come, and held so until those before them have come: a bounded number of rows, whatever
+    the length of the list, that have together no more than about *weight*, which is the length of what a page was
+    rendered to. Hardly more is asked for than *limit* rows, after which the reader has to stop by itself. Conditions on
+    the id in the call's own filter narrow what is read. An eager walk is thrifty while the portal's bucket has no room.
     The first request goes in the client's own lane, all others in the background's: interactive calls overtake them.
     Closing the iterator (``contextlib.aclosing``) ends the requests under way.
 
     Raises:
         WalkFailed: the portal failed for good; its cursor is the end of the last page given out, to go on from.
         InvalidInput: the call's filter is none, or bounds the id by what is no number.
+        TooBusy, AuthorizationRequired: nothing was given out; the limits, or the account's credential, forbid it.
     """
     reader = ListReader(client, Bounded.of(call, cursor), pace, render)
     after, upto = reader.bounded.after, reader.bounded.upto
+    bounds = Bounds(pace.window, weight, inf if limit is None else limit)
     for tail in (upto or HIGHEST_ID, None):  # the second round only if the first one's tail is a full page
         first, largest = await reader.open(after)
         yield first
         if first.upto is None:
             return
-        plan = Plan(first, largest, tail=tail if tail != largest else None, window=pace.window)
+        plan = Plan(first, largest, tail=tail if tail != largest else None, bounds=bounds)
         batches = Batches(reader, plan)
         try:
             while (page := await batches.next()) is not None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
@@ -265,22 +264,6 @@ async def test_a_long_list_takes_few_seconds_requests_and_commands(
     assert max(portal.given_at.values()) <= Pace.THRIFTY.window  # however many batches there are side by side
 
 
-@pytest.mark.parametrize("pace", Pace)
-@pytest.mark.parametrize("told", [None, 0, -7, 1, 500, 10**6, 10**12])
-async def test_a_count_that_is_not_true_costs_time_and_no_row(told: int | None, pace: Pace) -> None:
-    portal = PretendedPortal(CLUSTERED[0.35][:20_000], total=lambda _rows: told, bucket=10**6)
-    assert ids_of(await read(portal, pace=pace)) == portal.ids
-
-
-async def test_a_list_that_cannot_be_counted_is_read_without() -> None:
-    def refuse(_number: int, command: Command) -> PortalError | None:
-        return PortalFailing("INTERNAL_SERVER_ERROR") if command.params["start"] == 0 else None
-
-    portal = PretendedPortal(CLUSTERED[0.35][:20_000], outcome=refuse)
-    assert ids_of(await read(portal)) == portal.ids
-    assert portal.commands <= 1.3 * 400
-
-
 async def test_an_eager_walk_spends_the_room_there_is_and_no_more() -> None:
     thrifty, eager = (PretendedPortal(CLUSTERED[0.35][:5000], command_s=0.04, bucket=40) for _ in range(2))
     await read(thrifty)
@@ -335,10 +318,10 @@ async def test_a_batch_that_timed_out_is_halved_and_batches_grow_again() -> None
             return PortalUnreachable("not within 70 s", sent=True)
         return None
 
-    portal = PretendedPortal(range(1, 20_001), broken=too_long, command_s=0.01)
+    portal = PretendedPortal(range(1, 50_001), broken=too_long, command_s=0.01)
     assert ids_of(await read(portal)) == portal.ids
     timed_out = portal.asked[1]
-    again = next(batch for batch in portal.asked[2:] if timed_out[-1] in batch)
+    again = next(batch for batch in portal.asked[2:] if timed_out[1] in batch)
     assert len(again) <= len(timed_out) / 2
     assert max(map(len, portal.asked[2:])) == 50
 
@@ -361,16 +344,6 @@ async def test_commands_that_failed_go_again_together_ahead_of_new_ones() -> Non
     failed = [commands[number] for number in sorted(failing)]
     _, again = (batch for batch in portal.asked if failed[0] in batch)
     assert again[: len(failed)] == failed
-
-
-async def test_the_walk_itself_costs_little_for_a_row() -> None:
-    portal = PretendedPortal(range(1, 60_001), command_s=0.04)
-    began = time.process_time()
-    async with aclosing(walk(portal, USERS)) as pages:
-        rows = sum([len(page.rows) async for page in pages])
-    per_row_us = (time.process_time() - began) / rows * 1e6
-    print(f"the walk and its portal: {per_row_us:.1f} µs of CPU a row")
-    assert per_row_us <= 10
 
 
 class WithoutReferences(PretendedPortal):
