@@ -1,6 +1,7 @@
 """Any method of a portal, one at a time or many, on behalf of a caller: under the limiter, and by name allowed."""
 
 import asyncio
+import logging
 import re
 import secrets
 from collections.abc import Coroutine, Mapping, Sequence
@@ -17,8 +18,12 @@ from gateway.bitrix.wire import METHOD_NAME, Answer, Command, Params, encode_par
 from gateway.chunks import Chunk, chunks_of, is_linked
 from gateway.config import Config
 from gateway.connections import Connections
-from gateway.errors import InvalidInput, MethodDenied
+from gateway.errors import GatewayError, InvalidInput, MethodDenied
+from gateway.vault import SealBroken
+from storage.database import StorageError
 from storage.records import Account
+
+logger = logging.getLogger(__name__)
 
 BATCH = "batch"
 NO_METHOD = "has to be a method's name, like crm.deal.list"
@@ -28,7 +33,7 @@ DEEPEST = 64  # objects and lists in each other; no method asks for more
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")  # Source: protocol.md 9.10
 
 T = TypeVar("T")
-Outcomes = dict[str, Answer | PortalError | None]
+Outcomes = dict[str, Answer | GatewayError | None]
 """What each command of a batch brought, by name; None where it was not sent."""
 
 
@@ -76,17 +81,17 @@ class CallService:
         client = client.background()
         if halt or any(command.write for command in commands.values()):
             for chunk in others:
-                if halt and any(isinstance(outcome, PortalError) for outcome in outcomes.values()):
+                if halt and any(isinstance(outcome, GatewayError) for outcome in outcomes.values()):
                     break
                 done = await self._send_later(account, client, chunk, halt)
-                if isinstance(done, PortalError):
+                if isinstance(done, GatewayError):
                     outcomes |= dict.fromkeys(chunk, done)
                     break
                 outcomes |= done
         else:
             sending = [self._send_later(account, client, chunk, halt) for chunk in others]
             for chunk, done in zip(others, await _side_by_side(sending), strict=True):
-                outcomes |= dict.fromkeys(chunk, done) if isinstance(done, PortalError) else done
+                outcomes |= dict.fromkeys(chunk, done) if isinstance(done, GatewayError) else done
         return outcomes
 
     async def call3(self, account_key: str, method: str, body: Mapping[str, object], key: str | None) -> HttpAnswer:
@@ -131,11 +136,14 @@ class CallService:
 
     async def _send_later(
         self, account: Account, client: PortalClient, chunk: Chunk, halt: bool
-    ) -> Mapping[str, Answer | PortalError] | PortalError:
+    ) -> Mapping[str, Answer | PortalError] | GatewayError:
         """As `_send`; an error that befell the request as a whole does not undo those before it, so it is returned."""
         try:
             return await self._send(account, client, chunk, halt)
-        except PortalError as error:
+        except (SealBroken, StorageError) as error:
+            logger.error("a part of a batch was not sent", exc_info=error)
+            return GatewayError()
+        except GatewayError as error:
             return error
 
     async def _send3(self, account_key: str, method: str, body: object, key: str | None, *, write: bool) -> HttpAnswer:

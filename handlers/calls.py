@@ -11,7 +11,7 @@ from gateway.bitrix.errors import OutcomeUnknown, PortalError
 from gateway.bitrix.methods import writes
 from gateway.bitrix.session import HttpAnswer
 from gateway.bitrix.wire import Answer
-from gateway.errors import InvalidInput
+from gateway.errors import GatewayError, InvalidInput
 from handlers.errors import portal_words
 from handlers.keys import ACCOUNT_KEY, CALLS
 from handlers.responses import json_response
@@ -124,11 +124,13 @@ def render_answer(answer: Answer) -> dict[str, object]:
     return envelope
 
 
-def render_outcome(outcome: Answer | PortalError | None) -> dict[str, object]:
+def render_outcome(outcome: Answer | GatewayError | None) -> dict[str, object]:
     """What one command of a batch brought."""
     if outcome is None:
         return {"error": NOT_RUN}
-    if isinstance(outcome, PortalError):
-        words = portal_words(outcome)
-        return {"error": words | {"code": outcome.code} if isinstance(outcome, OutcomeUnknown) else words}
-    return render_answer(outcome)
+    if isinstance(outcome, Answer):
+        return render_answer(outcome)
+    if not isinstance(outcome, PortalError):
+        return {"error": {"code": outcome.code, "description": outcome.detail, "status": None}}
+    words = portal_words(outcome)
+    return {"error": words | {"code": outcome.code} if isinstance(outcome, OutcomeUnknown) else words}
