@@ -365,6 +365,32 @@ async def test_a_mark_is_kept_before_anything_is_sent_and_once_a_second_while_bu
     assert marks[-1] == START + 3 - 100
 
 
+@pytest.mark.parametrize("takes_s", [0.5, 1.0, 1.2, 7.0])
+async def test_marks_that_are_slow_to_be_kept_slow_requests_down_and_do_not_stop_them(takes_s: float) -> None:
+    clock = QuickClock(START)
+    gate = PortalGate(clock, CAPACITY, LEAK, 32)
+    marks: list[float] = []
+
+    async def save(mark: float) -> None:
+        await clock.sleep(takes_s)
+        marks.append(mark)
+
+    gate.keep_marks(save)
+    for _ in range(5):
+        began = clock.now()
+        async with asyncio.timeout(5):
+            await clock.until(request_through(gate), step_s=0.1)
+        assert clock.now() - began <= 2 * takes_s + 0.2
+        assert clock.now() < marks[-1] + 1, "after a crash, more than the mark's second would count for nothing"
+        await clock.advance(2)
+    assert len(marks) <= 6
+
+
+async def request_through(gate: PortalGate) -> None:
+    async with gate.place(Lane.INTERACTIVE):
+        pass
+
+
 async def test_a_request_whose_mark_is_not_kept_is_not_sent_and_takes_no_room() -> None:
     gate = PortalGate(QuickClock(START), CAPACITY, LEAK, 32)
 
