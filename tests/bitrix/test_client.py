@@ -19,7 +19,7 @@ from gateway.bitrix.errors import (
     PortalUnreachable,
     TokenExpired,
 )
-from gateway.bitrix.gate import PortalGate
+from gateway.bitrix.gate import Lane, PortalGate
 from gateway.bitrix.oauth import TokenKeeper
 from gateway.bitrix.session import REQUEST_DEADLINE_S, PortalSession, open_session
 from gateway.bitrix.wire import Answer, Command
@@ -239,11 +239,11 @@ async def test_a_portal_that_fails_is_sent_less_at_once(
 ) -> None:
     portal.fault("profile:502")
     await clock.until(client.call(PROFILE))
-    assert gate.in_flight_limit < 32
+    assert gate.room(Lane.INTERACTIVE) < 32
     for _ in range(20):
         await clock.advance(1)
         await client.call(PROFILE)
-    assert gate.in_flight_limit == 32
+    assert gate.room(Lane.INTERACTIVE) == 32
 
 
 async def test_no_more_than_the_bound_are_in_flight(
