@@ -69,7 +69,8 @@ async def call_batch3(request: web.Request) -> web.Response:
 
 async def get_openapi3(request: web.Request) -> web.Response:
     """GET /bitrix/v3/openapi"""
-    return passed_on(await request.app[CALLS].call3(request[ACCOUNT_KEY], OPENAPI_METHOD, {}, None))
+    work = request.app[CALLS].call3(request[ACCOUNT_KEY], OPENAPI_METHOD, {}, None)
+    return passed_on(await while_awaited(request, [OPENAPI_METHOD], work))
 
 
 async def while_awaited(request: web.Request, methods: Iterable[str], work: Coroutine[object, object, T]) -> T:
