@@ -1,11 +1,13 @@
 """Any method of a portal, one at a time or many, on behalf of a caller: under the limiter, and by name allowed."""
 
 import asyncio
+import logging
 import re
 import secrets
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from gateway.accounts import AccountService
 from gateway.bitrix.client import PortalClient
@@ -13,29 +15,43 @@ from gateway.bitrix.errors import PortalError
 from gateway.bitrix.filter3 import check_filter
 from gateway.bitrix.methods import writes
 from gateway.bitrix.session import HttpAnswer
-from gateway.bitrix.wire import METHOD_NAME, Answer, Command, Params, encode_params
+from gateway.bitrix.wire import Answer, Command, Params, encode_params
 from gateway.chunks import Chunk, chunks_of, is_linked
 from gateway.config import Config
 from gateway.connections import Connections
-from gateway.errors import InvalidInput, MethodDenied
+from gateway.errors import GatewayError, InvalidInput, MethodDenied
+from gateway.vault import SealBroken
+from storage.database import StorageError
 from storage.records import Account
 
+logger = logging.getLogger(__name__)
+
 BATCH = "batch"
+METHOD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 NO_METHOD = "has to be a method's name, like crm.deal.list"
 OWN_PARAMETERS = ("auth", "access_token")  # how a portal is shown a token, which is ours to do
 FORMATS = (".json", ".xml")  # a portal takes these after a method's name, and drops them
 DEEPEST = 64  # objects and lists in each other; no method asks for more
-IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")  # Source: protocol.md 9.10
+USABLE_KEY = re.compile(r"[\x21-\x7e]{1,255}")  # Source: protocol.md 9.10
 
 T = TypeVar("T")
-Outcomes = dict[str, Answer | PortalError | None]
+Outcomes = dict[str, Answer | GatewayError | None]
 """What each command of a batch brought, by name; None where it was not sent."""
 
 
+@dataclass(frozen=True)
+class Work(Generic[T]):
+    """What has been asked for, and is to be awaited; a *write* has to be finished once it is begun."""
+
+    doing: Coroutine[object, object, T]
+    write: bool
+
+
 class CallService:
-    """Calls for callers. Each raises, beside what its own docstring says:
+    """Calls for callers. Asking for one raises:
     InvalidInput: a method or a parameter that is none.
     MethodDenied: a method that the settings do not let through.
+    Doing it raises, beside what its own docstring says:
     AuthorizationRequired, NotFound: no portal is connected.
     TooBusy: the portal's limits leave no room in time, and nothing was sent.
     PortalError: the portal refused or failed; OutcomeUnknown where a write may have been done.
@@ -47,17 +63,16 @@ class CallService:
         self._connections = connections
         self._accounts = accounts
 
-    async def call(self, account_key: str, method: str, params: Params) -> Answer:
+    def call(self, account_key: str, method: str, params: Params) -> Work[Answer]:
         """The portal's answer to *method*."""
         self._check(method, InvalidInput.of_parameter("method", "method", NO_METHOD))
         _check_parameters(params, "")
-        account = await self._account(account_key)
-        async with self._connections.telling_stale(account):
-            return await self._connections.client(account).call(Command(method, params, write=writes(method)))
+        command = Command(method, params, write=writes(method))
+        return Work(self._call(account_key, command), command.write)
 
-    async def batch(
+    def batch(
         self, account_key: str, asked: Sequence[tuple[str, str, Params]], *, halt: bool, pointers: Sequence[str]
-    ) -> Outcomes:
+    ) -> Work[Outcomes]:
         """What each of *asked* (name, method, parameters) brought, sent in order, up to 50 to a request.
 
         Commands may refer to the results of earlier ones in the same request, as ``$result[name]``. Requests that only
@@ -68,36 +83,18 @@ class CallService:
             name: self._command(method, params, pointer)
             for (name, method, params), pointer in zip(asked, pointers, strict=True)
         }
-        first, *others = chunks_of(commands, pointers)
-        account = await self._account(account_key)
-        client = self._connections.client(account)
-        outcomes: Outcomes = dict.fromkeys(commands)
-        outcomes |= await self._send(account, client, first, halt)
-        client = client.background()
-        if halt or any(command.write for command in commands.values()):
-            for chunk in others:
-                if halt and any(isinstance(outcome, PortalError) for outcome in outcomes.values()):
-                    break
-                done = await self._send_later(account, client, chunk, halt)
-                if isinstance(done, PortalError):
-                    outcomes |= dict.fromkeys(chunk, done)
-                    break
-                outcomes |= done
-        else:
-            sending = [self._send_later(account, client, chunk, halt) for chunk in others]
-            for chunk, done in zip(others, await _side_by_side(sending), strict=True):
-                outcomes |= dict.fromkeys(chunk, done) if isinstance(done, PortalError) else done
-        return outcomes
+        write = any(command.write for command in commands.values())
+        return Work(self._batch(account_key, chunks_of(commands, pointers), write, halt), write)
 
-    async def call3(self, account_key: str, method: str, body: Mapping[str, object], key: str | None) -> HttpAnswer:
+    def call3(self, account_key: str, method: str, body: Mapping[str, object], key: str | None) -> Work[HttpAnswer]:
         """The portal's answer to a REST 3.0 *method*, as it came; a write carries *key*, or one of ours."""
         self._check(method, InvalidInput.of_parameter("method", "method", NO_METHOD))
         _check_parameters(body, "")
         if "filter" in body:
             check_filter(body["filter"], "/filter")
-        return await self._send3(account_key, method, body, key, write=writes(method))
+        return self._work3(account_key, method, body, key, writes(method))
 
-    async def batch3(self, account_key: str, calls: Sequence[Mapping[str, object]], key: str | None) -> HttpAnswer:
+    def batch3(self, account_key: str, calls: Sequence[Mapping[str, object]], key: str | None) -> Work[HttpAnswer]:
         """The portal's answer to a REST 3.0 batch, as it came. The first call that fails fails all of it."""
         for index, one in enumerate(calls):
             method, query = one.get("method"), one.get("query", {})
@@ -111,8 +108,34 @@ class CallService:
             _check_parameters(query, f"/{index}/query")
             if "filter" in query:
                 check_filter(query["filter"], f"/{index}/query/filter", references=True)
-        write = any(writes(str(one["method"])) for one in calls)
-        return await self._send3(account_key, BATCH, calls, key, write=write)
+        return self._work3(account_key, BATCH, calls, key, any(writes(str(one["method"])) for one in calls))
+
+    async def _call(self, account_key: str, command: Command) -> Answer:
+        account = await self._account(account_key)
+        async with self._connections.telling_stale(account):
+            return await self._connections.client(account).call(command)
+
+    async def _batch(self, account_key: str, chunks: Sequence[Chunk], write: bool, halt: bool) -> Outcomes:
+        first, *others = chunks
+        account = await self._account(account_key)
+        client = self._connections.client(account)
+        outcomes: Outcomes = dict.fromkeys(name for chunk in chunks for name in chunk)
+        outcomes |= await self._send(account, client, first, halt)
+        client = client.background()
+        if halt or write:
+            for chunk in others:
+                if halt and any(isinstance(outcome, GatewayError) for outcome in outcomes.values()):
+                    break
+                done = await self._send_later(account, client, chunk, halt)
+                if isinstance(done, GatewayError):
+                    outcomes |= dict.fromkeys(chunk, done)
+                    break
+                outcomes |= done
+        else:
+            sending = [self._send_later(account, client, chunk, halt) for chunk in others]
+            for chunk, done in zip(others, await _side_by_side(sending), strict=True):
+                outcomes |= dict.fromkeys(chunk, done) if isinstance(done, GatewayError) else done
+        return outcomes
 
     async def _account(self, account_key: str) -> Account:
         account = await self._connections.require(account_key)
@@ -131,20 +154,26 @@ class CallService:
 
     async def _send_later(
         self, account: Account, client: PortalClient, chunk: Chunk, halt: bool
-    ) -> Mapping[str, Answer | PortalError] | PortalError:
+    ) -> Mapping[str, Answer | PortalError] | GatewayError:
         """As `_send`; an error that befell the request as a whole does not undo those before it, so it is returned."""
         try:
             return await self._send(account, client, chunk, halt)
-        except PortalError as error:
+        except (SealBroken, StorageError) as error:
+            logger.error("a part of a batch was not sent", exc_info=error)
+            return GatewayError()
+        except GatewayError as error:
             return error
 
-    async def _send3(self, account_key: str, method: str, body: object, key: str | None, *, write: bool) -> HttpAnswer:
-        if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
+    def _work3(self, account_key: str, method: str, body: object, key: str | None, write: bool) -> Work[HttpAnswer]:
+        if key is not None and not USABLE_KEY.fullmatch(key):
             raise InvalidInput.of_parameter(
                 "Idempotency-Key", "invalid_value", "has to be 1 to 255 printable ASCII characters without spaces"
             )
         if key is None and write:
             key = secrets.token_urlsafe(24)
+        return Work(self._send3(account_key, method, body, key, write), write)
+
+    async def _send3(self, account_key: str, method: str, body: object, key: str | None, write: bool) -> HttpAnswer:
         account = await self._account(account_key)
         async with self._connections.telling_stale(account):
             return await self._connections.client(account).call3(method, body, write=write, key=key)

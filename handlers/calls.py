@@ -1,17 +1,16 @@
 """Any method of the portal: one call, a batch, and the same of REST 3.0."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
 from aiohttp import web
 
 from gateway.bitrix.errors import OutcomeUnknown, PortalError
-from gateway.bitrix.methods import writes
 from gateway.bitrix.session import HttpAnswer
 from gateway.bitrix.wire import Answer
-from gateway.errors import InvalidInput
+from gateway.calls import Work
+from gateway.errors import GatewayError, InvalidInput
 from handlers.errors import portal_words
 from handlers.keys import ACCOUNT_KEY, CALLS
 from handlers.responses import json_response
@@ -20,7 +19,7 @@ from handlers.server import Connection
 
 T = TypeVar("T")
 
-IDEMPOTENCY_KEY = "Idempotency-Key"
+KEY_HEADER = "Idempotency-Key"
 NOT_RUN = {"code": "not_run", "description": "the batch ended before it, at a failure", "status": None}
 BATCH3_CALLS = 50
 OPENAPI_METHOD = "rest.documentation.openapi"
@@ -29,9 +28,8 @@ OPENAPI_METHOD = "rest.documentation.openapi"
 async def call_method(request: web.Request) -> web.Response:
     """POST /bitrix/call/{method}"""
     params = await load_object(request)
-    method = request.match_info["method"]
-    answer = await while_awaited(request, [method], request.app[CALLS].call(request[ACCOUNT_KEY], method, params))
-    return json_response(render_answer(answer))
+    work = request.app[CALLS].call(request[ACCOUNT_KEY], request.match_info["method"], params)
+    return json_response(render_answer(await while_awaited(request, work)))
 
 
 async def call_batch(request: web.Request) -> web.Response:
@@ -43,7 +41,7 @@ async def call_batch(request: web.Request) -> web.Response:
     pointers = [f"/commands/{pointer_part(name)}" for name, _, _ in asked]
     halt = body.get("halt", False)
     work = request.app[CALLS].batch(request[ACCOUNT_KEY], asked, halt=halt, pointers=pointers)
-    outcomes = await while_awaited(request, [method for _, method, _ in asked], work)
+    outcomes = await while_awaited(request, work)
     results = {name: render_outcome(outcome) for name, outcome in outcomes.items()}
     return json_response({"results": results if isinstance(commands, dict) else list(results.values())})
 
@@ -51,8 +49,8 @@ async def call_batch(request: web.Request) -> web.Response:
 async def call_method3(request: web.Request) -> web.Response:
     """POST /bitrix/v3/{method}"""
     body, method = await load_object(request), request.match_info["method"]
-    work = request.app[CALLS].call3(request[ACCOUNT_KEY], method, body, request.headers.get(IDEMPOTENCY_KEY))
-    return passed_on(await while_awaited(request, [method], work))
+    work = request.app[CALLS].call3(request[ACCOUNT_KEY], method, body, request.headers.get(KEY_HEADER))
+    return passed_on(await while_awaited(request, work))
 
 
 async def call_batch3(request: web.Request) -> web.Response:
@@ -63,20 +61,21 @@ async def call_batch3(request: web.Request) -> web.Response:
     for index, one in enumerate(calls):
         if not isinstance(one, dict):
             raise InvalidInput.of_field(f"/{index}", "invalid_value", "has to be an object")
-    work = request.app[CALLS].batch3(request[ACCOUNT_KEY], calls, request.headers.get(IDEMPOTENCY_KEY))
-    return passed_on(await while_awaited(request, [str(one.get("method")) for one in calls], work))
+    work = request.app[CALLS].batch3(request[ACCOUNT_KEY], calls, request.headers.get(KEY_HEADER))
+    return passed_on(await while_awaited(request, work))
 
 
 async def get_openapi3(request: web.Request) -> web.Response:
     """GET /bitrix/v3/openapi"""
-    return passed_on(await request.app[CALLS].call3(request[ACCOUNT_KEY], OPENAPI_METHOD, {}, None))
+    work = request.app[CALLS].call3(request[ACCOUNT_KEY], OPENAPI_METHOD, {}, None)
+    return passed_on(await while_awaited(request, work))
 
 
-async def while_awaited(request: web.Request, methods: Iterable[str], work: Coroutine[object, object, T]) -> T:
-    """What *work* brings; where its *methods* only read, it ends when the caller leaves."""
-    if any(writes(method) for method in methods):
-        return await work
-    task = asyncio.create_task(work)
+async def while_awaited(request: web.Request, work: Work[T]) -> T:
+    """What *work* brings; unless it writes, it ends when the caller leaves."""
+    if work.write:
+        return await work.doing
+    task = asyncio.create_task(work.doing)
     if isinstance(request.protocol, Connection):
         request.protocol.when_lost(partial(end_early, task))
     return await task
@@ -124,11 +123,13 @@ def render_answer(answer: Answer) -> dict[str, object]:
     return envelope
 
 
-def render_outcome(outcome: Answer | PortalError | None) -> dict[str, object]:
+def render_outcome(outcome: Answer | GatewayError | None) -> dict[str, object]:
     """What one command of a batch brought."""
     if outcome is None:
         return {"error": NOT_RUN}
-    if isinstance(outcome, PortalError):
-        words = portal_words(outcome)
-        return {"error": words | {"code": outcome.code} if isinstance(outcome, OutcomeUnknown) else words}
-    return render_answer(outcome)
+    if isinstance(outcome, Answer):
+        return render_answer(outcome)
+    if not isinstance(outcome, PortalError):
+        return {"error": {"code": outcome.code, "description": outcome.detail, "status": None}}
+    words = portal_words(outcome)
+    return {"error": words | {"code": outcome.code} if isinstance(outcome, OutcomeUnknown) else words}

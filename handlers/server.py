@@ -1,6 +1,7 @@
 """How the application is put on the net: aiohttp's server, with every refusal of its own in our words."""
 
 import logging
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
@@ -31,17 +32,25 @@ UNREADABLE = HttpError(400, "this is not a valid HTTP request")
 class Connection(web.RequestHandler):
     """One client's connection. What is no request is answered as everything else is, and ends it."""
 
-    __slots__ = ("_when_lost",)
+    __slots__ = ("_tell_lost",)
+
+    def __init__(self, manager: web.Server, loop: AbstractEventLoop) -> None:
+        super().__init__(manager, loop=loop, **CONNECTION_SETTINGS)
+        self._tell_lost: Callable[[], None] | None = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The client has left, whatever is still under way for it."""
         super().connection_lost(exc)
-        if tell := getattr(self, "_when_lost", None):
+        tell, self._tell_lost = self._tell_lost, None
+        if tell is not None:
             tell()
 
     def when_lost(self, tell: Callable[[], None]) -> None:
-        """Call *tell* when the client leaves; of several, the last one given."""
-        self._when_lost = tell
+        """Call *tell* if the client leaves before its request is answered, at once if it has; of several, the last."""
+        if self.transport is None:
+            tell()
+        else:
+            self._tell_lost = tell
 
     def handle_error(
         self,
@@ -62,6 +71,7 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
         """Send *resp*; a page of aiohttp's own comes from an address that no route can have, like "*"."""
+        self._tell_lost = None
         if isinstance(resp, web.HTTPException):
             resp = refuse(request, http_error(resp))
         return super().finish_response(request, resp, start_time)
@@ -76,7 +86,7 @@ class Server(web.Server):
         )
 
     def __call__(self) -> web.RequestHandler:
-        return Connection(self, loop=self._loop, **CONNECTION_SETTINGS)
+        return Connection(self, self._loop)
 
 
 class Runner(web.AppRunner):

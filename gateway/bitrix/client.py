@@ -23,16 +23,19 @@ from gateway.bitrix.wire import (
     encode_command,
 )
 from gateway.clock import Clock
+from gateway.errors import TooBusy
 
 T = TypeVar("T")
 
 
 class PortalClient:
-    """Calls on one portal with one credential. Retries happen here, and what comes out has had all of them.
+    """Calls on one portal with one credential.
 
-    Both kinds of call raise:
-        PortalError: the call as a whole failed for good; OutcomeUnknown where a write may have been done.
-        TooBusy: the limits would have it wait more than *max_wait_s* seconds, and nothing of it was done.
+    `call`, `call3` and `batch` try again by the retry rules, each command by itself; `batch_once` and `attempt` leave
+    it at what their commands brought the first time, and `attempt` at what befell the request as well. All raise:
+        PortalError: the request as a whole failed for good; OutcomeUnknown where a write may have been done.
+        TooBusy: the limits would have it wait more than *max_wait_s* seconds, and nothing of it was done; never to work
+            in the background.
     """
 
     def __init__(
@@ -53,13 +56,10 @@ class PortalClient:
         self.gate = gate
 
     def background(self) -> "PortalClient":
-        """The same client for work that nobody waits for: it lets callers go first, and waits as long as it takes."""
-        return PortalClient(self._session, self.gate, self._credential, self._clock, lane=Lane.BACKGROUND)
-
-    @property
-    def lane(self) -> Lane:
-        """In which lane of the gate its requests wait."""
-        return self._lane
+        """The same client for work that lets callers go first, and waits for its turn as long as it takes."""
+        return PortalClient(
+            self._session, self.gate, self._credential, self._clock, lane=Lane.BACKGROUND, max_wait_s=self._max_wait_s
+        )
 
     def room(self) -> int:
         """How many requests it could send right now without waiting."""
@@ -76,27 +76,33 @@ class PortalClient:
         async def send(access: Access) -> Answer:
             return await self._send(access, command.method, command.params, methods, tries)
 
-        methods, tries = {command.method}, _Tries(self._clock, self._max_wait_s)
+        methods, tries = {command.method}, _Tries(self._clock, self._patience_s)
         return await self._run(methods, command.write, send, tries)
 
     async def batch(self, commands: Sequence[Command], *, resting: bool = True) -> list[Answer | PortalError]:
         """The answer or error of each of *commands*, in their order, sent up to 50 in a request.
 
-        A command that failed and may be tried again goes again without those that have succeeded; without *resting*,
-        one whose method the portal has just blocked does not, as that would take minutes.
+        A command that failed and may be tried again goes again without those that have succeeded. What is begun is not
+        given up for having to wait; but without *resting*, a command whose method is blocked, which may take minutes,
+        is answered OperatingLimitReached: at once where the portal says so, else where it is for more than *max_wait_s*
+        seconds.
         """
         outcomes: list[Answer | PortalError] = []
         for start in range(0, len(commands), BATCH_COMMANDS):
-            patience_s = None if outcomes else self._max_wait_s  # what is begun is not given up for having to wait
-            outcomes += await self._batch(commands[start : start + BATCH_COMMANDS], patience_s, resting)
+            patience_s = None if outcomes else self._patience_s
+            tries = _Tries(self._clock, patience_s, None if resting else self._max_wait_s)
+            outcomes += await self._batch(commands[start : start + BATCH_COMMANDS], tries, resting)
         return outcomes
 
     async def batch_once(self, commands: Mapping[str, Command], *, halt: bool) -> dict[str, Answer | PortalError]:
         """The answer or error of each of at most 50 named *commands*, sent as they are: they may build on each other.
 
         With *halt*, those after the first that failed are not among the answers.
+
+        Raises:
+            OperatingLimitReached: also in the background, where a method is to rest for more than *max_wait_s* seconds.
         """
-        tries = _Tries(self._clock, self._max_wait_s)
+        tries = _Tries(self._clock, self._patience_s, self._max_wait_s)
         outcomes = await self._send_named(commands, halt, tries)
         return {
             name: tries.decide(outcome, commands[name].write).error if isinstance(outcome, PortalError) else outcome
@@ -113,7 +119,7 @@ class PortalClient:
         async def send(access: Access) -> HttpAnswer:
             return await self._send3(access, method, body, tries, headers)
 
-        tries = _Tries(self._clock, self._max_wait_s)
+        tries = _Tries(self._clock, self._patience_s)
         return await self._run({method}, write, send, tries)
 
     async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
@@ -123,16 +129,24 @@ class PortalClient:
         """
         return await self._send_batch(commands, _Attempt(self._clock, sent))
 
-    async def _batch(
-        self, commands: Sequence[Command], patience_s: float | None, resting: bool
-    ) -> list[Answer | PortalError]:
+    @property
+    def _patience_s(self) -> float | None:
+        """For how long a call waits for the limits before it is begun; None without end."""
+        return self._max_wait_s if self._lane is Lane.INTERACTIVE else None
+
+    async def _batch(self, commands: Sequence[Command], tries: "_Tries", resting: bool) -> list[Answer | PortalError]:
         outcomes: dict[int, Answer | PortalError] = {}
         pending = list(range(len(commands)))
-        tries = _Tries(self._clock, patience_s)
         while pending:
             asked = [commands[index] for index in pending]
             again, pause_s = [], 0.0
-            for index, outcome in zip(pending, await self._send_batch(asked, tries), strict=True):
+            try:
+                brought = await self._send_batch(asked, tries)
+            except OperatingLimitReached as error:
+                if resting:
+                    raise
+                brought = [error] * len(asked)
+            for index, outcome in zip(pending, brought, strict=True):
                 outcomes[index] = outcome
                 if isinstance(outcome, PortalError):
                     decision = tries.decide(outcome, commands[index].write)
@@ -172,7 +186,7 @@ class PortalClient:
         """What *send* brings, tried by the retry rules; its access is renewed once, if the portal wants that."""
         renewed = False
         while True:
-            tries.rested(await self.gate.rest(self._credential.budget_key, methods, tries.patience_s))
+            await self._rest(methods, tries)
             access = await self._credential.access()
             queued_at = self._clock.monotonic()
             try:
@@ -191,6 +205,18 @@ class PortalClient:
                 if decision.wait_s is None:
                     raise decision.error from error
                 await self._clock.sleep(decision.wait_s)
+
+    async def _rest(self, methods: set[str], tries: "_Tries") -> None:
+        """Wait until none of *methods* is out of operating time."""
+        begun = tries.patience_s is None
+        most_s = tries.rest_s if begun else tries.patience_s
+        try:
+            tries.rested(await self.gate.rest(self._credential.budget_key, methods, most_s))
+        except TooBusy as error:
+            if not begun:
+                raise
+            why = f"the method has to rest: try again in {error.retry_after_s} s"
+            raise OperatingLimitReached("OPERATION_TIME_LIMIT", why) from error
 
     async def _send(
         self, access: Access, method: str, params: Params, methods: set[str], tries: "_Tries", commands: int = 1
@@ -247,18 +273,22 @@ class _Tries:
     """How often a call has been sent, and for how long that has gone on.
 
     Waiting for its first turn, and resting for an operating budget, are not held against it.
-    *patience_s* is for how much longer it may wait for the limits, None without end.
+    *patience_s* is for how much longer it may wait for the limits, None without end; *rest_s* for how much longer it
+    may then rest all the same, None without end.
     """
 
-    def __init__(self, clock: Clock, patience_s: float | None) -> None:
+    def __init__(self, clock: Clock, patience_s: float | None, rest_s: float | None = None) -> None:
         self._clock = clock
         self._began_at = clock.monotonic()
         self.attempt = 0
         self._rested_s = 0.0
         self.patience_s = patience_s
+        self.rest_s = rest_s
 
     def rested(self, seconds: float) -> None:
         self._rested_s += seconds
+        if self.rest_s is not None:
+            self.rest_s = max(self.rest_s - seconds, 0.0)
         self.waited(seconds)
 
     def waited(self, seconds: float) -> None:

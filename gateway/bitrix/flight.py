@@ -4,7 +4,7 @@ import math
 from collections import OrderedDict
 
 HALVED = 0.5
-GROWS_EVERY_S = 1.0
+GROWS_EVERY_S = 1.0  # so that the answers to one step are seen before the next: a halved 32 is whole again in 16 s
 LEAST = 2  # one of them for whoever waits
 SLOW_FACTOR = 2.0
 SLOW_FROM_S = 1.0

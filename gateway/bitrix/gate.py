@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from weakref import WeakSet
 
 from gateway.bitrix.errors import (
     OperatingLimitReached,
@@ -48,11 +49,7 @@ class PortalGate:
         self._operating_limit_s = operating_limit_s
         self._budgets: dict[tuple[str, str], OperatingBudget] = {}
         self._use_mark: UseMark | None = None
-
-    @property
-    def in_flight_limit(self) -> int:
-        """How many requests may be in flight at once, as the portal bears them now."""
-        return self._line.flight.size
+        self._names = WeakSet([self])  # all gates that are this one
 
     @property
     def level(self) -> float:
@@ -166,12 +163,13 @@ class PortalGate:
                 self._line.flight.strained(started_at, now)
 
     def join(self, other: "PortalGate") -> None:
-        """Become one with *other*, which turned out to be before the same portal; both names stay good."""
+        """Become one with *other*, which turned out to be before the same portal; all names of both stay good."""
         if other._line is self._line:
             return
         self._line.absorb(other._line)
-        other._line = self._line
         for key, budget in other._budgets.items():
             self._budgets.setdefault(key, budget).join(budget)
-        other._budgets = self._budgets
-        other._use_mark = self._use_mark
+        self._names |= other._names
+        for gate in other._names:
+            gate._line, gate._budgets, gate._use_mark = self._line, self._budgets, self._use_mark
+            gate._names = self._names

@@ -10,6 +10,8 @@ from gateway.bitrix.limits import LeakyBucket
 from gateway.clock import Clock
 from gateway.errors import TooBusy
 
+# What is kept for callers, so that one a second is answered at once whatever goes on: a small bucket, of which a tenth
+# would be little, still takes a handful who come together; a large one leaves the background nearly all of its burst.
 LEAST_RESERVE = 5
 RESERVE_SHARE = 0.1
 GRACE_S = 1.0  # for what nobody could foresee: a refusal, requests that take long

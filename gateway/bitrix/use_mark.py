@@ -10,12 +10,18 @@ USE_MARK_S = 1.0  # how long a mark speaks for: a request is sent at most so lon
 
 
 class UseMark:
-    """The last mark, which *save* keeps: even after a crash, nothing was sent later than USE_MARK_S seconds past it."""
+    """The last mark, which *save* keeps: even after a crash, nothing was sent later than USE_MARK_S seconds past it.
+
+    A mark lies ahead by as long as the last one took to be saved: so it is still good once it is kept, however slow the
+    database is.
+    """
 
     def __init__(self, clock: Clock, save: Callable[[float], Awaitable[None]]) -> None:
         self._clock = clock
         self._save = save
-        self._marked_at = -math.inf
+        self._lead_s = 0.0
+        self._speaks_from = math.inf  # the wall time; before it, somebody has set the clock back
+        self._speaks_until = -math.inf
         self._saving = asyncio.Lock()
 
     async def cover(self) -> None:
@@ -24,9 +30,11 @@ class UseMark:
             return
         async with self._saving:
             while not self._speaks_for_now():
-                now = self._clock.now()
-                await self._save(now)
-                self._marked_at = now
+                now, began_at = self._clock.now(), self._clock.monotonic()
+                mark = now + self._lead_s
+                await self._save(mark)
+                self._lead_s = self._clock.monotonic() - began_at
+                self._speaks_from, self._speaks_until = now, mark + USE_MARK_S
 
     def _speaks_for_now(self) -> bool:
-        return 0 <= self._clock.now() - self._marked_at < USE_MARK_S  # less than 0: somebody has set the clock back
+        return self._speaks_from <= self._clock.now() < self._speaks_until

@@ -16,26 +16,17 @@ from gateway.bitrix.rest3 import rest3_error
 from gateway.errors import InvalidInput
 
 BATCH_COMMANDS = 50
-METHOD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 
 Params = Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class Command:
-    """One call of one method; a *write* is repeated only when it provably did not run.
-
-    Raises:
-        InvalidInput: the method's name is none.
-    """
+    """One call of one *method*, which is a name; a *write* is repeated only when it provably did not run."""
 
     method: str
     params: Params = field(default_factory=dict)
     write: bool = False
-
-    def __post_init__(self) -> None:
-        if not METHOD_NAME.fullmatch(self.method):
-            raise InvalidInput.of_parameter("method", "method", "must be a method's name, like crm.deal.list")
 
 
 @dataclass(frozen=True)

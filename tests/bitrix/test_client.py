@@ -11,6 +11,7 @@ from gateway.bitrix.egress import EgressPolicy
 from gateway.bitrix.errors import (
     AddressRefused,
     CredentialRefused,
+    OperatingLimitReached,
     OutcomeUnknown,
     PortalBroken,
     PortalError,
@@ -18,7 +19,7 @@ from gateway.bitrix.errors import (
     PortalUnreachable,
     TokenExpired,
 )
-from gateway.bitrix.gate import PortalGate
+from gateway.bitrix.gate import Lane, PortalGate
 from gateway.bitrix.oauth import TokenKeeper
 from gateway.bitrix.session import REQUEST_DEADLINE_S, PortalSession, open_session
 from gateway.bitrix.wire import Answer, Command
@@ -238,11 +239,11 @@ async def test_a_portal_that_fails_is_sent_less_at_once(
 ) -> None:
     portal.fault("profile:502")
     await clock.until(client.call(PROFILE))
-    assert gate.in_flight_limit < 32
+    assert gate.room(Lane.INTERACTIVE) < 32
     for _ in range(20):
         await clock.advance(1)
         await client.call(PROFILE)
-    assert gate.in_flight_limit == 32
+    assert gate.room(Lane.INTERACTIVE) == 32
 
 
 async def test_no_more_than_the_bound_are_in_flight(
@@ -420,3 +421,79 @@ async def test_a_caller_who_leaves_the_line_gives_its_place_to_the_next(
     await clock.advance(1)
     assert [call.done() for call in waiting] == [True] * 4
     assert portal.http_requests == 50
+
+
+class TestWithoutResting:
+    """Batches for callers who wait: a method that has to rest for long is told, and not waited for."""
+
+    @pytest.fixture
+    def credential(self, portal: SandboxPortal, server: SandboxServer) -> WebhookCredential:
+        return WebhookCredential(server.origin + portal.webhook_path)
+
+    @pytest.fixture
+    def client(
+        self, session: PortalSession, gate: PortalGate, credential: WebhookCredential, clock: ManualClock
+    ) -> PortalClient:
+        return PortalClient(session, gate, credential, clock, max_wait_s=30)
+
+    def let_rest(self, gate: PortalGate, credential: WebhookCredential, clock: ManualClock, seconds: float) -> None:
+        gate.heed(
+            credential.budget_key, "profile", Answer([], operating_s=470, operating_reset_at=clock.now() + seconds)
+        )
+
+    async def test_a_method_that_is_blocked_in_the_first_request_does_not_hold_up_the_others(
+        self, client: PortalClient, portal: SandboxPortal, clock: ManualClock
+    ) -> None:
+        portal.fault("profile:otl")
+        began = clock.now()
+        outcomes = await clock.until(client.batch([PROFILE] * 120, resting=False))
+        told = [isinstance(outcome, OperatingLimitReached) for outcome in outcomes]
+        assert told == [True] + [False] * 49 + [True] * 70
+        assert "again in 60 s" in str(outcomes[-1])
+        assert (clock.now() - began < 5, portal.http_requests) == (True, 1)
+
+    async def test_a_command_that_would_go_again_after_a_long_rest_spoils_no_other(
+        self, client: PortalClient, portal: SandboxPortal, clock: ManualClock
+    ) -> None:
+        portal.fault("profile:otl")
+        portal.fault("user.get:error=INTERNAL_SERVER_ERROR")
+        portal.fault("user.get:otl")
+        commands = [PROFILE, Command("user.get"), Command("user.get"), Command("scope")]
+        began = clock.now()
+        outcomes = await clock.until(client.batch(commands, resting=False))
+        kinds = [type(outcome) for outcome in outcomes]
+        assert kinds == [OperatingLimitReached, OperatingLimitReached, OperatingLimitReached, Answer]
+        assert (clock.now() - began < 5, portal.http_requests) == (True, 1)
+
+    async def test_work_in_the_background_rests_for_so_long_and_no_longer(
+        self,
+        client: PortalClient,
+        gate: PortalGate,
+        credential: WebhookCredential,
+        portal: SandboxPortal,
+        clock: ManualClock,
+    ) -> None:
+        client = client.background()
+        self.let_rest(gate, credential, clock, 20)
+        (outcome,) = await clock.until(client.batch([PROFILE], resting=False))
+        assert isinstance(outcome, Answer)
+        self.let_rest(gate, credential, clock, 40)
+        (outcome,) = await client.batch([PROFILE], resting=False)
+        assert isinstance(outcome, OperatingLimitReached)
+        with pytest.raises(OperatingLimitReached, match="again in 40 s"):
+            await client.batch_once({"me": PROFILE}, halt=False)
+        assert portal.http_requests == 1
+        assert isinstance((await clock.until(client.call(PROFILE))).result, dict)
+
+    async def test_nothing_of_a_first_request_is_sent_where_its_method_has_to_rest(
+        self,
+        client: PortalClient,
+        gate: PortalGate,
+        credential: WebhookCredential,
+        portal: SandboxPortal,
+        clock: ManualClock,
+    ) -> None:
+        self.let_rest(gate, credential, clock, 40)
+        with pytest.raises(TooBusy):
+            await client.batch([PROFILE] * 120, resting=False)
+        assert portal.http_requests == 0

@@ -1,11 +1,15 @@
 """POST /bitrix/batch: any number of commands, what becomes of each, and what is never sent twice."""
 
+import asyncio
+from contextlib import closing
 from typing import Any
 
+import pysqlite3
 import pytest
 
-from tests.gateway import Answer, Gateway, Sandbox
+from tests.gateway import Answer, Gateway, Sandbox, authorize
 from tests.http.onlooker import Onlooker, Sent, dropping, saying, telling
+from tests.http.stored import database
 from tests.http.test_calls import place, refusal
 from tests.unit.bitrix import php
 
@@ -257,3 +261,61 @@ async def test_a_batch_that_has_begun_waits_for_room_as_long_as_it_takes(watched
     assert answer.status == 200
     assert all("result" in one for one in answer.json["results"])
     assert len(onlooker.sent) == 70
+
+
+async def test_what_was_written_before_the_store_failed_is_told(
+    watched: Gateway, onlooker: Onlooker, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def answer_and_fail(sent: Sent) -> Any:
+        statement(watched, "ALTER TABLE buckets RENAME TO elsewhere")
+        watched.clock.wall_shift_s += 10  # the next request needs a mark of its own
+        return await done()(sent)
+
+    onlooker.answer("batch", answer_and_fail)
+    results = (await batch(watched, [update(number) for number in range(130)])).json["results"]
+    statement(watched, "ALTER TABLE elsewhere RENAME TO buckets")
+    assert results[:50] == [{"result": True}] * 50
+    internal = {"code": "internal_error", "description": "Internal Server Error", "status": None}
+    assert [one["error"] for one in results[50:100]] == [internal] * 50
+    assert [one["error"]["code"] for one in results[100:]] == ["not_run"] * 30
+    assert len(onlooker.sent) == 1
+    assert "a part of a batch was not sent" in caplog.text
+
+
+@pytest.mark.parametrize("halt", [False, True])
+async def test_what_was_done_before_the_account_was_deleted_is_told(
+    gateway: Gateway, sandbox: Sandbox, halt: bool
+) -> None:
+    await authorize(gateway, sandbox)
+    await gateway.synced()
+    sandbox.portal.hold("profile")
+    sandbox.portal.fault("batch:expired_token*@1")
+    calling = asyncio.create_task(batch(gateway, [PROFILE] * 130, halt=halt))
+    while not sandbox.portal.calls["profile"]:
+        await gateway.clock.settle()
+    assert (await gateway.delete("/bitrix/account")).status == 200
+    sandbox.portal.release("profile")
+    answer = await calling
+    assert answer.status == 200
+    results = answer.json["results"]
+    assert ["result" in one for one in results] == [True] * 50 + [False] * 80
+    codes = [one["error"]["code"] for one in results[50:]]
+    assert codes == ["authorization_required"] * 50 + ["not_run" if halt else "authorization_required"] * 30
+    assert "deleted meanwhile" in results[50]["error"]["description"]
+
+
+async def test_a_method_that_is_blocked_in_the_first_request_is_told_of_in_the_others(
+    watched: Gateway, onlooker: Onlooker
+) -> None:
+    onlooker.answer("batch", done(c0={"error": "OPERATION_TIME_LIMIT", "error_description": "Later"}))
+    began = watched.clock.now()
+    results = (await batch(watched, [PROFILE] * 130)).json["results"]
+    assert ["result" in one for one in results] == [False] + [True] * 49 + [False] * 80
+    assert {one["error"]["code"] for one in results if "error" in one} == {"OPERATION_TIME_LIMIT"}
+    assert (watched.clock.now() - began < 5, len(onlooker.sent)) == (True, 1)
+
+
+def statement(gateway: Gateway, words: str) -> None:
+    """Change the running gateway's database behind its back."""
+    with closing(pysqlite3.connect(database(gateway), isolation_level=None)) as connection:
+        connection.execute(words)

@@ -374,10 +374,19 @@ async def test_a_method_out_of_operating_time_is_refused_while_others_are_answer
     assert (await call(connected, "profile")).status == 200
 
 
-async def test_a_hundred_callers_who_leave_give_their_places_back(connected: Gateway, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize(
+    ("verb", "path", "held"),
+    [
+        ("POST", "/bitrix/call/profile", "profile"),
+        ("GET", "/bitrix/v3/openapi", "rest.documentation.openapi"),
+    ],
+)
+async def test_a_hundred_callers_who_leave_give_their_places_back(
+    connected: Gateway, sandbox: Sandbox, verb: str, path: str, held: str
+) -> None:
     await connected.restart(GATEWAY_PORTAL_CONCURRENCY="4", GATEWAY_BUCKET_CAPACITY="1000")
-    sandbox.portal.hold("profile")
-    calls = [asyncio.create_task(connected.post("/bitrix/call/profile", json={})) for _ in range(100)]
+    sandbox.portal.hold(held)
+    calls = [asyncio.create_task(connected.request(verb, path)) for _ in range(100)]
     await connected.clock.settle()
     for one in calls:
         one.cancel()

@@ -1,10 +1,17 @@
 """Callers that leave before their answer, and callers that wait."""
 
 import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.typedefs import Handler
 
+from handlers.server import Connection, Runner
 from tests.gateway import NO_TOKEN, Gateway, Sandbox, callback_path
 
 
@@ -91,3 +98,56 @@ async def test_what_can_be_no_host_is_refused_and_changes_nothing(connected: Gat
     assert answer.status == 400
     assert answer.json.startswith("client_bitrix_url: has to ")
     assert (await connected.get("/bitrix/account")).json == before
+
+
+@asynccontextmanager
+async def served(handler: Handler, listener: socket.socket) -> AsyncIterator[str]:
+    """An address where *handler* alone answers, on connections of ours."""
+    app = web.Application()
+    app.router.add_get("/", handler)
+    runner = Runner(app, shutdown_timeout=1)
+    await runner.setup()
+    await web.SockSite(runner, listener.dup()).start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    await runner.cleanup()
+
+
+def connection_of(request: web.Request) -> Connection:
+    assert isinstance(request.protocol, Connection)
+    return request.protocol
+
+
+async def test_who_asks_to_be_told_after_the_caller_has_left_is_told_at_once(listener: socket.socket) -> None:
+    begun, left, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        connection_of(request).when_lost(left.set)
+        begun.set()
+        await left.wait()
+        connection_of(request).when_lost(told.set)
+        return web.Response()
+
+    async with served(answer, listener) as address, aiohttp.ClientSession() as session:
+        asking = asyncio.ensure_future(session.get(address))
+        await begun.wait()
+        asking.cancel()
+        async with asyncio.timeout(5):
+            await told.wait()
+
+
+async def test_who_asked_to_be_told_is_not_told_once_the_request_is_answered(listener: socket.socket) -> None:
+    told: list[str] = []
+    connections: list[Connection] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        connections.append(connection_of(request))
+        connections[-1].when_lost(lambda: told.append("the caller of an earlier request has left"))
+        return web.Response()
+
+    async with served(answer, listener) as address, aiohttp.ClientSession() as session:
+        for _ in range(2):
+            async with session.get(address) as response:
+                assert response.status == 200
+        assert connections[0] is connections[1], "it is kept alive"
+    assert connections[0].transport is None
+    assert not told

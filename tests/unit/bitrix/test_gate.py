@@ -40,6 +40,7 @@ class Burst:
     def __init__(self, concurrency: int = 1000) -> None:
         self.clock = QuickClock(START)
         self.gate = PortalGate(self.clock, CAPACITY, LEAK, concurrency)
+        self.concurrency = concurrency
         self.sent: list[tuple[Lane, int]] = []
         self.moments: list[float] = []
         self.waiting: dict[Lane, list[int]] = {lane: [] for lane in Lane}
@@ -75,7 +76,7 @@ class Burst:
             ticks = math.floor(moment - self.moments[0]) - math.floor(drained - self.moments[0]) if self.moments else 0
             counter, drained = max(counter - ticks * LEAK, 0.0) + 1, moment  # the last one is who waits
         for lane, waiting in self.waiting.items():
-            limit = self.gate.in_flight_limit if lane is Lane.INTERACTIVE else self.gate.in_flight_limit * 7 // 8
+            limit = self.concurrency if lane is Lane.INTERACTIVE else self.concurrency * 7 // 8
             if waiting and self.in_flight < max(limit - 1, 1):
                 assert counter > CAPACITY - LEAK - KEPT[lane]
 
@@ -121,7 +122,7 @@ def test_whatever_comes_the_portal_refuses_nothing_and_no_room_is_left_unused(
         assert not burst.moments or refusals(burst.moments, CAPACITY, LEAK, phase) == 0
         await burst.clock.advance(60)
         assert burst.gate.level == 0
-        assert burst.gate.room(Lane.INTERACTIVE) == min(burst.gate.in_flight_limit, CAPACITY - LEAK)
+        assert burst.gate.room(Lane.INTERACTIVE) == min(concurrency, CAPACITY - LEAK)
 
     run(play)
 
@@ -232,7 +233,7 @@ def test_a_refusal_holds_back_those_who_wait_until_the_portal_has_drained() -> N
 def test_a_portal_that_fails_is_sent_less_at_once(failure: Any) -> None:
     gate = PortalGate(QuickClock(START), CAPACITY, LEAK, 32)
     gate.landed({"profile"}, 1, failure, started_at=START)
-    assert gate.in_flight_limit == 16
+    assert gate.room(Lane.INTERACTIVE) == 16
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_a_portal_that_fails_is_sent_less_at_once(failure: Any) -> None:
 def test_a_portal_that_refuses_is_not_overburdened(refusal: Any) -> None:
     gate = PortalGate(QuickClock(START), CAPACITY, LEAK, 32)
     gate.landed({"profile"}, 1, refusal, started_at=START)
-    assert gate.in_flight_limit == 32
+    assert gate.room(Lane.INTERACTIVE) == 32
 
 
 def test_a_method_out_of_operating_time_rests_alone_and_for_one_credential() -> None:
@@ -333,6 +334,28 @@ def test_gates_that_are_one_add_up_and_both_names_stay_good() -> None:
     run(play)
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_gates_that_were_one_before_stay_one(last: bool) -> None:
+    async def play() -> None:
+        clock = QuickClock(START)
+        gates = [PortalGate(clock, CAPACITY, LEAK, 32) for _ in range(4)]
+        async with gates[1].place(Lane.INTERACTIVE), gates[2].place(Lane.INTERACTIVE):
+            gates[1].join(gates[2])
+            gates[0].join(gates[2 if last else 1])
+            gates[3].join(gates[1 if last else 2])
+            assert {gate.level for gate in gates} == {2}
+            gates[2].heed("app", "profile", OperatingLimitReached("OPERATION_TIME_LIMIT"))
+            for gate in gates:
+                with pytest.raises(TooBusy):
+                    await gate.rest("app", {"profile"}, 30)
+            async with gates[0].place(Lane.INTERACTIVE):
+                assert {gate.room(Lane.INTERACTIVE) for gate in gates} == {29}
+        await clock.advance(60)
+        assert {gate.room(Lane.INTERACTIVE) for gate in gates} == {32}
+
+    run(play)
+
+
 async def test_a_mark_is_kept_before_anything_is_sent_and_once_a_second_while_busy() -> None:
     clock = QuickClock(START)
     gate = PortalGate(clock, CAPACITY, LEAK, 32)
@@ -363,6 +386,32 @@ async def test_a_mark_is_kept_before_anything_is_sent_and_once_a_second_while_bu
     clock.wall_shift_s = -100
     await request()
     assert marks[-1] == START + 3 - 100
+
+
+@pytest.mark.parametrize("takes_s", [0.5, 1.0, 1.2, 7.0])
+async def test_marks_that_are_slow_to_be_kept_slow_requests_down_and_do_not_stop_them(takes_s: float) -> None:
+    clock = QuickClock(START)
+    gate = PortalGate(clock, CAPACITY, LEAK, 32)
+    marks: list[float] = []
+
+    async def save(mark: float) -> None:
+        await clock.sleep(takes_s)
+        marks.append(mark)
+
+    gate.keep_marks(save)
+    for _ in range(5):
+        began = clock.now()
+        async with asyncio.timeout(5):
+            await clock.until(request_through(gate), step_s=0.25)
+        assert clock.now() - began <= 2 * takes_s + 0.5
+        assert clock.now() < marks[-1] + 1, "after a crash, more than the mark's second would count for nothing"
+        await clock.advance(2)
+    assert len(marks) <= 6
+
+
+async def request_through(gate: PortalGate) -> None:
+    async with gate.place(Lane.INTERACTIVE):
+        pass
 
 
 async def test_a_request_whose_mark_is_not_kept_is_not_sent_and_takes_no_room() -> None:

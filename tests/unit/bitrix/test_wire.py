@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.bitrix.errors import PortalBroken, PortalError, QueryLimitExceeded
-from gateway.bitrix.wire import Answer, Command, decode_answer, decode_batch, encode_command, encode_params
+from gateway.bitrix.wire import Answer, decode_answer, decode_batch, encode_command, encode_params
 from gateway.errors import InvalidInput
 from tests.unit.bitrix import php
 
@@ -83,12 +83,6 @@ def test_what_php_cannot_be_told_is_refused(params: dict[str, object]) -> None:
 def test_a_command_is_a_method_and_its_query() -> None:
     assert encode_command("profile", {}) == "profile"
     assert encode_command("user.get", {"FILTER": {">ID": 5}}) == "user.get?FILTER[%3EID]=5"
-
-
-@pytest.mark.parametrize("method", ["", "../admin", "user.get?auth=1", "user/get", "user..get", "user.get\n"])
-def test_a_method_is_a_name_and_nothing_else(method: str) -> None:
-    with pytest.raises(InvalidInput):
-        Command(method)
 
 
 def test_an_answer_holds_the_result_and_what_is_said_of_it() -> None:
