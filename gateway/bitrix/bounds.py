@@ -6,6 +6,8 @@ from gateway.bitrix.methods import HIGHEST_ID
 from gateway.bitrix.pages import ListCall
 from gateway.errors import InvalidInput
 
+OPERATORS = (">", ">=", "<", "<=", "=", "@", "")  # that bound the id; "" is the name alone
+
 
 @dataclass(frozen=True)
 class Bounded:
@@ -19,6 +21,8 @@ class Bounded:
     def of(cls, call: ListCall, cursor: int) -> "Bounded":
         """The ids of *call* beyond *cursor*, with the bounds taken out of its filter; lists of ids stay there as well.
 
+        A filter with a `logic` of its own stays as it is: what bounds one of two alternatives does not bound the list.
+
         Raises:
             InvalidInput: the filter is no object, or bounds the id by what is no number.
         """
@@ -26,18 +30,12 @@ class Bounded:
         given = call.params.get(facts.filter_key, {})
         if not isinstance(given, dict):
             raise _refused(facts.filter_key, "must be an object")
+        if facts.has_logic(given):
+            return cls(call, cursor, None)
         after, upto, kept = cursor, HIGHEST_ID, {}
         for name, value in given.items():
             operator = name[: -len(facts.bound_key)]
-            if name[len(operator) :].upper() != facts.bound_key.upper() or operator not in (
-                ">",
-                ">=",
-                "<",
-                "<=",
-                "=",
-                "@",
-                "",
-            ):
+            if name[len(operator) :].upper() != facts.bound_key.upper() or operator not in OPERATORS:
                 kept[name] = value
                 continue
             ids = [_id(facts.filter_key, name, one) for one in (value if isinstance(value, list | tuple) else [value])]
