@@ -9,13 +9,12 @@ import orjson
 from aiohttp import web
 
 from gateway.bitrix.methods import HIGHEST_ID
-from gateway.bitrix.rows import INT32
 from gateway.bitrix.walk import Pace
 from gateway.errors import InvalidInput, NotFound
 from gateway.streams import STREAMS, TASKS3, StreamAsked, StreamedList, items_of
 from handlers import keys
 from handlers.border import finish
-from handlers.query import one_value, positive
+from handlers.query import entity_type_id, one_value, positive
 from handlers.server import Connection
 
 HEADERS = {
@@ -44,10 +43,7 @@ async def stream_list(request: web.Request) -> web.StreamResponse:
 
 async def stream_items(request: web.Request) -> web.StreamResponse:
     """GET /bitrix/stream/items/{entityTypeId}"""
-    value = request.match_info["entityTypeId"]
-    if not (value.isascii() and value.isdigit() and int(value[:11]) in INT32 and int(value[:11]) > 0):
-        raise InvalidInput.of_parameter("entityTypeId", "invalid_value", "has to be a whole number above 0")
-    return await stream(request, items_of(int(value)))
+    return await stream(request, items_of(entity_type_id(request)))
 
 
 async def stream(request: web.Request, listed: StreamedList) -> web.StreamResponse:

@@ -263,6 +263,8 @@ def test_gzip_is_accepted_where_it_is_named_and_not_refused(accepted: str, zippe
         ("items/0", f"entityTypeId: {WHOLE}"),
         ("items/x", f"entityTypeId: {WHOLE}"),
         ("items/99999999999", f"entityTypeId: {WHOLE}"),
+        ("items/00000000012345678901", f"entityTypeId: {WHOLE}"),
+        (f"items/0000000001{'1' * 5000}", f"entityTypeId: {WHOLE}"),
     ],
 )
 async def test_a_wrong_parameter_is_refused_by_its_name(
