@@ -1,4 +1,4 @@
-"""Filters of GET /bitrix/stream/...: alternatives of items come row for row as they are meant, whatever bounds them."""
+"""Filters of GET /bitrix/stream/...: rows are those that are meant, or what is not understood is refused."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.portal import SandboxSettings
-from tests.gateway import Gateway
+from tests.gateway import Gateway, Sandbox
 
 Given = dict[str, object]
 Passes = Callable[[dict[str, Any]], bool]
 
+OWN_FIELD = "UF_CRM_OF_ONE_PORTAL"
 DEALS, INVOICES = "items/2", "invoices"
 
 
@@ -61,3 +62,15 @@ async def test_alternatives_go_on_from_a_cursor(connected: Gateway) -> None:
     first = await connected.stream(DEALS, filter=given, limit=60)
     rest = await connected.stream(DEALS, filter=given, cursor=first.end["cursor"])
     assert first.rows + rest.rows == wanted
+
+
+async def test_a_field_of_the_former_portal_is_refused_once_the_account_has_moved(
+    connected: Gateway, sandbox: Sandbox, other: Sandbox
+) -> None:
+    fields = sandbox.portal.data.userfields["CRM_DEAL"]
+    fields[10**6] = {**next(iter(fields.values())), "ID": str(10**6), "FIELD_NAME": OWN_FIELD}
+    assert (await connected.stream("deals", filter={OWN_FIELD: "x"})).end["complete"] is True
+    await connected.connect(other.webhook)
+    answer = await connected.get(f'/bitrix/stream/deals?filter={{"{OWN_FIELD}":"x"}}')
+    assert answer.status == 400
+    assert answer.json["detail"] == f"filter: has '{OWN_FIELD}', which the list does not know and would ignore"
