@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from gateway.bitrix.errors import WalkFailed
-from gateway.bitrix.filter3 import check_filter
+from gateway.bitrix.filter3 import check_filter_parameter
 from gateway.bitrix.methods import Row
 from gateway.bitrix.pages import ListCall, Page
 from gateway.bitrix.tails import tail
@@ -191,7 +191,7 @@ class StreamService:
         client, listed = self._connections.client(account), asked.listed
         if listed.version == 3:
             given = [] if asked.filter is None else asked.filter
-            check_filter(given, "/filter")
+            check_filter_parameter(given, "filter")
             return tail(client, listed.method, given, asked.select, cursor=asked.cursor, render=as_lines)
         given = {} if asked.filter is None else asked.filter
         if not isinstance(given, dict):
