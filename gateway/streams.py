@@ -133,7 +133,10 @@ class Stream:
         page = asyncio.ensure_future(anext(self._pages, None))
         try:
             await asyncio.wait((page, self._over), return_when=asyncio.FIRST_COMPLETED)
-            return page.result() if page.done() else None
+            if not page.done():
+                return None
+            found = page.result()
+            return None if self._over.done() else found
         finally:
             if not page.done():
                 page.cancel()
