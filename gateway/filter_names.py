@@ -23,7 +23,7 @@ FURTHER = {
 
 
 class FilterNames:
-    """The fields of each portal's lists, asked for when they are first needed."""
+    """The fields of each portal's lists, asked for when they are first needed; the oldest are forgotten."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -37,11 +37,12 @@ class FilterNames:
             PortalError: the names could not be had.
         """
         wanted = {key: OPERATOR.sub("", key, count=1).upper() for key in given}
-        key = account.account_id, method
+        key = account.portal.portal_id, method
         at, names = self._known.get(key, (0.0, frozenset[str]()))
         if not names.issuperset(wanted.values()) or self._clock.monotonic() - at > KNOWN_S:
             names = await self._ask(client, method)
             self._known[key] = self._clock.monotonic(), names
+            self._known.move_to_end(key)
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         for key_given, name in wanted.items():

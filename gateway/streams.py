@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from gateway.bitrix.errors import WalkFailed
-from gateway.bitrix.filter3 import check_filter
+from gateway.bitrix.filter3 import check_filter_parameter
 from gateway.bitrix.methods import Row
 from gateway.bitrix.pages import ListCall, Page
 from gateway.bitrix.tails import tail
@@ -134,7 +134,10 @@ class Stream:
         page = asyncio.ensure_future(anext(self._pages, None))
         try:
             await asyncio.wait((page, self._over), return_when=asyncio.FIRST_COMPLETED)
-            return page.result() if page.done() else None
+            if not page.done():
+                return None
+            found = page.result()
+            return None if self._over.done() else found
         finally:
             if not page.done():
                 page.cancel()
@@ -192,7 +195,7 @@ class StreamService:
         client, listed = self._connections.client(account), asked.listed
         if listed.version == 3:
             given = [] if asked.filter is None else asked.filter
-            check_filter(given, "/filter")
+            check_filter_parameter(given, "filter")
             return tail(client, listed.method, given, asked.select, cursor=asked.cursor, render=as_lines)
         given = {} if asked.filter is None else asked.filter
         if not isinstance(given, dict):

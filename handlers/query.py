@@ -63,3 +63,15 @@ def quiz_id(request: web.Request) -> int:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER and int(value) in INT32):
         raise InvalidInput.of_parameter("quizID", "invalid_value", "has to be a 32-bit integer")
     return int(value)
+
+
+def entity_type_id(request: web.Request) -> int:
+    """The type of the items that the path names.
+
+    Raises:
+        InvalidInput: when it is no 32-bit integer above zero.
+    """
+    value = request.match_info["entityTypeId"]
+    if value.isascii() and value.isdigit() and len(value) <= LONGEST_NUMBER and 0 < int(value) <= INT32[-1]:
+        return int(value)
+    raise InvalidInput.of_parameter("entityTypeId", "invalid_value", "has to be a whole number above 0")

@@ -2,20 +2,20 @@
 
 import re
 import zlib
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 
 import orjson
 from aiohttp import web
 
 from gateway.bitrix.methods import HIGHEST_ID
-from gateway.bitrix.rows import INT32
 from gateway.bitrix.walk import Pace
 from gateway.errors import InvalidInput, NotFound
 from gateway.streams import STREAMS, TASKS3, StreamAsked, StreamedList, items_of
 from handlers import keys
 from handlers.border import finish
-from handlers.query import one_value, positive
+from handlers.query import entity_type_id, one_value, positive
 from handlers.server import Connection
 
 HEADERS = {
@@ -26,6 +26,7 @@ HEADERS = {
 GZIP = re.compile(r"(?:^|[\s,])gzip(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
 GZIP_LEVEL = 1  # of what is gone in a moment
 GZIP_FORMAT = 31  # of zlib's wbits: the widest window, behind a gzip header
+UNTAKEN_S = 600.0  # for one page, while others wait in memory: a line that crawls is quicker, who just stopped is not
 FIELD_NAME = re.compile(r"\*|[A-Za-z][A-Za-z0-9_.]*\*?")
 PACES = {pace.name.lower(): pace for pace in Pace}
 
@@ -44,10 +45,7 @@ async def stream_list(request: web.Request) -> web.StreamResponse:
 
 async def stream_items(request: web.Request) -> web.StreamResponse:
     """GET /bitrix/stream/items/{entityTypeId}"""
-    value = request.match_info["entityTypeId"]
-    if not (value.isascii() and value.isdigit() and int(value[:11]) in INT32 and int(value[:11]) > 0):
-        raise InvalidInput.of_parameter("entityTypeId", "invalid_value", "has to be a whole number above 0")
-    return await stream(request, items_of(int(value)))
+    return await stream(request, items_of(entity_type_id(request)))
 
 
 async def stream(request: web.Request, listed: StreamedList) -> web.StreamResponse:
@@ -65,11 +63,30 @@ async def stream(request: web.Request, listed: StreamedList) -> web.StreamRespon
             finish(response, request[keys.REQUEST_ID])
             with suppress(ConnectionError):  # the caller has left
                 await response.prepare(request)
-                await response.write(packed.add(first))
+                async with taken(request):
+                    await response.write(packed.add(first))
                 async for chunk in chunks:
-                    await response.write(packed.add(chunk))
-                await response.write_eof(packed.end())
+                    async with taken(request):
+                        await response.write(packed.add(chunk))
+                async with taken(request):
+                    await response.write_eof(packed.end())
     return response
+
+
+@asynccontextmanager
+async def taken(request: web.Request) -> AsyncIterator[None]:
+    """Give the caller time to take what is sent within the block; one who does not is disconnected.
+
+    Raises:
+        ConnectionAbortedError: the time is over.
+    """
+    try:
+        async with request.app[keys.CLOCK].timeout(UNTAKEN_S):
+            yield
+    except TimeoutError as error:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionAbortedError("the caller takes nothing") from error
 
 
 class Packed:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-from gateway.bitrix.methods import HIGHEST_ID
+from gateway.bitrix.methods import HIGHEST_ID, ID_DIGITS
 from gateway.bitrix.pages import ListCall
 from gateway.errors import InvalidInput
+
+OPERATORS = (">", ">=", "<", "<=", "=", "@", "")  # that bound the id; "" is the name alone
 
 
 @dataclass(frozen=True)
@@ -19,32 +21,28 @@ class Bounded:
     def of(cls, call: ListCall, cursor: int) -> "Bounded":
         """The ids of *call* beyond *cursor*, with the bounds taken out of its filter; lists of ids stay there as well.
 
+        A filter with a `logic` of its own stays as it is: what bounds one of two alternatives does not bound the list.
+
         Raises:
             InvalidInput: the filter is no object, or bounds the id by what is no number.
         """
         facts = call.facts
         given = call.params.get(facts.filter_key, {})
         if not isinstance(given, dict):
-            raise _refused(facts.filter_key, "must be an object")
+            raise _refused("has to be a JSON object")
+        if facts.has_logic(given):
+            return cls(call, cursor, None)
         after, upto, kept = cursor, HIGHEST_ID, {}
         for name, value in given.items():
             operator = name[: -len(facts.bound_key)]
-            if name[len(operator) :].upper() != facts.bound_key.upper() or operator not in (
-                ">",
-                ">=",
-                "<",
-                "<=",
-                "=",
-                "@",
-                "",
-            ):
+            if name[len(operator) :].upper() != facts.bound_key.upper() or operator not in OPERATORS:
                 kept[name] = value
                 continue
-            ids = [_id(facts.filter_key, name, one) for one in (value if isinstance(value, list | tuple) else [value])]
+            ids = [_id(name, one) for one in (value if isinstance(value, list | tuple) else [value])]
             lowest, highest = min(ids, default=HIGHEST_ID), max(ids, default=0)
             if isinstance(value, list | tuple) or operator == "@":
                 if operator not in ("=", "@", ""):
-                    raise _refused(facts.filter_key, f"{name} takes one number")
+                    raise _refused(f"{name} takes one number")
                 kept[name] = value
             if operator in (">", ">=", "=", "@", ""):
                 after = max(after, lowest - (operator != ">"))
@@ -54,13 +52,14 @@ class Bounded:
         return cls(ListCall(call.method, params), after, upto if upto < HIGHEST_ID else None)
 
 
-def _id(filter_key: str, name: str, value: object) -> int:
+def _id(name: str, value: object) -> int:
     if type(value) is str and value.isascii() and value.isdigit():
-        return min(int(value), HIGHEST_ID)
+        digits = value.lstrip("0") or "0"
+        return min(int(digits), HIGHEST_ID) if len(digits) <= ID_DIGITS else HIGHEST_ID
     if type(value) is int:
         return min(value, HIGHEST_ID)
-    raise _refused(filter_key, f"{name} takes a number")
+    raise _refused(f"{name} takes a number")
 
 
-def _refused(filter_key: str, rule: str) -> InvalidInput:
-    return InvalidInput.of_field(f"/{filter_key}", "filter", rule)
+def _refused(rule: str) -> InvalidInput:
+    return InvalidInput.of_parameter("filter", "invalid_filter", rule)

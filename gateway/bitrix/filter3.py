@@ -29,6 +29,20 @@ def check_filter(value: object, pointer: str, *, references: bool = False) -> No
         _check_elements(value, pointer, 1, references)
 
 
+def check_filter_parameter(value: object, parameter: str) -> None:
+    """See that *value*, which a query *parameter* holds, is a filter.
+
+    Raises:
+        InvalidInput: naming the parameter, with the path of the part that breaks a rule of the grammar.
+    """
+    try:
+        check_filter(value, "")
+    except InvalidInput as error:
+        (broken,) = error.errors
+        rule = f"{broken.pointer} {broken.detail}".lstrip()
+        raise InvalidInput.of_parameter(parameter, broken.code, rule) from error
+
+
 def _check_elements(elements: list[object], pointer: str, depth: int, references: bool) -> None:
     for index, element in enumerate(elements):
         place = f"{pointer}/{index}"

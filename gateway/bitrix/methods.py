@@ -4,6 +4,7 @@ Lists whose rows have no id of any kind (crm.dealcategory.stage.list, crm.status
 that can be read here. Source of the rows: methods.md 12, and the section named at each (b24restdocs api-reference/).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,6 +15,7 @@ Row = dict[str, object]
 
 CLASSIC_ENTITIES = ("lead", "deal", "contact", "company", "quote", "invoice")
 
+LOGIC = "logic"
 ID_DIGITS = 19
 COMPOSITE_BASE = 10**6
 HIGHEST_ID = 2**63 - 1  # what a column of SQLite holds, far more than any portal counts to
@@ -48,6 +50,7 @@ class ListMethod:
     bound_key: str = "ID"  # the same in filters and orders
     composite: tuple[str, ...] = ()  # the columns that make up the id where rows have none, of few digits but the first
     filter_key: str = "filter"
+    nested: bool = False  # filters may hold groups, each with the `logic` that joins its conditions
     order_in_strings: bool = False  # `sort` and `order` as two strings, instead of an `order` object
 
     def ordered(self, direction: str) -> dict[str, object]:
@@ -56,14 +59,23 @@ class ListMethod:
             return {"sort": self.bound_key, "order": direction}
         return {"order": dict.fromkeys(self.composite or (self.bound_key,), direction)}
 
+    def has_logic(self, given: Mapping[str, object]) -> bool:
+        """Whether the filter *given* says itself how its conditions are joined: nothing beside them is sure to count.
+
+        Source: protocol.md 6.2, methods.md 5.3 (b24restdocs api-reference/crm/universal/crm-item-list.md)
+        """
+        return self.nested and any(name.lower() == LOGIC for name in given)
+
     def filtered(self, params: Params, conditions: Params) -> dict[str, object]:
-        """*params* with *conditions* on the id added to its filter.
+        """*params* with *conditions* on the id added to its filter, above the `logic` that it may have.
 
         Raises:
             ValueError: the filter has such a condition already.
         """
         given = params.get(self.filter_key, {})
         keys = {f"{operator}{self.bound_key}": value for operator, value in conditions.items()}
+        if isinstance(given, dict) and self.has_logic(given):
+            given = {"0": given}
         if not isinstance(given, dict) or keys.keys() & given.keys():
             raise ValueError(f"{self.filter_key} is no object, or bounds the id itself")
         return {**params, self.filter_key: {**given, **keys}}
@@ -119,8 +131,8 @@ _USERS = ListMethod(Paging.KEYSET, filter_key="FILTER", order_in_strings=True)
 _BY_OFFSET = ListMethod(Paging.OFFSET)
 
 
-def _controller(paging: Paging, wrapper: str) -> ListMethod:
-    return ListMethod(paging, wrapper=wrapper, id_key="id", bound_key="id")
+def _controller(paging: Paging, wrapper: str, *, nested: bool = False) -> ListMethod:
+    return ListMethod(paging, wrapper=wrapper, id_key="id", bound_key="id", nested=nested)
 
 
 METHODS: dict[str, ListMethod] = {
@@ -132,11 +144,11 @@ METHODS: dict[str, ListMethod] = {
     "crm.status.list": ListMethod(Paging.UNPAGED),
     "crm.category.list": _controller(Paging.UNPAGED, "categories"),
     "crm.dealcategory.list": _BY_OFFSET,
-    "crm.type.list": _controller(Paging.OFFSET, "types"),
+    "crm.type.list": _controller(Paging.OFFSET, "types", nested=True),
     # methods.md 4: crm/{leads,deals,contacts,companies}/; crm/quote/, crm/outdated/invoice/ are of the same family
     **dict.fromkeys((f"crm.{entity}.list" for entity in CLASSIC_ENTITIES), _CLASSIC),
     # methods.md 5.3: crm/universal/crm-item-list.md
-    "crm.item.list": _controller(Paging.KEYSET, "items"),
+    "crm.item.list": _controller(Paging.KEYSET, "items", nested=True),
     # methods.md 6.1 and 6.3: crm/*/userfield/, crm/universal/userfieldconfig/userfieldconfig-list.md
     **dict.fromkeys((f"crm.{entity}.userfield.list" for entity in (*CLASSIC_ENTITIES, "requisite")), _BY_OFFSET),
     "userfieldconfig.list": _controller(Paging.OFFSET, "fields"),

@@ -29,6 +29,8 @@ async def tail(
 
     Raises:
         WalkFailed: the portal failed for good; its cursor is the end of the last page given out.
+        TooBusy: the client waits no longer for room for the first request; nothing was sent.
+        AuthorizationRequired: the account that the client calls for was connected anew or deleted meanwhile.
     """
     while True:
         rows, ids = await _page(client, method, given, select, cursor)

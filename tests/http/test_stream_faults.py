@@ -357,11 +357,8 @@ class TestConsumersThatDoNotRead:
         self, connected: Gateway, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, path: str, fewer_than: int
     ) -> None:
         commands = sandbox.portal.commands
-        reader, writer = await asyncio.open_connection(*urlsplit(connected.origin).netloc.split(":"), limit=4096)
+        _, writer = await self._open(connected, path)
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        head = f"GET /bitrix/stream/{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {connected.token()}\r\n\r\n"
-        writer.write(head.encode())
-        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
         asked = -1
         while asked != sandbox.portal.commands:
             asked = sandbox.portal.commands
@@ -372,3 +369,31 @@ class TestConsumersThatDoNotRead:
         await connected.clock.advance(60)
         assert sandbox.portal.commands == asked
         assert "failed" not in caplog.text
+
+    @pytest.mark.parametrize(("pauses_s", "whole"), [(590, True), (610, False)])
+    async def test_one_who_takes_nothing_for_ten_minutes_is_disconnected(
+        self, connected: Gateway, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, pauses_s: float, whole: bool
+    ) -> None:
+        reader, writer = await self._open(connected, "eventlog")
+        asked = -1
+        while asked != sandbox.portal.commands:
+            asked = sandbox.portal.commands
+            for _ in range(50):
+                await connected.clock.settle()
+        await connected.clock.advance(pauses_s)
+        received = await connected.clock.until(reader.read(), step_s=0.02)
+        assert received.endswith(b"0\r\n\r\n") is whole
+        assert (sandbox.portal.commands > asked) is whole
+        assert "failed" not in caplog.text
+        writer.close()
+
+    async def _open(self, gateway: Gateway, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A stream of which nothing has been read but the status."""
+        reader, writer = await asyncio.open_connection(*urlsplit(gateway.origin).netloc.split(":"), limit=4096)
+        head = (
+            f"GET /bitrix/stream/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            f"Authorization: Bearer {gateway.token()}\r\n\r\n"
+        )
+        writer.write(head.encode())
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        return reader, writer

@@ -97,6 +97,12 @@ async def test_a_filter_on_the_id_bounds_what_is_read(connected: Gateway, sandbo
     assert told.ids == ids[100:300]
 
 
+@pytest.mark.parametrize(("most", "upto"), [("9" * 5000, 10**9), ("0" * 5000 + "40", 40)], ids=["huge", "padded"])
+async def test_a_bound_of_many_digits_is_the_number_that_it_says(connected: Gateway, most: str, upto: int) -> None:
+    every = (await connected.stream("tasks")).ids
+    assert (await connected.stream("tasks", filter={"<=ID": most})).ids == [one for one in every if one <= upto]
+
+
 @pytest.mark.parametrize(
     ("resource", "given", "sentence"),
     [
@@ -106,6 +112,8 @@ async def test_a_filter_on_the_id_bounds_what_is_read(connected: Gateway, sandbo
         ("deals", [1], "filter: has to be a JSON object"),
         ("items/2", "x", "filter: has to be a JSON object"),
         ("deals", {">ID": "x"}, "filter: >ID takes a number"),
+        ("users", {">ID": [1]}, "filter: >ID takes one number"),
+        ("invoices", {"@id": [1, None]}, "filter: @id takes a number"),
     ],
 )
 async def test_a_filter_that_the_list_would_ignore_is_refused(
@@ -114,6 +122,7 @@ async def test_a_filter_that_the_list_would_ignore_is_refused(
     lists = sum(count for name, count in sandbox.portal.calls.items() if name.endswith(".list"))
     answer = await refused(connected, f"{resource}?filter={orjson.dumps(given).decode()}", 400)
     assert answer["detail"] == sentence
+    assert [one["parameter"] for one in answer["errors"]] == ["filter"]
     assert sum(count for name, count in sandbox.portal.calls.items() if name.endswith(".list")) == lists
 
 
@@ -131,20 +140,24 @@ async def test_names_of_filters_are_asked_for_once_and_again_when_they_may_have_
 
 
 @pytest.mark.parametrize(
-    ("given", "pointer"),
+    ("given", "rule"),
     [
-        ({"id": 1}, "/filter"),
-        ([["id", "~", 1]], "/filter/0/1"),
-        ([["id", ">", 1], {"conditions": [["id", "between", [1]]]}], "/filter/1/conditions/0/2"),
+        ({"id": 1}, "has to be a list of conditions"),
+        ([["id", "~", 1]], "/0/1 has to be one of = != > >= < <= in between"),
+        (
+            [["id", ">", 1], {"conditions": [["id", "between", [1]]]}],
+            "/1/conditions/0/2 has to be a list of two values after between",
+        ),
     ],
 )
 @pytest.mark.parametrize("resource", ["eventlog?", "tasks?version=3&"])
 async def test_a_filter_of_rest_3_is_checked_to_the_part_before_anything_is_sent(
-    connected: Gateway, sandbox: Sandbox, resource: str, given: object, pointer: str
+    connected: Gateway, sandbox: Sandbox, resource: str, given: object, rule: str
 ) -> None:
     requests = sandbox.portal.http_requests
     problem = await refused(connected, f"{resource}filter={orjson.dumps(given).decode()}", 400)
-    assert [one["pointer"] for one in problem["errors"]] == [pointer]
+    assert problem["errors"] == [{"code": "invalid_filter", "detail": rule, "parameter": "filter"}]
+    assert problem["detail"] == f"filter: {rule}"
     assert sandbox.portal.http_requests == requests
 
 
@@ -263,6 +276,8 @@ def test_gzip_is_accepted_where_it_is_named_and_not_refused(accepted: str, zippe
         ("items/0", f"entityTypeId: {WHOLE}"),
         ("items/x", f"entityTypeId: {WHOLE}"),
         ("items/99999999999", f"entityTypeId: {WHOLE}"),
+        ("items/00000000012345678901", f"entityTypeId: {WHOLE}"),
+        (f"items/0000000001{'1' * 5000}", f"entityTypeId: {WHOLE}"),
     ],
 )
 async def test_a_wrong_parameter_is_refused_by_its_name(

@@ -1,0 +1,78 @@
+"""Filters with a `logic` of their own: what a walk adds to them narrows the list, and is no alternative to them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.bitrix.bounds import Bounded
+from gateway.bitrix.client import PortalClient
+from gateway.bitrix.methods import METHODS
+from gateway.bitrix.pages import ListCall
+from gateway.bitrix.walk import read_by_ids, walk
+from gateway.sandbox.portal import SandboxSettings
+from tests.clock import ManualClock
+
+DEAL = 2
+
+
+@pytest.fixture
+def settings() -> SandboxSettings:
+    return SandboxSettings(deals=900, tariff="off")
+
+
+def deals(**given: object) -> ListCall:
+    return ListCall("crm.item.list", {"entityTypeId": DEAL, **given})
+
+
+async def rows_of(client: PortalClient, call: ListCall, cursor: int = 0) -> list[Any]:
+    return [row for page in [page async for page in walk(client, call, cursor=cursor)] for row in page.rows]
+
+
+FILTERS: list[tuple[dict[str, object], Callable[[int, float], bool]]] = [
+    ({"logic": "OR", "0": {"<opportunity": 5000}, "1": {"id": 7}}, lambda id, sum: sum < 5000 or id == 7),
+    ({"logic": "OR", ">id": 1100, "<id": 30}, lambda id, _: id > 1100 or id < 30),
+    ({"logic": "or", "@id": [3, 4, 900], ">=opportunity": 19000}, lambda id, sum: id in (3, 4, 900) or sum >= 19000),
+    ({"logic": "OR", ">id": 800}, lambda id, _: id > 800),
+    ({"logic": "AND", ">id": 200, "<opportunity": 9000}, lambda id, sum: id > 200 and sum < 9000),
+    (
+        {
+            "logic": "OR",
+            "0": {"logic": "AND", ">id": 50, "1": {"logic": "OR", "<id": 90, ">opportunity": 15000}},
+            "id": 5,
+        },
+        lambda id, sum: (id > 50 and (id < 90 or sum > 15000)) or id == 5,
+    ),
+    (
+        {"0": {"logic": "OR", "<=id": 40, ">opportunity": 18000}, "<id": 700},
+        lambda id, sum: id < 700 and (id <= 40 or sum > 18000),
+    ),
+]
+
+
+@pytest.mark.parametrize("cursor", [0, 60])
+@pytest.mark.parametrize(("given", "passes"), FILTERS)
+async def test_alternatives_are_read_as_they_stand(
+    client: PortalClient,
+    clock: ManualClock,
+    given: dict[str, object],
+    passes: Callable[[int, float], bool],
+    cursor: int,
+) -> None:
+    every = await clock.until(rows_of(client, deals()))
+    wanted = [row for row in every if passes(row["id"], row["opportunity"]) and row["id"] > cursor]
+    assert 0 < len(wanted) < len(every)
+    assert await clock.until(rows_of(client, deals(filter=given), cursor)) == wanted
+
+
+async def test_rows_by_their_ids_pass_the_alternatives_too(client: PortalClient, clock: ManualClock) -> None:
+    call = deals(filter={"logic": "OR", ">id": 1000, "<id": 10})
+    found = await clock.until(read_by_ids(client, call, [3, 20, 21, 22]))
+    assert [row["id"] for row in found] == [3]
+
+
+def test_lists_that_know_no_logic_are_bounded_beside_it() -> None:
+    facts = METHODS["crm.deal.list"]
+    given = {"filter": {"LOGIC": "OR", "TITLE": "x"}}
+    assert facts.filtered(given, {">": 5}) == {"filter": {"LOGIC": "OR", "TITLE": "x", ">ID": 5}}
+    assert Bounded.of(ListCall("crm.deal.list", {"filter": {"LOGIC": "OR", ">ID": 5}}), 0).after == 5

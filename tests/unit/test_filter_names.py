@@ -1,0 +1,59 @@
+"""How long the names of a portal's lists are remembered, and which are forgotten first."""
+
+from collections import Counter
+from typing import cast
+
+from gateway.bitrix.client import PortalClient
+from gateway.bitrix.wire import Answer, Command
+from gateway.filter_names import KNOWN_S, REMEMBERED, FilterNames
+from storage.records import Account, Portal
+from tests.clock import ManualClock
+
+
+class Telling:
+    """A portal whose every list has a TITLE, and how often each was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+
+    async def call(self, command: Command) -> Answer:
+        self.asked[command.method] += 1
+        return Answer({"TITLE": {}})
+
+
+def account(account_id: int, portal_id: int) -> Account:
+    portal = Portal(portal_id, f"{portal_id}.example", None)
+    return Account(account_id, f"a{account_id}", portal, "https://x", "webhook", b"", False, False, 0)
+
+
+class Asking:
+    """What is under test, asked for one list after another."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.portal = Telling()
+        self._names = FilterNames(self.clock)
+
+    async def check(self, method: str, *, account_id: int = 1, portal_id: int = 1) -> None:
+        client = cast(PortalClient, self.portal)
+        await self._names.check(account(account_id, portal_id), client, method, {"=TITLE": "x"})
+
+
+async def test_a_portals_names_are_known_to_all_its_accounts_and_to_no_other_portal() -> None:
+    asking = Asking()
+    for account_id in (1, 2):
+        await asking.check("list", account_id=account_id)
+    assert asking.portal.asked["list"] == 1
+    await asking.check("list", portal_id=2)
+    assert asking.portal.asked["list"] == 2
+
+
+async def test_what_was_asked_for_again_is_not_forgotten_before_what_was_not() -> None:
+    asking = Asking()
+    for number in range(REMEMBERED):
+        await asking.check(f"list.{number}")
+    await asking.clock.advance(KNOWN_S + 1)
+    await asking.check("list.0")
+    await asking.check("one.more")
+    await asking.check("list.0")
+    assert asking.portal.asked["list.0"] == 2
