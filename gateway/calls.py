@@ -6,7 +6,6 @@ import re
 import secrets
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Generic, TypeVar
 
 from gateway.accounts import AccountService
@@ -17,9 +16,9 @@ from gateway.bitrix.methods import writes
 from gateway.bitrix.session import HttpAnswer
 from gateway.bitrix.wire import Answer, Command, Params, encode_params
 from gateway.chunks import Chunk, chunks_of, is_linked
-from gateway.config import Config
 from gateway.connections import Connections
-from gateway.errors import GatewayError, InvalidInput, MethodDenied
+from gateway.errors import GatewayError, InvalidInput
+from gateway.method_rules import MethodRules
 from gateway.vault import SealBroken
 from storage.database import StorageError
 from storage.records import Account
@@ -32,6 +31,7 @@ NO_METHOD = "has to be a method's name, like crm.deal.list"
 OWN_PARAMETERS = ("auth", "access_token")  # how a portal is shown a token, which is ours to do
 FORMATS = (".json", ".xml")  # a portal takes these after a method's name, and drops them
 DEEPEST = 64  # objects and lists in each other; no method asks for more
+TOO_DEEP = f"has more than {DEEPEST} objects and lists in each other"
 USABLE_KEY = re.compile(r"[\x21-\x7e]{1,255}")  # Source: protocol.md 9.10
 
 T = TypeVar("T")
@@ -57,9 +57,8 @@ class CallService:
     PortalError: the portal refused or failed; OutcomeUnknown where a write may have been done.
     """
 
-    def __init__(self, config: Config, connections: Connections, accounts: AccountService) -> None:
-        self._allow = [pattern.lower() for pattern in config.methods_allow]
-        self._deny = [pattern.lower() for pattern in config.methods_deny]
+    def __init__(self, rules: MethodRules, connections: Connections, accounts: AccountService) -> None:
+        self._rules = rules
         self._connections = connections
         self._accounts = accounts
 
@@ -192,9 +191,7 @@ class CallService:
         name = method.lower()
         if not METHOD_NAME.fullmatch(method) or name.endswith(FORMATS) or name == BATCH:
             raise wrong
-        allowed = not self._allow or any(fnmatchcase(name, pattern) for pattern in self._allow)
-        if not allowed or any(fnmatchcase(name, pattern) for pattern in self._deny):
-            raise MethodDenied(f"{method} is not let through by this gateway's settings")
+        self._rules.check(method)
 
 
 async def _side_by_side(sending: Sequence[Coroutine[object, object, T]]) -> list[T]:
@@ -211,12 +208,13 @@ def _check_parameters(params: Params, pointer: str) -> None:
     for name in params:
         if name.lower() in OWN_PARAMETERS:
             raise InvalidInput.of_field(f"{pointer}/{name}", "own_parameter", "is for the gateway to send")
-    if _is_deeper(params, DEEPEST):
-        raise InvalidInput.of_field(pointer, "too_deep", f"has more than {DEEPEST} objects and lists in each other")
+    if is_deeper(params, DEEPEST):
+        raise InvalidInput.of_field(pointer, "too_deep", TOO_DEEP)
 
 
-def _is_deeper(value: object, most: int) -> bool:
+def is_deeper(value: object, most: int) -> bool:
+    """Whether more than so many objects and lists lie in each other."""
     if not isinstance(value, Mapping | list):
         return False
     below = value.values() if isinstance(value, Mapping) else value
-    return most == 0 or any(_is_deeper(one, most - 1) for one in below)
+    return most == 0 or any(is_deeper(one, most - 1) for one in below)

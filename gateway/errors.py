@@ -8,6 +8,7 @@ GatewayError                     something of ours failed; nothing for the calle
 ├── AuthorizationRequired        a person must authorize the portal again first
 ├── MethodDenied                 the settings keep callers from a portal's method
 ├── TooBusy                      the portal's limits leave no room in time; nothing was sent
+├── Stopping                     the gateway is about to end, and begins nothing that takes long
 ├── SettingsError                the gateway cannot start as it is set up
 └── PortalError                  a portal (or its authorization server) said no, or nothing: gateway/bitrix/errors.py
 
@@ -110,6 +111,12 @@ class TooBusy(GatewayError):
     def __init__(self, retry_after_s: float) -> None:
         self.retry_after_s = math.ceil(retry_after_s)  # whole seconds, as the header wants them
         super().__init__(f"the portal takes no more requests for now: try again in {self.retry_after_s} s")
+
+
+class Stopping(GatewayError):
+    """the gateway is being stopped"""
+
+    code = "stopping"
 
 
 class SettingsError(GatewayError):

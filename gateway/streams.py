@@ -14,12 +14,12 @@ from gateway.bitrix.pages import ListCall, Page
 from gateway.bitrix.tails import tail
 from gateway.bitrix.walk import Pace, walk
 from gateway.connections import Connections
-from gateway.errors import GatewayError, InvalidInput
-from gateway.filter_names import FilterNames
+from gateway.errors import GatewayError, InvalidInput, Stopping
+from gateway.field_names import FieldNames
+from gateway.method_rules import MethodRules
 from storage.records import Account
 
-HELD_BYTES = 128 * 1024 * 1024  # of lines that wait for those before them, or for who reads slowly; in one stream
-STOPPING = "the gateway is being stopped"
+HELD_BYTES = 128 * 1024 * 1024  # of lines that wait for those before them, or for who reads slowly; in all streams
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,8 @@ class Stream:
 class StreamService:
     """Opens streams, and ends them when their account leaves or the gateway stops."""
 
-    def __init__(self, connections: Connections, names: FilterNames) -> None:
+    def __init__(self, rules: MethodRules, connections: Connections, names: FieldNames) -> None:
+        self._rules = rules
         self._connections = connections
         self._names = names
         self._open: dict[Stream, int] = {}
@@ -157,14 +158,19 @@ class StreamService:
     async def open(self, account: Account, asked: StreamAsked) -> AsyncIterator[Stream]:
         """A stream for as long as the block lasts; its portal calls end with it.
 
+        Raises:
+            MethodDenied: the settings keep callers from the list.
+            Stopping: the gateway begins no stream any more.
+
         What is wrong with *asked* is told before its first line:
         InvalidInput: the filter is none, or names what the list does not know and would ignore.
         """
+        self._rules.check(asked.listed.method)
+        if self._stopping:
+            raise Stopping
         async with aclosing(self._pages(account, asked)) as pages:
             stream = Stream(pages, asked)
             self._open[stream] = account.account_id
-            if self._stopping:
-                stream.end(STOPPING)
             try:
                 yield stream
             finally:
@@ -177,10 +183,14 @@ class StreamService:
                 stream.end(reason)
 
     def end_all(self) -> None:
-        """End every stream, and those that still come: the gateway stops."""
+        """End every stream, and begin none any more: the gateway stops."""
         self._stopping = True
         for stream in self._open:
-            stream.end(STOPPING)
+            stream.end(Stopping().detail)
+
+    def _share(self) -> float:
+        """How many bytes each stream may hold."""
+        return HELD_BYTES / max(len(self._open), 1)
 
     async def _pages(self, account: Account, asked: StreamAsked) -> AsyncGenerator[Page[bytes], None]:
         """The list's pages; the account is stale from now on where its credential proves dead."""
@@ -200,8 +210,8 @@ class StreamService:
         given = {} if asked.filter is None else asked.filter
         if not isinstance(given, dict):
             raise InvalidInput.of_parameter("filter", "invalid_value", "has to be a JSON object")
-        if given and listed.fields is not None:
-            await self._names.check(account, client, listed.fields, given)
+        if listed.fields is not None:
+            await self._names.check(account, client, listed.fields, given, asked.select)
         facts = ListCall(listed.method).facts
         params = {**listed.params, **({facts.filter_key: given} if given else {})}
         if asked.select:
@@ -214,5 +224,5 @@ class StreamService:
             pace=asked.pace,
             limit=asked.limit,
             render=as_lines,
-            weight=HELD_BYTES,
+            weight=self._share,
         )

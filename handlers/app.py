@@ -15,7 +15,8 @@ from gateway.calls import CallService
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.connections import Connections
-from gateway.filter_names import FilterNames
+from gateway.field_names import FieldNames
+from gateway.method_rules import MethodRules
 from gateway.pages import Pages
 from gateway.resources import RESOURCES
 from gateway.rules import RuleService
@@ -164,12 +165,12 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         interval_s=config.sync_interval_s,
         language=config.field_language,
     )
-    app[STREAMS] = StreamService(app[CONNECTIONS], FilterNames(clock))
+    app[STREAMS] = StreamService(MethodRules(config), app[CONNECTIONS], FieldNames(clock))
     states = StateSigner(app[SECRETS].encryption_key, clock)
     app[ACCOUNTS] = AccountService(
         config, store, app[CONNECTIONS], servers, states, app[SYNCS], app[STREAMS], app[POLICY], clock
     )
-    app[CALLS] = CallService(config, app[CONNECTIONS], app[ACCOUNTS])
+    app[CALLS] = CallService(MethodRules(config), app[CONNECTIONS], app[ACCOUNTS])
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, app[CONNECTIONS], clock)
     try:
         async with app[SYNCS].open():

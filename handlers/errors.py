@@ -37,6 +37,7 @@ from gateway.errors import (
     InvalidInput,
     MethodDenied,
     NotFound,
+    Stopping,
     TooBusy,
     Unauthenticated,
 )
@@ -49,6 +50,7 @@ STATUSES: dict[type[GatewayError], int] = {
     AlreadyExists: 500,  # as the contract has it
     MethodDenied: 403,
     TooBusy: 429,
+    Stopping: 503,
     PortalError: 502,
     GatewayError: 500,
 }

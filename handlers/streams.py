@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.bitrix.methods import HIGHEST_ID
 from gateway.bitrix.walk import Pace
+from gateway.calls import DEEPEST, TOO_DEEP, is_deeper
 from gateway.errors import InvalidInput, NotFound
 from gateway.streams import STREAMS, TASKS3, StreamAsked, StreamedList, items_of
 from handlers import keys
@@ -28,7 +29,8 @@ GZIP_LEVEL = 1  # of what is gone in a moment
 GZIP_FORMAT = 31  # of zlib's wbits: the widest window, behind a gzip header
 UNTAKEN_S = 600.0  # for one page, while others wait in memory: a line that crawls is quicker, who just stopped is not
 FIELD_NAME = re.compile(r"\*|[A-Za-z][A-Za-z0-9_.]*\*?")
-PACES = {pace.name.lower(): pace for pace in Pace}
+PACES = {pace.value: pace for pace in Pace}
+PARAMETERS = ("source", "filter", "select", "cursor", "limit", "pace", "version")
 
 
 async def stream_list(request: web.Request) -> web.StreamResponse:
@@ -114,10 +116,13 @@ def read_asked(request: web.Request, listed: StreamedList) -> StreamAsked:
         InvalidInput: naming the parameter that breaks a rule.
     """
     query = request.query
+    for name in query:
+        if name not in PARAMETERS:  # a filter that is misspelled would let everything through
+            raise InvalidInput.of_parameter(name, "unknown_parameter", f"is none of {', '.join(PARAMETERS)}")
     if one_value(query, "source") not in (None, "portal"):
         raise InvalidInput.of_parameter("source", "invalid_value", "has to be portal")
-    pace = one_value(query, "pace") or "eager"
-    if pace not in PACES:
+    pace = one_value(query, "pace")
+    if pace not in (None, *PACES):
         raise InvalidInput.of_parameter("pace", "invalid_value", "has to be thrifty or eager")
     limited = one_value(query, "limit") is not None
     return StreamAsked(
@@ -126,7 +131,7 @@ def read_asked(request: web.Request, listed: StreamedList) -> StreamAsked:
         limit=positive(query, "limit", 1) if limited else None,
         filter=read_filter(one_value(query, "filter")),
         select=read_select(one_value(query, "select")),
-        pace=PACES[pace],
+        pace=Pace.EAGER if pace is None else PACES[pace],
     )
 
 
@@ -142,9 +147,12 @@ def read_filter(value: str | None) -> object:
     if value is None:
         return None
     try:
-        return orjson.loads(value)
+        found: object = orjson.loads(value)
     except orjson.JSONDecodeError as error:
         raise InvalidInput.of_parameter("filter", "not_json", "has to be JSON") from error
+    if is_deeper(found, DEEPEST):
+        raise InvalidInput.of_parameter("filter", "too_deep", TOO_DEEP)
+    return found
 
 
 def read_select(value: str | None) -> tuple[str, ...]:

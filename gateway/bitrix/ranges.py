@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
@@ -41,15 +41,20 @@ class _Stretch:
     rows: float | None = field(default=None, compare=False)
 
 
+def boundless() -> float:
+    """No bound."""
+    return math.inf
+
+
 @dataclass(frozen=True)
 class Bounds:
-    """What a plan keeps to: *rows* held back or under way, what these weigh when held, and how many are *wanted*.
+    """What a plan keeps to: *rows* held back or under way, what these may weigh now, and how many are *wanted*.
 
     A page weighs the length of what was made of its rows.
     """
 
     rows: int
-    weight: float = math.inf
+    weight: Callable[[], float] = boundless
     wanted: float = math.inf
 
 
@@ -249,7 +254,7 @@ class Plan(Generic[Rendered]):
     def _room_before(self, lo: int) -> float:
         """How many rows more may be under way or held back, where the next range begins at *lo*."""
         a_row = self._weight / self._weighed if self._weighed else 1.0
-        window = min(self._bounds.rows, self._bounds.weight / max(a_row, 1.0), self._wanted)
+        window = min(self._bounds.rows, self._bounds.weight() / max(a_row, 1.0), self._wanted)
         before = total = self._asked_rows + self._held
         if 2 * total > window:  # not all of it lies before
             before = sum(asked.rows for start, asked in self._asked.items() if start < lo)

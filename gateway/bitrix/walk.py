@@ -18,7 +18,7 @@ from gateway.bitrix.bounds import Bounded
 from gateway.bitrix.list_reader import ListReader, Pace, Portal
 from gateway.bitrix.methods import HIGHEST_ID, Row
 from gateway.bitrix.pages import MAX_ASKS, ListCall, Page, Rendered, as_they_came
-from gateway.bitrix.ranges import Bounds, Plan
+from gateway.bitrix.ranges import Bounds, Plan, boundless
 from gateway.bitrix.whole import OFFSET_ROWS, read_by_ids, read_whole
 
 __all__ = ["MAX_ASKS", "OFFSET_ROWS", "ListCall", "Pace", "Page", "Portal", "read_by_ids", "read_whole", "walk"]
@@ -39,7 +39,7 @@ def walk(
     pace: Pace = Pace.THRIFTY,
     limit: int | None = None,
     render: Callable[[list[Row]], Rendered],
-    weight: float = inf,
+    weight: Callable[[], float] = boundless,
 ) -> AsyncGenerator[Page[Rendered], None]: ...
 
 
@@ -51,14 +51,15 @@ async def walk(
     pace: Pace = Pace.THRIFTY,
     limit: int | None = None,
     render: Callable[[list[Row]], Any] = as_they_came,
-    weight: float = inf,
+    weight: Callable[[], float] = boundless,
 ) -> AsyncGenerator[Page[Any], None]:
     """The pages of a keyset list in the order of ids, from beyond *cursor* to the proven end; each follows on the last.
 
     Pages are rendered as they come, and held so until those before them have come: a bounded number of rows, whatever
-    the length of the list, that have together no more than about *weight*, which is the length of what a page was
-    rendered to. Hardly more is asked for than *limit* rows, after which the reader has to stop by itself. Conditions on
-    the id in the call's own filter narrow what is read. An eager walk is thrifty while the portal's bucket has no room.
+    the length of the list, that weigh together no more than about *weight* at that time, by the length of what they
+    were rendered to. Hardly more is asked for than *limit* rows, after which the reader has to stop by itself.
+    Conditions on the id in the call's own filter narrow what is read. An eager walk is thrifty while the portal's
+    bucket has no room.
     The first request goes in the client's own lane, all others in the background's: interactive calls overtake them.
     Closing the iterator (``contextlib.aclosing``) ends the requests under way.
 

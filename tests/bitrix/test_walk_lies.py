@@ -145,7 +145,8 @@ async def test_what_is_held_back_weighs_no_more_than_is_allowed() -> None:
 
     portal = PretendedPortal(clusters(100_000, 0.35, Random(1)), command_s=0.04)
     ids = list[int]()
-    async with aclosing(walk(portal, ListCall("user.get"), pace=Pace.EAGER, render=heavy, weight=5_000_000)) as pages:
+    heavily = walk(portal, ListCall("user.get"), pace=Pace.EAGER, render=heavy, weight=lambda: 5_000_000)
+    async with aclosing(heavily) as pages:
         async for page in pages:
             ids += page.ids
             held.difference_update(page.ids)

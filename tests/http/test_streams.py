@@ -270,6 +270,9 @@ def test_gzip_is_accepted_where_it_is_named_and_not_refused(accepted: str, zippe
         ("deals?select=", "select: has to be names of fields, separated by commas"),
         ("deals?select=A,,B", "select: has to be names of fields, separated by commas"),
         ("deals?pace=fast", "pace: has to be thrifty or eager"),
+        ("deals?pace=", "pace: has to be thrifty or eager"),
+        ("deals?fitler={}", "fitler: is none of source, filter, select, cursor, limit, pace, version"),
+        (f"deals?filter={'[' * 70}{']' * 70}", "filter: has more than 64 objects and lists in each other"),
         ("deals?source=mirror", "source: has to be portal"),
         ("deals?version=2", "version: has to be 2 or 3, and is of tasks alone"),
         ("tasks?version=4", "version: has to be 2 or 3, and is of tasks alone"),
@@ -287,6 +290,20 @@ async def test_a_wrong_parameter_is_refused_by_its_name(
     problem = await refused(connected, query, 400)
     assert problem["detail"] == sentence
     assert sandbox.portal.http_requests == requests
+
+
+async def test_a_field_that_the_list_does_not_have_is_refused_where_it_would_be_left_out(connected: Gateway) -> None:
+    problem = await refused(connected, "deals?select=TITLE,NOPE", 400)
+    assert problem["detail"] == "select: has 'NOPE', which the list does not know and would ignore"
+    assert (await connected.stream("deals", select="*,UF_*", limit=1)).rows
+
+
+async def test_a_list_whose_method_is_denied_is_no_stream(connected: Gateway, sandbox: Sandbox) -> None:
+    await connected.restart(GATEWAY_METHODS_DENY="crm.deal.*")
+    requests = sandbox.portal.http_requests
+    assert (await refused(connected, "deals", 403))["code"] == "method_denied"
+    assert sandbox.portal.http_requests == requests
+    assert (await connected.stream("leads")).end["complete"] is True
 
 
 async def test_a_list_that_there_is_not_is_not_found(connected: Gateway) -> None:

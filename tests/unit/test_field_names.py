@@ -5,7 +5,7 @@ from typing import cast
 
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.wire import Answer, Command
-from gateway.filter_names import KNOWN_S, REMEMBERED, FilterNames
+from gateway.field_names import KNOWN_S, REMEMBERED, FieldNames
 from storage.records import Account, Portal
 from tests.clock import ManualClock
 
@@ -32,7 +32,7 @@ class Asking:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.portal = Telling()
-        self._names = FilterNames(self.clock)
+        self._names = FieldNames(self.clock)
 
     async def check(self, method: str, *, account_id: int = 1, portal_id: int = 1) -> None:
         client = cast(PortalClient, self.portal)
