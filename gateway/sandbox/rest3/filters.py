@@ -12,7 +12,7 @@ from gateway.sandbox.filters import COMPARISONS
 from gateway.sandbox.php import Value
 from gateway.sandbox.rest3.dto import Dto, Field, Kind
 from gateway.sandbox.rest3.errors import invalid_filter, not_allowed_in, unknown_field, unknown_operator
-from gateway.sandbox.table import Row, Table
+from gateway.sandbox.table import Row, Rows
 
 Test: TypeAlias = Callable[[Row], bool]
 
@@ -71,7 +71,7 @@ class Filter:
     tests: tuple[Test, ...]
     names: frozenset[str]
 
-    def ids(self, table: Table, *, descending: bool = False) -> Iterator[int]:
+    def ids(self, table: Rows, *, descending: bool = False) -> Iterator[int]:
         """The ids of the rows that meet it, one after another as they are wanted."""
         found = table.ids_between(self.above, self.below)
         for row_id in reversed(found) if descending else found:
