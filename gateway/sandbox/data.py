@@ -10,7 +10,6 @@ from gateway.sandbox.entities import Entity, make_entities
 from gateway.sandbox.eventlog import make_eventlog
 from gateway.sandbox.fields import make_userfields
 from gateway.sandbox.generated import GeneratedTable
-from gateway.sandbox.made import MadeTable
 from gateway.sandbox.people import make_users
 from gateway.sandbox.records import make_records
 from gateway.sandbox.table import Rows, Table
@@ -32,8 +31,8 @@ class PortalData:
     userfields: dict[str, Table]
     entities: dict[int, Entity] = field(compare=False)
     records: dict[int, GeneratedTable] = field(repr=False)
-    tasks: MadeTable
-    eventlog: MadeTable
+    tasks: GeneratedTable
+    eventlog: GeneratedTable
 
     @classmethod
     def generate(
@@ -75,8 +74,8 @@ class PortalData:
                 statuses=statuses,
                 userfields=userfields,
             ),
-            tasks=make_tasks(tasks, holes, tuple(people), random.Random(seed)),
-            eventlog=make_eventlog(eventlog, holes, tuple(people), random.Random(seed)),
+            tasks=make_tasks(tasks, holes, seed, tuple(people)),
+            eventlog=make_eventlog(eventlog, holes, seed, tuple(people)),
         )
 
     @property

@@ -1,10 +1,8 @@
 """The event log of a sandbox portal: who came in, what was changed, whole rows in the form of REST 3.0."""
 
-from itertools import chain
 from random import Random
 
-from gateway.sandbox.ids import runs_with_holes
-from gateway.sandbox.made import MadeTable
+from gateway.sandbox.generated import GeneratedTable, Own
 from gateway.sandbox.table import Row
 from gateway.sandbox.tasks import moment
 
@@ -22,29 +20,30 @@ _KINDS = (
 _AGENTS = ("Mozilla/5.0 (X11; Linux x86_64) Firefox/128.0", "Bitrix24 Mobile", "")
 
 
-def make_eventlog(count: int, holes: float, user_ids: tuple[int, ...], rng: Random) -> MadeTable:
+def make_eventlog(count: int, holes: float, seed: int, user_ids: tuple[int, ...]) -> GeneratedTable:
     """*count* entries as main.eventlog.get gives them, older ones first.
 
     Source: [docs] api-reference/event-log/main-eventlog-get.md
     """
 
-    def make(entry_id: int) -> Row:
-        severity, audit_type, module = _KINDS[entry_id % len(_KINDS)]
-        user_id = user_ids[entry_id * 7 % len(user_ids)]
+    def pattern(rng: Random) -> Row:
+        severity, audit_type, module = rng.choice(_KINDS)
+        user_id = rng.choice(user_ids)
         return {
-            "id": entry_id,
-            "timestampX": moment(_FIRST_AT + entry_id * _APART_S),
+            "id": 0,
+            "timestampX": "",
             "severity": severity,
             "auditTypeId": audit_type,
             "moduleId": module,
             "itemId": str(user_id),
-            "remoteAddr": f"203.0.113.{entry_id % 250}",
-            "userAgent": _AGENTS[entry_id % len(_AGENTS)],
-            "requestUri": f"/stream/?page={entry_id % 9}&name=Анна" if entry_id % 4 else "/",
+            "remoteAddr": f"203.0.113.{rng.randrange(250)}",
+            "userAgent": rng.choice(_AGENTS),
+            "requestUri": rng.choice(("/", f"/stream/?page={rng.randrange(9)}&name=Анна")),
             "siteId": "s1",
-            "userId": user_id if entry_id % 13 else None,
-            "guestId": 0 if entry_id % 5 else None,
-            "description": f'{{"userId":{user_id},"method":"external"}}' if entry_id % 3 else "Вход 🔑",
+            "userId": rng.choice((user_id, user_id, None)),
+            "guestId": rng.choice((0, None)),
+            "description": rng.choice((f'{{"userId":{user_id},"method":"external"}}', "Вход 🔑")),
         }
 
-    return MadeTable(chain.from_iterable(runs_with_holes(count, holes, rng)), make)
+    own: Own = {"id": lambda entry_id: entry_id, "timestampX": lambda entry_id: moment(_FIRST_AT + entry_id * _APART_S)}
+    return GeneratedTable(count, holes, f"{seed} eventlog", pattern, own)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from functools import cached_property
 from itertools import islice
+from operator import ge, gt, le, lt
 from typing import Any, TypeAlias
 
 from gateway.sandbox.errors import CallError
@@ -29,6 +30,7 @@ Columns: TypeAlias = Mapping[str, Kind]
 
 # Longest first. Source: [docs] settings/how-to-call-rest-api/list-methods-pecularities.md
 OPERATORS = ("!=%", "!%=", "!@", "!=", "!%", ">=", "<=", "=%", "%=", "!", "=", ">", "<", "@", "%")
+COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {">": gt, ">=": ge, "<": lt, "<=": le}
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def _column_test(operator: str, column: str, value: Value, kind: Kind) -> Test:
 
     else:
         bound = comparable(value, kind)
-        compare = _COMPARISONS[operator]
+        compare = COMPARISONS[operator]
 
         def matches(found: Value) -> bool:
             own = comparable(found, kind)
@@ -190,14 +192,6 @@ def _values(found: Value, kind: Kind) -> Sequence[Value]:
     if not isinstance(found, list):
         return [found]
     return [item["VALUE"] if kind is Kind.MULTIFIELD else item for item in found] or [None]
-
-
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    ">": lambda own, bound: own > bound,
-    ">=": lambda own, bound: own >= bound,
-    "<": lambda own, bound: own < bound,
-    "<=": lambda own, bound: own <= bound,
-}
 
 
 def _like(value: Value, *, wildcards: bool) -> Callable[[Value], bool]:

@@ -33,6 +33,12 @@ class GeneratedTable(Rows):
         self._changed: dict[int, Row] = {}
         self._added: list[int] = []  # ids that no run has, in order
         self._removed: list[int] = []  # ids of runs, in order
+        self._highest = self._runs.at(count - 1) if count else 0
+
+    @property
+    def next_id(self) -> int:
+        """The id for a new row: above every one there ever was."""
+        return self._highest + 1
 
     def __len__(self) -> int:
         return len(self._runs) + len(self._added) - len(self._removed)
@@ -57,6 +63,7 @@ class GeneratedTable(Rows):
                 del self._removed[bisect_left(self._removed, row_id)]
             else:
                 insort(self._added, row_id)
+                self._highest = max(self._highest, row_id)
         self._changed[row_id] = row
 
     def __delitem__(self, row_id: int) -> None:

@@ -75,14 +75,13 @@ class SandboxSettings:
     def __post_init__(self) -> None:
         if self.users < 1:
             raise ValueError("users: at least 1, the owner of the webhook")
-        if min(self.leads, self.deals, self.contacts, self.companies, self.quotes, self.invoices, self.items) < 0:
-            raise ValueError("leads, deals and the like: no fewer than 0")
+        for name, count in {**self.records, "tasks": self.tasks, "eventlog": self.eventlog}.items():
+            if count < 0:
+                raise ValueError(f"{name}: at least 0")
         if not 0 <= self.holes < 1:
             raise ValueError("holes: a share from 0 to less than 1")
         if self.tariff not in TARIFFS:
             raise ValueError(f"tariff: one of {', '.join(TARIFFS)}")
-        if min(self.tasks, self.eventlog) < 0:
-            raise ValueError("tasks, eventlog: at least 0")
 
     @property
     def records(self) -> dict[str, int]:

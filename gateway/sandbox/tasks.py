@@ -1,11 +1,8 @@
 """The tasks of a sandbox portal, in the form of REST 3.0; the older methods show the same rows in theirs."""
 
 from datetime import datetime, timedelta, timezone
-from itertools import chain
-from random import Random
 
-from gateway.sandbox.ids import runs_with_holes
-from gateway.sandbox.made import MadeTable
+from gateway.sandbox.generated import GeneratedTable, Own
 from gateway.sandbox.table import Row
 
 ZONE = timezone(timedelta(hours=3))
@@ -73,33 +70,48 @@ _ALIKE: Row = {
 }
 
 
-def make_tasks(count: int, holes: float, user_ids: tuple[int, ...], rng: Random) -> MadeTable:
+_OF_THE_ID: Own = {
+    "id": lambda task_id: task_id,
+    "chatId": lambda task_id: 100_000 + task_id,
+    "guid": lambda task_id: f"{{00000000-0000-4000-8000-{task_id:012x}}}",
+    "archiveLink": lambda task_id: (
+        f"/bitrix/tools/disk/uf.php?entityId={task_id}&entity=TASKS_TASK&action=downloadArchiveByEntity"
+    ),
+}
+
+
+def make_tasks(count: int, holes: float, seed: int, user_ids: tuple[int, ...]) -> GeneratedTable:
     """*count* tasks, created one after another by the people among *user_ids*."""
 
-    def make(task_id: int) -> Row:
-        at = _FIRST_AT + task_id * _APART_S
-        status = STATUSES[task_id % len(STATUSES)]
-        row = new_task(
-            task_id,
-            at,
-            title=f"{_TITLES[task_id % len(_TITLES)]} {task_id}",
-            creator_id=user_ids[task_id * 5 % len(user_ids)],
-            responsible_id=user_ids[task_id * 7 % len(user_ids)],
-        )
-        return row | {
-            "description": "Первая строка\n[B]вторая[/B] & «третья»" if task_id % 4 == 1 else "",
-            "deadline": None if task_id % 3 == 2 else moment(at + 5 * 86_400),
-            "priority": PRIORITIES[task_id % len(PRIORITIES)],
-            "status": status,
-            "closed": moment(at + 86_400) if status == "completed" else None,
-            "changed": moment(at + task_id % 90_000),
-            "checklist": [task_id * 2 + 1] if task_id % 6 == 0 else [],
-            "containsChecklist": task_id % 6 == 0,
-            "crmItemIds": [f"D_{task_id}"] if task_id % 2 else [],
-            "auditorIds": [user_ids[task_id % len(user_ids)]] if task_id % 7 == 0 else [],
-        }
+    def at(task_id: int, later_s: int = 0) -> str:
+        return moment(_FIRST_AT + task_id * _APART_S + later_s)
 
-    return MadeTable(chain.from_iterable(runs_with_holes(count, holes, rng)), make)
+    def person(task_id: int, factor: int = 1) -> int:
+        return user_ids[task_id * factor % len(user_ids)]
+
+    def status(task_id: int) -> str:
+        return STATUSES[task_id % len(STATUSES)]
+
+    own: Own = {
+        **_OF_THE_ID,
+        **dict.fromkeys(("created", "statusChanged", "activity"), at),
+        "title": lambda task_id: f"{_TITLES[task_id % len(_TITLES)]} {task_id}",
+        "creatorId": lambda task_id: person(task_id, 5),
+        "responsibleId": lambda task_id: person(task_id, 7),
+        "link": lambda task_id: _link(task_id, person(task_id, 7)),
+        "description": lambda task_id: "Первая строка\n[B]вторая[/B] & «третья»" if task_id % 4 == 1 else "",
+        "deadline": lambda task_id: None if task_id % 3 == 2 else at(task_id, 5 * 86_400),
+        "priority": lambda task_id: PRIORITIES[task_id % len(PRIORITIES)],
+        "status": status,
+        "closed": lambda task_id: at(task_id, 86_400) if status(task_id) == "completed" else None,
+        "changed": lambda task_id: at(task_id, task_id % 90_000),
+        "checklist": lambda task_id: [task_id * 2 + 1] if task_id % 6 == 0 else [],
+        "containsChecklist": lambda task_id: task_id % 6 == 0,
+        "crmItemIds": lambda task_id: [f"D_{task_id}"] if task_id % 2 else [],
+        "auditorIds": lambda task_id: [person(task_id)] if task_id % 7 == 0 else [],
+    }
+    alike = new_task(1, _FIRST_AT, title="", creator_id=user_ids[0], responsible_id=user_ids[0])
+    return GeneratedTable(count, holes, f"{seed} tasks", lambda _rng: alike, own)
 
 
 def new_task(task_id: int, now: float, *, title: str, creator_id: int, responsible_id: int) -> Row:
@@ -111,7 +123,7 @@ def new_task(task_id: int, now: float, *, title: str, creator_id: int, responsib
     return {
         **_ALIKE,
         **{name: [] for name in _NONE_OF},
-        "id": task_id,
+        **{name: make(task_id) for name, make in _OF_THE_ID.items()},
         "title": title,
         "creatorId": creator_id,
         "responsibleId": responsible_id,
@@ -119,13 +131,14 @@ def new_task(task_id: int, now: float, *, title: str, creator_id: int, responsib
         "statusChanged": at,
         "changed": at,
         "activity": at,
-        "chatId": 100_000 + task_id,
-        "guid": f"{{00000000-0000-4000-8000-{task_id:012x}}}",
-        "link": f"/company/personal/user/{responsible_id}/tasks/task/view/{task_id}/",
+        "link": _link(task_id, responsible_id),
         "rights": _RIGHTS,
-        "archiveLink": f"/bitrix/tools/disk/uf.php?entityId={task_id}&entity=TASKS_TASK&action=downloadArchiveByEntity",
         "scenarios": ["default"],
     }
+
+
+def _link(task_id: int, responsible_id: int) -> str:
+    return f"/company/personal/user/{responsible_id}/tasks/task/view/{task_id}/"
 
 
 def moment(at: float) -> str:

@@ -47,6 +47,7 @@ def test_a_changed_table_answers_as_a_plain_one_would(
 ) -> None:
     table = make_table(count)
     plain = Table(dict(table.items()))
+    ever = max([*table, *(row_id for is_added, row_id in changes if is_added)], default=0)
     for is_added, row_id in changes:
         for one in (table, plain):
             if is_added:
@@ -55,6 +56,7 @@ def test_a_changed_table_answers_as_a_plain_one_would(
                 one.pop(row_id, None)
     assert (len(table), list(table)) == (len(plain), sorted(plain))
     assert dict(table.items()) == plain.data
+    assert table.next_id == ever + 1
     found, expected = table.ids_between(above, below), plain.ids_between(above, below)
     assert (len(found), list(found)) == (len(expected), list(expected))
     place = data.draw(st.slices(max(len(expected), 1)))

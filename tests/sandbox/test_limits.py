@@ -130,7 +130,11 @@ class TestIntegerStart:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"users": 0}, {"tasks": -1}, {"eventlog": -1}, {"holes": 1.0}, {"holes": -0.1}, {"tariff": "gold"}]
+    "wrong",
+    [
+        *({"users": 0}, {"deals": -1}, {"items": -1}, {"tasks": -1}, {"eventlog": -1}),
+        *({"holes": 1.0}, {"holes": -0.1}, {"tariff": "gold"}),
+    ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -6,8 +6,8 @@ from typing import Any
 from gateway.sandbox.data import PortalData
 from gateway.sandbox.errors import CallError, wrong_parameter
 from gateway.sandbox.filters import Kind, Schema, read_filter
+from gateway.sandbox.generated import GeneratedTable
 from gateway.sandbox.listing import Order, Window, find
-from gateway.sandbox.made import MadeTable
 from gateway.sandbox.method import Answer, Call, Method, Param, page_start
 from gateway.sandbox.php import Value, entries_of, is_array
 from gateway.sandbox.table import Row, Table
@@ -74,7 +74,7 @@ _TASKS = Schema({name: kind for name, _, kind, _ in _COLUMNS}, key="ID")
 class _Classic(Table):
     """The portal's tasks as they look from here, one at a time."""
 
-    def __init__(self, tasks: MadeTable) -> None:
+    def __init__(self, tasks: GeneratedTable) -> None:
         super().__init__()
         self._tasks = tasks
 

@@ -6,24 +6,19 @@ Source: [docs] api-reference/rest-v3.md; [srv] rest/lib/v3; protocol notes 9.4
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from gateway.sandbox.filters import COMPARISONS
 from gateway.sandbox.php import Value
 from gateway.sandbox.rest3.dto import Dto, Field, Kind
 from gateway.sandbox.rest3.errors import invalid_filter, not_allowed_in, unknown_field, unknown_operator
-from gateway.sandbox.table import Row, Table
+from gateway.sandbox.table import Row, Rows
 
 Test: TypeAlias = Callable[[Row], bool]
 
 KEY = "id"
 
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    ">": lambda own, bound: own > bound,
-    ">=": lambda own, bound: own >= bound,
-    "<": lambda own, bound: own < bound,
-    "<=": lambda own, bound: own <= bound,
-}
-OPERATORS = ("=", "!=", *_COMPARISONS, "in", "between")
+OPERATORS = ("=", "!=", *COMPARISONS, "in", "between")
 _WITH_A_LIST = ("in", "between")
 
 
@@ -46,7 +41,7 @@ class Condition:
         if self.operator == "between":
             lowest, highest = wanted
             return lambda row: (own := own_of(row.get(name))) is not None and lowest <= own <= highest
-        bound, compare = wanted[0], _COMPARISONS[self.operator]
+        bound, compare = wanted[0], COMPARISONS[self.operator]
         return lambda row: None not in (own := own_of(row.get(name)), bound) and compare(own, bound)
 
     def id_range(self) -> tuple[float, float] | None:
@@ -76,7 +71,7 @@ class Filter:
     tests: tuple[Test, ...]
     names: frozenset[str]
 
-    def ids(self, table: Table, *, descending: bool = False) -> Iterator[int]:
+    def ids(self, table: Rows, *, descending: bool = False) -> Iterator[int]:
         """The ids of the rows that meet it, one after another as they are wanted."""
         found = table.ids_between(self.above, self.below)
         for row_id in reversed(found) if descending else found:

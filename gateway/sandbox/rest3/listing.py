@@ -20,7 +20,7 @@ from gateway.sandbox.rest3.errors import (
     unknown_field,
 )
 from gateway.sandbox.rest3.filters import KEY, Filter, read_filter
-from gateway.sandbox.table import Row, Table
+from gateway.sandbox.table import Row, Rows
 
 PAGE_ROWS = 50
 MOST_ROWS = 1000
@@ -123,7 +123,7 @@ def _sortable(name: str, dto: Dto) -> Field:
     return field
 
 
-def list_rows(table: Table, query: dict[str, Value], dto: Dto, data: PortalData, default: Sequence[str]) -> list[Row]:
+def list_rows(table: Rows, query: dict[str, Value], dto: Dto, data: PortalData, default: Sequence[str]) -> list[Row]:
     """One page of a ``*.list``, ties and all without an order by ascending id.
 
     Raises:
@@ -136,7 +136,7 @@ def list_rows(table: Table, query: dict[str, Value], dto: Dto, data: PortalData,
     return [select(table[row_id], data) for row_id in _ids(table, conditions, order, window)]
 
 
-def tail_rows(table: Table, query: dict[str, Value], dto: Dto, data: PortalData, default: Sequence[str]) -> list[Row]:
+def tail_rows(table: Rows, query: dict[str, Value], dto: Dto, data: PortalData, default: Sequence[str]) -> list[Row]:
     """The rows of a ``*.tail``: those strictly beyond the value of the cursor's field, in its order.
 
     Raises:
@@ -156,7 +156,7 @@ def tail_rows(table: Table, query: dict[str, Value], dto: Dto, data: PortalData,
     return [select(table[row_id], data) for row_id in _ids(table, conditions, [(field, descending)], window)]
 
 
-def _ids(table: Table, conditions: Filter, order: list[tuple[Field, bool]], window: Window) -> list[int]:
+def _ids(table: Rows, conditions: Filter, order: list[tuple[Field, bool]], window: Window) -> list[int]:
     if not order or order[0][0].name == KEY:
         found = conditions.ids(table, descending=bool(order) and order[0][1])
         return list(islice(found, window.offset, window.offset + window.limit))
@@ -166,7 +166,7 @@ def _ids(table: Table, conditions: Filter, order: list[tuple[Field, bool]], wind
     return ids[window.offset : window.offset + window.limit]
 
 
-def _sorted_by(table: Table, field: Field) -> Callable[[int], Any]:
+def _sorted_by(table: Rows, field: Field) -> Callable[[int], Any]:
     def key(row_id: int) -> Any:
         value = field.comparable(table[row_id].get(field.name))
         return (value is not None, value)
