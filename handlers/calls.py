@@ -13,6 +13,7 @@ from gateway.calls import Work
 from gateway.errors import GatewayError, InvalidInput
 from handlers.errors import portal_words
 from handlers.keys import ACCOUNT_KEY, CALLS
+from handlers.query import one_value
 from handlers.responses import json_response
 from handlers.schemas import BATCH_BODY, load_body, load_json
 from handlers.server import Connection
@@ -49,7 +50,7 @@ async def call_batch(request: web.Request) -> web.Response:
 async def call_method3(request: web.Request) -> web.Response:
     """POST /bitrix/v3/{method}"""
     body, method = await load_object(request), request.match_info["method"]
-    work = request.app[CALLS].call3(request[ACCOUNT_KEY], method, body, request.headers.get(KEY_HEADER))
+    work = request.app[CALLS].call3(request[ACCOUNT_KEY], method, body, one_value(request.headers, KEY_HEADER))
     return passed_on(await while_awaited(request, work))
 
 
@@ -61,7 +62,7 @@ async def call_batch3(request: web.Request) -> web.Response:
     for index, one in enumerate(calls):
         if not isinstance(one, dict):
             raise InvalidInput.of_field(f"/{index}", "invalid_value", "has to be an object")
-    work = request.app[CALLS].batch3(request[ACCOUNT_KEY], calls, request.headers.get(KEY_HEADER))
+    work = request.app[CALLS].batch3(request[ACCOUNT_KEY], calls, one_value(request.headers, KEY_HEADER))
     return passed_on(await while_awaited(request, work))
 
 

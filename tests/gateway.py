@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import aiohttp
 import orjson
 from aiohttp import web
+from multidict import CIMultiDict
 
 from gateway.config import load_config
 from gateway.sandbox.portal import SandboxPortal
@@ -123,9 +124,11 @@ class Gateway:
         if token is None:
             token = self.token(account)
             WATCH.secret("a caller's token", token.rpartition(".")[2])
-        sent = {"Authorization": f"Bearer {token}"} if token else {}
+        sent = CIMultiDict(headers or {})
+        if token:
+            sent.setdefault("Authorization", f"Bearer {token}")
         async with self._session.request(
-            method, self.origin + path, headers=sent | dict(headers or {}), allow_redirects=False, **options
+            method, self.origin + path, headers=sent, allow_redirects=False, **options
         ) as response:
             body = await response.read()
             WATCH.answer(f"{method} {path.partition('?')[0]}", response.status, response.headers, body)

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from multidict import CIMultiDict
 
 from tests.gateway import NO_TOKEN, Answer, Gateway, Sandbox, callback_path
 from tests.http.onlooker import Onlooker, dropping, saying, telling
@@ -358,4 +359,7 @@ async def test_a_key_that_is_none_is_refused(connected: Gateway, sandbox: Sandbo
     for value in ("a b", "x" * 256, "ключ"):
         answer = await call3(connected, ADD, ADDED, headers=key(value))
         assert (refusal(answer), place(answer)) == ((400, "invalid_input"), "Idempotency-Key")
+    twice = CIMultiDict([("Idempotency-Key", "a"), ("Idempotency-Key", "b")])
+    answer = await call3(connected, ADD, ADDED, headers=twice)
+    assert answer.json["detail"] == "Idempotency-Key: is given more than once"
     assert sandbox.portal.http_requests == requests
