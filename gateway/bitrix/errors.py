@@ -14,6 +14,7 @@ PortalError                      a code we know nothing about; it keeps the port
 What to do about an error is a property, apart from what happened; whoever decides reads the properties.
 """
 
+import re
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
@@ -22,6 +23,8 @@ from gateway.redaction import mask_known, redact
 
 MAX_CODE_CHARS = 100
 MAX_DESCRIPTION_CHARS = 500
+NO_CODES = ("", "0")
+NOT_FOUND = re.compile(r"\bnot found\.?$", re.IGNORECASE)  # as in "Contact is not found", "TypeAddress not found."
 LOOKED_AT_CHARS = 10_000  # a portal may say megabytes, and looking for secrets takes its time
 
 
@@ -81,14 +84,17 @@ def portal_error(code: object, description: object, status: int | None, secrets:
 
     The *secrets* are those that the portal was sent: whatever it does with them, they do not come out of here.
     *status* is the HTTP status, None for a command inside a batch. Classic methods send "" as their code, others a
-    number, so an unknown code is kept as text and sorted by the status alone.
+    number, so an unknown code is kept as text and sorted by the status alone, and without one a missing record is
+    known by its words.
 
-    Source: protocol.md 3 and 10 (b24restdocs _includes/system-errors.md, settings/oauth/error-codes.md)
+    Source: protocol.md 3, 7 and 10; methods.md (b24restdocs _includes/system-errors.md, settings/oauth/error-codes.md)
     """
     text = str(code) if isinstance(code, str | int) else ""
     failing = status is not None and (status >= 500 or status == 429)
-    cls = _CLASSES.get(text.upper(), PortalFailing if failing else PortalError)
     words = description if isinstance(description, str) else ""
+    missing = text in NO_CODES and NOT_FOUND.search(words[-MAX_DESCRIPTION_CHARS:])
+    unknown = PortalFailing if failing else ThingNotFound if missing else PortalError
+    cls = _CLASSES.get(text.upper(), unknown)
     return cls(mask_known(text, secrets), mask_known(words, secrets), status)
 
 
@@ -251,7 +257,7 @@ class ArgumentRefused(PortalError):
     code = "argument_refused"
 
 
-@answers_to("ENTITY_TYPE_NOT_SUPPORTED", "NOT_FOUND")
+@answers_to("ENTITY_TYPE_NOT_SUPPORTED", "NOT_FOUND", "ERROR_NOT_FOUND")
 class ThingNotFound(PortalError):
     """the portal has no such thing"""
 

@@ -14,6 +14,7 @@ from gateway.bitrix.errors import (
     PortalMoved,
     PortalUnreachable,
     QueryLimitExceeded,
+    ThingNotFound,
     TokenExpired,
     WalkFailed,
     WrongPortal,
@@ -71,6 +72,27 @@ def test_an_error_without_words_says_what_it_is() -> None:
 )
 def test_only_a_plain_no_concerns_one_command_alone(error: PortalError, refuses: bool) -> None:
     assert error.refuses_command is refuses
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "missing"),
+    [
+        ("", "Not found", True),
+        ("", "Not found.", True),
+        ("", "Contact is not found", True),
+        ("", "The Requisite with ID '57' is not found", True),
+        (0, "SPA not found", True),
+        ("", "ID is not defined or invalid.", False),
+        ("", "Field not found in the list of those allowed", False),
+        ("ERROR_CORE", "Not found", False),
+    ],
+)
+def test_a_missing_record_without_a_code_is_known_by_the_end_of_its_words(
+    code: object, words: str, missing: bool
+) -> None:
+    assert (type(portal_error(code, words, 400)) is ThingNotFound) is missing
+    assert (type(portal_error(code, words, None)) is ThingNotFound) is missing
+    assert type(portal_error(code, words, 500)) is PortalFailing
 
 
 @pytest.mark.parametrize(
