@@ -35,7 +35,11 @@ def readable(text: str, most: int) -> str:
 
 
 class PortalError(GatewayError):
-    """the portal refused the call"""
+    """the portal refused the call
+
+    The portal's own words are *portal_code* and *description*, both empty where it said nothing; *told* is our sentence
+    in their place.
+    """
 
     code: str = "portal_refused"
     retryable: bool = False  # the same call may succeed later
@@ -46,18 +50,25 @@ class PortalError(GatewayError):
     validation: tuple[dict[str, str], ...] = ()  # what REST 3.0 says of single parameters
     what_to_do: str | None = None  # a sentence for whoever runs the gateway
 
-    def __init__(self, portal_code: str, description: str = "", status: int | None = None) -> None:
+    def __init__(
+        self, portal_code: str, description: str = "", status: int | None = None, *, told: str | None = None
+    ) -> None:
         self.portal_code = readable(portal_code, MAX_CODE_CHARS)
         self.description = readable(description, MAX_DESCRIPTION_CHARS)
         self.status = status
         words = ": ".join(part for part in (self.portal_code, self.description) if part)
-        words = words or self._said(status)
+        words = readable(told, MAX_DESCRIPTION_CHARS) if told is not None else words or self._said(status)
         super().__init__(words if self.what_to_do is None else f"{words.removesuffix('.')}. {self.what_to_do}")
 
     @classmethod
     def _said(cls, status: int | None) -> str:
         sentence = (cls.__doc__ or "").split("\n", 1)[0]
         return sentence if status is None else f"{sentence} (HTTP {status})"
+
+    @property
+    def spoke(self) -> bool:
+        """Whether the portal said anything."""
+        return bool(self.portal_code or self.description)
 
     @property
     def refuses_command(self) -> bool:
@@ -286,7 +297,7 @@ class PortalBroken(PortalError):
     retryable = True
 
     def __init__(self, reason: str, status: int | None = None) -> None:
-        super().__init__("", f"the portal's answer cannot be read: {reason}", status)
+        super().__init__("", status=status, told=f"the portal's answer cannot be read: {reason}")
 
 
 class PortalUnreachable(PortalError):
@@ -296,7 +307,7 @@ class PortalUnreachable(PortalError):
     retryable = whole_portal = True
 
     def __init__(self, reason: str, *, sent: bool) -> None:
-        super().__init__("", f"the portal does not answer: {reason}")
+        super().__init__("", told=f"the portal does not answer: {reason}")
         self.sent = sent
         self.did_not_run = not sent
 
@@ -307,8 +318,9 @@ class OutcomeUnknown(PortalError):
     code = "outcome_unknown"
 
     def __init__(self, cause: PortalError) -> None:
-        super().__init__("", f"it is not known whether the call was carried out: {cause}", cause.status)
-        self.portal_code = cause.portal_code
+        told = f"it is not known whether the call was carried out: {cause}"
+        super().__init__(cause.portal_code, cause.description, cause.status, told=told)
+        self.validation = cause.validation
         self.cause = cause
         self.whole_portal = cause.whole_portal
 
@@ -321,7 +333,7 @@ class PortalMoved(PortalError):
     what_to_do = "Connect the account again with the portal's new address."
 
     def __init__(self, host: str | None, status: int) -> None:
-        super().__init__("", f"the portal has moved to {host or 'an address it does not name'}", status)
+        super().__init__("", status=status, told=f"the portal has moved to {host or 'an address it does not name'}")
         self.host = host
 
 
@@ -332,7 +344,7 @@ class AddressRefused(PortalError):
     did_not_run = whole_portal = True
 
     def __init__(self, reason: str) -> None:
-        super().__init__("", f"the address may not be called: {reason}")
+        super().__init__("", told=f"the address may not be called: {reason}")
 
 
 class WrongPortal(PortalError):
@@ -351,8 +363,9 @@ class WalkFailed(PortalError):
     code = "walk_failed"
 
     def __init__(self, method: str, cursor: int, cause: PortalError) -> None:
-        super().__init__("", f"{method} could not be read beyond id {cursor}: {cause}", cause.status)
-        self.portal_code = cause.portal_code
+        told = f"{method} could not be read beyond id {cursor}: {cause}"
+        super().__init__(cause.portal_code, cause.description, cause.status, told=told)
+        self.validation = cause.validation
         self.method = method
         self.cursor = cursor
         self.cause = cause
