@@ -24,6 +24,10 @@ class MadeTable(Table):
         """The id for a new row: above every one there ever was."""
         return self._highest + 1
 
+    @property
+    def columns(self) -> frozenset[str]:
+        return frozenset(self._make(1))
+
     def __contains__(self, row_id: object) -> bool:
         if not isinstance(row_id, int):
             return False
