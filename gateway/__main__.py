@@ -3,6 +3,7 @@
 import sys
 
 INTERRUPTED = 130  # what a shell makes of SIGINT
+PIPE_CLOSED = 141  # and of SIGPIPE
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from gateway import __version__
-from gateway.__main__ import INTERRUPTED
+from gateway.__main__ import INTERRUPTED, PIPE_CLOSED
 from gateway.clock import SystemClock
 from gateway.config import SETTINGS, Config, load_config, read_environment
 from gateway.demo import DemoSettings, run_demo
@@ -106,6 +106,9 @@ class Commands(click.Group):
             raise click.ClickException(error.detail) from error
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            sys.stdout = sys.stderr  # as above
+            ctx.exit(PIPE_CLOSED)
 
 
 def setting_options(*names: str, **other_words: str) -> Callable[[F], F]:

@@ -38,7 +38,7 @@ async def stream_rows(config: Config, token: str, resource: str, query: Mapping[
     if "error" in end:
         raise StreamBroken(resource, end["error"], end["cursor"])
     told = "all there are" if end["complete"] else f"as --limit has it; go on with --cursor {end['cursor']}"
-    click.echo(f"{resource}: {end['count']:,} rows, {told}", err=True)
+    click.echo(f"{resource}: {end['count']:,} {'row' if end['count'] == 1 else 'rows'}, {told}", err=True)
 
 
 async def copy_rows(

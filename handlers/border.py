@@ -26,7 +26,7 @@ MODEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 LONGEST_ADDRESS = 32 * 1024  # characters of path and query
 NEEDS_TOKEN = "/bitrix"
 STREAMS = "/bitrix/stream"
-PROBLEMS_ALWAYS = ("/bitrix/call", "/bitrix/batch", "/bitrix/v3", STREAMS)
+PROBLEMS_ALWAYS = ("/bitrix/call/", "/bitrix/batch/", "/bitrix/v3/", f"{STREAMS}/")
 
 # Ids of requests that bring none: unlike those of another start, and counted, which costs less than chance.
 new_request_id = map(f"{secrets.token_hex(6)}-{{:x}}".format, itertools.count(1)).__next__
@@ -38,7 +38,6 @@ def bordered(route: str, handler: Handler) -> Handler:
     It stands around each handler and not in a middleware, which costs a request about 3 µs more.
     """
     needs_token = route.startswith(NEEDS_TOKEN)
-    plain = not route.startswith(PROBLEMS_ALWAYS)
     streams = route.startswith(STREAMS)
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -55,18 +54,18 @@ def bordered(route: str, handler: Handler) -> Handler:
                 raise HttpError(400, f"the address is longer than {LONGEST_ADDRESS} characters")
             response = await handler(request)
         except web.HTTPException as error:
-            response = render_error(http_error(error), request, request_id, plain=plain)
+            response = render_error(http_error(error), request, request_id, plain=is_plain(request.path))
         except GatewayError as error:
             if is_ours(error):
                 logger.error("request failed", exc_info=error, extra={"request_id": request_id})
-            elif status_of(error, plain=plain) >= 500:
+            elif status_of(error, plain=is_plain(request.path)) >= 500:
                 logger.warning("request failed", extra={"reason": error.detail, "request_id": request_id})
-            response = render_error(error, request, request_id, plain=plain)
+            response = render_error(error, request, request_id, plain=is_plain(request.path))
         except Exception:
             if request.writer.output_size > 0:
                 raise  # a part of the answer has been sent: the server ends the connection, and says why
             logger.exception("request failed", extra={"request_id": request_id})
-            response = render_error(INTERNAL, request, request_id, plain=plain)
+            response = render_error(INTERNAL, request, request_id, plain=is_plain(request.path))
         if not response.prepared:
             finish(response, request_id)
         if log.enabled:
@@ -76,6 +75,11 @@ def bordered(route: str, handler: Handler) -> Handler:
         return response
 
     return answer
+
+
+def is_plain(path: str) -> bool:
+    """Whether an error at this address is a bare string unless `Accept` says otherwise, also where nothing is there."""
+    return not f"{path}/".startswith(PROBLEMS_ALWAYS)
 
 
 def request_id_of(request: web.BaseRequest) -> str:

@@ -20,6 +20,7 @@ from gateway.bitrix.errors import (
     MethodNotFound,
     MethodUnconfirmed,
     OperatingLimitReached,
+    OutcomeUnknown,
     PortalDeleted,
     PortalError,
     PortalUnreachable,
@@ -159,13 +160,20 @@ def problem(error: GatewayError, status: int, request_id: str) -> dict[str, obje
         told["errors"] = [render_field(one) for one in error.errors]
     if isinstance(error, AuthorizationRequired) and error.authorize_url:
         told["authorizeURL"] = error.authorize_url
-    if isinstance(error, PortalError) and (error.portal_code or error.status is not None):
-        told["portalError"] = portal_words(error)
+    if isinstance(error, PortalError) and error.spoke:
+        told["portalError"] = own_words(error)
     return told
 
 
 def portal_words(error: PortalError) -> dict[str, object]:
-    """What the portal said, in one shape for both of its versions."""
+    """What befell one command of a batch: the portal's words, or ours where it said nothing that settles the matter."""
+    if isinstance(error, OutcomeUnknown) or not error.spoke:
+        return {"code": error.code, "description": error.detail, "status": error.status}
+    return own_words(error)
+
+
+def own_words(error: PortalError) -> dict[str, object]:
+    """What the portal itself said, in one shape for both of its versions."""
     words: dict[str, object] = {
         "code": error.portal_code,
         "description": error.description,

@@ -67,6 +67,11 @@ class Connection(web.RequestHandler):
             return refuse(request, INTERNAL)
         return refuse(request, TOO_LONG if isinstance(exc, LineTooLong) else UNREADABLE)
 
+    def log_exception(self, *args: Any, exc_info: BaseException | None = None, **more: Any) -> None:
+        """Log what befell the connection, unless it is a client's unreadable body, dropped after its answer."""
+        if not isinstance(exc_info, web.RequestPayloadError):
+            super().log_exception(*args, exc_info=exc_info, **more)
+
     def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:

@@ -11,6 +11,7 @@ import yaml
 from openapi_schema_validator import OAS30ReadValidator, oas30_format_checker
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+PROBLEMS_ALWAYS = re.compile(r"/bitrix/(call|batch|v3|stream)(/|$)")
 SHOWN_CHARACTERS = 300
 SHOWN_ERRORS = 3
 
@@ -65,7 +66,10 @@ class Contract:
         self.operations = frozenset(answers)
         templates = sorted(document["paths"], key=lambda template: template.count("{"))
         self._paths = [(_pattern(template), template) for template in templates]
-        self._refusal = _compile(inline(document, document["components"]["responses"]["BadRequest"]))
+        self._refusal, self._problem = (
+            _compile(inline(document, document["components"]["responses"][name]))
+            for name in ("BadRequest", "CallRefused")
+        )
         schemas = document["components"]["schemas"]
         self._stream_row, self._stream_end = (
             _validator(inline(document, schemas[name])) for name in ("StreamRow", "StreamEnd")
@@ -75,7 +79,7 @@ class Contract:
         """Accept an answer that the document describes.
 
         405 (with Allow) to a method that the address does not have and 404 to an unknown address need no
-        description; they must have the form of every other error.
+        description; they must have the form of every other error at such an address.
 
         Raises:
             AssertionError: saying what of the answer departs from the document.
@@ -113,16 +117,20 @@ class Contract:
         template = next((template for pattern, template in self._paths if pattern.fullmatch(path)), None)
         if template is None:
             assert status == 404, f"{told}: the address is not documented, so it must answer 404"
-            return self._refusal
+            return self._refusal_at(path)
         answers = self._answers.get((method, template))
         if answers is None:
             assert status == 405, f"{told}: {template} has no {method}, so it must answer 405"
             had = {name for name, where in self.operations if where == template}
             allow = {word.strip() for word in given.get("allow", "").split(",")}
             assert allow == had, f"{told}: Allow names {sorted(allow)}, not {sorted(had)}"
-            return self._refusal
+            return self._refusal_at(path)
         assert status in answers, f"{told}: the status is none of {sorted(answers)}"
         return answers[status]
+
+    def _refusal_at(self, path: str) -> Answer:
+        """What the document says of addresses and methods that it does not have."""
+        return self._problem if PROBLEMS_ALWAYS.match(path) else self._refusal
 
 
 def inline(document: Mapping[str, Any], node: Any) -> Any:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
 from handlers.app import ROUTES
-from handlers.border import PROBLEMS_ALWAYS
+from handlers.border import is_plain
 from tests.contract import METHODS, Contract, inline
 
 OPENAPI_YAML = Path(__file__).parent.parent / "openapi.yaml"
@@ -176,7 +176,7 @@ def test_every_answer_names_its_request_and_every_error_of_the_api_has_its_forms
     for status, answer in operations(DOCUMENT)[name]["responses"].items():
         assert {"X-Request-ID", "X-Content-Type-Options"} <= answer["headers"].keys(), status
         path = name.split()[1]
-        if status >= "400" and path.startswith(PROBLEMS_ALWAYS):
+        if status >= "400" and not is_plain(path):
             assert answer["content"].keys() == {"application/problem+json"}, status
         elif status >= "400" and path.startswith(("/bitrix", "/webhook")):
             assert answer["content"].keys() == {"application/json", "application/problem+json"}, status
@@ -209,6 +209,9 @@ def test_the_routes_are_the_operations(contract: Contract) -> None:
         ("GET /readyz", 503, JSON_ANSWER, as_json({"status": "unavailable", "reason": "shutting down"})),
         ("PUT /bitrix/account", 405, JSON_ANSWER | {"Allow": "DELETE, GET, POST"}, as_json("PUT is not served here")),
         ("GET /elsewhere", 404, JSON_ANSWER, as_json("there is nothing at this address")),
+        ("GET /bitrix/call", 404, PROBLEM_ANSWER, as_json(PROBLEM | {"status": 404})),
+        ("GET /bitrix/batches", 404, JSON_ANSWER, as_json("there is nothing at this address")),
+        ("GET /bitrix/batch", 405, PROBLEM_ANSWER | {"Allow": "POST"}, as_json(PROBLEM | {"status": 405})),
     ],
 )
 def test_a_documented_answer_passes(
@@ -225,6 +228,8 @@ def test_a_documented_answer_passes(
         ("GET /elsewhere", 200, JSON_ANSWER, b'""', "the address is not documented"),
         ("GET /bitrix/users/", 200, PAGE_ANSWER, page_of(USER), "the address is not documented"),
         ("GET /elsewhere", 404, EVERY_ANSWER | {"Content-Type": "text/plain"}, b"404: Not Found", "content type"),
+        ("GET /bitrix/call/a/b", 404, JSON_ANSWER, as_json("there is nothing at this address"), "content type"),
+        ("GET /bitrix/batch", 405, JSON_ANSWER | {"Allow": "POST"}, as_json("no"), "content type"),
         ("PUT /bitrix/account", 200, JSON_ANSWER, b'""', "has no PUT"),
         ("PUT /bitrix/account", 405, JSON_ANSWER | {"Allow": "GET"}, as_json("no"), "Allow names"),
         ("PUT /bitrix/account", 405, JSON_ANSWER, as_json("no"), "Allow names"),

@@ -14,6 +14,7 @@ PortalError                      a code we know nothing about; it keeps the port
 What to do about an error is a property, apart from what happened; whoever decides reads the properties.
 """
 
+import re
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
@@ -22,6 +23,8 @@ from gateway.redaction import mask_known, redact
 
 MAX_CODE_CHARS = 100
 MAX_DESCRIPTION_CHARS = 500
+NO_CODES = ("", "0")
+NOT_FOUND = re.compile(r"\bnot found\.?$", re.IGNORECASE)  # as in "Contact is not found", "TypeAddress not found."
 LOOKED_AT_CHARS = 10_000  # a portal may say megabytes, and looking for secrets takes its time
 
 
@@ -32,7 +35,11 @@ def readable(text: str, most: int) -> str:
 
 
 class PortalError(GatewayError):
-    """the portal refused the call"""
+    """the portal refused the call
+
+    The portal's own words are *portal_code* and *description*, both empty where it said nothing; *told* is our sentence
+    in their place.
+    """
 
     code: str = "portal_refused"
     retryable: bool = False  # the same call may succeed later
@@ -43,18 +50,25 @@ class PortalError(GatewayError):
     validation: tuple[dict[str, str], ...] = ()  # what REST 3.0 says of single parameters
     what_to_do: str | None = None  # a sentence for whoever runs the gateway
 
-    def __init__(self, portal_code: str, description: str = "", status: int | None = None) -> None:
+    def __init__(
+        self, portal_code: str, description: str = "", status: int | None = None, *, told: str | None = None
+    ) -> None:
         self.portal_code = readable(portal_code, MAX_CODE_CHARS)
         self.description = readable(description, MAX_DESCRIPTION_CHARS)
         self.status = status
         words = ": ".join(part for part in (self.portal_code, self.description) if part)
-        words = words or self._said(status)
+        words = readable(told, MAX_DESCRIPTION_CHARS) if told is not None else words or self._said(status)
         super().__init__(words if self.what_to_do is None else f"{words.removesuffix('.')}. {self.what_to_do}")
 
     @classmethod
     def _said(cls, status: int | None) -> str:
         sentence = (cls.__doc__ or "").split("\n", 1)[0]
         return sentence if status is None else f"{sentence} (HTTP {status})"
+
+    @property
+    def spoke(self) -> bool:
+        """Whether the portal said anything."""
+        return bool(self.portal_code or self.description)
 
     @property
     def refuses_command(self) -> bool:
@@ -81,14 +95,17 @@ def portal_error(code: object, description: object, status: int | None, secrets:
 
     The *secrets* are those that the portal was sent: whatever it does with them, they do not come out of here.
     *status* is the HTTP status, None for a command inside a batch. Classic methods send "" as their code, others a
-    number, so an unknown code is kept as text and sorted by the status alone.
+    number, so an unknown code is kept as text and sorted by the status alone, and without one a missing record is
+    known by its words.
 
-    Source: protocol.md 3 and 10 (b24restdocs _includes/system-errors.md, settings/oauth/error-codes.md)
+    Source: protocol.md 3, 7 and 10; methods.md (b24restdocs _includes/system-errors.md, settings/oauth/error-codes.md)
     """
     text = str(code) if isinstance(code, str | int) else ""
     failing = status is not None and (status >= 500 or status == 429)
-    cls = _CLASSES.get(text.upper(), PortalFailing if failing else PortalError)
     words = description if isinstance(description, str) else ""
+    missing = text in NO_CODES and NOT_FOUND.search(words[-MAX_DESCRIPTION_CHARS:])
+    unknown = PortalFailing if failing else ThingNotFound if missing else PortalError
+    cls = _CLASSES.get(text.upper(), unknown)
     return cls(mask_known(text, secrets), mask_known(words, secrets), status)
 
 
@@ -251,7 +268,7 @@ class ArgumentRefused(PortalError):
     code = "argument_refused"
 
 
-@answers_to("ENTITY_TYPE_NOT_SUPPORTED", "NOT_FOUND")
+@answers_to("ENTITY_TYPE_NOT_SUPPORTED", "NOT_FOUND", "ERROR_NOT_FOUND")
 class ThingNotFound(PortalError):
     """the portal has no such thing"""
 
@@ -280,7 +297,7 @@ class PortalBroken(PortalError):
     retryable = True
 
     def __init__(self, reason: str, status: int | None = None) -> None:
-        super().__init__("", f"the portal's answer cannot be read: {reason}", status)
+        super().__init__("", status=status, told=f"the portal's answer cannot be read: {reason}")
 
 
 class PortalUnreachable(PortalError):
@@ -290,7 +307,7 @@ class PortalUnreachable(PortalError):
     retryable = whole_portal = True
 
     def __init__(self, reason: str, *, sent: bool) -> None:
-        super().__init__("", f"the portal does not answer: {reason}")
+        super().__init__("", told=f"the portal does not answer: {reason}")
         self.sent = sent
         self.did_not_run = not sent
 
@@ -301,8 +318,9 @@ class OutcomeUnknown(PortalError):
     code = "outcome_unknown"
 
     def __init__(self, cause: PortalError) -> None:
-        super().__init__("", f"it is not known whether the call was carried out: {cause}", cause.status)
-        self.portal_code = cause.portal_code
+        told = f"it is not known whether the call was carried out: {cause}"
+        super().__init__(cause.portal_code, cause.description, cause.status, told=told)
+        self.validation = cause.validation
         self.cause = cause
         self.whole_portal = cause.whole_portal
 
@@ -315,7 +333,7 @@ class PortalMoved(PortalError):
     what_to_do = "Connect the account again with the portal's new address."
 
     def __init__(self, host: str | None, status: int) -> None:
-        super().__init__("", f"the portal has moved to {host or 'an address it does not name'}", status)
+        super().__init__("", status=status, told=f"the portal has moved to {host or 'an address it does not name'}")
         self.host = host
 
 
@@ -326,7 +344,7 @@ class AddressRefused(PortalError):
     did_not_run = whole_portal = True
 
     def __init__(self, reason: str) -> None:
-        super().__init__("", f"the address may not be called: {reason}")
+        super().__init__("", told=f"the address may not be called: {reason}")
 
 
 class WrongPortal(PortalError):
@@ -345,8 +363,9 @@ class WalkFailed(PortalError):
     code = "walk_failed"
 
     def __init__(self, method: str, cursor: int, cause: PortalError) -> None:
-        super().__init__("", f"{method} could not be read beyond id {cursor}: {cause}", cause.status)
-        self.portal_code = cause.portal_code
+        told = f"{method} could not be read beyond id {cursor}: {cause}"
+        super().__init__(cause.portal_code, cause.description, cause.status, told=told)
+        self.validation = cause.validation
         self.method = method
         self.cursor = cursor
         self.cause = cause

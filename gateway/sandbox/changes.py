@@ -1,10 +1,15 @@
 """Changes of a portal's rows, at once or in the middle of somebody's reading, as data."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.sandbox.data import PortalData
 from gateway.sandbox.table import Row
+
+HIGHEST_ID = 2**31 - 1
+_ID = re.compile(r"[1-9][0-9]{0,9}")
+_ID_COLUMNS = ("ID", "id")
 
 
 @dataclass(frozen=True)
@@ -26,23 +31,32 @@ class Change:
         Raises:
             ValueError: it is none; the text says why.
         """
-        edited, removed = body.get("set", {}), body.get("remove", [])
+        table, edited, removed = body.get("table"), body.get("set", {}), body.get("remove", [])
+        if not isinstance(table, str):
+            raise ValueError("table: a string")
         if not isinstance(edited, dict) or not all(
-            isinstance(row, dict) and key.isdecimal() for key, row in edited.items()
+            isinstance(row, dict) and _ID.fullmatch(key) and _is_id(int(key)) for key, row in edited.items()
         ):
-            raise ValueError("set: an object of rows by id")
-        if not isinstance(removed, list) or not all(isinstance(row_id, int) for row_id in removed):
-            raise ValueError("remove: a list of ids")
-        return cls(str(body.get("table")), {int(key): row for key, row in edited.items()}, tuple(removed))
+            raise ValueError(f"set: an object of rows by id, from 1 to {HIGHEST_ID}")
+        if not isinstance(removed, list) or not all(map(_is_id, removed)):
+            raise ValueError(f"remove: a list of ids, from 1 to {HIGHEST_ID}")
+        return cls(table, {int(key): row for key, row in edited.items()}, tuple(removed))
 
     def check(self, data: PortalData) -> None:
-        """Refuse a table that the portal has not.
+        """Refuse a table and columns that the portal has not, and another id than the row's own.
 
         Raises:
             ValueError: with the names of those that it has.
         """
         if self.table not in data.tables:
             raise ValueError(f"table: one of {', '.join(data.tables)}")
+        columns = data.tables[self.table].columns
+        for row_id, row in self.edited.items():
+            if not columns >= row.keys():
+                raise ValueError(f"set.{row_id}: its columns are {', '.join(sorted(columns))}")
+            for name in row.keys() & _ID_COLUMNS:
+                if str(row[name]) != str(row_id):
+                    raise ValueError(f"set.{row_id}.{name}: the row's own id, {row_id}")
 
     def apply(self, data: PortalData) -> None:
         table = data.tables[self.table]
@@ -50,6 +64,10 @@ class Change:
             table[row_id] = {**(table[row_id] if row_id in table else table.blank(row_id)), **row}
         for row_id in self.removed:
             table.pop(row_id, None)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= HIGHEST_ID
 
 
 class ScriptedChanges:

@@ -91,13 +91,12 @@ def _moment(body: dict[str, Any]) -> tuple[str | None, int]:
     after = body.get("after")
     if after is None:
         return None, 0
-    if (
-        not isinstance(after, dict)
-        or not isinstance(after.get("method"), str)
-        or not isinstance(after.get("calls"), int)
-    ):
-        raise ValueError("after: an object of method and calls")
-    return after["method"], after["calls"]
+    if not isinstance(after, dict) or not isinstance(after.get("method"), str):
+        raise ValueError("after: an object of method, a string, and calls")
+    calls = after.get("calls")
+    if not isinstance(calls, int) or isinstance(calls, bool) or calls < 1:
+        raise ValueError("after.calls: an integer of at least 1")
+    return after["method"], calls
 
 
 async def _object(request: web.Request) -> dict[str, Any]:

@@ -47,6 +47,9 @@ _SPEC = re.compile(
     r"(?P<method>\*|[\w.]+):(?P<kind>\w+)(=(?P<value>[^*@\s]+))?(?P<repeat>\*(?P<times>\d*))?(@(?P<after>\d+))?",
     re.ASCII,
 )
+MAX_DIGITS = 9
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+SHOWN_CHARS = 100
 
 
 @dataclass
@@ -73,19 +76,22 @@ class Fault:
             ValueError: *spec* does not follow the grammar; the text says how.
         """
         found = _SPEC.fullmatch(spec.strip())
+        named = f"fault {spec if len(spec) <= SHOWN_CHARS else spec[:SHOWN_CHARS] + '…'!r}"
         if found is None:
-            raise ValueError(f"fault {spec!r}: expected METHOD:KIND[=VALUE][*[N]][@M]")
+            raise ValueError(f"{named}: expected METHOD:KIND[=VALUE][*[N]][@M]")
         kind, value = found["kind"], found["value"] or ""
         if kind not in KINDS:
-            raise ValueError(f"fault {spec!r}: the kind is one of {', '.join(KINDS)}")
+            raise ValueError(f"{named}: the kind is one of {', '.join(KINDS)}")
         if bool(value) is not (kind in WITH_VALUE):
-            raise ValueError(
-                f"fault {spec!r}: {kind} takes {'a value, ' + kind + '=VALUE' if not value else 'no value'}"
-            )
+            raise ValueError(f"{named}: {kind} takes {'a value, ' + kind + '=VALUE' if not value else 'no value'}")
         if kind in TOKEN_ANSWERS and found["method"] != TOKEN_ADDRESS:
-            raise ValueError(f"fault {spec!r}: {kind} belongs to {TOKEN_ADDRESS}")
-        if kind in TIMES and not re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII):
-            raise ValueError(f"fault {spec!r}: {kind} takes seconds")
+            raise ValueError(f"{named}: {kind} belongs to {TOKEN_ADDRESS}")
+        if kind in TIMES and not _SECONDS.fullmatch(value):
+            raise ValueError(f"{named}: {kind} takes seconds, below 1000000000")
+        if found["times"] and (len(found["times"]) > MAX_DIGITS or int(found["times"]) == 0):
+            raise ValueError(f"{named}: *N takes a number from 1 to 999999999")
+        if len(found["after"] or "") > MAX_DIGITS:
+            raise ValueError(f"{named}: @M takes a number up to 999999999")
         times = 1 if not found["repeat"] else float(found["times"]) if found["times"] else inf
         return cls(found["method"].lower(), kind, value, times, int(found["after"] or 0))
 

@@ -80,6 +80,10 @@ class GeneratedTable(Rows):
         end = len(self) if below == inf else self.rank(ceil(below))
         return IdRange(self, first, max(first, end))
 
+    @property
+    def columns(self) -> frozenset[str]:
+        return frozenset(self.blank(1))
+
     def blank(self, row_id: int) -> Row:
         own = {name: make(row_id) for name, make in self._own.items()}
         return {**self._pattern_rows[self._pattern_of(row_id)], **own}

@@ -39,6 +39,11 @@ class Rows(MutableMapping[int, Row]):
     def ids_between(self, above: float, below: float) -> Sequence[int]:
         """The ids that are greater than *above* and less than *below*, ascending."""
 
+    @property
+    @abstractmethod
+    def columns(self) -> frozenset[str]:
+        """The columns that rows may have."""
+
     def blank(self, _row_id: int) -> Row:
         """The columns of a new row of this id, before anybody fills in others."""
         return {}
@@ -74,6 +79,10 @@ class Table(UserDict[int, Row], Rows):
 
     def __copy__(self) -> "Table":
         return Table(self.data)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        return frozenset().union(*self.values())
 
     def ids_between(self, above: float, below: float) -> Sequence[int]:
         return self._ids[bisect_right(self._ids, above) : bisect_left(self._ids, below)]

@@ -84,6 +84,11 @@ async def test_a_list_without_rows_is_no_failure(stream: Stream) -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "deals: 0 rows, all there are\n")
 
 
+async def test_one_row_is_a_row(stream: Stream, sandbox: Sandbox) -> None:
+    last = max(sandbox.portal.data.tables["deals"])
+    assert (await stream("deals", f"--cursor={last - 1}")).stderr == "deals: 1 row, all there are\n"
+
+
 async def test_a_stream_that_breaks_off_ends_with_status_1_and_where_to_go_on(stream: Stream, sandbox: Sandbox) -> None:
     sandbox.portal.fault(f"{LIST}:error=ACCESS_DENIED*@9")
     first = await stream("deals")
@@ -136,12 +141,12 @@ async def test_a_gateway_that_dies_leaves_whole_rows_and_where_to_go_on(invoke: 
 
 async def test_a_reader_who_has_seen_enough_ends_it_quietly(connected: Gateway) -> None:
     typed = [sys.executable, "-m", "gateway", "stream", "deals", "--account=acme", *reached(connected.origin)]
-    command = " ".join(typed) + " | head -n 1"
+    command = f'{{ {" ".join(typed)}; echo "status $?" >&2; }} | head -n 1'
     process = await asyncio.create_subprocess_shell(
         command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     out, told = await connected.clock.until(process.communicate())
-    assert told == b""
+    assert told == b"status 141\n", "that of a tool which SIGPIPE has ended"
     assert orjson.loads(out)["ID"]
 
 

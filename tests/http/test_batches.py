@@ -224,6 +224,9 @@ async def test_what_was_written_before_a_request_failed_is_told(watched: Gateway
     results = (await batch(watched, [update(number) for number in range(130)])).json["results"]
     assert results[:50] == [{"result": True}] * 50
     assert [one["error"]["code"] for one in results[50:]] == ["outcome_unknown"] * 50 + ["not_run"] * 30
+    assert results[50]["error"]["description"].startswith(
+        "it is not known whether the call was carried out: the portal"
+    )
     assert len(onlooker.sent) == 2
 
 

@@ -176,6 +176,7 @@ async def test_a_portal_that_nobody_has_authorized_yet_is_not_called(gateway: Ga
     [
         ("ERROR_METHOD_NOT_FOUND", 404),
         ("NOT_FOUND", 404),
+        ("ERROR_NOT_FOUND", 404),
         ("ACCESS_DENIED", 403),
         ("insufficient_scope", 403),
         ("ERROR_ARGUMENT", 400),
@@ -212,10 +213,17 @@ async def test_a_dead_credential_makes_the_account_stale_and_is_asked_no_more(
 
 
 async def test_an_error_under_200_is_an_error(watched: Gateway, onlooker: Onlooker) -> None:
-    onlooker.answer("crm.deal.get", telling({"error": "", "error_description": "Not found"}))
+    onlooker.answer("crm.deal.get", telling({"error": "", "error_description": "Access denied."}))
     answer = await call(watched, "crm.deal.get", {"ID": 1})
     assert answer.status == 400
-    assert answer.json["portalError"] == {"code": "", "description": "Not found", "status": 200}
+    assert answer.json["portalError"] == {"code": "", "description": "Access denied.", "status": 200}
+
+
+async def test_a_record_that_is_not_there_is_404_with_the_old_methods_as_with_the_new(connected: Gateway) -> None:
+    old = await call(connected, "crm.deal.get", {"id": 987654321})
+    new = await call(connected, "crm.item.get", {"entityTypeId": 2, "id": 987654321})
+    assert refusal(old) == refusal(new) == (404, "portal_not_found")
+    assert old.json["portalError"] == {"code": "", "description": "Not found", "status": 400}
 
 
 @pytest.mark.parametrize("fault", ["html500", "502", "html200", "truncated", "cut", "drop", "json500", "qle", "qle200"])
@@ -252,7 +260,14 @@ async def test_five_answers_that_are_none_are_an_error_after_growing_pauses(
     assert b"Traceback" not in answer.body
     assert len(onlooker.sent) == 5
     assert 7.5 <= watched.clock.now() - began <= 20
-    assert answer.json["portalError"]["status"] == status
+    if b"error_description" in body:
+        assert answer.json["portalError"] == {
+            "code": "INTERNAL_SERVER_ERROR",
+            "description": "Later",
+            "status": status,
+        }
+    else:
+        assert "portalError" not in answer.json
 
 
 async def test_a_portal_that_hangs_once_is_called_again(connected: Gateway, sandbox: Sandbox) -> None:

@@ -228,6 +228,19 @@ async def test_errors_of_both_versions_have_one_shape(watched: Gateway, onlooker
     assert new.json["portalError"]["description"] == old.json["portalError"]["description"] == "Доступ запрещён"
 
 
+async def test_words_of_ours_are_never_told_as_the_portals(connected: Gateway, sandbox: Sandbox) -> None:
+    sandbox.portal.fault(f"{ADD}:json500")
+    told = (await call3(connected, ADD, ADDED)).json
+    assert told["code"] == "outcome_unknown"
+    assert told["detail"].startswith("it is not known whether the call was carried out: BITRIX_REST_V3_")
+    assert told["portalError"]["code"].startswith("BITRIX_REST_V3_")
+    assert (told["portalError"]["description"], told["portalError"]["status"]) == ("Internal server error", 500)
+    sandbox.portal.fault(f"{ADD}:html500")
+    told = (await call3(connected, ADD, ADDED)).json
+    assert told["detail"].endswith("the portal's answer cannot be read: no JSON")
+    assert "portalError" not in told
+
+
 async def test_what_is_said_of_single_parameters_reaches_the_caller(connected: Gateway) -> None:
     answer = await call3(connected, ADD, {"fields": {"title": "A", "creatorId": 1}})
     assert refusal(answer) == (400, "argument_refused")

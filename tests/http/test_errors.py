@@ -115,6 +115,35 @@ async def test_an_unknown_address_is_404_with_or_without_a_token(
     assert (answer.status, answer.json) == (404, "there is nothing at this address")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/bitrix/call/user.get", 405),
+        ("GET", "/bitrix/batch", 405),
+        ("GET", "/bitrix/v3/batch", 405),
+        ("POST", "/bitrix/stream/deals", 405),
+        ("PUT", "/bitrix/stream/items/2", 405),
+        ("GET", "/bitrix/call", 404),
+        ("POST", "/bitrix/call/", 404),
+        ("POST", "/bitrix/call/user/get", 404),
+        ("POST", "/bitrix/batch/x", 404),
+        ("POST", "/bitrix/v3/tasks/task", 404),
+        ("GET", "/bitrix/stream", 404),
+    ],
+)
+async def test_where_errors_are_always_problems_those_of_unknown_methods_and_addresses_are(
+    gateway: Gateway, method: str, path: str, status: int
+) -> None:
+    answer = await gateway.request(method, path)
+    assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    assert answer.json["code"] == {404: "not_found", 405: "method_not_allowed"}[status]
+
+
+@pytest.mark.parametrize("path", ["/bitrix/callers", "/bitrix/batches", "/bitrix/v30/x", "/bitrix/streams/deals"])
+async def test_addresses_that_only_begin_alike_answer_as_all_others(gateway: Gateway, path: str) -> None:
+    assert (await gateway.get(path)).json == "there is nothing at this address"
+
+
 @pytest.mark.parametrize("length", [33_000, 1_000_000, 3_000_000])
 async def test_a_megabyte_in_the_address_is_refused_without_repeating_it(
     gateway: Gateway, length: int, caplog: pytest.LogCaptureFixture

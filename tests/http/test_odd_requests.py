@@ -89,3 +89,33 @@ async def test_a_body_that_is_not_compressed_as_it_says_is_refused(
     headers = (bearer(gateway), JSON, f"Content-Encoding: {encoding}")
     answer = await send_raw(gateway, method, path, *headers, body=b"not compressed at all")
     assert (answer.status, answer.json) == (400, "body: cannot be read in its Content-Encoding")
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        ("Content-Encoding: gzip\r\nContent-Length: 3", b"abc"),
+        ("Content-Encoding: deflate\r\nContent-Length: 3", b"abc"),
+        ("Transfer-Encoding: chunked", b"no size\r\n"),
+        ("Content-Length: 100", b"the beginning"),
+    ],
+    ids=["gzip", "deflate", "chunks", "less than announced"],
+)
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "late"])
+async def test_an_unreadable_body_that_nobody_needs_ends_the_connection_and_is_not_logged(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture, head: str, body: bytes, late: bool
+) -> None:
+    address = URL(gateway.origin)
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    request = f"POST /bitrix/call/user.get HTTP/1.1\r\nHost: gateway\r\n{JSON}\r\n{head}\r\n\r\n".encode()
+    writer.write(request if late else request + body)
+    answer = await reader.readuntil(b"\r\n\r\n")
+    if late:
+        writer.write(body)
+    writer.write_eof()
+    answer += await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    assert answer.split()[1] in (b"400", b"401")
+    assert answer.count(b"HTTP/1.") == 1
+    assert [one for one in caplog.records if one.levelname != "INFO"] == []

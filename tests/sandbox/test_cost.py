@@ -97,7 +97,18 @@ async def test_the_control_address_changes_any_table_now_or_later(
     assert (await webhook.call("crm.item.get", entityTypeId=128, id=last + 7)).error == "NOT_FOUND"
 
 
-@pytest.mark.parametrize("after", [5, {}, {"method": "scope"}, {"method": 1, "calls": 1}])
-async def test_a_change_after_nothing_is_refused(anonymous: RestClient, after: Any) -> None:
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        (5, "after: an object of method, a string, and calls"),
+        ({}, "after: an object of method, a string, and calls"),
+        ({"method": 1, "calls": 1}, "after: an object of method, a string, and calls"),
+        ({"method": "scope"}, "after.calls: an integer of at least 1"),
+        ({"method": "scope", "calls": -5}, "after.calls: an integer of at least 1"),
+        ({"method": "scope", "calls": 0}, "after.calls: an integer of at least 1"),
+        ({"method": "scope", "calls": True}, "after.calls: an integer of at least 1"),
+    ],
+)
+async def test_a_change_after_nothing_is_refused(anonymous: RestClient, after: Any, told: str) -> None:
     answer = await anonymous.call("/_sandbox/rows", table="users", remove=[3], after=after)
-    assert (answer.status, answer.body) == (400, "after: an object of method and calls")
+    assert (answer.status, answer.body) == (400, told)

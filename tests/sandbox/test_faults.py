@@ -1,6 +1,7 @@
 """Scripted faults: how they are written, and what a client meets."""
 
 import asyncio
+import re
 
 import pytest
 from aiohttp import ClientError, ClientPayloadError, ClientSession, ServerDisconnectedError
@@ -55,6 +56,22 @@ def test_a_fault_is_written_as_it_is_read(spec: str) -> None:
 def test_anything_else_is_refused_with_the_reason(spec: str) -> None:
     with pytest.raises(ValueError, match="fault"):
         Fault.parse(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "rule"),
+    [
+        ("user.get:qle*0", "'user.get:qle*0': *N takes a number from 1 to 999999999"),
+        ("user.get:qle*000", "'user.get:qle*000': *N takes a number from 1 to 999999999"),
+        ("user.get:qle*" + "9" * 5000, "…': *N takes a number from 1 to 999999999"),
+        ("user.get:qle@" + "9" * 5000, "…': @M takes a number up to 999999999"),
+        ("user.get:delay=" + "9" * 5000, "…': delay takes seconds, below 1000000000"),
+    ],
+)
+def test_a_number_out_of_its_bounds_is_refused_with_them(spec: str, rule: str) -> None:
+    with pytest.raises(ValueError, match=f"{re.escape(rule)}$") as refusal:
+        Fault.parse(spec)
+    assert len(str(refusal.value)) < 200
 
 
 def test_faults_hit_in_their_order_as_often_and_as_late_as_written() -> None:

@@ -14,6 +14,7 @@ from gateway.bitrix.errors import (
     PortalMoved,
     PortalUnreachable,
     QueryLimitExceeded,
+    ThingNotFound,
     TokenExpired,
     WalkFailed,
     WrongPortal,
@@ -74,6 +75,27 @@ def test_only_a_plain_no_concerns_one_command_alone(error: PortalError, refuses:
 
 
 @pytest.mark.parametrize(
+    ("code", "words", "missing"),
+    [
+        ("", "Not found", True),
+        ("", "Not found.", True),
+        ("", "Contact is not found", True),
+        ("", "The Requisite with ID '57' is not found", True),
+        (0, "SPA not found", True),
+        ("", "ID is not defined or invalid.", False),
+        ("", "Field not found in the list of those allowed", False),
+        ("ERROR_CORE", "Not found", False),
+    ],
+)
+def test_a_missing_record_without_a_code_is_known_by_the_end_of_its_words(
+    code: object, words: str, missing: bool
+) -> None:
+    assert (type(portal_error(code, words, 400)) is ThingNotFound) is missing
+    assert (type(portal_error(code, words, None)) is ThingNotFound) is missing
+    assert type(portal_error(code, words, 500)) is PortalFailing
+
+
+@pytest.mark.parametrize(
     "words",
     [
         "see https://portal.example/rest/1/canary/user.get for more",
@@ -88,6 +110,15 @@ def test_no_secret_of_the_portals_words_is_kept(words: str) -> None:
         assert "canary" not in text
 
 
+def test_only_what_the_portal_said_counts_as_its_words() -> None:
+    said = portal_error("INTERNAL_SERVER_ERROR", "Later", 500)
+    for silent in (PortalBroken("no JSON", 502), PortalMoved("new.example", 302), PortalUnreachable("x", sent=True)):
+        assert (silent.spoke, silent.portal_code, silent.description) == (False, "", "")
+        assert not OutcomeUnknown(silent).spoke
+    for wrapped in (OutcomeUnknown(said), WalkFailed("user.get", 0, said)):
+        assert (wrapped.spoke, wrapped.portal_code, wrapped.description) == (True, "INTERNAL_SERVER_ERROR", "Later")
+
+
 def test_endless_words_are_cut() -> None:
     assert len(str(portal_error("ODD", "x" * 100_000, 400))) < 600
 
@@ -96,6 +127,7 @@ def test_a_failed_walk_says_where_and_why_and_what_may_be_done() -> None:
     cause = portal_error("invalid_token", "Unable to get application by token", 401)
     error = WalkFailed("user.get", 250, cause)
     assert (error.method, error.cursor, error.cause) == ("user.get", 250, cause)
+    assert (error.portal_code, error.description) == (cause.portal_code, cause.description)
     assert error.credential_dead
     assert str(error) == (
         "user.get could not be read beyond id 250: invalid_token: Unable to get application by token. "
