@@ -6,12 +6,11 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from gateway.bitrix.errors import OutcomeUnknown, PortalError
 from gateway.bitrix.session import HttpAnswer
 from gateway.bitrix.wire import Answer
 from gateway.calls import Work
 from gateway.errors import GatewayError, InvalidInput
-from handlers.errors import portal_words
+from handlers.errors import words_of
 from handlers.keys import ACCOUNT_KEY, CALLS
 from handlers.query import one_value
 from handlers.responses import json_response
@@ -130,7 +129,4 @@ def render_outcome(outcome: Answer | GatewayError | None) -> dict[str, object]:
         return {"error": NOT_RUN}
     if isinstance(outcome, Answer):
         return render_answer(outcome)
-    if not isinstance(outcome, PortalError):
-        return {"error": {"code": outcome.code, "description": outcome.detail, "status": None}}
-    words = portal_words(outcome)
-    return {"error": words | {"code": outcome.code} if isinstance(outcome, OutcomeUnknown) else words}
+    return {"error": words_of(outcome)}

@@ -165,10 +165,11 @@ def problem(error: GatewayError, status: int, request_id: str) -> dict[str, obje
     return told
 
 
-def portal_words(error: PortalError) -> dict[str, object]:
+def words_of(error: GatewayError) -> dict[str, object]:
     """What befell one command of a batch: the portal's words, or ours where it said nothing that settles the matter."""
-    if isinstance(error, OutcomeUnknown) or not error.spoke:
-        return {"code": error.code, "description": error.detail, "status": error.status}
+    if isinstance(error, OutcomeUnknown) or not (isinstance(error, PortalError) and error.spoke):
+        status = error.status if isinstance(error, PortalError) else None
+        return {"code": error.code, "description": error.detail, "status": status}
     return own_words(error)
 
 
