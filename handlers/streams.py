@@ -118,7 +118,8 @@ def read_asked(request: web.Request, listed: StreamedList) -> StreamAsked:
     query = request.query
     for name in query:
         if name not in PARAMETERS:  # a filter that is misspelled would let everything through
-            raise InvalidInput.of_parameter(name, "unknown_parameter", f"is none of {', '.join(PARAMETERS)}")
+            shown = name or "a parameter without a name"
+            raise InvalidInput.of_parameter(shown, "unknown_parameter", f"is none of {', '.join(PARAMETERS)}")
     if one_value(query, "source") not in (None, "portal"):
         raise InvalidInput.of_parameter("source", "invalid_value", "has to be portal")
     pace = one_value(query, "pace")

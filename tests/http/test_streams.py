@@ -28,6 +28,7 @@ TABLES = {
     "tasks?version=3": "tasks",
     "eventlog": "eventlog",
 }
+NONE_OF = "is none of source, filter, select, cursor, limit, pace, version"
 WHOLE = "has to be a whole number above 0"
 STREAM = "/bitrix/stream"
 
@@ -271,7 +272,8 @@ def test_gzip_is_accepted_where_it_is_named_and_not_refused(accepted: str, zippe
         ("deals?select=A,,B", "select: has to be names of fields, separated by commas"),
         ("deals?pace=fast", "pace: has to be thrifty or eager"),
         ("deals?pace=", "pace: has to be thrifty or eager"),
-        ("deals?fitler={}", "fitler: is none of source, filter, select, cursor, limit, pace, version"),
+        ("deals?=1", f"a parameter without a name: {NONE_OF}"),
+        ("deals?fitler={}", f"fitler: {NONE_OF}"),
         (f"deals?filter={'[' * 70}{']' * 70}", "filter: has more than 64 objects and lists in each other"),
         ("deals?source=mirror", "source: has to be portal"),
         ("deals?version=2", "version: has to be 2 or 3, and is of tasks alone"),
