@@ -316,5 +316,5 @@ class _Attempt(_Tries):
         self._tell_sent(self._rested_s)
         super().begin()
 
-    def decide(self, error: PortalError, write: bool) -> RetryDecision:  # noqa: ARG002 (it does not matter here)
+    def decide(self, error: PortalError, _write: bool) -> RetryDecision:
         return RetryDecision(error, None)

@@ -272,9 +272,15 @@ async def test_an_eager_walk_spends_the_room_there_is_and_no_more() -> None:
     assert eager.requests <= 40 + 2 * eager.clock.time + 1
 
 
+class WithoutRoom(PretendedPortal):
+    """Lets every request wait for a moment."""
+
+    def room(self) -> int:
+        return 0
+
+
 async def test_an_eager_walk_without_room_is_thrifty() -> None:
-    thrifty, eager = (PretendedPortal(range(1, 5001), places=1) for _ in range(2))
-    eager.room = lambda: 0  # type: ignore[method-assign]
+    thrifty, eager = PretendedPortal(range(1, 5001), places=1), WithoutRoom(range(1, 5001), places=1)
     assert ids_of(await read(eager, pace=Pace.EAGER)) == ids_of(await read(thrifty))
     assert eager.requests == thrifty.requests
 

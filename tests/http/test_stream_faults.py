@@ -370,6 +370,22 @@ class TestConsumersThatDoNotRead:
         assert sandbox.portal.commands == asked
         assert "failed" not in caplog.text
 
+    async def test_what_waits_for_all_of_them_together_is_bounded_by_its_bytes(
+        self, connected: Gateway, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gateway.streams.HELD_BYTES", 4 * 1024 * 1024)  # some 3,000 deals
+        commands, asked = sandbox.portal.commands, -1
+        writers = [(await self._open(connected, "deals?pace=eager"))[1] for _ in range(2)]
+        for writer in writers:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        while asked != sandbox.portal.commands:
+            asked = sandbox.portal.commands
+            for _ in range(60):
+                await connected.clock.advance(1)
+        assert asked - commands < 2 * (80_000 // 50) / 4
+        for writer in writers:
+            writer.transport.abort()
+
     @pytest.mark.parametrize(("pauses_s", "whole"), [(590, True), (610, False)])
     async def test_one_who_takes_nothing_for_ten_minutes_is_disconnected(
         self, connected: Gateway, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, pauses_s: float, whole: bool

@@ -104,7 +104,7 @@ def test_whatever_comes_the_portal_refuses_nothing_and_no_room_is_left_unused(
 ) -> None:
     async def play() -> None:
         burst = Burst(concurrency)
-        tasks = []
+        tasks, leaving = [], []
         for pause, lane, takes_s, cancelled_after in arrivals:
             if pause:
                 await burst.clock.advance(pause)
@@ -112,7 +112,7 @@ def test_whatever_comes_the_portal_refuses_nothing_and_no_room_is_left_unused(
             task = burst.make(lane, takes_s=takes_s)
             tasks.append(task)
             if cancelled_after is not None:
-                asyncio.create_task(cancel_later(burst.clock, task, cancelled_after))  # noqa: RUF006  ends by itself
+                leaving.append(asyncio.create_task(cancel_later(burst.clock, task, cancelled_after)))
         for _ in range(400):
             if all(task.done() for task in tasks):
                 break
@@ -121,6 +121,7 @@ def test_whatever_comes_the_portal_refuses_nothing_and_no_room_is_left_unused(
         assert all(task.done() for task in tasks)
         assert not burst.moments or refusals(burst.moments, CAPACITY, LEAK, phase) == 0
         await burst.clock.advance(60)
+        await asyncio.gather(*leaving)
         assert burst.gate.level == 0
         assert burst.gate.room(Lane.INTERACTIVE) == min(concurrency, CAPACITY - LEAK)
 
