@@ -1,23 +1,18 @@
-"""The batches of a walk: what goes together, how many side by side, and what becomes of those that fail."""
+"""The batches of a walk: they go one after another, several side by side, and those that fail go again."""
 
 import asyncio
-import math
 import random
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
-from gateway.bitrix.errors import PortalBroken, PortalError, PortalFailing, WalkFailed
-from gateway.bitrix.list_reader import ListReader, Pace
+from gateway.bitrix.errors import PortalError, WalkFailed
+from gateway.bitrix.list_reader import ListReader
+from gateway.bitrix.pacing import Pacing
 from gateway.bitrix.pages import MAX_ASKS, Page, Rendered
 from gateway.bitrix.ranges import Plan, Range
 from gateway.bitrix.retry import decide
-from gateway.bitrix.wire import BATCH_COMMANDS, Answer
-
-BATCH_S = 20.0  # a batch should take no longer; the portal cuts it off after 60 s, protocol.md 12.3
-SURVEY_COMMANDS = 2  # in a batch, where there is room for several of them
-SHARE = 0.6  # of the room, for batches of new ranges; the rest is for what goes on with them
-SPREAD = 0.7  # batches side by side begin over so many times what one takes, which keeps some places for what goes on
+from gateway.bitrix.wire import Answer
 
 
 @dataclass
@@ -50,12 +45,10 @@ class Batches(Generic[Rendered]):
         self._clock = reader.client.clock
         self._plan = plan
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pacing = Pacing(reader.client, plan, reader.pace)
         self._in_flight = 0  # batches that are sent, or wait for their turn
         self._one_waits = False
         self._news = asyncio.Event()
-        self._command_s = 0.0
-        self._most = self._ceiling = BATCH_COMMANDS  # commands in a batch
-        self._borne = 0  # commands of the largest batch that has come back
         self._histories: dict[int, _History] = {}  # of ranges that failed, by where they begin
         self._failed: tuple[int, PortalError] | None = None  # the first range that failed for good
         self._fatal: BaseException | None = None  # what concerns more than one range
@@ -89,8 +82,9 @@ class Batches(Generic[Rendered]):
 
     def _pump(self) -> None:
         """Start what can go now: a batch that is not full waits for others under way, unless there is room enough."""
-        while not self._one_waits and self._fatal is None:
-            size = self._size()
+        while not self._one_waits and self._fatal is None and self._plan.pending:
+            self._plan.tight = self._pacing.tight
+            size = self._pacing.size(alone=not self._in_flight)
             available = self._plan.available(size)
             if available == 0 or (available < size and self._in_flight):
                 return
@@ -98,45 +92,16 @@ class Batches(Generic[Rendered]):
             self._in_flight += 1
             self._begin(self._ask(self._plan.take(size)))
 
-    def _room(self) -> int:
-        """How many batches may go side by side now, beyond those that do; the thrifty have no use for it."""
-        return self._client.room() if self._reader.pace is Pace.EAGER else 0
-
-    def _size(self) -> int:
-        """How many commands the next batch gets: all that fit, where requests are scarce or the walk is thrifty.
-
-        Where there is room to *spare*, work is shared out among short batches side by side, and what goes on with a
-        range goes alone, so that it comes back the sooner.
-        """
-        most = self._most
-        if self._command_s > 0:
-            most = min(max(int(BATCH_S / self._command_s), 1), most)
-        if self._reader.pace is Pace.THRIFTY:
-            return most
-        room, begun = self._room(), self._plan.begun
-        spare = room - math.ceil(self._plan.commands_left / most)
-        if self._plan.surveying:
-            return SURVEY_COMMANDS if spare > 0 else most
-        if begun and spare > 0:
-            return min(begun, most)
-        return min(max(math.ceil(self._plan.commands_left / (room * SHARE)), 1), most) if room > 0 else most
-
-    def _went(self, commands: int) -> None:
-        """Let the next batch go: at once, or where several go side by side, so that they come back one after another.
-
-        Rows that come back all together would have to be held back all together.
-        """
-        room = self._room()
-        if room > 0 and self._command_s > 0:
-            self._begin(self._go_on_after(SPREAD * self._command_s * commands / (self._in_flight + room)))
+    def _let_next_go(self, pause_s: float = 0.0) -> None:
+        if pause_s > 0:
+            self._begin(self._go_on_after(pause_s))
         else:
             self._one_waits = False
             self._pump()
 
     async def _go_on_after(self, pause_s: float) -> None:
         await self._clock.sleep(pause_s)
-        self._one_waits = False
-        self._pump()
+        self._let_next_go()
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -159,9 +124,10 @@ class Batches(Generic[Rendered]):
             rested_s += rested
             if sent_at is None:
                 sent_at = self._clock.monotonic()
-                self._went(len(commands))
+                self._let_next_go(self._pacing.sent(len(commands), self._in_flight))
 
         commands = self._reader.commands(ranges, counts=self._plan.counts)
+        counted = self._plan.counts and any(asked.head for asked in ranges)
         outcomes: Sequence[Answer | PortalError]
         try:
             outcomes = await self._client.attempt(commands, sent)
@@ -174,8 +140,7 @@ class Batches(Generic[Rendered]):
             self._one_waits = self._one_waits and sent_at is not None
         now = self._clock.monotonic()
         if sent_at is not None:
-            self._note_duration((now - sent_at) / len(commands), failed=failure is not None)
-            self._note_size(len(commands), failure)
+            self._pacing.came(len(commands), now - sent_at, failure, counted=counted)
         again, pause_s = [], 0.0
         told = iter(outcomes)
         for asked in ranges:
@@ -205,18 +170,3 @@ class Batches(Generic[Rendered]):
             for asked in again:
                 self._plan.give_back(asked)
             self._pump()
-
-    def _note_size(self, commands: int, failure: PortalError | None) -> None:
-        """Take in what became of a batch of so many *commands*: it may be too large where none of its size has come."""
-        if failure is None:
-            self._borne = max(self._borne, commands)
-            self._most = min(self._most + 1, self._ceiling)
-        elif commands > max(self._borne, 1) and isinstance(failure, PortalBroken | PortalFailing):
-            self._ceiling = min(self._ceiling, commands - 1)
-            self._most = min(self._most, commands // 2)
-
-    def _note_duration(self, command_s: float, *, failed: bool) -> None:
-        """Take in how long each command of a batch took; of one that failed only if it took long, to halve the next."""
-        if failed and command_s <= self._command_s:
-            return
-        self._command_s = command_s if self._command_s == 0 else max((self._command_s + command_s) / 2, 1e-9)

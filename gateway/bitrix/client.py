@@ -65,6 +65,10 @@ class PortalClient:
         """How many requests it could send right now without waiting."""
         return self.gate.room(self._lane)
 
+    def wait(self, requests: int) -> float:
+        """How many seconds the last of so many requests would have to wait, were nobody else to send any."""
+        return self.gate.wait(self._lane, requests)
+
     @property
     def clock(self) -> Clock:
         """The time that all its waiting is measured by."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from gateway.bitrix.oauth import TokenKeeper
@@ -42,7 +43,7 @@ class WebhookCredential:
 
     endpoint: str = field(repr=False)
 
-    @property
+    @cached_property
     def budget_key(self) -> str:
         return f"webhook:{hashlib.sha256(self._slashed.encode()).hexdigest()[:16]}"
 

@@ -10,6 +10,7 @@ from gateway.bitrix.wire import BATCH_COMMANDS
 EVEN_ROWS = 46  # expected in a range just under a page; where so many cannot be had safely, ranges take several pages
 SAFE_DEVIATIONS = 1.8  # between the rows expected in a range and a full page
 CHAIN_DEVIATIONS = 1.2  # the same of a range that several pages are there for: few more cost less than some in vain
+REST_DEVIATIONS = 2.0  # the same of the rest of a range that turned out longer, for which all that follow wait
 SPARE = 0.1  # of the pages of a chain, at most, are there for rows beyond those expected
 CHAINED_ROWS = PAGE_ROWS * BATCH_COMMANDS  # in a range, at most: what the pages of one batch can hold
 UNCHAINED_ROWS = 300  # the same where each page of it takes a batch of its own
@@ -95,9 +96,16 @@ class Forecast:
         """How many commands so many *rows* should take."""
         return rows / self._just_under(self.most_rows) * self.most_rows / PAGE_ROWS
 
-    def rows_a_range(self, most: int) -> float:
-        """How many rows the next ranges are to hold, where a batch has *most* commands."""
-        return self._just_under(PAGE_ROWS if self._even else min(self.most_rows, PAGE_ROWS * most))
+    def rows_a_range(self, most: int, *, tight: bool) -> float:
+        """How many rows the next ranges are to hold, where a batch has *most* commands.
+
+        Where requests are *tight*, what chains can hold: some commands more for the rest of a range, which go with
+        others, cost less than some in vain in each.
+        """
+        if self._even:
+            return self._just_under(PAGE_ROWS)
+        rows = min(self.most_rows, PAGE_ROWS * most)
+        return rows if tight and rows > PAGE_ROWS else self._just_under(rows)
 
     def pages(self, rows: float) -> int:
         """How many pages to ask for in one chain where so many *rows* are expected: as many as there may well be."""
@@ -106,9 +114,17 @@ class Forecast:
         most_likely = rows + min(self._margin(rows), 2 * SPARE * rows)
         return max(min(math.ceil(most_likely / PAGE_ROWS), BATCH_COMMANDS), 1)
 
-    def pages_after(self, pages: int, local: float) -> int:
-        """How many to ask for next where so many *pages* were full, and *local* rows are left at that rate."""
-        return min(2 * pages, math.ceil(local / PAGE_ROWS), BATCH_COMMANDS) if self._follows else 1
+    def pages_after(self, pages: int, local: float, rows: float, ids: int) -> int:
+        """How many to ask for next where so many *pages* were full.
+
+        There are so many *ids* left, which *local* rows lie among if they lie as on those pages, and probably *rows*.
+        """
+        if not self._follows:
+            return 1
+        margin = min(REST_DEVIATIONS * math.sqrt(max(rows, 1) * self._density.spread), rows + PAGE_ROWS)
+        most_likely = min(rows + margin, ids)
+        pages = max(math.ceil(most_likely / PAGE_ROWS), min(2 * pages, math.ceil(local / PAGE_ROWS)))
+        return max(min(pages, BATCH_COMMANDS), 1)
 
     @property
     def _even(self) -> bool:

@@ -70,6 +70,10 @@ class PortalGate:
         """How many requests *lane* could send right now without waiting."""
         return self._line.room(lane)
 
+    def wait(self, lane: Lane, requests: int) -> float:
+        """How many seconds the bucket would keep the last of so many requests of *lane* waiting."""
+        return self._line.wait(lane, requests=requests)
+
     @asynccontextmanager
     async def place(
         self,

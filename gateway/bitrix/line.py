@@ -68,10 +68,13 @@ class WaitingLine:
         self._admit()
         return waiter
 
-    def wait(self, lane: Lane, *, first: bool = False) -> float:
-        """The seconds that the bucket would let a newcomer to *lane* wait, as far as can be foreseen."""
+    def wait(self, lane: Lane, *, first: bool = False, requests: int = 1) -> float:
+        """The seconds that the bucket would let a newcomer to *lane* wait, as far as can be foreseen.
+
+        Of so many *requests* that come together, the last one.
+        """
         ahead = sum(len(self._waiting[before]) for before in Lane if before.value <= lane.value - first)
-        return self.bucket.wait(self._clock.monotonic(), ahead, self._kept[lane])
+        return self.bucket.wait(self._clock.monotonic(), ahead + requests - 1, self._kept[lane])
 
     def leave(self) -> None:
         """Take note that a request has come to its end."""

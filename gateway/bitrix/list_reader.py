@@ -23,7 +23,7 @@ class Pace(Enum):
     @property
     def window(self) -> int:
         """The rows under way, or held back until those before them have come, at most: as many as keep it going."""
-        return 20_000 if self is Pace.THRIFTY else 100_000
+        return 20_000 if self is Pace.THRIFTY else 120_000
 
 
 class Portal(Protocol):
@@ -38,6 +38,9 @@ class Portal(Protocol):
 
     def room(self) -> int:
         """How many requests may go now without waiting."""
+
+    def wait(self, requests: int) -> float:
+        """How many seconds the last of so many requests would have to wait."""
 
     async def batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
         """The outcome of each of *commands*, after all retries."""

@@ -69,6 +69,7 @@ class Plan(Generic[Rendered]):
         position = first.upto or 0
         self.position = position
         self.counts = True  # whether a head may be asked for its number of rows
+        self.tight = False  # whether requests are what there is least of
         self._end = largest
         self._tail = None if tail is None else Range(largest, tail)
         self._bounds = bounds
@@ -93,6 +94,11 @@ class Plan(Generic[Rendered]):
         """How many more commands the plan should take, as far as can be told."""
         commands = self._forecast.commands(min(self._forecast.rows_left, self._wanted))
         return max(commands - sum(one.pages for one in self._asked.values()), self.begun)
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is anything to ask for, now or later, beyond what is under way."""
+        return bool(self._urgent or self._uncut or self._tail)
 
     @property
     def begun(self) -> int:
@@ -225,7 +231,7 @@ class Plan(Generic[Rendered]):
         if expected > most:
             heapq.heappush(self._uncut, _Stretch(upto, asked.hi, min(expected, BATCH_COMMANDS * most) / rest))
         else:
-            longest = max(self._forecast.pages(expected), self._forecast.pages_after(asked.pages, local))
+            longest = self._forecast.pages_after(asked.pages, local, expected, rest)
             heapq.heappush(self._urgent, Range(upto, asked.hi, longest, expected))
 
     def _cuttable(self, most: int) -> int:
@@ -236,7 +242,7 @@ class Plan(Generic[Rendered]):
         if not self._uncut or self._uncut[0].lo >= self._wall:
             return left
         lo = self._uncut[0].lo
-        expected = self._forecast.rows_a_range(most)
+        expected = self._forecast.rows_a_range(most, tight=self.tight)
         pages = self._forecast.pages(expected) if self._forecast.chained else 1
         room = int(self._room_before(lo) / expected)
         if not self._forecast.counted:
@@ -264,24 +270,30 @@ class Plan(Generic[Rendered]):
     def _cut(self, commands: int, most: int) -> list[Range]:
         """Up to so many ranges of about the same width and a page each, from the beginning of what is uncut."""
         stretch = heapq.heappop(self._uncut)
-        rows = self._forecast.rows_a_range(most)
+        rows = self._forecast.rows_a_range(most, tight=self.tight)
         ids = stretch.hi - stretch.lo
         width = math.ceil(ids / math.ceil(ids / self._width(rows, stretch)))
         hi = min(stretch.lo + commands * width, stretch.hi)
-        if hi < stretch.hi:
-            heapq.heappush(self._uncut, _Stretch(hi, stretch.hi, stretch.rows))
+        self._leave(stretch, hi)
         return [Range(lo, min(lo + width, hi), 1, rows) for lo in range(stretch.lo, hi, width)]
 
     def _cut_chain(self, commands: int) -> Range:
         """A range that most likely takes no more than so many *commands*, from the beginning of what is uncut."""
         stretch = heapq.heappop(self._uncut)
-        rows = self._forecast.rows_a_range(commands)
+        rows = self._forecast.rows_a_range(commands, tight=self.tight)
         width = max(self._width(rows, stretch), commands * PAGE_ROWS)
         if stretch.lo + width < stretch.hi:
-            heapq.heappush(self._uncut, _Stretch(stretch.lo + width, stretch.hi, stretch.rows))
+            self._leave(stretch, stretch.lo + width)
             return Range(stretch.lo, stretch.lo + width, commands, rows)
         rows *= (stretch.hi - stretch.lo) / width
         return Range(stretch.lo, stretch.hi, min(self._forecast.pages(rows), commands), rows)
+
+    def _leave(self, stretch: _Stretch, lo: int) -> None:
+        """Keep what is uncut of *stretch* beyond *lo*: the further it goes, the more like the list on the whole."""
+        if lo < stretch.hi:
+            ids = stretch.hi - lo
+            rows = stretch.rows and math.sqrt(stretch.rows * max(self._forecast.rows(ids), 1) / ids)
+            heapq.heappush(self._uncut, _Stretch(lo, stretch.hi, rows))
 
     def _width(self, rows: float, stretch: _Stretch) -> int:
         """How many ids of *stretch* should hold so many *rows*; as many as a page has rows can always be had."""

@@ -58,8 +58,8 @@ class PretendedPortal:
     """A list of rows by id. *outcome* may put an error in the place of a command's answer, by its number from 0 on.
 
     *before* happens before each command, *broken* tells of a batch, by its number, what breaks it as a whole. A command
-    takes *command_s*; at most *places* requests run side by side, and each takes one of *bucket* (which leaks). Of so
-    many rows that are counted it says that there are *total*.
+    takes *command_s*, and *counted_s* more where rows are counted; at most *places* requests run side by side, and each
+    takes one of *bucket* (which leaks). Of so many rows that are counted it says that there are *total*.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class PretendedPortal:
         before: Callable[[int], None] = lambda _number: None,
         broken: Callable[[int, Sequence[Command]], PortalError | None] = lambda _number, _commands: None,
         command_s: float = 0.0,
+        counted_s: float = 0.0,
         places: int = 32,
         bucket: float = 10**9,
         leak_per_s: float = 2,
@@ -85,6 +86,7 @@ class PretendedPortal:
         self._before = before
         self._broken = broken
         self._command_s = command_s
+        self._counted_s = counted_s
         self._places = places
         self._total = total
         self._semaphore = asyncio.Semaphore(places)
@@ -104,6 +106,11 @@ class PretendedPortal:
         """How many requests may go now."""
         self._drain()
         return max(min(int(self._left), self._places - self.running), 0)
+
+    def wait(self, requests: int) -> float:
+        """How many seconds the last of so many requests would have to wait."""
+        self._drain()
+        return max(requests - self._left, 0) / self._leak
 
     def background(self) -> "PretendedPortal":
         return self
@@ -135,8 +142,10 @@ class PretendedPortal:
                 number, self.requests = self.requests, self.requests + 1
                 self.asked.append(list(commands))
                 sent(0.0)
-                await self.clock.sleep(self._command_s * len(commands))
-                self.busy_s += self._command_s * len(commands)
+                takes_s = self._command_s * len(commands)
+                takes_s += self._counted_s * sum(command.params["start"] == 0 for command in commands)
+                await self.clock.sleep(takes_s)
+                self.busy_s += takes_s
                 if error := self._broken(number, commands):
                     raise error
                 self._told = []

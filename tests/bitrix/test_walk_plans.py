@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.bitrix.batches import BATCH_S
 from gateway.bitrix.errors import (
     AccessDenied,
     OperatingLimitReached,
@@ -24,6 +23,7 @@ from gateway.bitrix.errors import (
     WalkFailed,
 )
 from gateway.bitrix.methods import Row
+from gateway.bitrix.pacing import BATCH_S
 from gateway.bitrix.walk import ListCall, Pace, Page, walk
 from gateway.bitrix.wire import Answer, Command
 from tests.bitrix.pretended import PretendedPortal

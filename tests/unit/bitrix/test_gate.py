@@ -170,6 +170,22 @@ def test_callers_past_the_reserve_wait_for_one_drain_at_a_time_whatever_waits_in
     run(play)
 
 
+@pytest.mark.parametrize("lane", Lane)
+@pytest.mark.parametrize(("before", "requests"), [(0, 1), (0, 43), (0, 100), (30, 20), (60, 1), (60, 50)])
+def test_how_long_the_last_of_many_will_wait_can_be_foreseen(lane: Lane, before: int, requests: int) -> None:
+    async def play() -> None:
+        burst = Burst()
+        for _ in range(before):
+            burst.make(lane)
+        await burst.clock.advance(0.4)
+        foreseen_s, asked = burst.gate.wait(lane, requests), burst.clock.monotonic()
+        *_, last = [burst.make(lane) for _ in range(requests)]
+        await burst.clock.until(last)
+        assert burst.moments[-1] - asked == pytest.approx(foreseen_s)
+
+    run(play)
+
+
 def test_background_work_leaves_callers_places_in_flight() -> None:
     async def play() -> None:
         burst = Burst(8)

@@ -1,0 +1,117 @@
+"""How a walk spends what the portal's bucket holds: evenly, on full batches, and on nothing that brings no rows."""
+
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from random import Random
+
+import pytest
+
+from gateway.bitrix.errors import PortalError
+from gateway.bitrix.walk import ListCall, Pace, walk
+from gateway.bitrix.wire import Answer, Command
+from tests.bitrix.pretended import PretendedPortal
+from tests.bitrix.test_walk_plans import clusters
+
+USERS = ListCall("user.get")
+COMMAND_S = 0.04
+BATCH_S = 50 * COMMAND_S
+ROWS = 250_000
+IDS = clusters(ROWS, 0.35, Random(1))
+BUCKET, LEAK = 40, 2.0
+
+
+class Watched(PretendedPortal):
+    """Takes note of when requests come, and of how many rows it has given, also those that go twice."""
+
+    def __init__(
+        self, ids: Sequence[int], *, late_s: float = 0.0, counted_s: float = 0.0, bucket: float = 10**9
+    ) -> None:
+        super().__init__(ids, command_s=COMMAND_S, counted_s=counted_s, bucket=bucket, leak_per_s=LEAK, places=28)
+        self._late_s = late_s
+        self.sent_at: list[float] = []
+        self.given = 0
+
+    async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
+        def noted(rested_s: float) -> None:
+            self.sent_at.append(self.clock.time)
+            sent(rested_s)
+
+        await self.clock.sleep(self._late_s)
+        return await super().attempt(commands, noted)
+
+    def _answer(self, command: Command) -> Answer | PortalError:
+        answer = super()._answer(command)
+        assert isinstance(answer, Answer)
+        assert isinstance(answer.result, list)
+        self.given += len(answer.result)
+        return answer
+
+
+async def held_by(portal: Watched, pace: Pace = Pace.EAGER) -> int:
+    """Read all of the *portal*; how many rows waited at most for those before them."""
+    held = rows = 0
+    async with aclosing(walk(portal, USERS, pace=pace)) as pages:
+        async for page in pages:
+            rows += len(page.rows)
+            held = max(held, portal.given - rows)
+    assert rows == len(portal.ids)
+    return held
+
+
+@pytest.fixture
+def scarce() -> Watched:
+    """A portal whose bucket holds less than half of the requests that the list takes."""
+    return Watched(IDS, bucket=BUCKET)
+
+
+async def test_a_bucket_that_will_not_do_is_spent_evenly_and_to_its_end(scarce: Watched) -> None:
+    assert await held_by(scarce) <= 30_000
+    assert scarce.clock.time <= (scarce.requests - BUCKET) / LEAK + 2 * BATCH_S
+    assert sum(at <= scarce.clock.time / 2 for at in scarce.sent_at) <= 0.6 * scarce.requests
+    assert scarce.most_running <= 12  # of 28 places
+
+
+async def test_a_bucket_that_will_do_is_spent_at_once() -> None:
+    portal = Watched(IDS[:50_000], bucket=BUCKET)
+    await held_by(portal)
+    assert portal.most_running > 20
+    assert portal.clock.time <= 5
+
+
+async def test_no_batch_is_shorter_than_those_it_goes_beside() -> None:
+    portal = Watched(IDS[:5000], bucket=BUCKET)
+    await held_by(portal)
+    assert portal.requests <= 35
+    assert portal.clock.time <= 0.6
+
+
+async def test_a_list_that_thins_out_more_and_more_takes_little_in_vain() -> None:
+    portal = Watched([place**3 for place in range(1, 60_001)])
+    await held_by(portal, Pace.THRIFTY)
+    assert portal.requests <= 2 * len(portal.ids) / 2500
+
+
+async def test_where_requests_are_scarce_hardly_a_command_is_in_vain(scarce: Watched) -> None:
+    await held_by(scarce)
+    assert scarce.commands <= 1.045 * ROWS / 50
+    assert scarce.requests <= 1.05 * ROWS / 2500 + 5
+
+
+async def test_requests_that_go_a_little_after_their_time_do_not_add_up() -> None:
+    portal = Watched(IDS, bucket=BUCKET, late_s=0.2)
+    await held_by(portal)
+    assert portal.clock.time <= (portal.requests - BUCKET) / LEAK + 2 * BATCH_S
+
+
+async def test_what_counting_takes_is_not_taken_for_what_a_command_takes() -> None:
+    plain, counting = Watched(IDS[:100_000]), Watched(IDS[:100_000], counted_s=6.0)
+    await held_by(plain)
+    await held_by(counting)
+    assert counting.clock.time <= plain.clock.time + 6.5
+
+
+async def test_a_portal_that_takes_long_is_asked_for_less_at_a_time_before_anything_else_is_known_of_it() -> None:
+    portal = Watched(IDS[:20_000], counted_s=60.0)
+    await held_by(portal, Pace.THRIFTY)
+    survey, following = portal.asked[1:3]
+    assert len(following) <= 20 / (60 / len(survey))

@@ -1,0 +1,25 @@
+"""How large the ranges of a walk are to be."""
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.bitrix.forecast import Forecast
+
+
+@given(
+    st.lists(st.integers(1, 10**6), min_size=1, max_size=49, unique=True),
+    st.integers(1, 50),
+    st.floats(0, 10**6),
+    st.floats(0, 10**6),
+    st.integers(1, 10**6),
+)
+def test_the_rest_of_a_range_is_asked_for_by_no_more_pages_than_its_ids_can_fill(
+    met: list[int], pages: int, local: float, rows: float, ids: int
+) -> None:
+    forecast = Forecast(10**7)
+    forecast.meet(sorted(met), 0, 10**6)
+    assert 1 <= forecast.pages_after(pages, min(local, ids), min(rows, ids), ids) <= min(math.ceil(ids / 50), 50)
+    forecast.unchain()
+    assert forecast.pages_after(pages, min(local, ids), min(rows, ids), ids) == 1
