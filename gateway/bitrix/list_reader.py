@@ -18,7 +18,7 @@ class Pace(Enum):
     """How a walk spends the portal's budget."""
 
     THRIFTY = "thrifty"  # the fewest requests: full batches, few side by side
-    EAGER = "eager"  # batches side by side, and shorter ones, for as long as there is room for them
+    EAGER = "eager"  # batches side by side, and shorter ones where there is room for them
 
     @property
     def window(self) -> int:

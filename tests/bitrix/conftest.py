@@ -101,3 +101,8 @@ def oauth_client(
 ) -> PortalClient:
     """Calls by an application's token."""
     return PortalClient(session, gate, OAuthCredential(row.saved[0].client_endpoint, keeper), clock)
+
+
+def client_of(session: PortalSession, clock: ManualClock, endpoint: str) -> PortalClient:
+    """A client of whatever is at *endpoint*, with a gate of its own."""
+    return PortalClient(session, PortalGate(clock, 50, 2, 32), WebhookCredential(endpoint), clock)

@@ -163,11 +163,11 @@ def read_long(scratch: Path, deals_mb: float | None) -> None:
     least_s, limits = least_seconds(listed), listed.limits
     print(f"bucket and page cost alone allow {least_s:.1f} s")
     kept = limits.bucket_leak_per_s + max(LEAST_RESERVE, ceil(limits.bucket_capacity * RESERVE_SHARE))
+    show_goal("the walk takes times that, at most", 1.3, named(found, EAGER).seconds / least_s)
     for one in found:
         calls_per_s = 1 / EVERY_S if one.reader is STREAM else 0.0
-        show_goal(f"{one.reader.name}: times that, at most", 1.3, one.seconds / least_s)
         fair_s = least_seconds(listed, kept=kept, calls_per_s=calls_per_s)
-        print(f"{'  what is kept for callers, and their calls, counted':52}{'':8}{one.seconds / fair_s:9.2f}")
+        print(f"{f'{one.reader.name}: without what callers have of it':52}{'':8}{one.seconds / fair_s:9.2f}")
     stream = named(found, STREAM)
     show_goal("peak memory of the stream, MB, at most", 200.0, stream.peak_mb)
     if deals_mb is not None:

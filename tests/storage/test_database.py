@@ -1,9 +1,7 @@
-"""One file, one writer, a few readers: whole transactions, snapshots, the lock, the migrations."""
+"""One writer, a few readers: whole transactions, and snapshots of what they leave."""
 
 import asyncio
 import logging
-import os
-import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,16 +16,9 @@ from storage.database import (
     READS_A_HOP,
     SAFE_SQLITE,
     Database,
-    DatabaseInUse,
-    DatabaseTooNew,
-    ForeignDatabase,
     IntegrityError,
     StorageError,
-    migrations,
 )
-
-SCHEMA_SQL = Path(__file__).parents[2] / "storage" / "schema.sql"
-NEWEST = migrations()[-1][0]
 
 Write = Callable[..., Any]
 
@@ -266,163 +257,6 @@ async def test_reads_under_way_are_answered_before_the_database_closes(tmp_path:
         asked = [asyncio.create_task(database.read_gathered(lambda _: 1)) for _ in range(100)]
         await asyncio.sleep(0)
     assert await asyncio.gather(*asked) == [1] * 100
-
-
-async def test_a_second_one_on_the_same_file_is_refused_until_the_first_is_closed(tmp_path: Path) -> None:
-    path = tmp_path / "gateway.db"
-    async with Database.open(path):
-        with pytest.raises(DatabaseInUse, match=r"gateway\.db is in use"):
-            async with Database.open(path):
-                pass
-        with pytest.raises(DatabaseInUse):  # being refused has not taken the lock away
-            async with Database.open(path):
-                pass
-    async with Database.open(path) as database:
-        await database.check_writable(1)
-
-
-async def test_a_second_gateway_is_refused_through_a_link_too(tmp_path: Path) -> None:
-    path, link = tmp_path / "gateway.db", tmp_path / "alias.db"
-    link.symlink_to(path)
-    for first, second in ((path, link), (link, path)):
-        async with Database.open(first):
-            with pytest.raises(DatabaseInUse, match=rf"{second.name} is in use"):
-                async with Database.open(second):
-                    pass
-
-
-@pytest.mark.parametrize("umask", [0, 0o22])
-async def test_nobody_but_the_owner_can_read_a_new_database(tmp_path: Path, umask: int) -> None:
-    before = os.umask(umask)
-    try:
-        async with Database.open(tmp_path / "gateway.db") as database:
-            await database.check_writable(1)
-            made = modes(tmp_path)
-    finally:
-        os.umask(before)
-    assert made == {f"gateway.db{end}": 0o600 for end in ("", "-wal", "-shm", ".lock")}
-
-
-def modes(directory: Path) -> dict[str, int]:
-    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()}
-
-
-@pytest.mark.parametrize(
-    "made",
-    ["CREATE TABLE songs (name TEXT)", "PRAGMA application_id = 7", "CREATE TABLE rules (a); PRAGMA user_version = 1"],
-)
-async def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path, made: str) -> None:
-    path = tmp_path / "music.db"
-    connection = connect(path)
-    connection.executescript(made)
-    connection.close()
-    before = path.read_bytes()
-    with pytest.raises(ForeignDatabase, match=r"music\.db is the database of another program: name another file"):
-        async with Database.open(path):
-            pass
-    assert path.read_bytes() == before
-
-
-async def test_a_database_from_a_newer_gateway_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "gateway.db"
-    async with Database.open(path) as database:
-        await database.write(execute, f"PRAGMA user_version = {NEWEST + 1}")
-    before = shapes(path)
-    with pytest.raises(DatabaseTooNew, match=f"version {NEWEST + 1}.*up to {NEWEST}: install a newer gateway"):
-        async with Database.open(path):
-            pass
-    assert (version(path), shapes(path)) == (NEWEST + 1, before)
-    with connect(path) as connection:  # being refused has not kept the lock
-        connection.execute(f"PRAGMA user_version = {NEWEST}")
-    connection.close()
-    async with Database.open(path):
-        pass
-
-
-def connect(path: Path) -> Connection:
-    connection: Connection = pysqlite3.connect(str(path), isolation_level=None)
-    return connection
-
-
-def version(path: Path) -> int:
-    connection = connect(path)
-    number: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    connection.close()
-    return number
-
-
-def shapes(path: Path) -> dict[str, Any]:
-    """Every table of the file as PRAGMAs tell it: ALTER TABLE keeps SQL text of its own."""
-    connection = connect(path)
-    tables = {name: rest for _, name, *rest in connection.execute("PRAGMA main.table_list") if "sqlite_" not in name}
-    found = {
-        name: (
-            kind,
-            connection.execute(f"PRAGMA table_xinfo({name})").fetchall(),
-            sorted(row[2:] for row in connection.execute(f"PRAGMA foreign_key_list({name})")),
-            {
-                index: (rest, connection.execute(f"PRAGMA index_xinfo({index})").fetchall())
-                for _, index, *rest in connection.execute(f"PRAGMA index_list({name})")
-            },
-        )
-        for name, kind in tables.items()
-    }
-    connection.close()
-    return found
-
-
-async def test_migrations_and_schema_sql_build_the_same_tables(tmp_path: Path) -> None:
-    migrated, declared = tmp_path / "migrated.db", tmp_path / "declared.db"
-    async with Database.open(migrated):
-        pass
-    connection = connect(declared)
-    connection.executescript(SCHEMA_SQL.read_text(encoding="utf-8"))
-    connection.close()
-    assert shapes(migrated) == shapes(declared)
-    assert len(shapes(migrated)) > 5
-
-
-def test_migrations_are_numbered_without_a_gap() -> None:
-    assert [number for number, _ in migrations()] == list(range(1, NEWEST + 1))
-
-
-@pytest.mark.parametrize("earlier", range(NEWEST + 1))
-async def test_a_database_of_an_earlier_version_is_migrated_at_start(tmp_path: Path, earlier: int) -> None:
-    path, fresh = tmp_path / "earlier.db", tmp_path / "fresh.db"
-    connection = connect(path)
-    for number, sql in migrations()[:earlier]:
-        connection.executescript(f"{sql}; PRAGMA user_version = {number};")
-    connection.close()
-    for start in (path, path, fresh):  # the second start finds nothing to do
-        async with Database.open(start) as database:
-            await database.check_writable(1)
-    assert version(path) == NEWEST
-    assert shapes(path) == shapes(fresh)
-
-
-async def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "gateway.db"
-    connection = connect(path)
-    connection.execute("CREATE VIEW rules AS SELECT 1")  # where the first migration makes a table of that name, last
-    connection.close()
-    with pytest.raises(StorageError, match="already exists"):
-        async with Database.open(path):
-            pass
-    assert (version(path), list(shapes(path))) == (0, ["rules"])
-    connection = connect(path)
-    connection.execute("DROP VIEW rules")
-    connection.close()
-    async with Database.open(path) as database:
-        await database.check_writable(1)
-
-
-async def test_a_file_that_is_no_database_is_refused_and_not_touched(tmp_path: Path) -> None:
-    path = tmp_path / "letter.txt"
-    path.write_text("Dear Sir or Madam" * 100)
-    with pytest.raises(StorageError, match="not a database"):
-        async with Database.open(path):
-            pass
-    assert path.read_text() == "Dear Sir or Madam" * 100
 
 
 async def test_a_database_that_cannot_be_written_is_not_writable(database: Database) -> None:

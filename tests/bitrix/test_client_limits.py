@@ -1,0 +1,226 @@
+"""Calls and batches that keep to the portal's limits, and wait for them."""
+
+import asyncio
+
+import pytest
+
+from gateway.bitrix.client import PortalClient
+from gateway.bitrix.credentials import WebhookCredential
+from gateway.bitrix.errors import (
+    OperatingLimitReached,
+)
+from gateway.bitrix.gate import Lane, PortalGate
+from gateway.bitrix.session import PortalSession
+from gateway.bitrix.wire import Answer, Command
+from gateway.errors import TooBusy
+from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.server import SandboxServer
+from tests.bitrix.conftest import client_of
+from tests.clock import ManualClock
+
+PROFILE = Command("profile")
+WRITE = Command("profile", write=True)  # the client goes by what it is told, not by the method's name
+
+
+async def test_120_calls_at_once_meet_no_single_refusal(clock: ManualClock, session: PortalSession) -> None:
+    portal = SandboxPortal(SandboxSettings(users=5), clock)
+    async with SandboxServer(portal) as server:
+        client = client_of(session, clock, server.origin + portal.webhook_path)
+        answers = await clock.until(asyncio.gather(*(client.call(PROFILE) for _ in range(120))))
+    assert len(answers) == portal.http_requests == 120
+    assert not portal.refusals
+
+
+@pytest.mark.parametrize(("tariff", "capacity", "leak_per_s"), [("standard", 50, 2), ("enterprise", 250, 5)])
+async def test_batches_at_once_meet_no_single_refusal(
+    clock: ManualClock, session: PortalSession, tariff: str, capacity: int, leak_per_s: int
+) -> None:
+    portal = SandboxPortal(SandboxSettings(users=5, tariff=tariff), clock)
+    count = 120 if tariff == "standard" else capacity + 50
+    async with SandboxServer(portal) as server:
+        gate = PortalGate(clock, capacity, leak_per_s, 32)
+        client = PortalClient(session, gate, WebhookCredential(server.origin + portal.webhook_path), clock)
+        lanes = (client, client.background())
+        batches = [lanes[index % 2].batch([PROFILE] * 2) for index in range(count)]
+        answers = await clock.until(asyncio.gather(*batches))
+    assert all(isinstance(answer, Answer) for batch in answers for answer in batch)
+    assert portal.http_requests == count
+    assert not portal.refusals
+
+
+async def test_a_refusal_under_200_holds_everybody_back_as_under_503(
+    client: PortalClient, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    portal.fault("profile:qle200")
+    asked = clock.monotonic()
+    await clock.until(client.call(PROFILE))
+    assert clock.monotonic() - asked >= 2
+    assert portal.http_requests == 2
+
+
+async def test_a_batch_that_is_begun_is_not_given_up_for_having_to_wait(
+    session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
+) -> None:
+    gate = PortalGate(clock, 10, 2, 32)
+    credential = WebhookCredential(server.origin + portal.webhook_path)
+    client = PortalClient(session, gate, credential, clock, max_wait_s=1)
+    portal.fault("profile:otl")
+    outcomes = await clock.until(client.batch([PROFILE] * 51))
+    assert all(isinstance(outcome, Answer) for outcome in outcomes)
+    with pytest.raises(TooBusy):
+        await clock.until(asyncio.gather(*(client.call(PROFILE) for _ in range(20))))
+    assert portal.refusals == {"OPERATION_TIME_LIMIT": 1}
+
+
+async def test_waiting_for_limits_is_counted_over_all_tries_of_a_call(
+    session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
+) -> None:
+    gate = PortalGate(clock, 50, 2, 32)
+    credential = WebhookCredential(server.origin + portal.webhook_path)
+    client = PortalClient(session, gate, credential, clock, max_wait_s=5)
+    portal.fault("profile:qle*")  # two seconds each
+    with pytest.raises(TooBusy):
+        await clock.until(client.call(WRITE))
+    assert portal.http_requests == 3
+
+
+async def test_a_long_wait_for_the_first_turn_is_not_held_against_a_call(
+    session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
+) -> None:
+    gate = PortalGate(clock, 2, 0.01, 32)  # a request in a hundred seconds
+    client = PortalClient(session, gate, WebhookCredential(server.origin + portal.webhook_path), clock).background()
+    portal.fault("app.info:qle")
+    commands = [*[PROFILE] * 4, Command("app.info")]
+    await clock.until(asyncio.gather(*(client.call(command) for command in commands)), step_s=20)
+    assert portal.refusals["QUERY_LIMIT_EXCEEDED"] == 1
+
+
+async def test_a_portal_that_fails_is_sent_less_at_once(
+    client: PortalClient, gate: PortalGate, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    portal.fault("profile:502")
+    await clock.until(client.call(PROFILE))
+    assert gate.room(Lane.INTERACTIVE) < 32
+    for _ in range(20):
+        await clock.advance(1)
+        await client.call(PROFILE)
+    assert gate.room(Lane.INTERACTIVE) == 32
+
+
+async def test_no_more_than_the_bound_are_in_flight(
+    session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
+) -> None:
+    gate = PortalGate(clock, 50, 2, concurrency=3)
+    client = PortalClient(session, gate, WebhookCredential(server.origin + portal.webhook_path), clock)
+    portal.hold("profile")
+    calls = [asyncio.create_task(client.call(PROFILE)) for _ in range(10)]
+    await clock.settle()
+    await clock.settle()
+    assert portal.http_requests == 3
+    calls[0].cancel()  # gives its place to the next
+    await clock.settle()
+    await clock.settle()
+    assert portal.http_requests == 4
+    portal.release("profile")
+    assert len([call for call in await asyncio.gather(*calls, return_exceptions=True) if isinstance(call, Answer)]) == 9
+
+
+async def test_a_method_out_of_operating_time_rests_while_others_go_on(
+    client: PortalClient, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    portal.fault("user.get:otl")
+    resting = asyncio.create_task(client.call(Command("user.get", {"start": -1})))
+    await clock.settle()
+    assert isinstance((await client.call(PROFILE)).result, dict)
+    await clock.advance(30)
+    assert not resting.done()
+    assert isinstance((await clock.until(resting)).result, list)
+
+
+async def test_a_caller_who_leaves_the_line_gives_its_place_to_the_next(
+    client: PortalClient, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    await asyncio.gather(*(client.call(PROFILE) for _ in range(48)))
+    waiting = [asyncio.create_task(client.call(PROFILE)) for _ in range(4)]
+    await clock.settle()
+    waiting[0].cancel()
+    waiting[1].cancel()
+    await clock.advance(1)
+    assert [call.done() for call in waiting] == [True] * 4
+    assert portal.http_requests == 50
+
+
+class TestWithoutResting:
+    """Batches for callers who wait: a method that has to rest for long is told, and not waited for."""
+
+    @pytest.fixture
+    def credential(self, portal: SandboxPortal, server: SandboxServer) -> WebhookCredential:
+        return WebhookCredential(server.origin + portal.webhook_path)
+
+    @pytest.fixture
+    def client(
+        self, session: PortalSession, gate: PortalGate, credential: WebhookCredential, clock: ManualClock
+    ) -> PortalClient:
+        return PortalClient(session, gate, credential, clock, max_wait_s=30)
+
+    def let_rest(self, gate: PortalGate, credential: WebhookCredential, clock: ManualClock, seconds: float) -> None:
+        gate.heed(
+            credential.budget_key, "profile", Answer([], operating_s=470, operating_reset_at=clock.now() + seconds)
+        )
+
+    async def test_a_method_that_is_blocked_in_the_first_request_does_not_hold_up_the_others(
+        self, client: PortalClient, portal: SandboxPortal, clock: ManualClock
+    ) -> None:
+        portal.fault("profile:otl")
+        began = clock.now()
+        outcomes = await clock.until(client.batch([PROFILE] * 120, resting=False))
+        told = [isinstance(outcome, OperatingLimitReached) for outcome in outcomes]
+        assert told == [True] + [False] * 49 + [True] * 70
+        assert "again in 60 s" in str(outcomes[-1])
+        assert (clock.now() - began < 5, portal.http_requests) == (True, 1)
+
+    async def test_a_command_that_would_go_again_after_a_long_rest_spoils_no_other(
+        self, client: PortalClient, portal: SandboxPortal, clock: ManualClock
+    ) -> None:
+        portal.fault("profile:otl")
+        portal.fault("user.get:error=INTERNAL_SERVER_ERROR")
+        portal.fault("user.get:otl")
+        commands = [PROFILE, Command("user.get"), Command("user.get"), Command("scope")]
+        began = clock.now()
+        outcomes = await clock.until(client.batch(commands, resting=False))
+        kinds = [type(outcome) for outcome in outcomes]
+        assert kinds == [OperatingLimitReached, OperatingLimitReached, OperatingLimitReached, Answer]
+        assert (clock.now() - began < 5, portal.http_requests) == (True, 1)
+
+    async def test_work_in_the_background_rests_for_so_long_and_no_longer(
+        self,
+        client: PortalClient,
+        gate: PortalGate,
+        credential: WebhookCredential,
+        portal: SandboxPortal,
+        clock: ManualClock,
+    ) -> None:
+        client = client.background()
+        self.let_rest(gate, credential, clock, 20)
+        (outcome,) = await clock.until(client.batch([PROFILE], resting=False))
+        assert isinstance(outcome, Answer)
+        self.let_rest(gate, credential, clock, 40)
+        (outcome,) = await client.batch([PROFILE], resting=False)
+        assert isinstance(outcome, OperatingLimitReached)
+        with pytest.raises(OperatingLimitReached, match="again in 40 s"):
+            await client.batch_once({"me": PROFILE}, halt=False)
+        assert portal.http_requests == 1
+        assert isinstance((await clock.until(client.call(PROFILE))).result, dict)
+
+    async def test_nothing_of_a_first_request_is_sent_where_its_method_has_to_rest(
+        self,
+        client: PortalClient,
+        gate: PortalGate,
+        credential: WebhookCredential,
+        portal: SandboxPortal,
+        clock: ManualClock,
+    ) -> None:
+        self.let_rest(gate, credential, clock, 40)
+        with pytest.raises(TooBusy):
+            await client.batch([PROFILE] * 120, resting=False)
+        assert portal.http_requests == 0

@@ -1,0 +1,71 @@
+"""Requests through a gate on a clock of ours: when each was made, and when sent."""
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from gateway.bitrix.gate import Lane, PortalGate
+from tests.clock import ManualClock
+
+CAPACITY, LEAK, KEPT = 50, 2.0, {Lane.INTERACTIVE: 0, Lane.BACKGROUND: 5}
+START = 1_800_000_000.0
+
+
+class QuickClock(ManualClock):
+    """For tests without sockets: nothing needs real time to settle."""
+
+    async def settle(self) -> None:
+        for _ in range(8):
+            await asyncio.sleep(0)
+
+
+class Burst:
+    """Requests through a gate: when each was made, and when sent."""
+
+    def __init__(self, concurrency: int = 1000) -> None:
+        self.clock = QuickClock(START)
+        self.gate = PortalGate(self.clock, CAPACITY, LEAK, concurrency)
+        self.concurrency = concurrency
+        self.sent: list[tuple[Lane, int]] = []
+        self.moments: list[float] = []
+        self.waiting: dict[Lane, list[int]] = {lane: [] for lane in Lane}
+        self.in_flight = 0
+        self._number = 0
+
+    def make(self, lane: Lane, *, takes_s: float = 0.0, max_wait_s: float | None = None) -> asyncio.Task[None]:
+        self._number += 1
+        return asyncio.create_task(self._request(lane, self._number, takes_s, max_wait_s))
+
+    async def _request(self, lane: Lane, number: int, takes_s: float, max_wait_s: float | None) -> None:
+        self.waiting[lane].append(number)
+        try:
+            async with self.gate.place(lane, max_wait_s=max_wait_s):
+                assert self.waiting[lane][0] == number, "first come, first served"
+                assert lane is Lane.INTERACTIVE or not self.waiting[Lane.INTERACTIVE], "callers go first"
+                self.waiting[lane].remove(number)
+                self.sent.append((lane, number))
+                self.moments.append(self.clock.monotonic())
+                self.in_flight += 1
+                try:
+                    await self.clock.sleep(takes_s)
+                finally:
+                    self.in_flight -= 1
+        finally:
+            if number in self.waiting[lane]:
+                self.waiting[lane].remove(number)
+
+    def check_not_idle(self) -> None:
+        """Whoever waits has a reason: the portal's counter, were its second ours, or enough in flight."""
+        counter, drained = 0.0, START
+        for moment in [*self.moments, self.clock.monotonic()]:
+            ticks = math.floor(moment - self.moments[0]) - math.floor(drained - self.moments[0]) if self.moments else 0
+            counter, drained = max(counter - ticks * LEAK, 0.0) + 1, moment  # the last one is who waits
+        for lane, waiting in self.waiting.items():
+            limit = self.concurrency if lane is Lane.INTERACTIVE else self.concurrency * 7 // 8
+            if waiting and self.in_flight < max(limit - 1, 1):
+                assert counter > CAPACITY - LEAK - KEPT[lane]
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(test())
