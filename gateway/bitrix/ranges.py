@@ -75,7 +75,7 @@ class Plan(Generic[Rendered]):
         self._bounds = bounds
         self._wanted = bounds.wanted - len(first.ids)  # rows beyond the position
         self._forecast = Forecast(largest - position)
-        self._forecast.meet(first.ids, first.after, position)
+        self._forecast.meet(first.ids[1:], first.ids[0], position)  # what is missing before them tells of nothing else
         self._pages_seen = 1
         self._wall: int = HIGHEST_ID + 1
         self._urgent: list[Range] = []

@@ -91,6 +91,14 @@ async def test_a_list_that_thins_out_more_and_more_takes_little_in_vain() -> Non
     assert portal.requests <= 2 * len(portal.ids) / 2500
 
 
+@pytest.mark.parametrize("pace", Pace)
+async def test_a_list_takes_no_longer_where_its_ids_begin_far_from_the_cursor(pace: Pace) -> None:
+    near, far = (Watched([row_id + begin for row_id in IDS[:20_000]], bucket=BUCKET) for begin in (0, 10**6))
+    await held_by(near, pace)
+    await held_by(far, pace)
+    assert (far.clock.time, far.requests, far.commands) == (near.clock.time, near.requests, near.commands)
+
+
 async def test_where_requests_are_scarce_hardly_a_command_is_in_vain(scarce: Watched) -> None:
     await held_by(scarce)
     assert scarce.commands <= 1.045 * ROWS / 50
