@@ -46,9 +46,7 @@ class Pacing:
         among short batches side by side, no shorter than those under way will take, and what goes on with a range goes
         by itself, so that it comes back the sooner.
         """
-        most = self._most
-        if self._command_s > 0:
-            most = min(max(int(BATCH_S / self._command_s), 1), most)
+        most = self._full
         if not self._eager:
             return most
         room, begun = self._client.room(), self._plan.begun
@@ -93,8 +91,13 @@ class Pacing:
         return self._client.clock.monotonic()
 
     @property
+    def _full(self) -> int:
+        """How many commands a batch can have, so that it neither takes too long nor is too large."""
+        return min(max(int(BATCH_S / self._command_s), 1), self._most) if self._command_s > 0 else self._most
+
+    @property
     def _batches_left(self) -> int:
-        return max(math.ceil(self._plan.commands_left / self._most), 1)
+        return max(math.ceil(self._plan.commands_left / self._full), 1)
 
     def _note_size(self, commands: int, failure: PortalError | None) -> None:
         """Take in what became of a batch of so many *commands*: it may be too large where none of its size has come."""

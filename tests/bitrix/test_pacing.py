@@ -24,9 +24,16 @@ class Watched(PretendedPortal):
     """Takes note of when requests come, and of how many rows it has given, also those that go twice."""
 
     def __init__(
-        self, ids: Sequence[int], *, late_s: float = 0.0, counted_s: float = 0.0, bucket: float = 10**9
+        self,
+        ids: Sequence[int],
+        *,
+        late_s: float = 0.0,
+        command_s: float = COMMAND_S,
+        counted_s: float = 0.0,
+        bucket: float = 10**9,
+        leak_per_s: float = LEAK,
     ) -> None:
-        super().__init__(ids, command_s=COMMAND_S, counted_s=counted_s, bucket=bucket, leak_per_s=LEAK, places=28)
+        super().__init__(ids, command_s=command_s, counted_s=counted_s, bucket=bucket, leak_per_s=leak_per_s, places=28)
         self._late_s = late_s
         self.sent_at: list[float] = []
         self.given = 0
@@ -69,6 +76,13 @@ async def test_a_bucket_that_will_not_do_is_spent_evenly_and_to_its_end(scarce: 
     assert scarce.clock.time <= (scarce.requests - BUCKET) / LEAK + 2 * BATCH_S
     assert sum(at <= scarce.clock.time / 2 for at in scarce.sent_at) <= 0.6 * scarce.requests
     assert scarce.most_running <= 12  # of 28 places
+
+
+async def test_a_bucket_that_will_not_do_is_spent_evenly_also_by_batches_that_have_to_be_short() -> None:
+    portal = Watched(IDS[:60_000], command_s=2.0, bucket=BUCKET, leak_per_s=0.5)
+    await held_by(portal)
+    assert sum(at <= portal.clock.time / 2 for at in portal.sent_at) <= 0.6 * portal.requests
+    assert portal.most_running <= 20  # of 28 places
 
 
 async def test_a_bucket_that_will_do_is_spent_at_once() -> None:
