@@ -32,7 +32,7 @@ class Pacing:
         self._most = self._ceiling = BATCH_COMMANDS  # commands in a batch
         self._borne = 0  # commands of the largest batch that has come back
         self._next_at = -math.inf
-        self._busy_until = -math.inf  # when all batches under way should have come back
+        self._last_back = (-math.inf, 0)  # when the batch under way was sent that should come back last; its commands
 
     @property
     def tight(self) -> bool:
@@ -57,15 +57,15 @@ class Pacing:
             return SURVEY_COMMANDS if alone or spare > 0 else min(max(begun, 1), most)
         if begun and spare > 0:
             return min(begun, most)
-        meanwhile = (self._busy_until - self._now) / self._command_s if self._command_s > 0 else 0.0
-        return min(max(math.ceil(self._plan.commands_left / (room * SHARE)), int(meanwhile), 1), most)
+        return min(max(math.ceil(self._plan.commands_left / (room * SHARE)), int(self._meanwhile), 1), most)
 
     def sent(self, commands: int, in_flight: int) -> float:
         """Take note that a batch of so many *commands* goes, one of so many; the seconds until the next one may.
 
         Where several go side by side, they are to come back one after another.
         """
-        self._busy_until = max(self._busy_until, self._now + self._command_s * commands)
+        if commands >= self._meanwhile:
+            self._last_back = self._now, commands
         room = self._client.room() if self._eager else 0
         if room == 0 or self._command_s == 0:
             return 0.0
@@ -89,6 +89,12 @@ class Pacing:
     @property
     def _now(self) -> float:
         return self._client.clock.monotonic()
+
+    @property
+    def _meanwhile(self) -> float:
+        """How many commands one after another take as long as all batches under way should, as fast as they are now."""
+        sent_at, commands = self._last_back
+        return max(commands - (self._now - sent_at) / self._command_s, 0.0) if self._command_s > 0 else 0.0
 
     @property
     def _full(self) -> int:

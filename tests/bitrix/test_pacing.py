@@ -28,6 +28,7 @@ class Watched(PretendedPortal):
         ids: Sequence[int],
         *,
         late_s: float = 0.0,
+        travels_s: float = 0.0,
         command_s: float = COMMAND_S,
         counted_s: float = 0.0,
         bucket: float = 10**9,
@@ -35,6 +36,7 @@ class Watched(PretendedPortal):
     ) -> None:
         super().__init__(ids, command_s=command_s, counted_s=counted_s, bucket=bucket, leak_per_s=leak_per_s, places=28)
         self._late_s = late_s
+        self._travels_s = travels_s
         self.sent_at: list[float] = []
         self.given = 0
 
@@ -44,7 +46,9 @@ class Watched(PretendedPortal):
             sent(rested_s)
 
         await self.clock.sleep(self._late_s)
-        return await super().attempt(commands, noted)
+        answers = await super().attempt(commands, noted)
+        await self.clock.sleep(self._travels_s)
+        return answers
 
     def _answer(self, command: Command) -> Answer | PortalError:
         answer = super()._answer(command)
@@ -97,6 +101,13 @@ async def test_no_batch_is_shorter_than_those_it_goes_beside() -> None:
     await held_by(portal)
     assert portal.requests <= 35
     assert portal.clock.time <= 0.6
+
+
+async def test_what_answers_take_to_travel_lets_no_batch_be_longer() -> None:
+    portal = Watched(range(1, 20_001), travels_s=0.4, bucket=BUCKET)
+    await held_by(portal)
+    assert max(map(len, portal.asked)) <= 25
+    assert portal.clock.time <= 4
 
 
 async def test_a_list_that_thins_out_more_and_more_takes_little_in_vain() -> None:
