@@ -115,7 +115,7 @@ class Pacing:
             self._most = min(self._most, commands // 2)
 
     def _note_duration(self, command_s: float, *, failed: bool) -> None:
-        """Take in how long each command of a batch took; of one that failed only if it took long, to halve the next."""
+        """Take in how long each command of a batch took, at once where that is longer; of one that failed only then."""
         if failed and command_s <= self._command_s:
             return
-        self._command_s = command_s if self._command_s == 0 else max((self._command_s + command_s) / 2, 1e-9)
+        self._command_s = max(command_s, (self._command_s + command_s) / 2, 1e-9)

@@ -110,6 +110,25 @@ async def test_what_answers_take_to_travel_lets_no_batch_be_longer() -> None:
     assert portal.clock.time <= 4
 
 
+class SlowingDown(Watched):
+    """Takes a second a command after a while."""
+
+    async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
+        if self.clock.time > 3:
+            self._command_s = 1.0
+        return await super().attempt(commands, sent)
+
+
+async def test_no_batch_takes_too_long_once_one_has_shown_that_the_portal_has_become_slow() -> None:
+    portal = SlowingDown(IDS[:100_000])
+    await held_by(portal, Pace.THRIFTY)
+    slow = [(at, len(asked)) for at, asked in zip(portal.sent_at, portal.asked, strict=True) if at > 3]
+    shown_at = min(at + commands for at, commands in slow)
+    following = [commands for at, commands in slow if at >= shown_at]
+    assert following
+    assert max(following) <= 20
+
+
 async def test_a_list_that_thins_out_more_and_more_takes_little_in_vain() -> None:
     portal = Watched([place**3 for place in range(1, 60_001)])
     await held_by(portal, Pace.THRIFTY)
