@@ -121,8 +121,8 @@ class Forecast:
         """
         if not self._follows:
             return 1
-        margin = min(REST_DEVIATIONS * math.sqrt(max(rows, 1) * self._density.spread), rows + PAGE_ROWS)
-        most_likely = min(rows + margin, ids)
+        margin = REST_DEVIATIONS * math.sqrt(max(rows, 1) * self._density.spread)
+        most_likely = min(rows + min(margin, 2 * SPARE * rows + PAGE_ROWS), ids)
         pages = max(math.ceil(most_likely / PAGE_ROWS), min(2 * pages, math.ceil(local / PAGE_ROWS)))
         return max(min(pages, BATCH_COMMANDS), 1)
 

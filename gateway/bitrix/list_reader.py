@@ -22,7 +22,10 @@ class Pace(Enum):
 
     @property
     def window(self) -> int:
-        """The rows under way, or held back until those before them have come, at most: as many as keep it going."""
+        """The rows under way, or held back until those before them have come, beyond which no new range is begun.
+
+        As many as keep it going; ranges that turn out to hold more than was expected go beyond.
+        """
         return 20_000 if self is Pace.THRIFTY else 120_000
 
 

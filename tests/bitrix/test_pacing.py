@@ -103,6 +103,12 @@ async def test_no_batch_is_shorter_than_those_it_goes_beside() -> None:
     assert portal.clock.time <= 0.6
 
 
+async def test_the_rest_of_a_range_is_no_reason_for_long_chains_where_there_is_room() -> None:
+    portal = Watched(clusters(12_000, 0.6, Random(1), run=900), command_s=0.3, bucket=BUCKET)
+    await held_by(portal)
+    assert portal.clock.time <= 16
+
+
 async def test_what_answers_take_to_travel_lets_no_batch_be_longer() -> None:
     portal = Watched(range(1, 20_001), travels_s=0.4, bucket=BUCKET)
     await held_by(portal)
