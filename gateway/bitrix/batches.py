@@ -45,7 +45,7 @@ class Batches(Generic[Rendered]):
         self._clock = reader.client.clock
         self._plan = plan
         self._tasks: set[asyncio.Task[None]] = set()
-        self._pacing = Pacing(reader.client, plan, reader.pace)
+        self._pacing = Pacing(reader.client, plan, reader.pace, reader.command_s)
         self._in_flight = 0  # batches that are sent, or wait for their turn
         self._one_waits = False
         self._news = asyncio.Event()

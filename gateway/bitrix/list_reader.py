@@ -62,6 +62,7 @@ class ListReader(Generic[Rendered]):
         self.method = bounded.call.method
         self._facts = bounded.call.facts
         self._render = render
+        self.command_s = 0.0  # what a command of the opening took, by the portal's clock; 0 where it did not say
 
     async def open(self, after: int) -> tuple[Page[Rendered], int]:
         """The first page beyond *after*, and the largest id that there is."""
@@ -79,6 +80,8 @@ class ListReader(Generic[Rendered]):
                 ascending, *others = [self._rows(outcome) for outcome in outcomes]
                 ids = checked_ids(ascending, after, upto)
                 descending = _checked_end(others[0], after, ids) if others else []
+                took_s = [one.duration_s for one in outcomes if isinstance(one, Answer) and one.duration_s is not None]
+                self.command_s = max(took_s, default=0.0)
                 break
             except PortalError as error:
                 if ask == MAX_ASKS or not isinstance(error, PortalBroken):

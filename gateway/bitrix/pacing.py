@@ -16,7 +16,7 @@ SPREAD = 0.7  # batches side by side begin over so many times what one takes, wh
 
 
 class Pacing:
-    """What the batches of one *plan* keep to.
+    """What the batches of one *plan* keep to; a command of its opening took *opening_s* seconds, 0 if nobody knows.
 
     The thrifty are full, and follow each other as they can. The eager share out what is left among as many as there is
     room for. Where the bucket has not enough for all of it, they are full as well, and spend what it holds evenly: a
@@ -24,10 +24,11 @@ class Pacing:
     at once would have to be held back.
     """
 
-    def __init__(self, client: Portal, plan: Plan[Any], pace: Pace) -> None:
+    def __init__(self, client: Portal, plan: Plan[Any], pace: Pace, opening_s: float) -> None:
         self._client = client
         self._plan = plan
         self._eager = pace is Pace.EAGER
+        self._opening_s = opening_s  # what a command took before any batch did
         self._command_s = 0.0  # what a command takes; 0 where that is not known yet
         self._most = self._ceiling = BATCH_COMMANDS  # commands in a batch
         self._borne = 0  # commands of the largest batch that has come back
@@ -99,7 +100,8 @@ class Pacing:
     @property
     def _full(self) -> int:
         """How many commands a batch can have, so that it neither takes too long nor is too large."""
-        return min(max(int(BATCH_S / self._command_s), 1), self._most) if self._command_s > 0 else self._most
+        command_s = self._command_s or self._opening_s
+        return min(max(int(BATCH_S / command_s), 1), self._most) if command_s > 0 else self._most
 
     @property
     def _batches_left(self) -> int:

@@ -168,7 +168,7 @@ class PretendedPortal:
             found = self.ids[start : min(start + PAGE_ROWS, end)]
         self._told.append(found)
         total = self._total(end - start) if command.params["start"] == 0 else 0
-        return Answer([{"ID": str(row_id)} for row_id in found], total=total)
+        return Answer([{"ID": str(row_id)} for row_id in found], total=total, duration_s=self._command_s)
 
     def _resolved(self, bound: int | str) -> int:
         """A bound, also as a reference to an earlier command of the batch; 1 where that leads nowhere."""

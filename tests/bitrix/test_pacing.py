@@ -168,6 +168,12 @@ async def test_what_counting_takes_is_not_taken_for_what_a_command_takes() -> No
     assert counting.clock.time <= plain.clock.time + 6.5
 
 
+async def test_not_even_the_first_batch_takes_too_long_where_the_opening_did() -> None:
+    portal = Watched(range(1, 2501), command_s=1.0)
+    await held_by(portal, Pace.THRIFTY)
+    assert max(map(len, portal.asked)) <= 20
+
+
 async def test_a_portal_that_takes_long_is_asked_for_less_at_a_time_before_anything_else_is_known_of_it() -> None:
     portal = Watched(IDS[:20_000], counted_s=60.0)
     await held_by(portal, Pace.THRIFTY)
