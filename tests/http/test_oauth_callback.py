@@ -19,6 +19,7 @@ ACCOUNT = "/bitrix/account"
 CALLBACK = "/webhook/create"
 REQUIRED = ("code", "domain", "state", "member_id", "server_domain")
 RETURN = "https://app.example.com/done?from=bitrix#top"
+Change = dict[str, str]
 
 
 async def way_back(gateway: Gateway, sandbox: Sandbox, *, account: str = "acme", **body: str) -> dict[str, str]:

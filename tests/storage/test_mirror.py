@@ -1,16 +1,268 @@
-"""Mirrored rows: pages at every edge, lists that do not mix, and nothing written that did not change."""
+"""Mirrored rows: whatever a portal's lists do, a page is a slice of what a plain list would hold."""
 
+import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from sqlite3 import Connection
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from storage.accounts import AccountStore
 from storage.database import Database
 from storage.mirror import BLOCK, MirrorStore
-from storage.records import Account, Portal
+from storage.records import Account, MirrorPage, MirrorRow, Portal
 from storage.syncs import SyncStore
 from tests.storage.samples import NOW, head, listed, row, rows
+
+PARTS = (0, 7)
+IDS = 3 * BLOCK // 2
+
+
+@dataclass
+class ModelRow:
+    """What the mirror has to know of one row of the portal."""
+
+    own_id: int
+    portal_row_id: int
+    made_at: int
+    text: str
+    deleted: bool = False
+
+    @property
+    def bytes(self) -> tuple[bytes, bytes]:
+        return head(self.made_at) % self.own_id, row(self.portal_row_id, self.text)[1]
+
+
+@dataclass
+class ModelList:
+    """One list of the mirror as a plain dict, in the order in which rows first came."""
+
+    list_id: int
+    generation: int
+    rows: dict[tuple[int, int], ModelRow] = field(default_factory=dict)
+    missing: set[tuple[int, int]] = field(default_factory=set)
+
+    @property
+    def live(self) -> list[ModelRow]:
+        return [one for one in self.rows.values() if not one.deleted]
+
+
+def text_of(portal_row_id: int, version: int) -> str:
+    """A third of the rows change with every version."""
+    return f"{portal_row_id} {version if portal_row_id % 3 == 0 else 0}"
+
+
+def rendered(ids: list[int], version: int) -> list[MirrorRow]:
+    return [row(portal_row_id, text_of(portal_row_id, version)) for portal_row_id in ids]
+
+
+class Mirror(RuleBasedStateMachine):
+    """Two lists in one file, synced page by page at random, against two dicts."""
+
+    @initialize()
+    def open(self) -> None:
+        self.directory = TemporaryDirectory()
+        self.runner = asyncio.Runner()
+        self.opened = Database.open(Path(self.directory.name) / "gateway.db")
+        self.database = self.runner.run(self.opened.__aenter__())
+        self.mirror, self.syncs = MirrorStore(self.database), SyncStore(self.database)
+        self.clock = NOW
+        self.own_ids = 0
+        self.accounts: list[Account] = []
+        self.lists: list[ModelList] = []
+        for key in ("one", "two"):
+            self.accounts.append(
+                self.runner.run(
+                    AccountStore(self.database).connect(
+                        key, host="p.bitrix24.ru", origin="https://p.bitrix24.ru", sealed_webhook=b"x", now=NOW
+                    )
+                )
+            )
+            self.lists.append(ModelList(self.begin(len(self.lists)), 1))
+
+    def teardown(self) -> None:
+        if hasattr(self, "opened"):
+            self.runner.run(self.opened.__aexit__(None, None, None))
+            self.runner.close()
+            self.directory.cleanup()
+
+    def begin(self, index: int) -> int:
+        account = self.accounts[index]
+        run = self.runner.run(
+            self.syncs.begin(
+                account.account_id, account.portal.portal_id, "users", PARTS, now=self.clock, resumable_since=0
+            )
+        )
+        return run.list_id
+
+    def page(self, index: int, page: int, size: int) -> MirrorPage:
+        account = self.accounts[index]
+        found = self.runner.run(self.mirror.page(account.account_id, account.portal, "users", page=page, size=size))
+        assert found is not None
+        return found
+
+    @rule(
+        index=st.integers(0, 1),
+        part=st.sampled_from(PARTS),
+        after=st.one_of(st.just(-1), st.integers(0, IDS)),
+        width=st.one_of(st.none(), st.integers(1, 20), st.integers(1, 2 * BLOCK)),
+        modulus=st.integers(1, 5),
+        version=st.integers(0, 3),
+    )
+    def read_a_range(self, index: int, part: int, after: int, width: int | None, modulus: int, version: int) -> None:
+        """A range of the portal's list is read: all ids that are no multiple of *modulus* (all of them if it is 1)."""
+        self.clock += 1
+        model = self.lists[index]
+        upto = None if width is None else after + width
+        ids = [
+            portal_row_id
+            for portal_row_id in range(after + 1, (IDS if upto is None else upto) + 1)
+            if modulus == 1 or portal_row_id % modulus
+        ]
+        generation = self.runner.run(
+            self.syncs.save_page(
+                model.list_id,
+                part,
+                rendered(ids, version),
+                after=after,
+                upto=upto,
+                left_out=0,
+                head=head(self.clock),
+            )
+        )
+        for place, known in model.rows.items():
+            if place[0] == part and after < place[1] and (upto is None or place[1] <= upto):
+                model.missing.discard(place)
+                if not known.deleted and place[1] not in set(ids):
+                    model.missing.add(place)
+        self.apply(model, part, ids, version, generation)
+
+    @rule(
+        index=st.integers(0, 1),
+        part=st.sampled_from(PARTS),
+        modulus=st.integers(1, 5),
+        still_there=st.integers(1, 4),
+        version=st.integers(0, 3),
+    )
+    def sync_a_part(self, index: int, part: int, modulus: int, still_there: int, version: int) -> None:
+        """All of a part is read, and all that is missing settled."""
+        self.read_a_range(index, part, -1, None, modulus, version)
+        while self.lists[index].missing:
+            self.settle(index, IDS, still_there, version)
+
+    @rule(
+        index=st.integers(0, 1),
+        limit=st.sampled_from([1, 100, 2 * IDS]),
+        still_there=st.integers(1, 4),
+        version=st.integers(0, 3),
+    )
+    def settle(self, index: int, limit: int, still_there: int, version: int) -> None:
+        """Some of what was missing is asked for again: what divides by *still_there* is there, the rest is not."""
+        self.clock += 1
+        model = self.lists[index]
+        asked = self.runner.run(self.syncs.load_missing(model.list_id, limit=limit))
+        expected = sorted((model.rows[place].own_id, *place) for place in model.missing)
+        assert asked == expected[:limit]
+        found = {
+            part: [at for _, of_part, at in asked if of_part == part and at % still_there == 0 and still_there > 1]
+            for part in PARTS
+        }
+        generation = self.runner.run(
+            self.syncs.settle_missing(
+                model.list_id,
+                asked,
+                {part: rendered(ids, version) for part, ids in found.items()},
+                head=head(self.clock),
+            )
+        )
+        changed = False
+        for _, part, at in asked:
+            model.missing.discard((part, at))
+            if at not in found[part]:
+                model.rows[part, at].deleted = changed = True
+        for part, ids in found.items():
+            changed |= any(model.rows[part, at].text != text_of(at, version) for at in ids)
+            for at in ids:
+                model.rows[part, at].text = text_of(at, version)
+        self.check_generation(model, changed, generation)
+
+    @rule(index=st.integers(0, 1), state=st.sampled_from(["done", "failed"]))
+    def end_the_run(self, index: int, state: str) -> None:
+        """The run ends, and another begins: only a failed one goes on, with what it missed."""
+        model = self.lists[index]
+        if state == "done":
+            self.runner.run(self.syncs.finish(model.list_id, "done", error=None, now=self.clock))
+            model.missing.clear()
+        else:
+            self.runner.run(self.syncs.finish(model.list_id, "failed", error="portal away", now=self.clock))
+        assert self.begin(index) == model.list_id
+
+    def apply(self, model: ModelList, part: int, ids: list[int], version: int, generation: int) -> None:
+        changed = False
+        for at in ids:
+            known = model.rows.get((part, at))
+            if known is None:
+                self.own_ids += 1
+                model.rows[part, at] = ModelRow(self.own_ids, at, self.clock, text_of(at, version))
+                changed = True
+            elif known.deleted or known.text != text_of(at, version):
+                known.deleted, known.text = False, text_of(at, version)
+                changed = True
+        self.check_generation(model, changed, generation)
+
+    def check_generation(self, model: ModelList, changed: bool, generation: int) -> None:
+        """It moves on exactly when some answer made of the rows is another one now."""
+        assert (generation > model.generation) is changed
+        assert generation >= model.generation
+        model.generation = generation
+
+    @rule(index=st.integers(0, 1), size=st.one_of(st.integers(1, 30), st.integers(1, 3000)), data=st.data())
+    def read_a_page(self, index: int, size: int, data: st.DataObject) -> None:
+        live = self.lists[index].live
+        page = data.draw(st.integers(1, len(live) // size + 2), label="page")
+        expected = [one.bytes for one in live[(page - 1) * size : page * size]]
+        assert listed(self.page(index, page, size)) == expected
+
+    @rule(index=st.integers(0, 1), portal_row_id=st.integers(0, IDS))
+    def look_for_a_row(self, index: int, portal_row_id: int) -> None:
+        account, known = self.accounts[index], self.lists[index].rows.get((0, portal_row_id))
+        there = self.runner.run(
+            self.mirror.has_row(account.account_id, account.portal.portal_id, "users", portal_row_id)
+        )
+        assert there is (known is not None and not known.deleted)
+
+    @invariant()
+    def counts_and_generations_are_those_of_the_rows(self) -> None:
+        for index, model in enumerate(self.lists):
+            found = self.page(index, 10**18, 10**18)
+            assert (found.list_id, found.generation, found.count) == (
+                model.list_id,
+                model.generation,
+                len(model.live),
+            )
+            assert listed(found) == []
+
+    @invariant()
+    def the_last_page_is_where_the_list_ends(self) -> None:
+        for index, model in enumerate(self.lists):
+            last = model.live[-1:]
+            if last:
+                assert listed(self.page(index, len(model.live), 1)) == [last[0].bytes]
+
+
+def test_pages_counts_and_generations_are_those_of_a_plain_list() -> None:
+    run_state_machine_as_test(Mirror, settings=settings(max_examples=60, stateful_step_count=20, deadline=None))
 
 
 @pytest.fixture
