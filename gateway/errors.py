@@ -3,6 +3,7 @@
 GatewayError                     something of ours failed; nothing for the caller to mend
 ├── InvalidInput                 the request breaks a rule; each broken rule is named
 ├── Unauthenticated              no usable token came with the request
+│   └── MalformedAuthorization   nor anything that could be one; its sentence says what came instead
 ├── NotFound                     what is asked for is not there
 ├── AlreadyExists                what is to be created is there already
 ├── AuthorizationRequired        a person must authorize the portal again first
@@ -65,10 +66,17 @@ class Unauthenticated(GatewayError):
 
     code = "unauthenticated"
 
+    def __init__(self, reason: str, *, error: str | None = None, detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason  # for WWW-Authenticate, where RFC 6750 wants it, and for problems
+        self.error = error  # its error code; None when no bearer token came
+
+
+class MalformedAuthorization(Unauthenticated):
+    """the Authorization header holds no JSON Web Token"""
+
     def __init__(self, reason: str, *, error: str | None = None) -> None:
-        super().__init__()
-        self.reason = reason  # for WWW-Authenticate, where RFC 6750 wants it
-        self.error = error  # its error code; None when no token came at all
+        super().__init__(reason, error=error, detail=reason)
 
 
 class NotFound(GatewayError):

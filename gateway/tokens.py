@@ -11,7 +11,7 @@ from jose.exceptions import JOSEError
 
 from gateway.clock import Clock
 from gateway.config import Config
-from gateway.errors import Unauthenticated
+from gateway.errors import MalformedAuthorization, Unauthenticated
 from gateway.secret import Secret
 from gateway.secret_file import Secrets
 from gateway.token_keys import open_token_keys
@@ -19,7 +19,9 @@ from gateway.token_keys import open_token_keys
 TOKENS_REMEMBERED = 10_000
 LONGEST_TOKEN = 8000  # characters; servers commonly take about 8 KiB as one header line
 LONGEST_ACCOUNT = 255  # characters
-TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+TOKEN_PART = re.compile(r"[A-Za-z0-9_-]+")
+TOKEN_PARTS = 3
+MISSING_VALUES = ("null", "undefined", "none", "nil", "nan")  # what languages print for a token that is not there
 INVALID_TOKEN = "invalid_token"  # RFC 6750, section 3.1
 
 
@@ -76,10 +78,8 @@ class TokenVerifier:
         return account_of(claims, self._config.account_claim), expires_at
 
     def _signed_claims(self, token: str) -> Mapping[str, object]:
-        if len(token) > LONGEST_TOKEN or not TOKEN.fullmatch(token):
-            raise rejected("the token is not a JSON Web Token")
+        header = token_header(token)
         try:
-            header = jws.get_unverified_header(token)
             algorithm = header.get("alg")
             if not isinstance(algorithm, str) or algorithm not in self._config.jwt_algorithms:
                 raise rejected("the token is signed with an algorithm that is not taken here")
@@ -95,9 +95,9 @@ class TokenVerifier:
         try:
             claims = orjson.loads(payload)
         except orjson.JSONDecodeError as error:
-            raise rejected("the claims of the token are not JSON") from error
+            raise malformed("the claims of the token are not JSON") from error
         if not isinstance(claims, dict):
-            raise rejected("the claims of the token are not a JSON object")
+            raise malformed("the claims of the token are not a JSON object")
         return claims
 
 
@@ -105,12 +105,50 @@ def bearer_token(header: str) -> str:
     """The token in an Authorization header.
 
     Raises:
-        Unauthenticated: when the header is of another kind.
+        MalformedAuthorization: when the header is of another kind, or has no token, or several words in its place.
     """
-    scheme, _, token = header.partition(" ")
+    scheme, _, rest = header.partition(" ")
     if scheme.lower() != "bearer":
-        raise Unauthenticated("the Authorization header is not of the kind Bearer")
-    return token.strip(" ")
+        raise MalformedAuthorization(
+            "the Authorization header must be the word Bearer, a space and a token"
+            if header
+            else "the Authorization header is empty"
+        )
+    token = rest.strip(" ")
+    if not token:
+        raise malformed("the Authorization header has no token after the word Bearer")
+    if " " in token or "\t" in token:
+        raise malformed("the Authorization header must have one token after the word Bearer, without spaces")
+    return token
+
+
+def token_header(token: str) -> Mapping[str, object]:
+    """The header of *token*, which nobody has verified yet.
+
+    Raises:
+        MalformedAuthorization: when *token* cannot be a JSON Web Token.
+    """
+    if len(token) > LONGEST_TOKEN:
+        raise malformed(f"the token is longer than {LONGEST_TOKEN} characters")
+    if token.lower() in MISSING_VALUES:
+        raise malformed(f"the token is the word {token.lower()}, not a JSON Web Token")
+    parts = token.split(".")
+    if len(parts) != TOKEN_PARTS:
+        raise malformed(
+            f"the token is not a JSON Web Token: it must have 3 parts with dots between, and has {len(parts)}"
+        )
+    if not all(map(TOKEN_PART.fullmatch, parts)):
+        raise malformed("the token is not a JSON Web Token: each of its parts must be base64url, and not empty")
+    try:
+        header: Mapping[str, object] = jws.get_unverified_header(token)
+    except (JOSEError, ValueError, TypeError, RecursionError) as error:  # as python-jose lets out
+        raise malformed("the token is not a JSON Web Token: its parts cannot be decoded") from error
+    return header
+
+
+def malformed(reason: str) -> MalformedAuthorization:
+    """The refusal of what came in the place of a JSON Web Token."""
+    return MalformedAuthorization(reason, error=INVALID_TOKEN)
 
 
 def rejected(reason: str) -> Unauthenticated:

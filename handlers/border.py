@@ -11,7 +11,7 @@ from aiohttp.hdrs import AUTHORIZATION
 from aiohttp.typedefs import Handler
 from multidict import istr
 
-from gateway.errors import GatewayError, Unauthenticated
+from gateway.errors import GatewayError, MalformedAuthorization
 from handlers.errors import INTERNAL, HttpError, http_error, is_ours, render_error, status_of
 from handlers.keys import ACCOUNT_KEY, CLOCK, REQUEST_ID, REQUEST_LOG, TOKENS
 from handlers.request_log import Served
@@ -113,9 +113,9 @@ def one_authorization(request: web.Request) -> str | None:
     """The Authorization header; None when there is none.
 
     Raises:
-        Unauthenticated: when there are several.
+        MalformedAuthorization: when there are several.
     """
     found = request.headers.getall(AUTHORIZATION, [])
     if len(found) > 1:
-        raise Unauthenticated("there is more than one Authorization header", error="invalid_request")
+        raise MalformedAuthorization("there is more than one Authorization header", error="invalid_request")
     return found[0] if found else None

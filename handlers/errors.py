@@ -152,7 +152,7 @@ def problem(error: GatewayError, status: int, request_id: str) -> dict[str, obje
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": error.detail,
+        "detail": error.reason if isinstance(error, Unauthenticated) and error.error else error.detail,
         "code": error.code,
         "requestId": request_id,
     }

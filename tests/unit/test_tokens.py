@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import re
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from jose.backends.base import Key
 
 import gateway.tokens
 from gateway.config import Config, load_config
-from gateway.errors import SettingsError, Unauthenticated
+from gateway.errors import MalformedAuthorization, SettingsError, Unauthenticated
 from gateway.secret import Secret
 from gateway.secret_file import Secrets, resolve_secrets
 from gateway.tokens import TokenVerifier, issue_token
@@ -60,37 +61,79 @@ def test_the_word_bearer_is_taken_in_any_case(word: str) -> None:
     assert verifier().verify(bearer({"sub": "7"}).replace("Bearer", word)) == "7"
 
 
-@pytest.mark.parametrize("header", [None, "", "Basic dXNlcjpwYXNz", "Bearer\ta.b.c", "eyJ.a.b"])
-def test_without_a_bearer_token_there_is_no_error_code(header: str | None) -> None:
-    with pytest.raises(Unauthenticated) as refusal:
-        verifier().verify(header)
-    assert refusal.value.error is None
-    assert str(refusal.value) == "account id is required"
+FORM = "the Authorization header must be the word Bearer, a space and a token"
+NO_JWT = "the token is not a JSON Web Token: "
+BASE64URL = f"{NO_JWT}each of its parts must be base64url, and not empty"
+UNDECODABLE = f"{NO_JWT}its parts cannot be decoded"
 
 
 @pytest.mark.parametrize(
-    "token",
+    ("header", "sentence"),
     [
-        "",
-        "a",
-        "a.b",
-        "a.b.c",
-        "a.b.c.d",
-        "...",
-        "é.é.é",
-        f"{segment(b'[]')}.e30.AA",
-        f"{segment(b'not json')}.e30.AA",
-        f"{segment(b'{}')}.e30.AA",
-        f"{segment(b'[' * 3000)}.e30.AA",
-        f"{segment(bytes([255, 254]))}.e30.AA",
-        segment(b'{"alg":["HS256"]}') + ".e30.AA",
-        segment(b'{"alg":null}') + ".e30.AA",
-        "A." * 5000,
+        (None, "account id is required"),
+        ("", "the Authorization header is empty"),
+        ("Basic dXNlcjpwYXNz", FORM),
+        ("Bearer\ta.b.c", FORM),
+        ("eyJ.a.b", FORM),
     ],
 )
-def test_what_is_no_token_is_refused(token: str) -> None:
+def test_without_a_bearer_token_there_is_no_error_code(header: str | None, sentence: str) -> None:
     with pytest.raises(Unauthenticated) as refusal:
+        verifier().verify(header)
+    assert refusal.value.error is None
+    assert refusal.value.detail == sentence
+
+
+@pytest.mark.parametrize(
+    ("token", "sentence"),
+    [
+        ("", "the Authorization header has no token after the word Bearer"),
+        ("  ", "the Authorization header has no token after the word Bearer"),
+        (" x y", "the Authorization header must have one token after the word Bearer, without spaces"),
+        ("x\ty", "the Authorization header must have one token after the word Bearer, without spaces"),
+        ("null", "the token is the word null, not a JSON Web Token"),
+        ("None", "the token is the word none, not a JSON Web Token"),
+        ("$TOKEN", f"{NO_JWT}it must have 3 parts with dots between, and has 1"),
+        ("a", f"{NO_JWT}it must have 3 parts with dots between, and has 1"),
+        ("a.b", f"{NO_JWT}it must have 3 parts with dots between, and has 2"),
+        ("a.b.c.d", f"{NO_JWT}it must have 3 parts with dots between, and has 4"),
+        ("..", BASE64URL),
+        ("e30.e30.", BASE64URL),
+        ("é.é.é", BASE64URL),
+        ('"e30.e30.AA"', BASE64URL),
+        ("a.b.c", UNDECODABLE),
+        (f"{segment(b'[]')}.e30.AA", UNDECODABLE),
+        (f"{segment(b'not json')}.e30.AA", UNDECODABLE),
+        (f"{segment(b'[' * 3000)}.e30.AA", UNDECODABLE),
+        (f"{segment(bytes([255, 254]))}.e30.AA", UNDECODABLE),
+        ("A." * 5000, "the token is longer than 8000 characters"),
+    ],
+)
+def test_what_is_no_json_web_token_is_refused_by_its_fault(token: str, sentence: str) -> None:
+    with pytest.raises(MalformedAuthorization) as refusal:
         verifier().verify(f"Bearer {token}")
+    assert refusal.value.error == "invalid_token"
+    assert refusal.value.detail == refusal.value.reason == sentence
+
+
+@given(st.text(max_size=60))
+def test_any_text_as_a_token_is_refused_in_words_that_fit_into_a_header(text: str) -> None:
+    with pytest.raises(Unauthenticated) as refusal:
+        verifier().verify(f"Bearer {text}")
+    assert re.fullmatch(r"[\x20\x21\x23-\x5b\x5d-\x7e]+", refusal.value.reason)  # RFC 6750, section 3
+
+
+@pytest.mark.parametrize("claims", ["[]", "null", '"acme"'])
+def test_claims_that_are_no_object_are_told_to_be_none(claims: str) -> None:
+    token = jws.sign(claims.encode(), SECRET, algorithm="HS256")
+    with pytest.raises(MalformedAuthorization, match="the claims of the token are not a JSON object"):
+        verifier().verify(f"Bearer {token}")
+
+
+@pytest.mark.parametrize("header", ['{"alg":["HS256"]}', '{"alg":null}', "{}"])
+def test_a_token_without_a_usable_algorithm_is_refused(header: str) -> None:
+    with pytest.raises(Unauthenticated, match="account id is required") as refusal:
+        verifier().verify(f"Bearer {segment(header.encode())}.e30.AA")
     assert refusal.value.error == "invalid_token"
 
 
