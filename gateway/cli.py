@@ -16,7 +16,8 @@ from gateway import __version__
 from gateway.__main__ import INTERRUPTED, PIPE_CLOSED
 from gateway.clock import SystemClock
 from gateway.config import SETTINGS, Config, load_config, read_environment
-from gateway.demo import DemoSettings, run_demo
+from gateway.demo import run_demo
+from gateway.demo_servers import choose_settings
 from gateway.errors import GatewayError
 from gateway.log import configure_logging
 from gateway.process import cannot_listen, run, until_signal
@@ -34,6 +35,7 @@ from gateway.tokens import LONGEST_ACCOUNT, is_account, issue_token
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+DOTENV = Path(".env")
 CLIENT_TOKEN_TTL_S = 86_400
 PORT = click.IntRange(0, 65_535)
 ITEMS = re.compile(r"items/[0-9]+")
@@ -156,7 +158,7 @@ def portal_options(**instead: int) -> Callable[[F], F]:
 
 def read_config(settings: dict[str, str | None]) -> Config:
     """The settings from flags, else the environment, else `.env` in the working directory."""
-    return load_config(read_environment(Path(".env")), settings)
+    return load_config(read_environment(DOTENV), settings)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -179,23 +181,25 @@ def serve(**settings: str | None) -> None:
 
 
 @main.command()
-@click.option("--port", type=PORT, default=8080, show_default=True, help="Port of the gateway; 0 takes any free one.")
+@click.option("--port", type=PORT, help="Port of the gateway; 0 takes any free one.  [GATEWAY_PORT, default 8080]")
 @click.option("--portal-port", type=PORT, default=8081, show_default=True, help="Port of the sandbox portal.")
 @portal_options(users=2500)
 @click.option(
     "--database",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Keep the mirror in this file; not given: a temporary one.",
+    help="Keep the mirror in this file; not given: a temporary one.  [GATEWAY_DATABASE]",
 )
 @click.option("--once", is_flag=True, help="Check the answers and end, instead of serving on.")
-def demo(port: int, portal_port: int, database: Path | None, once: bool, **portal: Any) -> None:
+def demo(port: int | None, portal_port: int, database: Path | None, once: bool, **portal: Any) -> None:
     """Show the main job on this machine alone.
 
-    Starts a sandbox portal and the gateway, connects and mirrors the one by the other, and serves until Ctrl-C.
+    Starts a sandbox portal and the gateway, connects and mirrors the one by the other, and serves until Ctrl-C. The
+    settings of serve, from the environment or a file .env, count here too, except those that follow from the sandbox.
     """
 
-    configure_logging("warning", "console")
-    settings = DemoSettings(port, portal_port, database, SandboxSettings(**portal))
+    flags = {"port": port, "database": database}
+    settings = choose_settings(read_environment(DOTENV), flags, portal_port, SandboxSettings(**portal))
+    configure_logging(settings.config.log_level, settings.config.log_format)
     run(until_signal(run_demo(settings, SystemClock(), once=once)))
 
 

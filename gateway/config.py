@@ -1,7 +1,7 @@
 """The settings: one table from which environment names, flags, defaults, help texts and the README derive."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from dataclasses import fields as fields_of
 from pathlib import Path
@@ -15,7 +15,7 @@ from gateway.errors import SettingsError
 from gateway.jwt_keys import PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS, read_public_key
 from gateway.origins import exact_origin
 from gateway.secret import Secret
-from gateway.setting import Given, Setting, as_text, environment_name, setting
+from gateway.setting import PREFIX, Given, Setting, as_text, environment_name, setting
 from gateway.setting_kinds import (
     account_claim,
     database_file,
@@ -24,6 +24,7 @@ from gateway.setting_kinds import (
     matching,
     one_of,
     own_host,
+    own_port,
     positive,
     public_key_file,
     sealing_key,
@@ -34,6 +35,7 @@ from gateway.setting_kinds import (
     text,
     whole,
 )
+from gateway.unknown_names import unknown_names
 
 NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
 PUBLIC_KEY_SETTINGS = ("jwt_public_key_file", "jwks_file")
@@ -45,7 +47,7 @@ class Config:
     """Everything that can be set, read once at start; a unit in every name, secrets masked in its repr."""
 
     host: str = field(default="127.0.0.1", metadata=setting(own_host, "Address to listen on."))
-    port: int = field(default=8080, metadata=setting(whole(0, 65535), "Port to listen on; 0 takes any free one."))
+    port: int = field(default=8080, metadata=setting(own_port, "Port to listen on; 0 takes any free one."))
     database: Path = field(
         default=Path("gateway.db"),
         metadata=setting(
@@ -205,7 +207,7 @@ SETTINGS = tuple(
 
 
 def read_environment(dotenv: Path) -> dict[str, str]:
-    """The settings found in the environment, else in the file *dotenv* where there is one, whose values are literal.
+    """What is named like a setting in the environment, else in the file *dotenv*, if any, whose values are literal.
 
     Raises:
         SettingsError: when the file cannot be read.
@@ -215,8 +217,15 @@ def read_environment(dotenv: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", "it is not text in UTF-8")
         raise SettingsError(f"{dotenv} cannot be read: {reason}") from None  # the cause holds what is in it
-    found = {name: os.environ.get(name, in_file.get(name)) for one in SETTINGS for name in one.environment_names}
-    return {name: value for name, value in found.items() if value is not None}
+    found = in_file | os.environ
+    return {name: value for name, value in found.items() if name.startswith(PREFIX) and value is not None}
+
+
+def settings_given(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
+    """By which of their environment names the settings of these *names* are given in *environ*."""
+    return [
+        name for one in SETTINGS if one.name in names for name in one.environment_names if environ.get(name, "").strip()
+    ]
 
 
 def load_config(environ: Mapping[str, str], overrides: Mapping[str, object] = NO_OVERRIDES) -> Config:
@@ -225,19 +234,23 @@ def load_config(environ: Mapping[str, str], overrides: Mapping[str, object] = NO
     An empty value, or None in *overrides*, counts as not given. Overrides may be text or values of the setting's type.
 
     Raises:
-        SettingsError: naming each setting that breaks a rule, and the rule; values are never repeated.
+        SettingsError: naming each setting that breaks a rule, and the rule, and each name of *environ* that no setting
+            has; values are never repeated.
     """
     flags = {environment_name(name): as_text(value) for name, value in overrides.items() if value is not None}
     given = {one.name: found for one in SETTINGS if (found := one.find(flags) or one.find(environ))}
+    unknown = unknown_names(environ, SETTINGS)
     try:
-        config = Config(**SCHEMA.load(given))
+        read = SCHEMA.load(given)
     except ValidationError as error:
         broken = cast("dict[str, list[str]]", error.messages)
         subjects = {one.name: environment_name(one.name) for one in SETTINGS}
         subjects |= {name: found.refused_as for name, found in given.items()}
-        raise SettingsError(
-            "; ".join(f"{subject} {broken[name][0]}" for name, subject in subjects.items() if name in broken)
-        ) from None  # the cause holds the values
+        wrong = [f"{subject} {broken[name][0]}" for name, subject in subjects.items() if name in broken]
+        raise SettingsError("; ".join(unknown + wrong)) from None  # the cause holds the values
+    if unknown:
+        raise SettingsError("; ".join(unknown))
+    config = Config(**read)
     return replace(config, jwt_algorithms=config.jwt_algorithms or usual_algorithms(config))
 
 

@@ -1,11 +1,5 @@
 """The tour: a sandbox portal and the gateway in one process, and an ordinary HTTP client that tries them."""
 
-import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,29 +10,15 @@ from rich.table import Table
 from gateway.bitrix.rows import FIELD_TYPES, SHOWN_AS
 from gateway.client import GatewayClient, RequestFailed, connected
 from gateway.clock import Clock
-from gateway.config import Config, load_config
-from gateway.process import cannot_listen, free_port
+from gateway.demo_servers import DemoSettings, demo_servers
 from gateway.resources import PIPELINE_ENTITY_TYPES, RESOURCES, SMART_INVOICE_FIELDS, USERFIELDS
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
-from gateway.sandbox.server import SandboxServer
-from gateway.secret_file import Secrets, resolve_secrets
-from gateway.serve import serving
+from gateway.sandbox.portal import SandboxPortal
+from gateway.serve import serve_until_stopped
 from gateway.sync_client import watch
 from gateway.tokens import issue_token
 
-HOST = "127.0.0.1"
 ACCOUNT = "demo"
 TOKEN_TTL_S = 86_400
-
-
-@dataclass(frozen=True)
-class DemoSettings:
-    """What can be chosen for the tour; *database* None is a temporary file, port 0 any free one."""
-
-    port: int
-    portal_port: int
-    database: Path | None
-    portal: SandboxSettings
 
 
 class TourFailed(RequestFailed):
@@ -54,13 +34,16 @@ async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
         SettingsError: when one of them cannot start.
         RequestFailed: when an answer is not what it has to be; it names the difference.
     """
-    async with demo_servers(settings, clock) as (config, secrets, portal, portal_origin):
-        assert secrets.jwt_secret is not None, "a demo signs its own tokens"
-        token = issue_token(config, secrets.jwt_secret, clock, ACCOUNT, ttl_s=TOKEN_TTL_S)
-        click.echo(f"Sandbox portal at {portal_origin}, gateway at {config.own_origin}")
+    if settings.unused:
+        click.echo(f"The demo uses values of its own for {', '.join(settings.unused)}.", err=True)
+    async with demo_servers(settings, clock) as demo:
+        config, portal = demo.config, demo.portal
+        assert demo.secrets.jwt_secret is not None, "a demo signs its own tokens"
+        token = issue_token(config, demo.secrets.jwt_secret, clock, ACCOUNT, ttl_s=TOKEN_TTL_S)
+        click.echo(f"Sandbox portal at {demo.portal_origin}, gateway at {config.own_origin}")
         started = clock.monotonic()
         async with connected(config.own_origin, token) as client:
-            await connect(client, portal_origin)
+            await connect(client, demo.portal_origin)
             click.echo("Connected an account over OAuth; now the first sync:")
             for status in await watch(client, list(RESOURCES), clock):
                 if status.state != "done":
@@ -74,45 +57,7 @@ async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
         else:
             show_commands(config.own_origin, token)
             click.echo("\nServing until Ctrl-C.")
-            await asyncio.Event().wait()
-
-
-@asynccontextmanager
-async def demo_servers(
-    settings: DemoSettings, clock: Clock
-) -> AsyncIterator[tuple[Config, Secrets, SandboxPortal, str]]:
-    """Both servers, listening; the environment's settings play no part."""
-    port = free_port(HOST, settings.port)
-    callback = f"http://{HOST}:{port}/webhook/create"
-    portal = SandboxPortal(replace(settings.portal, redirect_uri=callback, auto_allow=True), clock)
-    async with AsyncExitStack() as stack:
-        try:
-            server = await stack.enter_async_context(SandboxServer(portal, host=HOST, port=settings.portal_port))
-        except OSError as error:
-            raise cannot_listen(HOST, settings.portal_port, error) from error
-        config = load_config(
-            {},
-            {
-                "host": HOST,
-                "port": port,
-                "database": settings.database or stack.enter_context(temporary_database()),
-                "bitrix_client_id": portal.application.client_id,
-                "bitrix_client_secret": portal.application.client_secret,
-                "oauth_servers": server.origin.removeprefix("http://"),
-                "insecure_portals": True,
-                "log_level": "warning",
-            },
-        )
-        secrets = resolve_secrets(config)
-        await stack.enter_async_context(serving(config, secrets, clock))
-        yield config, secrets, portal, server.origin
-
-
-@contextmanager
-def temporary_database() -> Iterator[Path]:
-    """A place for a database that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="bitrix-gateway-") as directory:
-        yield Path(directory) / "demo.db"
+            await serve_until_stopped(demo.app, config, clock)
 
 
 async def connect(client: GatewayClient, portal_origin: str) -> None:
@@ -199,12 +144,13 @@ def show_summary(counts: dict[str, int], portal_requests: int, seconds: float) -
 
 
 def show_commands(origin: str, token: str) -> None:
-    click.echo(f"\nA bearer token, good for a day:\n{token}\n\nTry it:")
-    for path in (
-        "/bitrix/account",
-        "/bitrix/users?page=1&size=2",
-        "/bitrix/pipelines?size=5",
-        "/bitrix/stream/deals?limit=3",
+    """The token as a line that sets a variable, good for a day, and requests that use it."""
+    click.echo(f"\nTry it in another shell:\n\nTOKEN={token}\n")
+    for method, path in (
+        ("", "/bitrix/account"),
+        ("", "/bitrix/users?page=1&size=2"),
+        ("", "/bitrix/pipelines?size=5"),
+        ("", "/bitrix/stream/deals?limit=3"),
+        ("-X PATCH -i ", "/bitrix/users"),
     ):
-        click.echo(f"curl -H 'Authorization: Bearer {token}' '{origin}{path}'")
-    click.echo(f"curl -X PATCH -H 'Authorization: Bearer {token}' '{origin}/bitrix/users'")
+        click.echo(f"curl {method}-H \"Authorization: Bearer $TOKEN\" '{origin}{path}'")

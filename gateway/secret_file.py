@@ -82,9 +82,10 @@ def find_jwt_secret(config: Config) -> Secret:
         )
     secret = config.jwt_secret or read_secret_file(config.secrets_file).get(JWT_SECRET)
     if secret is None:
+        where = f"{config.secrets_file} has none" if config.database.exists() else f"{config.database} is not here"
         raise SettingsError(
-            f"there is no secret to sign with: give {JWT_SECRET}, or start the gateway once, which makes one in "
-            f"{config.secrets_file}"
+            f"there is no secret to sign tokens with ({where}): name the gateway's database (--database or "
+            f"GATEWAY_DATABASE), give {JWT_SECRET}, or start the gateway once, which makes a secret"
         )
     return secret
 

@@ -1,9 +1,10 @@
 """Puts an app on the net: listens, and stops in good order."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -33,16 +34,23 @@ async def run_gateway(config: Config, clock: Clock) -> None:
     secrets = resolve_secrets(config)
     if secrets.created:
         logger.warning(
-            "made secrets, keep them with the database", names=secrets.created, file=str(config.secrets_file)
+            "made secrets: back this file up, apart from the database",
+            names=secrets.created,
+            file=str(config.secrets_file),
         )
     async with serving(config, secrets, clock) as app:
         logger.info("listening", address=config.own_origin, database=str(config.database), sqlite=sqlite_version)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            logger.info("stopping")
-            await drain(app)
-            await clock.sleep(config.drain_s)
+        await serve_until_stopped(app, config, clock)
+
+
+async def serve_until_stopped(app: web.Application, config: Config, clock: Clock) -> None:
+    """Wait to be cancelled, then drain: end the streams, and take requests until load balancers have noticed."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        logger.info("stopping")
+        await drain(app)
+        await clock.sleep(config.drain_s)
 
 
 @asynccontextmanager
@@ -54,12 +62,8 @@ async def serving(config: Config, secrets: Secrets, clock: Clock) -> AsyncIterat
     """
     runner = Runner(make_app(config, secrets, clock), shutdown_timeout=SHUTDOWN_S)
     try:
-        try:
+        with database_refusals(config.database):
             await runner.setup()
-        except DatabaseRefused as error:
-            raise SettingsError(str(error)) from error
-        except (OSError, StorageError) as error:
-            raise SettingsError(f"{config.database} cannot be opened: {getattr(error, 'strerror', error)}") from error
         try:
             await web.TCPSite(runner, config.host, config.port).start()
         except OSError as error:
@@ -67,6 +71,21 @@ async def serving(config: Config, secrets: Secrets, clock: Clock) -> AsyncIterat
         yield runner.app
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def database_refusals(database: Path) -> Iterator[None]:
+    """Turn what keeps *database* from being opened into a refusal to start.
+
+    Raises:
+        SettingsError: saying why it cannot be opened.
+    """
+    try:
+        yield
+    except DatabaseRefused as error:
+        raise SettingsError(str(error)) from error
+    except (OSError, StorageError) as error:
+        raise SettingsError(f"{database} cannot be opened: {getattr(error, 'strerror', error)}") from error
 
 
 def with_port(config: Config) -> Config:

@@ -14,6 +14,7 @@ from gateway.vault import decode_key
 T = TypeVar("T")
 
 LEAST_SECRET_CHARACTERS = 8
+ADDRESS_OF_A_SERVICE = re.compile("(tcp|udp|sctp)://", re.ASCII)  # as Kubernetes and Docker tell it to containers
 REGISTERED_CLAIMS = ("exp", "iat", "nbf", "iss", "aud", "jti")  # RFC 7519, section 4.1: they speak of the token
 
 
@@ -111,6 +112,19 @@ def own_host(value: str) -> str:
     except ValueError:
         raise ValueError("has to be the name of a host or an IP address") from None
     return value
+
+
+def own_port(value: str) -> int:
+    """A port to listen on."""
+    try:
+        return whole(0, 65_535)(value)
+    except ValueError as error:
+        if ADDRESS_OF_A_SERVICE.match(value):
+            raise ValueError(
+                f"{error}; Kubernetes sets it for a service named gateway: set it in the pod too, or switch "
+                "enableServiceLinks off"
+            ) from None
+        raise
 
 
 def server_name(value: str) -> str:

@@ -14,7 +14,7 @@ MODULES = {
     for package in PACKAGES
     for path in sorted((ROOT / package).rglob("*.py"))
 }
-COMMANDS = ("gateway.cli", "gateway.serve", "gateway.demo")
+COMMANDS = ("gateway.cli", "gateway.serve", "gateway.demo", "gateway.demo_servers")
 
 # What a module may import of ours. The first line that names the module or a package it is in counts.
 ARROWS = (

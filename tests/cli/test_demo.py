@@ -5,8 +5,9 @@ import re
 import shlex
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import aiohttp
@@ -32,7 +33,7 @@ def test_once_goes_round_checks_its_answers_and_leaves_nothing_behind(
     assert re.search(r"rows from \d+ requests to the portal in [\d.]+ s", result.stdout)
     assert re.search(r"fields: done, 190 rows, 10 of them of types that are not shown\n", result.stdout)
     assert "Every row served is as the portal has it." in result.stdout
-    assert not re.search("curl|bearer token|Serving until", result.stdout)  # nothing serves any more
+    assert not re.search("curl|TOKEN=|Serving until", result.stdout)  # nothing serves any more
     assert list(scratch.iterdir()) == []
 
 
@@ -45,9 +46,9 @@ def test_a_database_of_ones_own_is_kept_and_can_be_used_again(invoke: Invoke, tm
     assert (tmp_path / "kept.db").exists()
 
 
-async def paste(session: aiohttp.ClientSession, line: str) -> tuple[int, str]:
-    """Status and body of what a curl line asks for."""
-    words = shlex.split(line)
+async def paste(session: aiohttp.ClientSession, line: str, variables: Mapping[str, str]) -> tuple[int, str]:
+    """Status and body of what a curl line asks for, with the shell's *variables* in their places."""
+    words = shlex.split(Template(line).substitute(variables))
     assert words.pop(0) == "curl"
     method = words[1] if words[0] == "-X" else "GET"
     header, url = words[-2].split(": "), words[-1]
@@ -61,8 +62,11 @@ async def test_it_serves_on_and_its_curl_lines_work_when_pasted(spawn: Spawn, po
     )
     await demo.until("Serving until Ctrl-C")
     lines = [line for line in demo.lines if line.startswith("curl ")]
+    [variable] = [line.strip().partition("=") for line in demo.lines if line.startswith("TOKEN=")]
+    assert "".join(demo.lines).count(variable[2]) == 1
+    assert max(map(len, lines)) < 120
     async with aiohttp.ClientSession() as session:
-        answers = [await paste(session, line) for line in lines]
+        answers = [await paste(session, line, {variable[0]: variable[2]}) for line in lines]
     assert [status for status, _ in answers] == [200] * 5
     assert json.loads(answers[1][1])["count"] == 30
     assert json.loads(answers[3][1].splitlines()[-1])["count"] == 2

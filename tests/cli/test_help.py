@@ -65,6 +65,25 @@ def test_a_wrong_setting_is_refused_in_one_line(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("serve", "--port=0"),
+        ("demo", "--once", "--port=0", "--portal-port=0"),
+        ("token", "--account=7"),
+        ("sync", "users", "--account=7"),
+        ("stream", "deals", "--account=7"),
+    ],
+)
+def test_a_misspelt_setting_is_refused_in_one_line_by_every_command_that_reads_settings(
+    invoke: Invoke, arguments: tuple[str, ...]
+) -> None:
+    result = invoke(*arguments, GATEWAY_JWT_SECRT="canary-123")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: GATEWAY_JWT_SECRT is not a setting (did you mean GATEWAY_JWT_SECRET?)")
+    assert (result.stderr.count("\n"), "canary" in result.stderr) == (1, False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
         ("fly",),
         ("sync",),
         ("sync", "cars", "--account", "1"),

@@ -36,11 +36,20 @@ def test_it_is_good_for_an_hour_or_as_long_as_asked(invoke: Invoke) -> None:
             TokenVerifier(config, secrets, ManualClock(now + ttl + 30)).verify(f"Bearer {token}")
 
 
-def test_before_any_secret_is_made_it_says_so(invoke: Invoke) -> None:
+@pytest.mark.parametrize(
+    ("made", "where"), [((), "gateway.db is not here"), (("gateway.db",), "gateway.db.secrets has none")]
+)
+def test_without_a_secret_it_says_so_in_one_line_and_prints_nothing(
+    invoke: Invoke, tmp_path: Path, made: tuple[str, ...], where: str
+) -> None:
+    for name in made:
+        (tmp_path / name).touch()
     result = invoke("token", "--account", "7")
     assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"Error: there is no secret to sign tokens with ({where}): ")
     assert "start the gateway once" in result.stderr
-    assert os.listdir() == []
+    assert result.stderr.count("\n") == 1
+    assert tuple(os.listdir()) == made
 
 
 def test_with_a_public_key_tokens_come_from_elsewhere(invoke: Invoke, tmp_path: Path) -> None:

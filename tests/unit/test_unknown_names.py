@@ -1,0 +1,83 @@
+"""Names that start like a setting and are none."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config import SETTINGS, load_config, read_environment
+from gateway.errors import SettingsError
+from gateway.unknown_names import RULE, unknown_names
+
+NAMES = [name for one in SETTINGS for name in one.environment_names]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("GATEWAY_PORTT", "GATEWAY_PORTT is not a setting (did you mean GATEWAY_PORT?)"),
+        ("GATEWAY_LOGLEVEL", "GATEWAY_LOGLEVEL is not a setting (did you mean GATEWAY_LOG_LEVEL?)"),
+        ("GATEWAY_port", "GATEWAY_port is not a setting (did you mean GATEWAY_PORT?)"),
+        (
+            "GATEWAY_JWT_SECRETS_FILE",
+            "GATEWAY_JWT_SECRETS_FILE is not a setting (did you mean GATEWAY_JWT_SECRET_FILE?)",
+        ),
+        (
+            "GATEWAY_PORT_FILE",
+            "GATEWAY_PORT_FILE is not a setting (only secrets can be given as files, GATEWAY_PORT cannot)",
+        ),
+        ("GATEWAY_QQQQ", "GATEWAY_QQQQ is not a setting"),
+        ("GATEWAY_", "GATEWAY_ is not a setting"),
+        ("GATEWAY_\n\x1b[31m", r"GATEWAY_\n\x1b[31m is not a setting"),
+    ],
+)
+def test_a_misspelt_name_is_refused_with_the_nearest_one_and_the_rule(name: str, sentence: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_config({name: "canary"})
+    assert refusal.value.detail == f"{sentence}; {RULE}"
+
+
+@given(st.sampled_from(NAMES), st.data())
+def test_a_letter_that_is_doubled_leads_back_to_the_name(name: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(len("GATEWAY_"), len(name) - 1))
+    assert f"(did you mean {name}?)" in unknown_names({name[:at] + name[at] + name[at:]: ""}, SETTINGS)[0]
+
+
+def test_misspelt_names_and_wrong_values_are_named_at_once() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_config({"GATEWAY_BITRIX_CLIENT_ID": "app", "GATEWAY_BITRIX_CLIENT_SECRT": "canary", "GATEWAY_HOSTS": ""})
+    assert [part.split()[0] for part in refusal.value.detail.split("; ")] == [
+        "GATEWAY_BITRIX_CLIENT_SECRT", "GATEWAY_HOSTS", "every", "GATEWAY_BITRIX_CLIENT_SECRET",
+    ]  # fmt: skip
+    assert "canary" not in refusal.value.detail
+
+
+def test_every_setting_is_known_by_all_its_names() -> None:
+    assert unknown_names(dict.fromkeys(NAMES, "x"), SETTINGS) == []
+
+
+def test_names_in_the_dotenv_file_are_looked_at_too(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GATEWAY_PORTT=1\nOTHER_PORTT=1\n")
+    with pytest.raises(SettingsError, match=r"^GATEWAY_PORTT is not a setting"):
+        load_config(read_environment(tmp_path / ".env"))
+
+
+@pytest.mark.parametrize("service", ["GATEWAY", "GATEWAY_API"])
+def test_what_kubernetes_tells_of_other_services_is_passed_over(service: str) -> None:
+    links = {
+        "SERVICE_HOST": "10.0.0.11",
+        "SERVICE_PORT": "80",
+        "SERVICE_PORT_HTTP_2": "80",
+        "PORT": "tcp://10.0.0.11:80",
+        "PORT_80_TCP": "tcp://10.0.0.11:80",
+        "PORT_80_TCP_PROTO": "tcp",
+        "PORT_80_TCP_PORT": "80",
+        "PORT_53_UDP_ADDR": "10.0.0.11",
+    }
+    environ = {f"{service}_{name}": value for name, value in links.items()}
+    if service == "GATEWAY":
+        with pytest.raises(SettingsError, match=r"^GATEWAY_PORT has to be .*Kubernetes.*enableServiceLinks[^;]*$"):
+            load_config(environ)
+        environ["GATEWAY_PORT"] = "8080"
+    assert load_config(environ).port == 8080
