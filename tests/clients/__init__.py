@@ -1,0 +1,1 @@
+"""Generated clients against the demo: `python -m tests.clients`."""
