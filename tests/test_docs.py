@@ -57,6 +57,18 @@ def test_every_command_line_is_one_that_the_shell_takes(line: str) -> None:
         pass
 
 
+def test_no_token_that_could_not_be_made_goes_unnoticed() -> None:
+    lines = [line for line in README.splitlines() if "$(" in line]
+    assert len(lines) >= 3
+    for line in lines:
+        assert re.fullmatch(r"\w+=\$\([\w./ -]*bitrix-gateway token [^()]*\) &&", line), line
+
+
+def test_the_log_and_the_readme_say_the_same_of_the_secrets_file() -> None:
+    assert "Back that file up, apart from the database" in " ".join(section("Settings").split())
+    assert "back this file up, apart from the database" in (ROOT / "gateway/serve.py").read_text(encoding="utf-8")
+
+
 def test_every_file_named_is_there() -> None:
     for path in re.findall(r"`([\w./]+/[\w.]*)`", section("Find your way")):
         assert (ROOT / path).exists(), path

@@ -8,16 +8,23 @@ import pytest
 
 from gateway.cli import main
 from gateway.sandbox.portal import SandboxSettings
-from tests.gateway import Answer, Gateway
+from tests.gateway import Answer, Gateway, Sandbox
 from tests.test_docs import README
 
 ORIGIN = "http://127.0.0.1:8080"
 PARTS = README.split("```\n")  # words and blocks in turn; what is shown of an answer follows its line at once
-BLOCKS = [
-    (block[block.index("curl ") :], shown if between == "" else "")
-    for block, between, shown in zip(PARTS[1::2], PARTS[2::2], [*PARTS[3::2], ""], strict=False)
-    if "Authorization: Bearer $TOKEN" in block
-]
+
+
+def blocks(variable: str) -> list[tuple[str, str]]:
+    """The curl lines with the token of *variable*, each with what is shown of its answer."""
+    return [
+        (block[block.index("curl ") :], shown if between == "" else "")
+        for block, between, shown in zip(PARTS[1::2], PARTS[2::2], [*PARTS[3::2], ""], strict=False)
+        if f"Authorization: Bearer ${variable}" in block
+    ]
+
+
+BLOCKS = blocks("TOKEN")
 
 
 @pytest.fixture
@@ -28,7 +35,7 @@ def sandbox_settings() -> SandboxSettings:
     return SandboxSettings(**chosen)
 
 
-async def paste(gateway: Gateway, line: str) -> Answer:
+async def paste(gateway: Gateway, line: str, account: str = "acme") -> Answer:
     """What a curl line is answered."""
     words = iter(shlex.split(line.replace("\\\n", " ")))
     path, query, body = "", {}, None
@@ -40,16 +47,29 @@ async def paste(gateway: Gateway, line: str) -> Answer:
             query[name] = value
         elif word == "--json":
             body = orjson.loads(next(words))
-    return await gateway.request("GET" if body is None else "POST", path, params=query, json=body)
+    return await gateway.request("GET" if body is None else "POST", path, params=query, json=body, account=account)
 
 
 async def test_the_curl_lines_work_as_they_stand_and_the_stream_gives_what_is_shown(connected: Gateway) -> None:
     assert len(BLOCKS) == 6
+    account = (await connected.get("/bitrix/account")).json
     for line, shown in BLOCKS:
         answer = await connected.clock.until(paste(connected, line))
         assert answer.status == 200, (line, answer.body)
         if "/bitrix/stream/" in line:
             assert answer.body.decode() == shown
+    assert (await connected.get("/bitrix/account")).json == account
+
+
+async def test_an_account_of_ones_own_is_connected_beside_that_of_the_demo(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    [(line, _)] = blocks("MINE")
+    account = (await connected.get("/bitrix/account")).json
+    answer = await paste(connected, line.replace("http://127.0.0.1:8081", sandbox.origin), account="mine")
+    assert answer.status == 200, answer.body
+    assert answer.json["authorizeURL"].startswith(f"{sandbox.origin}/oauth/authorize/?")
+    assert (await connected.get("/bitrix/account")).json == account
 
 
 async def test_the_batch_hands_on_what_came_before(connected: Gateway) -> None:
