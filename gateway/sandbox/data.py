@@ -10,6 +10,7 @@ from gateway.sandbox.entities import Entity, make_entities
 from gateway.sandbox.eventlog import make_eventlog
 from gateway.sandbox.fields import make_userfields
 from gateway.sandbox.generated import GeneratedTable
+from gateway.sandbox.offline import OfflineEvents
 from gateway.sandbox.people import make_users
 from gateway.sandbox.records import make_records
 from gateway.sandbox.table import Rows, Table
@@ -33,6 +34,7 @@ class PortalData:
     records: dict[int, GeneratedTable] = field(repr=False)
     tasks: GeneratedTable
     eventlog: GeneratedTable
+    offline_events: OfflineEvents
 
     @classmethod
     def generate(
@@ -44,11 +46,12 @@ class PortalData:
         records: Mapping[str, int] = MappingProxyType({}),
         tasks: int = 0,
         eventlog: int = 0,
+        now: float = 0.0,
     ) -> "PortalData":
         """The same data for the same arguments, always.
 
         *holes* is the share of ids that are missing, below 1; *records* how many there are of each kind, by the name of
-        their table.
+        their table; *now* the portal's own time.
         """
         types = make_types()
         categories = make_categories(types)
@@ -75,7 +78,8 @@ class PortalData:
                 userfields=userfields,
             ),
             tasks=make_tasks(tasks, holes, seed, tuple(people)),
-            eventlog=make_eventlog(eventlog, holes, seed, tuple(people)),
+            eventlog=make_eventlog(eventlog, holes, seed, tuple(people), now),
+            offline_events=OfflineEvents(now),
         )
 
     @property
@@ -87,6 +91,7 @@ class PortalData:
             "types": self.types,
             "tasks": self.tasks,
             "eventlog": self.eventlog,
+            "offline_events": self.offline_events,
             **{f"categories/{entity_type_id}": table for entity_type_id, table in self.categories.items()},
             **{f"userfields/{entity_id}": table for entity_id, table in self.userfields.items()},
             **{self.entities[type_id].table: table for type_id, table in self.records.items()},

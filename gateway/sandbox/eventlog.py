@@ -6,8 +6,7 @@ from gateway.sandbox.generated import GeneratedTable, Own
 from gateway.sandbox.table import Row
 from gateway.sandbox.tasks import moment
 
-_FIRST_AT = 1_735_700_000  # Unix time
-_APART_S = 611
+_SPAN_S = 182 * 86_400  # six months
 
 # severity, auditTypeId, moduleId
 _KINDS = (
@@ -20,8 +19,8 @@ _KINDS = (
 _AGENTS = ("Mozilla/5.0 (X11; Linux x86_64) Firefox/128.0", "Bitrix24 Mobile", "")
 
 
-def make_eventlog(count: int, holes: float, seed: int, user_ids: tuple[int, ...]) -> GeneratedTable:
-    """*count* entries as main.eventlog.get gives them, older ones first.
+def make_eventlog(count: int, holes: float, seed: int, user_ids: tuple[int, ...], now: float) -> GeneratedTable:
+    """*count* entries of the last six months as main.eventlog.get gives them, older ones first.
 
     Source: [docs] api-reference/event-log/main-eventlog-get.md
     """
@@ -45,5 +44,10 @@ def make_eventlog(count: int, holes: float, seed: int, user_ids: tuple[int, ...]
             "description": rng.choice((f'{{"userId":{user_id},"method":"external"}}', "Вход 🔑")),
         }
 
-    own: Own = {"id": lambda entry_id: entry_id, "timestampX": lambda entry_id: moment(_FIRST_AT + entry_id * _APART_S)}
-    return GeneratedTable(count, holes, f"{seed} eventlog", pattern, own)
+    def at(entry_id: int) -> str:
+        return moment(now - _SPAN_S * max(next_id - entry_id, 0) / next_id)
+
+    own: Own = {"id": lambda entry_id: entry_id, "timestampX": at}
+    table = GeneratedTable(count, holes, f"{seed} eventlog", pattern, own)
+    next_id = table.next_id  # as it is now: times stay when entries are added
+    return table

@@ -22,8 +22,13 @@ class Caller:
     def is_application(self) -> bool:
         return self.client != WEBHOOK
 
+    @property
+    def is_administrator(self) -> bool:
+        return self.user_id == ADMINISTRATOR_ID
+
 
 WEBHOOK = "webhook"
+ADMINISTRATOR_ID = 1  # of the user who owns the webhook
 
 
 @dataclass(frozen=True)

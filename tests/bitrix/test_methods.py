@@ -7,6 +7,7 @@ from gateway.bitrix.methods import METHODS, Paging, Row
 from gateway.bitrix.walk import ListCall, read_whole, walk
 from gateway.bitrix.wire import Answer, Command
 from gateway.sandbox.methods import METHODS as OFFERED
+from gateway.sandbox.portal import SandboxPortal
 from tests.clock import ManualClock
 
 PARAMS: dict[str, dict[str, object]] = {
@@ -15,6 +16,14 @@ PARAMS: dict[str, dict[str, object]] = {
     "userfieldconfig.list": {"moduleId": "crm"},
 }
 OFFERED_LISTS = sorted(METHODS.keys() & OFFERED.keys())
+
+
+@pytest.fixture
+def client(oauth_client: PortalClient, portal: SandboxPortal) -> PortalClient:
+    """Calls by an application's token, as the list of events takes no other, with some events there."""
+    for row_id in range(1, 71):
+        portal.data.offline_events[row_id] = portal.data.offline_events.blank(row_id)
+    return oauth_client
 
 
 @pytest.mark.parametrize("method", OFFERED_LISTS)

@@ -1,6 +1,6 @@
 """A sandbox portal on a real socket, with a clock that stands still."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiohttp import ClientSession
@@ -48,3 +48,26 @@ def webhook(server: SandboxServer, portal: SandboxPortal, session: ClientSession
 def anonymous(server: SandboxServer, session: ClientSession) -> RestClient:
     """A client with no credentials of its own; its addresses begin at the root."""
     return RestClient(session, server.origin)
+
+
+@pytest.fixture
+def tokens_of(server: SandboxServer, portal: SandboxPortal) -> Callable[[int], str]:
+    """Gives an access token of the application for a user."""
+
+    def token(user_id: int) -> str:
+        application = portal.application
+        query = {
+            "client_id": application.client_id,
+            "client_secret": application.client_secret,
+            "grant_type": "authorization_code",
+            "code": portal.oauth.issue_code(user_id),
+        }
+        return str(portal.oauth.token(query, server.origin)["access_token"])
+
+    return token
+
+
+@pytest.fixture
+def access_token(tokens_of: Callable[[int], str]) -> str:
+    """An access token of the application for the administrator."""
+    return tokens_of(1)

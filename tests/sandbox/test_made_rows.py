@@ -1,6 +1,9 @@
 """Rows that are made when they are read: tasks and the event log."""
 
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+
+import pytest
 
 from gateway.sandbox.data import PortalData
 from gateway.sandbox.rest3.eventlog import ENTRY
@@ -32,6 +35,20 @@ def test_people_in_rows_are_people_of_the_portal() -> None:
     assert {row["responsibleId"] for row in data.tasks.values()} <= people
     assert {row["creatorId"] for row in data.tasks.values()} <= people
     assert {row["userId"] for row in data.eventlog.values()} - {None} <= people
+
+
+@pytest.mark.parametrize("entries", [1, 40, 5000])
+def test_the_event_log_is_of_the_last_six_months(entries: int) -> None:
+    now = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
+    data = PortalData.generate(users=9, holes=0.4, seed=1, eventlog=entries, now=now.timestamp())
+    times = [datetime.fromisoformat(row["timestampX"]) for row in data.eventlog.values()]
+    assert now - timedelta(days=182) <= times[0]
+    assert times[-1] <= now
+    assert times == sorted(times)
+    if entries > 1:
+        assert times[-1] - times[0] > timedelta(days=150)
+    data.eventlog[data.eventlog.next_id] = data.eventlog.blank(data.eventlog.next_id)
+    assert [datetime.fromisoformat(row["timestampX"]) for row in data.eventlog.values()] == [*times, now]
 
 
 def test_later_rows_are_younger() -> None:

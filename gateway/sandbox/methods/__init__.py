@@ -1,12 +1,13 @@
 """Every REST method of the sandbox; a new one is a function and its row in one of these modules."""
 
 from gateway.sandbox.method import by_name
-from gateway.sandbox.methods import batch, crm, items, records, service, tasks, userfields, users
+from gateway.sandbox.methods import batch, crm, events, items, records, service, tasks, userfields, users
 
 METHODS = by_name(
     (
         *service.METHODS,
         *batch.METHODS,
+        *events.METHODS,
         *users.METHODS,
         *crm.METHODS,
         *userfields.METHODS,

@@ -66,7 +66,7 @@ def list_types(call: Call) -> Answer:
 
     Source: [docs] api-reference/crm/universal/user-defined-object-types/crm-type-list.md
     """
-    if call.caller.user_id != 1:
+    if not call.caller.is_administrator:
         raise CallError("ACCESS_DENIED", "Access denied")
     window = Window.at(page_start(call), whole_pages=False)
     conditions, order = (

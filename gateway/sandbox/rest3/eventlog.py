@@ -1,7 +1,6 @@
 """main.eventlog.*: REST 3.0 alone has them, and for the administrator alone."""
 
 from gateway.sandbox.php import Value
-from gateway.sandbox.portal import WEBHOOK_USER_ID
 from gateway.sandbox.rest3.dto import Dto, Field, Kind
 from gateway.sandbox.rest3.errors import access_denied, record_not_found
 from gateway.sandbox.rest3.listing import list_rows, read_select, tail_rows
@@ -57,7 +56,7 @@ def get_entry(call: Call) -> Value:
 
 
 def _admit(call: Call) -> None:
-    if call.caller.user_id != WEBHOOK_USER_ID:
+    if not call.caller.is_administrator:
         raise access_denied()
 
 

@@ -1,0 +1,120 @@
+"""event.offline.*: the queue that an application takes its events from."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from gateway.sandbox.portal import SandboxPortal
+from tests.sandbox.client import Answered, RestClient
+
+Calling = Callable[..., Coroutine[Any, Any, Answered]]
+
+
+@pytest.fixture
+def call(anonymous: RestClient, portal: SandboxPortal, access_token: str) -> Calling:
+    """Calls of event.offline.* by an application, with five events in the queue."""
+    for row_id in range(1, 6):
+        portal.data.offline_events[row_id] = portal.data.offline_events.blank(row_id)
+
+    async def call(method: str, **params: Any) -> Answered:
+        return await anonymous.call(f"/rest/event.offline.{method}", auth=access_token, **params)
+
+    return call
+
+
+def ids(answer: Answered) -> list[int]:
+    return [int(event["ID"]) for event in answer.result["events"]]
+
+
+def left(portal: SandboxPortal) -> list[int]:
+    return list(portal.data.offline_events)
+
+
+async def test_what_is_taken_is_deleted(call: Calling, portal: SandboxPortal) -> None:
+    first = await call("get", limit=2)
+    assert (ids(first), first.result["process_id"]) == ([1, 2], None)
+    assert left(portal) == [3, 4, 5]
+    assert ids(await call("get")) == [3, 4, 5]
+    assert ids(await call("get")) == []
+
+
+async def test_what_is_reserved_stays_for_its_process_until_it_is_cleared(call: Calling, portal: SandboxPortal) -> None:
+    first = await call("get", limit=2, CLEAR="0")
+    process_id = first.result["process_id"]
+    assert len(process_id) == 32
+    other = await call("get", clear=0)
+    assert (ids(first), ids(other)) == ([1, 2], [3, 4, 5])
+    assert other.result["process_id"] != process_id
+    for _ in range(2):
+        again = await call("get", Process_Id=process_id)
+        assert (ids(again), again.result["process_id"]) == ([1, 2], process_id)
+    message_id = portal.data.offline_events[1]["MESSAGE_ID"]
+    assert (await call("clear", process_id=process_id, message_id=[message_id])).result is True
+    assert left(portal) == [2, 3, 4, 5]
+    assert (await call("clear", process_id=process_id, id=[1, 3])).result is True
+    assert left(portal) == [2, 3, 4, 5]
+    assert ids(await call("get", process_id=process_id, clear=1)) == [2]
+    assert left(portal) == [3, 4, 5]
+
+
+async def test_events_marked_as_errors_are_found_only_by_asking_for_them(call: Calling, portal: SandboxPortal) -> None:
+    process_id = (await call("get", clear=0, limit=2)).result["process_id"]
+    message_id = portal.data.offline_events[2]["MESSAGE_ID"]
+    assert (await call("error", process_id=process_id, message_id=[message_id])).result is True
+    assert ids(await call("get", process_id=process_id)) == [1]
+    assert ids(await call("get", clear=0)) == [3, 4, 5]
+    assert ids(await call("get", error=1)) == [2]
+    assert left(portal) == [1, 3, 4, 5]
+
+
+async def test_a_list_leaves_the_queue_as_it_is(call: Calling, portal: SandboxPortal) -> None:
+    process_id = (await call("get", clear=0, limit=2)).result["process_id"]
+    answer = await call("list", order={"ID": "DESC"}, filter={"PROCESS_ID": process_id})
+    assert ([row["ID"] for row in answer.result], answer.body["total"]) == (["2", "1"], 2)
+    assert left(portal) == [1, 2, 3, 4, 5]
+
+
+async def test_filters_have_the_operators_of_the_queue(call: Calling, portal: SandboxPortal) -> None:
+    portal.data.offline_events[4]["EVENT_NAME"] = "ONCRMLEADADD"
+    assert ids(await call("get", clear=0, filter={"=EVENT_NAME": "ONCRMLEADADD"})) == [4]
+    assert ids(await call("get", filter={">=ID": 2, "<ID": 5})) == [2, 3]
+    for method, wrong, text in (
+        ("get", {"PROCESS_ID": ""}, "Filter field not allowed: PROCESS_ID"),
+        ("list", {"!ID": 1}, "Filter operation not allowed: !"),
+    ):
+        answer = await call(method, filter=wrong)
+        assert (answer.status, answer.error, answer.body["error_description"]) == (400, "ERROR_ARGUMENT", text)
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "argument"),
+    [
+        ("get", {"limit": 0}, "LIMIT"),
+        ("clear", {}, "PROCESS_ID"),
+        ("error", {"message_id": []}, "PROCESS_ID"),
+        ("error", {"process_id": "x"}, "message_id"),
+        ("clear", {"process_id": "x", "message_id": ["short"]}, "message_id"),
+    ],
+)
+async def test_a_wrong_argument_is_named(call: Calling, method: str, params: dict[str, Any], argument: str) -> None:
+    answer = await call(method, **params)
+    assert (answer.status, answer.error, answer.body["argument"]) == (400, "ERROR_ARGUMENT", argument)
+
+
+async def test_only_an_administrators_application_may_call_them(
+    webhook: RestClient, anonymous: RestClient, portal: SandboxPortal, tokens_of: Callable[[int], str]
+) -> None:
+    answer = await webhook.call("event.offline.get")
+    assert (answer.status, answer.error) == (403, "WRONG_AUTH_TYPE")
+    other = list(portal.data.users)[1]
+    answer = await anonymous.call("/rest/event.offline.get", auth=tokens_of(other))
+    assert (answer.status, answer.body) == (403, {"error": "ACCESS_DENIED", "error_description": "Access denied!"})
+
+
+async def test_events_are_put_into_the_queue_at_the_control_address(call: Calling, anonymous: RestClient) -> None:
+    event = {"EVENT_NAME": "ONCRMLEADADD", "EVENT_DATA": {"FIELDS": {"ID": "9"}}}
+    body = {"table": "offline_events", "set": {"6": event}}
+    assert (await anonymous.call("/_sandbox/rows", **body)).body == {"rows": 6}
+    (found,) = (await call("get", filter={"ID": 6})).result["events"]
+    assert (found["EVENT_NAME"], found["EVENT_DATA"]) == ("ONCRMLEADADD", {"FIELDS": {"ID": "9"}})
