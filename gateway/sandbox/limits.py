@@ -60,6 +60,11 @@ class _Basket:
     spent_s: float
 
 
+def reset_of(opened_at: float) -> int:
+    """When a basket that was opened then leaves the sum (Unix time)."""
+    return int(opened_at + WINDOW_S)
+
+
 class OperatingTime:
     """Seconds that each method spent for each application or webhook, in baskets of a minute, ten minutes back.
 
@@ -84,10 +89,10 @@ class OperatingTime:
         """What is booked now; an int 0, as portals print it, when it is nothing."""
         return sum(basket.spent_s for basket in self._current(client, method, now))
 
-    def reset_at(self, client: str, method: str, now: float) -> int | None:
-        """When the oldest basket leaves the sum (Unix time); None when nothing is booked."""
+    def reset_at(self, client: str, method: str, now: float) -> int:
+        """When the oldest basket leaves the sum (Unix time); when nothing is booked, as if one were opened *now*."""
         baskets = self._current(client, method, now)
-        return int(baskets[0].opened_at + WINDOW_S) if baskets else None
+        return reset_of(baskets[0].opened_at if baskets else now)
 
     def is_blocked(self, client: str, method: str, now: float) -> bool:
         """Whether more than the limit is booked: the call that crosses it is still answered."""
@@ -95,6 +100,6 @@ class OperatingTime:
 
     def _current(self, client: str, method: str, now: float) -> deque[_Basket]:
         baskets = self._baskets.setdefault((client, method), deque())
-        while baskets and now >= int(baskets[0].opened_at + WINDOW_S):
+        while baskets and now >= reset_of(baskets[0].opened_at):
             baskets.popleft()
         return baskets

@@ -38,6 +38,7 @@ def _user(user_id: int, rng: Random) -> Row:
     login = registered + timedelta(seconds=rng.randrange(40_000_000))
     row: Row = {
         "ID": str(user_id),
+        "XML_ID": str(user_id) if user_id % 2 else "",
         "ACTIVE": is_active,
         "NAME": name,
         "LAST_NAME": last_name,

@@ -24,15 +24,14 @@ from gateway.sandbox.errors import (
 )
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
 from gateway.sandbox.faults import AFTER_THE_CALL, TOKEN_ADDRESS, TOKEN_ANSWERS, ConnectionFault, Fault, Faults
-from gateway.sandbox.limits import TARIFFS, LeakyBucket, OperatingTime
+from gateway.sandbox.limits import TARIFFS, LeakyBucket, OperatingTime, reset_of
 from gateway.sandbox.listing import Effort
-from gateway.sandbox.method import WEBHOOK, Answer, Billed, Call, Caller, Envelope, Method
+from gateway.sandbox.method import ADMINISTRATOR_ID, WEBHOOK, Answer, Billed, Call, Caller, Envelope, Method
 from gateway.sandbox.methods import METHODS
 from gateway.sandbox.methods.service import KNOWN_SCOPES
 from gateway.sandbox.oauth import Application, SandboxOAuth
 from gateway.sandbox.php import Value
 
-WEBHOOK_USER_ID = 1
 ZONE = timezone(timedelta(hours=3))
 REMEMBERED = 10_000
 
@@ -103,6 +102,7 @@ class SandboxPortal:
             seed=settings.seed,
             tasks=settings.tasks,
             eventlog=settings.eventlog,
+            now=clock.now(),
         )
         self.member_id = hashlib.md5(f"sandbox portal {settings.seed}".encode(), usedforsecurity=False).hexdigest()
         self.application = Application(redirect_uri=settings.redirect_uri, scope=settings.scope)
@@ -127,7 +127,7 @@ class SandboxPortal:
 
     @property
     def webhook_path(self) -> str:
-        return f"/rest/{WEBHOOK_USER_ID}/{self.settings.webhook_code}/"
+        return f"/rest/{ADMINISTRATOR_ID}/{self.settings.webhook_code}/"
 
     def fault(self, spec: str) -> None:
         """Script a fault; `Fault` has the grammar.
@@ -289,12 +289,13 @@ class SandboxPortal:
             return Caller(self.oauth.user_of(request.token), self.application.scope, self.application.client_id)
         if request.webhook is None:
             raise no_auth_found()
-        if request.webhook != (WEBHOOK_USER_ID, self.settings.webhook_code):
+        if request.webhook != (ADMINISTRATOR_ID, self.settings.webhook_code):
             raise invalid_credentials()
-        return Caller(WEBHOOK_USER_ID, self.settings.scope, WEBHOOK)
+        return Caller(ADMINISTRATOR_ID, self.settings.scope, WEBHOOK)
 
     def time_of(self, started: float, method: Billed, caller: Caller, busy_s: float) -> dict[str, Any]:
-        """The ``time`` of an answer; books the call's operating time. A batch is billed by its commands alone.
+        """The ``time`` of an answer; books the call's operating time, of which there is none without a tariff. A batch
+        is billed by its commands alone.
 
         Source: [docs] api-reference/data-types.md, settings/performance/limits.md
         """
@@ -309,10 +310,8 @@ class SandboxPortal:
             "date_finish": datetime.fromtimestamp(int(finished), ZONE).isoformat(),
         }
         if self.operating is None:
-            return time
+            return {**time, "operating_reset_at": reset_of(finished), "operating": 0}
         if method.is_billed:
             self.operating.spend(caller.client, method.name, finished - started + busy_s, finished)
-        reset_at = self.operating.reset_at(caller.client, method.name, finished)
-        if reset_at is not None:
-            time["operating_reset_at"] = reset_at
+        time["operating_reset_at"] = self.operating.reset_at(caller.client, method.name, finished)
         return {**time, "operating": self.operating.spent_s(caller.client, method.name, finished)}

@@ -151,3 +151,15 @@ async def test_a_chain_past_the_end_begins_again(webhook: RestClient, portal: Sa
     result = await webhook.batch(last=f"{read}{max(portal.data.users) - 1}", past=f"{read}$result[last][49][ID]")
     # The page that was reached instead of an id is cast to 1.
     assert int(result["result"]["past"][0]["ID"]) == min(user for user in portal.data.users if user > 1)
+
+
+async def test_a_reference_reaches_into_the_items_of_a_list(webhook: RestClient, portal: SandboxPortal) -> None:
+    result = await webhook.batch(
+        deals="crm.item.list?entityTypeId=2&order[id]=ASC&select[0]=id",
+        one=f"crm.item.get?entityTypeId=2&id={quote('$result[deals][items][3][id]')}",
+        tasks="tasks.task.list?order[ID]=asc&select[0]=ID",
+        task=f"tasks.task.get?taskId={quote('$result[tasks][tasks][0][id]')}",
+    )
+    found = result["result"]
+    assert found["one"]["item"]["id"] == found["deals"]["items"][3]["id"]
+    assert found["task"]["task"]["id"] == str(next(iter(portal.data.tasks)))

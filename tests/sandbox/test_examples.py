@@ -9,7 +9,6 @@ import pytest
 from gateway.sandbox import limits, listing, oauth
 from gateway.sandbox.methods import batch
 from gateway.sandbox.portal import SandboxPortal
-from gateway.sandbox.server import SandboxServer
 from tests.sandbox.client import RestClient
 
 EXAMPLES = Path(__file__).parents[1] / "data" / "bitrix24"
@@ -40,6 +39,8 @@ MAY_BE: dict[str, set[str]] = {
 OPTIONAL = {
     "next",
     "time.operating_reset_at",
+    "result[].XML_ID",
+    "result.XML_ID",
     "result[].UF_PHONE_INNER",
     "result.UF_PHONE_INNER",
     "result.LAST_ACTIVITY_DATE",
@@ -120,19 +121,31 @@ async def test_the_current_user_has_the_documented_keys_and_types(webhook: RestC
     compare((await webhook.call("user.current")).body, "user.current")
 
 
-async def test_an_application_learns_the_documented_keys_of_itself(
-    server: SandboxServer, portal: SandboxPortal, anonymous: RestClient
+async def test_the_fields_of_users_and_users_have_an_external_code(webhook: RestClient) -> None:
+    documented = json.loads((EXAMPLES / "user.fields.json").read_text())["result"]
+    fields = (await webhook.call("user.fields")).result
+    assert set(fields) <= set(documented)
+    users = (await webhook.call("user.get")).result
+    assert "XML_ID" in fields
+    assert all(isinstance(user["XML_ID"], str) for user in [*users, (await webhook.call("user.current")).result])
+    coded = next(user for user in users if user["XML_ID"])
+    found = (await webhook.call("user.get", FILTER={"XML_ID": coded["XML_ID"]}, select=["ID", "XML_ID"])).result
+    assert found == [{"ID": coded["ID"], "XML_ID": coded["XML_ID"]}]
+
+
+async def test_an_application_learns_the_documented_keys_of_itself(anonymous: RestClient, access_token: str) -> None:
+    compare((await anonymous.call("/rest/app.info", auth=access_token)).body, "app.info")
+
+
+@pytest.mark.parametrize("method", ["get", "list", "clear", "error"])
+async def test_offline_events_have_the_documented_keys_and_types(
+    anonymous: RestClient, portal: SandboxPortal, access_token: str, method: str
 ) -> None:
-    token = portal.oauth.token(
-        {
-            "client_id": "app.sandbox",
-            "client_secret": "sandbox-secret",
-            "grant_type": "authorization_code",
-            "code": portal.oauth.issue_code(),
-        },
-        server.origin,
-    )["access_token"]
-    compare((await anonymous.call("/rest/app.info", auth=token)).body, "app.info")
+    event = portal.data.offline_events.blank(1)
+    portal.data.offline_events[1] = {**event, "EVENT_DATA": False, "EVENT_ADDITIONAL": False}
+    params = {} if method == "get" else {"process_id": "x", "message_id": []}
+    answer = await anonymous.call(f"/rest/event.offline.{method}", auth=access_token, **params)
+    compare(answer.body, f"event.offline.{method}")
 
 
 @pytest.mark.parametrize("method", ["crm.contact.userfield.list", "crm.requisite.userfield.list"])

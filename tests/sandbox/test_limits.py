@@ -35,7 +35,7 @@ def test_operating_time_leaves_by_baskets_of_a_minute() -> None:
     assert operating.reset_at("app", "user.get", 1599) == 1600
     assert operating.spent_s("app", "user.get", 1600) == 5
     assert operating.reset_at("app", "user.get", 1600) == 1700
-    assert operating.reset_at("app", "user.get", 1700) is None
+    assert operating.reset_at("app", "user.get", 1700) == 2300
 
 
 def test_methods_and_clients_have_budgets_of_their_own() -> None:
@@ -72,7 +72,7 @@ async def test_an_answer_tells_the_operating_time_of_its_method(
     time = (await webhook.call("user.get")).body["time"]
     assert (time["operating"], time["operating_reset_at"]) == (300, int(clock.now()) + 600)
     other = (await webhook.call("scope")).body["time"]
-    assert "operating_reset_at" not in other
+    assert (other["operating"], other["operating_reset_at"]) == (0, int(clock.now()) + 600)
 
 
 async def test_a_method_past_its_budget_is_blocked_until_the_reset(
@@ -110,11 +110,17 @@ class TestOff:
     def settings(self) -> SandboxSettings:
         return SandboxSettings(users=1, tariff="off")
 
-    async def test_nothing_is_limited(self, webhook: RestClient, portal: SandboxPortal) -> None:
+    async def test_nothing_is_limited_and_no_operating_time_is_booked(
+        self, webhook: RestClient, portal: SandboxPortal, clock: ManualClock
+    ) -> None:
         portal.fault("scope:busy=999")
         answers = [await webhook.call("scope") for _ in range(80)]
         assert {answer.status for answer in answers} == {200}
-        assert not {"operating", "operating_reset_at"} & set(answers[-1].body["time"])
+        batch = (await webhook.call("batch", cmd={"a": "scope"})).body
+        newer = await webhook.send("POST", webhook.base.replace("/rest/", "/rest/api/") + "tasks.task.list", json={})
+        times = [answers[-1].body["time"], batch["time"], batch["result"]["result_time"]["a"], newer.body["time"]]
+        counters = [(time["operating"], time["operating_reset_at"]) for time in times]
+        assert counters == [(0, int(clock.now()) + 600)] * 4
 
 
 class TestIntegerStart:

@@ -104,6 +104,14 @@ async def test_a_task_that_is_not_there_is_an_empty_answer(webhook: RestClient) 
     assert (answer.status, answer.error) == (400, "100")
 
 
+async def test_a_task_is_found_by_id_as_well_as_by_taskid(webhook: RestClient, portal: SandboxPortal) -> None:
+    first, second = list(portal.data.tasks)[:2]
+    assert (await webhook.call("tasks.task.get", id=first)).result["task"]["id"] == str(first)
+    assert (await webhook.call("tasks.task.get", taskId=second, id=first)).result["task"]["id"] == str(second)
+    answer = await webhook.call("tasks.task.get", id="x")
+    assert (answer.status, answer.error) == (400, "100")
+
+
 async def test_both_versions_show_one_task(webhook: RestClient, anonymous: RestClient, portal: SandboxPortal) -> None:
     task_id = next(iter(portal.data.tasks))
     body = {"table": "tasks", "set": {str(task_id): {"title": "Renamed"}}, "remove": list(portal.data.tasks)[1:]}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.sandbox.data import PortalData
-from gateway.sandbox.errors import CallError, wrong_parameter
+from gateway.sandbox.errors import CallError, missing_parameter, wrong_parameter
 from gateway.sandbox.filters import Kind, Schema, read_filter
 from gateway.sandbox.generated import GeneratedTable
 from gateway.sandbox.listing import Order, Window, find
@@ -105,11 +105,14 @@ def list_tasks(call: Call) -> Answer:
 
 
 def get_task(call: Call) -> Answer:
-    """One task; nothing where there is none.
+    """One task by ``taskId`` or, as clients have seen it work too, ``id``; nothing where there is none.
 
     Source: [docs] api-reference/tasks/tasks-task-get.md
     """
-    names, tasks, task_id = _read_select(call), _Classic(call.data.tasks), call.params["taskId"]
+    task_id = call.params.get("taskId", call.params.get("id"))
+    if task_id is None:
+        raise missing_parameter("taskId")
+    names, tasks = _read_select(call), _Classic(call.data.tasks)
     if task_id not in tasks:
         return Answer([])
     return Answer({"task": _shown(tasks[task_id], names, call.data)})
@@ -185,5 +188,7 @@ METHODS = (
         exact=True,
     ),
     Method("tasks.task.getfields", describe_task_fields, _SCOPES),
-    Method("tasks.task.get", get_task, _SCOPES, (Param("taskId", "int", required=True), Param("select")), exact=True),
+    Method(
+        "tasks.task.get", get_task, _SCOPES, (Param("taskId", "int"), Param("id", "int"), Param("select")), exact=True
+    ),
 )

@@ -22,6 +22,7 @@ _USERS = Schema(
             (
                 "NAME", "LAST_NAME", "SECOND_NAME", "EMAIL", "TIME_ZONE", "IS_ONLINE", "USER_TYPE", "PERSONAL_GENDER",
                 "PERSONAL_WWW", "PERSONAL_MOBILE", "PERSONAL_CITY", "WORK_PHONE", "WORK_POSITION", "UF_PHONE_INNER",
+                "XML_ID",
             ),
             Kind.TEXT,
         ),

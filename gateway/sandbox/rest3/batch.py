@@ -1,4 +1,4 @@
-"""batch in REST 3.0: an array of up to 50 calls, answered as a whole or refused as a whole."""
+"""batch in REST 3.0: up to 50 calls in an array, answered as a whole or refused as a whole."""
 
 from typing import Any
 
@@ -32,6 +32,9 @@ async def batch(call: Call) -> Value:
 
 
 def _read(body: Value) -> list[dict[str, Any]]:
+    """The calls of a list, or of an object, which to PHP is the same."""
+    if isinstance(body, dict):
+        body = list(body.values())
     if not isinstance(body, list) or not body:
         raise invalid_select("A batch is an array of calls")
     if len(body) > MAX_CALLS:

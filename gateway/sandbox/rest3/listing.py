@@ -81,6 +81,7 @@ class Window:
 
 def read_pagination(given: Value) -> Window:
     """The window of ``{"page", "limit", "offset"}``: a page goes before an offset, a large limit is cut to 1,000.
+    Page 0 is page 1, as the official JS SDK has it.
 
     Raises:
         Refusal: it is no object of such numbers, or the limit is 0.
@@ -89,11 +90,11 @@ def read_pagination(given: Value) -> Window:
         return Window()
     if not isinstance(given, dict) or not all(
         type(given.get(name, 1)) is int and given.get(name, 1) >= lowest
-        for name, lowest in (("page", 1), ("limit", 1), ("offset", 0))
+        for name, lowest in (("page", 0), ("limit", 1), ("offset", 0))
     ):
         raise invalid_pagination(given)
     limit = min(given.get("limit", PAGE_ROWS), MOST_ROWS)
-    return Window((given["page"] - 1) * limit if "page" in given else given.get("offset", 0), limit)
+    return Window(max(given["page"] - 1, 0) * limit if "page" in given else given.get("offset", 0), limit)
 
 
 def read_order(given: Value, dto: Dto) -> list[tuple[Field, bool]]:

@@ -9,10 +9,15 @@ from typing import Any
 from gateway.sandbox.php import Value
 from gateway.sandbox.rest3.errors import invalid_select
 
+_WRAPPERS = ("item", "items")
+
 
 def context_of(result: Value) -> Value:
-    """What later calls can reach of a *result*: its item or items, if there are any; else None."""
-    return (result.get("item") or result.get("items") or None) if isinstance(result, dict) else None
+    """What later calls can reach of a *result*: its item or items, if there are any; else None.
+
+    A path may name them (``task.item.id``, ``list.items.0.id``) or leave them out.
+    """
+    return next((result[name] for name in _WRAPPERS if result.get(name)), None) if isinstance(result, dict) else None
 
 
 def resolve(value: Value, context: Mapping[str, Value]) -> Value:
@@ -34,14 +39,17 @@ def resolve(value: Value, context: Mapping[str, Value]) -> Value:
 
 
 def _follow(path: str, context: Mapping[str, Value]) -> Value:
-    reached: Any = context
-    for key in path.split("."):
+    alias, *keys = path.split(".")
+    reached: Any = context.get(alias)
+    if keys and keys[0] in _WRAPPERS and not (isinstance(reached, Mapping) and keys[0] in reached):
+        del keys[0]  # what it wraps is where the path is already
+    for key in keys:
         if isinstance(reached, list) and key.isdecimal() and int(key) < len(reached):
             reached = reached[int(key)]
         else:
             reached = reached.get(key) if isinstance(reached, Mapping) else None
-        if reached is None:
-            raise invalid_select(f"Path '{path}' not found in context")
+    if reached is None:
+        raise invalid_select(f"Path '{path}' not found in context")
     return reached
 
 

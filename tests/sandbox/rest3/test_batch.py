@@ -64,6 +64,36 @@ async def test_later_calls_take_values_of_earlier_ones(rest3: RestClient, portal
     assert answer.result[2] == {"items": [{"id": task_id} for task_id in ids]}
 
 
+async def test_an_object_of_calls_is_the_same_as_a_list(rest3: RestClient, portal: SandboxPortal) -> None:
+    calls = {"0": one("tasks.task.list", "few", pagination={"limit": 2}), "1": one("rest.scope.list")}
+    answer = await rest3.send("POST", rest3.base + "batch", json=calls)
+    few, scopes = answer.result
+    assert few == {"items": [{"id": task_id} for task_id in list(portal.data.tasks)[:2]]}
+    assert "tasks" in scopes
+
+
+async def test_the_token_may_lie_beside_the_calls_of_an_object(
+    anonymous: RestClient, portal: SandboxPortal, access_token: str
+) -> None:
+    calls = {"0": one("tasks.task.list", pagination={"limit": 1}), "auth": access_token}
+    answer = await anonymous.send("POST", anonymous.base + "/rest/api/batch", json=calls)
+    assert answer.result == [{"items": [{"id": next(iter(portal.data.tasks))}]}]
+    assert portal.seen[0].credential == access_token
+
+
+async def test_a_reference_may_name_what_wraps_the_rows(rest3: RestClient, portal: SandboxPortal) -> None:
+    answer = await batch(
+        rest3,
+        one("tasks.task.list", "few", pagination={"limit": 3}),
+        one("tasks.task.get", "second", id={"$ref": "few.items.1.id"}, select=["id"]),
+        one("tasks.task.get", id={"$ref": "second.item.id"}, select=["id"]),
+        one("tasks.task.list", filter=[["id", "in", {"$refArray": "few.items.id"}]]),
+    )
+    first, second, third = list(portal.data.tasks)[:3]
+    assert answer.result[1:3] == [{"item": {"id": second}}] * 2
+    assert [row["id"] for row in answer.result[3]["items"]] == [first, second, third]
+
+
 async def test_one_failure_fails_all_but_undoes_nothing(rest3: RestClient, portal: SandboxPortal) -> None:
     before = len(portal.data.tasks)
     add = one("tasks.task.add", fields=FIELDS)
@@ -105,7 +135,7 @@ async def test_fifty_calls_go_at_once_and_none_is_booked(rest3: RestClient, port
     assert (await rest3.call("tasks.task.list")).body["time"]["operating"] == 0
 
 
-CONTEXT = {"task": {"id": 7, "closed": None}, "list": [{"id": 1}, {"id": 2}]}
+CONTEXT = {"task": {"id": 7, "closed": None}, "list": [{"id": 1}, {"id": 2}], "box": {"items": [5]}}
 
 
 @pytest.mark.parametrize(
@@ -114,7 +144,12 @@ CONTEXT = {"task": {"id": 7, "closed": None}, "list": [{"id": 1}, {"id": 2}]}
         ({"$ref": "task.id"}, 7),
         ({"$ref": "list.1.id"}, 2),
         ({"$ref": "list"}, [{"id": 1}, {"id": 2}]),
+        ({"$ref": "task.item.id"}, 7),
+        ({"$ref": "list.items.1.id"}, 2),
+        ({"$ref": "list.items"}, [{"id": 1}, {"id": 2}]),
+        ({"$ref": "box.items.0"}, 5),
         ({"$refArray": "list.id"}, [1, 2]),
+        ({"$refArray": "list.items.id"}, [1, 2]),
         ({"a": [{"$ref": "task.id"}, "task.id", None]}, {"a": [7, "task.id", None]}),
     ],
 )
@@ -128,6 +163,8 @@ def test_a_reference_is_replaced_wherever_it_stands(given: Any, expected: Any) -
         ({"$ref": "nobody.id"}, "Path 'nobody.id' not found in context"),
         ({"$ref": "task.closed"}, "Path 'task.closed' not found in context"),
         ({"$ref": "list.2.id"}, "Path 'list.2.id' not found in context"),
+        ({"$ref": "nobody.items.0"}, "Path 'nobody.items.0' not found in context"),
+        ({"$ref": "list.items.items.0"}, "Path 'list.items.items.0' not found in context"),
         ({"$refArray": "list"}, "Invalid $refArray format - expected 'path.to.array.field'"),
         ({"$refArray": "task.id"}, "Invalid context path 'task.id' - expected array at 'task'"),
         ({"$refArray": "list.title"}, "Field 'title' not found in items"),

@@ -33,6 +33,7 @@ async def test_a_window_is_as_asked(rest3: RestClient, portal: SandboxPortal) ->
     for pagination, expected in (
         ({"limit": 3, "offset": 2}, everything[2:5]),
         ({"limit": 3, "page": 3, "offset": 1}, everything[6:9]),
+        ({"limit": 3, "page": 0}, everything[:3]),
         ({"limit": 100_000}, everything),
         ({"offset": 100}, everything[100:]),
     ):
@@ -53,7 +54,7 @@ class TestLongLists:
         assert ids(await items(rest3, "tasks.task.list", filter=bounds)) == everything[20_000:20_010]
 
 
-@pytest.mark.parametrize("pagination", [{"limit": "abc"}, {"limit": 0}, {"limit": -1}, {"page": 0}, {"offset": -1}, 5])
+@pytest.mark.parametrize("pagination", [{"limit": "abc"}, {"limit": 0}, {"limit": -1}, {"page": -1}, {"offset": -1}, 5])
 async def test_a_wrong_pagination_is_refused(rest3: RestClient, pagination: Any) -> None:
     answer = await rest3.call("main.eventlog.list", pagination=pagination)
     assert refused(answer, 400, "INVALIDPAGINATIONEXCEPTION")
