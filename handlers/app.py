@@ -49,9 +49,11 @@ from handlers.keys import (
     SYNCS,
     TOKENS,
 )
+from handlers.query import accepting
 from handlers.request_log import RequestLog
 from handlers.resources import page_of, sync_of
 from handlers.rules import create_rules, get_rules, replace_rules
+from handlers.streams import PARAMETERS as STREAM_PARAMETERS
 from handlers.streams import stream_items, stream_list
 from handlers.sync import get_sync, list_syncs
 from handlers.webhook import finish_authorization, show_connected
@@ -93,6 +95,17 @@ ROUTES: list[tuple[str, str, Handler]] = [
     *(("PATCH", f"/bitrix/{resource.name}", sync_of(resource)) for resource in RESOURCES.values()),
 ]
 
+# The promised contract's addresses: they ignore query parameters that they do not know, as the contract allows.
+PROMISED = {
+    *("/bitrix", "/bitrix/account", "/bitrix/users", "/bitrix/steps", "/bitrix/pipelines", "/bitrix/fields"),
+    *("/bitrix/rules/{quizID}", "/webhook/create"),
+}
+# The query parameters of all other addresses, which refuse any that is not listed here.
+QUERY_PARAMETERS: dict[str, tuple[str, ...]] = {
+    "/bitrix/stream/{resource}": (*STREAM_PARAMETERS, "version"),
+    "/bitrix/stream/items/{entityTypeId}": STREAM_PARAMETERS,
+}
+
 
 def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
     """The gateway as an application; it opens its database when it starts and closes it when it ends."""
@@ -102,6 +115,8 @@ def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
     app[DRAINING] = asyncio.Event()
     allowed: dict[str, list[str]] = {}
     for method, path, handler in ROUTES:
+        if path not in PROMISED:
+            handler = accepting(QUERY_PARAMETERS.get(path, ()), handler)
         app.router.add_route(method, path, bordered(path, handler), expect_handler=go_ahead)
         allowed.setdefault(path, []).append(method)
     for path, methods in allowed.items():

@@ -1,9 +1,11 @@
-"""Page, size and the other numbers of an address, read strictly: one value each, plain digits, no silent default."""
+"""What an address asks for, read strictly: known names, one value each, plain digits, no silent default."""
 
+from collections.abc import Collection
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from multidict import MultiDict, MultiMapping
 
 from gateway.bitrix.rows import INT32
@@ -13,6 +15,19 @@ DEFAULT_SIZE = 25
 REMEMBERED_QUERIES = 4096  # reading one costs as much as all the rest of a page that is served from memory
 LONGEST_NUMBER = 18  # digits, so that it fits 64 bits
 NO_COUNT = f"has to be a whole number above 0 of at most {LONGEST_NUMBER} digits"
+
+
+def accepting(known: Collection[str], handler: Handler) -> Handler:
+    """*handler*, behind a check that the query has no other parameters than the *known*."""
+    rule = f"is none of {', '.join(known)}" if known else "is not known: this address takes no query parameters"
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        for name in request.query:
+            if name not in known:  # an ignored filter or limit would answer another question than the one asked
+                raise InvalidInput.of_parameter(name or "a parameter without a name", "unknown_parameter", rule)
+        return await handler(request)
+
+    return handle
 
 
 def one_value(query: MultiMapping[str], name: str) -> str | None:

@@ -30,7 +30,7 @@ GZIP_FORMAT = 31  # of zlib's wbits: the widest window, behind a gzip header
 UNTAKEN_S = 600.0  # for one page, while others wait in memory: a line that crawls is quicker, who just stopped is not
 FIELD_NAME = re.compile(r"\*|[A-Za-z][A-Za-z0-9_.]*\*?")
 PACES = {pace.value: pace for pace in Pace}
-PARAMETERS = ("source", "filter", "select", "cursor", "limit", "pace", "version")
+PARAMETERS = ("source", "filter", "select", "cursor", "limit", "pace")
 
 
 async def stream_list(request: web.Request) -> web.StreamResponse:
@@ -116,10 +116,6 @@ def read_asked(request: web.Request, listed: StreamedList) -> StreamAsked:
         InvalidInput: naming the parameter that breaks a rule.
     """
     query = request.query
-    for name in query:
-        if name not in PARAMETERS:  # a filter that is misspelled would let everything through
-            shown = name or "a parameter without a name"
-            raise InvalidInput.of_parameter(shown, "unknown_parameter", f"is none of {', '.join(PARAMETERS)}")
     if one_value(query, "source") not in (None, "portal"):
         raise InvalidInput.of_parameter("source", "invalid_value", "has to be portal")
     pace = one_value(query, "pace")

@@ -1,0 +1,97 @@
+"""Query parameters that an address does not know: refused everywhere but at the promised contract's own addresses."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from handlers.app import PROMISED, QUERY_PARAMETERS, ROUTES
+from tests.gateway import NO_TOKEN, Gateway, Sandbox
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = yaml.safe_load((ROOT / "openapi.yaml").read_text(encoding="utf-8"))
+CONTRACT = yaml.safe_load((ROOT / "tests/data/contract/bitrix-openapi.yaml").read_text(encoding="utf-8"))
+NAMES = {"resource": "users", "method": "profile", "entityTypeId": "2", "quizID": "7"}
+LATER = [(method, path) for method, path, _ in ROUTES if path not in PROMISED]
+
+
+def documented(path: str, method: str) -> set[str]:
+    """The query parameters that openapi.yaml has for an address."""
+    operation = DOCUMENT["paths"][path][method.lower()]
+    parameters = [
+        DOCUMENT["components"]["parameters"][one["$ref"].rpartition("/")[2]] if "$ref" in one else one
+        for one in operation.get("parameters", [])
+    ]
+    return {one["name"] for one in parameters if one["in"] == "query"}
+
+
+def refused(body: Any) -> tuple[str, str, str]:
+    (error,) = body["errors"]
+    return body["code"], error["code"], error["parameter"]
+
+
+def test_the_addresses_that_ignore_parameters_are_those_of_the_contract() -> None:
+    assert set(CONTRACT["paths"]) == PROMISED
+    assert PROMISED | {path for _, path in LATER} == {path for _, path, _ in ROUTES}
+
+
+def test_the_parameters_of_all_others_are_the_documented_ones() -> None:
+    assert {(method, path): set(QUERY_PARAMETERS.get(path, ())) for method, path in LATER} == {
+        (method, path): documented(path, method) for method, path in LATER
+    }
+    assert QUERY_PARAMETERS.keys() <= {path for _, path in LATER}
+
+
+@pytest.mark.parametrize(("method", "path"), LATER)
+async def test_a_parameter_that_is_not_documented_is_refused(
+    connected: Gateway, sandbox: Sandbox, method: str, path: str
+) -> None:
+    requests = sandbox.portal.http_requests
+    for query, name in (
+        ("filter[ID]=5", "filter[ID]"),
+        ("filter%5BID%5D=5", "filter[ID]"),
+        ("auth=secret", "auth"),
+        ("=1", "a parameter without a name"),
+        ("Limit=1", "Limit"),
+        ("page=1", "page"),
+    ):
+        answer = await connected.request(
+            method, f"{path.format(**NAMES)}?{query}", headers={"Accept": "application/problem+json"}, json={}
+        )
+        assert answer.status == 400
+        assert refused(answer.json) == ("invalid_input", "unknown_parameter", name)
+        assert b"secret" not in answer.body
+    assert sandbox.portal.http_requests == requests
+
+
+async def test_the_refusal_says_where_parameters_go(connected: Gateway) -> None:
+    answer = await connected.post("/bitrix/call/user.get?FILTER[ID]=5", json={})
+    assert answer.json["detail"] == "FILTER[ID]: is not known: this address takes no query parameters"
+    answer = await connected.get("/healthz?verbose", token=NO_TOKEN)
+    assert (answer.status, answer.json) == (400, "verbose: is not known: this address takes no query parameters")
+
+
+async def test_version_is_of_named_lists_alone(connected: Gateway) -> None:
+    answer = await connected.get("/bitrix/stream/items/2?version=3")
+    assert refused(answer.json) == ("invalid_input", "unknown_parameter", "version")
+
+
+@pytest.mark.parametrize("query", ["?", "?&", "?&&"])
+async def test_an_empty_query_has_no_parameters(connected: Gateway, query: str) -> None:
+    assert (await connected.get(f"/healthz{query}", token=NO_TOKEN)).status == 200
+    assert (await connected.post(f"/bitrix/call/profile{query}", json={})).status == 200
+
+
+async def test_a_caller_without_a_token_learns_nothing_of_parameters(connected: Gateway) -> None:
+    answer = await connected.post("/bitrix/call/profile?x=1", json={}, token=NO_TOKEN)
+    assert answer.status == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["/bitrix", "/bitrix/account", "/bitrix/users", "/bitrix/steps", "/bitrix/pipelines", "/bitrix/fields"]
+)
+async def test_the_contracts_own_addresses_go_on_ignoring_them(connected: Gateway, path: str) -> None:
+    plain, asked = await connected.get(path), await connected.get(f"{path}?filter[ID]=5&x=1")
+    assert (asked.status, asked.body) == (plain.status, plain.body)
+    assert asked.status == 200
