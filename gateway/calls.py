@@ -12,9 +12,9 @@ from gateway.accounts import AccountService
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
 from gateway.bitrix.filter3 import check_filter
-from gateway.bitrix.methods import writes
+from gateway.bitrix.method_kind import is_safe_to_repeat, takes_arguments_by_position
 from gateway.bitrix.session import HttpAnswer
-from gateway.bitrix.wire import Answer, Command, Params, encode_params
+from gateway.bitrix.wire import Answer, Arguments, Command, encode_params
 from gateway.chunks import Chunk, chunks_of, is_linked
 from gateway.connections import Connections
 from gateway.errors import GatewayError, InvalidInput
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 BATCH = "batch"
 METHOD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 NO_METHOD = "has to be a method's name, like crm.deal.list"
+NO_OBJECT = "has to be an object: this method takes parameters by name, not a list of arguments"
 OWN_PARAMETERS = ("auth", "access_token")  # how a portal is shown a token, which is ours to do
 FORMATS = (".json", ".xml")  # a portal takes these after a method's name, and drops them
 DEEPEST = 64  # objects and lists in each other; no method asks for more
@@ -41,7 +42,8 @@ Outcomes = dict[str, Answer | GatewayError | None]
 
 @dataclass(frozen=True)
 class Work(Generic[T]):
-    """What has been asked for, and is to be awaited; a *write* has to be finished once it is begun."""
+    """What has been asked for, and is to be awaited; a *write*, or a read that uses up what it returns, has to be
+    finished once it is begun."""
 
     doing: Coroutine[object, object, T]
     write: bool
@@ -62,15 +64,15 @@ class CallService:
         self._connections = connections
         self._accounts = accounts
 
-    def call(self, account_key: str, method: str, params: Params) -> Work[Answer]:
+    def call(self, account_key: str, method: str, params: Arguments) -> Work[Answer]:
         """The portal's answer to *method*."""
         self._check(method, InvalidInput.of_parameter("method", "method", NO_METHOD))
-        _check_parameters(params, "")
-        command = Command(method, params, write=writes(method))
+        _check_arguments(method, params, "")
+        command = _command_of(method, params)
         return Work(self._call(account_key, command), command.write)
 
     def batch(
-        self, account_key: str, asked: Sequence[tuple[str, str, Params]], *, halt: bool, pointers: Sequence[str]
+        self, account_key: str, asked: Sequence[tuple[str, str, Arguments]], *, halt: bool, pointers: Sequence[str]
     ) -> Work[Outcomes]:
         """What each of *asked* (name, method, parameters) brought, sent in order, up to 50 to a request.
 
@@ -91,10 +93,11 @@ class CallService:
         _check_parameters(body, "")
         if "filter" in body:
             check_filter(body["filter"], "/filter")
-        return self._work3(account_key, method, body, key, writes(method))
+        return self._work3(account_key, method, body, key, not is_safe_to_repeat(method, body))
 
     def batch3(self, account_key: str, calls: Sequence[Mapping[str, object]], key: str | None) -> Work[HttpAnswer]:
         """The portal's answer to a REST 3.0 batch, as it came. The first call that fails fails all of it."""
+        safe = True
         for index, one in enumerate(calls):
             method, query = one.get("method"), one.get("query", {})
             if not isinstance(method, str):
@@ -107,7 +110,8 @@ class CallService:
             _check_parameters(query, f"/{index}/query")
             if "filter" in query:
                 check_filter(query["filter"], f"/{index}/query/filter", references=True)
-        return self._work3(account_key, BATCH, calls, key, any(writes(str(one["method"])) for one in calls))
+            safe = safe and is_safe_to_repeat(method, query)
+        return self._work3(account_key, BATCH, calls, key, not safe)
 
     async def _call(self, account_key: str, command: Command) -> Answer:
         account = await self._account(account_key)
@@ -177,14 +181,14 @@ class CallService:
         async with self._connections.telling_stale(account):
             return await self._connections.client(account).call3(method, body, write=write, key=key)
 
-    def _command(self, method: str, params: Params, pointer: str) -> Command:
+    def _command(self, method: str, params: Arguments, pointer: str) -> Command:
         self._check(method, InvalidInput.of_field(f"{pointer}/method", "method", NO_METHOD))
-        _check_parameters(params, f"{pointer}/params")
+        _check_arguments(method, params, f"{pointer}/params")
         try:
             encode_params(params)
         except InvalidInput as error:
             raise InvalidInput.of_field(f"{pointer}/params", "params", error.errors[0].detail) from error
-        return Command(method, params, write=writes(method))
+        return _command_of(method, params)
 
     def _check(self, method: str, wrong: InvalidInput) -> None:
         """See that *method* is a name, and let through; a batch is none, for what it brings would pass unchecked."""
@@ -204,8 +208,21 @@ async def _side_by_side(sending: Sequence[Coroutine[object, object, T]]) -> list
     return [one.result() for one in running]
 
 
-def _check_parameters(params: Params, pointer: str) -> None:
-    for name in params:
+def _command_of(method: str, arguments: Arguments) -> Command:
+    write = not is_safe_to_repeat(method, arguments)
+    if isinstance(arguments, list):
+        return Command(method, write=write, positional=arguments)
+    return Command(method, arguments, write=write)
+
+
+def _check_arguments(method: str, arguments: Arguments, pointer: str) -> None:
+    if isinstance(arguments, list) and not takes_arguments_by_position(method):
+        raise InvalidInput.of_field(pointer, "not_an_object", NO_OBJECT)
+    _check_parameters(arguments, pointer)
+
+
+def _check_parameters(params: Arguments, pointer: str) -> None:
+    for name in params if isinstance(params, Mapping) else ():
         if name.lower() in OWN_PARAMETERS:
             raise InvalidInput.of_field(f"{pointer}/{name}", "own_parameter", "is for the gateway to send")
     if is_deeper(params, DEEPEST):

@@ -22,7 +22,7 @@ def chunks_of(commands: Mapping[str, Command], pointers: Sequence[str]) -> list[
     names = list(commands)
     places = {name: index for index, name in enumerate(names)}
     for index, name in enumerate(names):
-        for referred in references(commands[name].params):
+        for referred in references(commands[name].arguments):
             place = places.get(referred)
             if place is None or place >= index:
                 rule = f"refers to {referred!r}, which is no command before it"
@@ -37,7 +37,7 @@ def chunks_of(commands: Mapping[str, Command], pointers: Sequence[str]) -> list[
 
 def is_linked(chunk: Chunk) -> bool:
     """Whether commands of *chunk* build on each other."""
-    return any(True for command in chunk.values() for _ in references(command.params))
+    return any(True for command in chunk.values() for _ in references(command.arguments))
 
 
 def references(value: object) -> Iterator[str]:

@@ -27,7 +27,7 @@ OPENAPI_METHOD = "rest.documentation.openapi"
 
 async def call_method(request: web.Request) -> web.Response:
     """POST /bitrix/call/{method}"""
-    params = await load_object(request)
+    params = await load_arguments(request)
     work = request.app[CALLS].call(request[ACCOUNT_KEY], request.match_info["method"], params)
     return json_response(render_answer(await while_awaited(request, work)))
 
@@ -86,8 +86,8 @@ def end_early(task: asyncio.Task[T]) -> None:
     task.cancel()
 
 
-async def load_object(request: web.Request) -> dict[str, Any]:
-    """The request's body: an object, empty where there is no body at all.
+async def load_arguments(request: web.Request) -> dict[str, Any] | list[Any]:
+    """The request's body: an object, empty where there is no body at all, or a list.
 
     Raises:
         InvalidInput: when it is anything else.
@@ -95,6 +95,18 @@ async def load_object(request: web.Request) -> dict[str, Any]:
     if not request.can_read_body:
         return {}
     body = await load_json(request)
+    if not isinstance(body, dict | list):
+        raise InvalidInput.of_field("", "not_an_object", "has to be a JSON object")
+    return body
+
+
+async def load_object(request: web.Request) -> dict[str, Any]:
+    """The request's body: an object, empty where there is no body at all.
+
+    Raises:
+        InvalidInput: when it is anything else.
+    """
+    body = await load_arguments(request)
     if not isinstance(body, dict):
         raise InvalidInput.of_field("", "not_an_object", "has to be a JSON object")
     return body

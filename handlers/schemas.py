@@ -54,11 +54,11 @@ class Int32(Strict):
         return isinstance(value, int) and not isinstance(value, bool) and value in INT32
 
 
-class AnyObject(Strict):
-    rule = "has to be an object"
+class ObjectOrList(Strict):
+    rule = "has to be an object or, for a method that takes arguments by position, a list"
 
     def fits(self, value: Any) -> bool:
-        return isinstance(value, dict)
+        return isinstance(value, dict | list)
 
 
 class TextMap(Strict):
@@ -136,7 +136,7 @@ class AccountBody(Body):
 
 class BatchCommand(Body):
     method = Text()
-    params = AnyObject(required=False)
+    params = ObjectOrList(required=False)
 
 
 class Commands(Strict):

@@ -14,8 +14,8 @@ from gateway.bitrix.session import HttpAnswer, PortalSession
 from gateway.bitrix.wire import (
     BATCH_COMMANDS,
     Answer,
+    Arguments,
     Command,
-    Params,
     batch_label,
     decode_answer,
     decode_answer3,
@@ -78,7 +78,7 @@ class PortalClient:
         """The portal's answer to one *command*."""
 
         async def send(access: Access) -> Answer:
-            return await self._send(access, command.method, command.params, methods, tries)
+            return await self._send(access, command.method, command.arguments, methods, tries)
 
         methods, tries = {command.method}, _Tries(self._clock, self._patience_s)
         return await self._run(methods, command.write, send, tries)
@@ -173,7 +173,7 @@ class PortalClient:
     async def _send_named(
         self, commands: Mapping[str, Command], halt: bool, tries: "_Tries"
     ) -> dict[str, Answer | PortalError]:
-        texts = {label: encode_command(command.method, command.params) for label, command in commands.items()}
+        texts = {label: encode_command(command.method, command.arguments) for label, command in commands.items()}
         params = {"halt": int(halt), "cmd": texts}
 
         async def send(access: Access) -> dict[str, Answer | PortalError]:
@@ -223,23 +223,20 @@ class PortalClient:
             raise OperatingLimitReached("OPERATION_TIME_LIMIT", why) from error
 
     async def _send(
-        self, access: Access, method: str, params: Params, methods: set[str], tries: "_Tries", commands: int = 1
+        self, access: Access, method: str, params: Arguments, methods: set[str], tries: "_Tries", commands: int = 1
     ) -> Answer:
-        """One request, in its turn; the token goes into the body, where no log of addresses sees it."""
-        body = dict(params) if access.token is None else {**params, "auth": access.token}
-        post = partial(self._session.post, access.endpoint + method, body, access.secrets)
+        """One request, in its turn."""
+        body, headers = _with_token(access, params)
+        post = partial(self._session.post, access.endpoint + method, body, access.secrets, headers)
         _, answer = await self._in_turn(post, decode_answer, access, tries, method, methods, commands)
         return answer
 
     async def _send3(
         self, access: Access, method: str, body: object, tries: "_Tries", headers: Mapping[str, str]
     ) -> HttpAnswer:
-        """One request of REST 3.0, in its turn; a list has no place for the token, so that it goes into the headers."""
-        if access.token is not None:
-            if isinstance(body, Mapping):
-                body = {**body, "auth": access.token}
-            else:
-                headers = {**headers, "Authorization": f"Bearer {access.token}"}
+        """One request of REST 3.0, in its turn."""
+        body, carrying = _with_token(access, body)
+        headers = {**headers, **carrying}
         post = partial(self._session.post, rest3_endpoint(access.endpoint) + method, body, access.secrets, headers)
         http, _ = await self._in_turn(post, decode_answer3, access, tries, method, {method}, 1)
         return http
@@ -271,6 +268,19 @@ class PortalClient:
             self.gate.heed(self._credential.budget_key, method, answer)
             self.gate.landed(methods, commands, answer, started_at)
         return http, answer
+
+
+def _with_token(access: Access, body: object) -> tuple[object, dict[str, str]]:
+    """*body* and headers with the token, if there is one: in the body, where no log of addresses sees it, or, as a list
+    has no place for it, in a header.
+
+    Source: protocol.md 5, 9.9 (b24restdocs settings/how-to-call-rest-api/authorization.md)
+    """
+    if access.token is None:
+        return body, {}
+    if isinstance(body, Mapping):
+        return {**body, "auth": access.token}, {}
+    return body, {"Authorization": f"Bearer {access.token}"}
 
 
 class _Tries:

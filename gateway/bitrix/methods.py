@@ -21,17 +21,6 @@ COMPOSITE_BASE = 10**6
 HIGHEST_ID = 2**63 - 1  # what a column of SQLite holds, far more than any portal counts to
 
 
-READING = {
-    *("aggregate", "count", "current", "documentation", "events", "fields", "find", "findbycomm", "get", "getfields"),
-    *("getlist", "info", "list", "methods", "openapi", "profile", "scope", "search", "tail", "time", "types"),
-}
-
-
-def writes(method: str) -> bool:
-    """Whether *method* may change something on the portal, for all that its name says."""
-    return method.lower().rpartition(".")[2] not in READING
-
-
 class Paging(StrEnum):
     """How a list is read whole: by ranges of ids, by offset, or at once."""
 

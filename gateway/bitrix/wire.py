@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 from urllib.parse import quote
 
 import orjson
@@ -18,15 +19,26 @@ from gateway.errors import InvalidInput
 BATCH_COMMANDS = 50
 
 Params = Mapping[str, object]
+Arguments: TypeAlias = Params | list[object]
+"""What a method is given: parameters by name, or arguments by position."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """One call of one *method*, which is a name; a *write* is repeated only when it provably did not run."""
+    """One call of one *method*, which is a name; a *write* is repeated only when it provably did not run.
+
+    It is given *params* by name or, where there are any, *positional* arguments.
+    """
 
     method: str
     params: Params = field(default_factory=dict)
     write: bool = False
+    positional: list[object] | None = None
+
+    @property
+    def arguments(self) -> Arguments:
+        """What the method is given."""
+        return self.params if self.positional is None else self.positional
 
 
 @dataclass(frozen=True)
@@ -47,8 +59,8 @@ class Answer:
     time: Params = field(default_factory=dict)
 
 
-def encode_params(params: Params) -> str:
-    """*params* as a PHP-style nested query string, every name and value percent-encoded.
+def encode_params(params: Arguments) -> str:
+    """*params* as a PHP-style nested query string, every name and value percent-encoded; a list is named 0, 1, 2, …
 
     True and false become 1 and 0, as PHP writes them; None and an empty list or mapping below the top become an empty
     value, which empties a field and makes a filter match nothing rather than everything. At the top they are left out:
@@ -58,6 +70,8 @@ def encode_params(params: Params) -> str:
         InvalidInput: a name or value that PHP's notation cannot say.
     """
     pairs: list[tuple[str, str]] = []
+    if isinstance(params, list):
+        params = _by_place(params)
     for name, value in params.items():
         if re.search(r"[\[\]. \0]", name) or not name:
             raise _unsayable(name)
@@ -71,7 +85,7 @@ def batch_label(index: int) -> str:
     return f"c{index}"
 
 
-def encode_command(method: str, params: Params) -> str:
+def encode_command(method: str, params: Arguments) -> str:
     """One command of a batch: the method and its query, encoded once (the JSON body around it needs no second time)."""
     query = encode_params(params)
     return f"{method}?{query}" if query else method
@@ -189,6 +203,19 @@ def _count(name: str, value: object) -> int | None:
 
 def _seconds(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _by_place(arguments: list[object]) -> Params:
+    """*arguments* under the names that PHP gives them.
+
+    Raises:
+        InvalidInput: an empty list or object comes before others, which would move up in its place.
+    """
+    sent = [at for at, value in enumerate(arguments) if not _is_empty_array(value)]
+    if sent and sent[-1] >= len(sent):
+        rule = "an empty list or object before other arguments cannot be sent to a portal in a batch"
+        raise InvalidInput.of_parameter("params", "params", rule)
+    return {str(at): arguments[at] for at in sent}
 
 
 def _pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
