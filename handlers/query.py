@@ -14,17 +14,20 @@ from gateway.errors import InvalidInput
 DEFAULT_SIZE = 25
 REMEMBERED_QUERIES = 4096  # reading one costs as much as all the rest of a page that is served from memory
 LONGEST_NUMBER = 18  # digits, so that it fits 64 bits
+NO_QUERY = "is not accepted: this address takes no query parameters"
+BODY_HINT = ", send them in the body"
 NO_COUNT = f"has to be a whole number above 0 of at most {LONGEST_NUMBER} digits"
 
 
 def accepting(known: Collection[str], handler: Handler) -> Handler:
     """*handler*, behind a check that the query has no other parameters than the *known*."""
-    rule = f"is none of {', '.join(known)}" if known else "is not known: this address takes no query parameters"
+    rule = f"is none of {', '.join(known)}" if known else NO_QUERY
 
     async def handle(request: web.Request) -> web.StreamResponse:
         for name in request.query:
             if name not in known:  # an ignored filter or limit would answer another question than the one asked
-                raise InvalidInput.of_parameter(name or "a parameter without a name", "unknown_parameter", rule)
+                hint = BODY_HINT if request.method == "POST" else ""
+                raise InvalidInput.of_parameter(name or "a parameter without a name", "unknown_parameter", rule + hint)
         return await handler(request)
 
     return handle

@@ -67,9 +67,11 @@ async def test_a_parameter_that_is_not_documented_is_refused(
 
 async def test_the_refusal_says_where_parameters_go(connected: Gateway) -> None:
     answer = await connected.post("/bitrix/call/user.get?FILTER[ID]=5", json={})
-    assert answer.json["detail"] == "FILTER[ID]: is not known: this address takes no query parameters"
+    assert answer.json["detail"] == (
+        "FILTER[ID]: is not accepted: this address takes no query parameters, send them in the body"
+    )
     answer = await connected.get("/healthz?verbose", token=NO_TOKEN)
-    assert (answer.status, answer.json) == (400, "verbose: is not known: this address takes no query parameters")
+    assert (answer.status, answer.json) == (400, "verbose: is not accepted: this address takes no query parameters")
 
 
 async def test_version_is_of_named_lists_alone(connected: Gateway) -> None:
