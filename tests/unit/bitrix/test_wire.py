@@ -37,6 +37,17 @@ def test_php_reads_what_was_meant(params: dict[str, object]) -> None:
     assert php.parse(encode_params(params)) == meant
 
 
+@given(st.lists(values))
+def test_php_reads_arguments_at_their_places(arguments: list[object]) -> None:
+    meant = {str(place): as_php_sees(value) for place, value in enumerate(arguments) if value not in ([], {}, ())}
+    places = [int(place) for place in meant]
+    if places == list(range(len(places))):
+        assert php.parse(encode_params(arguments)) == meant
+    else:
+        with pytest.raises(InvalidInput):
+            encode_params(arguments)
+
+
 @given(st.dictionaries(names, values))
 def test_a_query_holds_nothing_but_names_brackets_and_escapes(params: dict[str, object]) -> None:
     query = encode_params(params)
