@@ -24,6 +24,7 @@ from gateway.process import cannot_listen, run, until_signal
 from gateway.resources import RESOURCES
 from gateway.sandbox.cost import CostModel
 from gateway.sandbox.faults import MEANINGS
+from gateway.sandbox.listing import PAGE_ROWS
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from gateway.sandbox.server import SandboxServer
 from gateway.secret_file import find_jwt_secret
@@ -208,6 +209,21 @@ def demo(port: int | None, portal_port: int, database: Path | None, once: bool, 
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Certificate (PEM), to speak https.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="Its private key (PEM).")
 @portal_options()
+@click.option(
+    "--page",
+    "page_rows",
+    type=click.IntRange(1),
+    default=PAGE_ROWS,
+    show_default=True,
+    help="Rows per page in REST version 2.",
+)
+@click.option(
+    "--rest3-page",
+    "rest3_page_rows",
+    type=click.IntRange(1),
+    help="Rows per page in REST 3.0, whatever larger limit is requested; by default "
+    f"{PAGE_ROWS} for tasks, and the requested limit for the event log.",
+)
 @click.option("--cost", "with_cost", is_flag=True, help=f"Let lists take their time: {COST_TOLD}.")
 @click.option(
     "--tariff",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from gateway.sandbox.addresses import make_addresses
 from gateway.sandbox.catalog import make_categories, make_statuses, make_types
 from gateway.sandbox.entities import Entity, make_entities
 from gateway.sandbox.eventlog import make_eventlog
@@ -15,6 +16,8 @@ from gateway.sandbox.people import make_users
 from gateway.sandbox.records import make_records
 from gateway.sandbox.table import Rows, Table
 from gateway.sandbox.tasks import make_tasks
+
+REQUISITES = 20
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class PortalData:
     tasks: GeneratedTable
     eventlog: GeneratedTable
     offline_events: OfflineEvents
+    addresses: Table
 
     @classmethod
     def generate(
@@ -80,6 +84,7 @@ class PortalData:
             tasks=make_tasks(tasks, holes, seed, tuple(people)),
             eventlog=make_eventlog(eventlog, holes, seed, tuple(people), now),
             offline_events=OfflineEvents(now),
+            addresses=make_addresses(REQUISITES),
         )
 
     @property
@@ -92,6 +97,7 @@ class PortalData:
             "tasks": self.tasks,
             "eventlog": self.eventlog,
             "offline_events": self.offline_events,
+            "addresses": self.addresses,
             **{f"categories/{entity_type_id}": table for entity_type_id, table in self.categories.items()},
             **{f"userfields/{entity_id}": table for entity_id, table in self.userfields.items()},
             **{self.entities[type_id].table: table for type_id, table in self.records.items()},

@@ -28,6 +28,7 @@ MEANINGS = {
     "error=CODE": "400 with that code",
     "delay=SECONDS": "the call takes that long",
     "busy=SECONDS": "so much operating time is booked, at once",
+    "total=N": "the list says that it has N rows in all; its pages stay as they are",
     "invalid_grant": "400 invalid_grant",
     "json500": "500 with a body of JSON",
     "member_id=OTHER": "the token of another portal; of oauth.token alone",
@@ -42,6 +43,7 @@ AFTER_THE_CALL = ("cut", "truncated")  # it has run, what it wrote stays
 REFUSALS = ("qle", "qle200", "otl", "expired_token", "invalid_token", "error", "invalid_grant", "json500")
 TIMES = ("delay", "busy")
 TOKEN_ANSWERS = ("member_id", "client_endpoint")
+LIST_ANSWERS = ("total",)
 
 _SPEC = re.compile(
     r"(?P<method>\*|[\w.]+):(?P<kind>\w+)(=(?P<value>[^*@\s]+))?(?P<repeat>\*(?P<times>\d*))?(@(?P<after>\d+))?",
@@ -49,6 +51,7 @@ _SPEC = re.compile(
 )
 MAX_DIGITS = 9
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_TOTAL = re.compile(r"-?[0-9]{1,15}")
 SHOWN_CHARS = 100
 
 
@@ -88,6 +91,8 @@ class Fault:
             raise ValueError(f"{named}: {kind} belongs to {TOKEN_ADDRESS}")
         if kind in TIMES and not _SECONDS.fullmatch(value):
             raise ValueError(f"{named}: {kind} takes seconds, below 1000000000")
+        if kind in LIST_ANSWERS and not _TOTAL.fullmatch(value):
+            raise ValueError(f"{named}: {kind} takes a whole number of at most 15 digits")
         if found["times"] and (len(found["times"]) > MAX_DIGITS or int(found["times"]) == 0):
             raise ValueError(f"{named}: *N takes a number from 1 to 999999999")
         if len(found["after"] or "") > MAX_DIGITS:

@@ -22,15 +22,16 @@ class Window:
     offset: int = 0
     counted: bool = True
     whole: bool = False  # no pages: everything at once
+    page_rows: int = PAGE_ROWS
 
     @classmethod
-    def at(cls, start: Value, *, whole_pages: bool) -> "Window":
+    def at(cls, start: Value, *, whole_pages: bool, page_rows: int) -> "Window":
         """The window of a ``start``: classic methods go down to a full page, controllers take it literally."""
         number = as_number(start)
         if number < 0:
-            return cls(counted=False)
-        rows = int(min(number, sys.maxsize))
-        return cls(rows - rows % PAGE_ROWS if whole_pages else rows)
+            return cls(counted=False, page_rows=page_rows)
+        skipped = int(min(number, sys.maxsize))
+        return cls(skipped - skipped % page_rows if whole_pages else skipped, page_rows=page_rows)
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ def find(
     """One page of the rows that meet the *conditions*, ties by ascending id, each as *projection* shows it."""
     is_by_id = all(column == schema.key for column, _ in order)
     first_page_alone = is_by_id and not window.counted and not any(descending for _, descending in order)
-    ids = _sorted_ids(table, conditions.ids(table, most=PAGE_ROWS if first_page_alone else None), order, schema)
-    end = len(ids) if window.whole else window.offset + PAGE_ROWS
+    ids = _sorted_ids(table, conditions.ids(table, most=window.page_rows if first_page_alone else None), order, schema)
+    end = len(ids) if window.whole else window.offset + window.page_rows
     if order and order[0] == (schema.key, True):
         picked = ids[max(len(ids) - end, 0) : max(len(ids) - window.offset, 0)][::-1]
     else:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from gateway.sandbox.data import PortalData
 from gateway.sandbox.errors import missing_parameter, not_an_array, wrong_parameter
-from gateway.sandbox.listing import Effort, Page
+from gateway.sandbox.listing import PAGE_ROWS, Effort, Page, Window
 from gateway.sandbox.php import Value, as_number, is_array
 
 
@@ -45,6 +45,7 @@ class Call:
     methods: Mapping[str, "Method"]
     perform: Callable[[str, dict[str, Value]], Awaitable["Envelope"]]
     now: float
+    page_rows: int = PAGE_ROWS
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,6 @@ def by_name(methods: Iterable[Method]) -> dict[str, Method]:
     return {method.name: method for method in methods}
 
 
-def page_start(call: Call) -> Any:
-    """The ``start`` of a paged list; absent means 0."""
-    return call.params.get("start", 0)
+def page_window(call: Call, *, whole_pages: bool) -> Window:
+    """The window that a call of a paged list asks for by ``start``; absent means 0."""
+    return Window.at(call.params.get("start", 0), whole_pages=whole_pages, page_rows=call.page_rows)

@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
@@ -23,9 +23,17 @@ from gateway.sandbox.errors import (
     query_limit_exceeded,
 )
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
-from gateway.sandbox.faults import AFTER_THE_CALL, TOKEN_ADDRESS, TOKEN_ANSWERS, ConnectionFault, Fault, Faults
+from gateway.sandbox.faults import (
+    AFTER_THE_CALL,
+    LIST_ANSWERS,
+    TOKEN_ADDRESS,
+    TOKEN_ANSWERS,
+    ConnectionFault,
+    Fault,
+    Faults,
+)
 from gateway.sandbox.limits import TARIFFS, LeakyBucket, OperatingTime, reset_of
-from gateway.sandbox.listing import Effort
+from gateway.sandbox.listing import PAGE_ROWS, Effort
 from gateway.sandbox.method import ADMINISTRATOR_ID, WEBHOOK, Answer, Billed, Call, Caller, Envelope, Method
 from gateway.sandbox.methods import METHODS
 from gateway.sandbox.methods.service import KNOWN_SCOPES
@@ -49,6 +57,8 @@ class SandboxSettings:
     *scope* what the webhook and the application are granted; *auto_allow* redirects from the authorize page at once;
     *integer_start* gives ``time.start`` in whole seconds, as the cloud does since 2026; *webhook_code* is the secret in
     the webhook's address. *tasks* and *eventlog* are how many there are, with *holes* among their ids too.
+    *page_rows* is the size of a page in version 2, *rest3_page_rows* the largest page of REST 3.0, whatever limit is
+    asked for; None: 50 tasks, and as many entries of the event log as were asked for, up to 1,000.
     """
 
     users: int = 120
@@ -70,6 +80,8 @@ class SandboxSettings:
     integer_start: bool = False
     webhook_code: str = "sandbox"
     cost: CostModel | None = None
+    page_rows: int = PAGE_ROWS
+    rest3_page_rows: int | None = None
 
     def __post_init__(self) -> None:
         if self.users < 1:
@@ -77,6 +89,9 @@ class SandboxSettings:
         for name, count in {**self.records, "tasks": self.tasks, "eventlog": self.eventlog}.items():
             if count < 0:
                 raise ValueError(f"{name}: at least 0")
+        for name, rows in (("page_rows", self.page_rows), ("rest3_page_rows", self.rest3_page_rows)):
+            if rows is not None and rows < 1:
+                raise ValueError(f"{name}: at least 1")
         if not 0 <= self.holes < 1:
             raise ValueError("holes: a share from 0 to less than 1")
         if self.tariff not in TARIFFS:
@@ -249,6 +264,8 @@ class SandboxPortal:
         if self.operating and self.operating.is_blocked(caller.client, name, self._clock.now()):
             raise operation_time_limit()
         answer = await self._run(method, params, exchange, caller)
+        if fault and fault.kind in LIST_ANSWERS and answer.total is not None:
+            answer = replace(answer, total=int(fault.value))
         self.changes.called(name)
         await self.spend(exchange, answer.effort)
         busy_s = fault.seconds if fault and fault.kind == "busy" else 0.0
@@ -264,6 +281,7 @@ class SandboxPortal:
                 methods=METHODS,
                 perform=partial(self._perform, exchange, caller),
                 now=self._clock.now(),
+                page_rows=self.settings.page_rows,
             )
         )
         return await answer if inspect.isawaitable(answer) else answer

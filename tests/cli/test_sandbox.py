@@ -54,6 +54,23 @@ async def test_it_has_as_much_of_everything_as_was_asked_for(spawn: Spawn, ports
     assert (await portal.end(signal.SIGTERM))[0] == 0
 
 
+async def test_its_pages_are_as_large_as_was_asked_for(spawn: Spawn, ports: Callable[[], int]) -> None:
+    port = ports()
+    options = ("--page", "7", "--rest3-page", "9", "--fault", "user.get:total=50*", "--holes", "0")
+    portal = await spawn("sandbox", "--port", str(port), *options)
+    await portal.until("Sends people to")
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        async with session.get("/rest/1/sandbox/user.get?start=14") as response:
+            users = await response.json()
+        limited = {"pagination": {"limit": 1000}}
+        async with session.post("/rest/api/1/sandbox/tasks.task.list", json=limited) as response:
+            tasks = await response.json()
+    assert [user["ID"] for user in users["result"]] == [str(number) for number in range(15, 22)]
+    assert (users["total"], users["next"]) == (50, 21)
+    assert len(tasks["result"]["items"]) == 9
+    assert (await portal.end(signal.SIGTERM))[0] == 0
+
+
 def test_it_says_how_it_is_reached_and_stops_at_a_signal(invoke: Invoke, ports: Callable[[], int]) -> None:
     port = ports()
     stopper = threading.Thread(target=stop_once_listening, args=(port,))
@@ -81,6 +98,9 @@ def test_a_taken_port_is_said(invoke: Invoke) -> None:
         ("--deals", "-1"),
         ("--items", "x"),
         ("--holes", "1"),
+        ("--page", "0"),
+        ("--rest3-page", "0"),
+        ("--fault", "user.get:total=many"),
         ("--tariff", "x"),
         ("--tls-cert", ".env"),
     ],

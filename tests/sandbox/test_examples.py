@@ -98,6 +98,7 @@ LANGUAGE = {"filter": {"LANG": "ru"}}
         ("crm.status.list", {"filter": {"ENTITY_ID": "DEAL_STAGE"}}),
         ("crm.category.list", {"entityTypeId": 2}),
         ("crm.type.list", {}),
+        ("crm.address.list", {}),
         ("crm.lead.userfield.list", LANGUAGE),
         ("crm.deal.userfield.list", LANGUAGE),
         ("crm.company.userfield.list", LANGUAGE),

@@ -10,6 +10,7 @@ from gateway.sandbox.faults import (
     AFTER_THE_CALL,
     BEFORE_THE_CALL,
     KINDS,
+    LIST_ANSWERS,
     REFUSALS,
     TIMES,
     TOKEN_ANSWERS,
@@ -32,6 +33,7 @@ from tests.sandbox.client import RestClient
         "*:error=ACCESS_DENIED*4@1",
         "oauth.token:client_endpoint=http://127.0.0.2/rest/",
         "batch:redirect=https://new.example*",
+        "crm.address.list:total=-50*",
     ],
 )
 def test_a_fault_is_written_as_it_is_read(spec: str) -> None:
@@ -51,6 +53,8 @@ def test_a_fault_is_written_as_it_is_read(spec: str) -> None:
         "user.get:qle@x",
         "user.get:member_id=1",
         "a b:drop",
+        "user.get:total",
+        "user.get:total=5.5",
     ],
 )
 def test_anything_else_is_refused_with_the_reason(spec: str) -> None:
@@ -65,6 +69,7 @@ def test_anything_else_is_refused_with_the_reason(spec: str) -> None:
         ("user.get:qle*000", "'user.get:qle*000': *N takes a number from 1 to 999999999"),
         ("user.get:qle*" + "9" * 5000, "…': *N takes a number from 1 to 999999999"),
         ("user.get:qle@" + "9" * 5000, "…': @M takes a number up to 999999999"),
+        ("a:total=1" + "0" * 15, "'a:total=1000000000000000': total takes a whole number of at most 15 digits"),
         ("user.get:delay=" + "9" * 5000, "…': delay takes seconds, below 1000000000"),
     ],
 )
@@ -171,6 +176,17 @@ async def test_a_delay_lasts_by_the_clock_and_counts_as_operating_time(
     assert (time["duration"], time["operating"]) == (12, 12)
 
 
+async def test_a_scripted_total_replaces_the_true_one_and_nothing_else(
+    webhook: RestClient, portal: SandboxPortal
+) -> None:
+    honest = (await webhook.call("user.get")).body
+    portal.fault("user.get:total=50*")
+    lie = (await webhook.call("user.get")).body
+    assert (honest["total"], lie["total"]) == (130, 50)
+    assert {**lie, "total": 130, "time": None} == {**honest, "time": None}
+    assert (await webhook.batch(a="user.get", b="user.get?FILTER[ID]=0"))["result_total"] == {"a": 50}
+
+
 async def test_a_held_method_waits_until_it_is_released(
     webhook: RestClient, portal: SandboxPortal, clock: ManualClock
 ) -> None:
@@ -207,4 +223,6 @@ async def test_faults_can_be_taken_back(webhook: RestClient, portal: SandboxPort
 
 
 def test_every_kind_of_fault_is_told_and_has_its_place() -> None:
-    assert sorted(KINDS) == sorted((*BEFORE_THE_CALL, *AFTER_THE_CALL, *REFUSALS, *TIMES, *TOKEN_ANSWERS))
+    assert sorted(KINDS) == sorted(
+        (*BEFORE_THE_CALL, *AFTER_THE_CALL, *REFUSALS, *TIMES, *TOKEN_ANSWERS, *LIST_ANSWERS)
+    )

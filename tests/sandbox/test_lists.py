@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.sandbox.client import RestClient
 
 
@@ -18,6 +18,58 @@ async def test_users_come_in_pages_of_fifty(webhook: RestClient, portal: Sandbox
     assert [page["total"] for page in pages] == [130, 130, 130]
     assert [page.get("next") for page in pages] == [50, 100, None]
     assert [user for page in pages for user in ids(page["result"])] == sorted(portal.data.users)
+
+
+class TestPagesOfAnotherSize:
+    @pytest.fixture
+    def settings(self) -> SandboxSettings:
+        return SandboxSettings(users=130, deals=60, page_rows=20)
+
+    async def test_they_follow_each_other_to_the_end(self, webhook: RestClient, portal: SandboxPortal) -> None:
+        found: list[int] = []
+        start: int | None = 0
+        while start is not None:
+            body = (await webhook.call("user.get", start=start)).body
+            assert (len(body["result"]), body["total"]) == (20 if start < 120 else 10, 130)
+            found += ids(body["result"])
+            start = body.get("next")
+        assert found == sorted(portal.data.users)
+
+    async def test_a_classic_method_goes_down_to_its_own_page(self, webhook: RestClient, portal: SandboxPortal) -> None:
+        assert ids((await webhook.call("user.get", start=59)).result) == sorted(portal.data.users)[40:60]
+
+    @pytest.mark.parametrize(
+        ("method", "params", "wrapper"),
+        [
+            ("crm.deal.list", {}, None),
+            ("crm.deal.list", {"start": -1, "order": {"ID": "ASC"}}, None),
+            ("crm.item.list", {"entityTypeId": 2}, "items"),
+            ("tasks.task.list", {}, "tasks"),
+            ("crm.deal.userfield.list", {}, None),
+            ("userfieldconfig.list", {"moduleId": "crm"}, "fields"),
+            ("crm.address.list", {}, None),
+        ],
+    )
+    async def test_every_list_has_them(
+        self, webhook: RestClient, method: str, params: dict[str, Any], wrapper: str | None
+    ) -> None:
+        result = (await webhook.call(method, **params)).result
+        assert len(result if wrapper is None else result[wrapper]) == 20
+
+    async def test_what_is_not_paged_still_comes_at_once(self, webhook: RestClient, portal: SandboxPortal) -> None:
+        assert len((await webhook.call("crm.status.list")).result) == len(portal.data.statuses)
+
+
+async def test_addresses_are_ordered_by_their_key_and_filtered_by_their_columns(
+    webhook: RestClient, portal: SandboxPortal
+) -> None:
+    key = ("ENTITY_ID", "ENTITY_TYPE_ID", "TYPE_ID")
+    rows = (await webhook.call("crm.address.list", order=dict.fromkeys(key, "DESC"))).result
+    keys = [tuple(int(row[name]) for name in key) for row in rows]
+    assert keys == sorted(keys, reverse=True)
+    assert len(set(keys)) == len(keys) == len(portal.data.addresses)
+    asked = {"filter": {"ENTITY_ID": 3, "NOPE": 1}, "select": ["TYPE_ID", "NOPE"], "order": {"TYPE_ID": "ASC"}}
+    assert (await webhook.call("crm.address.list", **asked)).result == [{"TYPE_ID": "1"}, {"TYPE_ID": "6"}]
 
 
 async def test_the_keys_of_a_page_stand_in_the_order_of_the_envelope(webhook: RestClient) -> None:

@@ -1,7 +1,7 @@
 """Every REST method of the sandbox; a new one is a function and its row in one of these modules."""
 
 from gateway.sandbox.method import by_name
-from gateway.sandbox.methods import batch, crm, events, items, records, service, tasks, userfields, users
+from gateway.sandbox.methods import addresses, batch, crm, events, items, records, service, tasks, userfields, users
 
 METHODS = by_name(
     (
@@ -12,6 +12,7 @@ METHODS = by_name(
         *crm.METHODS,
         *userfields.METHODS,
         *records.METHODS,
+        *addresses.METHODS,
         *items.METHODS,
         *tasks.METHODS,
     )

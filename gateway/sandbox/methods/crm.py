@@ -4,7 +4,7 @@ from gateway.sandbox.catalog import FIXED_TYPES, LEAD, QUOTE
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.filters import Kind, Schema, read_filter
 from gateway.sandbox.listing import Window, find, read_order
-from gateway.sandbox.method import Answer, Call, Method, Param, page_start
+from gateway.sandbox.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.php import is_array
 from gateway.sandbox.table import Table
 
@@ -68,7 +68,7 @@ def list_types(call: Call) -> Answer:
     """
     if not call.caller.is_administrator:
         raise CallError("ACCESS_DENIED", "Access denied")
-    window = Window.at(page_start(call), whole_pages=False)
+    window = page_window(call, whole_pages=False)
     conditions, order = (
         read_filter(call.params.get("filter", {}), _TYPES),
         read_order(call.params.get("order", {}), _TYPES),

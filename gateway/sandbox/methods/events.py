@@ -49,7 +49,7 @@ def list_events(call: Call) -> Answer:
     """
     params = _admit(call)
     conditions, order = _query(params, _LISTED, {"ID": "ASC"})
-    window = Window.at(params.get("start", 0), whole_pages=False)
+    window = Window.at(params.get("start", 0), whole_pages=False, page_rows=call.page_rows)
     return Answer.of_page(find(call.data.offline_events, conditions, order, _LISTED, window))
 
 

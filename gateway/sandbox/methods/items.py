@@ -5,8 +5,8 @@ from functools import lru_cache
 from gateway.sandbox.entities import MULTIFIELDS, OLD_INVOICE, Entity, Fields
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.filters import Schema, read_filter
-from gateway.sandbox.listing import Window, find, read_order
-from gateway.sandbox.method import Answer, Call, Method, Param, page_start
+from gateway.sandbox.listing import find, read_order
+from gateway.sandbox.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.methods.records import described
 from gateway.sandbox.php import entries_of
 from gateway.sandbox.views import ItemView, item_names
@@ -31,7 +31,7 @@ def list_items(call: Call) -> Answer:
         read_filter(call.params.get("filter", {}), schema),
         read_order(call.params.get("order", {}), schema),
         schema,
-        Window.at(page_start(call), whole_pages=False),
+        page_window(call, whole_pages=False),
         _view(names, fields, original),
     )
     if "*" in names:

@@ -6,8 +6,8 @@ from gateway.sandbox.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE
 from gateway.sandbox.entities import MULTIFIELDS, OLD_INVOICE, REFERENCES, Field, Fields
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.filters import Schema, read_filter
-from gateway.sandbox.listing import Window, find, read_order
-from gateway.sandbox.method import Answer, Call, Method, Param, page_start
+from gateway.sandbox.listing import find, read_order
+from gateway.sandbox.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.php import Value, as_number, entries_of, is_array
 from gateway.sandbox.table import Row
 from gateway.sandbox.views import ClassicView
@@ -36,7 +36,7 @@ def list_records(type_id: int, call: Call) -> Answer:
         read_filter(call.params.get("filter", {}), schema),
         read_order(call.params.get("order", {}), schema),
         schema,
-        Window.at(page_start(call), whole_pages=True),
+        page_window(call, whole_pages=True),
         ClassicView(_selected(_names(call.params.get("select", [])), fields)),
     )
     return Answer.of_page(page)

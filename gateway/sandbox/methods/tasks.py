@@ -7,8 +7,8 @@ from gateway.sandbox.data import PortalData
 from gateway.sandbox.errors import CallError, missing_parameter, wrong_parameter
 from gateway.sandbox.filters import Kind, Schema, read_filter
 from gateway.sandbox.generated import GeneratedTable
-from gateway.sandbox.listing import Order, Window, find
-from gateway.sandbox.method import Answer, Call, Method, Param, page_start
+from gateway.sandbox.listing import Order, find
+from gateway.sandbox.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.php import Value, entries_of, is_array
 from gateway.sandbox.table import Row, Table
 
@@ -98,7 +98,7 @@ def list_tasks(call: Call) -> Answer:
     Source: [docs] api-reference/tasks/tasks-task-list.md
     """
     conditions = read_filter({name.upper(): value for name, value in _entries(call, "filter").items()}, _TASKS)
-    window = Window.at(page_start(call), whole_pages=False)
+    window = page_window(call, whole_pages=False)
     page = find(_Classic(call.data.tasks), conditions, _read_order(_entries(call, "order")), _TASKS, window)
     names = _read_select(call)
     return Answer.of_page(page, {"tasks": [_shown(row, names, call.data) for row in page.rows]})

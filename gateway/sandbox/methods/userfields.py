@@ -5,8 +5,8 @@ from functools import partial
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.fields import LABELS
 from gateway.sandbox.filters import Kind, Schema, read_filter
-from gateway.sandbox.listing import Page, Window, find, read_order
-from gateway.sandbox.method import Answer, Call, Method, Param, page_start
+from gateway.sandbox.listing import Page, find, read_order
+from gateway.sandbox.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.php import Value, entries_of
 from gateway.sandbox.table import Row, Table
 
@@ -32,7 +32,7 @@ def list_fields_of(entity: str, call: Call) -> Answer:
     conditions = entries_of(call.params.get("filter", {}))
     language = conditions.pop("LANG", None)
     order = call.params.get("order") or _DEFAULT_ORDER
-    window = Window.at(page_start(call), whole_pages=True)
+    window = page_window(call, whole_pages=True)
     table = call.data.userfields[f"CRM_{entity.upper()}"]
     page = find(table, read_filter(conditions, _FIELDS), read_order(order, _FIELDS), _FIELDS, window)
     return Answer.of_page(page, [_with_labels(row, language) for row in page.rows])
@@ -72,7 +72,7 @@ def _config_page(call: Call) -> Page:
     merged = Table({field_id: row for table in call.data.userfields.values() for field_id, row in table.items()})
     conditions = read_filter(_upper_names(call.params.get("filter", {})), _CONFIGS)
     order = read_order(_upper_names(call.params.get("order") or {"sort": "ASC", "id": "ASC"}), _CONFIGS)
-    return find(merged, conditions, order, _CONFIGS, Window.at(page_start(call), whole_pages=False))
+    return find(merged, conditions, order, _CONFIGS, page_window(call, whole_pages=False))
 
 
 _CONFIGS = Schema(_FIELDS.columns, key="ID", strict=True)

@@ -2,8 +2,8 @@
 
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.filters import Kind, Schema, read_filter
-from gateway.sandbox.listing import Window, find, read_order, select_columns
-from gateway.sandbox.method import Answer, Call, Method, Param, page_start
+from gateway.sandbox.listing import find, read_order, select_columns
+from gateway.sandbox.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.php import as_bool, entries_of, is_array
 from gateway.sandbox.table import Row
 
@@ -45,7 +45,7 @@ def get_users(call: Call) -> Answer:
     order = {}
     if "sort" in call.params and "order" in call.params:
         order[str(call.params["sort"]).upper()] = call.params["order"]
-    window = Window.at(page_start(call), whole_pages=True)
+    window = page_window(call, whole_pages=True)
     page = find(call.data.users, read_filter(conditions, _USERS), read_order(order, _USERS), _USERS, window)
     if not page.rows:
         return Answer([], effort=page.effort)

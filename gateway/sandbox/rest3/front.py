@@ -16,6 +16,7 @@ from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.rest3 import batch, eventlog, service, tasks
 from gateway.sandbox.rest3.errors import in_rest3, insufficient_scope, invalid_json, method_not_found, wrong_verb
 from gateway.sandbox.rest3.idempotency import KeptAnswers
+from gateway.sandbox.rest3.listing import MOST_ROWS
 from gateway.sandbox.rest3.method import Call, Method
 
 LISTS = (".list", ".tail")  # they take the time of a list command
@@ -129,7 +130,8 @@ class Rest3:
     ) -> Value:
         portal = self._portal
         perform = partial(self._perform, caller, exchange, credential)
-        result = method.run(Call(body, caller, portal.data, METHODS, perform, portal.now()))
+        most_rows = min(portal.settings.rest3_page_rows or method.most_rows, MOST_ROWS)
+        result = method.run(Call(body, caller, portal.data, METHODS, perform, portal.now(), most_rows))
         result = await result if inspect.isawaitable(result) else result
         portal.changes.called(method.name)
         await portal.spend(exchange, Effort() if method.name.endswith(LISTS) else None)

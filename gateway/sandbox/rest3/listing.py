@@ -79,21 +79,21 @@ class Window:
     limit: int = PAGE_ROWS
 
 
-def read_pagination(given: Value) -> Window:
-    """The window of ``{"page", "limit", "offset"}``: a page goes before an offset, a large limit is cut to 1,000.
+def read_pagination(given: Value, most: int) -> Window:
+    """The window of ``{"page", "limit", "offset"}``: a page goes before an offset, a large limit is cut to *most*.
     Page 0 is page 1, as the official JS SDK has it.
 
     Raises:
         Refusal: it is no object of such numbers, or the limit is 0.
     """
     if given is None or given == []:
-        return Window()
+        return Window(limit=min(PAGE_ROWS, most))
     if not isinstance(given, dict) or not all(
         type(given.get(name, 1)) is int and given.get(name, 1) >= lowest
         for name, lowest in (("page", 0), ("limit", 1), ("offset", 0))
     ):
         raise invalid_pagination(given)
-    limit = min(given.get("limit", PAGE_ROWS), MOST_ROWS)
+    limit = min(given.get("limit", PAGE_ROWS), most)
     return Window(max(given["page"] - 1, 0) * limit if "page" in given else given.get("offset", 0), limit)
 
 
@@ -124,8 +124,10 @@ def _sortable(name: str, dto: Dto) -> Field:
     return field
 
 
-def list_rows(table: Rows, query: dict[str, Value], dto: Dto, data: PortalData, default: Sequence[str]) -> list[Row]:
-    """One page of a ``*.list``, ties and all without an order by ascending id.
+def list_rows(
+    table: Rows, query: dict[str, Value], dto: Dto, data: PortalData, default: Sequence[str], most: int
+) -> list[Row]:
+    """One page of a ``*.list`` of at *most* so many rows, ties and all without an order by ascending id.
 
     Raises:
         Refusal: select, filter, order or pagination are not as they should be.
@@ -133,12 +135,14 @@ def list_rows(table: Rows, query: dict[str, Value], dto: Dto, data: PortalData, 
     select = read_select(query.get("select"), dto, default)
     conditions = read_filter(query.get("filter"), dto)
     order = read_order(query.get("order"), dto)
-    window = read_pagination(query.get("pagination"))
+    window = read_pagination(query.get("pagination"), most)
     return [select(table[row_id], data) for row_id in _ids(table, conditions, order, window)]
 
 
-def tail_rows(table: Rows, query: dict[str, Value], dto: Dto, data: PortalData, default: Sequence[str]) -> list[Row]:
-    """The rows of a ``*.tail``: those strictly beyond the value of the cursor's field, in its order.
+def tail_rows(
+    table: Rows, query: dict[str, Value], dto: Dto, data: PortalData, default: Sequence[str], most: int
+) -> list[Row]:
+    """One page of a ``*.tail``, as `list_rows`: the rows strictly beyond the value of the cursor's field, in its order.
 
     Raises:
         Refusal: select, filter or cursor are not as they should be, or the filter names the cursor's field.
@@ -152,7 +156,7 @@ def tail_rows(table: Rows, query: dict[str, Value], dto: Dto, data: PortalData, 
         raise invalid_filter(f"Cursor field {field.name} cannot be used at filter.")
     beyond = [field.name, "<" if descending else ">", cursor.get("value", 0)]
     conditions = read_filter(query.get("filter"), dto, [beyond])
-    window = read_pagination({"limit": cursor.get("limit", PAGE_ROWS)})
+    window = read_pagination({"limit": cursor.get("limit", PAGE_ROWS)}, most)
     select = read_select(query.get("select"), dto, default)
     return [select(table[row_id], data) for row_id in _ids(table, conditions, [(field, descending)], window)]
 

@@ -8,6 +8,7 @@ from gateway.sandbox.method import Caller
 from gateway.sandbox.php import Value
 from gateway.sandbox.rest3.dto import Dto
 from gateway.sandbox.rest3.errors import missing_field, wrong_type
+from gateway.sandbox.rest3.listing import MOST_ROWS
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Call:
     methods: Mapping[str, "Method"]
     perform: Callable[[str, Value], Awaitable[Value]]
     now: float
+    most_rows: int  # of a page, whatever larger limit is asked for
 
     @property
     def query(self) -> dict[str, Value]:
@@ -72,6 +74,7 @@ class Method:
     writes: bool = False
     bare: bool = False
     is_billed: bool = True  # its duration is booked as operating time
+    most_rows: int = MOST_ROWS  # of a page, unless the portal is set up with another size
 
     def is_open_to(self, scopes: tuple[str, ...]) -> bool:
         return not self.scopes or any(scope in scopes for scope in self.scopes)

@@ -11,7 +11,7 @@ from gateway.sandbox.rest3.errors import (
     record_not_found,
     unknown_field,
 )
-from gateway.sandbox.rest3.listing import list_rows, read_select
+from gateway.sandbox.rest3.listing import PAGE_ROWS, list_rows, read_select
 from gateway.sandbox.rest3.method import Call, Method
 from gateway.sandbox.table import Row
 from gateway.sandbox.tasks import moment, new_task
@@ -95,7 +95,7 @@ def list_tasks(call: Call) -> Value:
 
     Source: [docs] api-reference/tasks/tasks-task-list-rest-v3.md
     """
-    return {"items": list_rows(call.data.tasks, call.query, TASK, call.data, default=())}
+    return {"items": list_rows(call.data.tasks, call.query, TASK, call.data, (), call.most_rows)}
 
 
 def get_task(call: Call) -> Value:
@@ -173,7 +173,7 @@ def _check(fields: dict[str, Value], call: Call, allowed: tuple[str, ...] = ()) 
 
 
 METHODS = (
-    Method("tasks.task.list", list_tasks, _SCOPES, TASK),
+    Method("tasks.task.list", list_tasks, _SCOPES, TASK, most_rows=PAGE_ROWS),  # protocol notes 9.5
     Method("tasks.task.get", get_task, _SCOPES, TASK),
     Method("tasks.task.add", add_task, _SCOPES, TASK, writes=True),
     Method("tasks.task.update", update_task, _SCOPES, TASK, writes=True),

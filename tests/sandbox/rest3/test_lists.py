@@ -48,10 +48,43 @@ class TestLongLists:
     async def test_no_page_is_longer_than_a_thousand(self, rest3: RestClient) -> None:
         assert len(await items(rest3, "main.eventlog.list", pagination={"limit": 5000})) == 1000
 
+    async def test_no_page_of_tasks_is_longer_than_fifty(self, rest3: RestClient, portal: SandboxPortal) -> None:
+        everything = list(portal.data.tasks)
+        for pagination, expected in (
+            ({"limit": 1000}, everything[:50]),
+            ({"limit": 1000, "page": 3}, everything[100:150]),
+            ({"limit": 1000, "offset": 1000}, everything[1000:1050]),
+            ({"limit": 20, "page": 2}, everything[20:40]),
+        ):
+            assert ids(await items(rest3, "tasks.task.list", pagination=pagination)) == expected
+
     async def test_a_range_of_ids_is_read_by_its_bounds(self, rest3: RestClient, portal: SandboxPortal) -> None:
         everything = list(portal.data.tasks)
         bounds = [["id", ">", everything[19_999]], ["id", "<=", everything[20_009]]]
         assert ids(await items(rest3, "tasks.task.list", filter=bounds)) == everything[20_000:20_010]
+
+
+class TestPagesOfAnotherSize:
+    @pytest.fixture
+    def settings(self) -> SandboxSettings:
+        return SandboxSettings(users=5, tasks=200, eventlog=200, rest3_page_rows=30)
+
+    @pytest.mark.parametrize(
+        ("method", "asked"),
+        [
+            ("tasks.task.list", {}),
+            ("tasks.task.list", {"pagination": {"limit": 1000}}),
+            ("main.eventlog.list", {}),
+            ("main.eventlog.list", {"pagination": {"limit": 31}}),
+            ("main.eventlog.tail", {}),
+            ("main.eventlog.tail", {"cursor": {"field": "id", "limit": 1000}}),
+        ],
+    )
+    async def test_every_list_has_them(self, rest3: RestClient, method: str, asked: dict[str, Any]) -> None:
+        assert len(await items(rest3, method, **asked)) == 30
+
+    async def test_a_smaller_limit_is_obeyed(self, rest3: RestClient) -> None:
+        assert len(await items(rest3, "main.eventlog.tail", cursor={"field": "id", "limit": 7})) == 7
 
 
 @pytest.mark.parametrize("pagination", [{"limit": "abc"}, {"limit": 0}, {"limit": -1}, {"page": -1}, {"offset": -1}, 5])
