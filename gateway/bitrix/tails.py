@@ -1,4 +1,4 @@
-"""Lists of REST 3.0, read by their cursor: one page after another, up to a thousand rows each.
+"""Lists of REST 3.0, read by their cursor, one page after another; how long a page is, the portal decides.
 
 Source: protocol.md 9.5, 9.6 (b24restdocs api-reference/rest-v3.md)
 """
@@ -13,7 +13,7 @@ from gateway.bitrix.methods import Row, row_id
 from gateway.bitrix.pages import MAX_ASKS, Page, Rendered, check_ascent
 
 ID = "id"
-TAIL_ROWS = 1000  # the most that a portal gives at once
+TAIL_ROWS = 1000  # asked for: the largest page that is documented
 
 
 async def tail(
@@ -27,15 +27,20 @@ async def tail(
 ) -> AsyncGenerator[Page[Rendered], None]:
     """The pages of a 3.0 list in the order of ids, from beyond *cursor* to the end; each follows on the last.
 
+    The end is an empty page, or a page shorter than an earlier one of this reading. A page shorter than TAIL_ROWS alone
+    proves nothing: portals give 50 tasks whatever limit they are asked for.
+
     Raises:
         WalkFailed: the portal failed for good; its cursor is the end of the last page given out.
         TooBusy: the client waits no longer for room for the first request; nothing was sent.
         AuthorizationRequired: the account that the client calls for was connected anew or deleted meanwhile.
     """
+    longest = 0
     while True:
         rows, ids = await _page(client, method, given, select, cursor)
         after, cursor = cursor, ids[-1] if ids else cursor
-        at_end = len(ids) < TAIL_ROWS
+        at_end = not ids or len(ids) < longest
+        longest = max(longest, len(ids))
         yield Page(render(rows), ids, after, None if at_end else cursor)
         if at_end:
             return
