@@ -8,7 +8,7 @@ from typing import Generic, Protocol
 from gateway.bitrix.bounds import Bounded
 from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
 from gateway.bitrix.methods import HIGHEST_ID, Row
-from gateway.bitrix.pages import MAX_ASKS, PAGE_ROWS, Page, Rendered, checked_ids
+from gateway.bitrix.pages import MAX_ASKS, PAGE_ROWS, Page, Rendered, checked_ids, smaller_pages
 from gateway.bitrix.ranges import Plan, Range
 from gateway.bitrix.wire import Answer, Command, Params, batch_label
 from gateway.clock import Clock
@@ -65,12 +65,16 @@ class ListReader(Generic[Rendered]):
         self.command_s = 0.0  # what a command of the opening took, by the portal's clock; 0 where it did not say
 
     async def open(self, after: int) -> tuple[Page[Rendered], int]:
-        """The first page beyond *after*, and the largest id that there is."""
+        """The first page beyond *after*, and the largest id that there is.
+
+        Both ends of the list are read, unless it can have one row at most: where the first page is not full, the last
+        one has to hold the same rows, or the portal's pages are smaller than PAGE_ROWS.
+        """
         upto = self.bounded.upto
         if upto is not None and upto <= after:
             return Page(self._render([]), [], after, None), after
-        one_page = upto is not None and upto - after <= PAGE_ROWS
-        commands = [self._command(after, upto, direction) for direction in (("ASC",) if one_page else ("ASC", "DESC"))]
+        one_row = upto is not None and upto - after == 1
+        commands = [self._command(after, upto, direction) for direction in (("ASC",) if one_row else ("ASC", "DESC"))]
         for ask in range(1, MAX_ASKS + 1):
             try:
                 outcomes = await self.client.batch(commands)
@@ -154,7 +158,8 @@ def _checked_end(rows: list[tuple[int, Row]], after: int, first: Sequence[int]) 
     """The *rows* of a list's last page, largest id first; *first* are the ids of its first one.
 
     Raises:
-        PortalBroken: they do not descend to beyond *after*, or do not fit the first page.
+        PortalBroken: they do not descend to beyond *after*, or do not fit the first page; the error says so where the
+            portal's pages are smaller than PAGE_ROWS.
     """
     ids = [row_id for row_id, _ in rows]
     if any(here <= following for here, following in pairwise([*ids, after])):
@@ -163,6 +168,8 @@ def _checked_end(rows: list[tuple[int, Row]], after: int, first: Sequence[int]) 
         contradictory = len(ids) < PAGE_ROWS or ids[0] < first[-1]
     else:  # the first page is all that there is
         contradictory = len(ids) == PAGE_ROWS or not set(first) <= set(ids)
+    if contradictory and len(ids) == len(first) < PAGE_ROWS:
+        raise smaller_pages(len(first))
     if contradictory:
         raise PortalBroken("two pages that contradict each other")
     return rows

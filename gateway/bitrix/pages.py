@@ -8,7 +8,7 @@ from gateway.bitrix.errors import PortalBroken
 from gateway.bitrix.methods import METHODS, ListMethod, Row
 from gateway.bitrix.wire import Params
 
-PAGE_ROWS = 50
+PAGE_ROWS = 50  # of version 2, as documented
 MAX_ASKS = 3  # of the same page, when it comes and breaks a check
 
 Rendered = TypeVar("Rendered", bound=Sized)  # what a reader makes of the rows of a page
@@ -36,6 +36,11 @@ class Page(Generic[Rendered]):
     upto: int | None
 
 
+def smaller_pages(rows: int) -> PortalBroken:
+    """The error of a portal whose pages have only so many *rows*, so that a short page does not prove an end."""
+    return PortalBroken(f"the portal gives pages of {rows} rows, not {PAGE_ROWS}")
+
+
 def as_they_came(rows: list[Row]) -> list[Row]:
     """The rows."""
     return rows
@@ -61,5 +66,5 @@ def checked_ids(rows: Sequence[tuple[int, Row]], lo: int, hi: int | None) -> lis
     if hi is not None and ids and ids[-1] > hi:
         raise PortalBroken("a page that goes past its range")
     if len(ids) > PAGE_ROWS:
-        raise PortalBroken("a page longer than a page")
+        raise PortalBroken(f"a page of more than {PAGE_ROWS} rows")
     return ids

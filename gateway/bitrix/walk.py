@@ -15,11 +15,12 @@ from typing import Any, overload
 
 from gateway.bitrix.batches import Batches
 from gateway.bitrix.bounds import Bounded
+from gateway.bitrix.by_ids import read_by_ids
 from gateway.bitrix.list_reader import ListReader, Pace, Portal
 from gateway.bitrix.methods import HIGHEST_ID, Row
 from gateway.bitrix.pages import MAX_ASKS, ListCall, Page, Rendered, as_they_came
 from gateway.bitrix.ranges import Bounds, Plan, boundless
-from gateway.bitrix.whole import OFFSET_ROWS, read_by_ids, read_whole
+from gateway.bitrix.whole import OFFSET_ROWS, read_whole
 
 __all__ = ["MAX_ASKS", "OFFSET_ROWS", "ListCall", "Pace", "Page", "Portal", "read_by_ids", "read_whole", "walk"]
 
@@ -54,6 +55,9 @@ async def walk(
     weight: Callable[[], float] = boundless,
 ) -> AsyncGenerator[Page[Any], None]:
     """The pages of a keyset list in the order of ids, from beyond *cursor* to the proven end; each follows on the last.
+
+    A page shorter than PAGE_ROWS proves the end of its range. The opening finds portals with smaller pages: it reads
+    the first and the last page in one request, and fails, saying so, unless they are the same page.
 
     Pages are rendered as they come, and held so until those before them have come: a bounded number of rows, whatever
     the length of the list, that weigh together no more than about *weight* at that time, by the length of what they

@@ -1,119 +1,157 @@
-"""Lists that are read whole, and rows that are read by their ids."""
+"""Lists that are read whole: by offset, or all rows in one answer."""
 
 from collections.abc import Sequence
 
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
 from gateway.bitrix.methods import Paging, Row
-from gateway.bitrix.pages import MAX_ASKS, PAGE_ROWS, ListCall, checked_ids
-from gateway.bitrix.wire import Answer, Command
+from gateway.bitrix.pages import MAX_ASKS, PAGE_ROWS, ListCall, smaller_pages
+from gateway.bitrix.wire import BATCH_COMMANDS, Answer, Command, Params
 
-OFFSET_ROWS = 50_000  # read of a list by offset; one that counts more is not believed
+OFFSET_ROWS = 50_000  # limit of a list that is read by offset
+CHANGED = "the list changed while it was read"
 
 
 async def read_whole(client: PortalClient, calls: Sequence[ListCall]) -> list[list[Row] | PortalError]:
     """The rows of each list, sorted by id, read together in batches; for lists without keyset.
 
-    Pages by offset count only if all of them name one total and bring that many different ids, an unpaged list if its
-    total, where given, is its number of rows; otherwise it is read again, up to three times. A list that the portal
-    refuses stands as its error, and the others go on.
+    A list ends with a page that is shorter than PAGE_ROWS or empty, or before a page that only repeats rows. When the
+    last page is full, the offset after it is requested too: a total that is too low is found out there, and the list
+    is read on to its end. The first request also reads the last page of the list, in descending order: it has no rows
+    beyond those read, unless the portal's pages are smaller than PAGE_ROWS, or it ignores offsets.
+
+    A reading counts if the total equals the number of rows, or all rows came in one page. With a total that is too low,
+    nothing tells whether rows were added or deleted between two pages, so two readings in succession have to find the
+    same ids. Any other reading is repeated, up to three times in all. A list that the portal refuses stands as its
+    error, and the others go on.
 
     Raises:
         WalkFailed: a list could not be had whole, or the failure concerns more than this one list.
     """
     lists: dict[int, list[Row] | PortalError] = {}
+    unconfirmed: dict[int, set[int]] = {}  # ids of the last reading of a list with a total that is too low
     for ask in range(1, MAX_ASKS + 1):
         pending = [index for index in range(len(calls)) if index not in lists]
-        for index, outcome in zip(pending, await _read_once(client, [calls[i] for i in pending]), strict=True):
-            if isinstance(outcome, list) or outcome.refuses_command:
-                lists[index] = outcome
-            elif ask == MAX_ASKS or not isinstance(outcome, PortalBroken):
-                raise WalkFailed(calls[index].method, 0, outcome) from outcome
+        for index, reading in zip(pending, await _read_once(client, [calls[i] for i in pending]), strict=True):
+            error = reading.error
+            if error is None and not reading.confirmed and unconfirmed.get(index) != reading.rows.keys():
+                unconfirmed[index] = set(reading.rows)
+                error = PortalBroken(CHANGED)
+            if error is None:
+                lists[index] = [reading.rows[row_id] for row_id in sorted(reading.rows)]
+            elif error.refuses_command:
+                lists[index] = error
+            elif ask == MAX_ASKS or not isinstance(error, PortalBroken):
+                raise WalkFailed(calls[index].method, 0, error) from error
     return [lists[index] for index in range(len(calls))]
 
 
-async def _read_once(client: PortalClient, calls: Sequence[ListCall]) -> list[list[Row] | PortalError]:
-    """One reading of each list: all first pages, then all others."""
-    firsts = await _together(client, [(call, 0) for call in calls])
-    others = [
-        (index, start)
-        for index, (call, first) in enumerate(zip(calls, firsts, strict=True))
-        if isinstance(first, Answer) and call.facts.paging is Paging.OFFSET
-        for start in range(PAGE_ROWS, min(first.total or 0, OFFSET_ROWS), PAGE_ROWS)
-    ]
-    pages: list[list[Answer | PortalError]] = [[first] for first in firsts]
-    answers = await _together(client, [(calls[index], start) for index, start in others])
-    for (index, _), answer in zip(others, answers, strict=True):
-        pages[index].append(answer)
-    return [_whole(call, answers) for call, answers in zip(calls, pages, strict=True)]
-
-
-async def _together(client: PortalClient, reads: Sequence[tuple[ListCall, int]]) -> list[Answer | PortalError]:
-    try:
-        return await client.batch([_offset_command(call, start) for call, start in reads])
-    except PortalError as error:
-        raise WalkFailed(reads[0][0].method, 0, error) from error
-
-
-def _offset_command(call: ListCall, start: int) -> Command:
-    if call.facts.paging is Paging.UNPAGED:
-        return Command(call.method, call.params)
-    return Command(call.method, {**call.params, **call.facts.ordered("ASC"), "start": start})
-
-
-def _whole(call: ListCall, answers: Sequence[Answer | PortalError]) -> list[Row] | PortalError:
-    rows: dict[int, Row] = {}
-    totals: set[int | None] = set()
-    count = 0
-    for answer in answers:
-        if isinstance(answer, PortalError):
-            return answer
-        totals.add(answer.total)
+async def _read_once(client: PortalClient, calls: Sequence[ListCall]) -> list["_Reading"]:
+    """One reading of each list; every request carries the next pages of all lists."""
+    readings = [_Reading(call) for call in calls]
+    while due := [(reading, commands) for reading in readings if (commands := reading.due())]:
         try:
-            page = call.facts.rows(answer)
-        except PortalBroken as error:
-            return error
-        rows |= dict(page)
-        count += len(page)
-    unpaged = call.facts.paging is Paging.UNPAGED
-    if len(rows) != count or not (totals == {count} or (unpaged and totals == {None})):
-        return PortalBroken("the list changed while it was read")
-    return [rows[row_id] for row_id in sorted(rows)]
-
-
-async def read_by_ids(client: PortalClient, call: ListCall, ids: Sequence[int]) -> list[Row]:
-    """The rows with the given *ids*, as far as the portal has them, sorted by id; for keyset lists.
-
-    Raises:
-        WalkFailed: not every one of *ids* could be asked for.
-    """
-    facts = call.facts
-    wanted = sorted(set(ids))
-    pending = [wanted[start : start + PAGE_ROWS] for start in range(0, len(wanted), PAGE_ROWS)]
-    found: dict[int, Row] = {}
-    for ask in range(1, MAX_ASKS + 1):
-        commands = [
-            Command(call.method, {**facts.filtered(call.params, {"@": chunk}), **facts.ordered("ASC")})
-            for chunk in pending
-        ]
-        try:
-            outcomes = await client.batch(commands)
+            outcomes = iter(await client.batch([command for _, commands in due for command in commands]))
         except PortalError as error:
-            raise WalkFailed(call.method, 0, error) from error
-        again = []
-        for chunk, outcome in zip(pending, outcomes, strict=True):
-            try:
-                if isinstance(outcome, PortalError):
-                    raise outcome
-                rows = facts.rows(outcome)
-                if not set(checked_ids(rows, 0, None)) <= set(chunk):
-                    raise PortalBroken("rows that were not asked for")
-                if (outcome.total or 0) != len(rows):  # no total comes with no rows
-                    raise PortalBroken("fewer rows than it counts")
-                found |= dict(rows)
-            except PortalError as error:
-                if ask == MAX_ASKS or not isinstance(error, PortalBroken):
-                    raise WalkFailed(call.method, 0, error) from error
-                again.append(chunk)
-        pending = again
-    return [found[row_id] for row_id in sorted(found)]
+            raise WalkFailed(due[0][0].call.method, 0, error) from error
+        for reading, commands in due:
+            reading.take([next(outcomes) for _ in commands])
+    return readings
+
+
+class _Reading:
+    """The state of one reading of one list: what to request next, and what the answers prove. No I/O."""
+
+    def __init__(self, call: ListCall) -> None:
+        self.call = call
+        self.rows: dict[int, Row] = {}
+        self.error: PortalError | None = None
+        self.confirmed = False  # whether the total, or a single page, proves that these are all rows
+        self._is_unpaged = call.facts.paging is Paging.UNPAGED
+        self._pages = 0  # the first one, and those with new rows
+        self._totals: set[int | None] = set()
+        self._last: set[int] = set()  # ids of the last page
+        self._ended = False
+
+    def due(self) -> list[Command]:
+        """The commands of the next request; none after the end of the list, or an error."""
+        if self._ended or self.error is not None:
+            return []
+        read = len(self.rows)
+        if self._pages == 0:
+            return [self._page(0)] if self._is_unpaged else [self._page(0), self._page(0, "DESC")]
+        if self._pages == 1:  # all that is counted, and the offset after a last page that is full
+            stop = max(min(self._total, OFFSET_ROWS), read) + 1
+        else:  # more than is counted: as many pages again
+            stop = read + min(read, BATCH_COMMANDS * PAGE_ROWS)
+        return [self._page(start) for start in range(read, stop, PAGE_ROWS)]
+
+    def take(self, outcomes: Sequence[Answer | PortalError]) -> None:
+        """Take in the outcomes of the commands that were due."""
+        try:
+            answers = [_answer(outcome) for outcome in outcomes]
+            if self._pages == 0:
+                self._add(answers[0])
+                self._last = {row_id for answer in answers[1:] for row_id, _ in self.call.facts.rows(answer)}
+            else:
+                for answer in answers:
+                    self._add(answer)
+            count = len(self.rows)
+            expected = count if self._ended else max(count, self._total)
+            if expected > OFFSET_ROWS and (self._pages > 1 or expected > count):
+                raise PortalBroken(f"more than {OFFSET_ROWS} rows in a list that is read by offset")
+            if self._ended:
+                self._check()
+        except PortalError as error:
+            self.error = error
+
+    @property
+    def _total(self) -> int:
+        return max(total or 0 for total in self._totals)
+
+    def _page(self, start: int, direction: str = "ASC") -> Command:
+        paging: Params = {"start": start} if start or not self._is_unpaged else {}
+        order = {} if self._is_unpaged else self.call.facts.ordered(direction)
+        return Command(self.call.method, {**self.call.params, **order, **paging})
+
+    def _add(self, answer: Answer) -> None:
+        """
+        Raises:
+            PortalBroken: the page repeats some of its rows or of those before, or follows the end of the list.
+        """
+        page = self.call.facts.rows(answer)
+        new = {row_id: row for row_id, row in page if row_id not in self.rows}
+        if self._pages and not new:  # an empty page, or the last page once more
+            self._ended = True
+            return
+        if len(new) != len(page) or self._ended:
+            raise PortalBroken(CHANGED)
+        self.rows |= new
+        self._pages += 1
+        self._totals.add(answer.total)
+        self._ended = not page or len(page) % PAGE_ROWS != 0
+
+    def _check(self) -> None:
+        """
+        Raises:
+            PortalBroken: the rows are not the whole list, or not for sure.
+        """
+        count = len(self.rows)
+        if not self._last <= self.rows.keys():
+            if self._pages == 1 and count == len(self._last) < PAGE_ROWS:
+                raise smaller_pages(count)
+            raise PortalBroken("the last page of the list has rows that no other page has")
+        if len(self._totals) > 1:
+            raise PortalBroken(CHANGED)
+        (total,) = self._totals
+        if total is None and not self._is_unpaged:
+            raise PortalBroken("the portal does not count the rows of the list")
+        if self._total > count:
+            raise PortalBroken(f"the portal counts {total} rows and gives {count}")
+        self.confirmed = self._pages == 1 or total == count
+
+
+def _answer(outcome: Answer | PortalError) -> Answer:
+    if isinstance(outcome, PortalError):
+        raise outcome
+    return outcome

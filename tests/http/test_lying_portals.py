@@ -55,14 +55,15 @@ async def test_a_wrong_total_never_makes_a_list_shorter(
 ) -> None:
     before = await shown(gateway)
     mirrored.add(sandbox.portal.data, 6)
-    meddler.answer = about(mirrored, lambda told: told.said.update(lie))
+    meddler.answer = about(mirrored, lambda told: told.said.update(lie) if "row 6" in str(told.rows) else None)
     (run,) = await gateway.sync(mirrored.name)
     assert len(meddler.batches) <= MAX_ASKS * (1 + OFFSET_ROWS / 50 / 50)
-    if mirrored is USERS:  # where nobody relies on it
+    if mirrored is USERS or lie["total"] < 6:  # users are read without a total; fewer than there are is no loss
         assert (run["state"], run["error"]) == ("done", None)
         assert mirrored.ids(await gateway.rows(mirrored.name)) == [1, 2, 3, 4, 5, 6]
     else:
-        assert run["error"] == f"{mirrored.method} could not be read beyond id 0: {CHANGED}"
+        reason = f"{BROKEN}the portal counts {lie['total']} rows and gives 6"
+        assert run["error"] == f"{mirrored.method} could not be read beyond id 0: {reason}"
         assert await shown(gateway) == before
 
 
@@ -135,7 +136,8 @@ async def test_a_row_that_a_list_skips_is_asked_for_by_its_id_before_it_is_taken
     assert run["error"] is None
     after = USERS.identities(await gateway.rows("users"))
     assert after == {row_id: identity for row_id, identity in before.items() if row_id != 4}
-    assert [told.params["FILTER"] for told in meddler.batches[-1]] == [{"@ID": {"0": "2", "1": "4", "2": "5"}}]
+    filters = [[told.params["FILTER"] for told in batch] for batch in meddler.batches[-2:]]
+    assert filters == [[{"@ID": {"0": "2", "1": "4", "2": "5"}}], [{"@ID": {"0": "4"}}]]
 
 
 @pytest.mark.parametrize("seed", range(5))
