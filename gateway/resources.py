@@ -1,13 +1,13 @@
 """What is mirrored: one declaration per resource. Paging, sync, shell and documentation all go through this table."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
 import orjson
 
-from gateway.bitrix.methods import Row, row_id
+from gateway.bitrix.methods import Row
 from gateway.bitrix.rows import (
     decode_pipeline,
     decode_step,
@@ -33,12 +33,10 @@ class PortalList:
     decode: Callable[[Row, int], dict[str, object] | None]
     wanted: Callable[[Row], bool] = lambda _: True
 
-    def render(self, rows: Iterable[Row]) -> list[MirrorRow]:
+    def render(self, rows: Sequence[Row]) -> list[MirrorRow]:
         """The portal's *rows* as they are stored and served, without those that the contract cannot show."""
-        id_key = self.call.facts.id_key
         rendered = []
-        for row in rows:
-            portal_row_id = row_id(row, id_key)
+        for portal_row_id, row in zip(self.call.facts.ids(rows), rows, strict=True):
             properties = self.decode(row, portal_row_id)
             if properties is not None:
                 rendered.append((portal_row_id, orjson.dumps(properties).replace(b"{", b",", 1)))

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
-from gateway.bitrix.methods import Paging, Row, row_id
+from gateway.bitrix.methods import Paging, Row
 from gateway.bitrix.walk import Page, read_by_ids, read_whole, walk
 from gateway.clock import Clock
 from gateway.pages import Pages
@@ -125,8 +125,7 @@ async def in_larger_pages(pages: AsyncIterator[Page[list[Row]]]) -> AsyncIterato
 
 def cut(portal_list: PortalList, rows: Sequence[Row]) -> list[Page[list[Row]]]:
     """A list that was read whole, as pages of at most ROWS_A_TRANSACTION."""
-    id_key = portal_list.call.facts.id_key
-    ids = [row_id(row, id_key) for row in rows]
+    ids = portal_list.call.facts.ids(rows)
     pages: list[Page[list[Row]]] = []
     after = -1  # ids begin at 0: the deals' default pipeline has it
     for at in range(0, max(len(ids), 1), ROWS_A_TRANSACTION):

@@ -4,7 +4,7 @@ Lists whose rows have no id of any kind (crm.dealcategory.stage.list, crm.status
 that can be read here. Source of the rows: methods.md 12, and the section named at each (b24restdocs api-reference/).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,7 +17,7 @@ CLASSIC_ENTITIES = ("lead", "deal", "contact", "company", "quote", "invoice")
 
 LOGIC = "logic"
 ID_DIGITS = 19
-COMPOSITE_BASE = 10**6
+COMPOSITE_BASE = 10**4  # a composite id has four digits for every column but the first
 HIGHEST_ID = 2**63 - 1  # what a column of SQLite holds, far more than any portal counts to
 
 
@@ -37,9 +37,10 @@ class ListMethod:
     wrapper: str | None = None  # the key under `result` that holds the rows; None where `result` is the rows
     id_key: str = "ID"  # of a row
     bound_key: str = "ID"  # the same in filters and orders
-    composite: tuple[str, ...] = ()  # the columns that make up the id where rows have none, of few digits but the first
+    composite: tuple[str, ...] = ()  # columns that make up the id of rows without one; all but the first are small
     filter_key: str = "filter"
     nested: bool = False  # filters may hold groups, each with the `logic` that joins its conditions
+    total_is_right: bool = True  # whether `total` is never more than the number of rows
     order_in_strings: bool = False  # `sort` and `order` as two strings, instead of an `order` object
 
     def ordered(self, direction: str) -> dict[str, object]:
@@ -88,16 +89,33 @@ class ListMethod:
             rows = rows.get(self.wrapper) if isinstance(rows, dict) else None
         if not isinstance(rows, list):
             raise PortalBroken("the rows are no list")
+        return list(zip(self.ids(rows), rows, strict=True))
+
+    def ids(self, rows: Iterable[object]) -> list[int]:
+        """The id of each of *rows*: its column, or one number made of the columns of a composite key.
+
+        Composite ids are in the order of their columns, the first one first.
+
+        Raises:
+            PortalBroken: a row has no usable id.
+        """
         if self.composite:
-            return [(self._composite_id(row), row) for row in rows]
+            return [self._composite_id(row) for row in rows]
         key = self.id_key
-        return [(row_id(row, key), row) for row in rows]
+        return [row_id(row, key) for row in rows]
 
     def _composite_id(self, row: object) -> int:
-        """One number that no other row has, made of the columns of the key."""
-        number = 0
-        for key in self.composite:
-            number = number * COMPOSITE_BASE + row_id(row, key)
+        """
+        Raises:
+            PortalBroken: a column is missing, or so large that the number would not be unique, or not fit into SQLite.
+        """
+        number, *others = [row_id(row, key) for key in self.composite]
+        for key, value in zip(self.composite[1:], others, strict=True):
+            if value >= COMPOSITE_BASE:
+                raise PortalBroken(f"a row whose {key} is {value}, too large for a composite id")
+            number = number * COMPOSITE_BASE + value
+        if number > HIGHEST_ID:
+            raise PortalBroken(f"a row whose {self.composite[0]} is too large for a composite id")
         return number
 
 
@@ -144,7 +162,11 @@ METHODS: dict[str, ListMethod] = {
     # methods.md 7: crm/requisites/universal/, crm/requisites/presets/, crm/requisites/addresses/
     "crm.requisite.list": _CLASSIC,
     "crm.requisite.preset.list": _BY_OFFSET,
-    "crm.address.list": ListMethod(Paging.OFFSET, composite=("ENTITY_ID", "ENTITY_TYPE_ID", "TYPE_ID")),
+    "crm.address.list": ListMethod(
+        Paging.OFFSET,
+        composite=("ENTITY_ID", "ENTITY_TYPE_ID", "TYPE_ID"),
+        total_is_right=False,  # 50 on live portals
+    ),
     # methods.md 8: disk/storage/, disk/folder/
     "disk.storage.getlist": _CLASSIC,
     "disk.folder.getchildren": _CLASSIC,

@@ -20,16 +20,17 @@ async def read_whole(client: PortalClient, calls: Sequence[ListCall]) -> list[li
     is read on to its end. The first request also reads the last page of the list, in descending order: it has no rows
     beyond those read, unless the portal's pages are smaller than PAGE_ROWS, or it ignores offsets.
 
-    A reading counts if the total equals the number of rows, or all rows came in one page. With a total that is too low,
-    nothing tells whether rows were added or deleted between two pages, so two readings in succession have to find the
-    same ids. Any other reading is repeated, up to three times in all. A list that the portal refuses stands as its
-    error, and the others go on.
+    A reading counts if the total equals the number of rows, or if all rows came in one page. A total that is too low
+    cannot show that rows were deleted between two pages, so two readings have to find the same ids. The same holds for
+    a total that is too high if the list is known for it; in all other lists it means that rows are missing. Readings
+    that do not count are repeated, up to three in all. A list that the portal refuses stands as its error, and the
+    others go on.
 
     Raises:
         WalkFailed: a list could not be had whole, or the failure concerns more than this one list.
     """
     lists: dict[int, list[Row] | PortalError] = {}
-    unconfirmed: dict[int, set[int]] = {}  # ids of the last reading of a list with a total that is too low
+    unconfirmed: dict[int, set[int]] = {}  # ids of an earlier reading whose total is wrong
     for ask in range(1, MAX_ASKS + 1):
         pending = [index for index in range(len(calls)) if index not in lists]
         for index, reading in zip(pending, await _read_once(client, [calls[i] for i in pending]), strict=True):
@@ -146,7 +147,7 @@ class _Reading:
         (total,) = self._totals
         if total is None and not self._is_unpaged:
             raise PortalBroken("the portal does not count the rows of the list")
-        if self._total > count:
+        if self._total > count and self.call.facts.total_is_right:
             raise PortalBroken(f"the portal counts {total} rows and gives {count}")
         self.confirmed = self._pages == 1 or total == count
 

@@ -18,6 +18,7 @@ from gateway.bitrix.wire import Answer, Command
 
 FIELDS = ListCall("crm.deal.userfield.list")
 STATUSES = ListCall("crm.status.list")
+ADDRESSES = ListCall("crm.address.list")
 BROKEN = r"the portal's answer cannot be read: "
 
 
@@ -63,10 +64,11 @@ class OffsetPortal:
     def _answer(self, params: Any) -> Answer:
         self._changes(self.commands, self.ids)
         self.commands += 1
-        found = self.ids[::-1] if params.get("order") == {"ID": "DESC"} else self.ids
+        found = self.ids[::-1] if "DESC" in params.get("order", {}).values() else self.ids
         start = self._past_the_end.start(params.get("start", 0), len(found), self._size)
         page = found[start : start + self._size]
-        return Answer([{"ID": str(row_id)} for row_id in page], total=self._total(len(found)))
+        rows = [{"ID": str(row_id), "ENTITY_ID": row_id, "ENTITY_TYPE_ID": 8, "TYPE_ID": 1} for row_id in page]
+        return Answer(rows, total=self._total(len(found)))
 
 
 async def read(portal: OffsetPortal, call: ListCall = FIELDS) -> list[int]:
@@ -180,3 +182,10 @@ async def test_a_list_documented_without_pages_that_has_some_is_read_to_its_end(
 ) -> None:
     portal = OffsetPortal(rows, total=total)
     assert await read(portal, STATUSES) == portal.ids
+
+
+@pytest.mark.parametrize("rows", [0, 1, 49, 50, 51, 120])
+async def test_a_list_known_for_its_total_is_read_whatever_it_counts(rows: int) -> None:
+    portal = OffsetPortal(rows, total=lambda _rows: 50)
+    assert await read(portal, ADDRESSES) == portal.ids
+    assert portal.requests == (1 if rows < 50 else 2 if rows == 50 else 4 if rows < 100 else 6)

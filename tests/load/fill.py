@@ -45,7 +45,7 @@ def user(number: int) -> Row:
 
 def rendered(first: int, last: int) -> list[MirrorRow]:
     """Users *first* to *last*, as they are stored."""
-    return USER_LIST.render(user(number) for number in range(first, last + 1))
+    return USER_LIST.render([user(number) for number in range(first, last + 1)])
 
 
 def ranges(rows: int, size: int) -> Iterator[tuple[int, int]]:
