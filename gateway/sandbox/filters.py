@@ -28,8 +28,10 @@ class Kind(Enum):
 
 Columns: TypeAlias = Mapping[str, Kind]
 
-# Longest first. Source: [docs] settings/how-to-call-rest-api/list-methods-pecularities.md
-OPERATORS = ("!=%", "!%=", "!@", "!=", "!%", ">=", "<=", "=%", "%=", "!", "=", ">", "<", "@", "%")
+# Longest first, by families of methods; what else stands before a name belongs to it, and the name is then unknown.
+# Source: [docs] api-reference/crm/deals/crm-deal-list.md, crm/universal/crm-item-list.md, user/user-get.md
+OPERATORS = ("!@", "!=", ">=", "<=", "=%", "%=", "!", "=", ">", "<", "@", "%")  # of the old lists
+WITH_NOT_LIKE = ("!=%", "!%=", "!%", *OPERATORS)
 COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {">": gt, ">=": ge, "<": lt, "<=": le}
 
 
@@ -39,15 +41,20 @@ class Schema:
 
     *strict* methods refuse a name they do not know; the others drop it, and the list comes unfiltered. *stored* maps
     the names of a method to those of the table, where they differ; it takes either. For the columns in *exact* LIKE
-    means equality.
+    means equality; a condition on a column in *drops_empty* is dropped when it is empty. *own_tests* are conditions on
+    what is no single column.
     """
 
     columns: Columns
     key: str
     strict: bool = False
-    nested: bool = False  # filters may hold groups with ``logic``
+    operators: tuple[str, ...] = OPERATORS
+    logic: str | None = None  # what joins the conditions of a group, where filters may hold groups
+    group: str = ""  # how the names of groups begin that are no numbers
     stored: Mapping[str, str] = field(default_factory=dict)
     exact: frozenset[str] = frozenset()
+    drops_empty: frozenset[str] = frozenset()
+    own_tests: "Mapping[str, OwnTest]" = field(default_factory=dict)
 
     def name_of(self, given: str) -> str:
         """The method's name of the column that is *given* by that or by its name in the table.
@@ -59,6 +66,17 @@ class Schema:
     @cached_property
     def _by_stored(self) -> Mapping[str, str]:
         return {stored: name for name, stored in self.stored.items()}
+
+
+@dataclass(frozen=True)
+class OwnTest:
+    """A condition on what is no single column: what *make* makes of its value, which looks at these *columns*.
+
+    *make* returns None where the portal drops the condition.
+    """
+
+    columns: frozenset[str]
+    make: Callable[[Value], Test | None]
 
 
 @dataclass(frozen=True)
@@ -98,10 +116,10 @@ def read_filter(given: Value, schema: Schema) -> Filter:
     tests: list[Test] = []
     columns: set[str] = set()
     entries = entries_of(given)
-    if schema.nested and _is_either(entries):
+    if _is_either(entries, schema):
         return Filter(above, below, None, (_read_group(entries, schema, columns),), frozenset(columns))
     for entry, value in entries.items():
-        operator, column = split_operator(entry)
+        operator, column = split_operator(entry, schema.operators)
         column = schema.name_of(column)
         if column == schema.key and operator in (">", ">=", "<", "<="):
             bound = as_number(value)
@@ -126,9 +144,9 @@ def _ids_in(value: Value) -> frozenset[int]:
     return frozenset(int(number) for number in numbers if number is not None and number.is_integer())
 
 
-def split_operator(entry: str) -> tuple[str, str]:
+def split_operator(entry: str, operators: Sequence[str]) -> tuple[str, str]:
     """``">=ID"`` as ``(">=", "ID")``; a bare name means equality."""
-    for operator in OPERATORS:
+    for operator in operators:
         if entry.startswith(operator):
             return operator, entry.removeprefix(operator)
     return "=", entry
@@ -136,13 +154,20 @@ def split_operator(entry: str) -> tuple[str, str]:
 
 def _read_test(entry: str, value: Value, schema: Schema, columns: set[str]) -> Test | None:
     """The test of one entry; the columns of the table that it looks at go into *columns*."""
-    if schema.nested and entry.isdigit() and is_array(value):
+    if _is_group(entry, schema) and is_array(value):
         return _read_group(entries_of(value), schema, columns)
-    operator, column = split_operator(entry)
+    operator, column = split_operator(entry, schema.operators)
     column = schema.name_of(column)
+    if column in schema.own_tests:
+        own = schema.own_tests[column]
+        columns.update(own.columns)
+        test = own.make(value)
+        return test if test is None or not operator.startswith("!") else lambda row: not test(row)
     if column not in schema.columns:
-        if schema.strict and not (schema.nested and column == "logic"):
+        if schema.strict and column != schema.logic:
             raise CallError("INVALID_ARG_VALUE", f"Invalid filter: field '{column}' is not allowed in filter")
+        return None
+    if column in schema.drops_empty and value in ("", None, [], {}):
         return None
     stored, kind = schema.stored.get(column, column), schema.columns[column]
     columns.add(stored)
@@ -152,14 +177,21 @@ def _read_test(entry: str, value: Value, schema: Schema, columns: set[str]) -> T
 
 
 def _read_group(entries: dict[str, Value], schema: Schema, columns: set[str]) -> Test:
-    combine = any if _is_either(entries) else all
+    combine = any if _is_either(entries, schema) else all
     tests = [test for entry, value in entries.items() if (test := _read_test(entry, value, schema, columns))]
     return lambda row: combine(test(row) for test in tests)
 
 
-def _is_either(group: dict[str, Value]) -> bool:
+def _is_group(entry: str, schema: Schema) -> bool:
+    """Whether *entry* names a group of conditions."""
+    if schema.logic is None:
+        return False
+    return entry.isdigit() or bool(schema.group and entry.startswith(schema.group))
+
+
+def _is_either(group: dict[str, Value], schema: Schema) -> bool:
     """Whether one condition of the group is enough."""
-    return str(group.get("logic")).upper() == "OR"
+    return schema.logic is not None and str(group.get(schema.logic)).upper() == "OR"
 
 
 def _column_test(operator: str, column: str, value: Value, kind: Kind) -> Test:

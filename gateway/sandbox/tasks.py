@@ -109,6 +109,7 @@ def make_tasks(count: int, holes: float, seed: int, user_ids: tuple[int, ...]) -
         "containsChecklist": lambda task_id: task_id % 6 == 0,
         "crmItemIds": lambda task_id: [f"D_{task_id}"] if task_id % 2 else [],
         "auditorIds": lambda task_id: [person(task_id)] if task_id % 7 == 0 else [],
+        "accompliceIds": lambda task_id: [person(task_id, 3)] if task_id % 5 == 0 else [],
     }
     alike = new_task(1, _FIRST_AT, title="", creator_id=user_ids[0], responsible_id=user_ids[0])
     return GeneratedTable(count, holes, f"{seed} tasks", lambda _rng: alike, own)

@@ -91,6 +91,15 @@ async def test_crm_item_reads_every_type_to_its_end_by_keyset(
             lambda row: "2021-11-23T10:00:00+03:00" in (row["UF_CRM_1713790245"] or ()),
         ),
         ({"NONSENSE": 1}, lambda _: True),
+        ({"title": "x"}, lambda _: True),
+        ({"Stage_Id": "WON"}, lambda _: True),
+        ({"=>OPPORTUNITY": 20000}, lambda _: True),
+        ({"<>TITLE": "x"}, lambda _: True),
+        ({"~TITLE": "x"}, lambda _: True),
+        ({"==TITLE": "x"}, lambda _: True),
+        ({">!OPPORTUNITY": 1}, lambda _: True),
+        ({"!%TITLE": "Kitchen"}, lambda _: True),
+        ({"!=%TITLE": "Kitchen%"}, lambda _: True),
         ({"logic": "OR", "0": {"STAGE_ID": "WON"}}, lambda _: True),
         ({"CONTACT_IDS": [1]}, lambda _: True),
         ({"@ID": [], "STAGE_ID": "WON"}, lambda _: False),
@@ -148,7 +157,16 @@ async def test_crm_item_takes_the_names_of_the_old_lists_as_well(webhook: RestCl
         assert set(answer.result["items"][0]) == {"id", "assignedById"}
 
 
-@pytest.mark.parametrize("params", [{"filter": {"BUDGET": 1}}, {"filter": {"0": {"x": 1}}}, {"order": {"x": "ASC"}}])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"filter": {"BUDGET": 1}},
+        {"filter": {"0": {"x": 1}}},
+        {"filter": {"=>opportunity": 1}},
+        {"filter": {"~title": "x"}},
+        {"order": {"x": "ASC"}},
+    ],
+)
 async def test_crm_item_refuses_a_name_that_it_does_not_know(webhook: RestClient, params: dict[str, Any]) -> None:
     answer = await webhook.call("crm.item.list", entityTypeId=DEAL, **params)
     assert (answer.status, answer.error) == (400, "INVALID_ARG_VALUE")

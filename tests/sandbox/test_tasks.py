@@ -1,6 +1,7 @@
 """Tasks in the older version, over the same rows."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,8 +12,7 @@ from tests.sandbox.test_examples import EXAMPLES, shape
 
 # What other parameters and columns, which the sandbox does not have, would add.
 NOT_HERE = {"lengthDeadline", "taskRequireResult", "taskHasOpenResult", "taskHasResult", "timeElapsed", "counter"} | {
-    "timerIsRunningForCurrentUser", "parsedDescription", "tags", "ufCrmTask", "ufTaskWebdavFiles", "ufMailMessage",
-    "action",
+    "timerIsRunningForCurrentUser", "parsedDescription", "action",
 }  # fmt: skip
 
 
@@ -59,6 +59,94 @@ async def test_a_filter_has_operators_and_drops_what_it_does_not_know(
     assert (await webhook.call("tasks.task.list", filter={"NOPE": 5})).body["total"] == 75
 
 
+def matching(portal: SandboxPortal, matches: Callable[[dict[str, Any]], bool]) -> list[int]:
+    return [task_id for task_id, row in portal.data.tasks.items() if matches(row)]
+
+
+FOUND: list[tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] = [
+    ({"TAG": "urgent"}, lambda row: row["id"] % 3 == 0),
+    ({"tag": ["urgent", "договор"]}, lambda row: row["id"] % 6 == 0),
+    ({"ACCOMPLICE": 99}, lambda row: 99 in row["accompliceIds"]),
+    ({"!ACCOMPLICE": 99}, lambda row: 99 not in row["accompliceIds"]),
+    ({"AUDITOR": [98, 97]}, lambda row: 98 in row["auditorIds"]),
+    ({"ONLY_ROOT_TASKS": "Y"}, lambda row: row["parentId"] is None),
+    ({"ONLY_ROOT_TASKS": "N"}, lambda _row: True),
+    ({"::SUBFILTER-PARAMS": {"FAVORITE": "Y"}}, lambda row: bool(row["inFavorite"])),
+    (
+        {"::SUBFILTER-ANY": {"::LOGIC": "OR", "REAL_STATUS": 5, "::SUBFILTER-ID": {"<ID": 9}}},
+        lambda row: row["status"] == "completed" or row["id"] < 9,
+    ),
+    ({"UF_CRM_TASK": "D_99"}, lambda row: "D_99" in row["crmItemIds"]),
+    ({"DEADLINE": ""}, lambda row: row["deadline"] is None),
+    ({"RESPONSIBLE_ID": ""}, lambda _row: True),
+    ({"TAG": ""}, lambda _row: True),
+    ({"ACCOMPLICES": 3}, lambda _row: True),
+    ({"DESCRIPTION": "x"}, lambda _row: True),
+    ({"@ID": [1, 2]}, lambda _row: True),
+    ({"=>ID": 9}, lambda _row: True),
+]
+
+
+@pytest.mark.parametrize(("conditions", "matches"), FOUND)
+async def test_a_filter_knows_more_names_than_the_fields_and_drops_some_of_those(
+    webhook: RestClient,
+    portal: SandboxPortal,
+    conditions: dict[str, Any],
+    matches: Callable[[dict[str, Any]], bool],
+) -> None:
+    parent, child, *_ = portal.data.tasks
+    own = {"parentId": parent, "inFavorite": [1], "accompliceIds": [99], "auditorIds": [98], "crmItemIds": ["D_99"]}
+    portal.data.tasks[child] |= own
+    answer = await webhook.call("tasks.task.list", filter=conditions, order={"ID": "asc"})
+    expected = matching(portal, matches)
+    assert expected
+    assert (numbers(answer.result["tasks"]), answer.body["total"]) == (expected[:50], len(expected))
+
+
+# Source: b24restdocs api-reference/tasks/tasks-task-get-fields.md, without the page's field of one portal alone.
+FIELDS = (
+    "ID PARENT_ID TITLE DESCRIPTION MARK PRIORITY STATUS MULTITASK NOT_VIEWED REPLICATE GROUP_ID STAGE_ID SPRINT_ID"
+    " BACKLOG_ID CREATED_BY CREATED_DATE RESPONSIBLE_ID ACCOMPLICES AUDITORS CHANGED_BY CHANGED_DATE STATUS_CHANGED_BY"
+    " STATUS_CHANGED_DATE CLOSED_BY CLOSED_DATE ACTIVITY_DATE DATE_START DEADLINE START_DATE_PLAN END_DATE_PLAN GUID"
+    " XML_ID COMMENTS_COUNT SERVICE_COMMENTS_COUNT NEW_COMMENTS_COUNT ALLOW_CHANGE_DEADLINE ALLOW_TIME_TRACKING"
+    " TASK_CONTROL ADD_IN_REPORT FORKED_BY_TEMPLATE_ID TIME_ESTIMATE TIME_SPENT_IN_LOGS MATCH_WORK_TIME FORUM_TOPIC_ID"
+    " FORUM_ID SITE_ID SUBORDINATE FAVORITE EXCHANGE_MODIFIED EXCHANGE_ID OUTLOOK_VERSION VIEWED_DATE SORTING"
+    " DURATION_PLAN DURATION_FACT CHECKLIST DURATION_TYPE IS_MUTED IS_PINNED IS_PINNED_IN_GROUP FLOW_ID UF_CRM_TASK"
+    " UF_TASK_WEBDAV_FILES UF_MAIL_MESSAGE"
+)
+CUSTOM = {"ufCrmTask", "ufTaskWebdavFiles", "ufMailMessage"}
+
+
+def shown_as(name: str) -> str:
+    first, *others = name.lower().split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+async def test_all_documented_fields_are_told_and_can_be_selected(webhook: RestClient) -> None:
+    fields = (await webhook.call("tasks.task.getFields")).result["fields"]
+    assert list(fields) == FIELDS.split()
+    assert (fields["STAGE_ID"], fields["UF_CRM_TASK"]["type"]) == ({"title": "Stage", "type": "integer"}, "crm")
+    assert {shown_as(name) for name in fields} - CUSTOM <= set((await rows(webhook))[0])
+    assert {shown_as(name) for name in fields} <= set((await rows(webhook, select=list(fields)))[0])
+
+
+@pytest.mark.parametrize(
+    ("select", "columns"),
+    [
+        (["ID", "TAGS"], {"id", "tags"}),
+        (["COUNTERS"], {"id", "counter"}),
+        (["STATUS"], {"id", "status", "subStatus"}),
+        (["subStatus"], {"id"}),
+        (["REAL_STATUS", "createdDate", "NOPE"], {"id"}),
+        (["UF_MAIL_MESSAGE"], {"id", *CUSTOM}),
+    ],
+)
+async def test_a_select_brings_what_it_names_and_drops_what_it_does_not_know(
+    webhook: RestClient, select: list[str], columns: set[str]
+) -> None:
+    assert set((await rows(webhook, select=select))[0]) == {"group", *columns}
+
+
 async def test_an_order_by_another_column_is_kept(webhook: RestClient) -> None:
     found = await rows(webhook, order={"TITLE": "desc"}, select=["TITLE"])
     titles = [row["title"].casefold() for row in found]
@@ -86,7 +174,13 @@ async def test_an_answer_has_the_documented_keys_and_types(
 ) -> None:
     documented = json.loads((EXAMPLES / f"{method}.json").read_text())
     task_id = next(task_id for task_id, row in portal.data.tasks.items() if row["deadline"])
-    portal.data.tasks[task_id] |= {"auditorIds": [13, 103], "mark": "positive"}
+    portal.data.tasks[task_id] |= {
+        "auditorIds": [13, 103],
+        "mark": "positive",
+        "tags": ["arpar"],
+        "crmItemIds": ["C_627"],
+        "fileIds": [1065],
+    }
     result = documented["result"]
     example = result["tasks"][0] if "tasks" in result else result["task"]
     select = ["".join(f"_{letter}" if letter.isupper() else letter for letter in name).upper() for name in example]

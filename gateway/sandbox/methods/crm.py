@@ -2,7 +2,7 @@
 
 from gateway.sandbox.catalog import FIXED_TYPES, LEAD, QUOTE
 from gateway.sandbox.errors import CallError
-from gateway.sandbox.filters import Kind, Schema, read_filter
+from gateway.sandbox.filters import WITH_NOT_LIKE, Kind, Schema, read_filter
 from gateway.sandbox.listing import Window, find, read_order
 from gateway.sandbox.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.php import is_array
@@ -28,7 +28,8 @@ _TYPES = Schema(
     },
     key="id",
     strict=True,
-    nested=True,
+    operators=WITH_NOT_LIKE,
+    logic="logic",
 )
 _ALL = Window(whole=True)
 

@@ -1,7 +1,7 @@
 """event.offline.*: the application takes the events that wait for it; for administrators, through an application."""
 
 from gateway.sandbox.errors import CallError
-from gateway.sandbox.filters import Filter, Kind, Schema, read_filter, split_operator
+from gateway.sandbox.filters import WITH_NOT_LIKE, Filter, Kind, Schema, read_filter, split_operator
 from gateway.sandbox.listing import PAGE_ROWS, Order, Window, find, read_order
 from gateway.sandbox.method import Answer, Call, Method
 from gateway.sandbox.offline import COLUMNS
@@ -112,7 +112,7 @@ def _message_ids(params: dict[str, Value]) -> set[str]:
 def _query(params: dict[str, Value], schema: Schema, order: dict[str, str]) -> tuple[Filter, Order]:
     given = entries_of(params["filter"]) if is_array(params.get("filter")) else {}
     for entry in given:
-        operator, column = split_operator(entry)
+        operator, column = split_operator(entry, WITH_NOT_LIKE)
         if column not in schema.columns:
             raise _wrong(f"Filter field not allowed: {column}", "filter")
         if operator not in _OPERATORS:

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from gateway.sandbox.entities import MULTIFIELDS, OLD_INVOICE, Entity, Fields
 from gateway.sandbox.errors import CallError
-from gateway.sandbox.filters import Schema, read_filter
+from gateway.sandbox.filters import WITH_NOT_LIKE, Schema, read_filter
 from gateway.sandbox.listing import find, read_order
 from gateway.sandbox.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.methods.records import described
@@ -81,7 +81,8 @@ def _schema(fields: Fields, original: bool) -> Schema:
         columns={name: field.kind for name, field in named.items()},
         key="id",
         strict=True,
-        nested=True,
+        operators=WITH_NOT_LIKE,
+        logic="logic",
         stored={name: field.name for name, field in named.items()},
     )
 

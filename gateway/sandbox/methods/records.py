@@ -21,7 +21,7 @@ _CLASSIC = {
     "quote": QUOTE,
     "invoice": OLD_INVOICE,
 }
-_EXACT_TYPES = {"crm_status", *REFERENCES, "crm_multifield"}
+_EXACT_TYPES = {"crm_status", "crm_company", "crm_contact", "crm_multifield"}
 
 
 def list_records(type_id: int, call: Call) -> Answer:

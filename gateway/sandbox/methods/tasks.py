@@ -1,95 +1,68 @@
 """tasks.task.list, get and getFields in their older form: strings, Y and N, names in capitals on the way in."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from gateway.sandbox.data import PortalData
 from gateway.sandbox.errors import CallError, missing_parameter, wrong_parameter
-from gateway.sandbox.filters import Kind, Schema, read_filter
-from gateway.sandbox.generated import GeneratedTable
+from gateway.sandbox.filters import OwnTest, Schema, read_filter
 from gateway.sandbox.listing import Order, find
 from gateway.sandbox.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.php import Value, entries_of, is_array
-from gateway.sandbox.table import Row, Table
+from gateway.sandbox.table import Row, Test
+from gateway.sandbox.task_columns import COLUMNS, CUSTOM, FIELDS, ClassicTasks
 
 _SCOPES = ("task",)
-
-_STATUSES = {"pending": "2", "in_progress": "3", "supposedly_completed": "4", "completed": "5", "deferred": "6"}
-_PRIORITIES = {"low": "0", "average": "1", "high": "2"}
-_MARKS = {"positive": "P", "negative": "N"}
-
-
-def _text(name: str) -> Callable[[Row], str | None]:
-    return lambda row: None if row.get(name) is None else str(row[name])
-
-
-def _flag(name: str) -> Callable[[Row], str]:
-    return lambda row: "Y" if row.get(name) else "N"
+_DEFAULT = tuple(column.name for column in FIELDS if not column.name.startswith(CUSTOM))
+_CUSTOM = tuple(column.name for column in FIELDS if column.name.startswith(CUSTOM))
+_FURTHER = ("TAGS", "COUNTERS")  # can be selected, and are no fields
+_SORTED = {name: column.kind for name, column in COLUMNS.items() if name not in ("TAG", "ACCOMPLICE", "AUDITOR")}
+_TASKS = Schema(_SORTED, key="ID")
+_COUNTERS = (
+    "expired", "newComments", "projectExpired", "projectNewComments", "mutedExpired", "mutedNewComments",
+)  # fmt: skip
 
 
-def _texts(name: str) -> Callable[[Row], list[str]]:
-    return lambda row: [str(item) for item in row.get(name) or ()]
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
 
-# Name in requests, name in answers, how it compares, its value out of a row.
-_COLUMNS: tuple[tuple[str, str, Kind, Callable[[Row], Any]], ...] = (
-    ("ID", "id", Kind.NUMBER, _text("id")),
-    ("PARENT_ID", "parentId", Kind.NUMBER, _text("parentId")),
-    ("TITLE", "title", Kind.TEXT, _text("title")),
-    ("DESCRIPTION", "description", Kind.TEXT, _text("description")),
-    ("MARK", "mark", Kind.TEXT, lambda row: _MARKS.get(row.get("mark", ""))),
-    ("PRIORITY", "priority", Kind.NUMBER, lambda row: _PRIORITIES.get(row.get("priority", ""), "1")),
-    ("MULTITASK", "multitask", Kind.TEXT, _flag("isMultitask")),
-    ("REPLICATE", "replicate", Kind.TEXT, _flag("replicate")),
-    ("GROUP_ID", "groupId", Kind.NUMBER, lambda row: str(row.get("groupId") or 0)),
-    ("CREATED_BY", "createdBy", Kind.NUMBER, _text("creatorId")),
-    ("CREATED_DATE", "createdDate", Kind.DATE, _text("created")),
-    ("RESPONSIBLE_ID", "responsibleId", Kind.NUMBER, _text("responsibleId")),
-    ("ACCOMPLICES", "accomplices", Kind.NUMBERS, _texts("accompliceIds")),
-    ("AUDITORS", "auditors", Kind.NUMBERS, _texts("auditorIds")),
-    ("CHANGED_DATE", "changedDate", Kind.DATE, _text("changed")),
-    ("CLOSED_DATE", "closedDate", Kind.DATE, _text("closed")),
-    ("ACTIVITY_DATE", "activityDate", Kind.DATE, _text("activity")),
-    ("DEADLINE", "deadline", Kind.DATE, _text("deadline")),
-    ("START_DATE_PLAN", "startDatePlan", Kind.DATE, _text("startPlan")),
-    ("END_DATE_PLAN", "endDatePlan", Kind.DATE, _text("endPlan")),
-    ("GUID", "guid", Kind.TEXT, _text("guid")),
-    ("XML_ID", "xmlId", Kind.TEXT, _text("xmlId")),
-    ("ALLOW_CHANGE_DEADLINE", "allowChangeDeadline", Kind.TEXT, _flag("allowsChangeDeadline")),
-    ("ALLOW_TIME_TRACKING", "allowTimeTracking", Kind.TEXT, _flag("allowsTimeTracking")),
-    ("TASK_CONTROL", "taskControl", Kind.TEXT, _flag("needsControl")),
-    ("MATCH_WORK_TIME", "matchWorkTime", Kind.TEXT, _flag("matchesWorkTime")),
-    ("TIME_ESTIMATE", "timeEstimate", Kind.NUMBER, _text("estimatedTime")),
-    ("SITE_ID", "siteId", Kind.TEXT, _text("siteId")),
-    ("DURATION_TYPE", "durationType", Kind.TEXT, _text("durationType")),
-    ("FAVORITE", "favorite", Kind.TEXT, _flag("inFavorite")),
-    ("STATUS", "status", Kind.NUMBER, lambda row: _STATUSES.get(row.get("status", ""), "2")),
-    ("REAL_STATUS", "realStatus", Kind.NUMBER, lambda row: _STATUSES.get(row.get("status", ""), "2")),
+def _with_tags(value: Value) -> Test | None:
+    """The test that a task has all of the tags."""
+    wanted = {str(tag).strip() for tag in (entries_of(value).values() if is_array(value) else [value]) if tag}
+    return (lambda row: wanted.issubset(row["TAG"])) if wanted else None
+
+
+def _at_the_root(value: Value) -> Test | None:
+    """The test that a task has no parent."""
+    return (lambda row: row["PARENT_ID"] in (None, "0")) if value == "Y" else None
+
+
+# What filters know, and drop when it is empty. Source: [docs] api-reference/tasks/tasks-task-list.md; [srv]
+# tasks/lib/provider/taskfilterbuilder.php
+_DROPPED_EMPTY = _words(
+    "PRIORITY CREATED_BY RESPONSIBLE_ID STAGE_ID TIME_ESTIMATE FORKED_BY_TEMPLATE_ID GUID TITLE MARK XML_ID SITE_ID"
+    " ADD_IN_REPORT ALLOW_TIME_TRACKING ALLOW_CHANGE_DEADLINE MATCH_WORK_TIME ACCOMPLICE AUDITOR DEPENDS_ON"
 )
-_SHOWN_NAMES = {name: shown for name, shown, _, _ in _COLUMNS}
-_DEFAULT = tuple(name for name in _SHOWN_NAMES if name != "REAL_STATUS")
-_TASKS = Schema({name: kind for name, _, kind, _ in _COLUMNS}, key="ID")
-
-
-class _Classic(Table):
-    """The portal's tasks as they look from here, one at a time."""
-
-    def __init__(self, tasks: GeneratedTable) -> None:
-        super().__init__()
-        self._tasks = tasks
-
-    def __getitem__(self, row_id: int) -> Row:
-        row = self._tasks[row_id]
-        return {name: value_of(row) for name, _, _, value_of in _COLUMNS}
-
-    def __contains__(self, row_id: object) -> bool:
-        return row_id in self._tasks
-
-    def __len__(self) -> int:
-        return len(self._tasks)
-
-    def ids_between(self, above: float, below: float) -> Sequence[int]:
-        return self._tasks.ids_between(above, below)
+_FILTERED = _DROPPED_EMPTY.union(
+    _CUSTOM,
+    _words(
+        "ID PARENT_ID GROUP_ID STATUS_CHANGED_BY CHANGED_BY FORUM_TOPIC_ID REAL_STATUS STATUS DATE_START DEADLINE"
+        " CREATED_DATE CLOSED_DATE CHANGED_DATE ACTIVITY_DATE START_DATE_PLAN END_DATE_PLAN SPRINT_ID BACKLOG_ID"
+        " FAVORITE IS_MUTED IS_PINNED IS_PINNED_IN_GROUP"
+    ),
+)
+FILTERS = Schema(
+    {name: column.kind for name, column in COLUMNS.items() if name in _FILTERED},
+    key="ID",
+    operators=("!=", "!%", ">=", "<=", "!", "=", "%", ">", "<"),
+    logic="::LOGIC",
+    group="::SUBFILTER-",
+    drops_empty=_DROPPED_EMPTY,
+    own_tests={
+        "TAG": OwnTest(frozenset({"TAG"}), _with_tags),
+        "ONLY_ROOT_TASKS": OwnTest(frozenset({"PARENT_ID"}), _at_the_root),
+    },
+)
 
 
 def list_tasks(call: Call) -> Answer:
@@ -97,10 +70,11 @@ def list_tasks(call: Call) -> Answer:
 
     Source: [docs] api-reference/tasks/tasks-task-list.md
     """
-    conditions = read_filter({name.upper(): value for name, value in _entries(call, "filter").items()}, _TASKS)
+    conditions = read_filter(_in_capitals(_entries(call, "filter")), FILTERS)
     window = page_window(call, whole_pages=False)
-    page = find(_Classic(call.data.tasks), conditions, _read_order(_entries(call, "order")), _TASKS, window)
     names = _read_select(call)
+    tasks = ClassicTasks(call.data.tasks, (*_named(names), "TAG"))
+    page = find(tasks, conditions, _read_order(_entries(call, "order")), _TASKS, window)
     return Answer.of_page(page, {"tasks": [_shown(row, names, call.data) for row in page.rows]})
 
 
@@ -112,7 +86,8 @@ def get_task(call: Call) -> Answer:
     task_id = call.params.get("taskId", call.params.get("id"))
     if task_id is None:
         raise missing_parameter("taskId")
-    names, tasks = _read_select(call), _Classic(call.data.tasks)
+    names = _read_select(call)
+    tasks = ClassicTasks(call.data.tasks, (*_named(names), "TAG"))
     if task_id not in tasks:
         return Answer([])
     return Answer({"task": _shown(tasks[task_id], names, call.data)})
@@ -123,7 +98,7 @@ def describe_task_fields(_call: Call) -> Answer:
 
     Source: [docs] api-reference/tasks/tasks-task-get-fields.md
     """
-    return Answer({"fields": {name: {"title": name.replace("_", " ").capitalize()} for name in _DEFAULT}})
+    return Answer({"fields": {column.name: {"title": column.title, "type": column.type} for column in FIELDS}})
 
 
 def _entries(call: Call, name: str) -> dict[str, Value]:
@@ -132,6 +107,19 @@ def _entries(call: Call, name: str) -> dict[str, Value]:
         refusal = wrong_parameter(name, given, "array")
         raise CallError(refusal.code, f"{refusal.description} (internal error)")
     return entries_of(given)
+
+
+def _in_capitals(conditions: dict[str, Value]) -> dict[str, Value]:
+    """The names of *conditions*, and of those in groups, in upper case."""
+    return {
+        name.upper(): _in_capitals(value) if name.startswith("::") and isinstance(value, dict) else value
+        for name, value in conditions.items()
+    }
+
+
+def _named(names: Sequence[str]) -> list[str]:
+    """Those of *names* that are columns."""
+    return [name for name in names if name in COLUMNS]
 
 
 def _read_order(given: dict[str, Value]) -> Order:
@@ -144,16 +132,22 @@ def _read_order(given: dict[str, Value]) -> Order:
 
 
 def _read_select(call: Call) -> list[str]:
-    """The columns asked for among those there are; the id comes always."""
+    """The names asked for among those there are; the id comes always, and with one custom field all of them.
+
+    Source: [docs] api-reference/tasks/fields.md
+    """
     wanted = [str(name).upper() for name in _entries(call, "select").values()]
-    if not wanted or "*" in wanted:
-        return list(_DEFAULT)
-    return list(dict.fromkeys(("ID", *(name for name in wanted if name in _SHOWN_NAMES))))
+    everything = not wanted or "*" in wanted
+    known = (*_DEFAULT, *_FURTHER)
+    names = [name for name in ("ID", *(_DEFAULT if everything else ()), *wanted) if name in known]
+    if any(name in _CUSTOM for name in wanted):
+        names += _CUSTOM
+    return list(dict.fromkeys(names))
 
 
 def _shown(row: Row, names: Sequence[str], data: PortalData) -> Row:
     """A row under the names of answers, with what the portal adds of its own to some of the columns."""
-    shown: Row = {_SHOWN_NAMES[name]: row[name] for name in names}
+    shown: Row = {COLUMNS[name].shown: row[name] for name in _named(names)}
     shown["group"] = []
     if "DESCRIPTION" in names:
         shown["descriptionInBbcode"] = "Y"
@@ -165,6 +159,11 @@ def _shown(row: Row, names: Sequence[str], data: PortalData) -> Row:
     for column, name in (("ACCOMPLICES", "accomplicesData"), ("AUDITORS", "auditorsData")):
         if column in names:
             shown[name] = {user_id: _person(user_id, data) for user_id in row[column]} or []
+    if "TAGS" in names:
+        tags = {35 + place: title for place, title in enumerate(row["TAG"])}
+        shown["tags"] = {str(tag_id): {"id": tag_id, "title": title} for tag_id, title in tags.items()} or []
+    if "COUNTERS" in names:
+        shown["counter"] = {"counters": dict.fromkeys(_COUNTERS, 0), "color": "gray", "value": 0}
     return shown
 
 

@@ -4,7 +4,7 @@ from functools import partial
 
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.fields import LABELS
-from gateway.sandbox.filters import Kind, Schema, read_filter
+from gateway.sandbox.filters import WITH_NOT_LIKE, Kind, Schema, read_filter
 from gateway.sandbox.listing import Page, find, read_order
 from gateway.sandbox.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.php import Value, entries_of
@@ -75,7 +75,7 @@ def _config_page(call: Call) -> Page:
     return find(merged, conditions, order, _CONFIGS, page_window(call, whole_pages=False))
 
 
-_CONFIGS = Schema(_FIELDS.columns, key="ID", strict=True)
+_CONFIGS = Schema(_FIELDS.columns, key="ID", strict=True, operators=WITH_NOT_LIKE)
 
 
 def _upper_names(entries: Value) -> dict[str, Value]:

@@ -1,13 +1,26 @@
 """user.get, user.fields, user.current and profile."""
 
 from gateway.sandbox.errors import CallError
-from gateway.sandbox.filters import Kind, Schema, read_filter
+from gateway.sandbox.filters import WITH_NOT_LIKE, Kind, OwnTest, Schema, read_filter
 from gateway.sandbox.listing import find, read_order, select_columns
 from gateway.sandbox.method import Answer, Call, Method, Param, page_window
-from gateway.sandbox.php import as_bool, entries_of, is_array
-from gateway.sandbox.table import Row
+from gateway.sandbox.php import Value, as_bool, entries_of, is_array
+from gateway.sandbox.table import Row, Test
 
 _SCOPES = ("user", "user_brief", "user_basic")
+
+_SEARCHED = ("NAME", "LAST_NAME", "SECOND_NAME", "EMAIL", "WORK_POSITION")
+
+
+def _search(text: Value) -> Test | None:
+    """The test that some word of a person's names begins with *text*."""
+    wanted = str(text).casefold().strip()
+    if is_array(text) or not wanted:
+        return None
+    return lambda row: any(
+        word.startswith(wanted) for name in _SEARCHED for word in str(row.get(name) or "").casefold().split()
+    )
+
 
 _USERS = Schema(
     columns={
@@ -28,6 +41,8 @@ _USERS = Schema(
         ),
     },
     key="ID",
+    operators=WITH_NOT_LIKE,
+    own_tests={"NAME_SEARCH": OwnTest(frozenset(_SEARCHED), _search)},
 )  # fmt: skip
 
 
