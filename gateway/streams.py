@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from gateway.bitrix.errors import WalkFailed
+from gateway.bitrix.field_rules import FIELD_RULES
 from gateway.bitrix.filter3 import check_filter_parameter
 from gateway.bitrix.methods import Row
 from gateway.bitrix.pages import ListCall, Page
@@ -24,28 +25,23 @@ HELD_BYTES = 128 * 1024 * 1024  # of lines that wait for those before them, or f
 
 @dataclass(frozen=True)
 class StreamedList:
-    """How a list is read for a stream: by its method, which filter names it would ignore, and in which version of REST.
-
-    *fields* is the method that names the fields of a list that drops unknown filters; None where the portal refuses
-    them by itself.
-    """
+    """How a list is read for a stream: by its method, with its own *params*, and in which version of REST."""
 
     method: str
-    fields: str | None = None
     version: int = 2
     params: Mapping[str, object] = field(default_factory=dict)
 
 
 # Source: methods.md 1.1, 4, 5, 12 (b24restdocs api-reference/user/, crm/, tasks/, event-log/)
 STREAMS = {
-    "users": StreamedList("user.get", "user.fields"),
-    "leads": StreamedList("crm.lead.list", "crm.lead.fields"),
-    "deals": StreamedList("crm.deal.list", "crm.deal.fields"),
-    "contacts": StreamedList("crm.contact.list", "crm.contact.fields"),
-    "companies": StreamedList("crm.company.list", "crm.company.fields"),
-    "quotes": StreamedList("crm.quote.list", "crm.quote.fields"),
+    "users": StreamedList("user.get"),
+    "leads": StreamedList("crm.lead.list"),
+    "deals": StreamedList("crm.deal.list"),
+    "contacts": StreamedList("crm.contact.list"),
+    "companies": StreamedList("crm.company.list"),
+    "quotes": StreamedList("crm.quote.list"),
     "invoices": StreamedList("crm.item.list", params={"entityTypeId": 31}),
-    "tasks": StreamedList("tasks.task.list", "tasks.task.getFields"),
+    "tasks": StreamedList("tasks.task.list"),
     "eventlog": StreamedList("main.eventlog.tail", version=3),
 }
 TASKS3 = StreamedList("tasks.task.list", version=3)
@@ -163,7 +159,7 @@ class StreamService:
             Stopping: the gateway begins no stream any more.
 
         What is wrong with *asked* is told before its first line:
-        InvalidInput: the filter is none, or names what the list does not know and would ignore.
+        InvalidInput: the filter is none, or it or the select holds what the list would ignore.
         """
         self._rules.check(asked.listed.method)
         if self._stopping:
@@ -210,12 +206,11 @@ class StreamService:
         given = {} if asked.filter is None else asked.filter
         if not isinstance(given, dict):
             raise InvalidInput.of_parameter("filter", "invalid_value", "has to be a JSON object")
-        if listed.fields is not None:
-            await self._names.check(account, client, listed.fields, given, asked.select)
-        facts = ListCall(listed.method).facts
-        params = {**listed.params, **({facts.filter_key: given} if given else {})}
-        if asked.select:
-            params["select"] = list(dict.fromkeys([*asked.select, facts.bound_key]))
+        rules, facts = FIELD_RULES[listed.method], ListCall(listed.method).facts
+        checked = await self._names.check(account, client, rules, given, asked.select, listed.params)
+        params = {**listed.params, **({facts.filter_key: checked.filter} if given else {})}
+        if checked.select:
+            params["select"] = list(dict.fromkeys([*checked.select, facts.bound_key]))
         call = ListCall(listed.method, params)
         return walk(
             client,

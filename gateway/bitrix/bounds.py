@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from gateway.bitrix.field_rules import AMONG, LIKE, NOT_EQUAL, NOT_LIKE, split_operator
 from gateway.bitrix.methods import HIGHEST_ID, ID_DIGITS
 from gateway.bitrix.pages import ListCall
 from gateway.errors import InvalidInput
 
 OPERATORS = (">", ">=", "<", "<=", "=", "@", "")  # that bound the id; "" is the name alone
+OTHER_OPERATORS = {*NOT_EQUAL, *AMONG, *LIKE, *NOT_LIKE}
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Bounded:
         A filter with a `logic` of its own stays as it is: what bounds one of two alternatives does not bound the list.
 
         Raises:
-            InvalidInput: the filter is no object, or bounds the id by what is no number.
+            InvalidInput: the filter is no object, bounds the id by what is no number, or compares it by an operator
+                that no list knows.
         """
         facts = call.facts
         given = call.params.get(facts.filter_key, {})
@@ -34,8 +37,13 @@ class Bounded:
             return cls(call, cursor, None)
         after, upto, kept = cursor, HIGHEST_ID, {}
         for name, value in given.items():
-            operator = name[: -len(facts.bound_key)]
-            if name[len(operator) :].upper() != facts.bound_key.upper() or operator not in OPERATORS:
+            operator, field = split_operator(name)
+            if field.upper() != facts.bound_key.upper():
+                kept[name] = value
+                continue
+            if operator not in OPERATORS:
+                if operator not in OTHER_OPERATORS:
+                    raise _refused(f"{name} begins with {operator!r}, which is not an operator")
                 kept[name] = value
                 continue
             ids = [_id(name, one) for one in (value if isinstance(value, list | tuple) else [value])]

@@ -153,8 +153,12 @@ async def test_a_filter_that_bounds_the_id_narrows_the_walk(
     assert pages[-1].upto is None
 
 
-@pytest.mark.parametrize("conditions", [{">ID": "x"}, {">ID": [1]}, {">ID": None}, {"ID": 1.5}, "ID"], ids=str)
-async def test_a_bound_on_the_id_that_is_no_number_is_refused(client: PortalClient, conditions: object) -> None:
+@pytest.mark.parametrize(
+    "conditions",
+    [{">ID": "x"}, {">ID": [1]}, {">ID": None}, {"ID": 1.5}, "ID", {"=>ID": 5}, {"<>id": 5}, {"~ID": 5}, {"> ID": 5}],
+    ids=str,
+)
+async def test_a_bound_on_the_id_that_is_not_understood_is_refused(client: PortalClient, conditions: object) -> None:
     with pytest.raises(InvalidInput):
         await pages_of(client, ListCall("user.get", {"FILTER": conditions}))
 

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
+import orjson
 import pytest
 
+from gateway.bitrix.field_rules import FIELD_RULES
 from gateway.sandbox.portal import SandboxSettings
 from tests.gateway import Gateway, Sandbox
 
@@ -62,6 +65,147 @@ async def test_alternatives_go_on_from_a_cursor(connected: Gateway) -> None:
     first = await connected.stream(DEALS, filter=given, limit=60)
     rest = await connected.stream(DEALS, filter=given, cursor=first.end["cursor"])
     assert first.rows + rest.rows == wanted
+
+
+DROPPED: list[tuple[str, Given, str]] = [
+    ("deals", {"title": "x"}, "TITLE"),
+    ("deals", {"Stage_Id": "x"}, "STAGE_ID"),
+    ("deals", {"id": 5}, "ID"),
+    ("deals", {"=>OPPORTUNITY": 1}, ">=OPPORTUNITY"),
+    ("deals", {"=>ID": 5}, ">=ID"),
+    ("deals", {"<>TITLE": "x"}, "!=TITLE"),
+    ("deals", {"~TITLE": "x"}, "%TITLE"),
+    ("deals", {"==TITLE": "x"}, "=TITLE"),
+    ("quotes", {">!OPPORTUNITY": 1}, ""),
+    ("deals", {"!%TITLE": "x"}, ""),
+    ("deals", {"CONTACT_IDS": [1]}, ""),
+    ("contacts", {"COMPANY_IDS": [1]}, ""),
+    ("deals", {"@STAGE_ID": []}, ""),
+    ("leads", {"%PHONE": "9"}, "=PHONE"),
+    ("leads", {"%STATUS_ID": "N"}, "=STATUS_ID"),
+    ("companies", {"logic": "OR", "0": {"TITLE": "x"}}, ""),
+    ("users", {"=>ID": 5}, ">=ID"),
+    ("tasks", {"ACCOMPLICES": 1}, "ACCOMPLICE"),
+    ("tasks", {"@ID": [1, 2]}, "=ID"),
+    ("tasks", {"::LOGIC": "OR", "ID": 1}, ""),
+    ("tasks", {"ONLY_ROOT_TASKS": True}, ""),
+    ("tasks", {"TITLE": ""}, ""),
+    (DEALS, {"=>opportunity": 1}, ">=opportunity"),
+    (DEALS, {"0": {"~title": "x"}}, "%title"),
+]
+
+
+@pytest.mark.parametrize(("resource", "given", "meant"), DROPPED)
+async def test_what_a_portal_would_drop_is_refused_with_what_may_be_meant(
+    connected: Gateway, sandbox: Sandbox, resource: str, given: Given, meant: str
+) -> None:
+    calls = lists(sandbox)
+    answer = await connected.get(f"/bitrix/stream/{resource}?filter={quote(orjson.dumps(given))}")
+    assert answer.status == 400
+    problem = answer.json
+    assert {error["parameter"] for error in problem["errors"]} == {"filter"}
+    assert {error["code"] for error in problem["errors"]} <= {"unknown_field", "unknown_operator", "invalid_value"}
+    assert meant == "" or f"did you mean '{meant}'?" in problem["detail"]
+    assert lists(sandbox) == calls
+
+
+def lists(sandbox: Sandbox) -> int:
+    """How often the portal was asked for a page of any list that can be streamed."""
+    return sum(count for name, count in sandbox.portal.calls.items() if name in FIELD_RULES)
+
+
+async def test_every_mistake_of_a_filter_and_a_select_is_in_one_answer(connected: Gateway) -> None:
+    given = quote(orjson.dumps({"title": "x", "~STAGE_ID": "y", "OPPORTUNITY": []}))
+    answer = await connected.get(f"/bitrix/stream/deals?filter={given}&select=Title,ID,NOPE")
+    assert answer.status == 400
+    assert [(error["parameter"], error["code"]) for error in answer.json["errors"]] == [
+        ("filter", "unknown_field"),
+        ("filter", "unknown_operator"),
+        ("filter", "invalid_value"),
+        ("select", "unknown_field"),
+        ("select", "unknown_field"),
+    ]
+
+
+def tags_of(row: dict[str, Any]) -> set[str]:
+    return {tag["title"] for tag in row["tags"].values()} if row["tags"] else set()
+
+
+TASKS: list[tuple[Given, Passes]] = [
+    ({"TAG": "urgent"}, lambda row: "urgent" in tags_of(row)),
+    ({"tag": ["urgent", "договор"]}, lambda row: {"urgent", "договор"} <= tags_of(row)),
+    ({"ACCOMPLICE": 99}, lambda row: "99" in row["accomplices"]),
+    ({"!accomplice": 99}, lambda row: "99" not in row["accomplices"]),
+    ({"AUDITOR": [98, 97]}, lambda row: "98" in row["auditors"]),
+    ({"ONLY_ROOT_TASKS": "Y"}, lambda row: row["parentId"] is None),
+    ({"::SUBFILTER-PARAMS": {"favorite": "Y"}}, lambda row: row["favorite"] == "Y"),
+    ({"real_status": [2, 5]}, lambda row: row["status"] in ("2", "5")),
+    (
+        {"::SUBFILTER-A": {"::LOGIC": "or", "Status": 5, "<id": 20}, ">id": 3},
+        lambda row: (row["status"] == "5" or int(row["id"]) < 20) and int(row["id"]) > 3,
+    ),
+]
+
+
+async def test_the_documented_filters_of_tasks_give_the_rows_that_are_meant(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    parent, _, child = list(sandbox.portal.data.tasks)[:3]
+    own = {"parentId": parent, "inFavorite": [1], "accompliceIds": [99], "auditorIds": [98]}
+    sandbox.portal.data.tasks[child] |= own
+    every = (await connected.stream("tasks", select="*,tags")).rows
+    for given, passes in TASKS:
+        wanted = [row for row in every if passes(row)]
+        assert 0 < len(wanted) < len(every), given
+        assert (await connected.stream("tasks", filter=given, select="*,tags")).rows == wanted, given
+
+
+@pytest.mark.parametrize(
+    ("resource", "select", "columns"),
+    [
+        ("tasks", "TITLE,TAGS", {"id", "title", "tags", "group"}),
+        ("tasks", "title,counters", {"id", "title", "counter", "group"}),
+        ("tasks", "subStatus", {"id", "status", "subStatus", "group"}),
+        ("tasks", "creator", {"id", "createdBy", "creator", "group"}),
+        ("tasks", "uf_crm_task", {"id", "ufCrmTask", "ufTaskWebdavFiles", "ufMailMessage", "group"}),
+        ("users", "name,Is_Online", {"ID", "NAME", "IS_ONLINE"}),
+        (DEALS, "TITLE,contactIds", {"id", "title", "contactIds"}),
+    ],
+)
+async def test_a_selected_column_comes_in_whatever_spelling_the_list_takes(
+    connected: Gateway, resource: str, select: str, columns: set[str]
+) -> None:
+    rows = (await connected.stream(resource, select=select, limit=2)).rows
+    assert len(rows) == 2
+    assert all(set(row) == columns for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("resource", "select"),
+    [
+        ("deals", "title"),
+        ("deals", "CONTACT_IDS"),
+        ("deals", "TITLE*"),
+        ("users", "NAME_SEARCH"),
+        ("tasks", "REAL_STATUS"),
+        ("tasks", "createdDate"),
+        (DEALS, "Title"),
+        (DEALS, "NOPE"),
+        ("items/1", "phone"),
+        ("invoices", "UF_*"),
+    ],
+)
+async def test_a_selected_column_that_would_not_come_is_refused(connected: Gateway, resource: str, select: str) -> None:
+    answer = await connected.get(f"/bitrix/stream/{resource}?select={select}")
+    assert answer.status == 400
+    assert [(error["parameter"], error["code"]) for error in answer.json["errors"]] == [("select", "unknown_field")]
+
+
+async def test_people_are_found_by_the_beginning_of_their_names(connected: Gateway) -> None:
+    every = (await connected.stream("users")).rows
+    found = (await connected.stream("users", filter={"Name_Search": "ив"})).ids
+    assert found == [int(row["ID"]) for row in every if row["LAST_NAME"] == "Иванова"]
+    assert found
 
 
 async def test_a_field_of_the_former_portal_is_refused_once_the_account_has_moved(

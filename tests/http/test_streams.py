@@ -107,7 +107,11 @@ async def test_a_bound_of_many_digits_is_the_number_that_it_says(connected: Gate
 @pytest.mark.parametrize(
     ("resource", "given", "sentence"),
     [
-        ("deals", {"%TITEL": "x"}, "filter: has '%TITEL', which the list does not know and would ignore"),
+        (
+            "deals",
+            {"%TITEL": "x"},
+            "filter: has '%TITEL', which the list does not know and would ignore; did you mean '%TITLE'?",
+        ),
         ("users", {"LOGIN_NAME": 1}, "filter: has 'LOGIN_NAME', which the list does not know and would ignore"),
         ("tasks", {"PLAN": 1}, "filter: has 'PLAN', which the list does not know and would ignore"),
         ("deals", [1], "filter: has to be a JSON object"),

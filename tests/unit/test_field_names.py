@@ -1,10 +1,11 @@
-"""How long the names of a portal's lists are remembered, and which are forgotten first."""
+"""How long the fields of a portal's lists are remembered, and which are forgotten first."""
 
 from collections import Counter
 from typing import cast
 
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.wire import Answer, Command
+from gateway.bitrix.field_rules import EQUAL, FieldRules
+from gateway.bitrix.wire import Answer, Command, Params
 from gateway.field_names import KNOWN_S, REMEMBERED, FieldNames
 from storage.records import Account, Portal
 from tests.clock import ManualClock
@@ -17,7 +18,7 @@ class Telling:
         self.asked: Counter[str] = Counter()
 
     async def call(self, command: Command) -> Answer:
-        self.asked[command.method] += 1
+        self.asked[f"{command.method}{command.params.get('entityTypeId', '')}"] += 1
         return Answer({"TITLE": {}})
 
 
@@ -34,9 +35,11 @@ class Asking:
         self.portal = Telling()
         self._names = FieldNames(self.clock)
 
-    async def check(self, method: str, *, account_id: int = 1, portal_id: int = 1) -> None:
-        client = cast(PortalClient, self.portal)
-        await self._names.check(account(account_id, portal_id), client, method, {"=TITLE": "x"})
+    async def check(
+        self, method: str, *, account_id: int = 1, portal_id: int = 1, params: Params | None = None
+    ) -> None:
+        client, rules = cast(PortalClient, self.portal), FieldRules(method, EQUAL)
+        await self._names.check(account(account_id, portal_id), client, rules, {"=TITLE": "x"}, params=params)
 
 
 async def test_a_portals_names_are_known_to_all_its_accounts_and_to_no_other_portal() -> None:
@@ -46,6 +49,13 @@ async def test_a_portals_names_are_known_to_all_its_accounts_and_to_no_other_por
     assert asking.portal.asked["list"] == 1
     await asking.check("list", portal_id=2)
     assert asking.portal.asked["list"] == 2
+
+
+async def test_the_fields_of_one_type_of_items_are_not_those_of_another() -> None:
+    asking = Asking()
+    for entity_type_id in (2, 128, 2):
+        await asking.check("list", params={"entityTypeId": entity_type_id})
+    assert asking.portal.asked == {"list2": 1, "list128": 1}
 
 
 async def test_what_was_asked_for_again_is_not_forgotten_before_what_was_not() -> None:

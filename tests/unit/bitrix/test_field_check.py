@@ -1,0 +1,303 @@
+"""What passes for a filter or a select of each list, what is sent for it, and what is refused with which advice."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.bitrix.field_check import MOST_ADVICE, Checked, ListFields, check_fields, read_fields
+from gateway.bitrix.field_rules import FIELD_RULES
+from gateway.errors import InvalidInput
+from gateway.sandbox.catalog import DEAL
+from gateway.sandbox.data import PortalData
+from gateway.sandbox.filters import read_filter
+from gateway.sandbox.methods.records import _schema as classic_schema
+from gateway.sandbox.methods.records import described
+from gateway.sandbox.methods.tasks import FILTERS as TASK_FILTERS
+from gateway.sandbox.task_columns import FIELDS as TASK_FIELDS
+
+DATA = PortalData.generate(users=3, holes=0, seed=1)
+DEALS = DATA.entities[DEAL].fields(DATA.userfields)
+MULTIFIELDS = ("PHONE", "EMAIL")
+CRM: dict[str, object] = {
+    **{field.name: described(field) for field in DEALS if "x" not in field.flags},
+    **{name: {"type": "crm_multifield", "isMultiple": True} for name in MULTIFIELDS},
+}
+NAMES: dict[str, dict[str, object]] = {
+    "crm.deal.list": CRM,
+    "user.get": dict.fromkeys(("ID", "NAME", "LAST_NAME", "EMAIL"), "title"),
+    "tasks.task.list": {column.name: {"type": column.type} for column in TASK_FIELDS},
+    "crm.item.list": {
+        "id": {"type": "integer", "upperName": "ID"},
+        "title": {"type": "string", "upperName": "TITLE"},
+        "contactIds": {"type": "crm_contact", "isMultiple": True, "upperName": "CONTACT_IDS"},
+        "phone": {"type": "crm_multifield", "isMultiple": True, "upperName": "PHONE"},
+        "ufCrm_1": {"type": "string", "upperName": "UF_CRM_1"},
+    },
+}
+USERS, TASKS, ITEMS, DEAL_LIST = "user.get", "tasks.task.list", "crm.item.list", "crm.deal.list"
+
+
+def check(method: str, given: Mapping[str, object] | None = None, *selected: str) -> Checked:
+    return check_fields(ListFields(FIELD_RULES[method], read_fields(NAMES[method])), given or {}, selected)
+
+
+def refusals(method: str, given: Mapping[str, object] | None = None, *selected: str) -> list[tuple[str, str]]:
+    """The code and the sentence of each error."""
+    with pytest.raises(InvalidInput) as refused:
+        check(method, given, *selected)
+    return [(error.code, error.detail) for error in refused.value.errors]
+
+
+@pytest.mark.parametrize(
+    ("method", "condition", "meant"),
+    [
+        (DEAL_LIST, "title", "TITLE"),
+        (DEAL_LIST, "Stage_Id", "STAGE_ID"),
+        (DEAL_LIST, ">=opportunity", ">=OPPORTUNITY"),
+        (DEAL_LIST, "stageId", "STAGE_ID"),
+        (DEAL_LIST, "!TITEL", "!TITLE"),
+        (DEAL_LIST, "id", "ID"),
+        (TASKS, "createdDate", "CREATED_DATE"),
+        (TASKS, ">RESPONSABLE_ID", ">RESPONSIBLE_ID"),
+        (USERS, "lastName", "LAST_NAME"),
+    ],
+)
+def test_a_name_that_is_nearly_right_is_refused_with_the_right_one(method: str, condition: str, meant: str) -> None:
+    sentence = f"has {condition!r}, which the list does not know and would ignore; did you mean {meant!r}?"
+    assert refusals(method, {condition: "x"}) == [("unknown_field", sentence)]
+
+
+@pytest.mark.parametrize(
+    ("method", "condition", "meant"),
+    [
+        (DEAL_LIST, "=>OPPORTUNITY", ">=OPPORTUNITY"),
+        (DEAL_LIST, "=<OPPORTUNITY", "<=OPPORTUNITY"),
+        (DEAL_LIST, "=>opportunity", ">=OPPORTUNITY"),
+        (DEAL_LIST, "<>TITLE", "!=TITLE"),
+        (DEAL_LIST, "=!TITLE", "!=TITLE"),
+        (DEAL_LIST, "~TITLE", "%TITLE"),
+        (DEAL_LIST, "==TITLE", "=TITLE"),
+        (DEAL_LIST, "> ID", ">ID"),
+        (DEAL_LIST, "=>ID", ">=ID"),
+        (TASKS, "!=STATUS", "!STATUS"),
+        (TASKS, "<>STATUS", "!STATUS"),
+        (TASKS, "@STATUS", "=STATUS"),
+        (TASKS, "%TITLE", "=TITLE"),
+        (USERS, "=>id", ">=ID"),
+        (ITEMS, "=>opportunity", ">=opportunity"),
+        (ITEMS, "~title", "%title"),
+    ],
+)
+def test_an_operator_that_is_none_is_refused_with_the_one_that_may_be_meant(
+    method: str, condition: str, meant: str
+) -> None:
+    ((code, sentence),) = refusals(method, {condition: 1})
+    assert code == "unknown_operator"
+    assert sentence.startswith(f"has {condition!r}, whose operator ")
+    assert sentence.endswith(f"; did you mean {meant!r}?")
+
+
+@pytest.mark.parametrize("operator", ["!%", "!=%", "!%=", ">!", "><", "^", "!!", "#"])
+def test_an_operator_that_resembles_no_other_is_refused_with_those_that_there_are(operator: str) -> None:
+    ((code, sentence),) = refusals(DEAL_LIST, {f"{operator}OPPORTUNITY": 1})
+    known = "= ! != > >= < <= @ !@ % =% %="
+    assert code == "unknown_operator"
+    assert f"operator {operator!r} the list does not know (it knows {known}) and would ignore" in sentence
+
+
+@pytest.mark.parametrize(
+    ("method", "condition", "value", "sentence"),
+    [
+        (
+            DEAL_LIST,
+            "CONTACT_IDS",
+            [1],
+            "has 'CONTACT_IDS', by which the list cannot be filtered (/bitrix/stream/items/{entityTypeId} has it)",
+        ),
+        (
+            TASKS,
+            "ACCOMPLICES",
+            1,
+            "has 'ACCOMPLICES', by which the list cannot be filtered; did you mean 'ACCOMPLICE'?",
+        ),
+        (TASKS, "description", "x", "has 'description', by which the list cannot be filtered"),
+        (TASKS, "TAGS", "x", "has 'TAGS', which the list does not know and would ignore; did you mean 'TAG'?"),
+        (TASKS, "::LOGIC", "OR", "has '::LOGIC', which the list does not know and would ignore"),
+        (TASKS, "0", {"ID": 1}, "has '0', which the list does not know and would ignore"),
+        (DEAL_LIST, "logic", "OR", "has 'logic', which the list does not know and would ignore"),
+        (DEAL_LIST, "", 1, "has '', which the list does not know and would ignore"),
+    ],
+)
+def test_a_name_that_does_not_filter_is_refused_whether_it_is_a_field_or_not(
+    method: str, condition: str, value: object, sentence: str
+) -> None:
+    assert refusals(method, {condition: value}) == [("unknown_field", sentence)]
+
+
+@pytest.mark.parametrize(
+    ("method", "condition", "rule"),
+    [
+        (DEAL_LIST, "%PHONE", "PHONE takes the operators (none) =; did you mean '=PHONE'?"),
+        (DEAL_LIST, "!EMAIL", "EMAIL takes the operators (none) ="),
+        (
+            DEAL_LIST,
+            "%STAGE_ID",
+            "STAGE_ID takes the operators (none) = ! != > >= < <= @ !@; did you mean '=STAGE_ID'?",
+        ),
+        (
+            DEAL_LIST,
+            "=%COMPANY_ID",
+            "COMPANY_ID takes the operators (none) = ! != > >= < <= @ !@; did you mean '=COMPANY_ID'?",
+        ),
+        (TASKS, "!TAG", "TAG takes the operators (none) ="),
+        (TASKS, ">AUDITOR", "AUDITOR takes the operators (none) = !"),
+        (USERS, "%name_search", "NAME_SEARCH takes the operators (none)"),
+    ],
+)
+def test_an_operator_that_means_something_else_at_a_field_is_refused(method: str, condition: str, rule: str) -> None:
+    sentence = f"has {condition!r}, which the portal does not compare so: {rule}"
+    assert refusals(method, {condition: "x"}) == [("unknown_operator", sentence)]
+
+
+@pytest.mark.parametrize(
+    ("method", "condition", "value", "sentence"),
+    [
+        (DEAL_LIST, "STAGE_ID", [], "STAGE_ID takes at least one value"),
+        (DEAL_LIST, "@STAGE_ID", [], "@STAGE_ID takes at least one value"),
+        (DEAL_LIST, ">OPPORTUNITY", [1, 2], ">OPPORTUNITY takes one value"),
+        (DEAL_LIST, "%TITLE", ["a"], "%TITLE takes one value"),
+        (DEAL_LIST, "TITLE", {"a": 1}, "TITLE takes a value, or a list of values"),
+        (DEAL_LIST, "@TITLE", [["a"]], "@TITLE takes a value, or a list of values"),
+        (DEAL_LIST, ">OPPORTUNITY", None, ">OPPORTUNITY takes a value; an empty one would be ignored"),
+        (DEAL_LIST, "PHONE", "", "PHONE takes a value; an empty one would be ignored"),
+        (DEAL_LIST, "PHONE", ["1", "2"], "PHONE takes one value"),
+        (TASKS, "TITLE", "", "TITLE takes a value; an empty one would be ignored"),
+        (TASKS, "RESPONSIBLE_ID", None, "RESPONSIBLE_ID takes a value; an empty one would be ignored"),
+        (TASKS, "TAG", ["a", ""], "TAG takes a value; an empty one would be ignored"),
+        (TASKS, "ONLY_ROOT_TASKS", True, "ONLY_ROOT_TASKS takes Y or N"),
+        (TASKS, "::SUBFILTER-PARAMS", "FAVORITE", "::SUBFILTER-PARAMS takes an object of conditions"),
+        (TASKS, "::SUBFILTER-PARAMS", {}, "::SUBFILTER-PARAMS takes an object of conditions"),
+        (TASKS, "::SUBFILTER-A", {"::LOGIC": "XOR", "ID": 1}, "::LOGIC takes AND or OR"),
+        (TASKS, "::SUBFILTER-A", {"ID": []}, "ID takes at least one value"),
+        (ITEMS, "@title", [], "@title takes at least one value"),
+        (ITEMS, "0", {"logic": "OR", "0": {"title": []}}, "title takes at least one value"),
+        (ITEMS, "0", {"logic": "NOT", "title": "x"}, "logic takes AND or OR"),
+    ],
+)
+def test_a_value_that_would_be_dropped_or_taken_for_another_is_refused(
+    method: str, condition: str, value: object, sentence: str
+) -> None:
+    assert refusals(method, {condition: value}) == [("invalid_value", sentence)]
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "sent"),
+    [
+        (DEAL_LIST, {"TITLE": "", "!COMPANY_ID": None}, {"TITLE": "", "!COMPANY_ID": None}),
+        (DEAL_LIST, {"@STAGE_ID": ["NEW"], "STAGE_ID": ["C7:NEW"]}, {"@STAGE_ID": ["NEW"], "STAGE_ID": ["C7:NEW"]}),
+        (DEAL_LIST, {"=PHONE": "1", "EMAIL": ["a@b.c"]}, {"PHONE": "1", "EMAIL": ["a@b.c"]}),
+        (DEAL_LIST, {"@ID": [], ">ID": "x"}, {"@ID": [], ">ID": "x"}),  # those are for the bounds of the walk to judge
+        (
+            USERS,
+            {">=id": 5, "name_search": "a", "!%Last_Name": "x"},
+            {">=ID": 5, "NAME_SEARCH": "a", "!%LAST_NAME": "x"},
+        ),
+        (TASKS, {"tag": "a", "=accomplice": 1, "!Auditor": [2]}, {"TAG": "a", "=ACCOMPLICE": 1, "!AUDITOR": [2]}),
+        (TASKS, {"only_root_tasks": "Y", "Depends_On": 7}, {"ONLY_ROOT_TASKS": "Y", "DEPENDS_ON": 7}),
+        (TASKS, {"::SUBFILTER-PARAMS": {"favorite": "Y"}}, {"::SUBFILTER-PARAMS": {"FAVORITE": "Y"}}),
+        (
+            TASKS,
+            {"::subfilter-a": {"::logic": "or", "id": 1, "::SUBFILTER-b": {"status": 2}}},
+            {"::SUBFILTER-a": {"::LOGIC": "OR", "ID": 1, "::SUBFILTER-b": {"STATUS": 2}}},
+        ),
+        (TASKS, {"DEADLINE": "", "!uf_crm_task": None}, {"DEADLINE": "", "!UF_CRM_TASK": None}),
+        (
+            ITEMS,
+            {"logic": "or", "0": {"anything": 1}, "TITLE": "x", "1": {"0": {"!%title": "y"}}},
+            {"logic": "or", "0": {"anything": 1}, "TITLE": "x", "1": {"0": {"!%title": "y"}}},
+        ),
+    ],
+)
+def test_what_the_list_obeys_is_sent_in_the_spelling_of_the_portal(
+    method: str, given: dict[str, object], sent: dict[str, object]
+) -> None:
+    assert check(method, given).filter == sent
+
+
+@pytest.mark.parametrize(
+    ("method", "selected", "sent"),
+    [
+        (DEAL_LIST, ["*", "UF_*", "TITLE", "PHONE"], ["*", "UF_*", "TITLE", "PHONE"]),
+        (USERS, ["name", "NAME", "uf_department"], ["NAME", "UF_DEPARTMENT"]),
+        (TASKS, ["title", "tags", "Counters"], ["TITLE", "TAGS", "COUNTERS"]),
+        (TASKS, ["subStatus"], ["subStatus", "STATUS"]),
+        (TASKS, ["STATUS", "SUBSTATUS"], ["STATUS", "subStatus"]),
+        (TASKS, ["creator", "*"], ["creator", "CREATED_BY", "*"]),
+        (ITEMS, ["*", "title", "TITLE", "contactIds", "UF_CRM_1"], ["*", "title", "TITLE", "contactIds", "UF_CRM_1"]),
+    ],
+)
+def test_names_are_selected_in_the_spelling_of_the_portal(method: str, selected: list[str], sent: list[str]) -> None:
+    assert list(check(method, None, *selected).select) == sent
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "rule"),
+    [
+        (DEAL_LIST, "title", "which the list does not know and would ignore; did you mean 'TITLE'?"),
+        (DEAL_LIST, "CONTACT_IDS", "which is no column of the list (/bitrix/stream/items/{entityTypeId} has it)"),
+        (DEAL_LIST, "TITLE*", "which the list does not know and would ignore; did you mean 'TITLE'?"),
+        (USERS, "NAME_SEARCH", "which the list does not know and would ignore"),
+        (TASKS, "REAL_STATUS", "which the list does not know and would ignore"),
+        (TASKS, "createdDate", "which the list does not know and would ignore; did you mean 'CREATED_DATE'?"),
+        (TASKS, "UF_*", "which the list does not know and would ignore"),
+        (ITEMS, "Title", "which the list does not know and would ignore; did you mean 'TITLE'?"),
+        (ITEMS, "phone", "which is no column of the list"),
+        (ITEMS, "fm", "which the list does not know and would ignore"),
+        (ITEMS, "UF_*", "which the list does not know and would ignore"),
+    ],
+)
+def test_a_selected_name_that_would_not_come_is_refused(method: str, name: str, rule: str) -> None:
+    assert refusals(method, None, name) == [("unknown_field", f"has {name!r}, {rule}")]
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check(DEAL_LIST, {"title": 1, "=>OPPORTUNITY": 2, "STAGE_ID": [], "ID": 5}, "Title", "ID")
+    assert [(error.parameter, error.code) for error in refused.value.errors] == [
+        ("filter", "unknown_field"),
+        ("filter", "unknown_operator"),
+        ("filter", "invalid_value"),
+        ("select", "unknown_field"),
+    ]
+    assert refused.value.detail == "; ".join(f"{error.parameter}: {error.detail}" for error in refused.value.errors)
+
+
+def test_a_filter_of_thousands_of_mistakes_is_refused_with_some_advice() -> None:
+    told = refusals(DEAL_LIST, {f"TITLE{number}": 1 for number in range(5000)})
+    assert len(told) == 5000
+    assert sum("did you mean" in sentence for _, sentence in told) == MOST_ADVICE
+
+
+def test_two_spellings_of_one_condition_are_refused() -> None:
+    assert refusals(TASKS, {"title": "a", "TITLE": "b"}) == [
+        ("invalid_filter", "has 'title' and 'TITLE', which are one condition")
+    ]
+
+
+SIGNS = st.text("!<>=%@~?*^ ", max_size=3)
+LETTERS = st.sampled_from(["TITLE", "Title", "ID", "id", "STAGE_ID", "CONTACT_IDS", "UF_CRM_1713790201", "NOPE", "TAG"])
+
+
+@given(SIGNS, st.one_of(LETTERS, st.sampled_from([*CRM, *NAMES[TASKS]])))
+def test_a_condition_that_passes_is_one_that_the_portal_obeys(signs: str, name: str) -> None:
+    for method, schema in ((DEAL_LIST, classic_schema(DEALS)), (TASKS, TASK_FILTERS)):
+        try:
+            sent = check(method, {signs + name: "Y"}).filter
+        except InvalidInput:
+            continue
+        if not set(MULTIFIELDS) & set(sent):  # deals of this portal have none
+            found = read_filter(sent, schema)
+            unbounded = (found.above, found.below, found.among) == (float("-inf"), float("inf"), None)
+            assert found.tests or not unbounded, sent
