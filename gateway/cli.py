@@ -21,6 +21,7 @@ from gateway.demo_servers import choose_settings
 from gateway.errors import GatewayError
 from gateway.log import configure_logging
 from gateway.process import cannot_listen, run, until_signal
+from gateway.redaction import printable
 from gateway.resources import RESOURCES
 from gateway.sandbox.cost import CostModel
 from gateway.sandbox.faults import MEANINGS
@@ -106,7 +107,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except GatewayError as error:
-            raise click.ClickException(error.detail) from error
+            raise click.ClickException(printable(error.detail)) from error
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:

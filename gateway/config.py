@@ -11,6 +11,7 @@ from typing import Any, cast
 from dotenv import dotenv_values
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
+from gateway.bitrix.session import MAX_ANSWER_BYTES
 from gateway.errors import SettingsError
 from gateway.jwt_keys import PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS, read_public_key
 from gateway.origins import exact_origin
@@ -39,6 +40,7 @@ from gateway.unknown_names import unknown_names
 
 NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
 PUBLIC_KEY_SETTINGS = ("jwt_public_key_file", "jwks_file")
+LEAST_ANSWER_BYTES = 1_048_576  # a page of 50 rows with 20 kB each
 KEY_SETTINGS = ("jwt_secret", *PUBLIC_KEY_SETTINGS)
 
 
@@ -158,6 +160,12 @@ class Config:
     )
     page_cache_bytes: int = field(
         default=67_108_864, metadata=setting(whole(0), "Memory for pages that were served before; 0: none.")
+    )
+    max_answer_bytes: int = field(
+        default=MAX_ANSWER_BYTES,
+        metadata=setting(
+            whole(LEAST_ANSWER_BYTES), "Largest answer of a portal that is read, in bytes after decompression."
+        ),
     )
     max_body_bytes: int = field(default=1_048_576, metadata=setting(whole(1), "Largest request body that is read."))
     sync_interval_s: int = field(

@@ -1,4 +1,4 @@
-"""Log lines: structlog over stdlib logging, with everything secret taken out on the way."""
+"""Log lines: structlog over stdlib logging, with secrets masked and control characters escaped on the way."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from gateway.redaction import MASK, redact
+from gateway.redaction import MASK, printable, redact
 from gateway.secret import Secret
 
 SECRET_FIELDS = frozenset(
@@ -28,29 +28,44 @@ SECRET_FIELDS = frozenset(
 )
 
 
+TRACEBACK_FIELDS = ("exception", "stack")
+
+
 def redact_value(value: object) -> object:
-    """*value* as it may be logged: text redacted however deep it lies, objects by their redacted repr."""
+    """*value* as it may be logged: text redacted and printable however deep it lies, objects by their repr."""
     match value:
         case Secret():
             return repr(value)
         case str():
-            return redact(value)
+            return printable(redact(value))
         case None | bool() | int() | float():
             return value
         case Mapping():
             return {
-                redact(str(name)): MASK if str(name).lower() in SECRET_FIELDS else redact_value(inner)
+                printable(redact(str(name))): MASK if str(name).lower() in SECRET_FIELDS else redact_value(inner)
                 for name, inner in value.items()
             }
         case list() | tuple() | set() | frozenset():
             return [redact_value(inner) for inner in value]
         case _:
-            return redact(repr(value))
+            return printable(redact(repr(value)))
+
+
+def indented(traceback: str) -> str:
+    """*traceback* as it may be logged: its lines stay lines, and none of them can be mistaken for a log line."""
+    return "\n".join(f"  {printable(line)}" for line in redact(traceback).split("\n"))
 
 
 def redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """The last processor before a line is rendered, when its traceback is text already."""
-    return {name: MASK if name.lower() in SECRET_FIELDS else redact_value(value) for name, value in event.items()}
+    return {
+        printable(name): MASK
+        if name.lower() in SECRET_FIELDS
+        else indented(value)
+        if name in TRACEBACK_FIELDS and isinstance(value, str)
+        else redact_value(value)
+        for name, value in event.items()
+    }
 
 
 def configure_logging(level: str, form: str, stream: TextIO | None = None) -> None:

@@ -1,6 +1,7 @@
-"""What must not be read by anybody, taken out of a text: by its value where it is known, else by its shape."""
+"""Text from strangers made safe to show: secrets masked by value or by shape, control characters escaped."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 MASK = "***"
@@ -31,3 +32,18 @@ def mask_known(text: str, secrets: Iterable[str]) -> str:
     for secret in filter(None, secrets):
         text = text.replace(secret, MASK).replace(secret.lower(), MASK)
     return text
+
+
+def printable(text: str) -> str:
+    """*text* on one line, with everything that a terminal would obey written as an escape like ``\\x1b``.
+
+    That is control characters (line breaks among them), invisible and direction-changing format characters, lone
+    surrogates and unassigned code points. Letters of all scripts, symbols and every kind of space stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or unicodedata.category(one) == "Zs" else _escaped(one) for one in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

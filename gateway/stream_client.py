@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from gateway.client import GatewayClient, RequestFailed, connected, origin_of
 from gateway.config import Config
+from gateway.redaction import printable
 
 ROWS_A_PLAIN_LINE = 10_000
 
@@ -38,7 +39,8 @@ async def stream_rows(config: Config, token: str, resource: str, query: Mapping[
     if "error" in end:
         raise StreamBroken(resource, end["error"], end["cursor"])
     told = "all there are" if end["complete"] else f"as --limit has it; go on with --cursor {end['cursor']}"
-    click.echo(f"{resource}: {end['count']:,} {'row' if end['count'] == 1 else 'rows'}, {told}", err=True)
+    rows = f"{end['count']:,} {'row' if end['count'] == 1 else 'rows'}"
+    click.echo(printable(f"{resource}: {rows}, {told}"), err=True)
 
 
 async def copy_rows(

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from gateway.bitrix.errors import WalkFailed
+from gateway.bitrix.errors import PortalBroken, WalkFailed
 from gateway.bitrix.field_rules import FIELD_RULES
 from gateway.bitrix.filter3 import check_filter_parameter
+from gateway.bitrix.json_body import TOO_DEEP
 from gateway.bitrix.methods import Row
 from gateway.bitrix.pages import ListCall, Page
 from gateway.bitrix.tails import tail
@@ -65,8 +66,15 @@ class StreamAsked:
 
 
 def as_lines(rows: list[Row]) -> bytes:
-    """The rows as lines of NDJSON; one piece, for many small ones would leave as many gaps in memory."""
-    return b"".join([orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows])
+    """The rows as lines of NDJSON; one piece, for many small ones would leave as many gaps in memory.
+
+    Raises:
+        PortalBroken: a row is nested too deeply to be written.
+    """
+    try:
+        return b"".join([orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows])
+    except orjson.JSONEncodeError:
+        raise PortalBroken(TOO_DEEP) from None
 
 
 class Stream:

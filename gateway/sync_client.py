@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from gateway.client import GatewayClient, connected, origin_of
 from gateway.clock import Clock
 from gateway.config import Config
+from gateway.redaction import printable
 
 POLL_S = 0.2
 POLLS_A_PLAIN_LINE = 25
@@ -40,7 +41,7 @@ class SyncStatus:
             line += f", {self.left_out:,} of them of types that are not shown"
         if self.skipped:
             line += f" (not offered by the portal: {'; '.join(self.skipped)})"
-        return line + (f": {self.error}" if self.error else "")
+        return printable(line + (f": {self.error}" if self.error else ""))
 
 
 async def load_sync(client: GatewayClient, resource: str) -> SyncStatus:
@@ -101,7 +102,7 @@ def progress_of(resources: Sequence[str]) -> Iterator[Callable[[SyncStatus], Non
             if status.ended:
                 progress.stop_task(bars[status.resource])
                 if status.error or status.skipped or status.left_out:
-                    progress.console.print(str(status), highlight=False)
+                    progress.console.print(str(status), markup=False, highlight=False)
 
         yield show
 

@@ -150,7 +150,8 @@ async def database(app: web.Application) -> AsyncIterator[None]:
 async def portal_session(app: web.Application) -> AsyncIterator[None]:
     """The way out to portals and their authorization servers."""
     app[POLICY] = EgressPolicy(app[CONFIG].insecure_portals)
-    async with open_session(app[POLICY], app[CLOCK]) as app[SESSION]:
+    session = open_session(app[POLICY], app[CLOCK], max_answer_bytes=app[CONFIG].max_answer_bytes)
+    async with session as app[SESSION]:
         yield
 
 

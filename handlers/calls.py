@@ -4,8 +4,11 @@ import asyncio
 from functools import partial
 from typing import Any, TypeVar
 
+import orjson
 from aiohttp import web
 
+from gateway.bitrix.errors import OutcomeUnknown, PortalBroken, PortalError
+from gateway.bitrix.json_body import TOO_DEEP
 from gateway.bitrix.session import HttpAnswer
 from gateway.bitrix.wire import Answer
 from gateway.calls import Work
@@ -29,7 +32,11 @@ async def call_method(request: web.Request) -> web.Response:
     """POST /bitrix/call/{method}"""
     params = await load_arguments(request)
     work = request.app[CALLS].call(request[ACCOUNT_KEY], request.match_info["method"], params)
-    return json_response(render_answer(await while_awaited(request, work)))
+    answer = await while_awaited(request, work)
+    try:
+        return json_response(render_answer(answer))
+    except orjson.JSONEncodeError:
+        raise too_deep(work) from None
 
 
 async def call_batch(request: web.Request) -> web.Response:
@@ -43,7 +50,12 @@ async def call_batch(request: web.Request) -> web.Response:
     work = request.app[CALLS].batch(request[ACCOUNT_KEY], asked, halt=halt, pointers=pointers)
     outcomes = await while_awaited(request, work)
     results = {name: render_outcome(outcome) for name, outcome in outcomes.items()}
-    return json_response({"results": results if isinstance(commands, dict) else list(results.values())})
+    try:
+        return batch_response(commands, results)
+    except orjson.JSONEncodeError:
+        told: dict[str, object] = {"error": words_of(too_deep(work))}
+        shown = {name: result if can_be_written(result) else told for name, result in results.items()}
+        return batch_response(commands, shown)
 
 
 async def call_method3(request: web.Request) -> web.Response:
@@ -121,6 +133,26 @@ def passed_on(answer: HttpAnswer) -> web.Response:
     """A portal's answer as it came."""
     headers = {"Idempotent-Replayed": "true"} if answer.replayed else {}
     return web.Response(body=answer.body, content_type="application/json", headers=headers)
+
+
+def batch_response(commands: object, results: dict[str, dict[str, object]]) -> web.Response:
+    """The *results* in the form that the *commands* came in: an object, or a list."""
+    return json_response({"results": results if isinstance(commands, dict) else list(results.values())})
+
+
+def too_deep(work: Work[T]) -> PortalError:
+    """The error of an answer that can be read, but not be written again."""
+    error = PortalBroken(TOO_DEEP)
+    return OutcomeUnknown(error) if work.write else error
+
+
+def can_be_written(result: object) -> bool:
+    """Whether *result* can be one of the results of a batch: JSON is written up to a depth."""
+    try:
+        orjson.dumps({"results": [result]})
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
 def render_answer(answer: Answer) -> dict[str, object]:

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
-from gateway.bitrix.errors import PortalError, WalkFailed
+from gateway.bitrix.errors import AnswerTooLarge, PortalError, WalkFailed
 from gateway.bitrix.list_reader import ListReader
 from gateway.bitrix.pacing import Pacing
 from gateway.bitrix.pages import MAX_ASKS, Page, Rendered
@@ -141,6 +141,7 @@ class Batches(Generic[Rendered]):
         now = self._clock.monotonic()
         if sent_at is not None:
             self._pacing.came(len(commands), now - sent_at, failure, counted=counted)
+        smaller_will_do = isinstance(failure, AnswerTooLarge) and len(commands) > 1
         again, pause_s = [], 0.0
         told = iter(outcomes)
         for asked in ranges:
@@ -151,6 +152,9 @@ class Batches(Generic[Rendered]):
             except PortalError as error:
                 if asked.sample:
                     self._plan.give_up(asked)  # it would only have told of the list
+                    continue
+                if smaller_will_do:
+                    again.append(asked)
                     continue
                 history = self._histories.setdefault(asked.lo, _History(now if sent_at is None else sent_at))
                 wait_s = history.wait_s(error, now, rested_s, came=isinstance(chain[0], Answer))

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 from gateway.bitrix.credentials import Access, Credential
-from gateway.bitrix.errors import OperatingLimitReached, PortalError, PortalMoved, TokenExpired
+from gateway.bitrix.errors import AnswerTooLarge, OperatingLimitReached, PortalError, PortalMoved, TokenExpired
 from gateway.bitrix.gate import Lane, OutOfOperatingTime, PortalGate
 from gateway.bitrix.rest3 import rest3_endpoint
 from gateway.bitrix.retry import RetryDecision, decide
@@ -86,7 +86,8 @@ class PortalClient:
     async def batch(self, commands: Sequence[Command], *, resting: bool = True) -> list[Answer | PortalError]:
         """The answer or error of each of *commands*, in their order, sent up to 50 in a request.
 
-        A command that failed and may be tried again goes again without those that have succeeded. What is begun is not
+        A command that failed and may be tried again goes again without those that have succeeded. Reads whose answers
+        together are too large are asked for in halves. What is begun is not
         given up for having to wait; but without *resting*, a command whose method is blocked, which may take minutes,
         is answered OperatingLimitReached: at once where the portal says so, else where it is for more than *max_wait_s*
         seconds.
@@ -150,6 +151,8 @@ class PortalClient:
                 if resting:
                     raise
                 brought = [error] * len(asked)
+            except AnswerTooLarge as error:
+                brought = await self._halved(asked, tries, resting) if len(asked) > 1 else [error]
             for index, outcome in zip(pending, brought, strict=True):
                 outcomes[index] = outcome
                 if isinstance(outcome, PortalError):
@@ -164,6 +167,14 @@ class PortalClient:
                 tries.patience_s = None
                 await self._clock.sleep(pause_s)
         return [outcomes[index] for index in range(len(commands))]
+
+    async def _halved(self, commands: Sequence[Command], tries: "_Tries", resting: bool) -> list[Answer | PortalError]:
+        """As `_batch`, in two requests, one after the other, so that only one large answer is held at a time."""
+        middle = len(commands) // 2
+        outcomes: list[Answer | PortalError] = []
+        for half in (commands[:middle], commands[middle:]):
+            outcomes += await self._batch(half, _Tries(self._clock, None, tries.rest_s), resting)
+        return outcomes
 
     async def _send_batch(self, commands: Sequence[Command], tries: "_Tries") -> list[Answer | PortalError]:
         named = {batch_label(index): command for index, command in enumerate(commands)}

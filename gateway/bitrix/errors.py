@@ -4,6 +4,7 @@ PortalError                      a code we know nothing about; it keeps the port
 ├── (documented codes)           a class each, found by the code: see answers_to below
 ├── PortalFailing                any other 5xx, or 429: over there, for now
 ├── PortalBroken                 HTML, cut-off JSON, an envelope that is none
+├── AnswerTooLarge               more bytes or values than are read of one answer
 ├── PortalUnreachable            no answer at all; `sent` says whether the request may have arrived
 ├── OutcomeUnknown               a write that may or may not have been done
 ├── PortalMoved                  a redirect, which is never followed
@@ -19,7 +20,7 @@ from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from gateway.errors import GatewayError
-from gateway.redaction import mask_known, redact
+from gateway.redaction import mask_known, printable, redact
 
 MAX_CODE_CHARS = 100
 MAX_DESCRIPTION_CHARS = 500
@@ -29,9 +30,9 @@ LOOKED_AT_CHARS = 10_000  # a portal may say megabytes, and looking for secrets 
 
 
 def readable(text: str, most: int) -> str:
-    """*text* with what looks like a secret masked, cut to *most* characters."""
-    masked = redact(text[:LOOKED_AT_CHARS])
-    return masked if len(masked) <= most else masked[:most] + "…"
+    """*text* with what looks like a secret masked, control characters escaped, cut to *most* characters."""
+    shown = printable(redact(text[:LOOKED_AT_CHARS]))
+    return shown if len(shown) <= most else shown[:most] + "…"
 
 
 class PortalError(GatewayError):
@@ -73,7 +74,7 @@ class PortalError(GatewayError):
     @property
     def refuses_command(self) -> bool:
         """Whether this is a plain no to one command, so that its neighbours may go on without it."""
-        return not (self.retryable or self.credential_dead or self.whole_portal)
+        return not (self.retryable or self.credential_dead or self.whole_portal or isinstance(self, AnswerTooLarge))
 
 
 E = TypeVar("E", bound=type[PortalError])
@@ -298,6 +299,15 @@ class PortalBroken(PortalError):
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__("", status=status, told=f"the portal's answer cannot be read: {reason}")
+
+
+class AnswerTooLarge(PortalError):
+    """the portal's answer is too large"""
+
+    code = "answer_too_large"
+
+    def __init__(self, limit: str, status: int | None = None) -> None:
+        super().__init__("", status=status, told=f"the portal's answer is too large: more than {limit}")
 
 
 class PortalUnreachable(PortalError):

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from weakref import WeakSet
 
 from gateway.bitrix.errors import (
+    AnswerTooLarge,
     OperatingLimitReached,
     PortalBroken,
     PortalError,
@@ -161,7 +162,7 @@ class PortalGate:
             case Answer():
                 took_s = now - started_at if outcome.duration_s is None else outcome.duration_s
                 self._line.flight.answered(kind, commands, took_s, started_at, now)
-            case PortalFailing() | PortalUnreachable(sent=True):
+            case PortalFailing() | PortalUnreachable(sent=True) | AnswerTooLarge():
                 self._line.flight.strained(started_at, now)
             case PortalBroken() if outcome.status is not None and outcome.status >= 500:
                 self._line.flight.strained(started_at, now)

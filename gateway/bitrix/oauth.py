@@ -6,11 +6,11 @@ Source: protocol.md 13 (b24restdocs settings/oauth/index.md, auto-renewal.md, er
 import asyncio
 import ipaddress
 import random
+import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import orjson
 from yarl import URL
 
 from gateway.bitrix.errors import (
@@ -20,6 +20,7 @@ from gateway.bitrix.errors import (
     WrongPortal,
     portal_error,
 )
+from gateway.bitrix.json_body import decode_json
 from gateway.bitrix.retry import decide
 from gateway.clock import Clock
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from gateway.bitrix.session import PortalSession
 
 RENEW_BEFORE_EXPIRY_S = 60.0
+LONGEST_LIFE_S = 366 * 86_400  # of an access token; portals give it an hour
+MAX_ANSWER_BYTES = 65_536  # of a pair of tokens and what comes with it, which is about one thousand
+USABLE_TEXT = re.compile(r"[\x21-\x7e]{1,4096}")  # what may go into a header, an address or a log line as it is
 PUBLIC = ("grant_type", "client_id")  # of what an authorization server is asked with
 
 
@@ -100,7 +104,7 @@ class AuthorizationServers:
             attempt += 1
             asked_at = self._clock.now()
             try:
-                answer = await self._session.get(url, query, secrets)
+                answer = await self._session.get(url, query, secrets, max_bytes=MAX_ANSWER_BYTES)
                 return self._decode(answer.status, answer.body, asked_at, server_domain, secrets)
             except PortalError as error:
                 elapsed_s = self._clock.monotonic() - started
@@ -118,10 +122,7 @@ class AuthorizationServers:
     def _decode(
         self, status: int, body: bytes, asked_at: float, server_domain: str, secrets: Collection[str]
     ) -> Tokens:
-        try:
-            answer = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            raise PortalBroken("no JSON", status) from None
+        answer = decode_json(body, status)
         if not isinstance(answer, dict):
             raise PortalBroken("no JSON object", status)
         if "error" in answer:  # also under 200: wrong_client comes so
@@ -131,7 +132,7 @@ class AuthorizationServers:
         return Tokens(
             access_token=_text(answer, "access_token"),
             refresh_token=_text(answer, "refresh_token"),
-            expires_at=asked_at + _number(answer, "expires_in"),
+            expires_at=asked_at + _seconds(answer, "expires_in"),
             client_endpoint=endpoint.rstrip("/") + "/",
             member_id=_text(answer, "member_id"),
             server_domain=server_domain,
@@ -231,13 +232,13 @@ def _is_loopback(server_domain: str) -> bool:
 
 def _text(answer: dict[str, object], name: str) -> str:
     value = answer.get(name)
-    if not isinstance(value, str) or not value:
-        raise PortalBroken(f"{name} is missing or no text")
+    if not isinstance(value, str) or not USABLE_TEXT.fullmatch(value):
+        raise PortalBroken(f"{name} is missing, or not printable ASCII without spaces")
     return value
 
 
-def _number(answer: dict[str, object], name: str) -> int:
+def _seconds(answer: dict[str, object], name: str) -> int:
     value = answer.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-        raise PortalBroken(f"{name} is missing or no number")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= LONGEST_LIFE_S:
+        raise PortalBroken(f"{name} is missing, or not a number of seconds from 1 to {LONGEST_LIFE_S}")
     return value

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from gateway.bitrix.errors import PortalBroken, PortalError, PortalFailing
+from gateway.bitrix.errors import AnswerTooLarge, PortalBroken, PortalError, PortalFailing
 from gateway.bitrix.list_reader import Pace, Portal
 from gateway.bitrix.ranges import Plan
 from gateway.bitrix.wire import BATCH_COMMANDS
@@ -112,6 +112,9 @@ class Pacing:
         if failure is None:
             self._borne = max(self._borne, commands)
             self._most = min(self._most + 1, self._ceiling)
+        elif isinstance(failure, AnswerTooLarge):
+            self._ceiling = min(self._ceiling, max(commands // 2, 1))
+            self._most = min(self._most, self._ceiling)
         elif commands > max(self._borne, 1) and isinstance(failure, PortalBroken | PortalFailing):
             self._ceiling = min(self._ceiling, commands - 1)
             self._most = min(self._most, commands // 2)

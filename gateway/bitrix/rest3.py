@@ -7,6 +7,8 @@ import re
 from collections.abc import Collection, Mapping
 
 from gateway.bitrix.errors import (
+    MAX_CODE_CHARS,
+    MAX_DESCRIPTION_CHARS,
     AccessDenied,
     ArgumentRefused,
     CredentialRefused,
@@ -20,9 +22,12 @@ from gateway.bitrix.errors import (
     ScopeMissing,
     ThingNotFound,
     TokenExpired,
+    readable,
 )
 from gateway.redaction import mask_known
 
+MOST_VALIDATIONS = 50  # parameters that one answer says something of
+MOST_WORDS = 10  # about each
 PREFIX = re.compile(r"BITRIX_REST_V3_EXCEPTIONS?_(?:VALIDATION_|INTERNAL_)?")  # an older generation has the plural
 CLASSES: dict[str, type[PortalError]] = {
     "REQUESTVALIDATIONEXCEPTION": ArgumentRefused,
@@ -69,12 +74,17 @@ def rest3_error(error: Mapping[str, object], status: int, secrets: Collection[st
     told = cls(mask_known(text, secrets), mask_known(message if isinstance(message, str) else "", secrets), status)
     validation = error.get("validation")
     if isinstance(validation, list):
-        told.validation = tuple(
-            {name: mask_known(value, secrets) for name, value in one.items() if isinstance(value, str)}
-            for one in validation
-            if isinstance(one, dict)
-        )
+        told.validation = tuple(_words(one, secrets) for one in validation[:MOST_VALIDATIONS] if isinstance(one, dict))
     return told
+
+
+def _words(one: Mapping[str, object], secrets: Collection[str]) -> dict[str, str]:
+    """What *one* entry of ``validation`` says, as it may be shown."""
+    return {
+        readable(mask_known(name, secrets), MAX_CODE_CHARS): readable(mask_known(value, secrets), MAX_DESCRIPTION_CHARS)
+        for name, value in list(one.items())[:MOST_WORDS]
+        if isinstance(value, str)
+    }
 
 
 def _by_status(status: int) -> type[PortalError]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.bitrix.errors import OperatingLimitReached, OutcomeUnknown, PortalError
+from gateway.bitrix.errors import AnswerTooLarge, OperatingLimitReached, OutcomeUnknown, PortalError
 
 MAX_TRIES = 5
 RETRY_DEADLINE_S = 240.0
@@ -23,12 +23,12 @@ def decide(error: PortalError, attempt: int, elapsed_s: float, write: bool, jitt
     Pauses double, each drawn from the upper half of its step, so that callers who failed together come back apart.
     Where one of our limits does the waiting (QUERY_LIMIT_EXCEEDED, OPERATION_TIME_LIMIT) there is no pause of its own,
     and tries are bounded by the deadline; those for operating time, whose waiting does not count against it, by their
-    number as well. A write is repeated only when it provably did not run.
+    number as well. A write is repeated only when it provably did not run. An answer that is too large would be again.
     """
+    if write and not error.did_not_run and (error.retryable or isinstance(error, AnswerTooLarge)):
+        return RetryDecision(OutcomeUnknown(error), None)
     if not error.retryable:
         return RetryDecision(error, None)
-    if write and not error.did_not_run:
-        return RetryDecision(OutcomeUnknown(error), None)
     if error.paced:
         rested_enough = isinstance(error, OperatingLimitReached) and attempt >= MAX_TRIES  # each took up to ten minutes
         again = elapsed_s <= RETRY_DEADLINE_S and not rested_enough

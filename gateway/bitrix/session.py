@@ -12,14 +12,16 @@ import orjson
 from yarl import URL
 
 from gateway.bitrix.egress import EgressPolicy, NotPublic
-from gateway.bitrix.errors import AddressRefused, PortalBroken, PortalMoved, PortalUnreachable
+from gateway.bitrix.errors import AddressRefused, AnswerTooLarge, PortalBroken, PortalMoved, PortalUnreachable
 from gateway.clock import Clock
 from gateway.redaction import mask_known
 
 REQUEST_DEADLINE_S = 70.0  # the portal cuts a request off after 60 s; protocol.md 12.3
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_ANSWER_BYTES = 32 * 1024 * 1024  # a full batch whose 2,500 rows have 13 kB each; a larger one is halved
 MAX_CONNECTIONS = 200
-ACCEPT = {"Accept": "application/json"}
+LONGEST_HOST = 253  # characters. Source: RFC 1035, section 2.3.4
+# Encodings that are decoded in bounded steps, whatever else is installed beside them.
+ACCEPT = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 NO_CONNECTION: tuple[tuple[type[OSError], str], ...] = (  # the first that fits
     (socket.gaierror, ": there is no host of that name"),
@@ -41,17 +43,28 @@ class HttpAnswer:
 class PortalSession:
     """Requests to portals and authorization servers; the only user of aiohttp.ClientSession.
 
-    No redirect is followed, no proxy taken from the environment, TLS is verified. No error tells any of the *secrets*
-    that go with a request. Each request raises:
+    No redirect is followed, no cookie kept, no proxy taken from the environment, TLS is verified. No error tells any of
+    the *secrets* that go with a request. Of an answer at most *max_answer_bytes* are read, counted after decompression,
+    which is done piece by piece. Each request ends within REQUEST_DEADLINE_S seconds, however slowly bytes come.
+
+    Each request raises:
         AddressRefused: the policy forbids the address.
         PortalUnreachable: no connection, none of an answer, or not in time.
         PortalMoved: a redirect.
-        PortalBroken: the answer broke off, or is too large.
+        PortalBroken: the answer broke off, or is not HTTP.
+        AnswerTooLarge: the answer has more bytes than are read.
     """
 
-    def __init__(self, http: aiohttp.ClientSession, policy: EgressPolicy, clock: Clock) -> None:
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        policy: EgressPolicy,
+        clock: Clock,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+    ) -> None:
         self._http = http
         self._clock = clock
+        self._max_answer_bytes = max_answer_bytes
         self.policy = policy
 
     async def post(
@@ -60,9 +73,11 @@ class PortalSession:
         """POST *body* as JSON to *url*, with further *headers*."""
         return await self._request("POST", url, secrets, json=body, headers=headers)
 
-    async def get(self, url: str, query: Mapping[str, str], secrets: Collection[str]) -> HttpAnswer:
-        """GET *url* with *query*."""
-        return await self._request("GET", url, secrets, query=query)
+    async def get(
+        self, url: str, query: Mapping[str, str], secrets: Collection[str], *, max_bytes: int | None = None
+    ) -> HttpAnswer:
+        """GET *url* with *query*; of the answer at most *max_bytes*, None for as many as of any other."""
+        return await self._request("GET", url, secrets, query=query, max_bytes=max_bytes)
 
     async def _request(
         self,
@@ -73,7 +88,9 @@ class PortalSession:
         query: Mapping[str, str] | None = None,
         json: object = None,
         headers: Mapping[str, str] = NO_HEADERS,
+        max_bytes: int | None = None,
     ) -> HttpAnswer:
+        most = self._max_answer_bytes if max_bytes is None else min(max_bytes, self._max_answer_bytes)
         target = self.policy.check_url(url)
         try:
             async with self._clock.timeout(REQUEST_DEADLINE_S):
@@ -85,13 +102,15 @@ class PortalSession:
                             host = _host(target, response.headers.get("Location"))
                             raise PortalMoved(host and mask_known(host, secrets), response.status)
                         replayed = response.headers.get("Idempotent-Replayed") == "true"
-                        return HttpAnswer(response.status, await _body(response), replayed)
+                        return HttpAnswer(response.status, await _body(response, most), replayed)
         except TimeoutError:
             raise PortalUnreachable(f"not within {REQUEST_DEADLINE_S:.0f} s", sent=True) from None
 
 
 @asynccontextmanager
-async def open_session(policy: EgressPolicy, clock: Clock) -> AsyncIterator[PortalSession]:
+async def open_session(
+    policy: EgressPolicy, clock: Clock, *, max_answer_bytes: int = MAX_ANSWER_BYTES
+) -> AsyncIterator[PortalSession]:
     """A session for as long as the block lasts."""
     connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, socket_factory=policy.socket_factory)
     async with aiohttp.ClientSession(
@@ -101,7 +120,7 @@ async def open_session(policy: EgressPolicy, clock: Clock) -> AsyncIterator[Port
         cookie_jar=aiohttp.DummyCookieJar(),
         middlewares=(_once_only,),
     ) as http:
-        yield PortalSession(http, policy, clock)
+        yield PortalSession(http, policy, clock, max_answer_bytes)
 
 
 async def _once_only(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -130,12 +149,16 @@ def _told_as_ours() -> Iterator[None]:
         raise PortalUnreachable("the connection was dropped", sent=True) from None
 
 
-async def _body(response: aiohttp.ClientResponse) -> bytes:
+async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body, up to *most* bytes; one that announces more is not begun."""
+    too_large = AnswerTooLarge(f"{most} bytes", response.status)
+    if (response.content_length or 0) > most:
+        raise too_large
     received = bytearray()
     async for chunk in response.content.iter_any():
         received += chunk
-        if len(received) > MAX_ANSWER_BYTES:
-            raise PortalBroken(f"more than {MAX_ANSWER_BYTES} bytes", response.status)
+        if len(received) > most:
+            raise too_large
     return bytes(received)
 
 
@@ -143,8 +166,8 @@ def _host(asked: URL, location: str | None) -> str | None:
     """The host and port that a redirect names, and nothing of its path or query."""
     try:
         target = asked.join(URL(location)) if location else None
-        if target is None or target.host is None:
+        if target is None or target.raw_host is None or len(target.raw_host) > LONGEST_HOST:
             return None
-        return target.host if target.is_default_port() else f"{target.host}:{target.port}"
+        return target.raw_host if target.is_default_port() else f"{target.raw_host}:{target.port}"
     except ValueError:
         return None

@@ -5,10 +5,9 @@ Source: protocol.md 9.5, 9.6 (b24restdocs api-reference/rest-v3.md)
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-import orjson
-
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
+from gateway.bitrix.json_body import decode_json
 from gateway.bitrix.methods import Row, row_id
 from gateway.bitrix.pages import MAX_ASKS, Page, Rendered, check_ascent
 
@@ -54,7 +53,7 @@ async def _page(
     for ask in range(1, MAX_ASKS + 1):
         try:
             answer = await client.call3(method, body, write=False)
-            return _checked(orjson.loads(answer.body), cursor)
+            return _checked(decode_json(answer.body), cursor)
         except PortalError as error:
             if ask == MAX_ASKS or not isinstance(error, PortalBroken):
                 raise WalkFailed(method, cursor, error) from error

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import quote
 
-import orjson
-
 from gateway.bitrix.errors import PortalBroken, PortalError, portal_error
+from gateway.bitrix.json_body import decode_json
 from gateway.bitrix.rest3 import rest3_error
 from gateway.errors import InvalidInput
 
 BATCH_COMMANDS = 50
+LATEST_S = 1e11  # of Unix times and durations; a number beyond it is not one of seconds
 
 Params = Mapping[str, object]
 Arguments: TypeAlias = Params | list[object]
@@ -98,11 +98,12 @@ def decode_answer(status: int, body: bytes, secrets: Collection[str] = ()) -> An
         PortalError: the body carries an error; it may do so under any status, 200 included, and the error may be "",
             0 or "0", so that the presence of the key decides; where it is an object, it is REST 3.0's.
         PortalBroken: the body is no JSON object, or none of the documented envelope.
+        AnswerTooLarge: the body holds too many values.
     """
-    try:
-        envelope = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise PortalBroken("no JSON" if body.strip() else "empty", status) from None
+    return _decode_envelope(decode_json(body, status), status, secrets)
+
+
+def _decode_envelope(envelope: object, status: int, secrets: Collection[str]) -> Answer:
     if not isinstance(envelope, dict):
         raise PortalBroken("no JSON object", status)
     if "error" in envelope:
@@ -117,13 +118,10 @@ def decode_answer(status: int, body: bytes, secrets: Collection[str] = ()) -> An
 
 def decode_answer3(status: int, body: bytes, secrets: Collection[str] = ()) -> Answer:
     """As `decode_answer`, of REST 3.0; what has no envelope, as the portal's OpenAPI document, is its own result."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        document = None
+    document = decode_json(body, status)
     if status < 400 and isinstance(document, dict) and not document.keys() & {"error", "result"}:
         return Answer(document)
-    return decode_answer(status, body, secrets)
+    return _decode_envelope(document, status, secrets)
 
 
 def decode_batch(
@@ -202,7 +200,10 @@ def _count(name: str, value: object) -> int | None:
 
 
 def _seconds(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """A number of seconds; None for anything else, so that nothing is reckoned with it."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LATEST_S:
+        return None
+    return float(value)
 
 
 def _by_place(arguments: list[object]) -> Params:

@@ -8,6 +8,7 @@ from math import inf
 
 from gateway.clock import Clock
 from gateway.sandbox.errors import CallError, expired_token, invalid_token, operation_time_limit, query_limit_exceeded
+from gateway.sandbox.lies import DOUBLED, ESCAPES, IDS
 
 TOKEN_ADDRESS = "oauth.token"
 
@@ -17,6 +18,8 @@ MEANINGS = {
     "cut": "the connection is closed in the middle of the answer",
     "truncated": "200, but the JSON ends half-way",
     "redirect=ORIGIN": "302 to the same address at another origin",
+    "loop=STATUS": "a redirect, 300 to 308, to the very address that was called",
+    "nowhere=STATUS": "a redirect, 300 to 308, that does not say where to",
     "html200": "a page of HTML under 200",
     "html500": "a page of HTML under 500",
     "502": "a page of HTML under 502",
@@ -33,15 +36,28 @@ MEANINGS = {
     "json500": "500 with a body of JSON",
     "member_id=OTHER": "the token of another portal; of oauth.token alone",
     "client_endpoint=URL": "a token for another address; of oauth.token alone",
+    "endless": "JSON that never ends, as fast as it is read",
+    "trickle": "JSON that never ends, a byte a second",
+    "interim": "a 103 every second, and never an answer",
+    "huge=MB": "so many megabytes of JSON",
+    "bomb=MB": "the same, gzipped to a thousandth",
+    "dense=MB": "so many megabytes of empty lists, which take thirty times that in memory",
+    "deep=LEVELS": "so many lists in each other",
+    "headers=KB": "a header of so many kilobytes",
+    "ids=HOW": f"every id of a row as {', '.join(IDS)}; or the last row {DOUBLED}",
+    "escapes": "every name and title of a row ends in control characters and terminal escapes",
+    "escapes400": "400 whose code and text are made of them",
 }
 KINDS = tuple(written.partition("=")[0] for written in MEANINGS)
 WITH_VALUE = tuple(kind for kind, written in zip(KINDS, MEANINGS, strict=True) if kind != written)
 
 # Faults of the connection or of the bytes; they hit the whole HTTP answer.
-BEFORE_THE_CALL = ("drop", "html200", "html500", "502", "redirect")  # the method does not run
+HOSTILE = ("endless", "trickle", "interim", "huge", "bomb", "dense", "deep", "headers", "loop", "nowhere")
+BEFORE_THE_CALL = ("drop", "html200", "html500", "502", "redirect", *HOSTILE)  # the method does not run
 AFTER_THE_CALL = ("cut", "truncated")  # it has run, what it wrote stays
-REFUSALS = ("qle", "qle200", "otl", "expired_token", "invalid_token", "error", "invalid_grant", "json500")
+REFUSALS = ("qle", "qle200", "otl", "expired_token", "invalid_token", "error", "invalid_grant", "json500", "escapes400")
 TIMES = ("delay", "busy")
+LIES = ("ids", "escapes")  # the method runs, and its rows are altered
 TOKEN_ANSWERS = ("member_id", "client_endpoint")
 LIST_ANSWERS = ("total",)
 
@@ -50,9 +66,18 @@ _SPEC = re.compile(
     re.ASCII,
 )
 MAX_DIGITS = 9
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-_TOTAL = re.compile(r"-?[0-9]{1,15}")
 SHOWN_CHARS = 100
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?"), "seconds, below 1000000000"
+_COUNT = re.compile(r"[0-9]{1,6}"), "a number below 1000000"
+_REDIRECT = re.compile(r"30[0-8]"), "a status from 300 to 308"
+# What the value of a kind has to be, and how that is told.
+VALUES: dict[str, tuple[re.Pattern[str], str]] = {
+    **dict.fromkeys(TIMES, _SECONDS),
+    **dict.fromkeys(("huge", "bomb", "dense", "deep", "headers"), _COUNT),
+    **dict.fromkeys(("loop", "nowhere"), _REDIRECT),
+    **dict.fromkeys(LIST_ANSWERS, (re.compile(r"-?[0-9]{1,15}"), "a whole number of at most 15 digits")),
+    "ids": (re.compile("|".join((*IDS, DOUBLED))), f"one of {', '.join((*IDS, DOUBLED))}"),
+}
 
 
 @dataclass
@@ -89,10 +114,8 @@ class Fault:
             raise ValueError(f"{named}: {kind} takes {'a value, ' + kind + '=VALUE' if not value else 'no value'}")
         if kind in TOKEN_ANSWERS and found["method"] != TOKEN_ADDRESS:
             raise ValueError(f"{named}: {kind} belongs to {TOKEN_ADDRESS}")
-        if kind in TIMES and not _SECONDS.fullmatch(value):
-            raise ValueError(f"{named}: {kind} takes seconds, below 1000000000")
-        if kind in LIST_ANSWERS and not _TOTAL.fullmatch(value):
-            raise ValueError(f"{named}: {kind} takes a whole number of at most 15 digits")
+        if kind in VALUES and not VALUES[kind][0].fullmatch(value):
+            raise ValueError(f"{named}: {kind} takes {VALUES[kind][1]}")
         if found["times"] and (len(found["times"]) > MAX_DIGITS or int(found["times"]) == 0):
             raise ValueError(f"{named}: *N takes a number from 1 to 999999999")
         if len(found["after"] or "") > MAX_DIGITS:
@@ -109,6 +132,11 @@ class Fault:
     def seconds(self) -> float:
         return float(self.value) if self.kind in TIMES else 0.0
 
+    @property
+    def busy_s(self) -> float:
+        """The operating time that is booked beside what the call takes."""
+        return self.seconds if self.kind == "busy" else 0.0
+
     def refusal(self) -> CallError:
         """The error of a fault whose kind is one of REFUSALS."""
         return {
@@ -120,6 +148,7 @@ class Fault:
             "invalid_grant": CallError("invalid_grant", "Invalid grant"),
             "json500": CallError("INTERNAL_SERVER_ERROR", "Internal server error", 500),
             "error": CallError(self.value, "Scripted fault"),
+            "escapes400": CallError(ESCAPES, ESCAPES),
         }[self.kind]
 
 

@@ -25,6 +25,7 @@ from gateway.sandbox.errors import (
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
 from gateway.sandbox.faults import (
     AFTER_THE_CALL,
+    LIES,
     LIST_ANSWERS,
     TOKEN_ADDRESS,
     TOKEN_ANSWERS,
@@ -32,6 +33,7 @@ from gateway.sandbox.faults import (
     Fault,
     Faults,
 )
+from gateway.sandbox.lies import altered
 from gateway.sandbox.limits import TARIFFS, LeakyBucket, OperatingTime, reset_of
 from gateway.sandbox.listing import PAGE_ROWS, Effort
 from gateway.sandbox.method import ADMINISTRATOR_ID, WEBHOOK, Answer, Billed, Call, Caller, Envelope, Method
@@ -135,6 +137,11 @@ class SandboxPortal:
         self._tariff = tariff
         self._buckets: dict[str, LeakyBucket] = {}
         self._clock = clock
+
+    @property
+    def clock(self) -> Clock:
+        """The time that the portal goes by."""
+        return self._clock
 
     def now(self) -> float:
         """The portal's own time, in Unix seconds."""
@@ -266,10 +273,11 @@ class SandboxPortal:
         answer = await self._run(method, params, exchange, caller)
         if fault and fault.kind in LIST_ANSWERS and answer.total is not None:
             answer = replace(answer, total=int(fault.value))
+        if fault and fault.kind in LIES:
+            answer = replace(answer, result=altered(fault.kind, fault.value, answer.result))
         self.changes.called(name)
         await self.spend(exchange, answer.effort)
-        busy_s = fault.seconds if fault and fault.kind == "busy" else 0.0
-        return Envelope(answer, self.time_of(started, method, caller, busy_s))
+        return Envelope(answer, self.time_of(started, method, caller, fault.busy_s if fault else 0.0))
 
     async def _run(self, method: Method, params: dict[str, Value], exchange: Exchange, caller: Caller) -> Answer:
         answer = method.run(

@@ -10,6 +10,8 @@ from yarl import URL
 
 from gateway.sandbox.control import control_routes
 from gateway.sandbox.exchange import Reply, Request
+from gateway.sandbox.faults import HOSTILE
+from gateway.sandbox.hostile import send_hostile
 from gateway.sandbox.pages import BAD_GATEWAY, CRASHED, MAINTENANCE, REFUSED, allow_page
 from gateway.sandbox.php import Value, entries_of, is_array, parse_pairs, parse_query
 from gateway.sandbox.portal import SandboxPortal
@@ -147,6 +149,8 @@ class SandboxServer:
 
     async def _send(self, request: web.Request, reply: Reply) -> web.StreamResponse:
         """Send the *reply*, or what its damage makes of it."""
+        if reply.damage in HOSTILE:
+            return await send_hostile(request, reply.damage, reply.value, self.portal.clock)
         # PHP's encoder escapes slashes.
         body = orjson.dumps(reply.body).replace(b"/", b"\\/")
         match reply.damage:

@@ -102,22 +102,6 @@ async def test_a_redirect_to_nowhere_in_particular_is_told_too(
             await client_of(session, clock, f"{origin}/rest/1/canary/").call(PROFILE)
 
 
-async def test_an_answer_without_end_is_cut_off(
-    session: PortalSession, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.bitrix.session.MAX_ANSWER_BYTES", 100_000)
-
-    async def endless(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        while True:
-            await response.write(b"x" * 10_000)
-
-    async with listening(endless) as origin:
-        with pytest.raises(OutcomeUnknown, match="100000 bytes"):
-            await client_of(session, clock, f"{origin}/rest/1/canary/").call(WRITE)
-
-
 async def test_an_answer_that_is_no_http_is_broken(session: PortalSession, clock: ManualClock) -> None:
     async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 smtp.example ready\r\n\r\n")

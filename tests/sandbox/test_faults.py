@@ -10,6 +10,7 @@ from gateway.sandbox.faults import (
     AFTER_THE_CALL,
     BEFORE_THE_CALL,
     KINDS,
+    LIES,
     LIST_ANSWERS,
     REFUSALS,
     TIMES,
@@ -34,6 +35,9 @@ from tests.sandbox.client import RestClient
         "oauth.token:client_endpoint=http://127.0.0.2/rest/",
         "batch:redirect=https://new.example*",
         "crm.address.list:total=-50*",
+        "batch:bomb=300*",
+        "user.get:ids=negative@1",
+        "scope:loop=307*",
     ],
 )
 def test_a_fault_is_written_as_it_is_read(spec: str) -> None:
@@ -52,6 +56,12 @@ def test_a_fault_is_written_as_it_is_read(spec: str) -> None:
         "user.get:delay=soon",
         "user.get:qle@x",
         "user.get:member_id=1",
+        "user.get:huge",
+        "user.get:huge=1.5",
+        "user.get:deep=1000000",
+        "user.get:loop=200",
+        "user.get:ids=odd",
+        "user.get:endless=1",
         "a b:drop",
         "user.get:total",
         "user.get:total=5.5",
@@ -224,5 +234,5 @@ async def test_faults_can_be_taken_back(webhook: RestClient, portal: SandboxPort
 
 def test_every_kind_of_fault_is_told_and_has_its_place() -> None:
     assert sorted(KINDS) == sorted(
-        (*BEFORE_THE_CALL, *AFTER_THE_CALL, *REFUSALS, *TIMES, *TOKEN_ANSWERS, *LIST_ANSWERS)
+        (*BEFORE_THE_CALL, *AFTER_THE_CALL, *REFUSALS, *TIMES, *LIES, *TOKEN_ANSWERS, *LIST_ANSWERS)
     )

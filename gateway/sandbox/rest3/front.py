@@ -8,7 +8,8 @@ import orjson
 
 from gateway.sandbox.errors import CallError, operation_time_limit
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
-from gateway.sandbox.faults import AFTER_THE_CALL, ConnectionFault
+from gateway.sandbox.faults import AFTER_THE_CALL, LIES, ConnectionFault, Fault
+from gateway.sandbox.lies import altered
 from gateway.sandbox.listing import Effort
 from gateway.sandbox.method import Caller
 from gateway.sandbox.php import Value
@@ -94,7 +95,7 @@ class Rest3:
         method = METHODS.get(name)
         if method is None:
             raise method_not_found(request.shared.method)
-        busy_s = await self._meet(exchange, name)
+        fault = await self._meet(exchange, name)
         caller = portal.authorize(shared)
         _admit(method, caller)
         if portal.operating and portal.operating.is_blocked(caller.client, name, portal.now()):
@@ -102,8 +103,8 @@ class Rest3:
         key = request.key if method.writes else None
         if key is not None and (kept := self._kept.find(caller, name, key, request.body, portal.now())):
             return replace(kept, damage=exchange.damage)
-        result = await self._run(method, body, caller, exchange, credential)
-        time = portal.time_of(started, method, caller, busy_s)
+        result = _as_told(fault, await self._run(method, body, caller, exchange, credential))
+        time = portal.time_of(started, method, caller, fault.busy_s if fault else 0.0)
         reply = Reply(200, result if method.bare else {"result": result, "time": time}, exchange.damage)
         return reply if key is None else self._kept.keep(caller, name, key, request.body, reply, portal.now())
 
@@ -112,18 +113,18 @@ class Rest3:
     ) -> Value:
         """Make one call of a batch; it is neither booked nor limited by operating time, as only the batch would be."""
         self._portal.seen.append(SeenCall(name, _params(query), credential, in_batch=True, version=3))
-        await self._meet(exchange, name)
+        fault = await self._meet(exchange, name)
         method = METHODS[name]
         _admit(method, caller)
-        return await self._run(method, query, caller, exchange, credential)
+        return _as_told(fault, await self._run(method, query, caller, exchange, credential))
 
-    async def _meet(self, exchange: Exchange, name: str) -> float:
-        """Count a call and let it meet what is scripted for it; the operating seconds of that are returned."""
+    async def _meet(self, exchange: Exchange, name: str) -> Fault | None:
+        """Count a call and let it meet what is scripted for it; what is left to do to it is returned."""
         self._portal.calls[name] += 1
         fault = await self._portal.faults.meet(name)
         if fault and fault.kind in AFTER_THE_CALL:
             exchange.damage = fault.kind
-        return fault.seconds if fault and fault.kind == "busy" else 0.0
+        return fault
 
     async def _run(
         self, method: Method, body: Value, caller: Caller, exchange: Exchange, credential: str | None
@@ -141,6 +142,11 @@ class Rest3:
 def _admit(method: Method, caller: Caller) -> None:
     if not method.is_open_to(caller.scopes):
         raise insufficient_scope()
+
+
+def _as_told(fault: Fault | None, result: Value) -> Value:
+    """The *result* of a call, altered where its *fault* is a lie about it."""
+    return altered(fault.kind, fault.value, result) if fault and fault.kind in LIES else result
 
 
 def _params(body: Value) -> dict[str, Value]:

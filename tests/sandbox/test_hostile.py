@@ -1,0 +1,169 @@
+"""The sandbox as a hostile portal: what it sends, as a client with no defences sees it."""
+
+import asyncio
+import gzip
+
+import orjson
+import pytest
+from aiohttp import ClientError, ClientSession
+
+from gateway.sandbox.lies import ESCAPES, IDS
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.server import SandboxServer
+from tests.clock import ManualClock
+from tests.sandbox.client import RestClient
+
+MEGABYTE = 2**20
+
+
+@pytest.fixture
+def url(server: SandboxServer, portal: SandboxPortal) -> str:
+    return f"{server.origin}{portal.webhook_path}scope"
+
+
+async def test_a_huge_answer_is_json_of_that_size(webhook: RestClient, portal: SandboxPortal) -> None:
+    portal.fault("scope:huge=2")
+    assert len((await webhook.call("scope")).result) == 2 * MEGABYTE
+    assert portal.calls["scope"] == 1
+
+
+async def test_a_bomb_is_a_thousandth_of_what_it_decompresses_to(
+    session: ClientSession, portal: SandboxPortal, url: str
+) -> None:
+    portal.fault("scope:bomb=8")
+    async with session.get(url, auto_decompress=False) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        packed = await answer.read()
+    assert len(packed) < 8 * MEGABYTE / 900
+    assert len(orjson.loads(gzip.decompress(packed))["result"]) == 8 * MEGABYTE
+
+
+async def test_a_dense_answer_is_made_of_empty_lists(webhook: RestClient, portal: SandboxPortal) -> None:
+    portal.fault("scope:dense=1")
+    lists = (await webhook.call("scope")).result
+    assert len(lists) > 300_000
+    assert all(one == [] for one in lists)
+
+
+async def test_a_deep_answer_has_that_many_levels(webhook: RestClient, portal: SandboxPortal) -> None:
+    portal.fault("scope:deep=300")
+    found, depth = (await webhook.call("scope")).result, 0
+    while found:
+        (found,), depth = found, depth + 1
+    assert depth == 299
+
+
+async def test_a_header_has_that_many_kilobytes(session: ClientSession, portal: SandboxPortal, url: str) -> None:
+    portal.fault("scope:headers=64")
+    with pytest.raises(ClientError, match="bytes|header"):
+        await session.get(url)
+    portal.fault("scope:headers=4")
+    async with session.get(url) as answer:
+        assert len(answer.headers["X-Filler"]) == 4096
+
+
+async def test_endless_json_comes_for_as_long_as_it_is_read(
+    session: ClientSession, portal: SandboxPortal, url: str
+) -> None:
+    portal.fault("scope:endless")
+    async with session.get(url) as answer:
+        read = b""
+        while len(read) < 3 * MEGABYTE:
+            read += await answer.content.readany()
+    assert read.startswith(b'{"result": ["xxx')
+
+
+async def test_a_trickle_is_a_byte_a_second(
+    session: ClientSession, portal: SandboxPortal, clock: ManualClock, url: str
+) -> None:
+    portal.fault("scope:trickle")
+    async with session.get(url) as answer:
+        await clock.settle()
+        read = await answer.content.readany()
+        await clock.advance(5)
+        assert read + await answer.content.readany() == b'{"result": [' + b" " * 6
+    await clock.advance(5)
+
+
+async def test_interim_answers_come_every_second(
+    server: SandboxServer, portal: SandboxPortal, clock: ManualClock
+) -> None:
+    portal.fault("scope:interim")
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(server.origin.rpartition(":")[2]))
+    writer.write(f"GET {portal.webhook_path}scope HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    for _ in range(4):
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 103 Early Hints\r\n\r\n"
+        await clock.advance(1)
+    writer.close()
+    await writer.wait_closed()
+    await clock.advance(5)
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
+async def test_a_loop_leads_to_the_address_itself_and_another_nowhere(
+    session: ClientSession, portal: SandboxPortal, url: str, status: int
+) -> None:
+    portal.fault(f"scope:loop={status}")
+    portal.fault(f"scope:nowhere={status}")
+    async with session.get(url, allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (status, url)
+    async with session.get(url, allow_redirects=False) as answer:
+        assert (answer.status, answer.headers.get("Location")) == (status, None)
+
+
+@pytest.mark.parametrize("how", IDS)
+@pytest.mark.parametrize("method", ["user.get", "crm.category.list", "crm.item.list"])
+async def test_ids_are_altered_and_nothing_else(
+    webhook: RestClient, portal: SandboxPortal, method: str, how: str
+) -> None:
+    command = f"{method}?entityTypeId=2"
+    sound = await webhook.batch(a=command)
+    portal.fault(f"{method}:ids={how}")
+    odd = await webhook.batch(a=command)
+    for before, after in zip(rows(sound["result"]["a"]), rows(odd["result"]["a"]), strict=True):
+        key = "ID" if "ID" in before else "id"
+        assert after == {**before, key: IDS[how](int(before[key]))}
+        assert after[key] != before[key] or type(after[key]) is not type(before[key])
+
+
+async def test_a_row_is_doubled(webhook: RestClient, portal: SandboxPortal) -> None:
+    sound = (await webhook.call("user.get")).result
+    portal.fault("user.get:ids=doubled")
+    assert (await webhook.call("user.get")).result == [*sound, sound[-1]]
+
+
+async def test_names_end_in_escapes(webhook: RestClient, portal: SandboxPortal) -> None:
+    sound = (await webhook.call("user.get")).result
+    portal.fault("user.get:escapes")
+    odd = (await webhook.call("user.get")).result
+    assert [row["NAME"] for row in odd] == [row["NAME"] + ESCAPES for row in sound]
+    assert [row["ID"] for row in odd] == [row["ID"] for row in sound]
+
+
+@pytest.mark.parametrize("address", ["/rest/1/sandbox/scope", "/rest/api/1/sandbox/tasks.task.list"])
+async def test_a_refusal_is_made_of_escapes(anonymous: RestClient, portal: SandboxPortal, address: str) -> None:
+    portal.fault("*:escapes400")
+    answer = await anonymous.call(address)
+    assert answer.status == 400
+    assert ESCAPES in flat(answer.body)
+
+
+async def test_the_token_address_can_be_hostile_too(anonymous: RestClient, portal: SandboxPortal) -> None:
+    portal.fault("oauth.token:huge=1")
+    assert len((await anonymous.get("/oauth/token/")).result) == MEGABYTE
+
+
+def rows(result: object) -> list[dict[str, object]]:
+    """The rows of a list's result, which may be wrapped."""
+    if isinstance(result, dict):
+        (result,) = result.values()
+    assert isinstance(result, list)
+    assert result
+    return result
+
+
+def flat(value: object) -> str:
+    """Every text in *value*."""
+    if isinstance(value, dict):
+        return "".join(map(flat, value.values()))
+    return value if isinstance(value, str) else ""
