@@ -270,9 +270,9 @@ class PortalClient:
             tries.waited(started_at - queued_at)
             tries.begin()
             try:
-                http = await post()
-                answer = decode(http.status, http.body, access.secrets)
+                http, answer = await _received(post, decode, access.secrets)
             except PortalError as error:
+                error.__traceback__ = error.__context__ = None  # whose frames hold the answer for as long as it is kept
                 self.gate.heed(self._credential.budget_key, method, error)
                 self.gate.landed(methods, commands, error, started_at)
                 raise
@@ -292,6 +292,16 @@ def _with_token(access: Access, body: object) -> tuple[object, dict[str, str]]:
     if isinstance(body, Mapping):
         return {**body, "auth": access.token}, {}
     return body, {"Authorization": f"Bearer {access.token}"}
+
+
+async def _received(
+    post: Callable[[], Awaitable[HttpAnswer]],
+    decode: Callable[[int, bytes, Collection[str]], Answer],
+    secrets: Collection[str],
+) -> tuple[HttpAnswer, Answer]:
+    """What *post* brings, as it came and decoded."""
+    http = await post()
+    return http, decode(http.status, http.body, secrets)
 
 
 class _Tries:

@@ -1,5 +1,7 @@
 """The JSON in the body of an answer, decoded only where what it decodes to is bounded."""
 
+from contextlib import suppress
+
 import orjson
 
 from gateway.bitrix.errors import AnswerTooLarge, PortalBroken
@@ -20,8 +22,9 @@ def decode_json(body: bytes, status: int | None = None) -> object:
     """
     if len(body) > UNCOUNTED_BYTES and body.count(b",") + body.count(b"[") + body.count(b"{") > MOST_VALUES:
         raise AnswerTooLarge(f"{MOST_VALUES} values", status)
-    try:
+    with suppress(
+        orjson.JSONDecodeError
+    ):  # which holds the whole text, and would be held by an error raised in its place
         value: object = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise PortalBroken("no JSON" if body.strip() else "empty", status) from None
-    return value
+        return value
+    raise PortalBroken("no JSON" if body.strip() else "empty", status)

@@ -1,5 +1,6 @@
 """Answers of a hostile portal: too large, too slow, or leading nowhere; what they do to the bytes on the wire."""
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterator
 
@@ -61,6 +62,7 @@ async def _hint_for_ever(request: web.Request, clock: Clock) -> web.StreamRespon
 async def _at_once(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     for piece in pieces:
         yield piece
+        await asyncio.sleep(0)  # so that a client that leaves is noticed, also by what writes little
 
 
 async def _slowly(clock: Clock) -> AsyncIterator[bytes]:

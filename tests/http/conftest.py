@@ -10,6 +10,8 @@ from tests.clock import ManualClock
 from tests.gateway import Gateway, Sandbox, serve_sandbox
 from tests.http.onlooker import Onlooker, looking_on
 
+LIMIT = 2**20
+
 
 @pytest.fixture
 async def other(
@@ -20,6 +22,16 @@ async def other(
     async with serve_sandbox(portal) as running:
         await gateway.restart(GATEWAY_OAUTH_SERVERS=f"{sandbox.host},{running.host}")
         yield running
+
+
+@pytest.fixture
+async def limited(gateway: Gateway, sandbox: Sandbox) -> AsyncIterator[Gateway]:
+    """The gateway with account "acme" connected by webhook and synced, which reads answers of up to LIMIT bytes."""
+    await gateway.restart(GATEWAY_MAX_ANSWER_BYTES=str(LIMIT))
+    await gateway.connect(sandbox.webhook)
+    sandbox.portal.calls.clear()
+    yield gateway
+    sandbox.portal.clear_faults()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from typing import Any
 
 import orjson
 import pytest
@@ -55,7 +56,7 @@ async def test_a_deep_answer_has_that_many_levels(webhook: RestClient, portal: S
 
 async def test_a_header_has_that_many_kilobytes(session: ClientSession, portal: SandboxPortal, url: str) -> None:
     portal.fault("scope:headers=64")
-    with pytest.raises(ClientError, match="bytes|header"):
+    with pytest.raises(ClientError, match="bytes"):
         await session.get(url)
     portal.fault("scope:headers=4")
     async with session.get(url) as answer:
@@ -153,13 +154,11 @@ async def test_the_token_address_can_be_hostile_too(anonymous: RestClient, porta
     assert len((await anonymous.get("/oauth/token/")).result) == MEGABYTE
 
 
-def rows(result: object) -> list[dict[str, object]]:
+def rows(result: Any) -> list[dict[str, Any]]:
     """The rows of a list's result, which may be wrapped."""
-    if isinstance(result, dict):
-        (result,) = result.values()
-    assert isinstance(result, list)
-    assert result
-    return result
+    found: list[dict[str, Any]] = next(iter(result.values())) if isinstance(result, dict) else result
+    assert found
+    return found
 
 
 def flat(value: object) -> str:
