@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from gateway.bitrix.errors import AccessDenied, PortalBroken, PortalError, PortalFailing, WalkFailed
+from gateway.bitrix.errors import AccessDenied, AnswerTooLarge, PortalBroken, PortalError, PortalFailing, WalkFailed
 from gateway.bitrix.methods import Row
 from gateway.bitrix.walk import ListCall, Pace, walk
 from gateway.bitrix.wire import Answer, Command
@@ -109,6 +109,47 @@ async def test_batches_are_made_smaller_where_large_ones_fail() -> None:
     portal = PretendedPortal(CLUSTERED, broken=too_large, command_s=0.04)
     assert ids_of(await read(portal)) == portal.ids
     assert portal.commands <= 5 * 400
+
+
+@pytest.mark.parametrize("pace", Pace)
+@pytest.mark.parametrize(("most", "since"), [(20, 0), (1, 0), (1, 5)])
+async def test_batches_whose_answers_are_too_large_go_again_in_smaller_ones_at_once(
+    pace: Pace, most: int, since: int
+) -> None:
+    def too_large(number: int, commands: Sequence[Command]) -> PortalError | None:
+        return AnswerTooLarge("1000 bytes") if number >= since and len(commands) > most and opened(commands) else None
+
+    portal = PretendedPortal(CLUSTERED, broken=too_large, command_s=0.04)
+    sound = PretendedPortal(CLUSTERED, command_s=0.04)
+    assert ids_of(await read(portal, pace=pace)) == ids_of(await read(sound, pace=pace)) == portal.ids
+    assert portal.commands <= 4 * sound.commands
+    assert portal.busy_s <= 4 * sound.busy_s
+
+
+async def test_a_page_that_is_too_large_by_itself_fails_the_walk_where_it_stands() -> None:
+    end = CLUSTERED[12_000]
+
+    def too_large(_number: int, commands: Sequence[Command]) -> PortalError | None:
+        beyond = [bound for bound in map(bound_of, commands) if isinstance(bound, int) and bound > end]
+        return AnswerTooLarge("1000 bytes") if beyond and opened(commands) else None
+
+    portal = PretendedPortal(CLUSTERED, broken=too_large)
+    with pytest.raises(WalkFailed, match=r"the portal's answer is too large: more than 1000 bytes$") as failed:
+        await read(portal)
+    assert CLUSTERED[6_000] <= failed.value.cursor <= CLUSTERED[12_100]
+    assert portal.requests <= 400
+
+
+def bound_of(command: Command) -> object:
+    """The id beyond which *command* asks for rows."""
+    conditions = command.params["FILTER"]
+    assert isinstance(conditions, dict)
+    return conditions[">ID"]
+
+
+def opened(commands: Sequence[Command]) -> bool:
+    """Whether the walk is past its opening, whose two commands are asked for by the client's own rules."""
+    return "DESC" not in str(commands)
 
 
 async def test_samples_that_fail_hold_nothing_up_and_are_no_cause_of_a_later_failure() -> None:

@@ -10,6 +10,7 @@ import structlog
 
 from gateway.log import configure_logging
 from gateway.redaction import redact
+from gateway.sandbox.lies import ESCAPES
 from gateway.secret import Secret
 
 CANARY = "c4nary-S3cret"
@@ -96,3 +97,29 @@ def test_redaction_keeps_the_address_readable() -> None:
     assert redact("https://a.bitrix24.ru/rest/1/abc/user.get?auth=x&start=50") == (
         "https://a.bitrix24.ru/rest/1/***/user.get?auth=***&start=50"
     )
+
+
+def test_nothing_that_a_terminal_obeys_reaches_a_line_and_none_can_be_forged(lines: Callable[[], str]) -> None:
+    forged = f"x{ESCAPES.replace('2026', '1999')}\n1999-01-01T00:00:00.000000Z [error    ] disk full\n{{}}"
+    ours, theirs = structlog.get_logger("gateway.test"), logging.getLogger("asyncio")
+    ours.info(forged, reason=forged, deep={"a": [forged, {forged: forged}]}, cause=ValueError(forged), **{forged: 1})
+    theirs.warning("%s", forged, extra={"reason": forged})
+    try:
+        raise RuntimeError(forged)
+    except RuntimeError:
+        ours.exception(forged)
+        theirs.exception(forged, stack_info=True)
+    said = lines()
+    assert all(character == "\n" or character.isprintable() for character in said)
+    assert not [line for line in said.splitlines() if line.startswith(("1999-", "{}"))]
+    assert said.count("RuntimeError: x") == 2
+
+
+def test_a_traceback_keeps_its_lines(lines: Callable[[], str]) -> None:
+    try:
+        raise RuntimeError("broken")
+    except RuntimeError:
+        logging.getLogger("x").exception("failed")
+    shown = lines() if lines().startswith("20") else json.loads(lines())["exception"]
+    assert "  Traceback (most recent call last):\n    File " in shown
+    assert shown.rstrip().endswith("\n  RuntimeError: broken")

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from gateway.sandbox.lies import ESCAPES
 from gateway.sync_client import POLLS_A_PLAIN_LINE, SyncStatus, progress_of
 
 
@@ -46,3 +47,18 @@ def test_on_a_terminal_there_are_bars_and_lines_only_for_what_went_wrong(
     with progress_of(["users"]) as show:
         show(status(20, "done"))
     assert "users: done" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_what_a_portal_says_is_shown_as_text_and_obeyed_by_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], on_terminal: bool
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: on_terminal)
+    monkeypatch.setenv("COLUMNS", "400")
+    with progress_of(["users"]) as show:
+        show(status(20, "failed", error=f"[/red] [bold]{ESCAPES}", skipped=(f"[link]{ESCAPES}",)))
+    seen = capsys.readouterr().out
+    assert "[/red] [bold]\\x1b]0;owned\\x07" in seen
+    assert "[link]\\x1b]0;owned" in seen
+    assert "\x07" not in seen
+    assert not [line for line in seen.splitlines() if line.startswith("2026-01-01")]

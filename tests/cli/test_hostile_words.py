@@ -1,0 +1,45 @@
+"""Errors of portals and gateways that mean harm, as `sync` and `stream` show them: nothing that a terminal obeys."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+
+from gateway.sandbox.lies import ESCAPES
+from tests.bitrix.rogue import listening
+from tests.cli.conftest import Invoke
+from tests.gateway import JWT_SECRET
+
+
+@pytest.mark.parametrize("command", [("sync", "users"), ("stream", "deals")])
+@pytest.mark.parametrize("in_problem", [True, False])
+async def test_a_refusal_is_one_printable_line(invoke: Invoke, command: tuple[str, ...], in_problem: bool) -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.json_response({"detail": ESCAPES} if in_problem else ESCAPES, status=502)
+
+    async with listening(refuse) as origin:
+        port = f"--port={origin.rpartition(':')[2]}"
+        result = await asyncio.to_thread(invoke, *command, "--account=acme", port, f"--jwt-secret={JWT_SECRET}")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.isprintable()
+    assert "\\x1b]0;owned\\x07" in line
+
+
+@pytest.mark.parametrize("end", ['"error": %b', '"count": 1, "complete": false'])
+async def test_the_end_of_a_stream_is_one_printable_line(invoke: Invoke, end: str) -> None:
+    escaped = web.json_response(ESCAPES).text or ""
+    last = f'{{{end.replace("%b", escaped)}, "cursor": {escaped}}}\n'
+
+    async def stream(_request: web.Request) -> web.Response:
+        return web.Response(text='{"ID": "7"}\n' + last)
+
+    async with listening(stream) as origin:
+        port = f"--port={origin.rpartition(':')[2]}"
+        result = await asyncio.to_thread(
+            invoke, "stream", "deals", "--account=acme", port, f"--jwt-secret={JWT_SECRET}"
+        )
+    assert result.stdout == '{"ID": "7"}\n'
+    (line,) = result.stderr.splitlines()
+    assert line.isprintable()
+    assert "\\x1b]0;owned\\x07" in line
