@@ -130,18 +130,12 @@ async def test_a_result_that_cannot_be_written_again_fails_by_name_and_alone(
     assert results == [{"result": 1}, {"error": {"code": "portal_broken", "description": told, "status": None}}]
 
 
-async def test_a_row_that_cannot_be_written_again_ends_its_stream(limited: Gateway, sandbox: Sandbox) -> None:
-    sandbox.portal.data.users[1]["PERSONAL_NOTES"] = nested(300)
-    answer = await limited.clock.until(limited.get("/bitrix/stream/users"))
+async def test_a_row_that_cannot_be_written_again_ends_its_stream(watched: Gateway, onlooker: Onlooker) -> None:
+    rows = b'[{"ID": "1", "X": %b}]' % (b"[" * 300 + b"]" * 300)
+    onlooker.answer("batch", *[saying(200, b'{"result": {"result": {"c0": %b, "c1": %b}}}' % (rows, rows))] * 9)
+    answer = await watched.clock.until(watched.get("/bitrix/stream/deals"))
     assert (answer.status, answer.json["code"]) == (502, "portal_broken")
-
-
-def nested(levels: int) -> list[object]:
-    """Lists in each other."""
-    found: list[object] = []
-    for _ in range(levels - 1):
-        found = [found]
-    return found
+    assert answer.json["detail"] == "the portal's answer cannot be read: nested too deeply"
 
 
 @way

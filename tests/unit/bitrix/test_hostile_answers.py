@@ -66,6 +66,14 @@ def outcome_of(decode: Callable[[], T]) -> T | PortalError:
         return error
 
 
+@pytest.mark.parametrize("value", [-1, -1e-9, 1e12, 1e308, -1e308, 2**64 - 1, "480", True, None, [], {}], ids=repr)
+def test_a_number_that_is_not_one_of_seconds_is_none(value: object) -> None:
+    time = dict.fromkeys(("operating", "operating_reset_at", "duration"), value)
+    answer = decode_answer(200, body_of({"result": [], "time": time}))
+    assert (answer.operating_s, answer.operating_reset_at, answer.duration_s) == (None, None, None)
+    assert answer.time == time
+
+
 @given(VALUES, st.booleans())
 def test_any_batch_becomes_an_outcome_for_each_command_or_an_error(result: object, halt: bool) -> None:
     outcomes = outcome_of(lambda: decode_batch(Answer(result), ["c0", "c1"], halt=halt))
