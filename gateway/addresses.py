@@ -2,10 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from gateway.bitrix.egress import EgressPolicy, is_public
+from gateway.bitrix.egress import EgressPolicy
 from gateway.bitrix.errors import AddressRefused
 from gateway.errors import InvalidInput
 from gateway.origins import origin_of
@@ -13,7 +12,9 @@ from gateway.secret import Secret
 
 FIELD = "/client_bitrix_url"
 # Source: b24restdocs settings/how-to-call-rest-api/general-principles.md; a method may follow, as portals show it.
-WEBHOOK_PATH = re.compile(r"/+rest/(\d+)/([A-Za-z0-9]+)(?:/[A-Za-z0-9_.]*)?/?")
+WEBHOOK_PATH = re.compile(r"/+rest/([0-9]+)/([A-Za-z0-9]+)(?:/[A-Za-z0-9_.]*)?/?")
+# Anything that would be a webhook at the root of a portal, or in small letters.
+LIKE_WEBHOOK = re.compile(r"^/+rest/|/rest/+(api/+)?[0-9]+(/|$)", re.IGNORECASE)
 CLOUD_HOST = re.compile(r"([^.]+)\.bitrix24\.[a-z.]+")
 
 
@@ -40,26 +41,16 @@ def parse_address(url: str, policy: EgressPolicy) -> PortalAddress:
         policy.check_url(origin)
     except AddressRefused as error:
         raise InvalidInput.of_field(FIELD, error.code, error.detail) from error
-    path = urlsplit(url).path
-    host = urlsplit(origin).netloc
-    if not policy.insecure and not may_be_public(urlsplit(origin).hostname or ""):
+    parts, host = urlsplit(url), urlsplit(origin).netloc
+    if not policy.may_call(urlsplit(origin).hostname or ""):
         raise InvalidInput.of_field(FIELD, "private_address", "has to be an address on the open internet")
-    if not re.match("/+rest/", path):
-        return PortalAddress(origin, host, None)
-    if not (webhook := WEBHOOK_PATH.fullmatch(path)):
+    if webhook := WEBHOOK_PATH.fullmatch(parts.path):
+        return PortalAddress(origin, host, Secret(f"{origin}/rest/{webhook[1]}/{webhook[2]}/"))
+    if any(LIKE_WEBHOOK.search(unquote(part)) for part in (parts.path, parts.query, parts.fragment)):
         raise InvalidInput.of_field(
             FIELD, "invalid_webhook", "an inbound webhook has the form https://PORTAL/rest/USER/CODE/"
         )
-    return PortalAddress(origin, host, Secret(f"{origin}/rest/{webhook[1]}/{webhook[2]}/"))
-
-
-def may_be_public(host: str) -> bool:
-    """Whether *host* is a public IP address, or a name that could lead to one (that is seen where a socket is made)."""
-    try:
-        return is_public(ip_address(host))
-    except ValueError:
-        labels = host.split(".")  # no top-level domain begins with a digit
-        return len(labels) > 1 and all(labels) and not labels[-1][0].isdigit()
+    return PortalAddress(origin, host, None)
 
 
 def subdomain_of(host: str) -> str:

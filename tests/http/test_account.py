@@ -49,6 +49,7 @@ PRIVATE = [
     "https://intranet",
 ]
 NO_WEBHOOK = ["/rest/", "/rest/1/", "/rest/one/code/", "/rest/1/co-de/", "/rest/1/code/a/b", "/rest/1/code//x/y"]
+NO_WEBHOOK += ["/portal/rest/1/code/", "/portal/rest/1/code", "/REST/1/code/", "/rest/api/1/code/", "/#/rest/1/code/"]
 NO_OBJECT = [b"", b"{", b"null", b"[]", b'"https://example.bitrix24.ru"', b"7", b"\xff", b'{"client_bitrix_url": NaN}']
 
 

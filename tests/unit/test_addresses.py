@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.addresses import PortalAddress, may_be_public, parse_address, subdomain_of
+from gateway.addresses import PortalAddress, parse_address, subdomain_of
 from gateway.bitrix.egress import EgressPolicy
 from gateway.errors import InvalidInput
 
@@ -21,6 +21,8 @@ STRICT, INSECURE = EgressPolicy(insecure=False), EgressPolicy(insecure=True)
         ("https://crm.example.com:8443", "https://crm.example.com:8443", "crm.example.com:8443"),
         ("https://acme.bitrix24.ru/rest", "https://acme.bitrix24.ru", "acme.bitrix24.ru"),
         ("https://acme.bitrix24.ru/restaurant/1/abc/", "https://acme.bitrix24.ru", "acme.bitrix24.ru"),
+        ("https://acme.bitrix24.ru/knowledge/rest/", "https://acme.bitrix24.ru", "acme.bitrix24.ru"),
+        ("https://acme.bitrix24.ru/arrest/1/abc/", "https://acme.bitrix24.ru", "acme.bitrix24.ru"),
         ("https://my_crm.example.com", "https://my_crm.example.com", "my_crm.example.com"),
         ("https://8.8.8.8/", "https://8.8.8.8", "8.8.8.8"),
         ("https://[2a00:1450::1]:8443/", "https://[2a00:1450::1]:8443", "[2a00:1450::1]:8443"),
@@ -61,6 +63,21 @@ def test_a_webhook_is_known_by_its_user_and_code_whatever_stands_around_them(pat
         "/rest/1/abc/crm.deal.list/extra/",
         "/rest/1//profile",
         "/rest/api/1/abc/",
+        "/portal/rest/1/abc123/",
+        "/portal/rest/1/abc123",
+        "/portal/rest/1/abc123/profile.json",
+        "/portal/rest/1/abc123/?auth=1",
+        "/portal/rest/api/1/abc123/",
+        "/portal//rest//1//abc123//",
+        "/portal/rest/1",
+        "/REST/1/abc123/",
+        "/Rest/1/abc123/profile",
+        "/portal/REST/API/1/abc123/",
+        "/portal%2Frest%2F1%2Fabc123%2F",
+        "/%72est/1/abc123/",
+        "/?url=/rest/1/abc123/",
+        "/?url=https%3A%2F%2Fbox.example.com%2Frest%2F1%2Fabc123%2F",
+        "/#/rest/1/abc123/",
     ],
 )
 def test_an_address_that_begins_like_a_webhook_has_to_be_one(path: str) -> None:
@@ -224,4 +241,26 @@ def test_a_cloud_portals_subdomain_is_its_first_label(host: str, subdomain: str)
 
 @given(st.text(max_size=30))
 def test_any_host_can_be_judged(host: str) -> None:
-    assert may_be_public(host) in (True, False)
+    assert STRICT.may_call(host) in (True, False)
+
+
+@given(
+    st.sampled_from(["", "/portal", "/a/b", "/%70ortal"]),
+    st.sampled_from(["/rest/", "/REST/", "//rest//", "/Rest/api/", "/%2Frest%2F"]),
+    st.integers(1, 10**6),
+    st.text("abcXYZ019", min_size=1, max_size=20),
+    st.sampled_from(["", "/", "/profile", "/profile.json", "/?a=b", "//"]),
+)
+def test_a_webhooks_code_is_taken_as_a_webhook_or_refused_and_never_passed_over(
+    below: str, rest: str, user: int, code: str, end: str
+) -> None:
+    url = f"https://box.example.com{below}{rest}{user}/{code}{end}"
+    try:
+        address = parse_address(url, STRICT)
+    except InvalidInput as error:
+        refusal = error
+    else:
+        assert address.webhook == f"https://box.example.com/rest/{user}/{code}/"
+        return
+    assert [one.code for one in refusal.errors] == ["invalid_webhook"]
+    assert refusal.detail == "client_bitrix_url: an inbound webhook has the form https://PORTAL/rest/USER/CODE/"

@@ -4,10 +4,13 @@ import ipaddress
 import socket
 
 import pytest
+from yarl import URL
 
 from gateway.bitrix.egress import EgressPolicy, NotPublic, is_public
 from gateway.bitrix.errors import AddressRefused
 
+NETWORKS = tuple(ipaddress.ip_network(one) for one in ("10.0.0.0/8", "fd00::/8", "169.254.169.254/32"))
+INNER = EgressPolicy(insecure=False, private=(*NETWORKS, "crm.corp.example"))
 STRICT, LAX = EgressPolicy(insecure=False), EgressPolicy(insecure=True)
 
 
@@ -88,3 +91,64 @@ def test_no_socket_is_made_towards_the_inside(address: str) -> None:
 def test_a_socket_is_made_towards_the_internet_and_when_told_so_to_the_inside() -> None:
     STRICT.socket_factory(info("8.8.8.8")).close()
     LAX.socket_factory(info("127.0.0.1")).close()
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "fd12::1", "::ffff:10.0.0.1", "169.254.169.254", "8.8.8.8"])
+def test_a_socket_is_made_towards_a_listed_network(address: str) -> None:
+    INNER.socket_factory(info(address)).close()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "192.168.1.1", "169.254.1.1", "fe80::1", "::1", "2002:a00:1::"])
+def test_no_socket_is_made_towards_a_network_that_is_not_listed(address: str) -> None:
+    with pytest.raises(NotPublic):
+        INNER.socket_factory(info(address))
+
+
+def test_a_listed_name_opens_its_own_sockets_alone() -> None:
+    for address in ("192.168.1.1", "172.16.0.1", "100.64.0.1", "fc00::1", "::ffff:192.168.1.1"):
+        with INNER.calling(URL("https://CRM.corp.example:8443/rest/")):
+            INNER.socket_factory(info(address)).close()
+        with INNER.calling(URL("https://other.corp.example/")), pytest.raises(NotPublic):
+            INNER.socket_factory(info(address))
+        with pytest.raises(NotPublic):
+            INNER.socket_factory(info(address))
+
+
+@pytest.mark.parametrize("address", [one for one in INSIDE if one != "fc00::1"] + ["fd00:ec2::254"])
+def test_a_listed_name_does_not_lead_to_special_addresses(address: str) -> None:
+    ordinary = ("10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "::ffff:10.0.0.1")
+    named = EgressPolicy(insecure=False, private=("crm.corp.example",))
+    with named.calling(URL("https://crm.corp.example/")):
+        if address in ordinary:
+            named.socket_factory(info(address)).close()
+        else:
+            with pytest.raises(NotPublic):
+                named.socket_factory(info(address))
+
+
+def test_a_listed_portal_is_called_over_https_alone() -> None:
+    assert INNER.check_url("https://crm.corp.example:8443/rest/").port == 8443
+    for url in ("http://crm.corp.example/", "http://10.0.0.1/"):
+        with pytest.raises(AddressRefused):
+            INNER.check_url(url)
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("crm.corp.example", True),
+        ("10.0.0.1", True),
+        ("fd00::1", True),
+        ("intranet", True),  # it may lead into a listed network; that is seen where a socket is made
+        ("192.168.1.1", False),
+        ("127.0.0.1", False),
+        ("2130706433", False),
+        ("0x7f.1", False),
+        ("crm.corp.example.", False),
+        ("", False),
+    ],
+)
+def test_a_host_that_could_be_a_listed_portal_passes_the_first_check(host: str, allowed: bool) -> None:
+    assert INNER.may_call(host) is allowed
+    named = EgressPolicy(insecure=False, private=("intranet",))
+    assert (named.may_call("intranet"), named.may_call("extranet")) == (True, False)
