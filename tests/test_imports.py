@@ -20,7 +20,7 @@ COMMANDS = ("gateway.cli", "gateway.serve", "gateway.demo", "gateway.demo_server
 ARROWS = (
     ("storage", ("storage",)),
     ("gateway.redaction", ()),
-    ("gateway.bitrix", ("gateway.bitrix", "gateway.clock", "gateway.errors", "gateway.redaction")),
+    ("gateway.bitrix", ("gateway.bitrix", "gateway.clock", "gateway.errors", "gateway.origins", "gateway.redaction")),
     ("gateway.sandbox", ("gateway.sandbox", "gateway.clock")),
     *((command, ("gateway", "storage", "handlers.app", "handlers.server")) for command in COMMANDS),
     ("gateway", ("gateway", "storage")),

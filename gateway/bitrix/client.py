@@ -32,7 +32,8 @@ class PortalClient:
     """Calls on one portal with one credential.
 
     `call`, `call3` and `batch` try again by the retry rules, each command by itself; `batch_once` and `attempt` leave
-    it at what their commands brought the first time, and `attempt` at what befell the request as well. All raise:
+    it at what their commands brought the first time, `attempt` and `call_once` at what befell the request as well. All
+    raise:
         PortalError: the request as a whole failed for good; OutcomeUnknown where a write may have been done.
         TooBusy: the limits would have it wait more than *max_wait_s* seconds, and nothing of it was done; never to work
             in the background.
@@ -82,6 +83,15 @@ class PortalClient:
 
         methods, tries = {command.method}, _Tries(self._clock, self._patience_s)
         return await self._run(methods, command.write, send, tries)
+
+    async def call_once(self, command: Command) -> Answer:
+        """As `call`, in one request that is not repeated."""
+
+        async def send(access: Access) -> Answer:
+            return await self._send(access, command.method, command.params, {command.method}, tries)
+
+        tries = _Attempt(self._clock, lambda _rested: None, self._patience_s)
+        return await self._run({command.method}, command.write, send, tries)
 
     async def batch(self, commands: Sequence[Command], *, resting: bool = True) -> list[Answer | PortalError]:
         """The answer or error of each of *commands*, in their order, sent up to 50 in a request.
@@ -195,6 +205,8 @@ class PortalClient:
         outcomes = await self._run(methods, any(command.write for command in commands.values()), send, tries)
         for label, outcome in outcomes.items():
             self.gate.heed(self._credential.budget_key, commands[label].method, outcome)
+            if isinstance(outcome, PortalError):
+                outcomes[label] = self._credential.judge(outcome)
         return outcomes
 
     async def _run(self, methods: set[str], write: bool, send: Callable[[Access], Awaitable[T]], tries: "_Tries") -> T:
@@ -211,15 +223,22 @@ class PortalClient:
             except (TokenExpired, PortalMoved) as error:
                 if renewed:
                     raise
-                if not await self._credential.renew(access):
-                    error.credential_dead = True  # nothing but a person can bring what works
-                    raise
-                renewed = True
+                renewed = await self._credential.renew(access)
+                if not renewed:
+                    await self._pause(error, write, tries)
             except PortalError as error:
-                decision = tries.decide(error, write)
-                if decision.wait_s is None:
-                    raise decision.error from error
-                await self._clock.sleep(decision.wait_s)
+                await self._pause(error, write, tries)
+
+    async def _pause(self, error: PortalError, write: bool, tries: "_Tries") -> None:
+        """Wait until a call that failed may be made again.
+
+        Raises:
+            PortalError: it may not.
+        """
+        decision = tries.decide(self._credential.judge(error), write)
+        if decision.wait_s is None:
+            raise decision.error from error
+        await self._clock.sleep(decision.wait_s)
 
     async def _rest(self, methods: set[str], tries: "_Tries") -> None:
         """Wait until none of *methods* is out of operating time."""
@@ -343,8 +362,8 @@ class _Tries:
 class _Attempt(_Tries):
     """A single try; whoever made it decides about another."""
 
-    def __init__(self, clock: Clock, tell_sent: Callable[[float], None]) -> None:
-        super().__init__(clock, None)
+    def __init__(self, clock: Clock, tell_sent: Callable[[float], None], patience_s: float | None = None) -> None:
+        super().__init__(clock, patience_s)
         self._tell_sent = tell_sent
 
     def begin(self) -> None:

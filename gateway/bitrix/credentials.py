@@ -5,7 +5,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+from gateway.bitrix.errors import (
+    CredentialRefused,
+    PortalError,
+    PortalMoved,
+    RedirectsToItself,
+    TokenExpired,
+    TokenUnknown,
+)
 from gateway.bitrix.oauth import TokenKeeper
+from gateway.bitrix.rest3 import NotAuthenticated
 
 OAUTH_BUDGET = "application"
 
@@ -23,6 +32,17 @@ class Access:
         return (self.token or self.endpoint.rstrip("/").rpartition("/")[2],)
 
 
+class WebhookDoubted(PortalError):
+    """the portal does not accept the webhook for now"""
+
+    code = "webhook_doubted"
+    retryable = did_not_run = whole_portal = True
+
+    def __init__(self, cause: PortalError) -> None:
+        super().__init__(cause.portal_code, cause.description, cause.status, told=None if cause.spoke else str(cause))
+        self.cause = cause
+
+
 class Credential(Protocol):
     """One way into one portal."""
 
@@ -35,6 +55,9 @@ class Credential(Protocol):
 
     async def renew(self, failed: Access, /) -> bool:
         """Replace *failed*, which the portal took for expired; False where there is nothing to replace it with."""
+
+    def judge(self, error: PortalError, /) -> PortalError:
+        """*error* as it is to be taken with this credential."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +80,22 @@ class WebhookCredential:
     async def renew(self, _failed: Access, /) -> bool:
         return False
 
+    def judge(self, error: PortalError, /) -> PortalError:
+        """As `Credential.judge`: a portal that has moved has to be connected by its new address.
+
+        A webhook has no token that could expire, so what speaks of one is a passing fault of the portal, and so is a
+        redirect that leads nowhere else. A revoked webhook is refused with INVALID_CREDENTIALS, by REST 3.0 with 401.
+        Source: protocol.md 5, 9.2
+        """
+        if isinstance(error, NotAuthenticated):
+            return CredentialRefused(error.portal_code, error.description, error.status)
+        if isinstance(error, PortalMoved) and error.host is not None:
+            error.credential_dead = True
+            return error
+        if isinstance(error, TokenExpired | TokenUnknown | PortalMoved | RedirectsToItself):
+            return WebhookDoubted(error)
+        return error
+
 
 class OAuthCredential:
     """An application's tokens, and the ``client_endpoint`` that came with them; a renewal may bring another one.
@@ -77,3 +116,6 @@ class OAuthCredential:
         renewed = await self._keeper.renewed(failed.token or "")
         self._endpoint = renewed.client_endpoint
         return True
+
+    def judge(self, error: PortalError, /) -> PortalError:
+        return error

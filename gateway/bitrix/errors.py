@@ -7,7 +7,8 @@ PortalError                      a code we know nothing about; it keeps the port
 ├── AnswerTooLarge               more bytes or values than are read of one answer
 ├── PortalUnreachable            no answer at all; `sent` says whether the request may have arrived
 ├── OutcomeUnknown               a write that may or may not have been done
-├── PortalMoved                  a redirect, which is never followed
+├── PortalMoved                  a redirect to another address, which is never followed
+├── RedirectsToItself            a redirect to the address that was called
 ├── AddressRefused               our own policy forbids calling this address
 ├── WrongPortal                  tokens came for another portal than they were asked for
 └── WalkFailed                   a list could not be read to its proven end
@@ -168,13 +169,18 @@ class TokenExpired(PortalError):
     retryable = did_not_run = whole_portal = True
 
 
-@answers_to("invalid_token", "NO_AUTH_FOUND", "INVALID_CREDENTIALS", "authorization_error", "user_access_error")
+@answers_to("NO_AUTH_FOUND", "INVALID_CREDENTIALS", "authorization_error", "user_access_error")
 class CredentialRefused(PortalError):
     """the portal no longer accepts this authorization"""
 
     code = "credential_refused"
     did_not_run = credential_dead = True
     what_to_do = "Authorize the portal again, or give a working inbound webhook."
+
+
+@answers_to("invalid_token")
+class TokenUnknown(CredentialRefused):
+    """the portal does not know the access token"""
 
 
 @answers_to("APPLICATION_NOT_FOUND", "ERROR_OAUTH", "NOT_INSTALLED", "PAYMENT_REQUIRED")
@@ -340,11 +346,21 @@ class PortalMoved(PortalError):
 
     code = "portal_moved"
     did_not_run = whole_portal = True
-    what_to_do = "Connect the account again with the portal's new address."
+    what_to_do: str | None = "Connect the account again with the portal's new address."
 
     def __init__(self, host: str | None, status: int) -> None:
-        super().__init__("", status=status, told=f"the portal has moved to {host or 'an address it does not name'}")
+        if host is None:
+            self.what_to_do = None
+        told = f"moved to {host}" if host else "moved to an address that it does not name, or that may not be called"
+        super().__init__("", status=status, told=f"the portal has {told}")
         self.host = host
+
+
+class RedirectsToItself(PortalError):
+    """the portal redirects the call to its own address"""
+
+    code = "portal_redirects"
+    retryable = did_not_run = whole_portal = True  # it answered instead of running the call
 
 
 class AddressRefused(PortalError):

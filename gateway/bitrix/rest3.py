@@ -53,6 +53,13 @@ CLASSES: dict[str, type[PortalError]] = {
 }
 
 
+class NotAuthenticated(TokenExpired):
+    """the portal does not accept the credential; of a token it may only have expired
+
+    REST 3.0 has one answer for both. Source: protocol.md 9.2
+    """
+
+
 def rest3_endpoint(endpoint: str) -> str:
     """Where 3.0 calls of the credential with that v2 *endpoint* go: ``/rest/api/`` in the place of ``/rest/``."""
     origin, rest, path = endpoint.partition("/rest/")
@@ -68,7 +75,7 @@ def rest3_error(error: Mapping[str, object], status: int, secrets: Collection[st
     text = code if isinstance(code, str) else ""
     cls = CLASSES.get(PREFIX.sub("", text.upper()))
     if cls is AccessDenied and status == 401:
-        cls = TokenExpired
+        cls = NotAuthenticated
     elif cls is None:
         cls = _by_status(status)
     told = cls(mask_known(text, secrets), mask_known(message if isinstance(message, str) else "", secrets), status)

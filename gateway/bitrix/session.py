@@ -5,21 +5,30 @@ import ssl
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
 from yarl import URL
 
 from gateway.bitrix.egress import EgressPolicy, NotPublic
-from gateway.bitrix.errors import AddressRefused, AnswerTooLarge, PortalBroken, PortalMoved, PortalUnreachable
+from gateway.bitrix.errors import (
+    AddressRefused,
+    AnswerTooLarge,
+    PortalBroken,
+    PortalMoved,
+    PortalUnreachable,
+    RedirectsToItself,
+)
 from gateway.clock import Clock
+from gateway.origins import origin_of
 from gateway.redaction import mask_known
 
 REQUEST_DEADLINE_S = 70.0  # the portal cuts a request off after 60 s; protocol.md 12.3
 MAX_ANSWER_BYTES = 32 * 1024 * 1024  # a full batch whose 2,500 rows have 13 kB each; a larger one is halved
 MAX_CONNECTIONS = 200
-LONGEST_HOST = 253  # characters. Source: RFC 1035, section 2.3.4
 # Encodings that are decoded in bounded steps, whatever else is installed beside them.
 ACCEPT = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -40,17 +49,28 @@ class HttpAnswer:
     replayed: bool = False  # an earlier answer, given again for its Idempotency-Key
 
 
+@dataclass(frozen=True)
+class PageHead:
+    """How a page for people answers: its HTTP *status*, its *content_type*, and where a redirect leads."""
+
+    status: int
+    content_type: str
+    location: str | None
+
+
 class PortalSession:
     """Requests to portals and authorization servers; the only user of aiohttp.ClientSession.
 
-    No redirect is followed, no cookie kept, no proxy taken from the environment, TLS is verified. No error tells any of
-    the *secrets* that go with a request. Of an answer at most *max_answer_bytes* are read, counted after decompression,
-    which is done piece by piece. Each request ends within REQUEST_DEADLINE_S seconds, however slowly bytes come.
+    No redirect is followed, no cookie kept, no proxy taken from the environment, TLS is verified: of portals by
+    *portal_tls*. No error tells any of the *secrets* that go with a request. Of an answer at most *max_answer_bytes*
+    are read, counted after decompression, which is done piece by piece. Each request ends within REQUEST_DEADLINE_S
+    seconds, however slowly bytes come.
 
     Each request raises:
         AddressRefused: the policy forbids the address.
         PortalUnreachable: no connection, none of an answer, or not in time.
-        PortalMoved: a redirect.
+        PortalMoved: a redirect elsewhere.
+        RedirectsToItself: a redirect to the host that was asked.
         PortalBroken: the answer broke off, or is not HTTP.
         AnswerTooLarge: the answer has more bytes than are read.
     """
@@ -61,23 +81,30 @@ class PortalSession:
         policy: EgressPolicy,
         clock: Clock,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
+        portal_tls: ssl.SSLContext | bool = True,
     ) -> None:
         self._http = http
         self._clock = clock
         self._max_answer_bytes = max_answer_bytes
+        self._portal_tls = portal_tls
         self.policy = policy
 
     async def post(
         self, url: str, body: object, secrets: Collection[str], headers: Mapping[str, str] = NO_HEADERS
     ) -> HttpAnswer:
-        """POST *body* as JSON to *url*, with further *headers*."""
-        return await self._request("POST", url, secrets, json=body, headers=headers)
+        """POST *body* as JSON to a portal's *url*, with further *headers*."""
+        return await self._request("POST", url, secrets, tls=self._portal_tls, json=body, headers=headers)
 
     async def get(
         self, url: str, query: Mapping[str, str], secrets: Collection[str], *, max_bytes: int | None = None
     ) -> HttpAnswer:
-        """GET *url* with *query*; of the answer at most *max_bytes*, None for as many as of any other."""
-        return await self._request("GET", url, secrets, query=query, max_bytes=max_bytes)
+        """GET an authorization server's *url* with *query*; of the answer at most *max_bytes*, None for the usual."""
+        return await self._request("GET", url, secrets, tls=True, query=query, max_bytes=max_bytes)
+
+    async def look(self, url: str, query: Mapping[str, str], within_s: float) -> PageHead:
+        """How a portal's page at *url* answers within so many seconds; a redirect is an answer, and no body is read."""
+        async with self._asking("GET", url, within_s, tls=self._portal_tls, query=query) as (_, response):
+            return PageHead(response.status, response.content_type, response.headers.get("Location"))
 
     async def _request(
         self,
@@ -85,33 +112,60 @@ class PortalSession:
         url: str,
         secrets: Collection[str],
         *,
+        tls: ssl.SSLContext | bool,
         query: Mapping[str, str] | None = None,
         json: object = None,
         headers: Mapping[str, str] = NO_HEADERS,
         max_bytes: int | None = None,
     ) -> HttpAnswer:
         most = self._max_answer_bytes if max_bytes is None else min(max_bytes, self._max_answer_bytes)
+        headers = {**ACCEPT, **headers}
+        async with self._asking(method, url, REQUEST_DEADLINE_S, tls=tls, query=query, json=json, headers=headers) as (
+            target,
+            response,
+        ):
+            if 300 <= response.status < 400:
+                host = redirect_host(self.policy, target, response.headers.get("Location"))
+                if host == host_of(target):
+                    raise RedirectsToItself("", status=response.status)
+                raise PortalMoved(host and mask_known(host, secrets), response.status)
+            replayed = response.headers.get("Idempotent-Replayed") == "true"
+            return HttpAnswer(response.status, await _body(response, most), replayed)
+
+    @asynccontextmanager
+    async def _asking(
+        self,
+        method: str,
+        url: str,
+        within_s: float,
+        *,
+        tls: ssl.SSLContext | bool,
+        query: Mapping[str, str] | None = None,
+        json: object = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> AsyncIterator[tuple[URL, aiohttp.ClientResponse]]:
+        """What was asked, and the head of its answer, whose body can be read within the block."""
         target = self.policy.check_url(url)
         try:
-            async with self._clock.timeout(REQUEST_DEADLINE_S):
-                with _told_as_ours():
+            async with self._clock.timeout(within_s):
+                with _told_as_ours(), self.policy.calling(target):
                     async with self._http.request(
-                        method, target, params=query, json=json, headers={**ACCEPT, **headers}, allow_redirects=False
+                        method, target, params=query, json=json, headers=headers, allow_redirects=False, ssl=tls
                     ) as response:
-                        if 300 <= response.status < 400:
-                            host = _host(target, response.headers.get("Location"))
-                            raise PortalMoved(host and mask_known(host, secrets), response.status)
-                        replayed = response.headers.get("Idempotent-Replayed") == "true"
-                        return HttpAnswer(response.status, await _body(response, most), replayed)
+                        yield target, response
         except TimeoutError:
-            raise PortalUnreachable(f"not within {REQUEST_DEADLINE_S:.0f} s", sent=True) from None
+            raise PortalUnreachable(f"not within {within_s:.0f} s", sent=True) from None
 
 
 @asynccontextmanager
 async def open_session(
-    policy: EgressPolicy, clock: Clock, *, max_answer_bytes: int = MAX_ANSWER_BYTES
+    policy: EgressPolicy,
+    clock: Clock,
+    *,
+    max_answer_bytes: int = MAX_ANSWER_BYTES,
+    portal_ca_file: Path | None = None,
 ) -> AsyncIterator[PortalSession]:
-    """A session for as long as the block lasts."""
+    """A session for as long as the block lasts; portals may also show certificates of *portal_ca_file*."""
     connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, socket_factory=policy.socket_factory)
     async with aiohttp.ClientSession(
         connector=connector,
@@ -120,7 +174,16 @@ async def open_session(
         cookie_jar=aiohttp.DummyCookieJar(),
         middlewares=(_once_only,),
     ) as http:
-        yield PortalSession(http, policy, clock, max_answer_bytes)
+        portal_tls = True if portal_ca_file is None else trusting(portal_ca_file)
+        yield PortalSession(http, policy, clock, max_answer_bytes, portal_tls)
+
+
+def trusting(ca_file: Path) -> ssl.SSLContext:
+    """The system's trust, and that in the certificates of *ca_file*."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(ca_file)
+    context.set_alpn_protocols(("http/1.1",))
+    return context
 
 
 async def _once_only(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -162,12 +225,22 @@ async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
     return bytes(received)
 
 
-def _host(asked: URL, location: str | None) -> str | None:
-    """The host and port that a redirect names, and nothing of its path or query."""
-    try:
-        target = asked.join(URL(location)) if location else None
-        if target is None or target.raw_host is None or len(target.raw_host) > LONGEST_HOST:
-            return None
-        return target.raw_host if target.is_default_port() else f"{target.raw_host}:{target.port}"
-    except ValueError:
+def host_of(url: URL) -> str:
+    """The host of *url*, with the port where that is not the usual one."""
+    return urlsplit(origin_of(str(url.origin()))).netloc
+
+
+def redirect_host(policy: EgressPolicy, asked: URL, location: str | None) -> str | None:
+    """The host, and port, that a redirect leads to; None where that is none that a portal may be called at.
+
+    Nothing else of a *location* is kept: its path may hold a secret.
+    """
+    if location is None or not location.isprintable():
         return None
+    try:
+        origin = origin_of(str(asked.join(URL(location))))
+        policy.check_url(origin)
+    except (ValueError, AddressRefused):
+        return None
+    parts = urlsplit(origin)
+    return parts.netloc if policy.may_call(parts.hostname or "") else None

@@ -90,18 +90,6 @@ async def test_a_private_address_is_not_called_whatever_its_name(clock: ManualCl
     assert server.portal.http_requests == 0
 
 
-@pytest.mark.parametrize("location", [None, "http://[", "/rest/elsewhere"])
-async def test_a_redirect_to_nowhere_in_particular_is_told_too(
-    session: PortalSession, clock: ManualClock, location: str | None
-) -> None:
-    async def moved(_request: web.Request) -> web.Response:
-        return web.Response(status=301, headers={"Location": location} if location else {})
-
-    async with listening(moved) as origin:
-        with pytest.raises(PortalMoved):
-            await client_of(session, clock, f"{origin}/rest/1/canary/").call(PROFILE)
-
-
 async def test_an_answer_that_is_no_http_is_broken(session: PortalSession, clock: ManualClock) -> None:
     async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 smtp.example ready\r\n\r\n")

@@ -215,7 +215,7 @@ async def test_what_fails_for_good_fails_the_walk_at_the_cursor_it_reached(
 
 
 async def test_a_dead_credential_shows_through_a_failed_walk(client: PortalClient, portal: SandboxPortal) -> None:
-    portal.fault("batch:invalid_token*")
+    portal.fault("batch:error=INVALID_CREDENTIALS*")
     with pytest.raises(WalkFailed) as caught:
         await pages_of(client)
     assert caught.value.credential_dead
@@ -386,7 +386,7 @@ async def test_rows_by_ids_are_complete_or_fail(
             await clock.until(read_by_ids(client, USERS, [1, 2]))
 
 
-@pytest.mark.parametrize("fault", ["user.get:error=ACCESS_DENIED", "batch:invalid_token"])
+@pytest.mark.parametrize("fault", ["user.get:error=ACCESS_DENIED", "batch:error=INVALID_CREDENTIALS"])
 async def test_a_refusal_to_give_rows_by_ids_is_loud(client: PortalClient, portal: SandboxPortal, fault: str) -> None:
     portal.fault(fault)
     with pytest.raises(WalkFailed):

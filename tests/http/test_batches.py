@@ -252,9 +252,9 @@ async def test_a_first_request_that_fails_for_good_fails_the_batch(watched: Gate
 async def test_a_credential_that_dies_in_the_middle_makes_the_account_stale(
     watched: Gateway, onlooker: Onlooker
 ) -> None:
-    onlooker.answer("batch", done(), telling({"error": "invalid_token", "error_description": "No"}, 401))
+    onlooker.answer("batch", done(), telling({"error": "NO_AUTH_FOUND", "error_description": "No"}, 401))
     results = (await batch(watched, [update(number) for number in range(60)])).json["results"]
-    assert [one.get("error", {}).get("code") for one in results] == [None] * 50 + ["invalid_token"] * 10
+    assert [one.get("error", {}).get("code") for one in results] == [None] * 50 + ["NO_AUTH_FOUND"] * 10
     assert (await watched.get("/bitrix/account")).json["stale"] is True
 
 

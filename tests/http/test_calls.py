@@ -182,7 +182,7 @@ async def test_a_portal_that_nobody_has_authorized_yet_is_not_called(gateway: Ga
         ("SOMETHING_NEW", 400),
         ("ERROR_CORE", 400),
         ("OVERLOAD_LIMIT", 502),
-        ("invalid_token", 409),
+        ("INVALID_CREDENTIALS", 409),
         ("PORTAL_DELETED", 409),
     ],
 )
@@ -198,7 +198,7 @@ async def test_a_refusal_keeps_the_portals_code_and_text_and_is_not_repeated(
     assert sandbox.portal.calls["profile"] == before + 1
 
 
-@pytest.mark.parametrize("code", ["PORTAL_DELETED", "NO_AUTH_FOUND", "expired_token"])
+@pytest.mark.parametrize("code", ["PORTAL_DELETED", "NO_AUTH_FOUND", "INVALID_CREDENTIALS"])
 async def test_a_dead_credential_makes_the_account_stale_and_is_asked_no_more(
     watched: Gateway, onlooker: Onlooker, code: str
 ) -> None:

@@ -16,9 +16,8 @@ from gateway.bitrix.errors import (
     PortalError,
     PortalFailing,
     QueryLimitExceeded,
-    TokenExpired,
 )
-from gateway.bitrix.rest3 import CLASSES, rest3_endpoint, rest3_error
+from gateway.bitrix.rest3 import CLASSES, NotAuthenticated, rest3_endpoint, rest3_error
 from gateway.bitrix.wire import decode_answer3
 
 PREFIX = "BITRIX_REST_V3_EXCEPTION_"
@@ -49,7 +48,7 @@ def test_calls_go_below_rest_api(endpoint: str, expected: str) -> None:
         ("UNKNOWNDTOPROPERTYEXCEPTION", 400, ArgumentRefused),
         ("METHODNOTFOUNDEXCEPTION", 400, MethodNotFound),
         ("ACCESSDENIEDEXCEPTION", 403, AccessDenied),
-        ("ACCESSDENIEDEXCEPTION", 401, TokenExpired),
+        ("ACCESSDENIEDEXCEPTION", 401, NotAuthenticated),
         ("RATELIMITEXCEPTION", 429, OperatingLimitReached),
         ("IDEMPOTENCYKEYREUSEDEXCEPTION", 422, KeyReused),
         ("INTERNAL_INTERNALEXCEPTION", 500, PortalFailing),
