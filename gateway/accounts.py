@@ -5,10 +5,11 @@ import logging
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from urllib.parse import urlencode, urlsplit
 from weakref import WeakValueDictionary
 
+from gateway.account_state import webhook_advice
 from gateway.addresses import FIELD, PortalAddress, parse_address
+from gateway.authorization import Authorizations
 from gateway.bitrix.egress import EgressPolicy
 from gateway.bitrix.errors import PortalError, PortalUnreachable
 from gateway.bitrix.oauth import AuthorizationServers
@@ -16,9 +17,9 @@ from gateway.bitrix.wire import Command
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.connections import Connections
-from gateway.errors import AuthorizationRequired, GatewayError, InvalidInput
-from gateway.origins import origin_of
-from gateway.states import StateSigner
+from gateway.errors import AuthorizationRequired, GatewayError, InvalidInput, WebhookRequired
+from gateway.recovery import WebhookRecovery
+from gateway.states import State, StateSigner
 from gateway.streams import StreamService
 from gateway.sync import HALTED, SyncService
 from storage.accounts import AccountStore
@@ -27,11 +28,7 @@ from storage.records import Account
 logger = logging.getLogger(__name__)
 
 CONNECTED_PATH = "/connected"
-LONGEST_REDIRECT = 2048  # characters; it travels inside the state
 CALLBACK_FIELDS = ("code", "domain", "state", "member_id", "server_domain")
-NO_APPLICATION = (
-    "no Bitrix24 application is configured (GATEWAY_BITRIX_CLIENT_ID): give the address of an inbound webhook instead"
-)
 
 
 class ExchangeFailed(GatewayError):
@@ -58,6 +55,8 @@ class AccountService:
         connections: Connections,
         servers: AuthorizationServers,
         states: StateSigner,
+        authorizations: Authorizations,
+        recovery: WebhookRecovery,
         syncs: SyncService,
         streams: StreamService,
         policy: EgressPolicy,
@@ -68,6 +67,8 @@ class AccountService:
         self._connections = connections
         self._servers = servers
         self._states = states
+        self._authorizations = authorizations
+        self._recovery = recovery
         self._syncs = syncs
         self._streams = streams
         self._policy = policy
@@ -79,37 +80,24 @@ class AccountService:
         """Connect the account to the portal at *url*, new, again, or in the place of another.
 
         An inbound webhook is tried first, and works from now on. Otherwise the account waits for a person, who is sent
-        to *redirect_url* in the end.
+        to *redirect_url* in the end; until then an account with a credential stays on the portal that it is on.
 
         Raises:
-            InvalidInput: when an address is none that is allowed, or the portal refuses the webhook.
-            PortalError: when the webhook's portal cannot be asked.
+            InvalidInput: when an address is none that is allowed, the portal refuses the webhook, or the account would
+                leave its portal for something that is not one.
+            PortalError: when the portal cannot be asked.
         """
         address = parse_address(url, self._policy)
         if redirect_url is not None:
-            self._check_redirect(redirect_url)
-        if address.webhook is None and self._config.bitrix_client_id is None:
-            raise InvalidInput.of_field(FIELD, "no_application", NO_APPLICATION)
-        if address.webhook is not None:
+            self._authorizations.check_redirect(redirect_url)
+        if address.webhook is None:
+            self._authorizations.check_application()
+        else:
             await self._check_webhook(address.host, address.webhook)
         async with self._lock(account_key):
             if address.webhook is not None:
                 return Connected(await self._connect_webhook(account_key, address, address.webhook), None)
             return await self._connect_application(account_key, address, redirect_url)
-
-    def _check_redirect(self, redirect_url: str) -> None:
-        if len(redirect_url) > LONGEST_REDIRECT:
-            raise InvalidInput.of_field(
-                "/redirectURL", "too_long", f"has to have at most {LONGEST_REDIRECT} characters"
-            )
-        try:
-            origin = origin_of(redirect_url)
-        except ValueError as error:
-            raise InvalidInput.of_field("/redirectURL", "invalid_address", str(error)) from error
-        if origin not in self._config.allowed_origins:
-            raise InvalidInput.of_field(
-                "/redirectURL", "origin_not_allowed", "has to be at an origin of GATEWAY_RETURN_ORIGINS"
-            )
 
     async def _check_webhook(self, host: str, webhook: str) -> None:
         client = self._connections.webhook_client(webhook, await self._connections.gate_at(host))
@@ -144,10 +132,27 @@ class AccountService:
     async def _connect_application(
         self, account_key: str, address: PortalAddress, redirect_url: str | None
     ) -> Connected:
+        before = await self._connections.find(account_key)
+        if before is not None and before.sealed is not None and before.portal.host != address.host:
+            return await self._begin_move(before, address, redirect_url)
         account = await self._store_connection(account_key, address, None)
         if account.kind == "oauth" and not account.stale:
             return Connected(account, None)
-        return Connected(account, await self._authorize_url(account, redirect_url))
+        authorize_url, _ = await self._begin(account, address.origin, redirect_url)
+        return Connected(account, authorize_url)
+
+    async def _begin_move(self, account: Account, address: PortalAddress, redirect_url: str | None) -> Connected:
+        """Send a person to another portal, and leave the account where it is until they have authorized that one."""
+        await self._authorizations.check_portal(address)
+        authorize_url, state = await self._begin(account, address.origin, redirect_url)
+        moving = await self._store.begin_move(
+            account.account_id, address.host, expires_at=state.expires_at, now=int(self._clock.now())
+        )
+        self._connections.forget(account)
+        return Connected(moving, authorize_url)
+
+    async def _begin(self, account: Account, origin: str, redirect_url: str | None = None) -> tuple[str, State]:
+        return await self._authorizations.begin(account, origin, redirect_url, self._clock.now())
 
     async def _store_connection(self, account_key: str, address: PortalAddress, sealed: bytes | None) -> Account:
         before = await self._connections.find(account_key)
@@ -162,17 +167,6 @@ class AccountService:
             )
             self._connections.forget(account)
         return account
-
-    async def _authorize_url(self, account: Account, redirect_url: str | None = None) -> str:
-        """The portal's authorization page, with a state that ties it to *account* for ten minutes."""
-        state = self._states.issue(account.account_key, urlsplit(account.origin).netloc, redirect_url)
-        issued = self._states.read(state)
-        await self._store.save_state(
-            issued.nonce, account.account_id, expires_at=issued.expires_at, now=int(self._clock.now())
-        )
-        # Source: b24restdocs settings/oauth/index.md
-        query = urlencode({"client_id": self._config.bitrix_client_id, "state": state})
-        return f"{account.origin}/oauth/authorize/?{query}"
 
     async def authorize(self, query: Mapping[str, str]) -> str:
         """Finish what a person allowed on the portal, and give the address to send them to.
@@ -195,19 +189,24 @@ class AccountService:
         if query["domain"].lower() != state.portal:
             raise InvalidInput.of_parameter("domain", "wrong_portal", "has to be the portal that is being authorized")
         if state.redirect_url is not None:
-            self._check_redirect(state.redirect_url)
+            self._authorizations.check_redirect(state.redirect_url)
         async with self._lock(state.account):
             account = await self._connections.find(state.account)
-            if account is None or urlsplit(account.origin).netloc != state.portal:
+            if account is None or not self._awaits(account, state.portal):
                 raise InvalidInput.of_parameter(
                     "state", "account_changed", "belongs to an account that is no longer connected to this portal"
                 )
             if not await self._store.use_state(state.nonce, account.account_id, now=int(self._clock.now())):
                 raise InvalidInput.of_parameter("state", "state_used", "has been used already, or has expired")
-            await self._to_the_end(self._exchange(account, query))
+            await self._to_the_end(self._exchange(account, state.portal, query))
         return state.redirect_url or (self._config.public_url or "") + CONNECTED_PATH
 
-    async def _exchange(self, account: Account, query: Mapping[str, str]) -> None:
+    def _awaits(self, account: Account, host: str) -> bool:
+        """Whether *account* is on the portal at *host*, or about to move there."""
+        move = account.move_at(self._clock.now())
+        return host == account.host or (move is not None and host == move.host)
+
+    async def _exchange(self, account: Account, authorized_host: str, query: Mapping[str, str]) -> None:
         """Exchange the code, store the tokens, start the first sync."""
         try:
             async with self._in_time():
@@ -219,7 +218,7 @@ class AccountService:
                 "member_id", "wrong_member_id", "has to be the portal that the authorization server names"
             )
         async with self._halted(account):
-            account = await self._connections.save_tokens(account, tokens)
+            account = await self._connections.save_tokens(account, tokens, authorized_host)
         await self._syncs.start_all(account)
 
     async def _to_the_end(self, work: Coroutine[None, None, None]) -> None:
@@ -241,14 +240,21 @@ class AccountService:
     async def ensure_authorized(self, account: Account) -> None:
         """Pass when the account's credential works as far as we know.
 
+        A stale webhook is tried again first, where that is due.
+
         Raises:
             AuthorizationRequired: with the address at which a person can mend it.
+            WebhookRequired: with the host at which the webhook has to be connected again.
         """
+        if account.stale:
+            account = await self._recovery.try_again(account)
         if not account.stale:
             return
+        if account.kind == "webhook":
+            raise WebhookRequired(webhook_advice(account))
         if self._config.bitrix_client_id is None:
             raise AuthorizationRequired("authorize again: connect a working inbound webhook by POST /bitrix/account")
-        authorize_url = await self._authorize_url(account)
+        authorize_url, _ = await self._begin(account, account.origin)
         raise AuthorizationRequired(f"authorize again: {authorize_url}", authorize_url=authorize_url)
 
     async def delete(self, account_key: str) -> None:
@@ -257,7 +263,7 @@ class AccountService:
             account = await self._connections.find(account_key)
             if account is not None:
                 async with self._halted(account):
-                    await self._store.delete(account.account_id)
+                    await self._store.delete(account.account_id, now=int(self._clock.now()))
                     self._connections.forget(account)
 
     @asynccontextmanager

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from gateway.account_state import DOUBT_S, is_doubt, trouble_of
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.credentials import OAuthCredential, WebhookCredential
 from gateway.bitrix.errors import PortalError
@@ -24,7 +25,7 @@ from gateway.vault import Vault
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
 from storage.database import StorageError
-from storage.records import Account, Bucket, Portal
+from storage.records import Account, Bucket, Portal, Trouble
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Connections:
         self._earlier: dict[int, Bucket] = {}  # of a former start, until the portal's gate is needed
         self._gates_of_hosts: OrderedDict[str, PortalGate] = OrderedDict()  # of portals that have no row yet
         self._changes = 0
+        self._doubted: dict[int, float] = {}  # accounts whose webhook was not accepted lately, and since when
 
     async def open(self) -> None:
         """Learn what the gateway left behind at the portals when it last ended."""
@@ -109,9 +111,14 @@ class Connections:
         """Every account whose credential works as far as we know."""
         return [account for account in await self._store.list_connected() if not account.stale]
 
+    async def list_stale_webhooks(self) -> list[Account]:
+        """Every account whose webhook works no longer as far as we know."""
+        return [one for one in await self._store.list_connected() if one.stale and one.kind == "webhook"]
+
     def forget(self, account: Account) -> None:
         """Read the account anew before it is used again."""
         self._changes += 1
+        self._doubted.pop(account.account_id, None)
         self._accounts.pop(account.account_key, None)
 
     async def settle(self) -> None:
@@ -130,7 +137,7 @@ class Connections:
             TokenKeeper(
                 partial(self._load_tokens, account.account_id),
                 partial(self._save_renewed, account.account_id),
-                partial(self.mark_stale, account.account_id),
+                partial(self._mark_refused, account.account_id),
                 self._servers,
                 self._clock,
             ),
@@ -188,14 +195,18 @@ class Connections:
         """The webhook's address as it is stored."""
         return self._seal(account_key, {"endpoint": endpoint})
 
-    async def save_tokens(self, account: Account, tokens: Tokens) -> Account:
-        """The account with its first tokens on disk and in force, on the portal that they are for."""
+    async def save_tokens(self, account: Account, tokens: Tokens, authorized_host: str) -> Account:
+        """The account with its first tokens on disk and in force, on the portal that they are for.
+
+        *authorized_host* is the one that a person was sent to.
+        """
         holder = await self._store.find_portal(tokens.portal_origin.partition("://")[2])
         saved = await self._store.save_tokens(
             account.account_id,
             self._seal(account.account_key, asdict(tokens)),
             member_id=tokens.member_id,
             origin=tokens.portal_origin,
+            authorized_host=authorized_host,
             now=int(self._clock.now()),
         )
         self._join_gates(holder, saved.portal)
@@ -208,20 +219,40 @@ class Connections:
             self._pages.forget()
         self.forget(after)
 
-    async def mark_stale(self, account_id: int) -> None:
-        """The credential works no longer: the portal must be authorized again."""
-        await self._store.mark_stale(account_id)
-        self.forget(await self._store.load(account_id))
+    async def mark_stale(self, account: Account, trouble: Trouble) -> None:
+        """The credential works no longer; nothing changes where the account has another one by now."""
+        worked = await self._store.mark_stale(
+            account.account_id,
+            trouble,
+            kind=account.kind,
+            sealed=account.sealed if account.kind == "webhook" else None,  # tokens are replaced all the time
+            now=int(self._clock.now()),
+        )
+        self.forget(account)
+        if worked:
+            logger.warning("an account is stale", extra={"account": account.account_key, "reason": trouble.words})
+
+    async def _mark_refused(self, account_id: int, error: PortalError) -> None:
+        if (trouble := trouble_of(error)) is not None:
+            await self.mark_stale(await self._store.load(account_id), trouble)
 
     @asynccontextmanager
     async def telling_stale(self, account: Account) -> AsyncIterator[None]:
-        """Note that *account* is stale where its credential proves dead within the block."""
+        """Note that *account* is stale where its credential proves dead within the block.
+
+        A failure that may pass counts only when it repeats after a minute, with no success in between.
+        """
         try:
             yield
         except PortalError as error:
-            if error.credential_dead:
-                await self.mark_stale(account.account_id)
+            if (trouble := trouble_of(error)) is not None and not (is_doubt(error) and self._may_pass(account)):
+                await self.mark_stale(account, trouble)
             raise
+        self._doubted.pop(account.account_id, None)
+
+    def _may_pass(self, account: Account) -> bool:
+        now = self._clock.monotonic()
+        return now - self._doubted.setdefault(account.account_id, now) < DOUBT_S
 
     async def _load_tokens(self, account_id: int) -> Tokens:
         account = await self._store.load(account_id)

@@ -7,6 +7,7 @@ GatewayError                     something of ours failed; nothing for the calle
 ├── NotFound                     what is asked for is not there
 ├── AlreadyExists                what is to be created is there already
 ├── AuthorizationRequired        a person must authorize the portal again first
+│   └── WebhookRequired          or connect the inbound webhook again
 ├── MethodDenied                 the settings keep callers from a portal's method
 ├── TooBusy                      the portal's limits leave no room in time; nothing was sent
 ├── Stopping                     the gateway is about to end, and begins nothing that takes long
@@ -103,6 +104,12 @@ class AuthorizationRequired(GatewayError):
     def __init__(self, detail: str, *, authorize_url: str | None = None) -> None:
         super().__init__(detail)
         self.authorize_url = authorize_url
+
+
+class WebhookRequired(AuthorizationRequired):
+    """the webhook must be connected again"""
+
+    code = "webhook_required"
 
 
 class MethodDenied(GatewayError):

@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
+from gateway.account_state import RETRY_S, retry_due_at
 from gateway.background import end, running
 from gateway.clock import Clock
 from gateway.connections import Connections
 from gateway.errors import GatewayError
 from gateway.pages import Pages
+from gateway.recovery import WebhookRecovery
 from gateway.resources import RESOURCES, Resource
 from gateway.sync_pass import SyncPass
 from storage.database import StorageError
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 RESUMABLE_S = 3600  # an older interrupted run starts over
 SCHEDULE_RETRY_S = 60  # after the schedule could not be read
+RECOVERIES = 8  # stale webhooks that are tried side by side: each may wait for a portal that does not answer
 HALTED = "ended because the account was connected anew, moved or deleted"
 UNAUTHORIZED = "ended because the portal has to be authorized again"
 UNSTORED = "ended without a note of how, because the database could not be written: the next sync goes on from there"
@@ -34,6 +37,7 @@ class SyncService:
         self,
         store: SyncStore,
         connections: Connections,
+        recovery: WebhookRecovery,
         pages: Pages,
         clock: Clock,
         *,
@@ -42,6 +46,9 @@ class SyncService:
     ) -> None:
         self._store = store
         self._connections = connections
+        self._recovery = recovery
+        self._recovering: dict[int, asyncio.Task[None]] = {}
+        self._recoveries = asyncio.Semaphore(RECOVERIES)
         self._pages = pages
         self._clock = clock
         self._interval_s = interval_s
@@ -58,6 +65,7 @@ class SyncService:
             async with running(self._keep_schedule(), name="sync schedule") if self._interval_s else nullcontext():
                 yield
         finally:
+            await end(list(self._recovering.values()))
             await end(task for task, _ in list(self._running.values()))
 
     async def _go_on(self) -> None:
@@ -127,19 +135,49 @@ class SyncService:
             await self._clock.sleep(max(next_due - self._clock.now(), 1))
 
     async def _start_due(self) -> float:
-        """Start each sync whose interval has passed since the end of its last run; the wall time of the next one."""
-        next_due = self._clock.now() + self._interval_s
+        """Start each sync that is due, and try each stale webhook that is; the wall time to look again."""
+        next_due = self._clock.now() + min(self._interval_s, RETRY_S)  # an account may become stale meanwhile
         for account in await self._connections.list_authorized():
-            for resource in RESOURCES.values():
-                run = await self.load(account, resource)
-                now = self._clock.now()
-                ended = 0 if run is None else run.finished_at or now
-                due = ended + self._interval_s
-                if due <= now or ended > now:  # an end that lies ahead was noted by a clock that has been set back
-                    await self.start(account, resource)
-                else:
-                    next_due = min(next_due, due)
+            next_due = min(next_due, await self._start_due_of(account))
+        for account in await self._connections.list_stale_webhooks():
+            next_due = min(next_due, self._recover_due(account))
         return next_due
+
+    async def _start_due_of(self, account: Account) -> float:
+        """Start each sync of *account* whose interval has passed since the end of its last run."""
+        next_due = self._clock.now() + self._interval_s
+        for resource in RESOURCES.values():
+            run = await self.load(account, resource)
+            now = self._clock.now()
+            ended = 0 if run is None else run.finished_at or now
+            due = ended + self._interval_s
+            if due <= now or ended > now:  # an end that lies ahead was noted by a clock that has been set back
+                await self.start(account, resource)
+            else:
+                next_due = min(next_due, due)
+        return next_due
+
+    def _recover_due(self, account: Account) -> float:
+        """Try the stale webhook of *account* beside the schedule where that is due; when it may be tried next."""
+        now = self._clock.now()
+        due_at = retry_due_at(account, now)
+        if due_at is not None and due_at > now:
+            return due_at
+        if account.account_id not in self._recovering:
+            task = asyncio.create_task(self._recover(account), name="stale webhook")
+            self._recovering[account.account_id] = task
+            task.add_done_callback(lambda _: self._recovering.pop(account.account_id))
+        return now + RETRY_S
+
+    async def _recover(self, account: Account) -> None:
+        """Try a stale webhook again, and go on with its syncs where it works."""
+        try:
+            async with self._recoveries:
+                account = await self._recovery.try_again(account)
+            if not account.stale:
+                await self._start_due_of(account)
+        except Exception:
+            logger.exception("a stale webhook could not be tried again")
 
     async def _run(self, account: Account, resource: Resource, run: SyncRun) -> None:
         error = await self._outcome(account, resource, run)

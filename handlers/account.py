@@ -2,9 +2,10 @@
 
 from aiohttp import web
 
+from gateway.account_state import state_of
 from gateway.addresses import subdomain_of
 from gateway.resources import format_time
-from handlers.keys import ACCOUNT_KEY, ACCOUNTS, CONNECTIONS
+from handlers.keys import ACCOUNT_KEY, ACCOUNTS, CLOCK, CONNECTIONS
 from handlers.responses import json_response
 from handlers.schemas import ACCOUNT_BODY, load_body
 from storage.records import Account
@@ -13,7 +14,7 @@ from storage.records import Account
 async def get_account(request: web.Request) -> web.Response:
     """GET /bitrix/account"""
     account = await request.app[CONNECTIONS].require(request[ACCOUNT_KEY])
-    return json_response(render_account(account))
+    return json_response(render_account(account, request.app[CLOCK].now()))
 
 
 async def connect_account(request: web.Request) -> web.Response:
@@ -22,7 +23,7 @@ async def connect_account(request: web.Request) -> web.Response:
     connected = await request.app[ACCOUNTS].connect(
         request[ACCOUNT_KEY], body["client_bitrix_url"], body.get("redirect_url")
     )
-    rendered = render_account(connected.account)
+    rendered = render_account(connected.account, request.app[CLOCK].now())
     if connected.authorize_url is not None:
         rendered["authorizeURL"] = connected.authorize_url
     return json_response(rendered)
@@ -34,14 +35,19 @@ async def delete_account(request: web.Request) -> web.Response:
     return web.Response()
 
 
-def render_account(account: Account) -> dict[str, object]:
-    """The contract's BitrixAccount. The portal has no id for callers before it was authorized."""
+def render_account(account: Account, now: float) -> dict[str, object]:
+    """The contract's BitrixAccount, and its state. The portal has no id for callers before it was authorized."""
+    state = state_of(account, now)
     return {
         "id": account.account_id,
         "accountID": account.account_key,
         "bitrixID": "" if account.kind == "pending" else account.portal.bitrix_id,
         "deleted": account.deleted,
         "createdAt": format_time(account.created_at),
-        "subdomain": subdomain_of(account.portal.host or account.origin.partition("://")[2]),
+        "subdomain": subdomain_of(account.portal.host or account.host),
         "stale": account.stale,
+        "state": state.name,
+        "since": format_time(state.since),
+        "reason": state.reason,
+        "reasonCode": state.code,
     }

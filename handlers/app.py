@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.accounts import AccountService
+from gateway.authorization import Authorizations
 from gateway.bitrix.egress import EgressPolicy
 from gateway.bitrix.oauth import AuthorizationServers
 from gateway.bitrix.session import open_session
@@ -18,6 +19,7 @@ from gateway.connections import Connections
 from gateway.field_names import FieldNames
 from gateway.method_rules import MethodRules
 from gateway.pages import Pages
+from gateway.recovery import WebhookRecovery
 from gateway.resources import RESOURCES
 from gateway.rules import RuleService
 from gateway.secret_file import Secrets
@@ -173,9 +175,11 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         config, store, vault, app[SESSION], servers, app[PAGES], BucketStore(app[DATABASE]), clock
     )
     await app[CONNECTIONS].open()
+    recovery = WebhookRecovery(app[CONNECTIONS], store, clock, max_wait_s=config.max_wait_s)
     app[SYNCS] = SyncService(
         SyncStore(app[DATABASE]),
         app[CONNECTIONS],
+        recovery,
         app[PAGES],
         clock,
         interval_s=config.sync_interval_s,
@@ -184,7 +188,17 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[STREAMS] = StreamService(MethodRules(config), app[CONNECTIONS], FieldNames(clock))
     states = StateSigner(app[SECRETS].encryption_key, clock)
     app[ACCOUNTS] = AccountService(
-        config, store, app[CONNECTIONS], servers, states, app[SYNCS], app[STREAMS], app[POLICY], clock
+        config,
+        store,
+        app[CONNECTIONS],
+        servers,
+        states,
+        Authorizations(config, store, states, app[SESSION]),
+        recovery,
+        app[SYNCS],
+        app[STREAMS],
+        app[POLICY],
+        clock,
     )
     app[CALLS] = CallService(MethodRules(config), app[CONNECTIONS], app[ACCOUNTS])
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, app[CONNECTIONS], clock)
@@ -193,6 +207,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
             yield
             await settle(app[ACCOUNTS].settle(), clock)
     finally:
+        await recovery.close()
         await settle(app[CONNECTIONS].settle(), clock)
         await app[CONNECTIONS].close()
 

@@ -5,11 +5,13 @@ from typing import Any
 
 from storage.database import Database
 from storage.portals import find_or_add_portal, identify_portal, portal_at
-from storage.records import Account, Portal
+from storage.records import Account, AccountKind, Move, Portal, Trouble
 
 ACCOUNT_COLUMNS = """
-SELECT account_id, account_key, portal_id, host, member_id, origin, kind, sealed, stale, deleted, accounts.created_at
-FROM accounts JOIN portals USING (portal_id)
+SELECT account_id, account_key, portal_id, portals.host, member_id, origin, kind, sealed, stale, deleted,
+       accounts.created_at, state_since, stale_code, stale_words, stale_host, tried_at,
+       account_moves.host, began_at, expires_at
+FROM accounts JOIN portals USING (portal_id) LEFT JOIN account_moves USING (account_id)
 """
 FIND_ACCOUNT = ACCOUNT_COLUMNS + "WHERE account_key = :account_key"
 LOAD_ACCOUNT = ACCOUNT_COLUMNS + "WHERE account_id = :account_id"
@@ -44,13 +46,24 @@ class AccountStore:
         """The account, made or revived or moved to the portal at *host*; what it had on that portal is kept.
 
         With *sealed_webhook* it is authorized at once. Without, a credential stays only where the account stays: on
-        another portal, or after deletion, it is pending again.
+        another portal, or after deletion, it is pending again. A move that was not finished is cancelled.
         """
         return await self._database.write_durably(_connect, account_key, host, origin, sealed_webhook, now)
 
-    async def save_tokens(self, account_id: int, sealed: bytes, *, member_id: str, origin: str, now: int) -> Account:
-        """The account with its first tokens in force, on the portal that they are for: *member_id* at *origin*."""
-        return await self._database.write_durably(_save_tokens, account_id, sealed, member_id, origin, now)
+    async def begin_move(self, account_id: int, host: str, *, expires_at: int, now: int) -> Account:
+        """The account, unchanged where it is, and about to move to the portal at *host*."""
+        return await self._database.write_durably(_begin_move, account_id, host, expires_at, now)
+
+    async def save_tokens(
+        self, account_id: int, sealed: bytes, *, member_id: str, origin: str, authorized_host: str, now: int
+    ) -> Account:
+        """The account with its first tokens in force, on the portal that they are for: *member_id* at *origin*.
+
+        A move to *authorized_host* is finished by that.
+        """
+        return await self._database.write_durably(
+            _save_first_tokens, account_id, sealed, member_id, origin, authorized_host, now
+        )
 
     async def renew_tokens(
         self, account_id: int, sealed: bytes, *, member_id: str, origin: str, now: int
@@ -58,13 +71,27 @@ class AccountStore:
         """As `save_tokens`; None, and nothing changed, where the account has left that portal or its application."""
         return await self._database.write_durably(_renew_tokens, account_id, sealed, member_id, origin, now)
 
-    async def mark_stale(self, account_id: int) -> None:
-        """Remember that the portal must be authorized again."""
-        await self._database.write_durably(_mark_stale, account_id)
+    async def mark_stale(
+        self, account_id: int, trouble: Trouble, *, kind: AccountKind, sealed: bytes | None, now: int
+    ) -> bool:
+        """Remember that the credential no longer works, and why; whether it was believed to work until now.
 
-    async def delete(self, account_id: int) -> None:
-        """Mark the account deleted and wipe its credential and its unused states; everything else stays."""
-        await self._database.write_durably(_delete, account_id)
+        Nothing changes where the account has another *kind* of credential by now, or another one than *sealed* (None
+        is any).
+        """
+        return await self._database.write_durably(_mark_stale, account_id, trouble, kind, sealed, now)
+
+    async def note_try(self, account_id: int, now: int) -> None:
+        """Remember that a stale account's credential is tried again."""
+        await self._database.write_durably(_note_try, account_id, now)
+
+    async def restore(self, account_id: int, *, sealed: bytes, now: int) -> None:
+        """Let a stale account work again with its credential *sealed*; nothing changes where it has another by now."""
+        await self._database.write_durably(_restore, account_id, sealed, now)
+
+    async def delete(self, account_id: int, *, now: int) -> None:
+        """Mark the account deleted and wipe its credential, its unused states and its move; everything else stays."""
+        await self._database.write_durably(_delete, account_id, now)
 
     async def save_state(self, nonce: str, account_id: int, *, expires_at: int, now: int) -> None:
         """Remember a state that was handed out, and forget those that ran out."""
@@ -78,18 +105,22 @@ class AccountStore:
 def _account(row: Row | tuple[Any, ...] | None) -> Account | None:
     if row is None:
         return None
-    account_id, account_key, portal_id, host, member_id, origin, kind, sealed, stale, deleted, created_at = row
-    portal = Portal(portal_id, host, member_id)
+    account_id, account_key, portal_id, host, member_id, origin, kind, sealed, stale, deleted, created_at, *state = row
+    since, code, words, new_host, tried_at, move_host, began_at, expires_at = state
     return Account(
         account_id,
         account_key,
-        portal,
+        Portal(portal_id, host, member_id),
         origin,
         kind,
         sealed,
         stale=bool(stale),
         deleted=bool(deleted),
         created_at=created_at,
+        since=since,
+        trouble=None if code is None else Trouble(code, words, new_host),
+        tried_at=tried_at,
+        move=None if move_host is None else Move(move_host, began_at, expires_at),
     )
 
 
@@ -109,15 +140,25 @@ def _list_connected(connection: Connection) -> list[Account]:
 
 
 ADD_ACCOUNT = """
-INSERT INTO accounts (account_key, portal_id, origin, kind, sealed, stale, deleted, created_at)
-VALUES (:account_key, :portal_id, :origin, 'pending', NULL, 1, 0, :now)
+INSERT INTO accounts (account_key, portal_id, origin, kind, sealed, stale, deleted, created_at, state_since)
+VALUES (:account_key, :portal_id, :origin, 'pending', NULL, 1, 0, :now, :now)
 """
 KEEP_ACCOUNT = "UPDATE accounts SET origin = :origin WHERE account_id = :account_id"
 MOVE_ACCOUNT = """
-UPDATE accounts SET portal_id = :portal_id, origin = :origin, kind = 'pending', sealed = NULL, stale = 1, deleted = 0
+UPDATE accounts
+SET portal_id = :portal_id, origin = :origin, kind = 'pending', sealed = NULL, stale = 1, deleted = 0,
+    state_since = :now, stale_code = NULL, stale_words = NULL, stale_host = NULL, tried_at = NULL
 WHERE account_id = :account_id
 """
-SAVE_WEBHOOK = "UPDATE accounts SET kind = 'webhook', sealed = :sealed, stale = 0 WHERE account_id = :account_id"
+FORGET_MOVE = "DELETE FROM account_moves WHERE account_id = :account_id"
+SAVE_WEBHOOK = "UPDATE accounts SET kind = 'webhook', sealed = :sealed WHERE account_id = :account_id"
+# An account that worked already stays in its state.
+BECOME_OK = """
+UPDATE accounts
+SET stale = 0, state_since = CASE stale WHEN 0 THEN state_since ELSE :now END,
+    stale_code = NULL, stale_words = NULL, stale_host = NULL, tried_at = NULL
+WHERE account_id = :account_id
+"""
 
 
 def _connect(
@@ -130,21 +171,45 @@ def _connect(
             ADD_ACCOUNT, {"account_key": account_key, "portal_id": portal_id, "origin": origin, "now": now}
         )
     elif account.deleted or account.portal.portal_id != portal_id:
-        connection.execute(MOVE_ACCOUNT, {"portal_id": portal_id, "origin": origin, "account_id": account.account_id})
+        connection.execute(
+            MOVE_ACCOUNT, {"portal_id": portal_id, "origin": origin, "account_id": account.account_id, "now": now}
+        )
     else:
         connection.execute(KEEP_ACCOUNT, {"origin": origin, "account_id": account.account_id})
     account = _find_account(connection, account_key)
     assert account is not None
-    if sealed_webhook is None:
-        return account
-    connection.execute(SAVE_WEBHOOK, {"sealed": sealed_webhook, "account_id": account.account_id})
+    connection.execute(FORGET_MOVE, {"account_id": account.account_id})
+    if sealed_webhook is not None:
+        connection.execute(SAVE_WEBHOOK, {"sealed": sealed_webhook, "account_id": account.account_id})
+        connection.execute(BECOME_OK, {"account_id": account.account_id, "now": now})
     return _load_account(connection, account.account_id)
 
 
+BEGIN_MOVE = """
+INSERT INTO account_moves (account_id, host, began_at, expires_at) VALUES (:account_id, :host, :now, :expires_at)
+ON CONFLICT (account_id) DO UPDATE
+SET began_at = CASE WHEN host = excluded.host AND expires_at > :now THEN began_at ELSE :now END,
+    host = excluded.host, expires_at = excluded.expires_at
+"""
+
+
+def _begin_move(connection: Connection, account_id: int, host: str, expires_at: int, now: int) -> Account:
+    connection.execute(BEGIN_MOVE, {"account_id": account_id, "host": host, "expires_at": expires_at, "now": now})
+    return _load_account(connection, account_id)
+
+
 SAVE_TOKENS = """
-UPDATE accounts SET portal_id = :portal_id, origin = :origin, kind = 'oauth', sealed = :sealed, stale = 0
+UPDATE accounts SET portal_id = :portal_id, origin = :origin, kind = 'oauth', sealed = :sealed
 WHERE account_id = :account_id
 """
+FINISH_MOVE = "DELETE FROM account_moves WHERE account_id = :account_id AND host = :host"
+
+
+def _save_first_tokens(
+    connection: Connection, account_id: int, sealed: bytes, member_id: str, origin: str, authorized_host: str, now: int
+) -> Account:
+    connection.execute(FINISH_MOVE, {"account_id": account_id, "host": authorized_host})
+    return _save_tokens(connection, account_id, sealed, member_id, origin, now)
 
 
 def _save_tokens(
@@ -154,6 +219,7 @@ def _save_tokens(
     connection.execute(
         SAVE_TOKENS, {"portal_id": portal_id, "origin": origin, "sealed": sealed, "account_id": account_id}
     )
+    connection.execute(BECOME_OK, {"account_id": account_id, "now": now})
     return _load_account(connection, account_id)
 
 
@@ -166,22 +232,61 @@ def _renew_tokens(
     return _save_tokens(connection, account_id, sealed, member_id, origin, now)
 
 
-MARK_STALE = "UPDATE accounts SET stale = 1 WHERE account_id = :account_id"
+MARK_STALE = """
+UPDATE accounts
+SET stale = 1, state_since = CASE stale WHEN 0 THEN :now ELSE state_since END,
+    stale_code = :code, stale_words = :words, stale_host = :host, tried_at = :now
+WHERE account_id = :account_id AND kind = :kind AND sealed = coalesce(:sealed, sealed)
+"""
 
 
-def _mark_stale(connection: Connection, account_id: int) -> None:
-    connection.execute(MARK_STALE, {"account_id": account_id})
+def _mark_stale(
+    connection: Connection, account_id: int, trouble: Trouble, kind: AccountKind, sealed: bytes | None, now: int
+) -> bool:
+    worked = not _load_account(connection, account_id).stale
+    marked = connection.execute(
+        MARK_STALE,
+        {
+            "account_id": account_id,
+            "kind": kind,
+            "sealed": sealed,
+            "now": now,
+            "code": trouble.code,
+            "words": trouble.words,
+            "host": trouble.host,
+        },
+    ).rowcount
+    return worked and marked == 1
+
+
+NOTE_TRY = "UPDATE accounts SET tried_at = :now WHERE account_id = :account_id AND stale = 1"
+
+
+def _note_try(connection: Connection, account_id: int, now: int) -> None:
+    connection.execute(NOTE_TRY, {"account_id": account_id, "now": now})
+
+
+HAS_CREDENTIAL = "SELECT 1 FROM accounts WHERE account_id = :account_id AND sealed = :sealed"
+
+
+def _restore(connection: Connection, account_id: int, sealed: bytes, now: int) -> None:
+    if connection.execute(HAS_CREDENTIAL, {"account_id": account_id, "sealed": sealed}).fetchone():
+        connection.execute(BECOME_OK, {"account_id": account_id, "now": now})
 
 
 DELETE_ACCOUNT = """
-UPDATE accounts SET deleted = 1, kind = 'pending', sealed = NULL, stale = 1 WHERE account_id = :account_id
+UPDATE accounts
+SET deleted = 1, kind = 'pending', sealed = NULL, stale = 1, state_since = :now,
+    stale_code = NULL, stale_words = NULL, stale_host = NULL, tried_at = NULL
+WHERE account_id = :account_id
 """
 FORGET_STATES = "DELETE FROM oauth_states WHERE account_id = :account_id"
 
 
-def _delete(connection: Connection, account_id: int) -> None:
-    connection.execute(DELETE_ACCOUNT, {"account_id": account_id})
+def _delete(connection: Connection, account_id: int, now: int) -> None:
+    connection.execute(DELETE_ACCOUNT, {"account_id": account_id, "now": now})
     connection.execute(FORGET_STATES, {"account_id": account_id})
+    connection.execute(FORGET_MOVE, {"account_id": account_id})
 
 
 ADD_STATE = "INSERT INTO oauth_states (nonce, account_id, expires_at) VALUES (:nonce, :account_id, :expires_at)"

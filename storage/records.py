@@ -31,8 +31,30 @@ class Bucket:
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """Why an account is stale: a stable *code*, our *words*, and the *host* that its portal has moved to, if known."""
+
+    code: str
+    words: str
+    host: str | None
+
+
+@dataclass(frozen=True)
+class Move:
+    """An authorization of the portal at *host* that has begun and can be finished before *expires_at*."""
+
+    host: str
+    began_at: int
+    expires_at: int
+
+
+@dataclass(frozen=True)
 class Account:
-    """One caller's authorisation on a portal. *account_key* is the account named in the caller's token."""
+    """One caller's authorisation on a portal. *account_key* is the account named in the caller's token.
+
+    *since* is when it came into its state; *trouble* is why it is stale and *tried_at* when its credential was last
+    tried, both None for other accounts. A *move* may have expired.
+    """
 
     account_id: int
     account_key: str
@@ -43,6 +65,19 @@ class Account:
     stale: bool
     deleted: bool
     created_at: int
+    since: int
+    trouble: Trouble | None
+    tried_at: int | None
+    move: Move | None
+
+    @property
+    def host(self) -> str:
+        """The host, and port, at which its portal was connected."""
+        return self.origin.partition("://")[2]
+
+    def move_at(self, now: float) -> Move | None:
+        """The move that can still be finished."""
+        return self.move if self.move is not None and now < self.move.expires_at else None
 
 
 MirrorRow = tuple[int, bytes]

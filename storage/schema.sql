@@ -25,7 +25,8 @@ CREATE TABLE buckets (
     marked_at REAL NOT NULL
 ) STRICT;
 
--- One caller's authorisation on a portal. sealed: the token pair or the webhook address, encrypted.
+-- One caller's authorisation on a portal. sealed: the token pair or the webhook address, encrypted. state_since: since
+-- when it is ok, pending or stale. Of a stale one: why, the host that its portal has moved to, the last try of its credential.
 CREATE TABLE accounts (
     account_id  INTEGER PRIMARY KEY,
     account_key TEXT NOT NULL UNIQUE,
@@ -36,10 +37,23 @@ CREATE TABLE accounts (
     stale       INTEGER NOT NULL CHECK (stale IN (0, 1)),
     deleted     INTEGER NOT NULL CHECK (deleted IN (0, 1)),
     created_at  INTEGER NOT NULL,
+    state_since INTEGER NOT NULL DEFAULT 0,
+    stale_code  TEXT,
+    stale_words TEXT,
+    stale_host  TEXT,
+    tried_at    INTEGER,
     CHECK ((kind = 'pending') = (sealed IS NULL))
 ) STRICT;
 
 CREATE INDEX accounts_by_portal ON accounts (portal_id);
+
+-- An authorization of another portal that has begun; the account moves there once it is finished.
+CREATE TABLE account_moves (
+    account_id INTEGER PRIMARY KEY REFERENCES accounts,
+    host       TEXT NOT NULL,
+    began_at   INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
 
 -- OAuth states handed out and not yet used.
 CREATE TABLE oauth_states (

@@ -143,16 +143,16 @@ class TokenKeeper:
     """The tokens of one account, kept by the callbacks and renewed one at a time.
 
     *load* reads the stored pair, *save* commits a new one before anybody uses it, *mark_stale* notes that a person must
-    authorize again. A renewal under way is finished even if everybody waiting for it has gone: the old refresh token is
-    spent as soon as the server has heard it. For the same reason a pair that could not be saved is kept here, and saved
-    before the next renewal.
+    authorize again, and why. A renewal under way is finished even if everybody waiting for it has gone: the old refresh
+    token is spent as soon as the server has heard it. For the same reason a pair that could not be saved is kept here,
+    and saved before the next renewal.
     """
 
     def __init__(
         self,
         load: Callable[[], Awaitable[Tokens]],
         save: Callable[[Tokens], Awaitable[None]],
-        mark_stale: Callable[[], Awaitable[None]],
+        mark_stale: Callable[[PortalError], Awaitable[None]],
         servers: AuthorizationServers,
         clock: Clock,
     ) -> None:
@@ -218,7 +218,7 @@ class TokenKeeper:
         tokens = await self._load()
         if tokens.refresh_token != refused.refresh_token:
             return tokens
-        await self._mark_stale()
+        await self._mark_stale(error)
         raise error
 
 

@@ -7,6 +7,7 @@ import pytest
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.credentials import OAuthCredential, WebhookCredential
 from gateway.bitrix.egress import EgressPolicy
+from gateway.bitrix.errors import PortalError
 from gateway.bitrix.gate import PortalGate
 from gateway.bitrix.oauth import AuthorizationServers, TokenKeeper, Tokens
 from gateway.bitrix.session import PortalSession, open_session
@@ -28,7 +29,7 @@ class Row:
     async def save(self, tokens: Tokens) -> None:
         self.saved.append(tokens)
 
-    async def mark_stale(self) -> None:
+    async def mark_stale(self, _error: PortalError) -> None:
         self.stale = True
 
 

@@ -7,11 +7,22 @@ from aiohttp import web
 
 from tests.unit.bitrix import php
 
+Handling = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answers = Callable[[str, dict[str, object]], dict[str, object]]
 
 
+def page(status: int, text: str = "", content_type: str = "text/html", location: str | None = None) -> Handling:
+    """A handler that answers everything with the same page; *location* may hold the {host} and {target} asked for."""
+
+    async def answer(request: web.Request) -> web.Response:
+        headers = {} if location is None else {"Location": location.format(host=request.host, target=request.raw_path)}
+        return web.Response(status=status, text=text, content_type=content_type, headers=headers)
+
+    return answer
+
+
 @asynccontextmanager
-async def listening(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+async def listening(handler: Handling) -> AsyncIterator[str]:
     """The origin of a server that answers everything with *handler*."""
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", handler)

@@ -23,7 +23,8 @@ HOST = "127.0.0.1"
 TOKEN_TTL_S = 3600
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
 CONTRACT = Path(__file__).parents[2] / "openapi.yaml"
-# Accounts with what is tried on them: one stays connected, and the other is connected and disconnected at will.
+# Accounts with what is tried on them: one stays connected, and the other, which leaves no portal by being connected to
+# another one, is connected and disconnected at will.
 RUNS = {
     "acme": ("--exclude-operation-id", "connectAccount", "--exclude-operation-id", "disconnectAccount"),
     "stranger": ("--include-path", "/bitrix/account"),
@@ -54,7 +55,8 @@ async def fuzz(directory: Path) -> int:
         async with serving(config, resolve_secrets(config), clock):
             for account, selection in RUNS.items():
                 token = issue_token(config, find_jwt_secret(config), clock, account, ttl_s=TOKEN_TTL_S)
-                await connect(config.own_origin, token, server.origin + portal.webhook_path)
+                if account == "acme":
+                    await connect(config.own_origin, token, server.origin + portal.webhook_path)
                 process = await asyncio.create_subprocess_exec(
                     Path(sys.executable).with_name("schemathesis"),
                     "--config-file",

@@ -207,7 +207,7 @@ async def test_a_dead_credential_makes_the_account_stale_and_is_asked_no_more(
     assert answer.status == 409
     assert answer.json["portalError"] == {"code": code, "description": "Gone", "status": 401}
     assert (await watched.get("/bitrix/account")).json["stale"] is True
-    assert refusal(await call(watched, "profile")) == (409, "authorization_required")
+    assert refusal(await call(watched, "profile")) == (409, "webhook_required")
     assert len(onlooker.sent) == 1
 
 

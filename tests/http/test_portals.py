@@ -193,13 +193,12 @@ async def test_an_account_that_moves_and_comes_back_finds_its_rows_and_rules(
 
 async def test_a_move_shows_nothing_of_the_portal_that_was_left(connected: Gateway, other: Sandbox) -> None:
     tag = (await connected.get("/bitrix/users")).headers["ETag"]
-    await connected.post(ACCOUNT, json={"client_bitrix_url": other.origin})
+    other.portal.hold("batch")
+    assert (await authorize(connected, other)).status == 302
     page = await connected.get("/bitrix/users", headers={"If-None-Match": tag})
     assert (page.status, page.json) == (200, {"count": 0, "items": []})
     assert (await connected.get("/bitrix/steps")).status == 404
-    assert {run["state"] for run in (await connected.get("/bitrix/sync")).json["items"]} == {"idle"}
-    assert (await connected.patch("/bitrix/users")).status == 409
-    assert other.portal.http_requests == 0
+    assert {run["rows"] for run in (await connected.get("/bitrix/sync")).json["items"]} == {0}
 
 
 async def test_a_move_wipes_the_credential_and_ends_the_running_sync(
@@ -208,12 +207,15 @@ async def test_a_move_wipes_the_credential_and_ends_the_running_sync(
     sandbox.portal.hold("user.get")
     await gateway.post(ACCOUNT, json={"client_bitrix_url": sandbox.webhook})
     await clock.advance(1)
-    await gateway.post(ACCOUNT, json={"client_bitrix_url": other.origin})
+    (before,) = select(gateway, "SELECT sealed FROM accounts")
+    assert (await authorize(gateway, other)).status == 302
     sandbox.portal.release("user.get")
     requests = sandbox.portal.http_requests
+    await gateway.synced()
     await clock.advance(300)
     assert sandbox.portal.http_requests == requests
-    assert select(gateway, "SELECT kind, sealed, stale FROM accounts") == [("pending", None, 1)]
+    (after,) = select(gateway, "SELECT kind, sealed, stale FROM accounts")
+    assert (after[0], after[1] != before[0], after[2]) == ("oauth", True, 0)
 
 
 async def test_two_accounts_on_one_portal_share_its_limit(gateway: Gateway, sandbox: Sandbox) -> None:

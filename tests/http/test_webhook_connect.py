@@ -5,7 +5,7 @@ import logging
 import pytest
 from aiohttp import web
 
-from tests.bitrix.rogue import listening
+from tests.bitrix.rogue import listening, page
 from tests.gateway import Gateway, Sandbox
 from tests.http.stored import every_byte, select
 
@@ -96,6 +96,15 @@ async def test_a_redirect_is_not_followed(gateway: Gateway) -> None:
     assert "moved to 127.0.0.1:9" in answer.json
     assert "stolen" not in answer.json
     assert asked == [f"/rest/1/{CODE}/scope"]
+    assert (await gateway.get(ACCOUNT)).status == 404
+
+
+async def test_a_webhook_whose_portal_redirects_to_itself_is_tried_as_a_passing_failure(gateway: Gateway) -> None:
+    async with listening(page(302, location="/login")) as origin:
+        answer = await gateway.clock.until(
+            gateway.post(ACCOUNT, json={"client_bitrix_url": f"{origin}/rest/1/{CODE}/"})
+        )
+    assert (answer.status, answer.json) == (502, "the portal redirects the call to its own address (HTTP 302)")
     assert (await gateway.get(ACCOUNT)).status == 404
 
 

@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from storage.accounts import AccountStore
-from storage.records import Account, Portal
+from storage.records import Account, Portal, Trouble
 from tests.storage.samples import NOW
 
 HOST = "acme.bitrix24.ru"
+TROUBLE = Trouble("portal_moved", "the portal has moved to new.bitrix24.ru", "new.bitrix24.ru")
 
 
 async def connect(accounts: AccountStore, key: str, host: str = HOST, webhook: bytes | None = None) -> Account:
@@ -17,7 +18,7 @@ async def connect(accounts: AccountStore, key: str, host: str = HOST, webhook: b
 
 async def give_tokens(accounts: AccountStore, account: Account, member_id: str = "m1") -> Account:
     return await accounts.save_tokens(
-        account.account_id, b"tokens", member_id=member_id, origin=account.origin, now=NOW
+        account.account_id, b"tokens", member_id=member_id, origin=account.origin, authorized_host=account.host, now=NOW
     )
 
 
@@ -76,7 +77,7 @@ async def test_another_portal_never_gets_the_credential_of_the_one_before(
 
 async def test_deletion_wipes_the_credential_and_revival_does_not_bring_it_back(accounts: AccountStore) -> None:
     before = await give_tokens(accounts, await connect(accounts, "acme"))
-    await accounts.delete(before.account_id)
+    await accounts.delete(before.account_id, now=NOW)
     deleted = await accounts.find("acme")
     assert deleted is not None
     assert (deleted.deleted, deleted.kind, deleted.sealed, deleted.stale) == (True, "pending", None, True)
@@ -88,10 +89,12 @@ async def test_deletion_wipes_the_credential_and_revival_does_not_bring_it_back(
 
 async def test_a_stale_account_keeps_its_credential_until_it_is_authorized_again(accounts: AccountStore) -> None:
     account = await give_tokens(accounts, await connect(accounts, "acme"))
-    await accounts.mark_stale(account.account_id)
+    await accounts.mark_stale(account.account_id, TROUBLE, kind="oauth", sealed=None, now=NOW + 5)
     stale = await accounts.load(account.account_id)
     assert (stale.stale, stale.sealed) == (True, b"tokens")
-    assert not (await give_tokens(accounts, account)).stale
+    assert (stale.trouble, stale.since, stale.tried_at) == (TROUBLE, NOW + 5, NOW + 5)
+    again = await give_tokens(accounts, account)
+    assert (again.stale, again.trouble, again.tried_at) == (False, None, None)
 
 
 async def test_connected_accounts_come_oldest_first(accounts: AccountStore) -> None:
@@ -120,7 +123,19 @@ async def test_an_account_is_found_by_exactly_its_name(accounts: AccountStore, k
 
 def test_a_record_shows_no_credential() -> None:
     account = Account(
-        1, "acme", Portal(1, HOST, None), "https://p", "oauth", b"canary", stale=False, deleted=False, created_at=0
+        1,
+        "acme",
+        Portal(1, HOST, None),
+        "https://p",
+        "oauth",
+        b"canary",
+        stale=False,
+        deleted=False,
+        created_at=0,
+        since=0,
+        trouble=None,
+        tried_at=None,
+        move=None,
     )
     assert "canary" not in repr(account)
 
@@ -146,7 +161,7 @@ async def test_deleting_an_account_withdraws_its_states_and_nobody_elses(account
     acme, rival = await connect(accounts, "acme"), await connect(accounts, "rival")
     await accounts.save_state("of acme", acme.account_id, expires_at=NOW + 600, now=NOW)
     await accounts.save_state("of rival", rival.account_id, expires_at=NOW + 600, now=NOW)
-    await accounts.delete(acme.account_id)
+    await accounts.delete(acme.account_id, now=NOW)
     assert not await accounts.use_state("of acme", acme.account_id, now=NOW)
     assert await accounts.use_state("of rival", rival.account_id, now=NOW)
 

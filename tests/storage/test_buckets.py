@@ -56,6 +56,10 @@ async def test_portals_that_are_joined_add_their_levels(
             await buckets.mark(portal_id, now)
         elif isinstance(level, float):
             await buckets.save({portal_id: level}, now)
-    await accounts.save_tokens(account.account_id, b"*", member_id="m1", origin="https://old.bitrix24.ru", now=2)
-    await accounts.save_tokens(account.account_id, b"*", member_id="m1", origin="https://new.bitrix24.ru", now=3)
+    await accounts.save_tokens(
+        account.account_id, b"*", member_id="m1", origin="https://old.bitrix24.ru", authorized_host="", now=2
+    )
+    await accounts.save_tokens(
+        account.account_id, b"*", member_id="m1", origin="https://new.bitrix24.ru", authorized_host="", now=3
+    )
     assert await buckets.list_all() == ([] if joined is None else [Bucket(known, *joined)])

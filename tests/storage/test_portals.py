@@ -31,7 +31,12 @@ async def by_oauth(accounts: AccountStore, key: str, host: str, member_id: str, 
     """Connected at *host*; the authorization server says that it is *member_id*, at *answers_at* if that is else."""
     account = await accounts.connect(key, host=host, origin=f"https://{host}", sealed_webhook=None, now=NOW)
     return await accounts.save_tokens(
-        account.account_id, b"tokens", member_id=member_id, origin=f"https://{answers_at or host}", now=NOW
+        account.account_id,
+        b"tokens",
+        member_id=member_id,
+        origin=f"https://{answers_at or host}",
+        authorized_host=host,
+        now=NOW,
     )
 
 
@@ -145,7 +150,7 @@ async def test_a_renewal_that_comes_late_changes_nothing(accounts: AccountStore,
         case "by moving":
             await by_webhook(accounts, "acme", "other.bitrix24.ru")
         case "by deletion":
-            await accounts.delete(account.account_id)
+            await accounts.delete(account.account_id, now=NOW)
         case _:
             await by_oauth(accounts, "acme", "other.bitrix24.ru", "m2")
     before = await accounts.find("acme")

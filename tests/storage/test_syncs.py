@@ -160,7 +160,7 @@ async def test_only_interrupted_runs_of_accounts_that_can_go_on_are_listed(
     await begin(syncs, acme, resource="steps")
     done = await begin(syncs, acme, resource="fields")
     await syncs.finish(done.list_id, "done", error=None, now=NOW)
-    await accounts.delete(deleted.account_id)
+    await accounts.delete(deleted.account_id, now=NOW)
     await connect("moved", "elsewhere.bitrix24.ru")
     await syncs.finish((await latest(syncs, halted)).list_id, "failed", error="halted", now=NOW)
     assert await syncs.list_interrupted() == [

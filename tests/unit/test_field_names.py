@@ -24,7 +24,9 @@ class Telling:
 
 def account(account_id: int, portal_id: int) -> Account:
     portal = Portal(portal_id, f"{portal_id}.example", None)
-    return Account(account_id, f"a{account_id}", portal, "https://x", "webhook", b"", False, False, 0)
+    return Account(
+        account_id, f"a{account_id}", portal, "https://x", "webhook", b"", False, False, 0, 0, None, None, None
+    )
 
 
 class Asking:
