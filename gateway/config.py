@@ -11,6 +11,7 @@ from typing import Any, cast
 from dotenv import dotenv_values
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
+from gateway.bitrix.egress import PrivatePortal
 from gateway.bitrix.session import MAX_ANSWER_BYTES
 from gateway.errors import SettingsError
 from gateway.jwt_keys import PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS, read_public_key
@@ -19,6 +20,7 @@ from gateway.secret import Secret
 from gateway.setting import PREFIX, Given, Setting, as_text, environment_name, setting
 from gateway.setting_kinds import (
     account_claim,
+    certificate_file,
     database_file,
     hidden,
     jwk_set_file,
@@ -27,6 +29,7 @@ from gateway.setting_kinds import (
     own_host,
     own_port,
     positive,
+    private_portal,
     public_key_file,
     sealing_key,
     server_name,
@@ -145,6 +148,21 @@ class Config:
     insecure_portals: bool = field(
         default=False,
         metadata=setting(switch, "1 allows portals over http and at private addresses: for the sandbox only."),
+    )
+    private_portals: tuple[PrivatePortal, ...] = field(
+        default=(),
+        metadata=setting(
+            several(private_portal),
+            "Portals inside a network, over https: host names (crm.corp.example, *.corp.example) and networks "
+            "(10.0.0.0/8) that may be called at private addresses.",
+        ),
+    )
+    portal_ca_file: Path | None = field(
+        default=None,
+        metadata=setting(
+            certificate_file,
+            "PEM file of authorities that may sign the certificates of portals, beside those of the system.",
+        ),
     )
     bucket_capacity: int = field(default=50, metadata=setting(whole(2), "Requests that a portal takes at once."))
     bucket_leak_per_s: float = field(

@@ -1,13 +1,16 @@
 """The kinds of values a setting can have: each turns text into a value, or raises a ValueError that says the rule."""
 
 import re
+import ssl
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TypeVar
 
+from gateway.bitrix.egress import PrivatePortal
 from gateway.jwk_set import read_jwk_set
 from gateway.jwt_keys import read_public_key
-from gateway.origins import LABEL, exact_origin
+from gateway.origins import HOST_NAME, LABEL, LONGEST_HOST, exact_origin
 from gateway.secret import Secret
 from gateway.vault import decode_key
 
@@ -135,6 +138,35 @@ def server_name(value: str) -> str:
     if port and not 0 < int(port) < 65_536:
         raise ValueError("has to name ports from 1 to 65535 where it names any")
     return value.lower()
+
+
+def private_portal(value: str) -> PrivatePortal:
+    """The name of a host, or of all below one, or a network, as an operator lists them."""
+    try:
+        return ip_network(value)
+    except ValueError:
+        name = value.lower()
+    bare = name.removeprefix("*.")
+    if len(bare) > LONGEST_HOST or not HOST_NAME.fullmatch(bare) or bare.rpartition(".")[2][0].isdigit():
+        raise ValueError(
+            "has to name hosts, like crm.corp.example or *.corp.example, or networks, like 10.0.0.0/8, "
+            "without schemes, ports and paths"
+        )
+    return name
+
+
+def certificate_file(value: str) -> Path:
+    """The file of certificates that are trusted."""
+    path, context = Path(value), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError:  # which is an OSError too
+        pass
+    except OSError as error:
+        raise ValueError(f"has to name a file that can be read ({error.strerror})") from error
+    if not context.cert_store_stats()["x509"]:
+        raise ValueError("has to name a PEM file with certificates in it")
+    return path
 
 
 def account_claim(value: str) -> str:

@@ -151,8 +151,11 @@ async def database(app: web.Application) -> AsyncIterator[None]:
 
 async def portal_session(app: web.Application) -> AsyncIterator[None]:
     """The way out to portals and their authorization servers."""
-    app[POLICY] = EgressPolicy(app[CONFIG].insecure_portals)
-    session = open_session(app[POLICY], app[CLOCK], max_answer_bytes=app[CONFIG].max_answer_bytes)
+    config = app[CONFIG]
+    app[POLICY] = EgressPolicy(config.insecure_portals, config.private_portals)
+    session = open_session(
+        app[POLICY], app[CLOCK], max_answer_bytes=config.max_answer_bytes, portal_ca_file=config.portal_ca_file
+    )
     async with session as app[SESSION]:
         yield
 

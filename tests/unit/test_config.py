@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from dataclasses import fields
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from gateway.config import SETTINGS, Config, load_config, read_environment
 from gateway.errors import SettingsError
 from gateway.setting import as_text
 from tests.jwks import rsa_signer, write_jwk_set
+from tests.load.certificate import make_certificate
 
 KEY = "A" * 43
 SECRETS = {
@@ -142,6 +144,22 @@ def test_secrets_are_masked_in_the_repr() -> None:
         ("return_origins", "https://exam\\ple.com"),
         ("field_language", "russian"),
         ("insecure_portals", "maybe"),
+        ("private_portals", ","),
+        ("private_portals", "https://crm.corp.example"),
+        ("private_portals", "crm.corp.example:8443"),
+        ("private_portals", "crm.corp.example/portal"),
+        ("private_portals", "*"),
+        ("private_portals", "*."),
+        ("private_portals", "crm.*.example"),
+        ("private_portals", "10.0.0.1/8"),
+        ("private_portals", "10.0.0.0/33"),
+        ("private_portals", "10.0.0.300"),
+        ("private_portals", "10.0.0.0/8,fd00::/129"),
+        ("private_portals", "пример.рф"),
+        ("portal_ca_file", "/nowhere/ca.pem"),
+        ("portal_ca_file", "/"),
+        ("portal_ca_file", "/dev/null"),
+        ("portal_ca_file", __file__),
         ("bucket_capacity", "1"),
         ("bucket_leak_per_s", "0"),
         ("bucket_leak_per_s", "inf"),
@@ -309,3 +327,26 @@ def test_authorization_servers_may_carry_a_port_for_the_sandbox() -> None:
 def test_any_text_is_either_read_or_refused_as_a_setting(environ: dict[str, str]) -> None:
     with suppress(SettingsError):
         assert isinstance(load_config(environ), Config)
+
+
+def test_private_portals_are_names_and_networks() -> None:
+    config = load_config(
+        {"GATEWAY_PRIVATE_PORTALS": "CRM.Corp.example, *.boxes.example,10.0.0.0/8,fd00::/8,192.168.1.7"}
+    )
+    assert config.private_portals == (
+        "crm.corp.example",
+        "*.boxes.example",
+        ip_network("10.0.0.0/8"),
+        ip_network("fd00::/8"),
+        ip_network("192.168.1.7/32"),
+    )
+
+
+def test_a_file_of_authorities_is_read_at_start(tmp_path: Path, rsa_file: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    assert load_config({"GATEWAY_PORTAL_CA_FILE": str(certificate)}).portal_ca_file == certificate
+    for wrong in (key, rsa_file):
+        with pytest.raises(
+            SettingsError, match=r"^GATEWAY_PORTAL_CA_FILE has to name a PEM file with certificates in it$"
+        ):
+            load_config({"GATEWAY_PORTAL_CA_FILE": str(wrong)})

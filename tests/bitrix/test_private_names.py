@@ -1,0 +1,67 @@
+"""Which names may lead to private addresses: those that are listed, and no other that resolves to the same place."""
+
+import socket
+from typing import Any
+
+import pytest
+
+from gateway.bitrix.egress import EgressPolicy
+from gateway.bitrix.errors import AddressRefused, PortalUnreachable
+from gateway.bitrix.session import open_session
+from gateway.bitrix.wire import Command
+from tests.bitrix.conftest import client_of
+from tests.clock import ManualClock
+
+INSIDE = "10.255.255.253"
+TWO = [INSIDE, "10.255.255.254"]
+
+
+@pytest.fixture
+def addresses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What every name resolves to, as a hostile name server would have it."""
+    found = [INSIDE]
+
+    def resolve(_host: str, port: int, *_: object, **__: object) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (one, port)) for one in found]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return found
+
+
+async def outcome(clock: ManualClock, policy: EgressPolicy, host: str) -> type[Exception]:
+    """How a call of *host* ends: PortalUnreachable where a socket was made, at which nobody answers."""
+    async with open_session(policy, clock) as session:
+        client = client_of(session, clock, f"https://{host}/rest/1/canary/")
+        with pytest.raises((AddressRefused, PortalUnreachable)) as caught:
+            await clock.until(client.call_once(Command("profile")), step_s=10)
+    return caught.type
+
+
+@pytest.mark.parametrize("resolved", [[INSIDE], TWO])
+async def test_a_listed_name_is_called_and_its_neighbour_at_the_same_address_is_not(
+    clock: ManualClock, addresses: list[str], resolved: list[str]
+) -> None:
+    addresses[:] = resolved
+    policy = EgressPolicy(insecure=False, private=("crm.corp.example", "*.boxes.example"))
+    for host in ("crm.corp.example", "CRM.corp.example", "a.boxes.example", "a.b.boxes.example"):
+        assert await outcome(clock, policy, host) is PortalUnreachable, host
+    for host in (
+        "evil.example",
+        "crm.corp.example.evil.example",
+        "boxes.example",
+        "xcrm.corp.example",
+        "aboxes.example",
+    ):
+        assert await outcome(clock, policy, host) is AddressRefused, host
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "240.0.0.1", "192.0.2.1", "100.100.100.200"]
+)
+async def test_a_listed_name_does_not_lead_to_this_machine_or_to_the_clouds_secrets(
+    clock: ManualClock, addresses: list[str], address: str
+) -> None:
+    addresses[:] = [address]
+    assert await outcome(clock, EgressPolicy(insecure=False, private=("crm.corp.example",)), "crm.corp.example") is (
+        AddressRefused
+    )
