@@ -97,6 +97,12 @@ class Config:
     jwt_audience: str | None = field(
         default=None, metadata=setting(text, "What the claim aud has to be or hold. Not given: anything.")
     )
+    jwt_leeway_s: int = field(
+        default=5,
+        metadata=setting(
+            whole(0, 300), "Seconds by which the claims exp and nbf may be off, for clocks that do not quite agree."
+        ),
+    )
     account_claim: tuple[str, ...] = field(
         default=("accountID", "account_id", "id", "sub"),
         metadata=setting(several(account_claim), "Claims that may name the account; the first one present counts."),

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 
 import orjson
@@ -12,11 +11,13 @@ from jose.exceptions import JOSEError
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.errors import MalformedAuthorization, Unauthenticated
+from gateway.memory import LruCache
 from gateway.secret import Secret
 from gateway.secret_file import Secrets
 from gateway.token_keys import open_token_keys
 
-TOKENS_REMEMBERED = 10_000
+TOKEN_CACHE_BYTES = 16 * 1024 * 1024
+TOKEN_ENTRY_BYTES = 512  # what a remembered token takes beside its text and its account
 LONGEST_TOKEN = 8000  # characters; servers commonly take about 8 KiB as one header line
 LONGEST_ACCOUNT = 255  # characters
 TOKEN_PART = re.compile(r"[A-Za-z0-9_-]+")
@@ -35,7 +36,7 @@ class TokenVerifier:
     """
 
     def __init__(self, config: Config, secrets: Secrets, clock: Clock) -> None:
-        self._remembered: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._remembered: LruCache[str, tuple[str, float]] = LruCache(TOKEN_CACHE_BYTES, _weigh)
         self._keys = open_token_keys(config, secrets, clock, on_change=self._remembered.clear)
         self._config = config
         self._clock = clock
@@ -51,23 +52,26 @@ class TokenVerifier:
         self._keys.look()
         known = self._remembered.get(header)
         if known is None:
-            known = self._read(bearer_token(header))
-            self._remembered[header] = known
-            if len(self._remembered) > TOKENS_REMEMBERED:
-                self._remembered.popitem(last=False)
-        else:
-            self._remembered.move_to_end(header)
-        account, expires_at = known
-        if self._clock.now() >= expires_at:
-            del self._remembered[header]
+            header = f"Bearer {bearer_token(header)}"  # however it was spelled and padded, one entry a token
+            known = self._remembered.get(header) or self._remember(header)
+        self._remembered.move_to_end(header)
+        account, ends_at = known
+        if self._clock.now() >= ends_at:
+            self._remembered.forget(header)
             raise rejected("the token has expired")
         return account
 
+    def _remember(self, header: str) -> tuple[str, float]:
+        known = self._read(header.removeprefix("Bearer "))
+        self._remembered.remember(header, known)
+        return known
+
     def _read(self, token: str) -> tuple[str, float]:
-        """The account that *token* names and when it expires (never: infinity), if signed and addressed to us."""
+        """The account that *token* names and when it ends, leeway included (never: infinity), if it is valid here."""
         claims = self._signed_claims(token)
-        expires_at = time_claim(claims, "exp", absent=math.inf)
-        if self._clock.now() < time_claim(claims, "nbf", absent=-math.inf):
+        leeway_s = self._config.jwt_leeway_s
+        ends_at = time_claim(claims, "exp", absent=math.inf) + leeway_s
+        if self._clock.now() < time_claim(claims, "nbf", absent=-math.inf) - leeway_s:
             raise rejected("the token does not count yet")
         if self._config.jwt_issuer is not None and claims.get("iss") != self._config.jwt_issuer:
             raise rejected("the token comes from another issuer")
@@ -75,7 +79,7 @@ class TokenVerifier:
         audiences = audience if isinstance(audience, list) else [audience]
         if self._config.jwt_audience is not None and self._config.jwt_audience not in audiences:
             raise rejected("the token is meant for another audience")
-        return account_of(claims, self._config.account_claim), expires_at
+        return account_of(claims, self._config.account_claim), ends_at
 
     def _signed_claims(self, token: str) -> Mapping[str, object]:
         header = token_header(token)
@@ -99,6 +103,11 @@ class TokenVerifier:
         if not isinstance(claims, dict):
             raise malformed("the claims of the token are not a JSON object")
         return claims
+
+
+def _weigh(header: str, known: tuple[str, float]) -> int:
+    """About how many bytes a remembered token takes: it is ASCII, its account may need four bytes a character."""
+    return len(header) + 4 * len(known[0]) + TOKEN_ENTRY_BYTES
 
 
 def bearer_token(header: str) -> str:

@@ -13,6 +13,7 @@ from gateway.errors import InvalidInput
 
 DEFAULT_SIZE = 25
 REMEMBERED_QUERIES = 4096  # reading one costs as much as all the rest of a page that is served from memory
+LONGEST_REMEMBERED_QUERY = 128  # characters; page and size alone take some 30
 LONGEST_NUMBER = 18  # digits, so that it fits 64 bits
 NO_QUERY = "is not accepted: this address takes no query parameters"
 BODY_HINT = ", send them in the body"
@@ -59,15 +60,21 @@ def positive(query: MultiMapping[str], name: str, default: int) -> int:
     return int(value)
 
 
-@lru_cache(maxsize=REMEMBERED_QUERIES)
 def page_and_size(raw_query: str) -> tuple[int, int]:
     """The page and the size that an address asks for by its query string; 1 and 25 where it does not say.
 
     Raises:
         InvalidInput: when either is no whole number above zero.
     """
+    return _remembered(raw_query) if len(raw_query) <= LONGEST_REMEMBERED_QUERY else _page_and_size(raw_query)
+
+
+def _page_and_size(raw_query: str) -> tuple[int, int]:
     query = MultiDict(parse_qsl(raw_query, keep_blank_values=True))
     return positive(query, "page", 1), positive(query, "size", DEFAULT_SIZE)
+
+
+_remembered = lru_cache(maxsize=REMEMBERED_QUERIES)(_page_and_size)
 
 
 def quiz_id(request: web.Request) -> int:

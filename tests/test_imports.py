@@ -18,9 +18,20 @@ COMMANDS = ("gateway.cli", "gateway.serve", "gateway.demo", "gateway.demo_server
 
 # What a module may import of ours. The first line that names the module or a package it is in counts.
 ARROWS = (
-    ("storage", ("storage",)),
+    ("storage", ("storage", "gateway.memory")),
+    ("gateway.memory", ()),
     ("gateway.redaction", ()),
-    ("gateway.bitrix", ("gateway.bitrix", "gateway.clock", "gateway.errors", "gateway.origins", "gateway.redaction")),
+    (
+        "gateway.bitrix",
+        (
+            "gateway.bitrix",
+            "gateway.clock",
+            "gateway.errors",
+            "gateway.memory",
+            "gateway.origins",
+            "gateway.redaction",
+        ),
+    ),
     ("gateway.sandbox", ("gateway.sandbox", "gateway.clock")),
     *((command, ("gateway", "storage", "handlers.app", "handlers.server")) for command in COMMANDS),
     ("gateway", ("gateway", "storage")),

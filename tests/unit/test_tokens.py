@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 from jose import jws, jwt
 from jose.backends.base import Key
 
-import gateway.tokens
 from gateway.config import Config, load_config
 from gateway.errors import MalformedAuthorization, SettingsError, Unauthenticated
 from gateway.secret import Secret
 from gateway.secret_file import Secrets, resolve_secrets
-from gateway.tokens import TokenVerifier, issue_token
+from gateway.tokens import TOKEN_CACHE_BYTES, TokenVerifier, issue_token
 from tests.clock import ManualClock
 
 SECRET = Secret("correct horse battery staple")
@@ -163,7 +162,7 @@ def test_an_unknown_critical_extension_is_refused() -> None:
 
 async def test_a_token_counts_until_it_expires_by_our_clock_remembered_or_not() -> None:
     clock = ManualClock()
-    tokens = verifier(clock)
+    tokens = verifier(clock, jwt_leeway_s="0")
     header = bearer({"sub": "7", "exp": clock.now() + 60})
     assert tokens.verify(header) == "7"
     await clock.advance(59)
@@ -174,17 +173,42 @@ async def test_a_token_counts_until_it_expires_by_our_clock_remembered_or_not() 
             tokens.verify(header)
         assert refusal.value.reason == "the token has expired"
     with pytest.raises(Unauthenticated):
-        verifier(clock).verify(header)
+        verifier(clock, jwt_leeway_s="0").verify(header)
 
 
 async def test_a_token_does_not_count_before_its_time() -> None:
     clock = ManualClock()
     header = bearer({"sub": "7", "nbf": clock.now() + 1})
     with pytest.raises(Unauthenticated) as refusal:
-        verifier(clock).verify(header)
+        verifier(clock, jwt_leeway_s="0").verify(header)
     assert refusal.value.reason == "the token does not count yet"
     await clock.advance(1)
-    assert verifier(clock).verify(header) == "7"
+    assert verifier(clock, jwt_leeway_s="0").verify(header) == "7"
+
+
+@pytest.mark.parametrize(("settings", "leeway_s"), [({}, 5), ({"jwt_leeway_s": "0"}, 0), ({"jwt_leeway_s": "300"}, 300)])
+async def test_the_times_of_a_token_have_a_leeway_remembered_or_not(settings: dict[str, str], leeway_s: int) -> None:
+    clock = ManualClock()
+    tokens = verifier(clock, **settings)
+    early = bearer({"sub": "7", "nbf": clock.now() + leeway_s})
+    too_early = bearer({"sub": "7", "nbf": clock.now() + leeway_s + 1})
+    late = bearer({"sub": "7", "exp": clock.now() - leeway_s + 1})
+    too_late = bearer({"sub": "7", "exp": clock.now() - leeway_s})
+    for _ in range(2):
+        assert (tokens.verify(early), tokens.verify(late)) == ("7", "7")
+        for refused in (too_early, too_late):
+            with pytest.raises(Unauthenticated):
+                tokens.verify(refused)
+    await clock.advance(1)
+    assert tokens.verify(too_early) == "7"
+    with pytest.raises(Unauthenticated):
+        tokens.verify(late)
+
+
+@pytest.mark.parametrize("value", ["-1", "301", "1.5"])
+def test_a_leeway_out_of_bounds_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match="GATEWAY_JWT_LEEWAY_S"):
+        load_config({"GATEWAY_JWT_LEEWAY_S": value})
 
 
 @pytest.mark.parametrize("claim", ["exp", "nbf"])
@@ -243,14 +267,25 @@ def test_the_signature_is_checked_once_per_token(checks: list[str]) -> None:
     assert len(checks) == 1
 
 
-def test_only_so_many_tokens_are_remembered_the_latest_used_ones(
-    monkeypatch: pytest.MonkeyPatch, checks: list[str]
-) -> None:
-    monkeypatch.setattr(gateway.tokens, "TOKENS_REMEMBERED", 2)
+def test_a_token_is_remembered_once_however_its_header_is_spelled(checks: list[str]) -> None:
     tokens = verifier()
-    for account in ("1", "2", "1", "3", "1", "2"):
-        assert tokens.verify(bearer({"sub": account})) == account
-    assert len(checks) == 4
+    header = bearer({"sub": "7"})
+    for spelled in (header, header.replace("Bearer ", "bearer   "), header + " " * 60_000, header):
+        assert tokens.verify(spelled) == "7"
+    assert len(checks) == 1
+
+
+def test_the_tokens_used_last_are_remembered(checks: list[str]) -> None:
+    tokens = verifier()
+    padding = "x" * 5_500
+    most = TOKEN_CACHE_BYTES // len(bearer({"sub": "0", "padding": padding}))
+    kept = bearer({"sub": "kept"})
+    for number in range(most):
+        tokens.verify(bearer({"sub": str(number), "padding": padding}))
+        tokens.verify(kept)
+    assert len(checks) == most + 1
+    tokens.verify(bearer({"sub": "0", "padding": padding}))
+    assert len(checks) == most + 2, "it had to make room"
 
 
 def test_a_public_key_verifies_and_cannot_be_used_as_a_secret(tmp_path: Path) -> None:
@@ -282,7 +317,7 @@ async def test_an_issued_token_is_accepted_for_its_time_with_every_configured_cl
     token = issue_token(config, SECRET, clock, "компания", ttl_s=60)
     tokens = TokenVerifier(config, SECRETS, clock)
     assert tokens.verify(f"Bearer {token}") == "компания"
-    await clock.advance(60)
+    await clock.advance(65)
     with pytest.raises(Unauthenticated):
         tokens.verify(f"Bearer {token}")
 
