@@ -192,6 +192,34 @@ class Config:
         ),
     )
     max_body_bytes: int = field(default=1_048_576, metadata=setting(whole(1), "Largest request body that is read."))
+    head_timeout_s: int = field(
+        default=10,
+        metadata=setting(
+            whole(1, 3600), "Seconds in which the whole head of a request has to come; one that does not is 408."
+        ),
+    )
+    body_timeout_s: int = field(
+        default=60,
+        metadata=setting(
+            whole(1, 3600), "Seconds in which the whole body of a request has to come; one that does not is 408."
+        ),
+    )
+    min_body_bytes_per_s: int = field(
+        default=256,
+        metadata=setting(
+            whole(0), "Slowest pace of a body, in each 10 seconds that it takes; one that is slower is 408. 0: any."
+        ),
+    )
+    max_connections: int = field(
+        default=2000, metadata=setting(whole(1, 100_000), "Open connections of callers; further ones are 503.")
+    )
+    max_connections_per_address: int = field(
+        default=1000,
+        metadata=setting(
+            whole(1, 100_000),
+            "Of these, from one address; a reverse proxy is one, and may need as many as there are in all.",
+        ),
+    )
     sync_interval_s: int = field(
         default=900, metadata=setting(whole(0), "Seconds between two syncs of an account; 0: none by itself.")
     )

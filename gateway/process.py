@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import resource
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -35,6 +36,16 @@ def free_port(host: str, port: int = 0) -> int:
             return found
     except OSError as error:
         raise cannot_listen(host, port, error) from error
+
+
+def allow_files(wanted: int) -> int:
+    """How many files and sockets this process may have open, raised to *wanted* where the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return allowed
 
 
 async def until_signal(work: Coroutine[Any, Any, T]) -> T | None:

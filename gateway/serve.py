@@ -13,7 +13,7 @@ from pysqlite3 import sqlite_version
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.errors import SettingsError
-from gateway.process import cannot_listen, free_port
+from gateway.process import allow_files, cannot_listen, free_port
 from gateway.secret_file import Secrets, resolve_secrets
 from handlers.app import drain, make_app
 from handlers.server import Runner
@@ -21,6 +21,7 @@ from storage.database import DatabaseRefused, StorageError
 
 logger = structlog.get_logger(__name__)
 
+OTHER_FILES = 512  # beside the connections of callers: those to portals, the database's, what else a process has
 SHUTDOWN_S = 5  # for the requests in flight; aiohttp waits twice as long before it cancels them
 
 
@@ -30,7 +31,7 @@ async def run_gateway(config: Config, clock: Clock) -> None:
     Raises:
         SettingsError: when it cannot start; it says what to do.
     """
-    config = with_port(config)  # before secrets are made for a gateway that cannot start
+    config = with_connections(with_port(config))  # before secrets are made for a gateway that cannot start
     secrets = resolve_secrets(config)
     if secrets.created:
         logger.warning(
@@ -95,3 +96,17 @@ def with_port(config: Config) -> Config:
         SettingsError: when its own is taken, or its host is none of this machine.
     """
     return replace(config, port=free_port(config.host, config.port))
+
+
+def with_connections(config: Config) -> Config:
+    """*config* with no more connections than the system lets this process have.
+
+    Raises:
+        SettingsError: when that leaves none.
+    """
+    room = allow_files(config.max_connections + OTHER_FILES) - OTHER_FILES
+    if room < 1:
+        raise SettingsError(f"this process may open too few files: allow it at least {OTHER_FILES + 1} (ulimit -n)")
+    if room < config.max_connections:
+        logger.warning("takes fewer connections: the system allows too few open files (ulimit -n)", connections=room)
+    return replace(config, max_connections=min(config.max_connections, room))

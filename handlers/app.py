@@ -29,9 +29,9 @@ from gateway.sync import SyncService
 from gateway.tokens import TokenVerifier
 from gateway.vault import Vault, key_needed
 from handlers.account import connect_account, delete_account, get_account
+from handlers.bodies import expect_nothing
 from handlers.border import bordered, refuse_address, refuse_method
 from handlers.calls import call_batch, call_batch3, call_method, call_method3, get_openapi3
-from handlers.expectations import go_ahead
 from handlers.health import check_health, get_liveness, get_readiness
 from handlers.keys import (
     ACCOUNTS,
@@ -111,7 +111,7 @@ QUERY_PARAMETERS: dict[str, tuple[str, ...]] = {
 
 def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
     """The gateway as an application; it opens its database when it starts and closes it when it ends."""
-    app = web.Application(client_max_size=config.max_body_bytes)
+    app = web.Application()
     app[CONFIG], app[SECRETS], app[CLOCK] = config, secrets, clock
     app[TOKENS] = TokenVerifier(config, secrets, clock)
     app[DRAINING] = asyncio.Event()
@@ -119,11 +119,11 @@ def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
     for method, path, handler in ROUTES:
         if path not in PROMISED:
             handler = accepting(QUERY_PARAMETERS.get(path, ()), handler)
-        app.router.add_route(method, path, bordered(path, handler), expect_handler=go_ahead)
+        app.router.add_route(method, path, bordered(path, handler), expect_handler=expect_nothing)
         allowed.setdefault(path, []).append(method)
     for path, methods in allowed.items():
-        app.router.add_route("*", path, bordered("", refuse_method(methods)), expect_handler=go_ahead)
-    app.router.add_route("*", "/{anything:.*}", bordered("", refuse_address), expect_handler=go_ahead)
+        app.router.add_route("*", path, bordered("", refuse_method(methods)), expect_handler=expect_nothing)
+    app.router.add_route("*", "/{anything:.*}", bordered("", refuse_address), expect_handler=expect_nothing)
     app.cleanup_ctx.extend(LIFECYCLE)
     app.on_shutdown.append(drain)
     return app

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 from multidict import istr
 
 from gateway.errors import GatewayError, MalformedAuthorization
+from handlers.bodies import CallerLeft
 from handlers.errors import INTERNAL, HttpError, http_error, is_ours, render_error, status_of
 from handlers.keys import ACCOUNT_KEY, CLOCK, REQUEST_ID, REQUEST_LOG, TOKENS
 from handlers.request_log import Served
@@ -23,6 +24,7 @@ X_REQUEST_ID = istr("X-Request-ID")
 X_CONTENT_TYPE_OPTIONS = istr("X-Content-Type-Options")
 
 MODEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+CALLER_LEFT = 499  # in the log alone; the number that other servers have for it
 LONGEST_ADDRESS = 32 * 1024  # characters of path and query
 NEEDS_TOKEN = "/bitrix"
 STREAMS = "/bitrix/stream"
@@ -61,6 +63,8 @@ def bordered(route: str, handler: Handler) -> Handler:
             elif status_of(error, plain=is_plain(request.path)) >= 500:
                 logger.warning("request failed", extra={"reason": error.detail, "request_id": request_id})
             response = render_error(error, request, request_id, plain=is_plain(request.path))
+        except CallerLeft:
+            response = web.Response(status=CALLER_LEFT)
         except Exception:
             if request.writer.output_size > 0:
                 raise  # a part of the answer has been sent: the server ends the connection, and says why

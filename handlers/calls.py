@@ -13,12 +13,13 @@ from gateway.bitrix.session import HttpAnswer
 from gateway.bitrix.wire import Answer
 from gateway.calls import Work
 from gateway.errors import GatewayError, InvalidInput
+from handlers.bodies import CallerLeft
+from handlers.connection import Connection
 from handlers.errors import words_of
 from handlers.keys import ACCOUNT_KEY, CALLS
 from handlers.query import one_value
 from handlers.responses import json_response
 from handlers.schemas import BATCH_BODY, load_body, load_json
-from handlers.server import Connection
 
 T = TypeVar("T")
 
@@ -84,13 +85,22 @@ async def get_openapi3(request: web.Request) -> web.Response:
 
 
 async def while_awaited(request: web.Request, work: Work[T]) -> T:
-    """What *work* brings; unless it writes, it ends when the caller leaves."""
+    """What *work* brings; unless it writes, it ends when the caller leaves.
+
+    Raises:
+        CallerLeft: the caller has left, and the work was ended.
+    """
     if work.write:
         return await work.doing
     task = asyncio.create_task(work.doing)
     if isinstance(request.protocol, Connection):
         request.protocol.when_lost(partial(end_early, task))
-    return await task
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if request.transport is None and task.cancelled():
+            raise CallerLeft from None
+        raise
 
 
 def end_early(task: asyncio.Task[T]) -> None:

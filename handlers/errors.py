@@ -76,13 +76,14 @@ CALL_STATUSES: dict[type[GatewayError], int] = STATUSES | {
     PortalDeleted: 409,
     PortalUnreachable: 504,
 }
-HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "body_too_large"}
+BODY_STATUSES = (408, 413)  # of a body that is not read to its end
 INTERNAL = GatewayError()
 PROBLEM_JSON = "application/problem+json"
 
 
 class HttpError(GatewayError):
-    """An error of HTTP itself: no such address, no such method, too large a body."""
+    """An error of HTTP itself: no such address, no such method, a body that is too large or too slow."""
 
     def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -93,8 +94,6 @@ class HttpError(GatewayError):
 
 def http_error(error: web.HTTPException) -> HttpError:
     """A refusal of aiohttp's in our words; its own are plain text."""
-    if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return HttpError(413, "body: is larger than this gateway accepts (GATEWAY_MAX_BODY_BYTES)")
     if isinstance(error, web.HTTPNotFound):
         return HttpError(404, "there is nothing at this address")
     return HttpError(error.status, error.reason)
@@ -128,15 +127,16 @@ def render_error(error: GatewayError, request: web.BaseRequest, request_id: str,
         headers["WWW-Authenticate"] = challenge(error)
     if isinstance(error, TooBusy):
         headers["Retry-After"] = str(error.retry_after_s)
-    if status == 413:
-        headers["Connection"] = "close"
     wants_problem = not plain or PROBLEM_JSON in request.headers.get("Accept", "")
-    return web.Response(
+    response = web.Response(
         status=status,
         body=orjson.dumps(problem(error, status, request_id) if wants_problem else error.detail),
         content_type=PROBLEM_JSON if wants_problem else "application/json",
         headers=headers,
     )
+    if status in BODY_STATUSES:
+        response.force_close()
+    return response
 
 
 def challenge(error: Unauthenticated) -> str:

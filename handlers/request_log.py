@@ -32,10 +32,15 @@ class Served(NamedTuple):
     request_id: str
 
 
+def to_stderr(text: str) -> None:
+    """Write *text* to what is the standard error now."""
+    sys.stderr.write(text)
+
+
 class RequestLog:
     """Collects what was served and writes it as log lines."""
 
-    def __init__(self, config: Config, clock: Clock, write: Callable[[str], object] = sys.stderr.write) -> None:
+    def __init__(self, config: Config, clock: Clock, write: Callable[[str], object] = to_stderr) -> None:
         self.enabled = config.log_level in LEVELS_WITH_REQUESTS
         self._render = render_json if config.log_format == "json" else render_console
         self._clock = clock

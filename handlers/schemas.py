@@ -9,6 +9,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from gateway.bitrix.rows import INT32
 from gateway.errors import FieldError, InvalidInput
+from handlers.bodies import read_body
 
 
 class Strict(fields.Field[Any]):
@@ -175,10 +176,10 @@ async def load_json(request: web.Request) -> Any:
 
     Raises:
         InvalidInput: when it is none.
-        web.HTTPRequestEntityTooLarge: when the body is larger than the gateway reads.
+        HttpError, CallerLeft: as by `read_body`.
     """
     try:
-        body = await request.read()
+        body = await read_body(request)
     except web.RequestPayloadError as error:
         raise InvalidInput.of_field("", "unreadable", "cannot be read in its Content-Encoding") from error
     if request.content_type != "application/json":
@@ -194,7 +195,7 @@ async def load_body(request: web.Request, schema: Schema) -> dict[str, Any]:
 
     Raises:
         InvalidInput: naming each field that breaks a rule.
-        web.HTTPRequestEntityTooLarge: when the body is larger than the gateway reads.
+        HttpError, CallerLeft: as by `read_body`.
     """
     document = await load_json(request)
     if not isinstance(document, dict):

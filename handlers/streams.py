@@ -2,8 +2,7 @@
 
 import re
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, suppress
 from functools import partial
 
 import orjson
@@ -16,8 +15,8 @@ from gateway.errors import InvalidInput, NotFound
 from gateway.streams import STREAMS, TASKS3, StreamAsked, StreamedList, items_of
 from handlers import keys
 from handlers.border import finish
+from handlers.connection import Connection
 from handlers.query import entity_type_id, one_value, positive
-from handlers.server import Connection
 
 HEADERS = {
     "Content-Type": "application/x-ndjson",
@@ -27,7 +26,6 @@ HEADERS = {
 GZIP = re.compile(r"(?:^|[\s,])gzip(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
 GZIP_LEVEL = 1  # of what is gone in a moment
 GZIP_FORMAT = 31  # of zlib's wbits: the widest window, behind a gzip header
-UNTAKEN_S = 600.0  # for one page, while others wait in memory: a line that crawls is quicker, who just stopped is not
 FIELD_NAME = re.compile(r"\*|[A-Za-z][A-Za-z0-9_.]*\*?")
 PACES = {pace.value: pace for pace in Pace}
 PARAMETERS = ("source", "filter", "select", "cursor", "limit", "pace")
@@ -65,30 +63,11 @@ async def stream(request: web.Request, listed: StreamedList) -> web.StreamRespon
             finish(response, request[keys.REQUEST_ID])
             with suppress(ConnectionError):  # the caller has left
                 await response.prepare(request)
-                async with taken(request):
-                    await response.write(packed.add(first))
+                await response.write(packed.add(first))
                 async for chunk in chunks:
-                    async with taken(request):
-                        await response.write(packed.add(chunk))
-                async with taken(request):
-                    await response.write_eof(packed.end())
+                    await response.write(packed.add(chunk))
+                await response.write_eof(packed.end())
     return response
-
-
-@asynccontextmanager
-async def taken(request: web.Request) -> AsyncIterator[None]:
-    """Give the caller time to take what is sent within the block; one who does not is disconnected.
-
-    Raises:
-        ConnectionAbortedError: the time is over.
-    """
-    try:
-        async with request.app[keys.CLOCK].timeout(UNTAKEN_S):
-            yield
-    except TimeoutError as error:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionAbortedError("the caller takes nothing") from error
 
 
 class Packed:

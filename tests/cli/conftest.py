@@ -91,11 +91,16 @@ Spawn = Callable[..., Awaitable[Running]]
 
 @pytest.fixture
 async def spawn() -> AsyncIterator[Spawn]:
-    """Start a command in a process of its own, its stderr within its output; killed at the end if it still runs."""
+    """Start a command in a process of its own, its stderr within its output; killed at the end if it still runs.
+
+    *files* is a shell's command that limits how many files it may open.
+    """
     started: list[Running] = []
 
-    async def start(*arguments: str) -> Running:
+    async def start(*arguments: str, files: str = "") -> Running:
+        limited = ["sh", "-c", f'{files} && exec "$@"', "sh"] if files else []
         process = await asyncio.create_subprocess_exec(
+            *limited,
             sys.executable,
             "-m",
             "gateway",

@@ -136,6 +136,23 @@ def test_a_database_that_cannot_be_opened_is_refused(invoke: Invoke) -> None:
     assert "Error: missing/g.db cannot be opened: No such file or directory" in result.stderr
 
 
+async def test_it_takes_as_many_files_as_its_connections_need(spawn: Spawn) -> None:
+    gateway = await spawn("serve", "--port", "0", "--max-connections", "600", files="ulimit -S -n 256")
+    await gateway.until("listening")
+    assert "fewer connections" not in (await gateway.end(signal.SIGTERM))[1]
+
+
+async def test_where_it_may_open_too_few_files_it_takes_fewer_connections_and_says_so(spawn: Spawn) -> None:
+    gateway = await spawn("serve", "--port", "0", files="ulimit -n 700")
+    assert "connections=188" in await gateway.until("takes fewer connections")
+    await gateway.until("listening")
+    status, output = await (await spawn("serve", "--port", "0", files="ulimit -n 512")).end()
+    assert (status, output) == (
+        1,
+        "Error: this process may open too few files: allow it at least 513 (ulimit -n)\n",
+    )
+
+
 async def test_its_log_lines_can_be_json(spawn: Spawn) -> None:
     gateway = await spawn("serve", "--port", "0", "--log-format", "json")
     await gateway.until("listening")

@@ -9,6 +9,7 @@ from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.clock import ManualClock
 from tests.gateway import Gateway, Sandbox, serve_sandbox
 from tests.http.onlooker import Onlooker, looking_on
+from tests.http.raw import Dial
 
 LIMIT = 2**20
 
@@ -32,6 +33,14 @@ async def limited(gateway: Gateway, sandbox: Sandbox) -> AsyncIterator[Gateway]:
     sandbox.portal.calls.clear()
     yield gateway
     sandbox.portal.clear_faults()
+
+
+@pytest.fixture
+async def dial(gateway: Gateway) -> AsyncIterator[Dial]:
+    """Opens raw connections to the gateway."""
+    dialling = Dial(gateway)
+    yield dialling
+    await dialling.close()
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
 """Requests as no well-behaved client sends them, byte by byte."""
 
 import asyncio
+import socket
+from asyncio import StreamReader, StreamWriter
+from contextlib import suppress
 from http.client import HTTPResponse
 from io import BytesIO
 from urllib.parse import urlsplit
@@ -34,9 +37,58 @@ async def send_raw(
     received = await reader.read()
     writer.close()
     await writer.wait_closed()
-    response = HTTPResponse(Received(received), method=method)  # type: ignore[arg-type]  # all it wants is makefile
-    response.begin()
-    answer = Answer(response.status, CIMultiDict(response.headers.items()), response.read())
+    answer = read_answer(received, method)
     if method != "HEAD":
         CONTRACT.check(method, seen_as or target, answer.status, answer.headers, answer.body)
     return answer
+
+
+class Dial:
+    """Opens connections to *gateway* and closes them in the end."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self._writers: list[StreamWriter] = []
+
+    async def __call__(
+        self, local_address: str = "127.0.0.1", *, buffer_bytes: int | None = None
+    ) -> tuple[StreamReader, StreamWriter]:
+        """A connection from one of this machine's addresses; *buffer_bytes* limits what the system keeps of it here."""
+        address = urlsplit(self.gateway.origin)
+        client = socket.socket()
+        client.setblocking(False)
+        client.bind((local_address, 0))
+        if buffer_bytes is not None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
+        await asyncio.get_running_loop().sock_connect(client, (address.hostname, address.port))
+        reader, writer = await asyncio.open_connection(sock=client)
+        self._writers.append(writer)
+        return reader, writer
+
+    async def close(self) -> None:
+        """Close all of them, whatever is under way."""
+        for writer in self._writers:
+            writer.transport.abort()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+async def send_before_reading(gateway: Gateway, data: bytes) -> bytes:
+    """All that comes back to a client that sends all of *data* before it reads the first byte."""
+    loop, address = asyncio.get_running_loop(), urlsplit(gateway.origin)
+    with socket.socket() as client:
+        client.setblocking(False)
+        await loop.sock_connect(client, (address.hostname, address.port))
+        await loop.sock_sendall(client, data)
+        received = bytearray()
+        while chunk := await loop.sock_recv(client, 65_536):
+            received += chunk
+        return bytes(received)
+
+
+def read_answer(received: bytes, method: str = "GET") -> Answer:
+    """The first answer in what was *received*."""
+    response = HTTPResponse(Received(received), method=method)  # type: ignore[arg-type]  # all it wants is makefile
+    response.begin()
+    return Answer(response.status, CIMultiDict(response.headers.items()), response.read())

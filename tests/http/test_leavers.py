@@ -11,7 +11,11 @@ import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from handlers.server import Connection, Runner
+from gateway.config import Config
+from handlers.connection import Connection
+from handlers.keys import CLOCK, CONFIG
+from handlers.server import Runner
+from tests.clock import ManualClock
 from tests.gateway import NO_TOKEN, Gateway, Sandbox, callback_path
 
 
@@ -104,6 +108,7 @@ async def test_what_can_be_no_host_is_refused_and_changes_nothing(connected: Gat
 async def served(handler: Handler, listener: socket.socket) -> AsyncIterator[str]:
     """An address where *handler* alone answers, on connections of ours."""
     app = web.Application()
+    app[CONFIG], app[CLOCK] = Config(), ManualClock()
     app.router.add_get("/", handler)
     runner = Runner(app, shutdown_timeout=1)
     await runner.setup()

@@ -186,7 +186,9 @@ async def test_a_token_does_not_count_before_its_time() -> None:
     assert verifier(clock, jwt_leeway_s="0").verify(header) == "7"
 
 
-@pytest.mark.parametrize(("settings", "leeway_s"), [({}, 5), ({"jwt_leeway_s": "0"}, 0), ({"jwt_leeway_s": "300"}, 300)])
+@pytest.mark.parametrize(
+    ("settings", "leeway_s"), [({}, 5), ({"jwt_leeway_s": "0"}, 0), ({"jwt_leeway_s": "300"}, 300)]
+)
 async def test_the_times_of_a_token_have_a_leeway_remembered_or_not(settings: dict[str, str], leeway_s: int) -> None:
     clock = ManualClock()
     tokens = verifier(clock, **settings)
