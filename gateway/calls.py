@@ -26,6 +26,7 @@ from storage.records import Account
 logger = logging.getLogger(__name__)
 
 BATCH = "batch"
+LONGEST_METHOD = 255  # characters; far longer than the name of any method
 METHOD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 NO_METHOD = "has to be a method's name, like crm.deal.list"
 NO_OBJECT = "has to be an object: this method takes parameters by name, not a list of arguments"
@@ -193,7 +194,7 @@ class CallService:
     def _check(self, method: str, wrong: InvalidInput) -> None:
         """See that *method* is a name, and let through; a batch is none, for what it brings would pass unchecked."""
         name = method.lower()
-        if not METHOD_NAME.fullmatch(method) or name.endswith(FORMATS) or name == BATCH:
+        if len(method) > LONGEST_METHOD or not METHOD_NAME.fullmatch(method) or name.endswith(FORMATS) or name == BATCH:
             raise wrong
         self._rules.check(method)
 

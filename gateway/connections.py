@@ -1,12 +1,12 @@
 """Accounts as the rest of the gateway meets them: their record, and a client that speaks to their portal."""
 
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -20,17 +20,19 @@ from gateway.bitrix.session import PortalSession
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.errors import AuthorizationRequired, NotFound
+from gateway.memory import LruCache, text_bytes
 from gateway.pages import Pages
+from gateway.portal_gates import PortalGates
 from gateway.vault import Vault
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
-from storage.database import StorageError
-from storage.records import Account, Bucket, Portal, Trouble
+from storage.records import Account, Trouble
 
 logger = logging.getLogger(__name__)
 
-REMEMBERED_ACCOUNTS = 10_000
-REMEMBERED_HOSTS = 1_000
+ACCOUNT_CACHE_BYTES = 16 * 1024 * 1024
+MAX_DOUBTED = 10_000
+ACCOUNT_BYTES = 2048  # what a remembered account takes beside its texts and its credential
 
 CHANGED_MEANWHILE = "the account has been connected anew or deleted meanwhile"
 
@@ -59,27 +61,22 @@ class Connections:
         self._session = session
         self._servers = servers
         self._pages = pages
-        self._buckets = buckets
         self._clock = clock
-        self._accounts: OrderedDict[str, Account | None] = OrderedDict()
-        self._keepers: dict[int, TokenKeeper] = {}
-        self._gates: dict[int, PortalGate] = {}
-        self._earlier: dict[int, Bucket] = {}  # of a former start, until the portal's gate is needed
-        self._gates_of_hosts: OrderedDict[str, PortalGate] = OrderedDict()  # of portals that have no row yet
+        self._gates = PortalGates(config, store, buckets, clock)
+        self._accounts: LruCache[str, Account | None] = LruCache(ACCOUNT_CACHE_BYTES, _weigh)
+        # For as long as somebody calls with one, or a pair that it has got could not be saved.
+        self._keepers: WeakValueDictionary[int, TokenKeeper] = WeakValueDictionary()
+        self._unsaved: dict[int, TokenKeeper] = {}
         self._changes = 0
         self._doubted: dict[int, float] = {}  # accounts whose webhook was not accepted lately, and since when
 
     async def open(self) -> None:
         """Learn what the gateway left behind at the portals when it last ended."""
-        self._earlier = {bucket.portal_id: bucket for bucket in await self._buckets.list_all()}
+        await self._gates.open()
 
     async def close(self) -> None:
         """Note what it leaves behind; nothing is to be sent after that."""
-        levels = {portal_id: gate.level for portal_id, gate in self._gates.items()}
-        try:
-            await self._buckets.save(levels, self._clock.now())
-        except StorageError as error:
-            logger.warning("the next start has to let the portals rest first", extra={"reason": str(error)})
+        await self._gates.close()
 
     async def find(self, account_key: str) -> Account | None:
         """The account of that name, None when it never connected or was deleted."""
@@ -91,9 +88,7 @@ class Connections:
             found = await self._store.find(account_key)
             account = None if found is None or found.deleted else found
             if changes == self._changes:
-                self._accounts[account_key] = account
-                if len(self._accounts) > REMEMBERED_ACCOUNTS:
-                    self._accounts.popitem(last=False)
+                self._accounts.remember(account_key, account)
         return account
 
     async def require(self, account_key: str) -> Account:
@@ -119,7 +114,7 @@ class Connections:
         """Read the account anew before it is used again."""
         self._changes += 1
         self._doubted.pop(account.account_id, None)
-        self._accounts.pop(account.account_key, None)
+        self._accounts.forget(account.account_key)
 
     async def settle(self) -> None:
         """Return once no renewal of tokens is under way: before the database is closed."""
@@ -129,7 +124,7 @@ class Connections:
     def client(self, account: Account) -> PortalClient:
         """A client that calls *account*'s portal with its credential, through the portal's one gate."""
         kept = self._open(account)
-        gate = self._gate(account.portal)
+        gate = self._gates.of(account.portal)
         if account.kind == "webhook":
             return self.webhook_client(kept["endpoint"], gate)
         keeper = self._keepers.setdefault(
@@ -152,44 +147,7 @@ class Connections:
 
     async def gate_at(self, host: str) -> PortalGate:
         """The limiter of the portal at *host*, also while we have no row for it."""
-        portal = await self._store.find_portal(host)
-        if portal is not None:
-            return self._gate(portal)
-        if host not in self._gates_of_hosts:
-            self._gates_of_hosts[host] = self._new_gate()
-            if len(self._gates_of_hosts) > REMEMBERED_HOSTS:
-                self._gates_of_hosts.popitem(last=False)
-        return self._gates_of_hosts[host]
-
-    def _gate(self, portal: Portal) -> PortalGate:
-        """The one limiter of a portal, whatever the account and the credential."""
-        if portal.portal_id not in self._gates:
-            gate = self._new_gate()
-            if (earlier := self._earlier.pop(portal.portal_id, None)) is not None:
-                gate.restore(earlier.level, earlier.marked_at)
-            gate.keep_marks(partial(self._buckets.mark, portal.portal_id))
-            self._gates[portal.portal_id] = gate
-        gate = self._gates[portal.portal_id]
-        if (met_before := self._gates_of_hosts.pop(portal.host or "", None)) is not None:
-            gate.join(met_before)
-        return gate
-
-    def _join_gates(self, holder: Portal | None, portal: Portal) -> None:
-        """Let one gate stand before *portal* and before *holder* of its host, whose row has become one with its row."""
-        if holder is not None and holder.member_id is None and holder.portal_id != portal.portal_id:
-            gate = self._gate(portal)
-            gate.join(self._gate(holder))
-            self._gates[holder.portal_id] = gate
-
-    def _new_gate(self) -> PortalGate:
-        config = self._config
-        return PortalGate(
-            self._clock,
-            capacity=config.bucket_capacity,
-            leak_per_s=config.bucket_leak_per_s,
-            concurrency=config.portal_concurrency,
-            operating_limit_s=config.operating_limit_s,
-        )
+        return await self._gates.at(host)
 
     def seal_webhook(self, account_key: str, endpoint: str) -> bytes:
         """The webhook's address as it is stored."""
@@ -209,7 +167,7 @@ class Connections:
             authorized_host=authorized_host,
             now=int(self._clock.now()),
         )
-        self._join_gates(holder, saved.portal)
+        self._gates.join(holder, saved.portal)
         self._note_change(account, saved)
         return saved
 
@@ -252,6 +210,8 @@ class Connections:
 
     def _may_pass(self, account: Account) -> bool:
         now = self._clock.monotonic()
+        if len(self._doubted) >= MAX_DOUBTED and account.account_id not in self._doubted:
+            del self._doubted[next(iter(self._doubted))]
         return now - self._doubted.setdefault(account.account_id, now) < DOUBT_S
 
     async def _load_tokens(self, account_id: int) -> Tokens:
@@ -261,6 +221,7 @@ class Connections:
         return Tokens(**self._open(account))
 
     async def _save_renewed(self, account_id: int, tokens: Tokens) -> None:
+        self._unsaved[account_id] = self._keepers[account_id]  # which keeps the pair until it is saved
         account = await self._store.load(account_id)
         holder = await self._store.find_portal(tokens.portal_origin.partition("://")[2])
         saved = await self._store.renew_tokens(
@@ -270,9 +231,10 @@ class Connections:
             origin=tokens.portal_origin,
             now=int(self._clock.now()),
         )
+        del self._unsaved[account_id]
         if saved is None:
             raise AuthorizationRequired(CHANGED_MEANWHILE)
-        self._join_gates(holder, saved.portal)
+        self._gates.join(holder, saved.portal)
         self._note_change(account, saved)
 
     def _seal(self, account_key: str, credential: Mapping[str, object]) -> bytes:
@@ -282,3 +244,13 @@ class Connections:
         assert account.sealed is not None, "a pending account has no credential"
         kept: dict[str, Any] = orjson.loads(self._vault.open(account.sealed, f"account {account.account_key}"))
         return kept
+
+
+def _weigh(account_key: str, account: Account | None) -> int:
+    texts = [account_key]
+    if account is not None:
+        texts += [account.origin, account.portal.host or "", account.portal.member_id or ""]
+        texts += [account.move.host] if account.move is not None else []
+        texts += [account.trouble.words, account.trouble.host or ""] if account.trouble is not None else []
+    sealed = account.sealed if account is not None else None
+    return sum(map(text_bytes, texts)) + len(sealed or b"") + ACCOUNT_BYTES

@@ -1,6 +1,5 @@
 """The fields of each portal's lists, remembered for a while, so that filters and selects can be checked by them."""
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from gateway.bitrix.client import PortalClient
@@ -10,10 +9,13 @@ from gateway.bitrix.field_rules import FieldRules
 from gateway.bitrix.wire import Command, Params
 from gateway.clock import Clock
 from gateway.errors import InvalidInput
+from gateway.memory import LruCache, text_bytes
 from storage.records import Account
 
 KNOWN_S = 600  # how long fields are remembered; a name that is missing is asked for again
-REMEMBERED = 1_000  # lists of fields, of all portals
+CACHE_BYTES = 16 * 1024 * 1024  # for the fields of all portals' lists
+LIST_BYTES, FIELD_BYTES = 2048, 448  # what a list takes, and a field beside its names
+COPIES = 4  # of a name, by how it is compared
 
 
 class FieldNames:
@@ -21,7 +23,7 @@ class FieldNames:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._known: OrderedDict[tuple[int, str, str], tuple[float, ListFields]] = OrderedDict()
+        self._known: LruCache[tuple[int, str, str], tuple[float, ListFields]] = LruCache(CACHE_BYTES, _weigh)
 
     async def check(
         self,
@@ -52,10 +54,7 @@ class FieldNames:
                 if not any(one.code == "unknown_field" for one in error.errors):
                     raise
         known = ListFields(rules, await self._ask(client, Command(rules.fields, params)))
-        self._known[key] = self._clock.monotonic(), known
-        self._known.move_to_end(key)
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        self._known.remember(key, (self._clock.monotonic(), known))
         return check_fields(known, conditions, selected)
 
     async def _ask(self, client: PortalClient, command: Command) -> dict[str, Field]:
@@ -65,3 +64,12 @@ class FieldNames:
         if not isinstance(result, dict):
             raise PortalBroken("fields are no object")
         return read_fields(result)
+
+
+def _weigh(_key: tuple[int, str, str], known: tuple[float, ListFields]) -> int:
+    """About how many bytes the fields of a list take, with all that is made of them for checks."""
+    return sum(map(_weigh_field, known[1].fields.values())) + LIST_BYTES
+
+
+def _weigh_field(field: Field) -> int:
+    return COPIES * (text_bytes(field.name) + text_bytes(field.other_name)) + text_bytes(field.type) + FIELD_BYTES

@@ -8,6 +8,11 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
+def text_bytes(text: str) -> int:
+    """About how many bytes *text* takes beside its fixed part; what is no ASCII may be held in two forms of four."""
+    return len(text) if text.isascii() else 8 * len(text)
+
+
 class LruCache(OrderedDict[K, V]):
     """Values by key, with at most *max_bytes* in all as *weigh* estimates each entry.
 

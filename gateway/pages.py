@@ -5,11 +5,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from gateway.errors import NotFound
+from gateway.memory import LruCache
 from gateway.resources import Resource
 from storage.mirror import MirrorStore
 from storage.records import Account
 
-ENTRY_BYTES = 512  # about what a remembered page costs beside its body
+ENTRY_BYTES = 1024  # about what a remembered page takes beside its body
+MAX_GENERATIONS = 65_536  # lists whose generation is remembered, two numbers each
 
 PageKey = tuple[int, int, str, str, int, int]  # account, portal, resource, page, size
 
@@ -40,10 +42,9 @@ class Pages:
 
     def __init__(self, store: MirrorStore, *, cache_bytes: int) -> None:
         self._store = store
-        self._cache_bytes = cache_bytes
-        self._pages: OrderedDict[PageKey, RememberedPage] = OrderedDict()
-        self._bytes = 0
-        self._generations: dict[int, int] = {}  # by list: one keeps its id when portals turn out to be the same
+        self._pages: LruCache[PageKey, RememberedPage] = LruCache(cache_bytes, _weigh)
+        # By list: one keeps its id when portals turn out to be the same.
+        self._generations: OrderedDict[int, int] = OrderedDict()
         self._forgotten = 0
         # Random, new at every start: a restored or copied file cannot repeat a tag.
         self._epoch = secrets.token_hex(8)
@@ -72,34 +73,32 @@ class Pages:
             f'"{self._epoch}.{account.account_id}.{found.list_id}.{found.generation}"',
         )
         if forgotten == self._forgotten:
-            self._generations[found.list_id] = max(found.generation, self._generations.get(found.list_id, 0))
-            self._remember(key, RememberedPage(found.list_id, found.generation, served))
+            self._note(found.list_id, max(found.generation, self._generations.get(found.list_id, 0)))
+            self._pages.remember(key, RememberedPage(found.list_id, found.generation, served))
         return served
 
     def changed(self, list_id: int, generation: int) -> None:
         """Take note that the list is at *generation* now."""
-        self._generations[list_id] = generation
+        self._note(list_id, generation)
 
     def forget(self) -> None:
         """Forget every page, those being read included: what they say of their portal may have changed."""
         self._forgotten += 1
         self._pages.clear()
         self._generations.clear()
-        self._bytes = 0
 
     def _empty(self, resource: Resource, account_id: int) -> ServedPage:
         if resource.empty is not None:
             raise NotFound(resource.empty, code=f"{resource.name}_not_found")
         return ServedPage(b'{"count":0,"items":[]}', f'"{self._epoch}.{account_id}.0.0"')
 
-    def _remember(self, key: PageKey, remembered: RememberedPage) -> None:
-        before = self._pages.pop(key, None)
-        self._bytes += _cost(remembered) - (_cost(before) if before else 0)
-        self._pages[key] = remembered
-        while self._bytes > self._cache_bytes:
-            _, dropped = self._pages.popitem(last=False)
-            self._bytes -= _cost(dropped)
+    def _note(self, list_id: int, generation: int) -> None:
+        self._generations[list_id] = generation
+        self._generations.move_to_end(list_id)
+        if len(self._generations) > MAX_GENERATIONS:
+            self._generations.popitem(last=False)
+            self._forgotten += 1  # a page that is being read now could be of the list that was forgotten
 
 
-def _cost(remembered: RememberedPage) -> int:
+def _weigh(_key: PageKey, remembered: RememberedPage) -> int:
     return len(remembered.page.body) + ENTRY_BYTES

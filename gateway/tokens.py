@@ -11,7 +11,7 @@ from jose.exceptions import JOSEError
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.errors import MalformedAuthorization, Unauthenticated
-from gateway.memory import LruCache
+from gateway.memory import LruCache, text_bytes
 from gateway.secret import Secret
 from gateway.secret_file import Secrets
 from gateway.token_keys import open_token_keys
@@ -106,8 +106,7 @@ class TokenVerifier:
 
 
 def _weigh(header: str, known: tuple[str, float]) -> int:
-    """About how many bytes a remembered token takes: it is ASCII, its account may need four bytes a character."""
-    return len(header) + 4 * len(known[0]) + TOKEN_ENTRY_BYTES
+    return text_bytes(header) + text_bytes(known[0]) + TOKEN_ENTRY_BYTES
 
 
 def bearer_token(header: str) -> str:

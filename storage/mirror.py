@@ -5,7 +5,7 @@ deep page starts from a block of 256 insertions whose live count is kept, so tha
 """
 
 from bisect import bisect_right
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
@@ -13,11 +13,14 @@ from sqlite3 import Connection
 
 import orjson
 
+from gateway.memory import LruCache
 from storage.database import Database
 from storage.records import MirrorPage, MirrorRow, Portal
 
 BLOCK = 256
-INDEXES_REMEMBERED = 256
+INDEX_CACHE_BYTES = 16 * 1024 * 1024
+BLOCK_BYTES = 96  # two numbers of a remembered block
+INDEX_BYTES = 512  # what a remembered index takes beside its blocks
 LOWEST_ID, HIGHEST_ID = 0, 2**63 - 1  # of a portal's row
 
 FIND_LIST = """
@@ -67,7 +70,8 @@ class MirrorStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._indexes: OrderedDict[int, BlockIndex] = OrderedDict()  # by list; the page reader's thread alone uses it
+        # By list; the page reader's thread alone uses it.
+        self._indexes: LruCache[int, BlockIndex] = LruCache(INDEX_CACHE_BYTES, _weigh)
 
     async def page(self, account_id: int, portal: Portal, resource: str, *, page: int, size: int) -> MirrorPage | None:
         """Page *page* (from 1) of *size* live rows, by our own id ascending; None where nothing was ever stored."""
@@ -108,11 +112,14 @@ class MirrorStore:
             blocks = connection.execute(LIST_BLOCKS, {"list_id": list_id}).fetchall()
             before = accumulate((live for _, live in blocks), initial=0)
             index = BlockIndex(generation, [first for first, _ in blocks], list(islice(before, len(blocks))))
-            self._indexes[list_id] = index
-        self._indexes.move_to_end(list_id)
-        if len(self._indexes) > INDEXES_REMEMBERED:
-            self._indexes.popitem(last=False)
+            self._indexes.remember(list_id, index)
+        else:
+            self._indexes.move_to_end(list_id)
         return index
+
+
+def _weigh(_list_id: int, index: BlockIndex) -> int:
+    return len(index.first_row_ids) * BLOCK_BYTES + INDEX_BYTES
 
 
 def _has_row(connection: Connection, account_id: int, portal_id: int, resource: str, portal_row_id: int) -> bool:

@@ -1,7 +1,8 @@
 """How many requests a portal bears at once, found out as they go; pure."""
 
 import math
-from collections import OrderedDict
+
+from gateway.memory import LruCache
 
 HALVED = 0.5
 GROWS_EVERY_S = 1.0  # so that the answers to one step are seen before the next: a halved 32 is whole again in 16 s
@@ -10,7 +11,8 @@ SLOW_FACTOR = 2.0
 SLOW_FROM_S = 1.0
 SLOW_RUN = 3  # one slow answer says nothing
 NOVELTY = 1 / 16  # of one answer in what is usual: what stays slow is the new usual after a dozen
-REMEMBERED_KINDS = 256
+KIND_CACHE_BYTES = 32 * 1024  # of one portal
+KIND_BYTES = 192  # what a kind takes beside its name
 
 
 class FlightLimit:
@@ -26,7 +28,7 @@ class FlightLimit:
         self._cut_at = -math.inf
         self._grown_at = -math.inf
         self._slow = 0
-        self._usual_s: OrderedDict[str, float] = OrderedDict()
+        self._usual_s: LruCache[str, float] = LruCache(KIND_CACHE_BYTES, _weigh)
 
     @property
     def size(self) -> int:
@@ -41,10 +43,7 @@ class FlightLimit:
     def answered(self, kind: str, commands: int, took_s: float, started_at: float, now: float) -> None:
         """Take an answer to *commands* of one *kind* that was *took_s* seconds in the making."""
         usual_s = self._usual_s.get(kind, took_s / commands)
-        self._usual_s[kind] = usual_s + (took_s / commands - usual_s) * NOVELTY
-        self._usual_s.move_to_end(kind)
-        if len(self._usual_s) > REMEMBERED_KINDS:
-            self._usual_s.popitem(last=False)
+        self._usual_s.remember(kind, usual_s + (took_s / commands - usual_s) * NOVELTY)
         if took_s >= SLOW_FROM_S and took_s > SLOW_FACTOR * usual_s * commands:
             self._slow += 1
             if self._slow >= SLOW_RUN:
@@ -62,3 +61,7 @@ class FlightLimit:
         self._size = max(math.floor(self._size * HALVED), min(LEAST, self._most))
         self._cut_at = self._grown_at = now
         self._slow = 0
+
+
+def _weigh(kind: str, _usual_s: float) -> int:
+    return len(kind) + KIND_BYTES

@@ -21,9 +21,12 @@ from gateway.bitrix.use_mark import USE_MARK_S, UseMark
 from gateway.bitrix.wire import Answer
 from gateway.clock import Clock
 from gateway.errors import TooBusy
+from gateway.memory import LruCache
 
 __all__ = ["Lane", "OutOfOperatingTime", "PortalGate"]
 
+BUDGET_CACHE_BYTES = 96 * 1024  # of one portal
+BUDGET_BYTES = 512  # what a budget takes beside its names
 NO_BUDGETS: tuple[str, tuple[str, ...]] = ("", ())
 
 
@@ -48,7 +51,7 @@ class PortalGate:
         self._clock = clock
         self._line = WaitingLine(clock, LeakyBucket(capacity, leak_per_s), FlightLimit(concurrency))
         self._operating_limit_s = operating_limit_s
-        self._budgets: dict[tuple[str, str], OperatingBudget] = {}
+        self._budgets: LruCache[tuple[str, str], OperatingBudget] = LruCache(BUDGET_CACHE_BYTES, _weigh)
         self._use_mark: UseMark | None = None
         self._names = WeakSet([self])  # all gates that are this one
 
@@ -56,6 +59,13 @@ class PortalGate:
     def level(self) -> float:
         """What the portal's counter stands at."""
         return self._line.bucket.level(self._clock.monotonic())
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing waits, is under way or is to be waited for, under this name or another: it knows nothing."""
+        now = self._clock.now()
+        rested = all(budget.wait(now) <= 0 for budget in self._budgets.values())
+        return rested and self._line.at_rest and len(self._names) == 1
 
     def restore(self, level: float | None, marked_at: float) -> None:
         """Go on from the *level* that an earlier gate had at *marked_at* (wall time), None where it was only marked."""
@@ -153,7 +163,10 @@ class PortalGate:
                 budget.note(outcome.operating_s, outcome.operating_reset_at, self._clock.now())
 
     def _budget(self, budget_key: str, method: str) -> OperatingBudget:
-        return self._budgets.setdefault((budget_key, method.lower()), OperatingBudget(self._operating_limit_s))
+        key = budget_key, method.lower()
+        budget = self._budgets.get(key) or OperatingBudget(self._operating_limit_s)
+        self._budgets.remember(key, budget)
+        return budget
 
     def landed(self, methods: Iterable[str], commands: int, outcome: Answer | PortalError, started_at: float) -> None:
         """Learn how the portal bears what it is sent, from a request of so many *commands* of these *methods*."""
@@ -173,8 +186,15 @@ class PortalGate:
             return
         self._line.absorb(other._line)
         for key, budget in other._budgets.items():
-            self._budgets.setdefault(key, budget).join(budget)
+            if (ours := self._budgets.get(key)) is not None:
+                ours.join(budget)
+            else:
+                self._budgets.remember(key, budget)
         self._names |= other._names
         for gate in other._names:
             gate._line, gate._budgets, gate._use_mark = self._line, self._budgets, self._use_mark
             gate._names = self._names
+
+
+def _weigh(key: tuple[str, str], _budget: OperatingBudget) -> int:
+    return sum(map(len, key)) + BUDGET_BYTES

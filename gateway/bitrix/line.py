@@ -44,6 +44,12 @@ class WaitingLine:
         self.bucket = bucket
         self.flight = flight
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nobody waits, nothing is in flight, and the bucket is empty."""
+        empty = self.bucket.level(self._clock.monotonic()) <= 0
+        return empty and not self._in_flight and not any(self._waiting.values())
+
     def room(self, lane: Lane) -> int:
         """How many requests *lane* could send now without waiting."""
         in_flight = self.flight.for_background if lane is Lane.BACKGROUND else self.flight.size

@@ -124,7 +124,7 @@ async def test_what_is_no_json_web_token_is_refused_with_its_fault_in_the_senten
 @pytest.mark.parametrize("path", ["/bitrix", "/bitrix/call/profile"])
 async def test_a_problem_says_why_a_token_is_refused(gateway: Gateway, path: str) -> None:
     method = "GET" if is_plain(path) else "POST"
-    for token, fault in ((token_of({"sub": "acme", "exp": NOW}), "the token has expired"), NO_TOKENS["no JWT"]):
+    for token, fault in ((token_of({"sub": "acme", "exp": NOW - 5}), "the token has expired"), NO_TOKENS["no JWT"]):
         answer = await gateway.request(method, path, token=token, headers={"Accept": PROBLEM_JSON})
         assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
         assert fault in answer.json["detail"]
