@@ -22,9 +22,8 @@ def decode_json(body: bytes, status: int | None = None) -> object:
     """
     if len(body) > UNCOUNTED_BYTES and body.count(b",") + body.count(b"[") + body.count(b"{") > MOST_VALUES:
         raise AnswerTooLarge(f"{MOST_VALUES} values", status)
-    with suppress(
-        orjson.JSONDecodeError
-    ):  # which holds the whole text, and would be held by an error raised in its place
+    # The decoder's own error holds the whole text, so none is raised while it is handled: it would hold that error.
+    with suppress(orjson.JSONDecodeError):
         value: object = orjson.loads(body)
         return value
     raise PortalBroken("no JSON" if body.strip() else "empty", status)

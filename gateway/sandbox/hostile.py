@@ -1,6 +1,5 @@
 """Answers of a hostile portal: too large, too slow, or leading nowhere; what they do to the bytes on the wire."""
 
-import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterator
 
@@ -30,12 +29,14 @@ async def send_hostile(request: web.Request, kind: str, value: str, clock: Clock
         case "trickle":
             return await _send(request, JSON, _slowly(clock))
         case "bomb":
-            return await _send(request, {**JSON, "Content-Encoding": "gzip"}, _at_once(_zipped(_text(int(value)))))
+            return await _send(
+                request, {**JSON, "Content-Encoding": "gzip"}, _at_once(_zipped(_text(int(value))), clock)
+            )
         case "huge":
-            return await _send(request, JSON, _at_once(_text(int(value))))
+            return await _send(request, JSON, _at_once(_text(int(value)), clock))
         case "dense":
-            return await _send(request, JSON, _at_once(_lists(int(value))))
-    return await _send(request, JSON, _at_once(_endless()))
+            return await _send(request, JSON, _at_once(_lists(int(value)), clock))
+    return await _send(request, JSON, _at_once(_endless(), clock))
 
 
 async def _send(request: web.Request, headers: dict[str, str], pieces: AsyncIterator[bytes]) -> web.StreamResponse:
@@ -59,10 +60,10 @@ async def _hint_for_ever(request: web.Request, clock: Clock) -> web.StreamRespon
     return web.Response()
 
 
-async def _at_once(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def _at_once(pieces: Iterator[bytes], clock: Clock) -> AsyncIterator[bytes]:
     for piece in pieces:
         yield piece
-        await asyncio.sleep(0)  # so that a client that leaves is noticed, also by what writes little
+        await clock.sleep(0)  # so that a client that leaves is noticed, also by what writes little
 
 
 async def _slowly(clock: Clock) -> AsyncIterator[bytes]:
