@@ -351,7 +351,7 @@ class PortalMoved(PortalError):
     def __init__(self, host: str | None, status: int) -> None:
         if host is None:
             self.what_to_do = None
-        told = f"moved to {host}" if host else "moved to an address that it does not name, or that may not be called"
+        told = f"moved to {host}" if host else "moved to an address it does not name, or that may not be called"
         super().__init__("", status=status, told=f"the portal has {told}")
         self.host = host
 

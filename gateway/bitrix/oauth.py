@@ -17,6 +17,7 @@ from gateway.bitrix.errors import (
     AddressRefused,
     PortalBroken,
     PortalError,
+    RedirectsToItself,
     WrongPortal,
     portal_error,
 )
@@ -106,6 +107,8 @@ class AuthorizationServers:
             try:
                 answer = await self._session.get(url, query, secrets, max_bytes=MAX_ANSWER_BYTES)
                 return self._decode(answer.status, answer.body, asked_at, server_domain, secrets)
+            except RedirectsToItself:
+                raise  # passing of a portal's call, but a code or a refresh token is not sent in circles
             except PortalError as error:
                 elapsed_s = self._clock.monotonic() - started
                 decision = decide(error, attempt, elapsed_s, spends, random.random())

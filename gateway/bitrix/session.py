@@ -235,7 +235,7 @@ def redirect_host(policy: EgressPolicy, asked: URL, location: str | None) -> str
 
     Nothing else of a *location* is kept: its path may hold a secret.
     """
-    if location is None or not location.isprintable():
+    if not location or not location.isprintable():
         return None
     try:
         origin = origin_of(str(asked.join(URL(location))))
