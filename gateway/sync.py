@@ -16,7 +16,7 @@ from gateway.pages import Pages
 from gateway.recovery import WebhookRecovery
 from gateway.resources import RESOURCES, Resource
 from gateway.sync_pass import SyncPass
-from storage.database import StorageError
+from storage.errors import StorageError
 from storage.records import Account, RunState, SyncRun
 from storage.syncs import SyncStore
 
