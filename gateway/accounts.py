@@ -126,6 +126,7 @@ class AccountService:
         account = await self._store_connection(
             account_key, address, self._connections.seal_webhook(account_key, webhook)
         )
+        log_connected(account)
         await self._syncs.start_all(account)
         return account
 
@@ -219,6 +220,7 @@ class AccountService:
             )
         async with self._halted(account):
             account = await self._connections.save_tokens(account, tokens, authorized_host)
+        log_connected(account)
         await self._syncs.start_all(account)
 
     async def _to_the_end(self, work: Coroutine[None, None, None]) -> None:
@@ -275,3 +277,9 @@ class AccountService:
 
     def _lock(self, account_key: str) -> asyncio.Lock:
         return self._changing.setdefault(account_key, asyncio.Lock())
+
+
+def log_connected(account: Account) -> None:
+    """Note that *account* has a credential that works."""
+    told = {"account": account.account_key, "portal": account.portal.host, "kind": account.kind}
+    logger.info("account connected", extra=told)

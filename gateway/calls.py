@@ -17,10 +17,10 @@ from gateway.bitrix.session import HttpAnswer
 from gateway.bitrix.wire import Answer, Arguments, Command, encode_params
 from gateway.chunks import Chunk, chunks_of, is_linked
 from gateway.connections import Connections
-from gateway.errors import GatewayError, InvalidInput
+from gateway.errors import GatewayError, InvalidInput, StorageFailed
 from gateway.method_rules import MethodRules
 from gateway.vault import SealBroken
-from storage.database import StorageError
+from storage.errors import StorageError, StorageUnusable
 from storage.records import Account
 
 logger = logging.getLogger(__name__)
@@ -162,6 +162,9 @@ class CallService:
         """As `_send`; an error that befell the request as a whole does not undo those before it, so it is returned."""
         try:
             return await self._send(account, client, chunk, halt)
+        except StorageUnusable as error:
+            logger.warning("a part of a batch was not sent", extra={"reason": str(error)})
+            return StorageFailed(error.told)
         except (SealBroken, StorageError) as error:
             logger.error("a part of a batch was not sent", exc_info=error)
             return GatewayError()

@@ -19,6 +19,7 @@ from gateway.config import SETTINGS, Config, load_config, read_environment
 from gateway.demo import run_demo
 from gateway.demo_servers import choose_settings
 from gateway.errors import GatewayError
+from gateway.forget_credentials import WHAT_NEXT, Credentials, forget_credentials
 from gateway.log import configure_logging
 from gateway.process import cannot_listen, run, until_signal
 from gateway.redaction import printable
@@ -311,6 +312,29 @@ def token(account: str, ttl_s: int, **settings: str | None) -> None:
     click.echo(issue_token(config, find_jwt_secret(config), SystemClock(), account, ttl_s=ttl_s))
 
 
+@main.command("forget-credentials")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@setting_options("database")
+def forget(yes: bool, **settings: str | None) -> None:
+    """Wipe all credentials when their key is lost.
+
+    The gateway must not be running. Accounts, mirror and rules stay; every portal has to be authorized again.
+    """
+
+    config = read_config(settings)
+    if not yes and not sys.stdin.isatty():
+        raise click.ClickException("this asks before it wipes anything, and there is no terminal: give --yes")
+
+    def agrees(found: Credentials) -> bool:
+        return yes or click.confirm(f"Wipe the credentials of {found} in {config.database}? They cannot be restored")
+
+    configure_logging("warning", "console")
+    wiped = run(forget_credentials(config, SystemClock(), agrees))
+    if wiped is None:
+        raise click.ClickException("nothing was wiped")
+    click.echo(f"Wiped the credentials of {wiped}. {WHAT_NEXT}")
+
+
 @main.command()
 @click.argument("resources", nargs=-1, required=True, metavar="RESOURCE...", type=click.Choice(list(RESOURCES)))
 @click.option(
@@ -322,7 +346,7 @@ def token(account: str, ttl_s: int, **settings: str | None) -> None:
 )
 @setting_options(*TOKEN_SETTINGS, *ADDRESS_SETTINGS, host="Host of the running gateway.", port="Its port.")
 def sync(resources: tuple[str, ...], account: str, **settings: str | None) -> None:
-    """Let the running gateway mirror RESOURCEs anew, and watch.
+    """Let the running gateway mirror RESOURCEs, and watch.
 
     A RESOURCE is one of users, steps, pipelines, fields.
     """

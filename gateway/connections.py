@@ -26,6 +26,7 @@ from gateway.portal_gates import PortalGates
 from gateway.vault import Vault
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
+from storage.errors import StorageUnavailable
 from storage.records import Account, Trouble
 
 logger = logging.getLogger(__name__)
@@ -178,14 +179,22 @@ class Connections:
         self.forget(after)
 
     async def mark_stale(self, account: Account, trouble: Trouble) -> None:
-        """The credential works no longer; nothing changes where the account has another one by now."""
-        worked = await self._store.mark_stale(
-            account.account_id,
-            trouble,
-            kind=account.kind,
-            sealed=account.sealed if account.kind == "webhook" else None,  # tokens are replaced all the time
-            now=int(self._clock.now()),
-        )
+        """The credential works no longer; nothing changes where the account has another one by now.
+
+        Where that cannot be stored, the next call finds it out again.
+        """
+        try:
+            worked = await self._store.mark_stale(
+                account.account_id,
+                trouble,
+                kind=account.kind,
+                sealed=account.sealed if account.kind == "webhook" else None,  # tokens are replaced all the time
+                now=int(self._clock.now()),
+            )
+        except StorageUnavailable as error:
+            told = {"account": account.account_key, "reason": str(error)}
+            logger.warning("an account could not be marked stale", extra=told)
+            return
         self.forget(account)
         if worked:
             logger.warning("an account is stale", extra={"account": account.account_key, "reason": trouble.words})

@@ -13,13 +13,14 @@ from aiohttp import web
 from gateway.client import origin_of
 from gateway.clock import Clock
 from gateway.config import PUBLIC_KEY_SETTINGS, Config, load_config, settings_given
+from gateway.database_place import database_refusals
 from gateway.errors import SettingsError
 from gateway.process import cannot_listen
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from gateway.sandbox.server import SandboxServer
 from gateway.secret import Secret
 from gateway.secret_file import Secrets, resolve_secrets
-from gateway.serve import database_refusals, serving, with_port
+from gateway.serve import serving, with_port
 from gateway.setting import environment_name
 from storage.accounts import AccountStore
 from storage.database import Database

@@ -11,6 +11,7 @@ GatewayError                     something of ours failed; nothing for the calle
 ├── MethodDenied                 the settings keep callers from a portal's method
 ├── TooBusy                      the portal's limits leave no room in time; nothing was sent
 ├── Stopping                     the gateway is about to end, and begins nothing that takes long
+├── StorageFailed                the database cannot be used for now, or is damaged
 ├── SettingsError                the gateway cannot start as it is set up
 └── PortalError                  a portal (or its authorization server) said no, or nothing: gateway/bitrix/errors.py
 
@@ -132,6 +133,12 @@ class Stopping(GatewayError):
     """the gateway is being stopped"""
 
     code = "stopping"
+
+
+class StorageFailed(GatewayError):
+    """the database cannot be used for now"""
+
+    code = "storage_unavailable"
 
 
 class SettingsError(GatewayError):

@@ -12,7 +12,7 @@ from gateway.clock import Clock
 from gateway.config import Config
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
-from storage.database import StorageError
+from storage.errors import StorageError
 from storage.records import Bucket, Portal
 
 logger = logging.getLogger(__name__)

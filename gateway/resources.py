@@ -7,7 +7,7 @@ from functools import partial
 
 import orjson
 
-from gateway.bitrix.methods import Row
+from gateway.bitrix.methods import Paging, Row
 from gateway.bitrix.rows import (
     decode_pipeline,
     decode_step,
@@ -55,6 +55,10 @@ class Resource:
     lists: Callable[[str], tuple[PortalList, ...]]
     head: Callable[[int], bytes]
     empty: str | None
+
+    def resumes(self, language: str) -> bool:
+        """Whether a run that was cut short goes on from a cursor; lists that are read whole are read again."""
+        return all(one.call.facts.paging is Paging.KEYSET for one in self.lists(language))
 
 
 def format_time(at: int) -> str:

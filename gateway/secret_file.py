@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.config import Config
+from gateway.database_place import database_refusals, ensure_directory
 from gateway.errors import SettingsError
 from gateway.secret import Secret
 from gateway.setting_kinds import sealing_key, signing_secret
-from gateway.vault import KEY_BYTES, decode_key, key_needed
-from storage.database import ForeignDatabase, StorageError, refuse_foreign
+from gateway.vault import KEY_BYTES, KEY_CHECK, NO_KEY, decode_key, key_needed
+from storage.database_file import refuse_foreign
+from storage.facts import read_fact
 
 JWT_SECRET = "GATEWAY_JWT_SECRET"
 ENCRYPTION_KEY = "GATEWAY_ENCRYPTION_KEY"
@@ -32,11 +34,13 @@ class Secrets:
 def resolve_secrets(config: Config) -> Secrets:
     """The secrets given by the settings, else those of the secrets file, else new ones, kept there from now on.
 
-    A new encryption key is made only where there is no database yet, or an empty one.
+    A new encryption key is made only where there is no database yet, an empty one, or one whose credentials were
+    forgotten.
 
     Raises:
         SettingsError: when the database has to have a key and none is here, or the secrets file cannot be used.
     """
+    ensure_directory(config.database)
     kept = read_secret_file(config.secrets_file)
     given = {JWT_SECRET: config.jwt_secret, ENCRYPTION_KEY: config.encryption_key}
     found = kept | {name: value for name, value in given.items() if value is not None}
@@ -44,8 +48,7 @@ def resolve_secrets(config: Config) -> Secrets:
     if JWT_SECRET not in found and config.public_keys_file is None:
         made[JWT_SECRET] = new_secret()
     if ENCRYPTION_KEY not in found:
-        if config.database.exists() and config.database.stat().st_size:
-            refuse_other_programs(config.database)
+        if needs_key(config.database):
             raise key_needed(config.database, config.secrets_file, "the encryption key is missing")
         made[ENCRYPTION_KEY] = new_secret()
     if made:
@@ -55,18 +58,17 @@ def resolve_secrets(config: Config) -> Secrets:
     return Secrets(jwt_secret, decode_key(found[ENCRYPTION_KEY]), tuple(made))
 
 
-def refuse_other_programs(database: Path) -> None:
-    """See that no key is asked for that the file never had.
+def needs_key(database: Path) -> bool:
+    """Whether something in *database* may be sealed: not in an empty one, nor where its credentials were forgotten.
 
     Raises:
         SettingsError: when *database* is no database, or that of another program.
     """
-    try:
+    if not database.exists() or not database.stat().st_size:
+        return False
+    with database_refusals(database):
         refuse_foreign(database)
-    except ForeignDatabase as error:
-        raise SettingsError(str(error)) from error
-    except StorageError as error:
-        raise SettingsError(f"{database} cannot be opened: {error}") from error
+        return read_fact(database, KEY_CHECK) != NO_KEY
 
 
 def find_jwt_secret(config: Config) -> Secret:

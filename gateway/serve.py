@@ -1,10 +1,9 @@
 """Puts an app on the net: listens, and stops in good order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -12,12 +11,12 @@ from pysqlite3 import sqlite_version
 
 from gateway.clock import Clock
 from gateway.config import Config
+from gateway.database_place import database_refusals
 from gateway.errors import SettingsError
 from gateway.process import allow_files, cannot_listen, free_port
 from gateway.secret_file import Secrets, resolve_secrets
 from handlers.app import drain, make_app
 from handlers.server import Runner
-from storage.database import DatabaseRefused, StorageError
 
 logger = structlog.get_logger(__name__)
 
@@ -72,21 +71,6 @@ async def serving(config: Config, secrets: Secrets, clock: Clock) -> AsyncIterat
         yield runner.app
     finally:
         await runner.cleanup()
-
-
-@contextmanager
-def database_refusals(database: Path) -> Iterator[None]:
-    """Turn what keeps *database* from being opened into a refusal to start.
-
-    Raises:
-        SettingsError: saying why it cannot be opened.
-    """
-    try:
-        yield
-    except DatabaseRefused as error:
-        raise SettingsError(str(error)) from error
-    except (OSError, StorageError) as error:
-        raise SettingsError(f"{database} cannot be opened: {getattr(error, 'strerror', error)}") from error
 
 
 def with_port(config: Config) -> Config:

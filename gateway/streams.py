@@ -1,6 +1,7 @@
 """A portal's lists, row by row, to callers who wait for them: complete and in order, or told where they broke off."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,10 +17,13 @@ from gateway.bitrix.pages import ListCall, Page
 from gateway.bitrix.tails import tail
 from gateway.bitrix.walk import Pace, walk
 from gateway.connections import Connections
-from gateway.errors import GatewayError, InvalidInput, Stopping
+from gateway.errors import GatewayError, InvalidInput, Stopping, StorageFailed
 from gateway.field_names import FieldNames
 from gateway.method_rules import MethodRules
+from storage.errors import StorageUnusable
 from storage.records import Account
+
+logger = logging.getLogger(__name__)
 
 HELD_BYTES = 128 * 1024 * 1024  # of lines that wait for those before them, or for who reads slowly; in all streams
 
@@ -96,7 +100,7 @@ class Stream:
         """Lines, some at a time, the last one alone.
 
         Raises:
-            GatewayError: before the first line; a later failure is told in the last one.
+            GatewayError, StorageError: before the first line; a later failure is told in the last one.
         """
         began = False
         try:
@@ -124,6 +128,12 @@ class Stream:
             if isinstance(error, WalkFailed):
                 raise error.cause from error
             raise
+        except StorageUnusable as error:
+            if not began:
+                raise
+            logger.warning("stream ended", extra={"reason": str(error)})
+            yield self._line(error=error.told, code=StorageFailed.code)
+            return
         reason = self._over.result() if self._over.done() else None
         if reason is not None:
             yield self._line(error=reason, code="ended")

@@ -1,6 +1,6 @@
 """One full pass over one resource of one account: read, compare, settle what is missing."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
 from gateway.bitrix.client import PortalClient
@@ -20,7 +20,7 @@ ASKED_AT_ONCE = 250  # rows that were not met, asked for again by id
 class SyncPass:
     """Every page of rows is stored together with the place it ends at, so that a pass cut short goes on from there.
 
-    Nothing is marked deleted before every list has been read to its proven end.
+    *progressed* is called after each. Nothing is marked deleted before every list has been read to its proven end.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class SyncPass:
         resource: Resource,
         lists: Sequence[PortalList],
         run: SyncRun,
+        progressed: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._client = client
@@ -40,7 +41,7 @@ class SyncPass:
         self._resource = resource
         self._lists = {one.part: one for one in lists}
         self._run = run
-        self._skipped = sum(part.skipped is not None for part in run.parts)
+        self._progressed = progressed
 
     async def run(self) -> None:
         """Bring the mirror up to date.
@@ -69,14 +70,15 @@ class SyncPass:
     async def _read_whole(self, lists: Sequence[PortalList]) -> None:
         answers = await read_whole(self._client, [one.call for one in lists])
         found: list[tuple[PortalList, list[Row]]] = []
+        refusal: PortalError | None = None
         for portal_list, answer in zip(lists, answers, strict=True):
             if isinstance(answer, PortalError):
-                self._skipped += 1
-                if self._skipped == len(self._lists):  # the portal offers none of it
-                    raise answer
+                refusal = answer
                 await self._store.skip_part(self._run.list_id, portal_list.part, answer.detail)
             else:
                 found.append((portal_list, [row for row in answer if portal_list.wanted(row)]))
+        if refusal is not None and not found and len(lists) == len(self._lists):  # the portal offers none of it
+            raise refusal
         await self._store.set_total(self._run.list_id, self._run.rows + sum(len(rows) for _, rows in found))
         for portal_list, rows in found:
             for page in cut(portal_list, rows):
@@ -94,6 +96,7 @@ class SyncPass:
             head=self._resource.head(int(self._clock.now())),
         )
         self._pages.changed(self._run.list_id, generation)
+        self._progressed()
 
     async def _settle_missing(self) -> None:
         """Mark deleted what was not met, after asking for it once more where that can be done by id."""
@@ -108,6 +111,7 @@ class SyncPass:
                 self._run.list_id, asked, found, head=self._resource.head(int(self._clock.now()))
             )
             self._pages.changed(self._run.list_id, generation)
+            self._progressed()
 
 
 async def in_larger_pages(pages: AsyncIterator[Page[list[Row]]]) -> AsyncIterator[Page[list[Row]]]:

@@ -14,6 +14,8 @@ from gateway.errors import GatewayError, SettingsError
 KEY_BYTES = 32
 KEY_ID_BYTES = 4
 NONCE_BYTES = 12  # NIST SP 800-38D, section 8.2
+KEY_CHECK = "encryption_key_check"  # the fact of a database that tells which key it needs
+NO_KEY = b""  # its value where nothing is sealed any more
 CHECK_ROW = "check"
 CHECK_TEXT = b"bitrix-gateway"
 
@@ -39,7 +41,8 @@ def key_needed(database: Path, secrets_file: Path, why: str) -> SettingsError:
     """The refusal to start on a database whose key is not here."""
     return SettingsError(
         f"{why}: {database} needs the key that its tokens were sealed with, in GATEWAY_ENCRYPTION_KEY or in "
-        f"{secrets_file}. Without that key every portal has to be authorized again; what was mirrored stays"
+        f"{secrets_file}. If that key is lost, bitrix-gateway forget-credentials wipes those tokens: every portal has "
+        "to be authorized again; what was mirrored stays"
     )
 
 

@@ -27,7 +27,7 @@ from gateway.states import StateSigner
 from gateway.streams import StreamService
 from gateway.sync import SyncService
 from gateway.tokens import TokenVerifier
-from gateway.vault import Vault, key_needed
+from gateway.vault import KEY_CHECK, NO_KEY, Vault, key_needed
 from handlers.account import connect_account, delete_account, get_account
 from handlers.bodies import expect_nothing
 from handlers.border import bordered, refuse_address, refuse_method
@@ -47,6 +47,7 @@ from handlers.keys import (
     RULES,
     SECRETS,
     SESSION,
+    STORAGE_LOG,
     STREAMS,
     SYNCS,
     TOKENS,
@@ -55,6 +56,7 @@ from handlers.query import accepting
 from handlers.request_log import RequestLog
 from handlers.resources import page_of, sync_of
 from handlers.rules import create_rules, get_rules, replace_rules
+from handlers.storage_log import StorageLog
 from handlers.streams import PARAMETERS as STREAM_PARAMETERS
 from handlers.streams import stream_items, stream_list
 from handlers.sync import get_sync, list_syncs
@@ -69,7 +71,6 @@ from storage.syncs import SyncStore
 
 logger = logging.getLogger(__name__)
 
-KEY_CHECK = "encryption_key_check"
 SETTLE_S = 5.0  # at the end, for tokens that an authorization server has been asked for
 
 ROUTES: list[tuple[str, str, Handler]] = [
@@ -114,6 +115,7 @@ def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
     app = web.Application()
     app[CONFIG], app[SECRETS], app[CLOCK] = config, secrets, clock
     app[TOKENS] = TokenVerifier(config, secrets, clock)
+    app[STORAGE_LOG] = StorageLog(clock)
     app[DRAINING] = asyncio.Event()
     allowed: dict[str, list[str]] = {}
     for method, path, handler in ROUTES:
@@ -142,7 +144,7 @@ async def database(app: web.Application) -> AsyncIterator[None]:
     async with Database.open(config.database) as app[DATABASE]:
         facts = FactStore(app[DATABASE])
         check_value = await facts.load(KEY_CHECK)
-        if check_value is None:
+        if check_value is None or check_value == NO_KEY:
             await facts.save(KEY_CHECK, vault.check_value())
         elif not vault.fits(check_value):
             raise key_needed(config.database, config.secrets_file, "the encryption key is another one")

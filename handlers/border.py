@@ -11,11 +11,12 @@ from aiohttp.hdrs import AUTHORIZATION
 from aiohttp.typedefs import Handler
 from multidict import istr
 
-from gateway.errors import GatewayError, MalformedAuthorization
+from gateway.errors import GatewayError, MalformedAuthorization, StorageFailed
 from handlers.bodies import CallerLeft
 from handlers.errors import INTERNAL, HttpError, http_error, is_ours, render_error, status_of
-from handlers.keys import ACCOUNT_KEY, CLOCK, REQUEST_ID, REQUEST_LOG, TOKENS
+from handlers.keys import ACCOUNT_KEY, CLOCK, REQUEST_ID, REQUEST_LOG, STORAGE_LOG, TOKENS
 from handlers.request_log import Served
+from storage.errors import StorageUnusable
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,9 @@ def bordered(route: str, handler: Handler) -> Handler:
             response = render_error(error, request, request_id, plain=is_plain(request.path))
         except CallerLeft:
             response = web.Response(status=CALLER_LEFT)
+        except StorageUnusable as error:
+            app[STORAGE_LOG].refused(error.told, request_id)
+            response = render_error(StorageFailed(error.told), request, request_id, plain=is_plain(request.path))
         except Exception:
             if request.writer.output_size > 0:
                 raise  # a part of the answer has been sent: the server ends the connection, and says why

@@ -39,6 +39,7 @@ from gateway.errors import (
     MethodDenied,
     NotFound,
     Stopping,
+    StorageFailed,
     TooBusy,
     Unauthenticated,
 )
@@ -55,8 +56,10 @@ STATUSES: dict[type[GatewayError], int] = {
     PortalError: 502,
     GatewayError: 500,
 }
-# Where callers speak to the portal themselves, what it says of their call is theirs to mend.
+# Where callers speak to the portal themselves, what it says of their call is theirs to mend. A database that fails is
+# 500 in the contract, and 503 here.
 CALL_STATUSES: dict[type[GatewayError], int] = STATUSES | {
+    StorageFailed: 503,
     ArgumentRefused: 400,
     BatchRefused: 400,
     ThingNotFound: 404,
@@ -110,16 +113,24 @@ def status_of(error: GatewayError, *, plain: bool = True) -> int:
     return status
 
 
-def is_ours(error: GatewayError) -> bool:
+def is_ours(error: GatewayError, *, plain: bool = True) -> bool:
     """Whether the gateway itself failed, which its log tells and its callers need not know."""
-    return status_of(error) == 500 and not isinstance(error, AlreadyExists)
+    return status_of(error, plain=plain) == 500 and not isinstance(error, AlreadyExists)
+
+
+def concealed(error: GatewayError) -> GatewayError:
+    """What callers are told of *error*, which is ours."""
+    told = GatewayError()
+    if isinstance(error, StorageFailed):
+        told.code = error.code
+    return told
 
 
 def render_error(error: GatewayError, request: web.BaseRequest, request_id: str, *, plain: bool = True) -> web.Response:
     """The answer to a request that failed with *error*; without *plain* it is a problem whatever `Accept` says."""
     status = status_of(error, plain=plain)
-    if is_ours(error):
-        error = INTERNAL  # the log has the rest
+    if is_ours(error, plain=plain):
+        error = concealed(error)
     headers: dict[str, str] = {}
     if isinstance(error, HttpError):
         headers |= error.headers

@@ -7,7 +7,7 @@ from aiohttp import web
 from gateway import __version__
 from handlers.keys import CLOCK, DATABASE, DRAINING
 from handlers.responses import json_response
-from storage.database import StorageError
+from storage.errors import StorageDamaged, StorageError
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +28,10 @@ async def get_readiness(request: web.Request) -> web.Response:
         return unready("the gateway is shutting down")
     try:
         await request.app[DATABASE].check_writable(int(request.app[CLOCK].now()))
+    except StorageDamaged as error:
+        return unready(str(error))
     except StorageError as error:
-        logger.exception("the database cannot be written")
+        logger.warning("the database cannot be written", extra={"reason": str(error)})
         return unready(f"the database cannot be written: {error}")
     return json_response({"status": "ready"})
 

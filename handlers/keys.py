@@ -18,6 +18,7 @@ from gateway.streams import StreamService
 from gateway.sync import SyncService
 from gateway.tokens import TokenVerifier
 from handlers.request_log import RequestLog
+from handlers.storage_log import StorageLog
 from storage.database import Database
 
 CONFIG = web.AppKey("CONFIG", Config)
@@ -25,6 +26,7 @@ SECRETS = web.AppKey("SECRETS", Secrets)
 CLOCK = web.AppKey("CLOCK", Clock)
 TOKENS = web.AppKey("TOKENS", TokenVerifier)
 REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)
+STORAGE_LOG = web.AppKey("STORAGE_LOG", StorageLog)
 DRAINING = web.AppKey("DRAINING", asyncio.Event)
 DATABASE = web.AppKey("DATABASE", Database)
 POLICY = web.AppKey("POLICY", EgressPolicy)

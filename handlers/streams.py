@@ -22,6 +22,7 @@ HEADERS = {
     "Content-Type": "application/x-ndjson",
     "Cache-Control": "no-store",
     "Vary": "Authorization, Accept-Encoding",
+    "X-Accel-Buffering": "no",  # nginx passes each line on as it comes. Source: nginx.org ngx_http_proxy_module.html
 }
 GZIP = re.compile(r"(?:^|[\s,])gzip(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
 GZIP_LEVEL = 1  # of what is gone in a moment

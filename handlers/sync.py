@@ -6,6 +6,7 @@ from gateway.errors import NotFound
 from gateway.resources import RESOURCES, Resource, format_time
 from handlers.keys import ACCOUNT_KEY, CONFIG, CONNECTIONS, SYNCS
 from handlers.responses import json_response
+from storage.errors import StorageDamaged
 from storage.records import Account, SyncRun
 
 
@@ -26,11 +27,14 @@ async def get_sync(request: web.Request) -> web.Response:
 
 async def load_sync(request: web.Request, account: Account, resource: Resource) -> dict[str, object]:
     """The latest run of *resource*; an idle one before the first."""
-    run = await request.app[SYNCS].load(account, resource)
+    nothing = ("mode", "total", "cursor", "startedAt", "finishedAt", "error")
+    blank: dict[str, object] = {"resource": resource.name, "rows": 0, "leftOut": 0, "skipped": []}
+    try:
+        run = await request.app[SYNCS].load(account, resource)
+    except StorageDamaged as error:
+        return blank | dict.fromkeys(nothing) | {"state": "failed", "error": error.told}
     if run is None:
-        nothing = ("mode", "total", "cursor", "startedAt", "finishedAt", "error")
-        blank: dict[str, object] = {"resource": resource.name, "state": "idle", "rows": 0, "leftOut": 0, "skipped": []}
-        return blank | dict.fromkeys(nothing)
+        return blank | dict.fromkeys(nothing) | {"state": "idle"}
     names = {one.part: one.name for one in resource.lists(request.app[CONFIG].field_language)}
     return render_run(run, names)
 

@@ -5,9 +5,7 @@ connection, and running one plain function on that thread is aiosqlite's private
 """
 
 import asyncio
-import fcntl
 import logging
-import os
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -21,6 +19,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 import aiosqlite
 import pysqlite3
 
+from storage.database_file import LockFile, lock_database, make_file, refuse_foreign
+from storage.errors import DatabaseTooNew, StorageDamaged, StorageError, storage_error
+
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
@@ -29,8 +30,6 @@ T = TypeVar("T")
 READERS = 2
 READS_A_HOP = 32
 SAFE_SQLITE = (3, 51, 3)  # before it, a WAL reset race between connections can corrupt the file: sqlite.org/wal.html
-APPLICATION_ID = int.from_bytes(b"BxGw", "big")  # in the file's header, from the second migration on
-OWNER_ALONE = 0o600  # people's names and addresses; SQLite gives -wal and -shm the mode of the file
 MIGRATION_NAME = re.compile(r"(\d{4})_\w+\.sql")
 
 WRITER_PRAGMAS = (
@@ -42,33 +41,21 @@ WRITER_PRAGMAS = (
 )
 READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000")
 
-StorageError = cast("type[Exception]", pysqlite3.Error)
-IntegrityError = cast("type[Exception]", pysqlite3.IntegrityError)
-
-
-class DatabaseRefused(Exception):
-    """The database is not to be opened by this gateway, or not now."""
-
-
-class DatabaseInUse(DatabaseRefused):
-    """Another gateway has this database open."""
-
-
-class DatabaseTooNew(DatabaseRefused):
-    """The database was written by a newer version of the gateway."""
-
-
-class ForeignDatabase(DatabaseRefused):
-    """The database is another program's."""
-
 
 class Database:
     """An open database file. All reads and writes are plain functions run on a connection's own thread."""
 
     def __init__(
-        self, path: Path, writer: aiosqlite.Connection, pages: aiosqlite.Connection, readers: list[aiosqlite.Connection]
+        self,
+        path: Path,
+        lock: LockFile,
+        writer: aiosqlite.Connection,
+        pages: aiosqlite.Connection,
+        readers: list[aiosqlite.Connection],
     ) -> None:
         self.path = path
+        self.lock = lock
+        self.damage: StorageDamaged | None = None  # the first that was met; only a person can repair it
         self._writer = writer
         self._pages = pages
         self._readers = asyncio.Queue[aiosqlite.Connection]()
@@ -86,18 +73,22 @@ class Database:
             DatabaseInUse: when another process holds it, under this name or through a link.
             DatabaseTooNew: when its version is above the newest migration here.
             ForeignDatabase: when another program made it; it is left as it is.
+            OSError, StorageError: when it cannot be opened; StorageDamaged says what to do.
         """
         async with AsyncExitStack() as stack:
-            stack.enter_context(closing(_lock(path)))
-            path = _make(path)
+            lock = stack.enter_context(closing(lock_database(path)))
+            path = make_file(path)
             refuse_foreign(path)
             if pysqlite3.sqlite_version_info < SAFE_SQLITE:
                 logger.warning("SQLite %s has a known WAL defect: use 3.51.3 or later", pysqlite3.sqlite_version)
             writer = await stack.enter_async_context(_connect(path, WRITER_PRAGMAS))
-            await _run(writer, _migrate)
+            before, after = await _run(writer, _migrate)
+            if before != after:
+                told = {"database": str(path), "from_version": before, "to_version": after}
+                logger.info("migrated the database", extra=told)
             pages = await stack.enter_async_context(_connect(path, READER_PRAGMAS))
             readers = [await stack.enter_async_context(_connect(path, READER_PRAGMAS)) for _ in range(READERS)]
-            database = cls(path, writer, pages, readers)
+            database = cls(path, lock, writer, pages, readers)
             stack.push_async_callback(database._end_hop)
             yield database
 
@@ -108,19 +99,19 @@ class Database:
 
         It runs to its end even when the caller is cancelled meanwhile. A crash of the machine may lose it.
         """
-        return await _run(self._writer, _transact, "NORMAL", lambda con: transaction(con, *args, **kwargs))
+        return await self._run(self._writer, _transact, "NORMAL", lambda con: transaction(con, *args, **kwargs))
 
     async def write_durably(
         self, transaction: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """As `write`, and on disk before it returns: for what we answer for (tokens, accounts, rules)."""
-        return await _run(self._writer, _transact, "FULL", lambda con: transaction(con, *args, **kwargs))
+        return await self._run(self._writer, _transact, "FULL", lambda con: transaction(con, *args, **kwargs))
 
     async def read(self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """What *query* returns, run within one snapshot on a connection that cannot write."""
         reader = await self._readers.get()
         try:
-            return await _run(reader, _snapshot, lambda con: query(con, *args, **kwargs))
+            return await self._run(reader, _snapshot, lambda con: query(con, *args, **kwargs))
         finally:
             self._readers.put_nowait(reader)
 
@@ -139,10 +130,12 @@ class Database:
             crowd = [self._waiting.popleft() for _ in range(min(READS_A_HOP, len(self._waiting)))]
             queries = [query for _, query in crowd]
             try:
-                outcomes = await _run(self._pages, _snapshot, partial(_each, queries))
+                outcomes = await self._run(self._pages, _snapshot, partial(_each, queries))
             except StorageError as error:
                 outcomes = [(None, error)] * len(crowd)
             for (answer, _), (result, failure) in zip(crowd, outcomes, strict=True):
+                if isinstance(failure, StorageDamaged):
+                    self._note_damage(failure)
                 if answer.done():  # its caller has left
                     continue
                 if failure is not None:
@@ -159,9 +152,25 @@ class Database:
         """Commit a mark to the file.
 
         Raises:
+            StorageDamaged: when damage was met before, anywhere in the file.
             StorageError: when it cannot be written.
         """
+        if self.damage is not None:
+            raise self.damage
         await self.write(_mark, now)
+
+    async def _run(self, connection: aiosqlite.Connection, function: Callable[..., T], *args: Any) -> T:
+        try:
+            return await _run(connection, function, *args)
+        except StorageDamaged as error:
+            self._note_damage(error)
+            raise
+
+    def _note_damage(self, error: StorageDamaged) -> None:
+        """Log the first damage that is met, and remember it."""
+        if self.damage is None:
+            self.damage = error
+            logger.error("%s", error, extra={"database": str(self.path)})
 
 
 def _each(queries: list[Callable[[Connection], Any]], connection: Connection) -> list[tuple[Any, Exception | None]]:
@@ -171,6 +180,8 @@ def _each(queries: list[Callable[[Connection], Any]], connection: Connection) ->
 def _outcome(query: Callable[[Connection], T], connection: Connection) -> tuple[T | None, Exception | None]:
     try:
         return query(connection), None
+    except pysqlite3.Error as error:
+        return None, storage_error(error)
     except Exception as error:  # noqa: BLE001  handed to the one who asked, and to nobody beside
         return None, error
 
@@ -180,8 +191,10 @@ async def _connect(path: Path, pragmas: tuple[str, ...]) -> AsyncIterator[aiosql
     connection = aiosqlite.Connection(lambda: pysqlite3.connect(str(path), isolation_level=None), 64)
     try:
         await connection
-    except BaseException:  # cancelled perhaps; aiosqlite leaves its thread to itself, and the loop may be closed next
+    except BaseException as error:  # aiosqlite leaves its thread to itself, and the loop may be closed next
         connection._thread.join()
+        if isinstance(error, pysqlite3.Error):
+            raise storage_error(error) from error
         raise
     try:
         await _run(connection, _set_up, pragmas)
@@ -196,7 +209,10 @@ def _set_up(connection: Connection, pragmas: tuple[str, ...]) -> None:
 
 
 async def _run(connection: aiosqlite.Connection, function: Callable[..., T], *args: Any) -> T:
-    return cast("T", await connection._execute(function, connection._conn, *args))  # type: ignore[no-untyped-call]
+    try:
+        return cast("T", await connection._execute(function, connection._conn, *args))  # type: ignore[no-untyped-call]
+    except pysqlite3.Error as error:
+        raise storage_error(error) from error
 
 
 def _transact(connection: Connection, synchronous: str, work: Callable[[Connection], T]) -> T:
@@ -228,46 +244,6 @@ def _mark(connection: Connection, now: int) -> None:
     connection.execute(MARK_READY, {"now": str(now)})
 
 
-def _lock(path: Path) -> Any:
-    """The lock file beside what *path* leads to, locked until closed; never removed: nobody shall lock a dead name."""
-    lock = open(os.open(f"{path.resolve()}.lock", os.O_RDWR | os.O_CREAT, OWNER_ALONE), "r+")  # noqa: SIM115  the caller
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise DatabaseInUse(
-            f"{path} is in use by another running gateway: stop that one first, or name another database"
-        ) from error
-    return lock
-
-
-def _make(path: Path) -> Path:
-    """What *path* leads to, where there is a file afterwards."""
-    path = path.resolve()
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ALONE))
-    return path
-
-
-MARKS_OF_A_FILE = """
-SELECT application_id, user_version, count(name), coalesce(max(name = 'facts'), 0)
-FROM pragma_application_id, pragma_user_version LEFT JOIN sqlite_schema ON type = 'table'
-"""
-
-
-def refuse_foreign(path: Path) -> None:
-    """Look whose database the file at *path* is.
-
-    Raises:
-        ForeignDatabase: when another program made it.
-        StorageError: when it cannot be read, or is no database.
-    """
-    with closing(pysqlite3.connect(str(path))) as connection:
-        application_id, version, tables, ours_before_the_mark = connection.execute(MARKS_OF_A_FILE).fetchone()
-    unmarked = application_id == 0 and (ours_before_the_mark if version else not tables)
-    if application_id != APPLICATION_ID and not unmarked:
-        raise ForeignDatabase(f"{path} is the database of another program: name another file")
-
-
 def migrations() -> list[tuple[int, str]]:
     """Number and SQL of every migration, in order."""
     return sorted(
@@ -277,7 +253,8 @@ def migrations() -> list[tuple[int, str]]:
     )
 
 
-def _migrate(connection: Connection) -> None:
+def _migrate(connection: Connection) -> tuple[int, int]:
+    """The version that the file had, and the one that it has now."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     steps = migrations()
     if version > steps[-1][0]:
@@ -291,3 +268,4 @@ def _migrate(connection: Connection) -> None:
             except BaseException:
                 connection.rollback()
                 raise
+    return version, steps[-1][0]

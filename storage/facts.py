@@ -1,11 +1,17 @@
 """What the database file knows of itself."""
 
+from contextlib import closing
+from pathlib import Path
 from sqlite3 import Connection
 
+import pysqlite3
+
 from storage.database import Database
+from storage.errors import storage_error
 
 LOAD_FACT = "SELECT value FROM facts WHERE name = :name"
 SAVE_FACT = "INSERT OR REPLACE INTO facts (name, value) VALUES (:name, :value)"
+FIND_TABLE = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'facts'"
 
 
 class FactStore:
@@ -16,17 +22,33 @@ class FactStore:
 
     async def load(self, name: str) -> bytes | None:
         """The value of *name*, if it was ever saved."""
-        return await self._database.read(_load, name)
+        return await self._database.read(load_fact, name)
 
     async def save(self, name: str, value: bytes) -> None:
         """Remember *value* under *name*."""
-        await self._database.write_durably(_save, name, value)
+        await self._database.write_durably(save_fact, name, value)
 
 
-def _load(connection: Connection, name: str) -> bytes | None:
+def load_fact(connection: Connection, name: str) -> bytes | None:
+    """The value of *name*, if it was ever saved."""
     row: tuple[bytes] | None = connection.execute(LOAD_FACT, {"name": name}).fetchone()
     return row and row[0]
 
 
-def _save(connection: Connection, name: str, value: bytes) -> None:
+def save_fact(connection: Connection, name: str, value: bytes) -> None:
+    """Remember *value* under *name*."""
     connection.execute(SAVE_FACT, {"name": name, "value": value})
+
+
+def read_fact(path: Path, name: str) -> bytes | None:
+    """The value of *name* in the database at *path*, opened for this alone; None also where it has no facts yet.
+
+    Raises:
+        StorageError: when the file cannot be read.
+    """
+    try:
+        with closing(pysqlite3.connect(str(path))) as connection:
+            has_facts = connection.execute(FIND_TABLE).fetchone() is not None
+            return load_fact(connection, name) if has_facts else None
+    except pysqlite3.Error as error:
+        raise storage_error(error) from error

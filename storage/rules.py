@@ -2,7 +2,8 @@
 
 from sqlite3 import Connection
 
-from storage.database import Database, IntegrityError
+from storage.database import Database
+from storage.errors import IntegrityError
 from storage.records import Rule
 
 FIND_RULE = """

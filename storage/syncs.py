@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 
 from storage.database import Database
+from storage.facts import load_fact, save_fact
 from storage.mirror import compare_rows, mark_deleted
 from storage.records import MirrorRow, RunState, SyncPart, SyncRun
 
@@ -18,18 +19,42 @@ class SyncStore:
         self._database = database
 
     async def begin(
-        self, account_id: int, portal_id: int, resource: str, parts: Sequence[int], *, now: int, resumable_since: int
+        self,
+        account_id: int,
+        portal_id: int,
+        resource: str,
+        parts: Sequence[int],
+        *,
+        now: int,
+        resumable_since: int | None,
     ) -> SyncRun:
-        """The list's run, now running: the one before goes on, unless it is done or began before *resumable_since*."""
+        """The list's run, now running.
+
+        The one before goes on where it was, unless it is done, has other parts (or none any more, after
+        `forget_progress`), or began before *resumable_since* or after *now*; None lets every run start over.
+        """
         return await self._database.write(_begin, account_id, portal_id, resource, parts, now, resumable_since)
 
     async def load(self, account_id: int, portal_id: int, resource: str) -> SyncRun | None:
         """The latest run, or None before the first."""
         return await self._database.read(_find_run, account_id, portal_id, resource)
 
+    async def forget_progress(self, account_id: int) -> None:
+        """Let every run of the account that is not done start over: what it has read does not count any more."""
+        await self._database.write(_forget_progress, account_id)
+
+    async def forget_progress_of_others(self, reader: str) -> None:
+        """Let every run start over that is not done and was begun by another *reader* (any text that names it)."""
+        if await self._database.read(load_fact, READER) != reader.encode():
+            await self._database.write(_forget_all_progress, reader.encode())
+
     async def list_interrupted(self) -> list[tuple[int, int, str]]:
         """(account_id, list_id, resource) of every run that was under way when the gateway last ended."""
         return await self._database.read(_list_interrupted)
+
+    async def list_left_behind(self) -> list[tuple[int, str]]:
+        """(list_id, resource) of every run that nobody ended and whose account has left the portal since."""
+        return await self._database.read(_list_left_behind)
 
     async def save_page(
         self,
@@ -74,9 +99,9 @@ class SyncStore:
         """
         return await self._database.write(_settle_missing, list_id, asked, found, head)
 
-    async def finish(self, list_id: int, state: RunState, *, error: str | None, now: int) -> None:
-        """End the run."""
-        await self._database.write(_finish, list_id, state, error, now)
+    async def finish(self, list_id: int, state: RunState, *, error: str | None, now: int) -> int:
+        """End the run; the rows that it has read."""
+        return await self._database.write(_finish, list_id, state, error, now)
 
 
 FIND_RUN = """
@@ -111,6 +136,32 @@ def _list_interrupted(connection: Connection) -> list[tuple[int, int, str]]:
     return connection.execute(LIST_INTERRUPTED).fetchall()
 
 
+LIST_RUNNING = "SELECT list_id, resource FROM sync_runs JOIN mirror_lists USING (list_id) WHERE state = 'running'"
+
+
+def _list_left_behind(connection: Connection) -> list[tuple[int, str]]:
+    interrupted = {list_id for _, list_id, _ in _list_interrupted(connection)}
+    return [one for one in connection.execute(LIST_RUNNING).fetchall() if one[0] not in interrupted]
+
+
+FORGET_PROGRESS = """
+DELETE FROM sync_parts WHERE list_id IN (
+    SELECT list_id FROM sync_runs JOIN mirror_lists USING (list_id) WHERE account_id = :account_id AND state <> 'done'
+)
+"""
+FORGET_ALL_PROGRESS = "DELETE FROM sync_parts WHERE list_id IN (SELECT list_id FROM sync_runs WHERE state <> 'done')"
+READER = "sync_reader"
+
+
+def _forget_progress(connection: Connection, account_id: int) -> None:
+    connection.execute(FORGET_PROGRESS, {"account_id": account_id})
+
+
+def _forget_all_progress(connection: Connection, reader: bytes) -> None:
+    connection.execute(FORGET_ALL_PROGRESS)
+    save_fact(connection, READER, reader)
+
+
 ADD_LIST = """
 INSERT OR IGNORE INTO mirror_lists (account_id, portal_id, resource) VALUES (:account_id, :portal_id, :resource)
 """
@@ -118,7 +169,9 @@ LIST_ID = """
 SELECT list_id FROM mirror_lists
 WHERE account_id = :account_id AND portal_id = :portal_id AND resource = :resource
 """
-GO_ON = "UPDATE sync_runs SET state = 'running', finished_at = NULL, error = NULL WHERE list_id = :list_id"
+GO_ON = """
+UPDATE sync_runs SET state = 'running', total = NULL, finished_at = NULL, error = NULL WHERE list_id = :list_id
+"""
 START_OVER = """
 INSERT OR REPLACE INTO sync_runs (list_id, state, rows, left_out, started_at) VALUES (:list_id, 'running', 0, 0, :now)
 """
@@ -134,11 +187,11 @@ def _begin(
     resource: str,
     parts: Sequence[int],
     now: int,
-    resumable_since: int,
+    resumable_since: int | None,
 ) -> SyncRun:
     key = {"account_id": account_id, "portal_id": portal_id, "resource": resource}
     before = _find_run(connection, account_id, portal_id, resource)
-    if before is not None and before.state != "done" and before.started_at >= resumable_since:
+    if before is not None and _resumes(before, parts, now, resumable_since):
         connection.execute(GO_ON, {"list_id": before.list_id})
     else:
         connection.execute(ADD_LIST, key)
@@ -150,6 +203,15 @@ def _begin(
     run = _find_run(connection, account_id, portal_id, resource)
     assert run is not None
     return run
+
+
+def _resumes(before: SyncRun, parts: Sequence[int], now: int, resumable_since: int | None) -> bool:
+    return (
+        resumable_since is not None
+        and before.state != "done"
+        and resumable_since <= before.started_at <= now  # later: the clock has been set back since
+        and {one.part for one in before.parts} == set(parts)
+    )
 
 
 MOVE_CURSOR = """
@@ -225,10 +287,15 @@ def _settle_missing(
     return _generation(connection, list_id)
 
 
-FINISH = "UPDATE sync_runs SET state = :state, error = :error, finished_at = :now WHERE list_id = :list_id"
+FINISH = """
+UPDATE sync_runs SET state = :state, error = :error, finished_at = :now WHERE list_id = :list_id RETURNING rows
+"""
 
 
-def _finish(connection: Connection, list_id: int, state: RunState, error: str | None, now: int) -> None:
-    connection.execute(FINISH, {"list_id": list_id, "state": state, "error": error, "now": now})
+def _finish(connection: Connection, list_id: int, state: RunState, error: str | None, now: int) -> int:
+    row: tuple[int] = connection.execute(
+        FINISH, {"list_id": list_id, "state": state, "error": error, "now": now}
+    ).fetchone()
     if state == "done":
         connection.execute(FORGET_ALL_MISSING, {"list_id": list_id})
+    return row[0]

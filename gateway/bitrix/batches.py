@@ -143,6 +143,7 @@ class Batches(Generic[Rendered]):
             self._pacing.came(len(commands), now - sent_at, failure, counted=counted)
         smaller_will_do = isinstance(failure, AnswerTooLarge) and len(commands) > 1
         again, pause_s = [], 0.0
+        reason: PortalError | None = None
         told = iter(outcomes)
         for asked in ranges:
             chain = [next(told) for _ in range(asked.pages)]
@@ -161,6 +162,7 @@ class Batches(Generic[Rendered]):
                 if wait_s is not None:
                     again.append(asked)
                     pause_s = max(pause_s, wait_s)
+                    reason = error
                 elif failure is not None:
                     self._fatal = failure
                 else:
@@ -168,7 +170,8 @@ class Batches(Generic[Rendered]):
                     del self._histories[asked.lo]
                     self._failed = min(self._failed or (asked.lo, error), (asked.lo, error), key=lambda one: one[0])
         self._pump()
-        if again:
+        if reason is not None:
+            self._client.retrying(reason, pause_s)
             self._news.set()
             await self._clock.sleep(pause_s)
             for asked in again:

@@ -26,6 +26,14 @@ from gateway.clock import Clock
 from gateway.errors import TooBusy
 
 T = TypeVar("T")
+OnRetry = Callable[[PortalError, float], None]
+"""Called with what went wrong, and the seconds until it is tried again."""
+
+TOLD_REST_S = 1.0  # a shorter rest for an operating budget is not worth telling
+
+
+def untold(_error: PortalError, _wait_s: float) -> None:
+    """Where nobody wants to know of retries."""
 
 
 class PortalClient:
@@ -48,9 +56,11 @@ class PortalClient:
         *,
         lane: Lane = Lane.INTERACTIVE,
         max_wait_s: float | None = None,
+        on_retry: OnRetry = untold,
     ) -> None:
         self._session = session
         self._credential = credential
+        self.retrying = on_retry
         self._clock = clock
         self._lane = lane
         self._max_wait_s = max_wait_s
@@ -58,8 +68,21 @@ class PortalClient:
 
     def background(self) -> "PortalClient":
         """The same client for work that lets callers go first, and waits for its turn as long as it takes."""
+        return self._with(lane=Lane.BACKGROUND, on_retry=self.retrying)
+
+    def telling(self, on_retry: OnRetry) -> "PortalClient":
+        """The same client, which calls *on_retry* before it waits to try something again."""
+        return self._with(lane=self._lane, on_retry=on_retry)
+
+    def _with(self, *, lane: Lane, on_retry: OnRetry) -> "PortalClient":
         return PortalClient(
-            self._session, self.gate, self._credential, self._clock, lane=Lane.BACKGROUND, max_wait_s=self._max_wait_s
+            self._session,
+            self.gate,
+            self._credential,
+            self._clock,
+            lane=lane,
+            max_wait_s=self._max_wait_s,
+            on_retry=on_retry,
         )
 
     def room(self) -> int:
@@ -155,6 +178,7 @@ class PortalClient:
         while pending:
             asked = [commands[index] for index in pending]
             again, pause_s = [], 0.0
+            failure: PortalError | None = None
             try:
                 brought = await self._send_batch(asked, tries)
             except OperatingLimitReached as error:
@@ -172,9 +196,11 @@ class PortalClient:
                     if decision.wait_s is not None and goes_again:
                         again.append(index)
                         pause_s = max(pause_s, decision.wait_s)
+                        failure = outcome
             pending = again
-            if pending:
+            if failure is not None:
                 tries.patience_s = None
+                self.retrying(failure, pause_s)
                 await self._clock.sleep(pause_s)
         return [outcomes[index] for index in range(len(commands))]
 
@@ -238,12 +264,16 @@ class PortalClient:
         decision = tries.decide(self._credential.judge(error), write)
         if decision.wait_s is None:
             raise decision.error from error
+        self.retrying(error, decision.wait_s)
         await self._clock.sleep(decision.wait_s)
 
     async def _rest(self, methods: set[str], tries: "_Tries") -> None:
         """Wait until none of *methods* is out of operating time."""
         begun = tries.patience_s is None
         most_s = tries.rest_s if begun else tries.patience_s
+        rest_s = self.gate.rest_s(self._credential.budget_key, methods)
+        if rest_s > TOLD_REST_S:
+            self.retrying(OperatingLimitReached("", told=f"{', '.join(sorted(methods))} has to rest"), rest_s)
         try:
             tries.rested(await self.gate.rest(self._credential.budget_key, methods, most_s))
         except TooBusy as error:

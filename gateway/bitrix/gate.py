@@ -115,7 +115,7 @@ class PortalGate:
         try:
             if self._use_mark is not None:
                 await self._use_mark.cover()
-            if self._rest_s(*budgets) > 0:
+            if self.rest_s(*budgets) > 0:
                 raise OutOfOperatingTime
         except BaseException:  # cancelled perhaps: whatever it is, nothing is sent
             self._line.withdraw(lane, waiter)
@@ -139,14 +139,15 @@ class PortalGate:
             TooBusy: that would take more than *max_wait_s* seconds.
         """
         rested_s = 0.0
-        while (wait_s := self._rest_s(budget_key, methods)) > 0:
+        while (wait_s := self.rest_s(budget_key, methods)) > 0:
             if max_wait_s is not None and rested_s + wait_s > max_wait_s:
                 raise TooBusy(wait_s)
             await self._clock.sleep(wait_s)
             rested_s += wait_s
         return rested_s
 
-    def _rest_s(self, budget_key: str, methods: Iterable[str]) -> float:
+    def rest_s(self, budget_key: str, methods: Iterable[str]) -> float:
+        """For how many seconds one of *methods* is out of operating time."""
         now = self._clock.now()
         budgets = [self._budgets.get((budget_key, method.lower())) for method in methods]
         return max((budget.wait(now) for budget in budgets if budget is not None), default=0.0)

@@ -45,6 +45,9 @@ class Portal(Protocol):
     def wait(self, requests: int) -> float:
         """How many seconds the last of so many requests would have to wait."""
 
+    def retrying(self, error: PortalError, wait_s: float, /) -> None:
+        """Told that a part of the walk is tried again after *wait_s* seconds."""
+
     async def batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
         """The outcome of each of *commands*, after all retries."""
 

@@ -13,7 +13,7 @@ class UseMark:
     """The last mark, which *save* keeps: even after a crash, nothing was sent later than USE_MARK_S seconds past it.
 
     A mark lies ahead by as long as the last one took to be saved: so it is still good once it is kept, however slow the
-    database is.
+    database is. Where *save* raises, nothing is sent; a *save* that has no room on the disk keeps the mark elsewhere.
     """
 
     def __init__(self, clock: Clock, save: Callable[[float], Awaitable[None]]) -> None:

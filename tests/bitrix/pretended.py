@@ -128,6 +128,9 @@ class PretendedPortal:
                     raise
                 await self.clock.sleep(1)
 
+    def retrying(self, error: PortalError, wait_s: float, /) -> None:
+        """Nobody waits to be told."""
+
     async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
         await asyncio.sleep(0)
         async with self._semaphore:

@@ -129,11 +129,16 @@ async def test_a_database_of_a_newer_version_is_refused(spawn: Spawn) -> None:
     assert output.splitlines()[-1].startswith("Error: the database has version 999")
 
 
-def test_a_database_that_cannot_be_opened_is_refused(invoke: Invoke) -> None:
+def test_a_database_in_no_directory_is_refused_with_its_setting_and_the_directory(
+    invoke: Invoke, tmp_path: Path
+) -> None:
     key = ("--encryption-key", "A" * 43, "--jwt-secret", "12345678")
     result = invoke("serve", "--port", "0", "--database", "missing/g.db", *key)
     assert result.exit_code == 1
-    assert "Error: missing/g.db cannot be opened: No such file or directory" in result.stderr
+    assert result.stderr == (
+        f"Error: GATEWAY_DATABASE (--database) is missing/g.db, but there is no directory {tmp_path}/missing: "
+        "make it, or name another file\n"
+    )
 
 
 async def test_it_takes_as_many_files_as_its_connections_need(spawn: Spawn) -> None:

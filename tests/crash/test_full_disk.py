@@ -1,5 +1,7 @@
 """A full disk: writes fail and say so, reads go on, nothing is lost, and all goes on when there is room again."""
 
+import asyncio
+import json
 import resource
 import shutil
 import signal
@@ -81,6 +83,23 @@ async def writes_fail(house: House, quiz: int) -> bool:
     return (await house.post(f"/bitrix/rules/{quiz}", json=LARGE_RULE)).status == 500
 
 
+def logged(house: House) -> str:
+    """What the gateways of *house* have logged."""
+    lines = house.log.read_text()
+    assert "sync is retrying" in lines
+    return lines
+
+
+async def why_it_waits(house: House) -> str:
+    """What the sync of users waits for, once it waits."""
+    while True:
+        run = (await house.get("/bitrix/sync/users")).json
+        assert run["state"] == "running"
+        if run["error"] is not None:
+            return str(run["error"])
+        await asyncio.sleep(0.005)
+
+
 @pytest.mark.parametrize("kind", [on_small_disk, with_short_files])
 async def test_it_goes_on_reading_and_goes_on_when_there_is_room(
     kind: Callable[[dict[str, str], Path], AbstractAsyncContextManager[tuple[House, Full]]],
@@ -92,7 +111,9 @@ async def test_it_goes_on_reading_and_goes_on_when_there_is_room(
     async with kind(environ, tmp_path) as (house, full):
         await house.start()
         await house.authorize(sandbox)
+        await house.connect(sandbox.webhook, account="hook")
         assert await is_mirrored(house, sandbox)
+        assert await is_mirrored(house, sandbox, "hook")
         assert (await house.post("/bitrix/rules/1", json=RULE)).status == 200
 
         portal.hold("user.get")
@@ -104,8 +125,15 @@ async def test_it_goes_on_reading_and_goes_on_when_there_is_room(
         with full():
             assert await writes_fail(house, quiz=2)
             portal.release("user.get")  # the next batch needs new tokens, which cannot be stored
-            assert (await house.settled("users"))["users"]["state"] == "failed"
+            assert "the sync goes on by itself" in await why_it_waits(house)
             assert len(portal.token_requests) == renewals + 1
+            refused = await house.post("/bitrix/call/profile")
+            assert (refused.status, refused.json["code"]) == (503, "storage_unavailable")
+            refused = await house.get("/bitrix/stream/users")
+            assert (refused.status, refused.json["code"]) == (503, "storage_unavailable")
+            assert (await house.post("/bitrix/call/profile", account="hook")).status == 200
+            *_, end = (await house.get("/bitrix/stream/users", account="hook")).body.splitlines()
+            assert json.loads(end)["complete"] is True
             unready = await house.get("/readyz")
             assert (unready.status, unready.json["status"]) == (503, "unavailable")
             assert unready.json["reason"].startswith("the database cannot be written: d")  # database or disk is full
@@ -115,7 +143,7 @@ async def test_it_goes_on_reading_and_goes_on_when_there_is_room(
             assert (await house.get("/healthz")).status == 200
 
         assert (await house.get("/readyz")).status == 200
-        assert (await house.patch("/bitrix/users")).status == 200
+        assert (await house.settled("users"))["users"]["state"] == "done"
         assert await is_mirrored(house, sandbox)
         assert not await is_stale(house)
         assert len(portal.token_requests) == renewals + 1  # the pair that could not be stored was kept
@@ -128,3 +156,5 @@ async def test_it_goes_on_reading_and_goes_on_when_there_is_room(
         for quiz in (1, 999):
             assert (await house.get(f"/bitrix/rules/{quiz}")).json["StageID"] == RULE["StageID"]
         assert await is_mirrored(house, sandbox)
+    if kind is on_small_disk:
+        assert "Traceback" not in logged(house)

@@ -1,4 +1,4 @@
-"""A second portal, for those who move, and for what must not reach it."""
+"""A second portal, for those who move, and for what must not reach it; a sync that was cut short."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,6 +9,7 @@ from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.clock import ManualClock
 from tests.gateway import Gateway, Sandbox, serve_sandbox
 from tests.http.onlooker import Onlooker, looking_on
+from tests.http.portal_rows import USERS
 from tests.http.raw import Dial
 
 LIMIT = 2**20
@@ -57,4 +58,18 @@ async def watched(gateway: Gateway, onlooker: Onlooker) -> Gateway:
     await gateway.clock.advance(60)
     onlooker.sent.clear()
     onlooker.most_under_way = 0
+    return gateway
+
+
+@pytest.fixture
+async def halfway(gateway: Gateway, sandbox: Sandbox) -> Gateway:
+    """600 users are mirrored; since then number 10 has gone, and the next sync failed beyond its first stored page."""
+    USERS.fill(sandbox.portal.data, 600)
+    await gateway.connect(sandbox.webhook)
+    del sandbox.portal.data.users[10]
+    sandbox.portal.fault("user.get:json500*@8")
+    (run,) = await gateway.sync("users")
+    assert (run["state"], run["cursor"] > 100) == ("failed", True)
+    sandbox.portal.clear_faults()
+    sandbox.portal.seen.clear()
     return gateway

@@ -1,12 +1,14 @@
 """What is in the gateway's database, seen from outside."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any
 
 import pysqlite3
 
+from handlers.keys import DATABASE
 from tests.gateway import Gateway
 
 
@@ -45,3 +47,26 @@ def locked(gateway: Gateway) -> Iterator[None]:
         yield
     finally:
         connection.close()
+
+
+@asynccontextmanager
+async def unwritable(gateway: Gateway) -> AsyncIterator[None]:
+    """SQLite refuses the gateway's writes at once for as long as the block lasts: another program holds the file."""
+    await gateway.app[DATABASE].write(wait_for_others, 0)
+    with locked(gateway):
+        yield
+    await gateway.app[DATABASE].write(wait_for_others, 5000)
+
+
+def wait_for_others(connection: Connection, most_ms: int) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {most_ms}")
+
+
+def damage(gateway: Gateway, table: str) -> None:
+    """Overwrite the first page of *table* in the file; the gateway must be stopped."""
+    with closing(pysqlite3.connect(database(gateway), isolation_level=None)) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    with database(gateway).open("r+b") as file:
+        file.seek((root - 1) * page_bytes)
+        file.write(b"\xa5" * page_bytes)

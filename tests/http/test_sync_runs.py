@@ -8,40 +8,13 @@ from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.clock import ManualClock
 from tests.gateway import RESOURCES, Gateway, Sandbox, serve_sandbox
 from tests.http.portal_rows import STEPS, USERS, Mirrored, each_list, fill_all
+from tests.http.runs import first_bound, run_of
 
 IDLE: dict[str, Any] = {
     "state": "idle", "mode": None, "rows": 0, "total": None, "cursor": None, "startedAt": None, "finishedAt": None,
     "error": None, "leftOut": 0, "skipped": [],
 }  # fmt: skip
 MOMENTS = 500  # to wait for something that needs none of our time
-
-
-async def run_of(gateway: Gateway, resource: str, *, account: str = "acme") -> dict[str, Any]:
-    """The latest run of *resource*, as it is shown."""
-    run: dict[str, Any] = (await gateway.get(f"/bitrix/sync/{resource}", account=account)).json
-    return run
-
-
-def first_bound(sandbox: Sandbox) -> int:
-    """The id beyond which the first user.get of those seen asks."""
-    params = next(call.params for call in sandbox.portal.seen if call.method == "user.get")
-    conditions = params["FILTER"]
-    assert isinstance(conditions, dict)
-    return int(str(conditions[">ID"]))
-
-
-@pytest.fixture
-async def halfway(gateway: Gateway, sandbox: Sandbox) -> Gateway:
-    """600 users are mirrored; since then number 10 has gone, and the next sync failed beyond its first stored page."""
-    USERS.fill(sandbox.portal.data, 600)
-    await gateway.connect(sandbox.webhook)
-    del sandbox.portal.data.users[10]
-    sandbox.portal.fault("user.get:json500*@8")
-    (run,) = await gateway.sync("users")
-    assert (run["state"], run["cursor"] > 100) == ("failed", True)
-    sandbox.portal.clear_faults()
-    sandbox.portal.seen.clear()
-    return gateway
 
 
 @each_list

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from sqlite3 import Connection
 
 from storage.records import MirrorPage, MirrorRow
 
@@ -26,3 +27,8 @@ def listed(page: MirrorPage) -> list[tuple[bytes, bytes]]:
     items = ITEM.findall(page.items)
     assert b",".join(b"".join(item) for item in items) == page.items
     return [(head, tail) for head, _, tail in items]
+
+
+def execute(connection: Connection, statement: str) -> None:
+    """A transaction of one statement."""
+    connection.execute(statement)

@@ -1,11 +1,19 @@
 """What a restart finds of each portal's request counter."""
 
+import os
+from pathlib import Path
+from sqlite3 import Connection
+
+import pysqlite3
 import pytest
 
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
 from storage.database import Database
+from storage.database_file import LockFile
+from storage.errors import StorageUnavailable
 from storage.records import Bucket
+from tests.storage.samples import execute
 
 
 @pytest.fixture
@@ -63,3 +71,57 @@ async def test_portals_that_are_joined_add_their_levels(
         account.account_id, b"*", member_id="m1", origin="https://new.bitrix24.ru", authorized_host="", now=3
     )
     assert await buckets.list_all() == ([] if joined is None else [Bucket(known, *joined)])
+
+
+async def unwritable(database: Database, path: Path) -> Connection:
+    """Let another connection hold the file, and the database not wait for it; closing it ends that."""
+    await database.write(execute, "PRAGMA busy_timeout = 0")
+    holder: Connection = pysqlite3.connect(str(path), isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    return holder
+
+
+def at_next_start(database: Database) -> LockFile:
+    """The lock file as the next start finds it."""
+    return LockFile(os.open(f"{database.path}.lock", os.O_RDWR), new=False)
+
+
+async def left(database: Database) -> list[Bucket]:
+    """What the next start finds of every portal's bucket."""
+    found = at_next_start(database)
+    database.lock, lock = found, database.lock
+    try:
+        return await BucketStore(database).list_all()
+    finally:
+        database.lock = lock
+        found.close()
+
+
+async def test_where_no_mark_can_be_written_every_older_bucket_counts_as_full_at_the_last_call(
+    database: Database, accounts: AccountStore, buckets: BucketStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two, never = [await portal(accounts, f"{name}.bitrix24.ru") for name in ("one", "two", "never")]
+    await buckets.save({one: 3.5, two: 4.5}, 100)
+    assert await left(database) == [Bucket(one, 3.5, 100), Bucket(two, 4.5, 100)]
+    holder = await unwritable(database, database.path)
+    await buckets.mark(one, 200)
+    await buckets.mark(one, 201.5)
+    holder.close()
+    assert await left(database) == [Bucket(portal_id, None, 201.5) for portal_id in (one, two, never)]
+    await buckets.mark(two, 300)
+    assert await left(database) == [Bucket(one, None, 201.5), Bucket(two, None, 300), Bucket(never, None, 201.5)]
+    assert len([record for record in caplog.records if "cannot be stored" in record.getMessage()]) == 1
+    await buckets.save({one: 1.5}, 400)
+    assert await left(database) == [Bucket(one, 1.5, 400), Bucket(two, None, 300)]
+
+
+async def test_levels_that_cannot_be_saved_at_a_stop_count_as_full(
+    database: Database, accounts: AccountStore, buckets: BucketStore
+) -> None:
+    one = await portal(accounts, "one.bitrix24.ru")
+    await buckets.save({one: 3.5}, 100)
+    holder = await unwritable(database, database.path)
+    with pytest.raises(StorageUnavailable):
+        await buckets.save({one: 7.5}, 200)
+    holder.close()
+    assert await left(database) == [Bucket(one, None, 200)]

@@ -12,13 +12,9 @@ import aiosqlite
 import pysqlite3
 import pytest
 
-from storage.database import (
-    READS_A_HOP,
-    SAFE_SQLITE,
-    Database,
-    IntegrityError,
-    StorageError,
-)
+from storage.database import READS_A_HOP, SAFE_SQLITE, Database
+from storage.errors import IntegrityError, StorageError
+from tests.storage.samples import execute
 
 Write = Callable[..., Any]
 
@@ -26,10 +22,6 @@ Write = Callable[..., Any]
 def add(connection: Connection, *words: str) -> None:
     for word in words:
         connection.execute("INSERT INTO words (word) VALUES (?)", (word,))
-
-
-def execute(connection: Connection, statement: str) -> None:
-    connection.execute(statement)
 
 
 def words(connection: Connection) -> list[str]:

@@ -9,15 +9,9 @@ from typing import Any
 import pysqlite3
 import pytest
 
-from storage.database import (
-    Database,
-    DatabaseInUse,
-    DatabaseTooNew,
-    ForeignDatabase,
-    StorageError,
-    migrations,
-)
-from tests.storage.test_database import execute
+from storage.database import Database, migrations
+from storage.errors import DatabaseInUse, DatabaseTooNew, ForeignDatabase, StorageError
+from tests.storage.samples import execute
 
 SCHEMA_SQL = Path(__file__).parents[2] / "storage" / "schema.sql"
 NEWEST = migrations()[-1][0]
@@ -178,3 +172,30 @@ async def test_a_file_that_is_no_database_is_refused_and_not_touched(tmp_path: P
         async with Database.open(path):
             pass
     assert path.read_text() == "Dear Sir or Madam" * 100
+
+
+async def test_files_that_others_can_read_are_closed_to_them_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "gateway.db"
+    async with Database.open(path):
+        pass
+    path.chmod(0o640)
+    os.close(os.open(f"{path}-wal", os.O_CREAT, 0o604))
+    async with Database.open(path):
+        assert set(modes(tmp_path).values()) == {0o600}
+    told = {vars(record)["file"]: vars(record)["mode"] for record in caplog.records if record.levelname == "WARNING"}
+    assert told == {str(path): "0640", f"{path}-wal": "0604"}
+    caplog.clear()
+    async with Database.open(path):
+        pass
+    assert not caplog.records
+
+
+async def test_a_migration_is_logged_with_both_versions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for _ in range(2):
+        async with Database.open(tmp_path / "gateway.db"):
+            pass
+    (line,) = [vars(record) for record in caplog.records if record.getMessage() == "migrated the database"]
+    assert (line["from_version"], line["to_version"]) == (0, NEWEST)

@@ -5,7 +5,8 @@ from sqlite3 import Connection
 import pytest
 
 from storage.accounts import AccountStore
-from storage.database import Database, StorageError
+from storage.database import Database
+from storage.errors import StorageError
 from storage.mirror import MirrorStore
 from storage.records import Account, SyncPart, SyncRun
 from storage.syncs import SyncStore

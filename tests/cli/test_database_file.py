@@ -1,0 +1,74 @@
+"""What the start says of the database file: damage, files that others can read, a migration."""
+
+import json
+import os
+import signal
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Spawn
+
+
+async def started_once(spawn: Spawn) -> None:
+    gateway = await spawn("serve", "--port", "0")
+    await gateway.until("listening")
+    await gateway.end(signal.SIGTERM)
+
+
+def overwrite_first_page(path: Path, table: str) -> None:
+    connection = sqlite3.connect(path)
+    (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+    (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * page_bytes)
+        file.write(b"\xa5" * page_bytes)
+
+
+@pytest.mark.parametrize("table", ["facts", "portals"])
+async def test_damage_that_is_met_at_the_start_is_told_with_what_to_do(
+    spawn: Spawn, tmp_path: Path, table: str
+) -> None:
+    await started_once(spawn)
+    overwrite_first_page(tmp_path / "gateway.db", table)
+    status, output = await (await spawn("serve", "--port", "0")).end()
+    assert status == 1
+    last = output.splitlines()[-1]
+    assert last.startswith("Error: GATEWAY_DATABASE (--database): gateway.db cannot be opened: the database is damaged")
+    assert ".recover" in last
+    assert "Traceback" not in output
+
+
+async def test_a_file_that_is_no_database_is_refused_at_the_start(spawn: Spawn, tmp_path: Path) -> None:
+    await started_once(spawn)
+    (tmp_path / "gateway.db").write_bytes(b"Dear Sir or Madam" * 1000)
+    status, output = await (await spawn("serve", "--port", "0")).end()
+    assert (status, "or is no SQLite database (file is not a database)" in output) == (1, True)
+    assert "Traceback" not in output
+
+
+async def test_a_file_that_others_can_read_is_closed_to_them_with_a_warning(spawn: Spawn, tmp_path: Path) -> None:
+    await started_once(spawn)
+    (tmp_path / "gateway.db").chmod(0o644)
+    (tmp_path / "gateway.db.lock").chmod(0o660)
+    gateway = await spawn("serve", "--port", "0", "--log-format", "json")
+    await gateway.until("listening")
+    _, output = await gateway.end(signal.SIGTERM)
+    lines = [json.loads(line) for line in output.splitlines()]
+    told = {Path(one["file"]).name: (one["mode"], one["level"]) for one in lines if "others could read" in one["event"]}
+    assert told == {"gateway.db": ("0644", "warning"), "gateway.db.lock": ("0660", "warning")}
+    assert {stat.S_IMODE(os.stat(name).st_mode) for name in os.listdir()} == {0o600}
+
+
+async def test_a_migration_is_a_line_of_the_log(spawn: Spawn) -> None:
+    first = await spawn("serve", "--port", "0", "--log-format", "json")
+    line = json.loads(await first.until("migrated the database"))
+    assert (line["from_version"], line["to_version"] > 3, line["level"]) == (0, True, "info")
+    await first.until("listening")
+    await first.end(signal.SIGTERM)
+    again = await spawn("serve", "--port", "0", "--log-format", "json")
+    await again.until("listening")
+    assert "migrated" not in (await again.end(signal.SIGTERM))[1]

@@ -1,0 +1,130 @@
+"""`forget-credentials`: the way on for those who have lost the encryption key."""
+
+import asyncio
+import os
+import pty
+import signal
+import sys
+from pathlib import Path
+from sqlite3 import connect
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Invoke, Spawn
+from tests.gateway import Gateway, Sandbox, authorize
+from tests.http.stored import credentials, database, every_byte, select
+
+RULES: dict[str, Any] = {
+    "PerformerID": "1", "PipelineID": 0, "TypeID": "SALE", "StageID": "NEW", "SourceID": "WEB", "FieldsRule": {},
+    "TagsToAdd": {}, "LeadFlag": False, "StatusID": "NEW",
+}  # fmt: skip
+
+
+@pytest.fixture
+async def keyless(gateway: Gateway, sandbox: Sandbox) -> Gateway:
+    """A stopped gateway with two accounts on a portal, a mirror and a rule, whose key is lost."""
+    await authorize(gateway, sandbox)
+    await gateway.connect(sandbox.webhook, account="hook")
+    await gateway.synced()
+    assert (await gateway.post("/bitrix/rules/1", json=RULES)).status == 200
+    await gateway.stop()
+    os.unlink(gateway.environ["GATEWAY_DATABASE"] + ".secrets")
+    return gateway
+
+
+async def forget(spawn: Spawn, gateway: Gateway, *arguments: str) -> tuple[int, str]:
+    """The exit status and the output of the command on the database of *gateway*."""
+    return await (await spawn("forget-credentials", "--database", str(database(gateway)), *arguments)).end()
+
+
+async def test_a_start_without_the_key_names_the_command(spawn: Spawn, keyless: Gateway) -> None:
+    status, output = await (await spawn("serve", "--port", "0", "--database", str(database(keyless)))).end()
+    assert (status, "bitrix-gateway forget-credentials" in output) == (1, True)
+
+
+async def test_afterwards_it_starts_with_a_new_key_and_what_was_mirrored(
+    spawn: Spawn, keyless: Gateway, sandbox: Sandbox
+) -> None:
+    sealed = [row[0] for row in select(keyless, "SELECT sealed FROM accounts")]
+    status, output = await forget(spawn, keyless, "--yes")
+    assert status == 0
+    assert output.startswith("Wiped the credentials of 2 accounts on 1 portal. Start the gateway again: ")
+    assert "POST /bitrix/account" in output
+    assert credentials(keyless) == 0
+    assert not any(one in every_byte(keyless) for one in sealed)
+    await keyless.start()
+    for account in ("acme", "hook"):
+        assert (await keyless.get("/bitrix/account", account=account)).json["stale"] is True
+        assert (await keyless.patch("/bitrix/users", account=account)).status == 409
+        assert len(await keyless.rows("users", account=account)) == 60
+    assert (await keyless.get("/bitrix/rules/1")).json["StageID"] == "NEW"
+    await authorize(keyless, sandbox)
+    await keyless.connect(sandbox.webhook, account="hook")
+    for account in ("acme", "hook"):
+        assert {run["state"] for run in await keyless.synced(account=account)} == {"done"}
+        assert (await keyless.get("/bitrix/account", account=account)).json["stale"] is False
+    await keyless.restart()  # the new key fits
+
+
+async def test_a_key_may_be_given_instead(spawn: Spawn, keyless: Gateway) -> None:
+    assert (await forget(spawn, keyless, "--yes"))[0] == 0
+    await keyless.start(GATEWAY_ENCRYPTION_KEY="B" * 43)
+    assert (await keyless.get("/bitrix/account")).json["stale"] is True
+
+
+async def test_without_a_terminal_it_asks_for_yes_and_wipes_nothing(spawn: Spawn, keyless: Gateway) -> None:
+    status, output = await forget(spawn, keyless)
+    assert (status, "give --yes" in output) == (1, True)
+    assert credentials(keyless) == 2
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n", 2), ("", 2), ("y", 0)])
+async def test_on_a_terminal_it_asks_first(keyless: Gateway, answer: str, left: int) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, answer.encode() + b"\n")
+    asking = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "forget-credentials", "--database", str(database(keyless)),
+        stdin=theirs, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await asking.communicate()
+    os.close(ours)
+    os.close(theirs)
+    assert b"Wipe the credentials of 2 accounts on 1 portal in " in said
+    assert (asking.returncode, credentials(keyless)) == (1 if left else 0, left)
+
+
+async def test_it_is_refused_while_a_gateway_serves(spawn: Spawn, gateway: Gateway, sandbox: Sandbox) -> None:
+    await gateway.connect(sandbox.webhook)
+    status, output = await forget(spawn, gateway, "--yes")
+    assert (status, "is in use by another running gateway: stop that one first" in output) == (1, True)
+    assert credentials(gateway) == 1
+
+
+@pytest.mark.parametrize("name", ["none.db", "nowhere/none.db"])
+def test_where_there_is_no_database_none_is_made(invoke: Invoke, tmp_path: Path, name: str) -> None:
+    result = invoke("forget-credentials", "--yes", "--database", name)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"Error: GATEWAY_DATABASE (--database): there is no database {name}\n",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_database_of_another_program_is_left_alone(invoke: Invoke, tmp_path: Path) -> None:
+    with connect(tmp_path / "music.db") as connection:
+        connection.execute("CREATE TABLE songs (name TEXT)")
+    connection.close()
+    result = invoke("forget-credentials", "--yes", "--database", "music.db")
+    assert (result.exit_code, "is the database of another program" in result.stderr) == (1, True)
+
+
+async def test_where_no_account_has_a_credential_a_new_key_is_taken_too(spawn: Spawn, tmp_path: Path) -> None:
+    gateway = await spawn("serve", "--port", "0")
+    await gateway.until("listening")
+    await gateway.end(signal.SIGTERM)
+    (tmp_path / "gateway.db.secrets").unlink()
+    status, output = await (await spawn("forget-credentials", "--yes")).end()
+    assert (status, output.startswith("Wiped the credentials of 0 accounts on 0 portals. ")) == (0, True)
+    again = await spawn("serve", "--port", "0")
+    await again.until("listening")
