@@ -28,7 +28,7 @@ def overwrite_first_page(path: Path, table: str) -> None:
         file.write(b"\xa5" * page_bytes)
 
 
-@pytest.mark.parametrize("table", ["facts", "portals"])
+@pytest.mark.parametrize("table", ["facts", "sync_runs"])
 async def test_damage_that_is_met_at_the_start_is_told_with_what_to_do(
     spawn: Spawn, tmp_path: Path, table: str
 ) -> None:

@@ -55,7 +55,8 @@ async def test_afterwards_it_starts_with_a_new_key_and_what_was_mirrored(
     assert not any(one in every_byte(keyless) for one in sealed)
     await keyless.start()
     for account in ("acme", "hook"):
-        assert (await keyless.get("/bitrix/account", account=account)).json["stale"] is True
+        told = (await keyless.get("/bitrix/account", account=account)).json
+        assert (told["stale"], told["state"], "still to be authorized" in told["reason"]) == (True, "pending", True)
         assert (await keyless.patch("/bitrix/users", account=account)).status == 409
         assert len(await keyless.rows("users", account=account)) == 60
     assert (await keyless.get("/bitrix/rules/1")).json["StageID"] == "NEW"
