@@ -81,6 +81,13 @@ class Gateway:
         assert self._runner is not None
         return self._runner.app
 
+    @property
+    def requests(self) -> int:
+        """How many requests have been read since the start."""
+        assert self._runner is not None
+        assert self._runner.server is not None
+        return self._runner.server.requests_count
+
     async def start(self, **environ: str) -> None:
         """Start as a fresh process would, on the same database; *environ* changes settings."""
         config = load_config(self.environ | environ)

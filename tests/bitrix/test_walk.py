@@ -278,12 +278,14 @@ async def test_lists_of_every_kind_are_read_whole_together(client: PortalClient,
         ListCall("crm.deal.userfield.list", {"filter": {"LANG": "ru"}}),
         ListCall("userfieldconfig.list", {"moduleId": "crm"}),
     ]
-    lists = await read_whole(client, calls)
     data = portal.data
+    data.categories[2][max(data.categories[2])]["sort"] = 1
+    lists = await read_whole(client, calls)
     sizes = [len(data.statuses), len(data.categories[2]), len(data.types), len(data.userfields["CRM_DEAL"])]
     for call, found in zip(calls, lists, strict=True):
         assert isinstance(found, list)
         ids = [int(str(row[call.facts.id_key])) for row in found]
+        assert len(ids) > 1
         assert ids == sorted(set(ids))
         assert len(found) == (sizes.pop(0) if sizes else sum(map(len, data.userfields.values())))
     assert portal.http_requests <= 3

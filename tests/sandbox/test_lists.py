@@ -204,11 +204,13 @@ async def test_a_caller_who_is_gone_cannot_be_authorized(webhook: RestClient, po
 
 
 async def test_statuses_come_unpaged_in_their_order(webhook: RestClient, portal: SandboxPortal) -> None:
+    portal.data.statuses[min(portal.data.statuses)]["SORT"] = "9000"
     body = (await webhook.call("crm.status.list", start=50)).body
     assert len(body["result"]) == body["total"] == len(portal.data.statuses) > 50
     assert "next" not in body
-    sorts = [int(row["SORT"]) for row in body["result"]]
-    assert sorts == sorted(sorts)
+    places = [(int(row["SORT"]), int(row["ID"])) for row in body["result"]]
+    assert places == sorted(places)
+    assert places[-1] == (9000, min(portal.data.statuses))
 
 
 async def test_statuses_are_filtered_and_unknown_names_dropped(webhook: RestClient) -> None:
@@ -310,11 +312,14 @@ async def test_a_controller_takes_start_to_the_letter(webhook: RestClient) -> No
 
 
 async def test_deal_fields_fill_more_than_a_page(webhook: RestClient, portal: SandboxPortal) -> None:
+    first = min(portal.data.userfields["CRM_DEAL"])
+    portal.data.userfields["CRM_DEAL"][first]["SORT"] = "9000"
     pages = [(await webhook.call("crm.deal.userfield.list", start=start)).body for start in (0, 50)]
     assert [len(page["result"]) for page in pages] == [50, 14]
     assert pages[0]["next"] == 50
     order = [(int(row["SORT"]), int(row["ID"])) for page in pages for row in page["result"]]
     assert order == sorted(order)
+    assert order[-1] == (9000, first)
     assert len(set(order)) == pages[1]["total"] == len(portal.data.userfields["CRM_DEAL"])
 
 
