@@ -42,6 +42,7 @@ from gateway.setting_kinds import (
 from gateway.unknown_names import unknown_names
 
 NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
+LEAST_BUFFER_BYTES = 1_048_576  # less would not hold a batch of rows
 PUBLIC_KEY_SETTINGS = ("jwt_public_key_file", "jwks_file")
 LEAST_ANSWER_BYTES = 1_048_576  # a page of 50 rows with 20 kB each
 KEY_SETTINGS = ("jwt_secret", *PUBLIC_KEY_SETTINGS)
@@ -184,6 +185,10 @@ class Config:
     )
     page_cache_bytes: int = field(
         default=67_108_864, metadata=setting(whole(0), "Memory for pages that were served before; 0: none.")
+    )
+    stream_buffer_bytes: int = field(
+        default=134_217_728,
+        metadata=setting(whole(LEAST_BUFFER_BYTES), "Memory for rows that wait to be sent, in all streams together."),
     )
     max_answer_bytes: int = field(
         default=MAX_ANSWER_BYTES,

@@ -25,8 +25,6 @@ from storage.records import Account
 
 logger = logging.getLogger(__name__)
 
-HELD_BYTES = 128 * 1024 * 1024  # of lines that wait for those before them, or for who reads slowly; in all streams
-
 
 @dataclass(frozen=True)
 class StreamedList:
@@ -161,7 +159,8 @@ class Stream:
 class StreamService:
     """Opens streams, and ends them when their account leaves or the gateway stops."""
 
-    def __init__(self, rules: MethodRules, connections: Connections, names: FieldNames) -> None:
+    def __init__(self, rules: MethodRules, connections: Connections, names: FieldNames, *, buffer_bytes: int) -> None:
+        self._buffer_bytes = buffer_bytes  # of lines that wait for earlier ones or for their reader, in all streams
         self._rules = rules
         self._connections = connections
         self._names = names
@@ -204,7 +203,7 @@ class StreamService:
 
     def _share(self) -> float:
         """How many bytes each stream may hold."""
-        return HELD_BYTES / max(len(self._open), 1)
+        return self._buffer_bytes / max(len(self._open), 1)
 
     async def _pages(self, account: Account, asked: StreamAsked) -> AsyncGenerator[Page[bytes], None]:
         """The list's pages; the account is stale from now on where its credential proves dead."""

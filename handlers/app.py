@@ -190,7 +190,9 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         interval_s=config.sync_interval_s,
         language=config.field_language,
     )
-    app[STREAMS] = StreamService(MethodRules(config), app[CONNECTIONS], FieldNames(clock))
+    app[STREAMS] = StreamService(
+        MethodRules(config), app[CONNECTIONS], FieldNames(clock), buffer_bytes=config.stream_buffer_bytes
+    )
     states = StateSigner(app[SECRETS].encryption_key, clock)
     app[ACCOUNTS] = AccountService(
         config,

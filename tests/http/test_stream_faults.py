@@ -373,9 +373,9 @@ class TestConsumersThatDoNotRead:
         assert "failed" not in caplog.text
 
     async def test_what_waits_for_all_of_them_together_is_bounded_by_its_bytes(
-        self, connected: Gateway, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+        self, connected: Gateway, sandbox: Sandbox
     ) -> None:
-        monkeypatch.setattr("gateway.streams.HELD_BYTES", 4 * 1024 * 1024)  # some 3,000 deals
+        await connected.restart(GATEWAY_STREAM_BUFFER_BYTES=str(4 * 1024 * 1024))  # some 3,000 deals
         commands, asked = sandbox.portal.commands, -1
         writers = [(await self._open(connected, "deals?pace=eager"))[1] for _ in range(2)]
         for writer in writers:
