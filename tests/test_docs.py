@@ -2,22 +2,13 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
 from gateway.cli import main
 from gateway.config import SETTINGS
 from gateway.sandbox.faults import MEANINGS
-
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def section(heading: str) -> str:
-    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert found, f"the README has no section {heading}"
-    return found[1]
+from tests.readme import README, ROOT, section
 
 
 def settings_table() -> str:
@@ -48,7 +39,7 @@ def test_every_command_is_named() -> None:
         assert f"`bitrix-gateway {command}" in section("Use it")
 
 
-COMMAND_LINES = re.findall(r"bitrix-gateway ((?:sandbox|serve|demo|token|sync|stream)[^`)\n|]*)", README)
+COMMAND_LINES = re.findall(rf"bitrix-gateway ((?:{'|'.join(main.commands)})[^`)\n|]*)", README)
 
 
 def test_the_readme_shows_a_command_line_of_every_command() -> None:

@@ -128,6 +128,16 @@ def trespasses(module: str, source: str) -> list[str]:
     return [f"{module}:{line} {what}" for line, what in sorted(found)]
 
 
+def test_no_test_module_imports_from_another() -> None:
+    imports = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for line, name in names_used(ast.parse(path.read_text(encoding="utf-8")))
+        if name.startswith("tests.") and re.search(r"\.test_\w+", name.rpartition(".")[0])
+    ]
+    assert imports == []
+
+
 def test_every_package_is_looked_into() -> None:
     assert {"storage", "gateway", "gateway.bitrix", "gateway.sandbox", "gateway.clock", "handlers"} <= MODULES.keys()
 

@@ -10,7 +10,7 @@ from gateway.bitrix.errors import PortalError
 from gateway.bitrix.walk import ListCall, Pace, walk
 from gateway.bitrix.wire import Answer, Command
 from tests.bitrix.pretended import PretendedPortal
-from tests.bitrix.test_walk_plans import clusters
+from tests.bitrix.walks import clusters
 
 USERS = ListCall("user.get")
 COMMAND_S = 0.04

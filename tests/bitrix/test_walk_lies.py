@@ -11,7 +11,7 @@ from gateway.bitrix.methods import Row
 from gateway.bitrix.walk import ListCall, Pace, walk
 from gateway.bitrix.wire import Answer, Command
 from tests.bitrix.pretended import PretendedPortal
-from tests.bitrix.test_walk_plans import clusters, ids_of, read
+from tests.bitrix.walks import clusters, ids_of, read
 
 CLUSTERED = clusters(20_000, 0.35, Random(1))
 FAILING = PortalFailing("INTERNAL_SERVER_ERROR")

@@ -24,11 +24,11 @@ from gateway.bitrix.errors import (
 )
 from gateway.bitrix.methods import Row
 from gateway.bitrix.pacing import BATCH_S
-from gateway.bitrix.walk import ListCall, Pace, Page, walk
+from gateway.bitrix.walk import Pace, Page, walk
 from gateway.bitrix.wire import Answer, Command
 from tests.bitrix.pretended import PretendedPortal
+from tests.bitrix.walks import USERS, clusters, ids_of, read
 
-USERS = ListCall("user.get")
 PACES = st.sampled_from(Pace)
 
 FAULTS = (
@@ -45,16 +45,6 @@ BAD_PAGES = (
     Answer([{"ID": str(10**15)}, {"ID": "7"}]),
     Answer("nothing"),
 )
-
-
-def clusters(rows: int, holes: float, rng: Random, run: int = 40) -> list[int]:
-    """So many ids of which about the share *holes* is missing, whole clusters at a time."""
-    gap, row_id, ids = run * holes / (1 - holes), 1, list[int]()
-    while len(ids) < rows:
-        length = min(rng.randint(1, 2 * run), rows - len(ids))
-        ids += range(row_id, row_id + length)
-        row_id += length + round(rng.uniform(0, 2 * gap))
-    return ids
 
 
 @st.composite
@@ -76,15 +66,6 @@ def tables(draw: st.DrawFn) -> list[int]:
     else:
         ids = (place**3 for place in range(rows))
     return [first + one for one in ids]
-
-
-async def read(portal: PretendedPortal, *, cursor: int = 0, pace: Pace = Pace.THRIFTY) -> list[Page[list[Row]]]:
-    async with aclosing(walk(portal, USERS, cursor=cursor, pace=pace)) as pages:
-        return [page async for page in pages]
-
-
-def ids_of(pages: Iterable[Page[list[Row]]]) -> list[int]:
-    return [int(str(row["ID"])) for page in pages for row in page.rows]
 
 
 def follow_on(pages: list[Page[list[Row]]], cursor: int) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.clock import ManualClock
-from tests.gateway import Gateway, Sandbox, serve_sandbox
+from tests.gateway import Gateway, Sandbox, authorize, serve_sandbox
 from tests.http.onlooker import Onlooker, looking_on
 from tests.http.portal_rows import USERS
 from tests.http.raw import Dial
@@ -71,5 +71,15 @@ async def halfway(gateway: Gateway, sandbox: Sandbox) -> Gateway:
     (run,) = await gateway.sync("users")
     assert (run["state"], run["cursor"] > 100) == ("failed", True)
     sandbox.portal.clear_faults()
+    sandbox.portal.seen.clear()
+    return gateway
+
+
+@pytest.fixture
+async def authorized(gateway: Gateway, sandbox: Sandbox) -> Gateway:
+    """The gateway with account "acme" connected by OAuth and synced; the portal's counters start anew."""
+    assert (await authorize(gateway, sandbox)).status == 302
+    await gateway.synced()
+    sandbox.portal.token_requests.clear()
     sandbox.portal.seen.clear()
     return gateway

@@ -70,3 +70,9 @@ def damage(gateway: Gateway, table: str) -> None:
     with database(gateway).open("r+b") as file:
         file.seek((root - 1) * page_bytes)
         file.write(b"\xa5" * page_bytes)
+
+
+def run_sql(gateway: Gateway, sql: str) -> None:
+    """Change the database behind the gateway's back."""
+    with closing(pysqlite3.connect(gateway.environ["GATEWAY_DATABASE"], isolation_level=None)) as connection:
+        connection.execute(sql)

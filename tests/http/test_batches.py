@@ -8,9 +8,9 @@ import pysqlite3
 import pytest
 
 from tests.gateway import Answer, Gateway, Sandbox, authorize
+from tests.http.calling import place, refusal
 from tests.http.onlooker import Onlooker, Sent, dropping, saying, telling
 from tests.http.stored import database
-from tests.http.test_calls import place, refusal
 from tests.unit.bitrix import php
 
 WRITE = "crm.deal.update"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.gateway import Gateway, Sandbox
+from tests.http.calling import WRITE, call, refusal
 from tests.http.onlooker import Onlooker, telling
-from tests.http.test_calls import WRITE, call, refusal
 
 MOMENTS = 500  # to wait for something that needs none of our time
 

@@ -7,8 +7,8 @@ import pytest
 from multidict import CIMultiDict
 
 from tests.gateway import NO_TOKEN, Answer, Gateway, Sandbox, callback_path
+from tests.http.calling import place, refusal
 from tests.http.onlooker import Onlooker, dropping, saying, telling
-from tests.http.test_calls import place, refusal
 
 PREFIX = "BITRIX_REST_V3_EXCEPTION_"
 ADD = "tasks.task.add"

@@ -9,9 +9,9 @@ import pysqlite3
 import pytest
 
 from tests.gateway import CONTRACT, NO_TOKEN, Gateway, Sandbox
+from tests.http.problems import PROBLEM
 from tests.http.raw import send_raw
 
-PROBLEM = {"Accept": "application/problem+json"}
 RULES = {
     "PerformerID": "1", "PipelineID": 0, "TypeID": "SALE", "StageID": "NEW", "SourceID": "WEB", "FieldsRule": {},
     "TagsToAdd": {}, "LeadFlag": False, "StatusID": "NEW",

@@ -21,9 +21,6 @@ from handlers.keys import CONNECTIONS
 from tests.clock import ManualClock
 from tests.gateway import RESOURCES, Gateway, Sandbox, authorize, serve_sandbox
 from tests.http.stored import credentials
-from tests.http.test_portal_tokens import authorized
-
-__all__ = ["authorized"]
 
 ACCOUNT = "/bitrix/account"
 UNREAD = "the portal's answer cannot be read: no JSON"

@@ -1,20 +1,11 @@
 """Whether the gateway says honestly how it is."""
 
-from contextlib import closing
-
-import pysqlite3
-
 from gateway import __version__
 from handlers.app import drain
 from tests.gateway import NO_TOKEN, Gateway
+from tests.http.stored import run_sql
 
 WRITES_FAIL = "CREATE TRIGGER full BEFORE INSERT ON facts BEGIN SELECT RAISE(FAIL, 'disk full'); END"
-
-
-def run_sql(gateway: Gateway, sql: str) -> None:
-    """Change the database behind the gateway's back."""
-    with closing(pysqlite3.connect(gateway.environ["GATEWAY_DATABASE"], isolation_level=None)) as connection:
-        connection.execute(sql)
 
 
 async def test_the_api_answers_ok_with_its_quotes(gateway: Gateway) -> None:

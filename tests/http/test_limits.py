@@ -13,7 +13,7 @@ from gateway.errors import TooBusy
 from handlers.keys import CONNECTIONS
 from tests.clock import ManualClock
 from tests.gateway import Gateway, Sandbox, authorize, serve_sandbox
-from tests.http.test_errors import PROBLEM
+from tests.http.problems import PROBLEM
 
 ACCOUNT = "/bitrix/account"
 PROFILE = Command("profile")

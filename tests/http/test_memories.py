@@ -33,7 +33,7 @@ from tests.bitrix.rogue import listening
 from tests.gateway import JWT_SECRET, Gateway, Sandbox, authorize
 from tests.http.flood import Flood, head_of
 from tests.http.raw import send_before_reading
-from tests.http.test_health import run_sql
+from tests.http.stored import run_sql
 
 README = Path(__file__).parent.parent.parent / "README.md"
 ROW = re.compile(r"^\| ([^|`]+) \| `([^`]+)` \| ([^|]+) \|$", re.MULTILINE)

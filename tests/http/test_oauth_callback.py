@@ -1,8 +1,6 @@
 """The way back from a portal's authorization page: what is taken, what is refused, what never happens twice."""
 
 import asyncio
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import aiohttp
@@ -12,40 +10,12 @@ from aiohttp import web
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.bitrix.rogue import listening
 from tests.clock import ManualClock
-from tests.gateway import NO_TOKEN, RESOURCES, Answer, Gateway, Sandbox, authorize, callback_path, serve_sandbox
+from tests.gateway import NO_TOKEN, RESOURCES, Gateway, Sandbox, authorize, callback_path, serve_sandbox
+from tests.http.authorizing import ACCOUNT, CALLBACK, RETURN, come_back, is_untouched, way_back
 from tests.http.stored import credentials, select
 
-ACCOUNT = "/bitrix/account"
-CALLBACK = "/webhook/create"
 REQUIRED = ("code", "domain", "state", "member_id", "server_domain")
-RETURN = "https://app.example.com/done?from=bitrix#top"
 Change = dict[str, str]
-
-
-async def way_back(gateway: Gateway, sandbox: Sandbox, *, account: str = "acme", **body: str) -> dict[str, str]:
-    """Connect *account*, allow the access, and give the parameters that the portal sends the person back with."""
-    answer = await gateway.post(ACCOUNT, account=account, json={"client_bitrix_url": sandbox.origin, **body})
-    return dict(parse_qsl(urlsplit(await callback_path(gateway, answer.json["authorizeURL"])).query))
-
-
-async def come_back(gateway: Gateway, query: dict[str, str]) -> Answer:
-    return await gateway.get(f"{CALLBACK}?{urlencode(query)}", token=NO_TOKEN)
-
-
-def decoded(state: str) -> dict[str, object]:
-    body: dict[str, object] = json.loads(urlsafe_b64decode(state + "=" * (-len(state) % 4)))
-    return body
-
-
-def encoded(body: object) -> str:
-    return urlsafe_b64encode(json.dumps(body).encode()).decode()
-
-
-async def is_untouched(gateway: Gateway, sandbox: Sandbox) -> bool:
-    """Whether nothing was stored, and nobody called."""
-    account = (await gateway.get(ACCOUNT)).json
-    quiet = not sandbox.portal.token_requests and not sandbox.portal.http_requests
-    return account["stale"] and account["bitrixID"] == "" and credentials(gateway) == 0 and quiet
 
 
 async def test_a_person_who_allows_the_access_connects_the_account(gateway: Gateway, sandbox: Sandbox) -> None:

@@ -9,17 +9,8 @@ import pytest
 
 from tests.clock import ManualClock
 from tests.gateway import NO_TOKEN, Gateway, Sandbox, callback_path
+from tests.http.authorizing import ACCOUNT, CALLBACK, RETURN, come_back, decoded, encoded, is_untouched, way_back
 from tests.http.stored import select
-from tests.http.test_oauth_callback import (
-    ACCOUNT,
-    CALLBACK,
-    RETURN,
-    come_back,
-    decoded,
-    encoded,
-    is_untouched,
-    way_back,
-)
 
 FORGERIES: list[Callable[[str], str]] = [
     lambda _: "%%%",

@@ -13,16 +13,6 @@ from tests.http.stored import credentials, every_byte, locked, select
 ACCOUNT = "/bitrix/account"
 
 
-@pytest.fixture
-async def authorized(gateway: Gateway, sandbox: Sandbox) -> Gateway:
-    """The gateway with account "acme" connected by OAuth and synced; the portal's counters start anew."""
-    assert (await authorize(gateway, sandbox)).status == 302
-    await gateway.synced()
-    sandbox.portal.token_requests.clear()
-    sandbox.portal.seen.clear()
-    return gateway
-
-
 async def start_all(gateway: Gateway) -> None:
     """Start every sync, and let each come as far as it can."""
     for name in RESOURCES:

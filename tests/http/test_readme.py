@@ -9,7 +9,7 @@ import pytest
 from gateway.cli import main
 from gateway.sandbox.portal import SandboxSettings
 from tests.gateway import Answer, Gateway, Sandbox
-from tests.test_docs import README
+from tests.readme import README
 
 ORIGIN = "http://127.0.0.1:8080"
 PARTS = README.split("```\n")  # words and blocks in turn; what is shown of an answer follows its line at once

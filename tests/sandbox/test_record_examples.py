@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.client import RestClient
-from tests.sandbox.test_examples import EXAMPLES, compare, shape
+from tests.sandbox.examples import EXAMPLES, compare, shape
 
 CLASSIC = ("lead", "deal", "contact", "company")
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.sandbox.portal import SandboxPortal
 from tests.sandbox.client import RestClient
-from tests.sandbox.test_examples import EXAMPLES, shape
+from tests.sandbox.examples import EXAMPLES, shape
 
 # What other parameters and columns, which the sandbox does not have, would add.
 NOT_HERE = {"lengthDeadline", "taskRequireResult", "taskHasOpenResult", "taskHasResult", "timeElapsed", "counter"} | {

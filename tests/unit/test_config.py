@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from gateway.config import SETTINGS, Config, load_config, read_environment
 from gateway.errors import SettingsError
 from gateway.setting import as_text
 from tests.jwks import rsa_signer, write_jwk_set
+from tests.key_files import write_public_key
 from tests.load.certificate import make_certificate
 
 KEY = "A" * 43
@@ -25,13 +25,6 @@ SECRETS = {
     "GATEWAY_BITRIX_CLIENT_ID": "app.1",
     "GATEWAY_BITRIX_CLIENT_SECRET": "canary-of-the-client",
 }
-
-
-def write_public_key(
-    path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
-) -> Path:
-    path.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.rest3.errors import PREFIX
 from gateway.sandbox.rest3.references import resolve
 from tests.sandbox.client import Answered, RestClient
-from tests.sandbox.rest3.test_calls import refused
+from tests.sandbox.rest3.answers import refused
 
 FIELDS = {"title": "One", "creatorId": 1, "responsibleId": 1}
 

@@ -7,13 +7,8 @@ from aiohttp import ClientPayloadError, ServerDisconnectedError
 
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.clock import ManualClock
-from tests.sandbox.client import Answered, RestClient
-
-PREFIX = "BITRIX_REST_V3_EXCEPTION_"
-
-
-def refused(answer: Answered, status: int, name: str) -> bool:
-    return answer.status == status and list(answer.body) == ["error"] and answer.error["code"] == PREFIX + name
+from tests.sandbox.client import RestClient
+from tests.sandbox.rest3.answers import PREFIX, refused
 
 
 async def test_a_webhook_calls_under_api(rest3: RestClient, portal: SandboxPortal) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.sandbox.portal import SandboxPortal
 from tests.sandbox.client import RestClient
-from tests.sandbox.test_examples import EXAMPLES, shape
+from tests.sandbox.examples import EXAMPLES, shape
 
 ENTRY = ["id", "timestampX", "severity", "auditTypeId", "moduleId", "itemId", "userId", "description"]
 RELATED = ["responsible.name", "responsible.email"]

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.sandbox.client import RestClient
-from tests.sandbox.rest3.test_calls import refused
+from tests.sandbox.rest3.answers import refused
 
 
 def ids(items: list[dict[str, Any]]) -> list[int]:

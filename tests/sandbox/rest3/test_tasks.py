@@ -9,7 +9,7 @@ from aiohttp import ClientPayloadError, ClientSession
 from gateway.sandbox.portal import SandboxPortal
 from tests.clock import ManualClock
 from tests.sandbox.client import RestClient
-from tests.sandbox.rest3.test_calls import refused
+from tests.sandbox.rest3.answers import refused
 
 FIELDS = {"title": "Write ✍", "creatorId": 1, "responsibleId": 1}
 

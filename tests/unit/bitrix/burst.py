@@ -69,3 +69,17 @@ class Burst:
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(test())
+
+
+def refusals(moments: list[float], capacity: int, leak: float, phase: float) -> int:
+    """How many of the requests sent at *moments* a portal refuses that drains at *phase* of every second."""
+    counter, drained, refused = 0.0, math.floor(moments[0] - phase), 0
+    for moment in moments:
+        ticks = math.floor(moment - phase)
+        counter = max(counter - (ticks - drained) * leak, 0)
+        drained = ticks
+        if counter > capacity:
+            refused += 1
+        else:
+            counter += 1
+    return refused

@@ -18,8 +18,7 @@ from gateway.bitrix.gate import Lane, OutOfOperatingTime, PortalGate
 from gateway.bitrix.wire import Answer
 from gateway.errors import TooBusy
 from tests.clock import ManualClock
-from tests.unit.bitrix.burst import CAPACITY, LEAK, START, Burst, QuickClock, run
-from tests.unit.bitrix.test_limits import refusals
+from tests.unit.bitrix.burst import CAPACITY, LEAK, START, Burst, QuickClock, refusals, run
 
 ARRIVALS = st.lists(
     st.tuples(

@@ -9,8 +9,7 @@ from gateway.bitrix.errors import (
 )
 from gateway.bitrix.gate import Lane, PortalGate
 from gateway.errors import TooBusy
-from tests.unit.bitrix.burst import CAPACITY, LEAK, START, Burst, QuickClock, run
-from tests.unit.bitrix.test_limits import refusals
+from tests.unit.bitrix.burst import CAPACITY, LEAK, START, Burst, QuickClock, refusals, run
 
 
 def test_gates_that_are_one_add_up_and_both_names_stay_good() -> None:

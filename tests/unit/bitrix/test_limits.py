@@ -7,22 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.bitrix.limits import OPERATING_BASKET_S, OPERATING_WINDOW_S, LeakyBucket, OperatingBudget
+from tests.unit.bitrix.burst import refusals
 
 TARIFFS = st.sampled_from([(50, 2.0), (250, 5.0)])
-
-
-def refusals(moments: list[float], capacity: int, leak: float, phase: float) -> int:
-    """How many of the requests sent at *moments* a portal refuses that drains at *phase* of every second."""
-    counter, drained, refused = 0.0, math.floor(moments[0] - phase), 0
-    for moment in moments:
-        ticks = math.floor(moment - phase)
-        counter = max(counter - (ticks - drained) * leak, 0)
-        drained = ticks
-        if counter > capacity:
-            refused += 1
-        else:
-            counter += 1
-    return refused
 
 
 def sent_at(bucket: LeakyBucket, now: float) -> float:

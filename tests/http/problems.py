@@ -1,0 +1,3 @@
+"""Errors as problem+json."""
+
+PROBLEM = {"Accept": "application/problem+json"}
