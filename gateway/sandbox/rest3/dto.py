@@ -36,7 +36,10 @@ _TYPES: dict[Kind, type] = {
 
 @dataclass(frozen=True)
 class Field:
-    """One field; *by_default* ones come where a method that shows all is given no select."""
+    """One field; *by_default* ones come where a method that shows all is given no select.
+
+    *shows*: the column of a row that it shows; "" for that of its own name.
+    """
 
     name: str
     kind: Kind
@@ -44,6 +47,11 @@ class Field:
     sortable: bool = False
     editable: bool = False
     by_default: bool = True
+    shows: str = ""
+
+    @property
+    def custom(self) -> bool:
+        return self.name.startswith("UF_")
 
     def checked(self, value: Value) -> Value:
         """*value* as it is.

@@ -110,6 +110,14 @@ def invalid_select(message: str) -> Refusal:
     return Refusal(f"{PREFIX}INVALIDSELECTEXCEPTION", message)
 
 
+def unknown_select(given: Value) -> Refusal:
+    return invalid_select(f"Unable to recognize select expression `{_shown(given)}`")
+
+
+def field_not_found(name: str) -> Refusal:
+    return Refusal("BITRIX_REST_V3_REALISATION_EXCEPTION_FIELDNOTFOUNDEXCEPTION", f"Field `{name}` not found")
+
+
 def record_not_found(row_id: int, named: str = "Record") -> Refusal:
     return Refusal(f"{PREFIX}ENTITYNOTFOUNDEXCEPTION", f"{named} with ID = `{row_id}` not found")
 

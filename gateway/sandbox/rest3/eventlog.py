@@ -3,6 +3,7 @@
 from gateway.sandbox.php import Value
 from gateway.sandbox.rest3.dto import Dto, Field, Kind
 from gateway.sandbox.rest3.errors import access_denied, record_not_found
+from gateway.sandbox.rest3.fields import field_methods
 from gateway.sandbox.rest3.listing import list_rows, read_select, tail_rows
 from gateway.sandbox.rest3.method import Call, Method
 
@@ -64,4 +65,5 @@ METHODS = (
     Method("main.eventlog.list", list_entries, _SCOPES, ENTRY),
     Method("main.eventlog.tail", tail_entries, _SCOPES, ENTRY),
     Method("main.eventlog.get", get_entry, _SCOPES, ENTRY),
+    *field_methods("main.eventlog", ENTRY, _SCOPES, _admit),
 )

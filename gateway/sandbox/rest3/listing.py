@@ -48,10 +48,10 @@ def read_select(given: Value, dto: Dto, default: Sequence[str]) -> Select:
             related[name] = list(dto.relations[name].dto.fields)
         elif name in dto.fields:
             own.append(name)
-    names = dict.fromkeys((KEY, *own))
+    columns = {name: dto.fields[name].shows or name for name in (KEY, *own)}
 
     def select(row: Row, data: PortalData) -> Row:
-        return {name: row.get(name) for name in names} | {
+        return {name: row.get(column) for name, column in columns.items()} | {
             name: _related_row(row, data, name, inner, dto) for name, inner in related.items()
         }
 

@@ -11,6 +11,7 @@ from gateway.sandbox.rest3.errors import (
     record_not_found,
     unknown_field,
 )
+from gateway.sandbox.rest3.fields import field_methods
 from gateway.sandbox.rest3.listing import PAGE_ROWS, list_rows, read_select
 from gateway.sandbox.rest3.method import Call, Method
 from gateway.sandbox.table import Row
@@ -80,6 +81,8 @@ TASK = Dto.of(
     ),
     *_fields(Kind.ARRAY, "checklist inFavorite inPin inGroupPin inMute dependsOn scenarios"),
     *_fields(Kind.OBJECT, "rights"),
+    Field("UF_CRM_TASK", Kind.ARRAY, by_default=False, shows="crmItemIds"),
+    Field("UF_TASK_WEBDAV_FILES", Kind.ARRAY, by_default=False, shows="fileIds"),
     relations={
         "responsible": Relation(USER, lambda row, data: _user(row["responsibleId"], data)),
         "creator": Relation(USER, lambda row, data: _user(row["creatorId"], data)),
@@ -178,4 +181,5 @@ METHODS = (
     Method("tasks.task.add", add_task, _SCOPES, TASK, writes=True),
     Method("tasks.task.update", update_task, _SCOPES, TASK, writes=True),
     Method("tasks.task.delete", delete_task, _SCOPES, TASK, writes=True),
+    *field_methods("tasks.task", TASK, _SCOPES),
 )

@@ -11,6 +11,7 @@ from tests.sandbox.examples import EXAMPLES, shape
 
 ENTRY = ["id", "timestampX", "severity", "auditTypeId", "moduleId", "itemId", "userId", "description"]
 RELATED = ["responsible.name", "responsible.email"]
+DESCRIBED = {"select": ["name", "type", "title", "description", "filterable", "sortable", "multiple"]}
 
 # What may be empty, and is not in the one example.
 NULLABLE = {
@@ -18,6 +19,7 @@ NULLABLE = {
     "result.items[].deadline",
     "result.item.userId",
     "result.item.guestId",
+    "result.item.description",
     "result.item.deadline",
     "result.item.closed",
     "result.item.responsible.email",
@@ -48,6 +50,10 @@ def compare(ours: Any, example: str) -> None:
             {"select": ["id", "title", "responsibleId", "deadline", "status"], "pagination": {"limit": 7}},
         ),
         ("v3.item", "tasks.task.get", {"id": 1, "select": ["id", "title"]}),
+        ("main.eventlog.field.list", "main.eventlog.field.list", DESCRIBED),
+        ("main.eventlog.field.get", "main.eventlog.field.get", {"name": "timestampX"}),
+        ("tasks.task.field.list", "tasks.task.field.list", DESCRIBED),
+        ("tasks.task.field.get", "tasks.task.field.get", {"name": "id"}),
     ],
 )
 async def test_an_answer_has_the_documented_keys_and_types(
@@ -57,6 +63,17 @@ async def test_an_answer_has_the_documented_keys_and_types(
     assert answer.status == 200
     assert answer.content_type == "application/json; charset=utf-8"
     compare(answer.body, example)
+
+
+async def test_the_fields_are_those_documented(rest3: RestClient) -> None:
+    for prefix, not_ours in (("main.eventlog", set[str]()), ("tasks.task", {"source"})):
+        example = documented(f"{prefix}.field.list")["result"]["items"]
+        ours = {row["name"]: row["type"] for row in (await rest3.call(f"{prefix}.field.list")).result["items"]}
+        theirs = {row["name"]: row["type"] for row in example if row["name"] not in not_ours}
+        assert theirs.items() <= ours.items()
+        assert not any(name.startswith("UF_") for name in ours)
+        if prefix == "main.eventlog":
+            assert set(theirs) == set(ours)
 
 
 async def test_a_whole_task_has_the_documented_keys_and_types(rest3: RestClient, portal: SandboxPortal) -> None:
@@ -104,6 +121,8 @@ async def test_the_openapi_document_has_the_documented_keys(rest3: RestClient) -
         ("main.eventlog.tail.error", "main.eventlog.tail", {"filter": [["id", ">", 1]]}),
         ("tasks.task.list.v3.error", "tasks.task.list", {"pagination": {"limit": "abc"}}),
         ("v3.unknown-relation-field.error", "tasks.task.get", {"id": 1, "select": ["responsible.stageId"]}),
+        ("main.eventlog.field.list.error", "main.eventlog.field.list", {"select": ["unknownField"]}),
+        ("main.eventlog.field.get.error", "main.eventlog.field.get", {}),
     ],
 )
 async def test_a_refusal_is_the_documented_one(
