@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.errors import PortalBroken
-from gateway.bitrix.field_check import Checked, Field, ListFields, check_fields, read_fields
+from gateway.bitrix.errors import MethodNotFound, PortalBroken, ScopeMissing
+from gateway.bitrix.field_check import UNKNOWN, Checked, Field, ListFields, check_fields, read_fields
 from gateway.bitrix.field_rules import FieldRules
-from gateway.bitrix.wire import Command, Params
+from gateway.bitrix.wire import Command, Params, decode_answer3
 from gateway.clock import Clock
 from gateway.errors import InvalidInput
 from gateway.memory import LruCache, text_bytes
@@ -51,19 +51,41 @@ class FieldNames:
             try:
                 return check_fields(known, conditions, selected)
             except InvalidInput as error:
-                if not any(one.code == "unknown_field" for one in error.errors):
+                if not any(one.code == UNKNOWN for one in error.errors):
                     raise
-        known = ListFields(rules, await self._ask(client, Command(rules.fields, params)))
+        try:
+            known = await self._ask3(client, rules) if rules.version == 3 else await self._ask(client, rules, params)
+        except ScopeMissing:
+            if rules.version != 3:
+                raise
+            return check_fields(ListFields(rules, {}, told=False), conditions, selected)  # others may be told
         self._known.remember(key, (self._clock.monotonic(), known))
         return check_fields(known, conditions, selected)
 
-    async def _ask(self, client: PortalClient, command: Command) -> dict[str, Field]:
-        result = (await client.call(command)).result
+    async def _ask(self, client: PortalClient, rules: FieldRules, params: Params) -> ListFields:
+        result = (await client.call(Command(rules.fields, params))).result
         if isinstance(result, dict) and isinstance(result.get("fields"), dict):
             result = result["fields"]
         if not isinstance(result, dict):
             raise PortalBroken("fields are no object")
-        return read_fields(result)
+        return ListFields(rules, read_fields(result))
+
+    async def _ask3(self, client: PortalClient, rules: FieldRules) -> ListFields:
+        """As `_ask`, by a method of REST 3.0, which older portals do not have.
+
+        Source: protocol.md 9.8 (b24restdocs api-reference/rest-v3/main/main-eventlog-field-list.md)
+        """
+        try:
+            answer = await client.call3(rules.fields, {}, write=False)
+        except MethodNotFound:
+            return ListFields(rules, {}, told=False)
+        result = decode_answer3(answer.status, answer.body).result
+        items = result.get("items") if isinstance(result, dict) else None
+        if not items or not isinstance(items, list):
+            raise PortalBroken("fields are no list")
+        if not all(isinstance(item, dict) and isinstance(item.get("name"), str) for item in items):
+            raise PortalBroken("a field has no name")
+        return ListFields(rules, read_fields({item["name"]: item for item in items}))
 
 
 def _weigh(_key: tuple[int, str, str], known: tuple[float, ListFields]) -> int:

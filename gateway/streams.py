@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from gateway.bitrix.errors import PortalBroken, WalkFailed
-from gateway.bitrix.field_rules import FIELD_RULES
+from gateway.bitrix.field_rules import FIELD_RULES, FIELD_RULES3
 from gateway.bitrix.filter3 import check_filter_parameter
 from gateway.bitrix.json_body import TOO_DEEP
 from gateway.bitrix.methods import Row
@@ -219,7 +219,16 @@ class StreamService:
         if listed.version == 3:
             given = [] if asked.filter is None else asked.filter
             check_filter_parameter(given, "filter")
-            return tail(client, listed.method, given, asked.select, cursor=asked.cursor, render=as_lines)
+            checked = await self._names.check(account, client, FIELD_RULES3[listed.method], {}, asked.select)
+            return tail(
+                client,
+                listed.method,
+                given,
+                checked.select,
+                cursor=asked.cursor,
+                unsure=checked.unsure,
+                render=as_lines,
+            )
         given = {} if asked.filter is None else asked.filter
         if not isinstance(given, dict):
             raise InvalidInput.of_parameter("filter", "invalid_value", "has to be a JSON object")

@@ -16,7 +16,9 @@ SUBFILTER_LOGIC = "::LOGIC"
 MULTIFIELD = "crm_multifield"
 MOST_ADVICE = 20  # mistakes that get a nearest right form: finding one takes time, and no person makes more
 LONGEST_NAME = 64  # of those that are looked for
+UNKNOWN = "unknown_field"
 WOULD_IGNORE = "which the list does not know and would ignore"
+NOT_SENT = "which the list ignores: none of its first rows has it"
 # What is written for an operator, and then what may be meant: the first that the list knows.
 MEANT = {
     "<>": ("!=", "!"),
@@ -45,10 +47,14 @@ class Field:
 
 @dataclass(frozen=True)
 class ListFields:
-    """The names that a list on one portal obeys: its fields, and those that *rules* add or take away."""
+    """The names that a list on one portal obeys: its fields, and those that *rules* add or take away.
+
+    *told*: the portal names its fields; else it has no method for that, or not for this authorization.
+    """
 
     rules: FieldRules
     fields: Mapping[str, Field]
+    told: bool = True
 
     @cached_property
     def filters(self) -> Mapping[str, str]:
@@ -85,6 +91,10 @@ class ListFields:
         field = self.fields.get(name)
         return "" if field is None else field.type
 
+    def may_have(self, name: str) -> bool:
+        """Whether the list may have the field *name* although the portal does not name it."""
+        return self.rules.version == 3 and (not self.told or name.startswith(CUSTOM))
+
     def _is_column(self, field: Field) -> bool:
         return self.rules.multiple or not field.multiple or field.custom or field.type == MULTIFIELD
 
@@ -94,10 +104,14 @@ class ListFields:
 
 @dataclass(frozen=True)
 class Checked:
-    """A filter and a select as they are sent: the portal's own spelling, and what a selected column comes with."""
+    """A filter and a select as they are sent: the portal's own spelling, and what a selected column comes with.
+
+    *unsure*: the names of the select that only the list's first rows can prove; see `check_columns`.
+    """
 
     filter: Mapping[str, object]
     select: tuple[str, ...]
+    unsure: tuple[str, ...] = ()
 
 
 def check_fields(known: ListFields, given: Mapping[str, object], selected: Sequence[str]) -> Checked:
@@ -107,11 +121,29 @@ def check_fields(known: ListFields, given: Mapping[str, object], selected: Seque
         InvalidInput: with one error for each that it would drop, or take for something else.
     """
     check = _Check(known)
-    checked = Checked(check.conditions(given), check.selection(selected))
-    if check.errors:
-        sentence = "; ".join(f"{error.parameter}: {error.detail}" for error in check.errors)
-        raise InvalidInput(sentence, check.errors)
-    return checked
+    filter, select = check.conditions(given), check.selection(selected)
+    _refuse_all(check.errors)
+    return Checked(filter, select, tuple(check.unsure))
+
+
+def check_columns(names: Iterable[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """See that the columns *names* are among the first *rows* of a list.
+
+    Raises:
+        InvalidInput: with one error for each that no row has.
+    """
+    found = frozenset[str]().union(*rows)
+    _refuse_all([FieldError(UNKNOWN, _has(name, NOT_SENT), parameter="select") for name in names if name not in found])
+
+
+def _refuse_all(errors: Sequence[FieldError]) -> None:
+    if errors:
+        sentence = "; ".join(f"{error.parameter}: {error.detail}" for error in errors)
+        raise InvalidInput(sentence, errors)
+
+
+def _has(name: str, rule: str) -> str:
+    return f"has {name!r}, {rule}"
 
 
 class _Check:
@@ -121,6 +153,7 @@ class _Check:
         self._known = known
         self._rules = known.rules
         self.errors: list[FieldError] = []
+        self.unsure: list[str] = []
 
     def conditions(self, given: Mapping[str, object], *, nested: bool = False) -> dict[str, object]:
         """The conditions of a filter, or of a group *nested* in it, in the portal's own spelling."""
@@ -144,12 +177,16 @@ class _Check:
             if given in self._rules.masks:
                 names.append(given)
                 continue
-            name = self._known.selects.get(self._known.key(given)) or self._along(given)
+            own, dot, related = given.partition(".") if self._rules.version == 3 else (given, "", "")
+            name = self._known.selects.get(self._known.key(own)) or self._along(own)
+            if name is None and self._known.may_have(own):
+                name = own
+                self.unsure += [] if dot else [own]
             if name is None:
-                rule, nearest = self._unknown(given, "which is no column of the list", self._known.selects)
-                self._refuse("select", "unknown_field", f"has {given!r}, {rule}", nearest)
+                rule, nearest = self._unknown(own, "which is no column of the list", self._known.selects)
+                self._refuse("select", UNKNOWN, _has(given, rule), nearest and nearest + dot + related)
                 continue
-            names.append(name)
+            names.append(name + dot + related)
             if name in self._rules.comes_with:
                 names.append(self._rules.comes_with[name])
         return tuple(dict.fromkeys(names))
@@ -192,7 +229,7 @@ class _Check:
             return None
         if name is None:
             rule, nearest = self._unknown(given, "by which the list cannot be filtered", self._known.filters)
-            self._refuse("filter", "unknown_field", f"has {key!r}, {rule}", nearest and operator + nearest)
+            self._refuse("filter", UNKNOWN, _has(key, rule), nearest and operator + nearest)
             return None
         only = self._only(name)
         if only is not None and operator not in only:

@@ -43,6 +43,8 @@ class FieldRules:
     *filters*: the fields that filter, besides custom ones; None for all fields.
     *filters_too*, *selects_too*: names that are not fields and yet filter, or can be selected.
     *operators_of*, *operators_by_type*: by name or by type of a field, the only operators that it takes.
+    *version*: of REST. In 3, a portal may have no method that names the fields, or one that leaves custom fields out;
+    and a dot in a name leads to a field of a related object, which the portal checks.
     """
 
     fields: str  # the method that names the fields
@@ -62,6 +64,7 @@ class FieldRules:
     empty_means_empty: frozenset[str] | None = None  # by them, an empty value finds empty fields; None: by all
     yes_or_no: frozenset[str] = frozenset()  # names whose condition is dropped unless it is Y or N
     one_value: frozenset[str] = frozenset()  # types of fields that are compared with the first of several values alone
+    version: int = 2
 
 
 def _words(text: str) -> frozenset[str]:
@@ -146,6 +149,11 @@ _TASKS = FieldRules(
 )
 
 
+# protocol.md 9.3, 9.4, 9.8 (b24restdocs api-reference/rest-v3/): a filter by an unknown name is refused by the portal.
+def _rest3(fields: str) -> FieldRules:
+    return FieldRules(fields=fields, operators=(), names_filters=False, masks=(), version=3)
+
+
 def split_operator(key: str) -> tuple[str, str]:
     """The operator of a condition, "" for none, and the name behind it; the list may know neither."""
     name = BEFORE_NAME.sub("", key, count=1)
@@ -157,4 +165,8 @@ FIELD_RULES: Mapping[str, FieldRules] = {
     **{f"crm.{entity}.list": _classic(entity) for entity in CLASSIC_ENTITIES},
     "crm.item.list": _ITEMS,
     "tasks.task.list": _TASKS,
+}
+FIELD_RULES3: Mapping[str, FieldRules] = {
+    "main.eventlog.tail": _rest3("main.eventlog.field.list"),
+    "tasks.task.list": _rest3("tasks.task.field.list"),
 }

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
+from gateway.bitrix.field_check import check_columns
 from gateway.bitrix.json_body import decode_json
 from gateway.bitrix.methods import Row, row_id
 from gateway.bitrix.pages import MAX_ASKS, Page, Rendered, check_ascent
@@ -22,14 +23,17 @@ async def tail(
     select: Sequence[str],
     *,
     cursor: int = 0,
+    unsure: Sequence[str] = (),
     render: Callable[[list[Row]], Rendered],
 ) -> AsyncGenerator[Page[Rendered], None]:
     """The pages of a 3.0 list in the order of ids, from beyond *cursor* to the end; each follows on the last.
 
     The end is an empty page, or a page shorter than an earlier one of this reading. A page shorter than TAIL_ROWS alone
-    proves nothing: portals give 50 tasks whatever limit they are asked for.
+    proves nothing: portals give 50 tasks whatever limit they are asked for. *unsure* are the names of the select that
+    the portal may drop without a word.
 
     Raises:
+        InvalidInput: the first page has rows, and none of them has one of the names *unsure*.
         WalkFailed: the portal failed for good; its cursor is the end of the last page given out.
         TooBusy: the client waits no longer for room for the first request; nothing was sent.
         AuthorizationRequired: the account that the client calls for was connected anew or deleted meanwhile.
@@ -37,6 +41,9 @@ async def tail(
     longest = 0
     while True:
         rows, ids = await _page(client, method, given, select, cursor)
+        if rows and unsure:
+            check_columns(unsure, rows)
+            unsure = ()
         after, cursor = cursor, ids[-1] if ids else cursor
         at_end = not ids or len(ids) < longest
         longest = max(longest, len(ids))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bitrix.field_check import MOST_ADVICE, Checked, ListFields, check_fields, read_fields
-from gateway.bitrix.field_rules import FIELD_RULES
+from gateway.bitrix.field_check import MOST_ADVICE, Checked, ListFields, check_columns, check_fields, read_fields
+from gateway.bitrix.field_rules import FIELD_RULES, FIELD_RULES3
 from gateway.errors import InvalidInput
 from gateway.sandbox.catalog import DEAL
 from gateway.sandbox.data import PortalData
@@ -301,3 +301,38 @@ def test_a_condition_that_passes_is_one_that_the_portal_obeys(signs: str, name: 
             found = read_filter(sent, schema)
             unbounded = (found.above, found.below, found.among) == (float("-inf"), float("inf"), None)
             assert found.tests or not unbounded, sent
+
+
+def select3(*selected: str, told: bool = True) -> Checked:
+    """A select of a 3.0 list of tasks, with the fields of a portal that lists a custom one."""
+    fields = read_fields({name: {"name": name, "type": "int"} for name in ("id", "title", "responsible", "UF_LISTED")})
+    rules = FIELD_RULES3["tasks.task.list"]
+    return check_fields(ListFields(rules, fields if told else {}, told=told), {}, selected)
+
+
+@pytest.mark.parametrize(
+    ("selected", "told", "unsure"),
+    [
+        (("id", "title", "UF_LISTED", "responsible.name", "responsible"), True, ()),
+        (("title", "UF_OTHER", "UF_OTHER.name"), True, ("UF_OTHER",)),
+        (("title", "responsible.name", "UF_LISTED"), False, ("title", "UF_LISTED")),
+    ],
+)
+def test_of_rest3_names_that_the_portal_does_not_list_are_left_to_the_rows(
+    selected: tuple[str, ...], told: bool, unsure: tuple[str, ...]
+) -> None:
+    checked = select3(*selected, told=told)
+    assert (checked.select, checked.unsure) == (selected, unsure)
+
+
+def test_of_rest3_the_part_before_the_dot_is_checked_and_a_v2_name_has_no_dot() -> None:
+    with pytest.raises(InvalidInput, match=r"has 'responsibl.a.b', .*; did you mean 'responsible.a.b'\?$"):
+        select3("responsibl.a.b")
+    assert refusals(DEAL_LIST, None, "TITLE.x")[0][0] == "unknown_field"
+
+
+def test_a_column_is_proved_by_any_of_the_first_rows_whatever_its_value() -> None:
+    rows: list[dict[str, object]] = [{"id": 1}, {"id": 2, "title": None}]
+    check_columns(["id", "title"], rows)
+    with pytest.raises(InvalidInput, match=r"^select: has 'a', .*; select: has 'b', "):
+        check_columns(["a", "title", "b"], rows)

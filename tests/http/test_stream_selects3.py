@@ -1,0 +1,126 @@
+"""The select of streams of REST 3.0, whose portals drop an unknown name without a word."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.sandbox.portal import SandboxSettings
+from tests.gateway import Gateway, Sandbox
+
+NO_METHOD = "error=BITRIX_REST_V3_EXCEPTION_METHODNOTFOUNDEXCEPTION*"
+NO_SCOPE = "error=BITRIX_REST_V3_EXCEPTION_INSUFFICIENTSCOPEEXCEPTION*"
+TASKS = "tasks?version=3&select="
+EVENTLOG = "eventlog?select="
+LISTS = {TASKS: "tasks.task.list", EVENTLOG: "main.eventlog.tail"}
+FIELDS = {TASKS: "tasks.task.field.list", EVENTLOG: "main.eventlog.field.list"}
+
+
+@pytest.fixture
+def sandbox_settings(sandbox_settings: SandboxSettings) -> SandboxSettings:
+    return replace(sandbox_settings, tasks=60, eventlog=60)
+
+
+async def refusals(gateway: Gateway, address: str) -> list[tuple[str, str, str]]:
+    answer = await gateway.get(f"/bitrix/stream/{address}")
+    assert answer.status == 400
+    return [(error["parameter"], error["code"], error["detail"]) for error in answer.json["errors"]]
+
+
+async def columns(gateway: Gateway, resource: str, **asked: Any) -> set[str]:
+    told = await gateway.stream(resource, **asked)
+    assert told.end["complete"] is True
+    assert all(set(row) == set(told.rows[0]) for row in told.rows)
+    return set(told.rows[0])
+
+
+@pytest.mark.parametrize(
+    ("resource", "name", "meant"),
+    [
+        (EVENTLOG, "severty", "severity"),
+        (EVENTLOG, "user_id", "userId"),
+        (EVENTLOG, "nonsense", None),
+        (TASKS, "TITLE", "title"),
+        (TASKS, "responsble.name", "responsible.name"),
+        (TASKS, "*", None),
+    ],
+)
+async def test_a_name_that_the_portal_would_drop_is_refused_with_the_nearest(
+    connected: Gateway, sandbox: Sandbox, resource: str, name: str, meant: str | None
+) -> None:
+    advice = "" if meant is None else f"; did you mean '{meant}'?"
+    rule = f"has '{name}', which the list does not know and would ignore{advice}"
+    assert await refusals(connected, f"{resource}id,{name}") == [("select", "unknown_field", rule)]
+    assert sandbox.portal.calls[LISTS[resource]] == 0
+
+
+async def test_every_unknown_name_is_in_one_answer(connected: Gateway) -> None:
+    told = await refusals(connected, f"{TASKS}nope,title,Status,UF_CRM_TASK")
+    assert [detail.split(",")[0] for _, _, detail in told] == ["has 'nope'", "has 'Status'"]
+
+
+async def test_names_that_the_portal_has_come(connected: Gateway, sandbox: Sandbox) -> None:
+    for select, expected in (
+        ("title", {"id", "title"}),
+        ("responsibleId,responsible.name,responsible.email", {"id", "responsibleId", "responsible"}),
+        ("creator,group", {"id", "creator", "group"}),
+    ):
+        assert await columns(connected, "tasks", version="3", select=select) == expected
+    assert await columns(connected, "eventlog", select="timestampX,description") == {"id", "timestampX", "description"}
+    assert sandbox.portal.calls[FIELDS[TASKS]] == sandbox.portal.calls[FIELDS[EVENTLOG]] == 1
+
+
+async def test_without_a_select_the_fields_are_not_asked_for(connected: Gateway, sandbox: Sandbox) -> None:
+    await connected.stream("eventlog", filter=[["severity", "=", "INFO"]])
+    assert sandbox.portal.calls[FIELDS[EVENTLOG]] == 0
+
+
+async def test_an_unknown_field_of_a_related_object_is_refused_by_the_portal(connected: Gateway) -> None:
+    answer = await connected.get(f"/bitrix/stream/{TASKS}responsible.stageId")
+    assert answer.status == 400
+    assert answer.json["portalError"]["description"] == "Unknown field `stageId` for entity `UserDto`"
+
+
+NOT_SENT = "has '{}', which the list ignores: none of its first rows has it"
+
+
+async def test_custom_fields_which_the_portal_does_not_list_are_proved_by_the_rows(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    assert await columns(connected, "tasks", version="3", select="UF_CRM_TASK") == {"id", "UF_CRM_TASK"}
+    asked = sandbox.portal.calls[LISTS[TASKS]]
+    told = await refusals(connected, f"{TASKS}title,UF_NOPE,UF_CRM_TASK,UF_NONE")
+    assert told == [("select", "unknown_field", NOT_SENT.format(name)) for name in ("UF_NOPE", "UF_NONE")]
+    assert sandbox.portal.calls[LISTS[TASKS]] == asked + 1
+
+
+@pytest.mark.parametrize("resource", [TASKS, EVENTLOG])
+@pytest.mark.parametrize(("fault", "asked"), [(NO_METHOD, 1), (NO_SCOPE, 3)])
+async def test_where_the_portal_does_not_list_its_fields_the_rows_prove_the_names(
+    connected: Gateway, sandbox: Sandbox, resource: str, fault: str, asked: int
+) -> None:
+    sandbox.portal.fault(f"{FIELDS[resource]}:{fault}")
+    own = "title" if resource == TASKS else "severity"
+    assert (await connected.get(f"/bitrix/stream/{resource}{own}")).status == 200
+    assert await refusals(connected, f"{resource}{own},nope") == [("select", "unknown_field", NOT_SENT.format("nope"))]
+    empty = await connected.stream(f"{resource}nope&cursor=999999")
+    assert (empty.rows, empty.end["complete"]) == ([], True)
+    assert sandbox.portal.calls[FIELDS[resource]] == asked
+
+
+async def test_related_objects_come_where_the_portal_does_not_list_its_fields(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    sandbox.portal.fault(f"{FIELDS[TASKS]}:{NO_METHOD}")
+    assert await columns(connected, "tasks", version="3", select="responsible.name") == {"id", "responsible"}
+    answer = await connected.get(f"/bitrix/stream/{TASKS}nope.name")
+    assert (answer.status, answer.json["portalError"]["description"]) == (
+        400,
+        "Unknown field `nope` for entity `TaskDto`",
+    )
+
+
+async def test_a_portal_that_cannot_tell_its_fields_now_fails_the_stream(connected: Gateway, sandbox: Sandbox) -> None:
+    sandbox.portal.fault(f"{FIELDS[EVENTLOG]}:error=BITRIX_REST_V3_EXCEPTION_ACCESSDENIEDEXCEPTION")
+    assert (await connected.get(f"/bitrix/stream/{EVENTLOG}severity")).status == 403
+    assert (await connected.get(f"/bitrix/stream/{EVENTLOG}severity")).status == 200
