@@ -6,7 +6,7 @@ import pytest
 
 from gateway.sandbox.portal import SandboxPortal
 from tests.sandbox.client import RestClient
-from tests.sandbox.rest3.test_calls import refused
+from tests.sandbox.rest3.answers import refused
 
 ALL = [
     "name", "type", "title", "description", "validationRules", "requiredGroups",
