@@ -170,8 +170,9 @@ class Batches(Generic[Rendered]):
                     del self._histories[asked.lo]
                     self._failed = min(self._failed or (asked.lo, error), (asked.lo, error), key=lambda one: one[0])
         self._pump()
-        if reason is not None:
-            self._client.retrying(reason, pause_s)
+        if again:
+            if reason is not None:
+                self._client.retrying(reason, pause_s)
             self._news.set()
             await self._clock.sleep(pause_s)
             for asked in again:
