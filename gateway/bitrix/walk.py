@@ -90,4 +90,6 @@ async def walk(
                     return
         finally:
             await batches.close()
+        if plan.position < largest:  # never: it would be an end without a proof
+            raise AssertionError(f"the walk of {call.method} lost the ranges beyond id {plan.position}")
         after = plan.position
