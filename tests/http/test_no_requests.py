@@ -10,7 +10,10 @@ import orjson
 import pytest
 from aiohttp import web
 
+from gateway.config import Config
+from handlers.keys import CLOCK, CONFIG
 from handlers.server import Runner
+from tests.clock import ManualClock
 from tests.gateway import Gateway
 from tests.http.raw import Received
 
@@ -58,7 +61,7 @@ async def test_what_is_no_request_is_refused_in_our_words_and_ends_the_connectio
     assert (response.status, orjson.loads(body)) == (status, sentence)
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
-    (logged,) = [one for one in caplog.records if one.name in ("handlers.server", "aiohttp.server")]
+    (logged,) = [one for one in caplog.records if one.name in ("handlers.connection", "aiohttp.server")]
     assert getattr(logged, "request_id", None) == response.headers["X-Request-ID"]
     assert logged.exc_info is None
     assert "canary" not in caplog.text.lower()
@@ -94,6 +97,7 @@ async def test_a_failure_outside_the_border_is_an_internal_server_error_or_an_an
         raise RuntimeError("canary")
 
     app = web.Application()
+    app[CONFIG], app[CLOCK] = Config(), ManualClock()
     app.router.add_get("/", fail)
     runner = Runner(app, shutdown_timeout=1)
     await runner.setup()
