@@ -32,8 +32,9 @@ def sandbox_settings(sandbox_settings: SandboxSettings) -> SandboxSettings:
 
 
 @pytest.fixture
-def stream(connected: Gateway, invoke: Invoke) -> Callable[..., asyncio.Future[Result]]:
-    """Run the command against the gateway under test."""
+async def stream(connected: Gateway, invoke: Invoke) -> Callable[..., asyncio.Future[Result]]:
+    """Run the command against the gateway under test, whose request log would go to the same stderr."""
+    await connected.restart(GATEWAY_LOG_LEVEL="warning")
 
     def start(*arguments: str) -> asyncio.Future[Result]:
         typed = ("stream", *arguments, "--account=acme", *reached(connected.origin))
