@@ -9,7 +9,7 @@ PIPE_CLOSED = 141  # and of SIGPIPE
 def main() -> None:
     """Run the command that was typed. An interruption is no failure, also while everything is still being loaded."""
     try:
-        from gateway.cli import main as commands
+        from gateway.cli.main import main as commands
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     commands(prog_name="bitrix-gateway")

@@ -15,7 +15,7 @@ GatewayError                     something of ours failed; nothing for the calle
 ├── SettingsError                the gateway cannot start as it is set up
 └── PortalError                  a portal (or its authorization server) said no, or nothing: gateway/bitrix/errors.py
 
-Which HTTP status each becomes is decided in handlers/errors.py alone.
+Which HTTP status each becomes is decided in handlers/http/errors.py alone.
 """
 
 import math

@@ -7,33 +7,28 @@ from collections.abc import AsyncIterator, Awaitable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.accounts import AccountService
-from gateway.authorization import Authorizations
-from gateway.bitrix.egress import EgressPolicy
-from gateway.bitrix.oauth import AuthorizationServers
-from gateway.bitrix.session import open_session
-from gateway.calls import CallService
+from gateway.accounts.authorization import Authorizations
+from gateway.accounts.connections import Connections
+from gateway.accounts.recovery import WebhookRecovery
+from gateway.accounts.service import AccountService
+from gateway.accounts.states import StateSigner
+from gateway.auth.tokens import TokenVerifier
+from gateway.bitrix.auth.oauth import AuthorizationServers
+from gateway.bitrix.transport.egress import EgressPolicy
+from gateway.bitrix.transport.session import open_session
 from gateway.clock import Clock
-from gateway.config import Config
-from gateway.connections import Connections
-from gateway.field_names import FieldNames
-from gateway.method_rules import MethodRules
-from gateway.pages import Pages
-from gateway.recovery import WebhookRecovery
-from gateway.resources import RESOURCES
-from gateway.rules import RuleService
-from gateway.secret_file import Secrets
-from gateway.states import StateSigner
-from gateway.streams import StreamService
-from gateway.sync import SyncService
-from gateway.tokens import TokenVerifier
-from gateway.vault import KEY_CHECK, NO_KEY, Vault, key_needed
-from handlers.account import connect_account, delete_account, get_account
-from handlers.bodies import expect_nothing
-from handlers.border import bordered, refuse_address, refuse_method
-from handlers.calls import call_batch, call_batch3, call_method, call_method3, get_openapi3
-from handlers.health import check_health, get_liveness, get_readiness
-from handlers.keys import (
+from gateway.crypto.vault import KEY_CHECK, NO_KEY, Vault, key_needed
+from gateway.mirror.pages import Pages
+from gateway.mirror.resources import RESOURCES
+from gateway.mirror.sync import SyncService
+from gateway.passthrough.allowed_methods import MethodRules
+from gateway.passthrough.calls import CallService
+from gateway.passthrough.field_names import FieldNames
+from gateway.passthrough.streams import StreamService
+from gateway.quizzes.rules import RuleService
+from gateway.settings.config import Config
+from gateway.settings.secret_file import Secrets
+from handlers.app_keys import (
     ACCOUNTS,
     CALLS,
     CLOCK,
@@ -52,15 +47,20 @@ from handlers.keys import (
     SYNCS,
     TOKENS,
 )
-from handlers.query import accepting
-from handlers.request_log import RequestLog
-from handlers.resources import page_of, sync_of
-from handlers.rules import create_rules, get_rules, replace_rules
-from handlers.storage_log import StorageLog
-from handlers.streams import PARAMETERS as STREAM_PARAMETERS
-from handlers.streams import stream_items, stream_list
-from handlers.sync import get_sync, list_syncs
-from handlers.webhook import finish_authorization, show_connected
+from handlers.bitrix.account import connect_account, delete_account, get_account
+from handlers.bitrix.calls import call_batch, call_batch3, call_method, call_method3, get_openapi3
+from handlers.bitrix.lists import page_of, sync_of
+from handlers.bitrix.rules import create_rules, get_rules, replace_rules
+from handlers.bitrix.streams import PARAMETERS as STREAM_PARAMETERS
+from handlers.bitrix.streams import stream_items, stream_list
+from handlers.bitrix.syncs import get_sync, list_syncs
+from handlers.bitrix.webhook import finish_authorization, show_connected
+from handlers.http.access_log import RequestLog
+from handlers.http.body_reader import expect_nothing
+from handlers.http.middleware import bordered, refuse_address, refuse_method
+from handlers.http.query import accepting
+from handlers.http.storage_log import StorageLog
+from handlers.operations.health import check_health, get_liveness, get_readiness
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
 from storage.database import Database

@@ -14,14 +14,14 @@ import orjson
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.config import load_config
+from gateway.auth.tokens import issue_token
 from gateway.sandbox.portal import SandboxPortal
-from gateway.sandbox.server import SandboxServer
+from gateway.sandbox.web.server import SandboxServer
 from gateway.secret import Secret
-from gateway.secret_file import resolve_secrets
-from gateway.tokens import issue_token
+from gateway.settings.config import load_config
+from gateway.settings.secret_file import resolve_secrets
 from handlers.app import make_app
-from handlers.server import Runner
+from handlers.http.server import Runner
 from tests.canaries import WATCH
 from tests.clock import ManualClock
 from tests.contract import Contract

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
 from handlers.app import ROUTES
-from handlers.border import is_plain
+from handlers.http.middleware import is_plain
 from tests.contract import METHODS, Contract, inline
 
 OPENAPI_YAML = Path(__file__).parent.parent / "openapi.yaml"

@@ -5,9 +5,9 @@ import shlex
 
 import pytest
 
-from gateway.cli import main
-from gateway.config import SETTINGS
-from gateway.sandbox.faults import MEANINGS
+from gateway.cli.main import main
+from gateway.sandbox.behaviour.faults import MEANINGS
+from gateway.settings.config import SETTINGS
 from tests.readme import README, ROOT, section
 
 
@@ -62,7 +62,7 @@ def test_no_token_that_could_not_be_made_goes_unnoticed() -> None:
 
 def test_the_log_and_the_readme_say_the_same_of_the_secrets_file() -> None:
     assert "Back that file up, apart from the database" in " ".join(section("Settings").split())
-    assert "back this file up, apart from the database" in (ROOT / "gateway/serve.py").read_text(encoding="utf-8")
+    assert "back this file up, apart from the database" in (ROOT / "gateway/cli/serve.py").read_text(encoding="utf-8")
 
 
 def test_every_file_named_is_there() -> None:

@@ -14,7 +14,7 @@ MODULES = {
     for package in PACKAGES
     for path in sorted((ROOT / package).rglob("*.py"))
 }
-COMMANDS = ("gateway.cli", "gateway.serve", "gateway.demo", "gateway.demo_servers")
+COMMANDS = ("gateway.cli.main", "gateway.cli.serve", "gateway.cli.demo", "gateway.cli.demo_servers")
 
 # What a module may import of ours. The first line that names the module or a package it is in counts.
 ARROWS = (
@@ -33,7 +33,7 @@ ARROWS = (
         ),
     ),
     ("gateway.sandbox", ("gateway.sandbox", "gateway.clock")),
-    *((command, ("gateway", "storage", "handlers.app", "handlers.server")) for command in COMMANDS),
+    *((command, ("gateway", "storage", "handlers.app", "handlers.http.server")) for command in COMMANDS),
     ("gateway", ("gateway", "storage")),
     ("handlers", ("gateway", "storage", "handlers")),
 )
@@ -41,7 +41,10 @@ ARROWS = (
 # What only some modules may name.
 KEPT = (
     (("aiohttp.web",), ("handlers", "gateway.sandbox", *COMMANDS)),
-    (("aiohttp.ClientSession",), ("gateway.bitrix.session", "gateway.client", "gateway.demo")),
+    (
+        ("aiohttp.ClientSession",),
+        ("gateway.bitrix.transport.session", "gateway.cli.gateway_client", "gateway.cli.demo"),
+    ),
     (("gateway.sandbox",), ("gateway.sandbox", *COMMANDS)),
     (
         (
@@ -153,35 +156,35 @@ def test_a_module_reaches_only_for_what_it_may(module: str) -> None:
         ("storage.accounts", "from gateway.errors import NotFound"),
         ("storage.accounts", "from handlers import keys"),
         ("storage.accounts", "def late():\n    import gateway.clock"),
-        ("gateway.accounts", "from handlers.keys import CONFIG"),
-        ("gateway.accounts", "from handlers.app import make_app"),
-        ("gateway.demo", "from handlers.keys import CONFIG"),
-        ("gateway.accounts", "from gateway.sandbox.portal import SandboxPortal"),
-        ("gateway.bitrix.client", "from gateway.config import Config"),
+        ("gateway.accounts.service", "from handlers.app_keys import CONFIG"),
+        ("gateway.accounts.service", "from handlers.app import make_app"),
+        ("gateway.cli.demo", "from handlers.app_keys import CONFIG"),
+        ("gateway.accounts.service", "from gateway.sandbox.portal import SandboxPortal"),
+        ("gateway.bitrix.client", "from gateway.settings.config import Config"),
         ("gateway.bitrix.client", "from gateway import config"),
         ("gateway.redaction", "from gateway.secret import Secret"),
         ("gateway.bitrix.client", "import gateway\ngateway.config"),
         ("gateway.bitrix.client", "from storage.records import Account"),
-        ("gateway.sandbox.portal", "from gateway.bitrix.wire import encode"),
+        ("gateway.sandbox.portal", "from gateway.bitrix.protocol.v2 import encode"),
         ("gateway.sandbox.portal", "from gateway.errors import PortalError"),
-        ("gateway.accounts", "from ..handlers import app"),
-        ("gateway.accounts", "from aiohttp import web"),
-        ("gateway.accounts", "from aiohttp.web import Request"),
+        ("gateway.accounts.service", "from ..handlers import app"),
+        ("gateway.accounts.service", "from aiohttp import web"),
+        ("gateway.accounts.service", "from aiohttp.web import Request"),
         ("gateway.bitrix.client", "import aiohttp\naiohttp.web.Request"),
         ("storage.database", "import aiohttp.web"),
-        ("gateway.accounts", "from aiohttp import ClientSession"),
-        ("handlers.webhook", "import aiohttp\n\nasync def ask():\n    async with aiohttp.ClientSession(): ..."),
-        ("gateway.sync", "import time"),
+        ("gateway.accounts.service", "from aiohttp import ClientSession"),
+        ("handlers.bitrix.webhook", "import aiohttp\n\nasync def ask():\n    async with aiohttp.ClientSession(): ..."),
+        ("gateway.mirror.sync", "import time"),
         ("storage.accounts", "from time import monotonic as m"),
         ("handlers.app", "from datetime import datetime\nstarted = datetime.now()"),
         ("handlers.app", "import datetime as dt\nstarted = dt.datetime.utcnow()"),
-        ("gateway.sync", "import asyncio\n\nasync def wait():\n    await asyncio.sleep(1)"),
+        ("gateway.mirror.sync", "import asyncio\n\nasync def wait():\n    await asyncio.sleep(1)"),
         ("gateway.sandbox.portal", "from asyncio import timeout"),
         ("gateway.bitrix.client", "import asyncio\nasyncio.wait_for"),
-        ("handlers.health", 'QUERY = "SELECT 1 FROM account"'),
-        ("gateway.accounts", 'QUERY = """\n    UPDATE account\n    SET stale = 1\n"""'),
-        ("gateway.accounts", 'QUERY = f"SELECT {columns} FROM {table}"'),
-        ("gateway.bitrix.oauth", 'run("PRAGMA journal_mode")'),
+        ("handlers.operations.health", 'QUERY = "SELECT 1 FROM account"'),
+        ("gateway.accounts.service", 'QUERY = """\n    UPDATE account\n    SET stale = 1\n"""'),
+        ("gateway.accounts.service", 'QUERY = f"SELECT {columns} FROM {table}"'),
+        ("gateway.bitrix.auth.oauth", 'run("PRAGMA journal_mode")'),
     ],
 )
 def test_a_trespass_is_caught(module: str, source: str) -> None:
@@ -192,15 +195,21 @@ def test_a_trespass_is_caught(module: str, source: str) -> None:
     ("module", "source"),
     [
         ("storage.accounts", 'from storage.database import Database\nQUERY = "SELECT id FROM account"'),
-        ("gateway.accounts", "from gateway.bitrix.client import PortalClient\nfrom storage.records import Account"),
-        ("gateway.bitrix.session", "import aiohttp\naiohttp.ClientSession()\nfrom gateway.clock import Clock"),
+        (
+            "gateway.accounts.service",
+            "from gateway.bitrix.client import PortalClient\nfrom storage.records import Account",
+        ),
+        (
+            "gateway.bitrix.transport.session",
+            "import aiohttp\naiohttp.ClientSession()\nfrom gateway.clock import Clock",
+        ),
         ("gateway.sandbox.portal", "from aiohttp import web\nfrom gateway.clock import Clock"),
-        ("gateway.demo", "from aiohttp.web import AppRunner\nfrom handlers.app import make_app"),
-        ("gateway.demo", "from gateway.sandbox.portal import SandboxPortal\nfrom aiohttp import ClientSession"),
+        ("gateway.cli.demo", "from aiohttp.web import AppRunner\nfrom handlers.app import make_app"),
+        ("gateway.cli.demo", "from gateway.sandbox.portal import SandboxPortal\nfrom aiohttp import ClientSession"),
         ("gateway.clock", "import asyncio, time\ntime.monotonic()\nasyncio.timeout(1)"),
-        ("gateway.sync", "import asyncio\nfrom datetime import UTC, datetime\ndatetime.fromtimestamp(0, UTC)"),
-        ("gateway.sync", "from gateway import timetable\nself.time.sleep()"),
-        ("handlers.users", 'from gateway.accounts import Accounts\n"""It may SELECT a row FROM a table."""'),
+        ("gateway.mirror.sync", "import asyncio\nfrom datetime import UTC, datetime\ndatetime.fromtimestamp(0, UTC)"),
+        ("gateway.mirror.sync", "from gateway import timetable\nself.time.sleep()"),
+        ("handlers.users", 'from gateway.accounts.service import Accounts\n"""It may SELECT a row FROM a table."""'),
         ("handlers.users", 'hint = "Select a portal from the list"'),
     ],
 )

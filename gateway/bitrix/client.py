@@ -5,13 +5,10 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from gateway.bitrix.credentials import Access, Credential
+from gateway.bitrix.auth.credentials import Access, Credential
 from gateway.bitrix.errors import AnswerTooLarge, OperatingLimitReached, PortalError, PortalMoved, TokenExpired
-from gateway.bitrix.gate import Lane, OutOfOperatingTime, PortalGate
-from gateway.bitrix.rest3 import rest3_endpoint
-from gateway.bitrix.retry import RetryDecision, decide
-from gateway.bitrix.session import HttpAnswer, PortalSession
-from gateway.bitrix.wire import (
+from gateway.bitrix.limits.limiter import Lane, OutOfOperatingTime, PortalGate
+from gateway.bitrix.protocol.v2 import (
     BATCH_COMMANDS,
     Answer,
     Arguments,
@@ -22,6 +19,9 @@ from gateway.bitrix.wire import (
     decode_batch,
     encode_command,
 )
+from gateway.bitrix.protocol.v3 import rest3_endpoint
+from gateway.bitrix.retry import RetryDecision, decide
+from gateway.bitrix.transport.session import HttpAnswer, PortalSession
 from gateway.clock import Clock
 from gateway.errors import TooBusy
 

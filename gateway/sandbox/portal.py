@@ -9,10 +9,22 @@ from functools import partial
 from typing import Any
 
 from gateway.clock import Clock
-from gateway.sandbox.catalog import SMART_PROCESSES
-from gateway.sandbox.changes import Change, ScriptedChanges
-from gateway.sandbox.cost import CostModel
-from gateway.sandbox.data import PortalData
+from gateway.sandbox.behaviour.cost import CostModel
+from gateway.sandbox.behaviour.faults import (
+    AFTER_THE_CALL,
+    LIES,
+    LIST_ANSWERS,
+    TOKEN_ADDRESS,
+    TOKEN_ANSWERS,
+    ConnectionFault,
+    Fault,
+    Faults,
+)
+from gateway.sandbox.behaviour.lies import altered
+from gateway.sandbox.behaviour.limits import TARIFFS, LeakyBucket, OperatingTime, reset_of
+from gateway.sandbox.content.catalog import SMART_PROCESSES
+from gateway.sandbox.content.changes import Change, ScriptedChanges
+from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.errors import (
     CallError,
     insufficient_scope,
@@ -23,24 +35,12 @@ from gateway.sandbox.errors import (
     query_limit_exceeded,
 )
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
-from gateway.sandbox.faults import (
-    AFTER_THE_CALL,
-    LIES,
-    LIST_ANSWERS,
-    TOKEN_ADDRESS,
-    TOKEN_ANSWERS,
-    ConnectionFault,
-    Fault,
-    Faults,
-)
-from gateway.sandbox.lies import altered
-from gateway.sandbox.limits import TARIFFS, LeakyBucket, OperatingTime, reset_of
-from gateway.sandbox.listing import PAGE_ROWS, Effort
-from gateway.sandbox.method import ADMINISTRATOR_ID, WEBHOOK, Answer, Billed, Call, Caller, Envelope, Method
-from gateway.sandbox.methods import METHODS
-from gateway.sandbox.methods.service import KNOWN_SCOPES
 from gateway.sandbox.oauth import Application, SandboxOAuth
 from gateway.sandbox.php import Value
+from gateway.sandbox.query.listing import PAGE_ROWS, Effort
+from gateway.sandbox.rest2.method import ADMINISTRATOR_ID, WEBHOOK, Answer, Billed, Call, Caller, Envelope, Method
+from gateway.sandbox.rest2.methods import METHODS
+from gateway.sandbox.rest2.methods.service import KNOWN_SCOPES
 
 ZONE = timezone(timedelta(hours=3))
 REMEMBERED = 10_000

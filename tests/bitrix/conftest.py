@@ -4,15 +4,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.bitrix.auth.credentials import OAuthCredential, WebhookCredential
+from gateway.bitrix.auth.oauth import AuthorizationServers, TokenKeeper, Tokens
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.credentials import OAuthCredential, WebhookCredential
-from gateway.bitrix.egress import EgressPolicy
 from gateway.bitrix.errors import PortalError
-from gateway.bitrix.gate import PortalGate
-from gateway.bitrix.oauth import AuthorizationServers, TokenKeeper, Tokens
-from gateway.bitrix.session import PortalSession, open_session
+from gateway.bitrix.limits.limiter import PortalGate
+from gateway.bitrix.transport.egress import EgressPolicy
+from gateway.bitrix.transport.session import PortalSession, open_session
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
-from gateway.sandbox.server import SandboxServer
+from gateway.sandbox.web.server import SandboxServer
 from tests.clock import ManualClock
 
 

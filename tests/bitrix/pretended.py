@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gateway.bitrix.errors import PortalError
-from gateway.bitrix.wire import Answer, Command
+from gateway.bitrix.protocol.v2 import Answer, Command
 
 PAGE_ROWS = 50
 

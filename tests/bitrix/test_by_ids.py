@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from gateway.bitrix.by_ids import read_by_ids
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import WalkFailed
-from gateway.bitrix.pages import ListCall
-from gateway.bitrix.session import PortalSession
+from gateway.bitrix.lists.by_ids import read_by_ids
+from gateway.bitrix.lists.page import ListCall
+from gateway.bitrix.transport.session import PortalSession
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.bitrix.conftest import client_of
 from tests.bitrix.rogue import answering

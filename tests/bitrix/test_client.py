@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from gateway.bitrix.auth.credentials import WebhookCredential
+from gateway.bitrix.auth.oauth import TokenKeeper
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.credentials import WebhookCredential
 from gateway.bitrix.errors import (
     CredentialRefused,
     OutcomeUnknown,
@@ -14,11 +15,10 @@ from gateway.bitrix.errors import (
     PortalUnreachable,
     TokenExpired,
 )
-from gateway.bitrix.oauth import TokenKeeper
-from gateway.bitrix.session import PortalSession
-from gateway.bitrix.wire import Answer, Command
+from gateway.bitrix.protocol.v2 import Answer, Command
+from gateway.bitrix.transport.session import PortalSession
 from gateway.sandbox.portal import SandboxPortal
-from gateway.sandbox.server import SandboxServer
+from gateway.sandbox.web.server import SandboxServer
 from tests.bitrix.conftest import Row, client_of
 from tests.clock import ManualClock
 

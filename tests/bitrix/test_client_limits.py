@@ -4,17 +4,17 @@ import asyncio
 
 import pytest
 
+from gateway.bitrix.auth.credentials import WebhookCredential
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.credentials import WebhookCredential
 from gateway.bitrix.errors import (
     OperatingLimitReached,
 )
-from gateway.bitrix.gate import Lane, PortalGate
-from gateway.bitrix.session import PortalSession
-from gateway.bitrix.wire import Answer, Command
+from gateway.bitrix.limits.limiter import Lane, PortalGate
+from gateway.bitrix.protocol.v2 import Answer, Command
+from gateway.bitrix.transport.session import PortalSession
 from gateway.errors import TooBusy
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
-from gateway.sandbox.server import SandboxServer
+from gateway.sandbox.web.server import SandboxServer
 from tests.bitrix.conftest import client_of
 from tests.clock import ManualClock
 

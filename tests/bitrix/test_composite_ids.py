@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalBroken, WalkFailed
-from gateway.bitrix.methods import COMPOSITE_BASE, HIGHEST_ID, METHODS, Paging, Row
-from gateway.bitrix.walk import ListCall
-from gateway.pages import Pages
-from gateway.resources import PortalList, Resource
-from gateway.sandbox.addresses import make_address
+from gateway.bitrix.lists.list_specs import COMPOSITE_BASE, HIGHEST_ID, METHODS, Paging, Row
+from gateway.bitrix.lists.walk import ListCall
+from gateway.mirror.pages import Pages
+from gateway.mirror.resources import PortalList, Resource
+from gateway.mirror.sync_pass import SyncPass
+from gateway.sandbox.content.addresses import make_address
 from gateway.sandbox.portal import SandboxPortal
-from gateway.sync_pass import SyncPass
 from storage.accounts import AccountStore
 from storage.database import Database
 from storage.mirror import MirrorStore

@@ -9,9 +9,9 @@ from itertools import chain, repeat
 
 import pytest
 
-from gateway.bitrix.egress import EgressPolicy
 from gateway.bitrix.errors import AnswerTooLarge, PortalBroken, PortalMoved, PortalUnreachable
-from gateway.bitrix.session import REQUEST_DEADLINE_S, HttpAnswer, PortalSession, open_session
+from gateway.bitrix.transport.egress import EgressPolicy
+from gateway.bitrix.transport.session import REQUEST_DEADLINE_S, HttpAnswer, PortalSession, open_session
 from tests.clock import ManualClock
 
 LIMIT = 2**20

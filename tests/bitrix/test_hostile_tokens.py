@@ -8,12 +8,12 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.bitrix.egress import EgressPolicy
+from gateway.bitrix.auth.oauth import MAX_ANSWER_BYTES, AuthorizationServers, Tokens
 from gateway.bitrix.errors import AddressRefused, AnswerTooLarge, PortalBroken, PortalError
-from gateway.bitrix.oauth import MAX_ANSWER_BYTES, AuthorizationServers, Tokens
-from gateway.bitrix.session import HttpAnswer, PortalSession
+from gateway.bitrix.transport.egress import EgressPolicy
+from gateway.bitrix.transport.session import HttpAnswer, PortalSession
 from gateway.redaction import printable
-from gateway.sandbox.lies import ESCAPES
+from gateway.sandbox.behaviour.lies import ESCAPES
 from tests.bitrix.rogue import listening
 from tests.clock import ManualClock
 

@@ -3,11 +3,11 @@
 import pytest
 
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.methods import METHODS, Paging, Row
-from gateway.bitrix.walk import ListCall, read_whole, walk
-from gateway.bitrix.wire import Answer, Command
-from gateway.sandbox.methods import METHODS as OFFERED
+from gateway.bitrix.lists.list_specs import METHODS, Paging, Row
+from gateway.bitrix.lists.walk import ListCall, read_whole, walk
+from gateway.bitrix.protocol.v2 import Answer, Command
 from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.rest2.methods import METHODS as OFFERED
 from tests.clock import ManualClock
 
 PARAMS: dict[str, dict[str, object]] = {

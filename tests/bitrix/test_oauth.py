@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
+from gateway.bitrix.auth.oauth import RENEW_BEFORE_EXPIRY_S, AuthorizationServers, TokenKeeper, Tokens
 from gateway.bitrix.errors import (
     AddressRefused,
     ClientRefused,
@@ -16,10 +17,9 @@ from gateway.bitrix.errors import (
     PortalUnreachable,
     WrongPortal,
 )
-from gateway.bitrix.oauth import RENEW_BEFORE_EXPIRY_S, AuthorizationServers, TokenKeeper, Tokens
-from gateway.bitrix.session import PortalSession
+from gateway.bitrix.transport.session import PortalSession
 from gateway.sandbox.portal import SandboxPortal
-from gateway.sandbox.server import SandboxServer
+from gateway.sandbox.web.server import SandboxServer
 from tests.bitrix.conftest import Row
 from tests.bitrix.rogue import listening
 from tests.clock import ManualClock

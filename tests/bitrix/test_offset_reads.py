@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError, WalkFailed
-from gateway.bitrix.pages import ListCall
-from gateway.bitrix.whole import OFFSET_ROWS, read_whole
-from gateway.bitrix.wire import Answer, Command
+from gateway.bitrix.lists.full import OFFSET_ROWS, read_whole
+from gateway.bitrix.lists.page import ListCall
+from gateway.bitrix.protocol.v2 import Answer, Command
 
 FIELDS = ListCall("crm.deal.userfield.list")
 STATUSES = ListCall("crm.status.list")

@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from gateway.bitrix.errors import PortalError
-from gateway.bitrix.walk import ListCall, Pace, walk
-from gateway.bitrix.wire import Answer, Command
+from gateway.bitrix.lists.walk import ListCall, Pace, walk
+from gateway.bitrix.protocol.v2 import Answer, Command
 from tests.bitrix.pretended import PretendedPortal
 from tests.bitrix.walks import clusters
 

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
+from gateway.bitrix.auth.credentials import WebhookDoubted
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.credentials import WebhookDoubted
-from gateway.bitrix.egress import EgressPolicy
 from gateway.bitrix.errors import PortalMoved
+from gateway.bitrix.protocol.v2 import Command
 from gateway.bitrix.retry import MAX_TRIES
-from gateway.bitrix.session import PortalSession, redirect_host
-from gateway.bitrix.wire import Command
+from gateway.bitrix.transport.egress import EgressPolicy
+from gateway.bitrix.transport.session import PortalSession, redirect_host
 from gateway.sandbox.portal import SandboxPortal
 from tests.bitrix.conftest import client_of
 from tests.bitrix.rogue import listening

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from gateway.bitrix.egress import EgressPolicy
 from gateway.bitrix.errors import AddressRefused, PortalUnreachable
-from gateway.bitrix.session import open_session
-from gateway.bitrix.wire import Command
+from gateway.bitrix.protocol.v2 import Command
+from gateway.bitrix.transport.egress import EgressPolicy
+from gateway.bitrix.transport.session import open_session
 from tests.bitrix.conftest import client_of
 from tests.clock import ManualClock
 

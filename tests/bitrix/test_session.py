@@ -6,7 +6,6 @@ import pytest
 from aiohttp import web
 
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.egress import EgressPolicy
 from gateway.bitrix.errors import (
     AddressRefused,
     OutcomeUnknown,
@@ -14,10 +13,11 @@ from gateway.bitrix.errors import (
     PortalMoved,
     PortalUnreachable,
 )
-from gateway.bitrix.session import REQUEST_DEADLINE_S, PortalSession, open_session
-from gateway.bitrix.wire import Command
+from gateway.bitrix.protocol.v2 import Command
+from gateway.bitrix.transport.egress import EgressPolicy
+from gateway.bitrix.transport.session import REQUEST_DEADLINE_S, PortalSession, open_session
 from gateway.sandbox.portal import SandboxPortal
-from gateway.sandbox.server import SandboxServer
+from gateway.sandbox.web.server import SandboxServer
 from tests.bitrix.conftest import client_of
 from tests.bitrix.rogue import listening
 from tests.clock import ManualClock

@@ -11,14 +11,14 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.bitrix.auth.credentials import WebhookCredential
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.credentials import WebhookCredential
 from gateway.bitrix.errors import WalkFailed
-from gateway.bitrix.gate import PortalGate
-from gateway.bitrix.methods import Row
-from gateway.bitrix.pages import MAX_ASKS, Page, as_they_came
-from gateway.bitrix.session import HttpAnswer, PortalSession
-from gateway.bitrix.tails import TAIL_ROWS, tail
+from gateway.bitrix.limits.limiter import PortalGate
+from gateway.bitrix.lists.list_specs import Row
+from gateway.bitrix.lists.page import MAX_ASKS, Page, as_they_came
+from gateway.bitrix.lists.tail import TAIL_ROWS, tail
+from gateway.bitrix.transport.session import HttpAnswer, PortalSession
 from tests.bitrix.rogue import listening
 from tests.clock import ManualClock
 

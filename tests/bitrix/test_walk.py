@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
+from gateway.bitrix.auth.credentials import WebhookCredential
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.credentials import WebhookCredential
 from gateway.bitrix.errors import CredentialRefused, PortalError, WalkFailed
-from gateway.bitrix.gate import PortalGate
-from gateway.bitrix.methods import Row
-from gateway.bitrix.session import PortalSession
-from gateway.bitrix.walk import MAX_ASKS, ListCall, Page, read_by_ids, read_whole, walk
+from gateway.bitrix.limits.limiter import PortalGate
+from gateway.bitrix.lists.list_specs import Row
+from gateway.bitrix.lists.walk import MAX_ASKS, ListCall, Page, read_by_ids, read_whole, walk
+from gateway.bitrix.transport.session import PortalSession
 from gateway.errors import InvalidInput
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.bitrix.rogue import answering

@@ -7,9 +7,9 @@ from random import Random
 import pytest
 
 from gateway.bitrix.errors import AccessDenied, AnswerTooLarge, PortalBroken, PortalError, PortalFailing, WalkFailed
-from gateway.bitrix.methods import Row
-from gateway.bitrix.walk import ListCall, Pace, walk
-from gateway.bitrix.wire import Answer, Command
+from gateway.bitrix.lists.list_specs import Row
+from gateway.bitrix.lists.walk import ListCall, Pace, walk
+from gateway.bitrix.protocol.v2 import Answer, Command
 from tests.bitrix.pretended import PretendedPortal
 from tests.bitrix.walks import clusters, ids_of, read
 

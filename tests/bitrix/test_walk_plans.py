@@ -22,10 +22,10 @@ from gateway.bitrix.errors import (
     QueryLimitExceeded,
     WalkFailed,
 )
-from gateway.bitrix.methods import Row
-from gateway.bitrix.pacing import BATCH_S
-from gateway.bitrix.walk import Pace, Page, walk
-from gateway.bitrix.wire import Answer, Command
+from gateway.bitrix.lists.batch_size import BATCH_S
+from gateway.bitrix.lists.list_specs import Row
+from gateway.bitrix.lists.walk import Pace, Page, walk
+from gateway.bitrix.protocol.v2 import Answer, Command
 from tests.bitrix.pretended import PretendedPortal
 from tests.bitrix.walks import USERS, clusters, ids_of, read
 

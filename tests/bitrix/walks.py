@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from contextlib import aclosing
 from random import Random
 
-from gateway.bitrix.methods import Row
-from gateway.bitrix.walk import ListCall, Pace, Page, walk
+from gateway.bitrix.lists.list_specs import Row
+from gateway.bitrix.lists.walk import ListCall, Pace, Page, walk
 from tests.bitrix.pretended import PretendedPortal
 
 USERS = ListCall("user.get")

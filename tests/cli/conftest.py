@@ -13,7 +13,7 @@ import pytest
 import structlog
 from click.testing import CliRunner, Result
 
-from gateway.cli import main
+from gateway.cli.main import main
 
 Invoke = Callable[..., Result]
 

@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway.cli.demo import COMPARED, TourFailed, check_rows, portal_rows
 from gateway.clock import SystemClock
-from gateway.demo import COMPARED, TourFailed, check_rows, portal_rows
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.cli.conftest import Invoke, Spawn
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from jose import jwt
 
-from gateway.config import SETTINGS
-from gateway.demo_servers import OWN_SETTINGS, TOKEN_SETTINGS, choose_settings
+from gateway.cli.demo_servers import OWN_SETTINGS, TOKEN_SETTINGS, choose_settings
 from gateway.sandbox.portal import SandboxSettings
+from gateway.settings.config import SETTINGS
 from storage.accounts import AccountStore
 from storage.database import Database
 from tests.cli.conftest import Invoke, Spawn

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway import __version__
-from gateway.cli import main
-from gateway.config import SETTINGS
-from gateway.sandbox.faults import MEANINGS
+from gateway.cli.main import main
+from gateway.sandbox.behaviour.faults import MEANINGS
+from gateway.settings.config import SETTINGS
 from tests.cli.conftest import Invoke
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from gateway.cli.process import until_signal
+from gateway.cli.serve import serving
 from gateway.clock import SystemClock
-from gateway.config import load_config
-from gateway.process import until_signal
-from gateway.secret_file import resolve_secrets
-from gateway.serve import serving
+from gateway.settings.config import load_config
+from gateway.settings.secret_file import resolve_secrets
 from tests.cli.conftest import Invoke, Spawn, stop_once_listening
 
 Ports = Callable[[], int]

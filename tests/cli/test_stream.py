@@ -12,8 +12,8 @@ import orjson
 import pytest
 from click.testing import Result
 
+from gateway.cli.stream import ROWS_A_PLAIN_LINE, progress_of
 from gateway.sandbox.portal import SandboxSettings
-from gateway.stream_client import ROWS_A_PLAIN_LINE, progress_of
 from tests.cli.conftest import Invoke
 from tests.clock import ManualClock
 from tests.gateway import JWT_SECRET, Gateway, Sandbox

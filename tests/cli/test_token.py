@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from gateway.auth.tokens import TokenVerifier
 from gateway.clock import SystemClock
-from gateway.config import load_config
 from gateway.errors import Unauthenticated
-from gateway.secret_file import resolve_secrets
-from gateway.tokens import TokenVerifier
+from gateway.settings.config import load_config
+from gateway.settings.secret_file import resolve_secrets
 from tests.cli.conftest import Invoke
 from tests.clock import ManualClock
 from tests.key_files import write_public_key

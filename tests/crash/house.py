@@ -12,10 +12,10 @@ from typing import Any
 
 import aiohttp
 
+from gateway.auth.tokens import issue_token
 from gateway.clock import SystemClock
-from gateway.config import load_config
 from gateway.secret import Secret
-from gateway.tokens import issue_token
+from gateway.settings.config import load_config
 from tests.gateway import JWT_SECRET, RESOURCES, Answer, Sandbox
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pysqlite3
 
-from gateway.cli import main
+from gateway.cli.main import main
 
 BEFORE, AFTER = "before", "after"
 

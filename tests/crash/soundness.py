@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from gateway.bitrix.oauth import Tokens
-from gateway.vault import Vault, decode_key
+from gateway.bitrix.auth.oauth import Tokens
+from gateway.crypto.vault import Vault, decode_key
 from tests.crash.house import ENCRYPTION_KEY, House
 from tests.gateway import Sandbox
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from aiohttp import ClientSession
 
+from gateway.auth.tokens import issue_token
+from gateway.cli.process import free_port
+from gateway.cli.serve import serving
 from gateway.clock import SystemClock
-from gateway.config import load_config
 from gateway.log import configure_logging
-from gateway.process import free_port
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
-from gateway.sandbox.server import SandboxServer
-from gateway.secret_file import find_jwt_secret, resolve_secrets
-from gateway.serve import serving
-from gateway.tokens import issue_token
+from gateway.sandbox.web.server import SandboxServer
+from gateway.settings.config import load_config
+from gateway.settings.secret_file import find_jwt_secret, resolve_secrets
 
 HOST = "127.0.0.1"
 TOKEN_TTL_S = 3600

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox.data import PortalData
-from gateway.sandbox.table import Row, Table
+from gateway.sandbox.content.portal_data import PortalData
+from gateway.sandbox.tables.table import Row, Table
 
 DEAL = 2
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pysqlite3
 
-from handlers.keys import DATABASE
+from handlers.app_keys import DATABASE
 from tests.gateway import Gateway
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from jose import jws
 
-from handlers.border import is_plain
-from handlers.errors import PROBLEM_JSON
+from handlers.http.errors import PROBLEM_JSON
+from handlers.http.middleware import is_plain
 from tests.gateway import CONTRACT, JWT_SECRET, NO_TOKEN, RESOURCES, Gateway, Sandbox
 from tests.http.portal_rows import MIRRORED, fill_all
 from tests.http.raw import send_raw

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from handlers.admission import LOG_EVERY_S, MAX_REFUSALS, REFUSAL_S, address_of
+from handlers.http.admission import LOG_EVERY_S, MAX_REFUSALS, REFUSAL_S, address_of
 from tests.gateway import CONTRACT, Answer, Gateway
 from tests.http.raw import Dial, read_answer
 

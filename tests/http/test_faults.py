@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gateway.bitrix.wire import Command
+from gateway.bitrix.protocol.v2 import Command
 from gateway.sandbox.portal import SandboxPortal
-from gateway.sandbox.server import SandboxServer
-from handlers.keys import CONNECTIONS
+from gateway.sandbox.web.server import SandboxServer
+from handlers.app_keys import CONNECTIONS
 from tests.clock import ManualClock
 from tests.gateway import RESOURCES, Gateway, Sandbox, authorize, serve_sandbox
 from tests.http.stored import credentials

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from gateway.streams import STREAMS
+from gateway.passthrough.streams import STREAMS
 from tests.gateway import CONTRACT, NO_TOKEN, RESOURCES, Answer, Gateway, Sandbox, authorize, callback_path
 from tests.http.portal_rows import MIRRORED
 from tests.http.stored import select

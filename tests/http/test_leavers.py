@@ -11,10 +11,10 @@ import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.config import Config
-from handlers.connection import Connection
-from handlers.keys import CLOCK, CONFIG
-from handlers.server import Runner
+from gateway.settings.config import Config
+from handlers.app_keys import CLOCK, CONFIG
+from handlers.http.connection import Connection
+from handlers.http.server import Runner
 from tests.clock import ManualClock
 from tests.gateway import NO_TOKEN, Gateway, Sandbox, callback_path
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.gate import Lane
-from gateway.bitrix.wire import Answer, Command
+from gateway.bitrix.limits.limiter import Lane
+from gateway.bitrix.protocol.v2 import Answer, Command
 from gateway.errors import TooBusy
-from handlers.keys import CONNECTIONS
+from handlers.app_keys import CONNECTIONS
 from tests.clock import ManualClock
 from tests.gateway import Gateway, Sandbox, authorize, serve_sandbox
 from tests.http.problems import PROBLEM

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from gateway.bitrix.walk import MAX_ASKS, OFFSET_ROWS
+from gateway.bitrix.lists.walk import MAX_ASKS, OFFSET_ROWS
 from tests.gateway import RESOURCES, Gateway, Sandbox
 from tests.http.meddler import Meddler, Told, meddling
 from tests.http.portal_rows import FIELDS, MIRRORED, PIPELINES, STEPS, USERS, Mirrored, each_list, fill_all

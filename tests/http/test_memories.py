@@ -12,19 +12,19 @@ import pytest
 from aiohttp import web
 from jose import jws
 
+from gateway.accounts.limiters import MAX_GATES, PortalGates
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
-from gateway.bitrix.field_rules import EQUAL, FieldRules
-from gateway.bitrix.gate import PortalGate
-from gateway.bitrix.wire import Answer as PortalAnswer
-from gateway.bitrix.wire import Command
-from gateway.config import Config, load_config
-from gateway.field_names import FieldNames
-from gateway.portal_gates import MAX_GATES, PortalGates
-from gateway.resources import RESOURCES
-from handlers.keys import CLOCK, CONNECTIONS, DATABASE, PAGES, REQUEST_LOG, SESSION, TOKENS
-from handlers.query import page_and_size
-from handlers.request_log import MOST_WAITING, Served
+from gateway.bitrix.limits.limiter import PortalGate
+from gateway.bitrix.lists.field_rules import EQUAL, FieldRules
+from gateway.bitrix.protocol.v2 import Answer as PortalAnswer
+from gateway.bitrix.protocol.v2 import Command
+from gateway.mirror.resources import RESOURCES
+from gateway.passthrough.field_names import FieldNames
+from gateway.settings.config import Config, load_config
+from handlers.app_keys import CLOCK, CONNECTIONS, DATABASE, PAGES, REQUEST_LOG, SESSION, TOKENS
+from handlers.http.access_log import MOST_WAITING, Served
+from handlers.http.query import page_and_size
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
 from storage.mirror import MirrorStore

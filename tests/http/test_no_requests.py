@@ -10,9 +10,9 @@ import orjson
 import pytest
 from aiohttp import web
 
-from gateway.config import Config
-from handlers.keys import CLOCK, CONFIG
-from handlers.server import Runner
+from gateway.settings.config import Config
+from handlers.app_keys import CLOCK, CONFIG
+from handlers.http.server import Runner
 from tests.clock import ManualClock
 from tests.gateway import Gateway
 from tests.http.raw import Received
@@ -61,7 +61,7 @@ async def test_what_is_no_request_is_refused_in_our_words_and_ends_the_connectio
     assert (response.status, orjson.loads(body)) == (status, sentence)
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
-    (logged,) = [one for one in caplog.records if one.name in ("handlers.connection", "aiohttp.server")]
+    (logged,) = [one for one in caplog.records if one.name in ("handlers.http.connection", "aiohttp.server")]
     assert getattr(logged, "request_id", None) == response.headers["X-Request-ID"]
     assert logged.exc_info is None
     assert "canary" not in caplog.text.lower()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.bitrix.egress import EgressPolicy
 from gateway.bitrix.errors import PortalUnreachable
-from gateway.bitrix.session import open_session
-from gateway.sandbox.server import SandboxServer
+from gateway.bitrix.transport.egress import EgressPolicy
+from gateway.bitrix.transport.session import open_session
+from gateway.sandbox.web.server import SandboxServer
 from tests.clock import ManualClock
 from tests.gateway import Gateway, Sandbox
 from tests.load.certificate import make_certificate

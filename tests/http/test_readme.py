@@ -6,7 +6,7 @@ from dataclasses import fields
 import orjson
 import pytest
 
-from gateway.cli import main
+from gateway.cli.main import main
 from gateway.sandbox.portal import SandboxSettings
 from tests.gateway import Answer, Gateway, Sandbox
 from tests.readme import README

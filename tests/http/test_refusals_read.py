@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from handlers.connection import DROPPED_BYTES, DROPPED_S
+from handlers.http.connection import DROPPED_BYTES, DROPPED_S
 from tests.gateway import CONTRACT, Gateway
 from tests.http.raw import Dial, read_answer, send_before_reading
 

@@ -8,7 +8,7 @@ from typing import Any
 import pysqlite3
 import pytest
 
-from gateway.sandbox.data import PortalData
+from gateway.sandbox.content.portal_data import PortalData
 from tests.gateway import Gateway, Sandbox, authorize
 from tests.http.portal_rows import USERS
 from tests.http.runs import first_bound, run_of

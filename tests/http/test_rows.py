@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox.data import PortalData
+from gateway.sandbox.content.portal_data import PortalData
 from tests.gateway import Gateway, Sandbox, authorize
 from tests.http.portal_rows import FIELDS, PIPELINES, STEPS, USERS, Mirrored, each_list
 

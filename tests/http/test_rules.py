@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.schemas import RULES_BODY
+from handlers.http.bodies import RULES_BODY
 from tests.clock import ManualClock
 from tests.gateway import Gateway, Sandbox
 from tests.http.stored import select

@@ -6,8 +6,8 @@ from asyncio import StreamReader, StreamWriter
 import orjson
 import pytest
 
-from handlers.bodies import LATE_BODY, PACE_S, SLOW_BODY
-from handlers.connection import LATE_HEAD, UNTAKEN_S
+from handlers.http.body_reader import LATE_BODY, PACE_S, SLOW_BODY
+from handlers.http.connection import LATE_HEAD, UNTAKEN_S
 from tests.gateway import CONTRACT, Gateway
 from tests.http.raw import Dial, read_answer
 

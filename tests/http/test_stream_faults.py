@@ -10,10 +10,10 @@ import aiohttp
 import pysqlite3
 import pytest
 
-from gateway.sandbox.changes import Change
+from gateway.mirror.sync import HALTED
+from gateway.sandbox.content.changes import Change
 from gateway.sandbox.portal import SandboxSettings
-from gateway.sync import HALTED
-from handlers.keys import CONNECTIONS
+from handlers.app_keys import CONNECTIONS
 from tests.gateway import Gateway, Sandbox, Streamed, authorize
 from tests.http.stored import database
 

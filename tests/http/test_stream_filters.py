@@ -8,7 +8,7 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from gateway.bitrix.field_rules import FIELD_RULES
+from gateway.bitrix.lists.field_rules import FIELD_RULES
 from gateway.sandbox.portal import SandboxSettings
 from tests.gateway import Gateway, Sandbox
 

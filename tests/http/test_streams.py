@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from gateway.sandbox.portal import SandboxSettings
-from handlers.streams import GZIP
+from handlers.bitrix.streams import GZIP
 from tests.gateway import Gateway, Sandbox, Streamed, authorize
 
 TABLES = {

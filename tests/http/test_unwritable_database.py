@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.portal import SandboxSettings
-from handlers.keys import CONNECTIONS
-from handlers.storage_log import LINES_A_SECOND
+from handlers.app_keys import CONNECTIONS
+from handlers.http.storage_log import LINES_A_SECOND
 from tests.gateway import Answer, Gateway, Sandbox, Streamed, authorize
 from tests.http.stored import unwritable
 

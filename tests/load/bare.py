@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.process import run
+from gateway.cli.process import run
 
 
 async def serve(port: int, body: bytes) -> None:

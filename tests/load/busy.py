@@ -8,14 +8,14 @@ import os
 
 from aiohttp import web
 
+from gateway.cli.process import run
 from gateway.clock import SystemClock
-from gateway.config import load_config
-from gateway.process import run
-from gateway.secret_file import resolve_secrets
-from gateway.sync_pass import ROWS_A_TRANSACTION
+from gateway.mirror.sync_pass import ROWS_A_TRANSACTION
+from gateway.settings.config import load_config
+from gateway.settings.secret_file import resolve_secrets
 from handlers.app import make_app
-from handlers.keys import DATABASE, PAGES
-from handlers.server import Runner
+from handlers.app_keys import DATABASE, PAGES
+from handlers.http.server import Runner
 from storage.syncs import SyncStore
 from tests.load.fill import NOW, USER_LIST, USERS, ranges, user
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import orjson
 from yarl import URL
 
-from gateway.bitrix.methods import Row
-from gateway.resources import RESOURCES, PortalList
-from gateway.vault import Vault
+from gateway.bitrix.lists.list_specs import Row
+from gateway.crypto.vault import Vault
+from gateway.mirror.resources import RESOURCES, PortalList
 from storage.accounts import AccountStore
 from storage.database import Database
 from storage.facts import FactStore

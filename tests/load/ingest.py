@@ -18,8 +18,8 @@ from sqlite3 import Connection
 import orjson
 import pysqlite3
 
-from gateway.process import run
-from gateway.sync_pass import ROWS_A_TRANSACTION
+from gateway.cli.process import run
+from gateway.mirror.sync_pass import ROWS_A_TRANSACTION
 from storage.database import WRITER_PRAGMAS, Database
 from storage.records import MirrorRow
 from storage.syncs import SyncStore

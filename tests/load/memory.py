@@ -10,7 +10,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from gateway.process import free_port
+from gateway.cli.process import free_port
 from tests.load.contest import Contestant, Server, load
 from tests.load.fill import fill
 from tests.load.pages import PAGE, bearer, settings, token

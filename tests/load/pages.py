@@ -14,11 +14,11 @@ from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
+from gateway.auth.tokens import issue_token
+from gateway.cli.process import free_port
 from gateway.clock import SystemClock
-from gateway.config import load_config
-from gateway.process import free_port
 from gateway.secret import Secret
-from gateway.tokens import issue_token
+from gateway.settings.config import load_config
 from tests.load.contest import Contestant, Server, compete, show
 from tests.load.fill import ACCOUNT, KEY, fill
 

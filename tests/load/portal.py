@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gateway.cli.process import free_port
 from gateway.clock import SystemClock
-from gateway.process import free_port
-from gateway.sandbox.cost import CostModel
-from gateway.sandbox.limits import TARIFFS, Tariff
+from gateway.sandbox.behaviour.cost import CostModel
+from gateway.sandbox.behaviour.limits import TARIFFS, Tariff
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.load.certificate import make_certificate
 from tests.load.contest import Server

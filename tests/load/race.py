@@ -17,8 +17,8 @@ from pathlib import Path
 import orjson
 from yarl import URL
 
-from gateway.bitrix.pages import PAGE_ROWS
-from gateway.process import free_port
+from gateway.bitrix.lists.page import PAGE_ROWS
+from gateway.cli.process import free_port
 from storage.database import Database
 from tests.load.contest import LOAD_CORE, Server, resident_mb
 from tests.load.fill import KEY, connect_account

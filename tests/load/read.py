@@ -21,10 +21,10 @@ from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
-from gateway.bitrix.line import LEAST_RESERVE, RESERVE_SHARE
-from gateway.bitrix.pages import PAGE_ROWS
-from gateway.bitrix.wire import BATCH_COMMANDS
-from gateway.sandbox.cost import CostModel
+from gateway.bitrix.limits.request_queue import LEAST_RESERVE, RESERVE_SHARE
+from gateway.bitrix.lists.page import PAGE_ROWS
+from gateway.bitrix.protocol.v2 import BATCH_COMMANDS
+from gateway.sandbox.behaviour.cost import CostModel
 from tests.load.portal import Listed
 from tests.load.race import Figures, Reader, race
 from tests.load.readers.streamed import EVERY_S

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.process import allow_files, free_port
+from gateway.cli.process import allow_files, free_port
 from tests.load.contest import Server
 from tests.load.fill import fill
 from tests.load.pages import PAGE, bearer, settings, token

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import ClientSession, FormData
 
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
-from gateway.sandbox.server import SandboxServer
+from gateway.sandbox.web.server import SandboxServer
 from tests.clock import ManualClock
 from tests.sandbox.client import RestClient
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from gateway.sandbox.portal import SandboxPortal
-from gateway.sandbox.references import resolve
+from gateway.sandbox.rest2.references import resolve
 from tests.sandbox.client import RestClient
 
 

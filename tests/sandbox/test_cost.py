@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox.changes import Change
-from gateway.sandbox.cost import CostModel
-from gateway.sandbox.listing import Effort
+from gateway.sandbox.behaviour.cost import CostModel
+from gateway.sandbox.content.changes import Change
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.query.listing import Effort
 from tests.clock import ManualClock
 from tests.sandbox.client import RestClient
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sandbox.data import PortalData
-from gateway.sandbox.ids import runs_with_holes
-from gateway.sandbox.table import Table
+from gateway.sandbox.content.portal_data import PortalData
+from gateway.sandbox.tables.ids import runs_with_holes
+from gateway.sandbox.tables.table import Table
 
 
 def test_the_same_seed_makes_the_same_portal() -> None:

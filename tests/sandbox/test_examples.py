@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox import limits, listing, oauth
-from gateway.sandbox.methods import batch
+from gateway.sandbox import oauth
+from gateway.sandbox.behaviour import limits
 from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.query import listing
+from gateway.sandbox.rest2.methods import batch
 from tests.sandbox.client import RestClient
 from tests.sandbox.examples import EXAMPLES, compare
 

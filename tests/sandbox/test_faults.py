@@ -6,7 +6,7 @@ import re
 import pytest
 from aiohttp import ClientError, ClientPayloadError, ClientSession, ServerDisconnectedError
 
-from gateway.sandbox.faults import (
+from gateway.sandbox.behaviour.faults import (
     AFTER_THE_CALL,
     BEFORE_THE_CALL,
     KINDS,
@@ -19,7 +19,7 @@ from gateway.sandbox.faults import (
     Faults,
 )
 from gateway.sandbox.portal import SandboxPortal
-from gateway.sandbox.server import SandboxServer
+from gateway.sandbox.web.server import SandboxServer
 from tests.clock import ManualClock
 from tests.sandbox.client import RestClient
 

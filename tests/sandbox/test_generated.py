@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sandbox.filters import Kind, Schema, read_filter
-from gateway.sandbox.generated import GeneratedTable
-from gateway.sandbox.ids import IdRuns, runs_with_holes
-from gateway.sandbox.listing import Window, find
-from gateway.sandbox.table import WHOLE_ROW, Table
+from gateway.sandbox.query.filters import Kind, Schema, read_filter
+from gateway.sandbox.query.listing import Window, find
+from gateway.sandbox.tables.generated import GeneratedTable
+from gateway.sandbox.tables.ids import IdRuns, runs_with_holes
+from gateway.sandbox.tables.table import WHOLE_ROW, Table
 
 SCHEMA = Schema({"ID": Kind.NUMBER, "COLOUR": Kind.TEXT}, key="ID")
 

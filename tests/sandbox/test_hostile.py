@@ -8,9 +8,9 @@ import orjson
 import pytest
 from aiohttp import ClientError, ClientSession
 
-from gateway.sandbox.lies import ESCAPES, IDS
+from gateway.sandbox.behaviour.lies import ESCAPES, IDS
 from gateway.sandbox.portal import SandboxPortal
-from gateway.sandbox.server import SandboxServer
+from gateway.sandbox.web.server import SandboxServer
 from tests.clock import ManualClock
 from tests.sandbox.client import RestClient
 

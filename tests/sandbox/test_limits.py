@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox.limits import LeakyBucket, OperatingTime
+from gateway.sandbox.behaviour.limits import LeakyBucket, OperatingTime
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.clock import ManualClock
 from tests.sandbox.client import RestClient

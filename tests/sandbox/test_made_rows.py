@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.sandbox.data import PortalData
+from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.rest3.eventlog import ENTRY
 from gateway.sandbox.rest3.tasks import TASK
 

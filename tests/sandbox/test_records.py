@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox.catalog import DEAL, LEAD, TRAINING
+from gateway.sandbox.content.catalog import DEAL, LEAD, TRAINING
 from gateway.sandbox.portal import SandboxPortal
-from gateway.sandbox.table import Row
+from gateway.sandbox.tables.table import Row
 from tests.sandbox.client import RestClient
 
 

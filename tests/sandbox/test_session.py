@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from yarl import URL
 
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
-from gateway.sandbox.server import SandboxServer
+from gateway.sandbox.web.server import SandboxServer
 from tests.clock import ManualClock
 from tests.sandbox.client import Answered, RestClient
 

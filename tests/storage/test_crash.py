@@ -17,11 +17,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway.auth.tokens import issue_token
 from gateway.clock import SystemClock
-from gateway.config import load_config
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from gateway.secret import Secret
-from gateway.tokens import issue_token
+from gateway.settings.config import load_config
 from storage.accounts import AccountStore
 from storage.database import Database
 from storage.rules import RuleStore

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.addresses import PortalAddress, parse_address, subdomain_of
-from gateway.bitrix.egress import EgressPolicy
+from gateway.accounts.addresses import PortalAddress, parse_address, subdomain_of
+from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.errors import InvalidInput
 
 STRICT, INSECURE = EgressPolicy(insecure=False), EgressPolicy(insecure=True)

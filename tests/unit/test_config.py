@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import SETTINGS, Config, load_config, read_environment
 from gateway.errors import SettingsError
-from gateway.setting import as_text
+from gateway.settings.config import SETTINGS, Config, load_config, read_environment
+from gateway.settings.setting import as_text
 from tests.jwks import rsa_signer, write_jwk_set
 from tests.key_files import write_public_key
 from tests.load.certificate import make_certificate

@@ -4,9 +4,9 @@ from collections import Counter
 from typing import cast
 
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.field_rules import EQUAL, FieldRules
-from gateway.bitrix.wire import Answer, Command, Params
-from gateway.field_names import CACHE_BYTES, COPIES, FIELD_BYTES, KNOWN_S, LIST_BYTES, FieldNames
+from gateway.bitrix.lists.field_rules import EQUAL, FieldRules
+from gateway.bitrix.protocol.v2 import Answer, Command, Params
+from gateway.passthrough.field_names import CACHE_BYTES, COPIES, FIELD_BYTES, KNOWN_S, LIST_BYTES, FieldNames
 from storage.records import Account, Portal
 from tests.clock import ManualClock
 

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.jwk_set import decode_jwk, read_jwk_set
-from gateway.jwt_keys import RSA_ALGORITHMS, PublicKey
+from gateway.crypto.jwk_set import decode_jwk, read_jwk_set
+from gateway.crypto.public_keys import RSA_ALGORITHMS, PublicKey
 from tests.jwks import Signer, curve_signer, rsa_signer, write_jwk_set
 
 RSA = rsa_signer("r")

@@ -10,7 +10,7 @@ import structlog
 
 from gateway.log import configure_logging
 from gateway.redaction import redact
-from gateway.sandbox.lies import ESCAPES
+from gateway.sandbox.behaviour.lies import ESCAPES
 from gateway.secret import Secret
 
 CANARY = "c4nary-S3cret"

@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from gateway.errors import NotFound
-from gateway.pages import Pages
-from gateway.resources import RESOURCES
+from gateway.mirror.pages import Pages
+from gateway.mirror.resources import RESOURCES
 from storage.accounts import AccountStore
 from storage.database import Database
 from storage.mirror import MirrorStore

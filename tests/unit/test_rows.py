@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.bitrix.errors import PortalBroken
-from gateway.bitrix.methods import row_id
-from gateway.bitrix.rows import (
+from gateway.bitrix.lists.list_specs import row_id
+from gateway.bitrix.rows.dictionaries import (
     FIELD_TYPES,
     decode_pipeline,
     decode_step,
@@ -17,7 +17,7 @@ from gateway.bitrix.rows import (
     decode_userfield,
     decode_userfieldconfig,
 )
-from gateway.resources import RESOURCES, PortalList, Resource
+from gateway.mirror.resources import RESOURCES, PortalList, Resource
 from tests.gateway import CONTRACT
 
 LISTS = [(resource, one) for resource in RESOURCES.values() for one in resource.lists("ru")]

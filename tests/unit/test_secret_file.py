@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Config, load_config
 from gateway.errors import SettingsError
-from gateway.secret_file import find_jwt_secret, read_secret_file, resolve_secrets
+from gateway.settings.config import Config, load_config
+from gateway.settings.secret_file import find_jwt_secret, read_secret_file, resolve_secrets
 from storage.database import Database
 
 KEY = "A" * 43

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.accounts.states import LIFETIME_S, LONGEST_STATE, StateSigner
 from gateway.errors import InvalidInput
-from gateway.states import LIFETIME_S, LONGEST_STATE, StateSigner
 from tests.clock import ManualClock
 
 KEY = bytes(range(32))

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 import orjson
 import pytest
 
-from gateway.bitrix.pages import Page
-from gateway.streams import STREAMS, Stream, StreamAsked
+from gateway.bitrix.lists.page import Page
+from gateway.passthrough.streams import STREAMS, Stream, StreamAsked
 
 
 def page(after: int, upto: int | None) -> Page[bytes]:

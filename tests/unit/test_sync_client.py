@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from gateway.sandbox.lies import ESCAPES
-from gateway.sync_client import POLLS_A_PLAIN_LINE, SyncStatus, progress_of
+from gateway.cli.sync import POLLS_A_PLAIN_LINE, SyncStatus, progress_of
+from gateway.sandbox.behaviour.lies import ESCAPES
 
 
 def status(

@@ -11,12 +11,12 @@ import pytest
 from jose import jws
 from structlog.testing import capture_logs
 
+from gateway.auth.tokens import TokenVerifier, issue_token
 from gateway.clock import Clock
-from gateway.config import load_config
 from gateway.errors import Unauthenticated
 from gateway.secret import Secret
-from gateway.secret_file import Secrets, resolve_secrets
-from gateway.tokens import TokenVerifier, issue_token
+from gateway.settings.config import load_config
+from gateway.settings.secret_file import Secrets, resolve_secrets
 from tests.clock import ManualClock
 from tests.jwks import curve_signer, rsa_signer, write_jwk_set
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from jose import jws, jwt
 from jose.backends.base import Key
 
-from gateway.config import Config, load_config
+from gateway.auth.tokens import TOKEN_CACHE_BYTES, TokenVerifier, issue_token
 from gateway.errors import MalformedAuthorization, SettingsError, Unauthenticated
 from gateway.secret import Secret
-from gateway.secret_file import Secrets, resolve_secrets
-from gateway.tokens import TOKEN_CACHE_BYTES, TokenVerifier, issue_token
+from gateway.settings.config import Config, load_config
+from gateway.settings.secret_file import Secrets, resolve_secrets
 from tests.clock import ManualClock
 
 SECRET = Secret("correct horse battery staple")

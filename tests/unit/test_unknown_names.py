@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import SETTINGS, load_config, read_environment
 from gateway.errors import SettingsError
-from gateway.unknown_names import RULE, unknown_names
+from gateway.settings.config import SETTINGS, load_config, read_environment
+from gateway.settings.unknown_names import RULE, unknown_names
 
 NAMES = [name for one in SETTINGS for name in one.environment_names]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.vault import SealBroken, Vault, decode_key
+from gateway.crypto.vault import SealBroken, Vault, decode_key
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
 

@@ -6,11 +6,11 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from gateway.sandbox.data import PortalData
+from gateway.sandbox.content.portal_data import PortalData
+from gateway.sandbox.content.tasks import ZONE
 from gateway.sandbox.php import Value
 from gateway.sandbox.rest3.errors import wrong_type
-from gateway.sandbox.table import Row
-from gateway.sandbox.tasks import ZONE
+from gateway.sandbox.tables.table import Row
 
 
 class Kind(Enum):

@@ -10,7 +10,7 @@ from gateway.sandbox.php import Value
 from gateway.sandbox.rest3.dto import Dto, Field, Kind
 from gateway.sandbox.rest3.errors import field_not_found, missing_field, unknown_field, unknown_select, wrong_type
 from gateway.sandbox.rest3.method import Call, Method
-from gateway.sandbox.table import Row
+from gateway.sandbox.tables.table import Row
 
 DESCRIPTION = Dto.of(
     "DtoFieldDto",

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from math import inf
 from typing import TypeAlias
 
-from gateway.sandbox.filters import COMPARISONS
 from gateway.sandbox.php import Value
+from gateway.sandbox.query.filters import COMPARISONS
 from gateway.sandbox.rest3.dto import Dto, Field, Kind
 from gateway.sandbox.rest3.errors import invalid_filter, not_allowed_in, unknown_field, unknown_operator
-from gateway.sandbox.table import Row, Rows
+from gateway.sandbox.tables.table import Row, Rows
 
 Test: TypeAlias = Callable[[Row], bool]
 

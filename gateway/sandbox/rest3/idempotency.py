@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from gateway.sandbox.exchange import Reply
-from gateway.sandbox.method import Caller
+from gateway.sandbox.rest2.method import Caller
 from gateway.sandbox.rest3.errors import idempotency_key_reused, invalid_idempotency_key
 
 KEPT_S = 86_400

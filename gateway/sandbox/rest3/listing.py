@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeAlias
 
-from gateway.sandbox.data import PortalData
+from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.php import Value
 from gateway.sandbox.rest3.dto import Dto, Field
 from gateway.sandbox.rest3.errors import (
@@ -20,7 +20,7 @@ from gateway.sandbox.rest3.errors import (
     unknown_field,
 )
 from gateway.sandbox.rest3.filters import KEY, Filter, read_filter
-from gateway.sandbox.table import Row, Rows
+from gateway.sandbox.tables.table import Row, Rows
 
 PAGE_ROWS = 50
 MOST_ROWS = 1000

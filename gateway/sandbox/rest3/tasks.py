@@ -1,6 +1,7 @@
 """tasks.task.* in REST 3.0."""
 
-from gateway.sandbox.data import PortalData
+from gateway.sandbox.content.portal_data import PortalData
+from gateway.sandbox.content.tasks import moment, new_task
 from gateway.sandbox.php import Value
 from gateway.sandbox.rest3.dto import Dto, Field, Kind, Relation
 from gateway.sandbox.rest3.errors import (
@@ -14,8 +15,7 @@ from gateway.sandbox.rest3.errors import (
 from gateway.sandbox.rest3.fields import field_methods
 from gateway.sandbox.rest3.listing import PAGE_ROWS, list_rows, read_select
 from gateway.sandbox.rest3.method import Call, Method
-from gateway.sandbox.table import Row
-from gateway.sandbox.tasks import moment, new_task
+from gateway.sandbox.tables.table import Row
 
 _SCOPES = ("tasks",)
 

@@ -7,9 +7,9 @@ from http.client import HTTPSConnection
 import orjson
 
 from gateway.bitrix.errors import QueryLimitExceeded
-from gateway.bitrix.methods import METHODS
-from gateway.bitrix.pages import PAGE_ROWS
-from gateway.bitrix.wire import decode_answer
+from gateway.bitrix.lists.list_specs import METHODS
+from gateway.bitrix.lists.page import PAGE_ROWS
+from gateway.bitrix.protocol.v2 import decode_answer
 from tests.load.readers.asked import Asked, Reading
 
 REFUSED_S = 1.0

@@ -5,14 +5,14 @@ from contextlib import aclosing
 
 import orjson
 
+from gateway.bitrix.auth.credentials import WebhookCredential
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.credentials import WebhookCredential
-from gateway.bitrix.egress import EgressPolicy
-from gateway.bitrix.gate import PortalGate
-from gateway.bitrix.session import open_session
-from gateway.bitrix.walk import ListCall, Pace, walk
+from gateway.bitrix.limits.limiter import PortalGate
+from gateway.bitrix.lists.walk import ListCall, Pace, walk
+from gateway.bitrix.transport.egress import EgressPolicy
+from gateway.bitrix.transport.session import open_session
+from gateway.cli.process import run
 from gateway.clock import SystemClock
-from gateway.process import run
 from tests.load.readers.asked import Asked, Reading
 
 CONCURRENCY = 32

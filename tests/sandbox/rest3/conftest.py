@@ -4,7 +4,7 @@ import pytest
 from aiohttp import ClientSession
 
 from gateway.sandbox.portal import SandboxPortal
-from gateway.sandbox.server import SandboxServer
+from gateway.sandbox.web.server import SandboxServer
 from tests.sandbox.client import RestClient
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.sandbox.cost import CostModel
+from gateway.sandbox.behaviour.cost import CostModel
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.clock import ManualClock
 from tests.sandbox.client import RestClient

@@ -12,7 +12,7 @@ from gateway.sandbox.rest3.errors import PREFIX, Refusal
 from gateway.sandbox.rest3.eventlog import ENTRY
 from gateway.sandbox.rest3.filters import read_filter
 from gateway.sandbox.rest3.tasks import TASK
-from gateway.sandbox.table import Table
+from gateway.sandbox.tables.table import Table
 from tests.sandbox.client import RestClient
 
 ROWS = Table(

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from gateway.bitrix.gate import Lane, PortalGate
+from gateway.bitrix.limits.limiter import Lane, PortalGate
 from tests.clock import ManualClock
 
 CAPACITY, LEAK, KEPT = 50, 2.0, {Lane.INTERACTIVE: 0, Lane.BACKGROUND: 5}

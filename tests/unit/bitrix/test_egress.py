@@ -6,8 +6,8 @@ import socket
 import pytest
 from yarl import URL
 
-from gateway.bitrix.egress import EgressPolicy, NotPublic, is_public
 from gateway.bitrix.errors import AddressRefused
+from gateway.bitrix.transport.egress import EgressPolicy, NotPublic, is_public
 
 NETWORKS = tuple(ipaddress.ip_network(one) for one in ("10.0.0.0/8", "fd00::/8", "169.254.169.254/32"))
 INNER = EgressPolicy(insecure=False, private=(*NETWORKS, "crm.corp.example"))

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bitrix.field_check import MOST_ADVICE, Checked, ListFields, check_columns, check_fields, read_fields
-from gateway.bitrix.field_rules import FIELD_RULES, FIELD_RULES3
+from gateway.bitrix.lists.field_check import MOST_ADVICE, Checked, ListFields, check_columns, check_fields, read_fields
+from gateway.bitrix.lists.field_rules import FIELD_RULES, FIELD_RULES3
 from gateway.errors import InvalidInput
-from gateway.sandbox.catalog import DEAL
-from gateway.sandbox.data import PortalData
-from gateway.sandbox.filters import read_filter
-from gateway.sandbox.methods.records import _schema as classic_schema
-from gateway.sandbox.methods.records import described
-from gateway.sandbox.methods.tasks import FILTERS as TASK_FILTERS
-from gateway.sandbox.task_columns import FIELDS as TASK_FIELDS
+from gateway.sandbox.content.catalog import DEAL
+from gateway.sandbox.content.portal_data import PortalData
+from gateway.sandbox.content.task_columns import FIELDS as TASK_FIELDS
+from gateway.sandbox.query.filters import read_filter
+from gateway.sandbox.rest2.methods.records import _schema as classic_schema
+from gateway.sandbox.rest2.methods.records import described
+from gateway.sandbox.rest2.methods.tasks import FILTERS as TASK_FILTERS
 
 DATA = PortalData.generate(users=3, holes=0, seed=1)
 DEALS = DATA.entities[DEAL].fields(DATA.userfields)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bitrix.filter3 import DEEPEST, check_filter
+from gateway.bitrix.protocol.filters3 import DEEPEST, check_filter
 from gateway.errors import InvalidInput
 
 LETTERS = "aZж=<>. '\""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bitrix.flight import LEAST, FlightLimit
+from gateway.bitrix.limits.concurrency_limit import LEAST, FlightLimit
 
 USUAL_S = 2.0
 

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bitrix.forecast import Forecast
+from gateway.bitrix.lists.estimate import Forecast
 
 
 @given(

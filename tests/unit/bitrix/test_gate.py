@@ -14,8 +14,8 @@ from gateway.bitrix.errors import (
     PortalUnreachable,
     QueryLimitExceeded,
 )
-from gateway.bitrix.gate import Lane, OutOfOperatingTime, PortalGate
-from gateway.bitrix.wire import Answer
+from gateway.bitrix.limits.limiter import Lane, OutOfOperatingTime, PortalGate
+from gateway.bitrix.protocol.v2 import Answer
 from gateway.errors import TooBusy
 from tests.clock import ManualClock
 from tests.unit.bitrix.burst import CAPACITY, LEAK, START, Burst, QuickClock, refusals, run

@@ -7,7 +7,7 @@ import pytest
 from gateway.bitrix.errors import (
     OperatingLimitReached,
 )
-from gateway.bitrix.gate import Lane, PortalGate
+from gateway.bitrix.limits.limiter import Lane, PortalGate
 from gateway.errors import TooBusy
 from tests.unit.bitrix.burst import CAPACITY, LEAK, START, Burst, QuickClock, refusals, run
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.bitrix.gate import Lane, PortalGate
+from gateway.bitrix.limits.limiter import Lane, PortalGate
 from tests.unit.bitrix.burst import CAPACITY, LEAK, START, QuickClock
 
 

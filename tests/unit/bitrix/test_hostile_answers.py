@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.bitrix.errors import AnswerTooLarge, OutcomeUnknown, PortalBroken, PortalError, portal_error
-from gateway.bitrix.flight import FlightLimit
-from gateway.bitrix.json_body import MOST_VALUES, UNCOUNTED_BYTES, decode_json
-from gateway.bitrix.limits import OPERATING_WINDOW_S, OperatingBudget
-from gateway.bitrix.methods import METHODS, row_id
-from gateway.bitrix.rest3 import rest3_error
+from gateway.bitrix.limits.concurrency_limit import FlightLimit
+from gateway.bitrix.limits.leaky_bucket import OPERATING_WINDOW_S, OperatingBudget
+from gateway.bitrix.lists.list_specs import METHODS, row_id
+from gateway.bitrix.protocol.json_body import MOST_VALUES, UNCOUNTED_BYTES, decode_json
+from gateway.bitrix.protocol.v2 import LATEST_S, Answer, decode_answer, decode_answer3, decode_batch
+from gateway.bitrix.protocol.v3 import rest3_error
 from gateway.bitrix.retry import decide
-from gateway.bitrix.wire import LATEST_S, Answer, decode_answer, decode_answer3, decode_batch
 from gateway.redaction import printable
-from gateway.sandbox.lies import ESCAPES, IDS
+from gateway.sandbox.behaviour.lies import ESCAPES, IDS
 
 T = TypeVar("T")
 Decode = Callable[[int, bytes], Answer]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bitrix.limits import OPERATING_BASKET_S, OPERATING_WINDOW_S, LeakyBucket, OperatingBudget
+from gateway.bitrix.limits.leaky_bucket import OPERATING_BASKET_S, OPERATING_WINDOW_S, LeakyBucket, OperatingBudget
 from tests.unit.bitrix.burst import refusals
 
 TARIFFS = st.sampled_from([(50, 2.0), (250, 5.0)])

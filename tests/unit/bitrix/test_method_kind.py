@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bitrix.method_kind import READING, is_safe_to_repeat, takes_arguments_by_position
+from gateway.bitrix.protocol.method_kind import READING, is_safe_to_repeat, takes_arguments_by_position
 
 TAKE = "event.offline.get"
 PROCESS = {"process_id": "7d6b8d0f6f9b3f3d"}

@@ -17,8 +17,8 @@ from gateway.bitrix.errors import (
     PortalFailing,
     QueryLimitExceeded,
 )
-from gateway.bitrix.rest3 import CLASSES, NotAuthenticated, rest3_endpoint, rest3_error
-from gateway.bitrix.wire import decode_answer3
+from gateway.bitrix.protocol.v2 import decode_answer3
+from gateway.bitrix.protocol.v3 import CLASSES, NotAuthenticated, rest3_endpoint, rest3_error
 
 PREFIX = "BITRIX_REST_V3_EXCEPTION_"
 texts = st.text("aZж{ ", max_size=5)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.bitrix.errors import PortalBroken, PortalError, QueryLimitExceeded
-from gateway.bitrix.wire import Answer, decode_answer, decode_batch, encode_command, encode_params
+from gateway.bitrix.protocol.v2 import Answer, decode_answer, decode_batch, encode_command, encode_params
 from gateway.errors import InvalidInput
 from tests.unit.bitrix import php
 

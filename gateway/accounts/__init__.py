@@ -1,0 +1,1 @@
+"""Accounts: connecting a portal, its credential, its limiter and a client for it."""

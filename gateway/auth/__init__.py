@@ -1,0 +1,1 @@
+"""Who calls the gateway: tokens and the keys that verify them."""

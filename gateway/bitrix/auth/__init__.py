@@ -1,0 +1,1 @@
+"""Credentials and OAuth tokens of portals."""

@@ -1,0 +1,247 @@
+"""The tokens of an application: had for a code, renewed one at a time, saved before they are used.
+
+Source: protocol.md 13 (b24restdocs settings/oauth/index.md, auto-renewal.md, error-codes.md)
+"""
+
+import asyncio
+import ipaddress
+import random
+import re
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from yarl import URL
+
+from gateway.bitrix.errors import (
+    AddressRefused,
+    PortalBroken,
+    PortalError,
+    RedirectsToItself,
+    WrongPortal,
+    portal_error,
+)
+from gateway.bitrix.protocol.json_body import decode_json
+from gateway.bitrix.retry import decide
+from gateway.clock import Clock
+
+if TYPE_CHECKING:
+    from gateway.bitrix.transport.session import PortalSession
+
+RENEW_BEFORE_EXPIRY_S = 60.0
+LONGEST_LIFE_S = 366 * 86_400  # of an access token; portals give it an hour
+MAX_ANSWER_BYTES = 65_536  # of a pair of tokens and what comes with it, which is about one thousand
+USABLE_TEXT = re.compile(r"[\x21-\x7e]{1,4096}")  # what may go into a header, an address or a log line as it is
+PUBLIC = ("grant_type", "client_id")  # of what an authorization server is asked with
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One pair of tokens and what came with it; *expires_at* is a Unix time by our clock."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_at: float
+    client_endpoint: str
+    member_id: str
+    server_domain: str
+
+    @property
+    def portal_origin(self) -> str:
+        """Where the portal is that the tokens are for, in the authorization server's word."""
+        return str(URL(self.client_endpoint).origin())
+
+
+class AuthorizationServers:
+    """The servers that give out tokens; the client secret goes to those *allowed* (host, or host:port) and no other.
+
+    They are spoken to over https; *insecure* allows http to those on this machine.
+    """
+
+    def __init__(
+        self,
+        session: "PortalSession",
+        clock: Clock,
+        client_id: str,
+        client_secret: str,
+        allowed: frozenset[str],
+        insecure: bool,
+    ) -> None:
+        self._session = session
+        self._clock = clock
+        self._client = {"client_id": client_id, "client_secret": client_secret}
+        self._allowed = allowed
+        self._insecure = insecure
+
+    async def exchange(self, server_domain: str, code: str) -> Tokens:
+        """The first tokens for the authorization *code*; tried again only where it was provably not sent.
+
+        Raises:
+            PortalError: the server said no, or nothing usable; OutcomeUnknown where the code may be spent.
+        """
+        grant = {"grant_type": "authorization_code", "code": code}
+        return await self._with_retries(server_domain, grant, spends=True)
+
+    async def refresh(self, tokens: Tokens) -> Tokens:
+        """A new pair for *tokens*, whose refresh token is dead from then on.
+
+        Raises:
+            GrantRefused: the refresh token is spent or too old.
+            WrongPortal: the new pair is for another portal.
+            PortalError: the server said no in another way, or nothing usable.
+        """
+        grant = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
+        renewed = await self._with_retries(tokens.server_domain, grant, spends=False)
+        if renewed.member_id != tokens.member_id:
+            raise WrongPortal
+        return renewed
+
+    async def _with_retries(self, server_domain: str, grant: dict[str, str], *, spends: bool) -> Tokens:
+        url = self._token_url(server_domain)
+        query = self._client | grant
+        secrets = [value for name, value in query.items() if name not in PUBLIC]
+        started, attempt = self._clock.monotonic(), 0
+        while True:
+            attempt += 1
+            asked_at = self._clock.now()
+            try:
+                answer = await self._session.get(url, query, secrets, max_bytes=MAX_ANSWER_BYTES)
+                return self._decode(answer.status, answer.body, asked_at, server_domain, secrets)
+            except RedirectsToItself:
+                raise  # passing of a portal's call, but a code or a refresh token is not sent in circles
+            except PortalError as error:
+                elapsed_s = self._clock.monotonic() - started
+                decision = decide(error, attempt, elapsed_s, spends, random.random())
+                if decision.wait_s is None:
+                    raise decision.error from None
+                await self._clock.sleep(decision.wait_s)
+
+    def _token_url(self, server_domain: str) -> str:
+        if server_domain not in self._allowed:
+            raise AddressRefused("it is not a configured authorization server")
+        plain = self._insecure and _is_loopback(server_domain)
+        return f"{'http' if plain else 'https'}://{server_domain}/oauth/token/"
+
+    def _decode(
+        self, status: int, body: bytes, asked_at: float, server_domain: str, secrets: Collection[str]
+    ) -> Tokens:
+        answer = decode_json(body, status)
+        if not isinstance(answer, dict):
+            raise PortalBroken("no JSON object", status)
+        if "error" in answer:  # also under 200: wrong_client comes so
+            raise portal_error(answer["error"], answer.get("error_description"), status, secrets)
+        endpoint = _text(answer, "client_endpoint")
+        self._session.policy.check_url(endpoint)
+        return Tokens(
+            access_token=_text(answer, "access_token"),
+            refresh_token=_text(answer, "refresh_token"),
+            expires_at=asked_at + _seconds(answer, "expires_in"),
+            client_endpoint=endpoint.rstrip("/") + "/",
+            member_id=_text(answer, "member_id"),
+            server_domain=server_domain,
+        )
+
+
+class TokenKeeper:
+    """The tokens of one account, kept by the callbacks and renewed one at a time.
+
+    *load* reads the stored pair, *save* commits a new one before anybody uses it, *mark_stale* notes that a person must
+    authorize again, and why. A renewal under way is finished even if everybody waiting for it has gone: the old refresh
+    token is spent as soon as the server has heard it. For the same reason a pair that could not be saved is kept here,
+    and saved before the next renewal.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Awaitable[Tokens]],
+        save: Callable[[Tokens], Awaitable[None]],
+        mark_stale: Callable[[PortalError], Awaitable[None]],
+        servers: AuthorizationServers,
+        clock: Clock,
+    ) -> None:
+        self._load = load
+        self._save = save
+        self._mark_stale = mark_stale
+        self._servers = servers
+        self._clock = clock
+        self._one_at_a_time = asyncio.Lock()
+        self._renewals: set[asyncio.Task[Tokens]] = set()
+        self._unsaved: tuple[str, Tokens] | None = None  # a refresh token that is spent, and the pair it gave
+
+    async def access_token(self) -> str:
+        """A token to call with, renewed first where it ends within a minute."""
+        return (await self.tokens()).access_token
+
+    async def tokens(self) -> Tokens:
+        """The pair to call with, renewed first where it ends within a minute."""
+        tokens = await self._load()
+        if tokens.expires_at - self._clock.now() > RENEW_BEFORE_EXPIRY_S:
+            return tokens
+        return await self.renewed(tokens.access_token)
+
+    async def renewed(self, failed_access_token: str) -> Tokens:
+        """A pair newer than the one that failed: one refresh, however many ask.
+
+        Raises:
+            PortalError: no new pair could be had; with `credential_dead` the account has been marked stale.
+        """
+        renewal = asyncio.create_task(self._renew(failed_access_token))
+        self._renewals.add(renewal)
+        renewal.add_done_callback(self._ended)
+        return await asyncio.shield(renewal)
+
+    def _ended(self, renewal: asyncio.Task[Tokens]) -> None:
+        self._renewals.discard(renewal)
+        if not renewal.cancelled():
+            renewal.exception()  # for those who wait; that nobody does any more is no error of its own
+
+    async def settle(self) -> None:
+        """Return once no renewal is under way: before what the callbacks write to is closed."""
+        await asyncio.gather(*self._renewals, return_exceptions=True)
+
+    async def _renew(self, failed_access_token: str) -> Tokens:
+        async with self._one_at_a_time:
+            tokens = await self._load()
+            if tokens.access_token != failed_access_token:
+                return tokens
+            if self._unsaved is None or self._unsaved[0] != tokens.refresh_token:
+                try:
+                    self._unsaved = tokens.refresh_token, await self._servers.refresh(tokens)
+                except PortalError as error:
+                    if not error.credential_dead:
+                        raise
+                    return await self._newer_than(tokens, error)
+            _, renewed = self._unsaved
+            await self._save(renewed)
+            self._unsaved = None
+            return renewed
+
+    async def _newer_than(self, refused: Tokens, error: PortalError) -> Tokens:
+        """The pair that somebody else has saved meanwhile; without one the account is stale."""
+        tokens = await self._load()
+        if tokens.refresh_token != refused.refresh_token:
+            return tokens
+        await self._mark_stale(error)
+        raise error
+
+
+def _is_loopback(server_domain: str) -> bool:
+    host = URL(f"//{server_domain}").host or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _text(answer: dict[str, object], name: str) -> str:
+    value = answer.get(name)
+    if not isinstance(value, str) or not USABLE_TEXT.fullmatch(value):
+        raise PortalBroken(f"{name} is missing, or not printable ASCII without spaces")
+    return value
+
+
+def _seconds(answer: dict[str, object], name: str) -> int:
+    value = answer.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= LONGEST_LIFE_S:
+        raise PortalBroken(f"{name} is missing, or not a number of seconds from 1 to {LONGEST_LIFE_S}")
+    return value

@@ -1,0 +1,1 @@
+"""Reading a portal's lists to their proven end."""

@@ -1,0 +1,1 @@
+"""Rows of a portal's lists, decoded."""

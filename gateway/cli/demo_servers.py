@@ -1,0 +1,138 @@
+"""What the demo runs on: a sandbox portal and the gateway that is set up for it."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from gateway.cli.database_place import database_refusals
+from gateway.cli.gateway_client import origin_of
+from gateway.cli.process import cannot_listen
+from gateway.cli.serve import serving, with_port
+from gateway.clock import Clock
+from gateway.errors import SettingsError
+from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.web.server import SandboxServer
+from gateway.secret import Secret
+from gateway.settings.config import PUBLIC_KEY_SETTINGS, Config, load_config, settings_given
+from gateway.settings.secret_file import Secrets, resolve_secrets
+from gateway.settings.setting import environment_name
+from storage.accounts import AccountStore
+from storage.database import Database
+
+PORTAL_HOST = "127.0.0.1"
+# The demo's values for settings that have others elsewhere. What the environment, `.env` or a flag says wins.
+DEFAULTS = {"GATEWAY_LOG_LEVEL": "warning", "GATEWAY_DRAIN_S": "0"}
+# What follows from the sandbox portal; and, since the demo signs its own token, what verifies tokens of others.
+TOKEN_SETTINGS = (*PUBLIC_KEY_SETTINGS, "jwt_algorithms")
+OWN_SETTINGS = ("bitrix_client_id", "bitrix_client_secret", "oauth_servers", "public_url", "insecure_portals")
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What the demo runs with; *unused* names settings that were given and that the demo replaces by its own."""
+
+    config: Config
+    temporary: bool
+    unused: tuple[str, ...]
+    portal_port: int
+    portal: SandboxSettings
+
+
+def choose_settings(
+    environ: Mapping[str, str], flags: Mapping[str, object], portal_port: int, portal: SandboxSettings
+) -> DemoSettings:
+    """The demo's settings: *flags* win over *environ*, and that over the demo's defaults.
+
+    Raises:
+        SettingsError: when a setting is wrong.
+    """
+    keys = settings_given(environ, PUBLIC_KEY_SETTINGS)
+    unused = settings_given(environ, OWN_SETTINGS) + (settings_given(environ, TOKEN_SETTINGS) if keys else [])
+    used = {name: value for name, value in environ.items() if name not in unused and value.strip()}
+    config = load_config(DEFAULTS | used, flags)
+    temporary = flags.get("database") is None and not settings_given(environ, ["database"])
+    return DemoSettings(config, temporary, tuple(unused), portal_port, portal)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Both servers, listening."""
+
+    app: web.Application
+    config: Config
+    secrets: Secrets
+    portal: SandboxPortal
+    portal_origin: str
+
+
+@asynccontextmanager
+async def demo_servers(settings: DemoSettings, clock: Clock) -> AsyncIterator[Demo]:
+    """Run both servers until the block ends.
+
+    Raises:
+        SettingsError: when one of them cannot start.
+    """
+    async with AsyncExitStack() as stack:
+        chosen = with_port(settings.config)
+        if settings.temporary:
+            chosen = replace(chosen, database=stack.enter_context(temporary_database()))
+        origin = origin_of(chosen)
+        portal = SandboxPortal(
+            replace(settings.portal, redirect_uri=f"{origin}/webhook/create", auto_allow=True), clock
+        )
+        try:
+            server = await stack.enter_async_context(SandboxServer(portal, host=PORTAL_HOST, port=settings.portal_port))
+        except OSError as error:
+            raise cannot_listen(PORTAL_HOST, settings.portal_port, error) from error
+        config = replace(
+            chosen,
+            bitrix_client_id=portal.application.client_id,
+            bitrix_client_secret=Secret(portal.application.client_secret),
+            oauth_servers=(server.origin.removeprefix("http://"),),
+            public_url=origin,
+            insecure_portals=True,
+        )
+        secrets = resolve_secrets(config)
+        if not settings.temporary:
+            await refuse_real_portals(config.database)
+        app = await stack.enter_async_context(serving(config, secrets, clock))
+        yield Demo(app, config, secrets, portal, server.origin)
+
+
+@contextmanager
+def temporary_database() -> Iterator[Path]:
+    """A place for a database that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bitrix-gateway-") as directory:
+        yield Path(directory) / "demo.db"
+
+
+async def refuse_real_portals(database: Path) -> None:
+    """Keep the demo away from a database that is in real use: its accounts would be renewed at the sandbox.
+
+    Raises:
+        SettingsError: when an account in *database* is connected to another portal than a sandbox on this machine.
+    """
+    with database_refusals(database):
+        async with Database.open(database) as opened:
+            accounts = await AccountStore(opened).list_connected()
+    hosts = sorted({urlsplit(account.origin).netloc for account in accounts if not is_local(account.origin)})
+    if hosts:
+        raise SettingsError(
+            f"{database} holds accounts of real portals ({hosts[0]}): give the demo a database of its own "
+            f"({environment_name('database')} or --database)"
+        )
+
+
+def is_local(origin: str) -> bool:
+    """Whether *origin* is on this machine, as a sandbox portal is."""
+    host = urlsplit(origin).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,1 @@
+"""Mirrored resources: what they are, their sync and their pages."""

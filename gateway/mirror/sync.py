@@ -1,0 +1,326 @@
+"""Starts, joins, resumes, schedules and stops the syncs of all accounts."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from weakref import WeakValueDictionary
+
+from gateway import __version__
+from gateway.accounts.account_state import RETRY_S, retry_due_at
+from gateway.accounts.connections import Connections
+from gateway.accounts.recovery import WebhookRecovery
+from gateway.background import end, running
+from gateway.bitrix.errors import PortalError
+from gateway.clock import Clock
+from gateway.errors import GatewayError
+from gateway.mirror.pages import Pages
+from gateway.mirror.resources import RESOURCES, Resource
+from gateway.mirror.sync_pass import SyncPass
+from storage.errors import StorageDamaged, StorageError, StorageUnavailable, StorageUnusable
+from storage.records import Account, RunState, SyncRun
+from storage.syncs import SyncStore
+
+logger = logging.getLogger(__name__)
+
+RESUMABLE_S = 3600  # an older interrupted run starts over
+SCHEDULE_RETRY_S = 60  # after the schedule could not be read
+STORAGE_RETRY_S = 15  # after the database could not be used
+RECOVERIES = 8  # stale webhooks that are tried side by side: each may wait for a portal that does not answer
+HALTED = "ended because the account was connected anew, moved or deleted"
+UNAUTHORIZED = "ended because the portal has to be authorized again"
+UNSTORED = "ended without a note of how, because the database could not be written: the next sync goes on from there"
+INTERNAL = "an error inside the gateway: its log says which"
+
+
+@dataclass
+class _Running:
+    """A run under way; *waits* says why it stands still until *waits_until* (monotonic) at least, None while it moves.
+
+    Only from then on is progress a sign that the wait is over: before, it comes from what was read earlier.
+    """
+
+    list_id: int
+    task: asyncio.Task[None]
+    waits: str | None = None
+    waits_until: float = 0.0
+
+
+class SyncService:
+    """One run per account and resource at a time.
+
+    A run goes on from its cursor where everything that it has read still counts: under the same credential, version
+    and language, within the hour. Everything else is read again, refused lists included.
+    """
+
+    def __init__(
+        self,
+        store: SyncStore,
+        connections: Connections,
+        recovery: WebhookRecovery,
+        pages: Pages,
+        clock: Clock,
+        *,
+        interval_s: int,
+        language: str,
+    ) -> None:
+        self._store = store
+        self._connections = connections
+        self._recovery = recovery
+        self._recovering: dict[int, asyncio.Task[None]] = {}
+        self._recoveries = asyncio.Semaphore(RECOVERIES)
+        self._pages = pages
+        self._clock = clock
+        self._interval_s = interval_s
+        self._language = language
+        self._running: dict[tuple[int, str], _Running] = {}
+        self._changing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        # Runs by list_id that the file takes to be running: when they ended, and what to say of it.
+        self._unstored: dict[int, tuple[int, str]] = {}
+        self._schedule_failure: str | None = None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Go on with what was interrupted and keep the schedule; at the end every run is left where it can go on."""
+        try:
+            await self._store.forget_progress_of_others(f"{__version__} {self._language}")
+            await self._go_on()
+            async with running(self._keep_schedule(), name="sync schedule") if self._interval_s else nullcontext():
+                yield
+        finally:
+            await end(list(self._recovering.values()))
+            await end(one.task for one in list(self._running.values()))
+
+    async def _go_on(self) -> None:
+        accounts = {account.account_id: account for account in await self._connections.list_authorized()}
+        for account_id, list_id, name in await self._store.list_interrupted():
+            if account_id in accounts:
+                self._launch(accounts[account_id], RESOURCES[name], list_id, None)
+            else:
+                await self._end(list_id, name, "failed", UNAUTHORIZED)
+        for list_id, name in await self._store.list_left_behind():
+            await self._end(list_id, name, "failed", HALTED)
+
+    async def start(self, account: Account, resource: Resource) -> None:
+        """Start a full sync of *resource*, or join the one that runs; returns once it is under way and noted down.
+
+        Nothing starts where the account has changed since *account* was read.
+        """
+        async with self._lock(account.account_id):
+            current = await self._current(account)
+            if (account.account_id, resource.name) in self._running or current is None:
+                return
+            run = await self._begin(current, resource)
+            self._launch(current, resource, run.list_id, run)
+
+    async def _current(self, account: Account) -> Account | None:
+        """The account as it is now, None where it has changed since *account* was read or cannot be synced."""
+        current = await self._connections.find(account.account_key)
+        usable = current is not None and not current.stale and current.portal == account.portal
+        return current if usable else None
+
+    async def _begin(self, account: Account, resource: Resource) -> SyncRun:
+        now = int(self._clock.now())
+        run = await self._store.begin(
+            account.account_id,
+            account.portal.portal_id,
+            resource.name,
+            [one.part for one in resource.lists(self._language)],
+            now=now,
+            resumable_since=now - RESUMABLE_S if resource.resumes(self._language) else None,
+        )
+        self._unstored.pop(run.list_id, None)
+        return run
+
+    def _launch(self, account: Account, resource: Resource, list_id: int, run: SyncRun | None) -> None:
+        """Run *run*; None is begun first."""
+        key = (account.account_id, resource.name)
+        task = asyncio.create_task(self._run(account, resource, list_id, run), name=f"sync {resource.name}")
+        self._running[key] = _Running(list_id, task)
+        task.add_done_callback(lambda _: self._running.pop(key, None))
+
+    async def start_all(self, account: Account) -> None:
+        """Start a sync of everything that is mirrored."""
+        for resource in RESOURCES.values():
+            await self.start(account, resource)
+
+    @asynccontextmanager
+    async def halted(self, account: Account) -> AsyncIterator[None]:
+        """End the account's runs, and let none start before the block ends.
+
+        What they have read does not count any more: another credential may see other rows.
+        """
+        async with self._lock(account.account_id):
+            ended = {key: one for key, one in self._running.items() if key[0] == account.account_id}
+            await end(one.task for one in ended.values())
+            for (_, name), one in ended.items():
+                await self._end(one.list_id, name, "failed", HALTED)
+            await self._store.forget_progress(account.account_id)
+            yield
+
+    async def load(self, account: Account, resource: Resource) -> SyncRun | None:
+        """The latest run of *resource*, None before the first."""
+        run = await self._store.load(account.account_id, account.portal.portal_id, resource.name)
+        if run is None:
+            return None
+        if run.list_id in self._unstored:
+            ended_at, error = self._unstored[run.list_id]
+            return replace(run, state="failed", error=error, finished_at=ended_at)
+        under_way = self._running.get((account.account_id, resource.name))
+        if under_way is not None and run.state == "running":
+            return replace(run, error=under_way.waits)
+        return run
+
+    def _lock(self, account_id: int) -> asyncio.Lock:
+        return self._changing.setdefault(account_id, asyncio.Lock())
+
+    async def _keep_schedule(self) -> None:
+        while True:
+            try:
+                next_due = await self._start_due()
+                self._schedule_failure = None
+            except StorageUnusable as error:
+                if str(error) != self._schedule_failure:
+                    logger.warning("the sync schedule could not be kept", extra={"reason": str(error)})
+                self._schedule_failure = str(error)
+                next_due = self._clock.now() + SCHEDULE_RETRY_S
+            except Exception:
+                logger.exception("the sync schedule could not be kept")
+                next_due = self._clock.now() + SCHEDULE_RETRY_S
+            await self._clock.sleep(max(next_due - self._clock.now(), 1))
+
+    async def _start_due(self) -> float:
+        """Start each sync that is due, and try each stale webhook that is; the wall time to look again."""
+        next_due = self._clock.now() + min(self._interval_s, RETRY_S)  # an account may become stale meanwhile
+        for account in await self._connections.list_authorized():
+            next_due = min(next_due, await self._start_due_of(account))
+        for account in await self._connections.list_stale_webhooks():
+            next_due = min(next_due, self._recover_due(account))
+        return next_due
+
+    async def _start_due_of(self, account: Account) -> float:
+        """Start each sync of *account* whose interval has passed since the end of its last run."""
+        next_due = self._clock.now() + self._interval_s
+        for resource in RESOURCES.values():
+            run = await self.load(account, resource)
+            now = self._clock.now()
+            ended = 0 if run is None else run.finished_at or now
+            due = ended + self._interval_s
+            if due <= now or ended > now:  # an end that lies ahead was noted by a clock that has been set back
+                await self.start(account, resource)
+            else:
+                next_due = min(next_due, due)
+        return next_due
+
+    def _recover_due(self, account: Account) -> float:
+        """Try the stale webhook of *account* beside the schedule where that is due; when it may be tried next."""
+        now = self._clock.now()
+        due_at = retry_due_at(account, now)
+        if due_at is not None and due_at > now:
+            return due_at
+        if account.account_id not in self._recovering:
+            task = asyncio.create_task(self._recover(account), name="stale webhook")
+            self._recovering[account.account_id] = task
+            task.add_done_callback(lambda _: self._recovering.pop(account.account_id))
+        return now + RETRY_S
+
+    async def _recover(self, account: Account) -> None:
+        """Try a stale webhook again, and go on with its syncs where it works."""
+        try:
+            async with self._recoveries:
+                account = await self._recovery.try_again(account)
+            if not account.stale:
+                await self._start_due_of(account)
+        except StorageUnusable as error:
+            told = {"account": account.account_key, "reason": str(error)}
+            logger.warning("a stale webhook could not be tried again", extra=told)
+        except Exception:
+            logger.exception("a stale webhook could not be tried again")
+
+    async def _run(self, account: Account, resource: Resource, list_id: int, run: SyncRun | None) -> None:
+        """Run to the end; where the database cannot be used for now, go on when it can be."""
+        began_at = self._clock.monotonic()
+        while True:
+            try:
+                error = await self._outcome(account, resource, run)
+                state: RunState = "done" if error is None else "failed"
+                rows = await self._store.finish(list_id, state, error=error, now=int(self._clock.now()))
+            except StorageUnavailable as failure:
+                run = None
+                reason = f"the database cannot be used for now ({failure}): the sync goes on by itself"
+                self._note_wait(account, resource, reason, STORAGE_RETRY_S)
+                await self._clock.sleep(STORAGE_RETRY_S)
+            except StorageError as failure:
+                self._note_unstored(list_id, resource.name, failure)
+                return
+            else:
+                if error is None:
+                    seconds = round(self._clock.monotonic() - began_at, 3)
+                    logger.info("sync finished", extra={**_names(account, resource), "rows": rows, "seconds": seconds})
+                return
+
+    def _note_wait(self, account: Account, resource: Resource, reason: str, wait_s: float) -> None:
+        """Tell why a run stands still: in its status until it moves on, and once in the log."""
+        under_way = self._running[account.account_id, resource.name]
+        if under_way.waits != reason:
+            told = {**_names(account, resource), "reason": reason, "wait_s": round(wait_s, 1)}
+            logger.warning("sync is retrying", extra=told)
+        under_way.waits, under_way.waits_until = reason, self._clock.monotonic() + wait_s
+
+    def _note_progress(self, account: Account, resource: Resource) -> None:
+        under_way = self._running[account.account_id, resource.name]
+        if self._clock.monotonic() >= under_way.waits_until:
+            under_way.waits = None
+
+    async def _end(self, list_id: int, name: str, state: RunState, error: str) -> None:
+        """Store how a run ended; where that fails, `load` tells so until the next run begins."""
+        try:
+            await self._store.finish(list_id, state, error=error, now=int(self._clock.now()))
+        except StorageError as failure:
+            self._note_unstored(list_id, name, failure)
+
+    def _note_unstored(self, list_id: int, name: str, failure: StorageError) -> None:
+        damaged = isinstance(failure, StorageDamaged)
+        logger.warning("the end of a sync could not be stored", extra={"resource": name, "reason": str(failure)})
+        self._unstored[list_id] = int(self._clock.now()), str(failure) if damaged else UNSTORED
+
+    async def _outcome(self, account: Account, resource: Resource, run: SyncRun | None) -> str | None:
+        """Run it, begun first where that is still to be done; what went wrong, in a sentence, None when nothing did.
+
+        Raises:
+            StorageUnavailable: it has to be begun again.
+        """
+        try:
+            if run is None:
+                current = await self._current(account)
+                if current is None:
+                    return UNAUTHORIZED
+                run = await self._begin(current, resource)
+                self._note_progress(account, resource)
+            await self._pass(account, resource, run)
+        except (GatewayError, StorageDamaged) as error:
+            reason = error.detail if isinstance(error, GatewayError) else error.told
+            logger.warning("sync failed", extra={**_names(account, resource), "reason": reason})
+            return reason
+        except StorageUnavailable:
+            raise
+        except Exception:
+            logger.exception("sync failed", extra=_names(account, resource))
+            return INTERNAL
+        return None
+
+    async def _pass(self, account: Account, resource: Resource, run: SyncRun) -> None:
+        def note_retry(error: PortalError, wait_s: float) -> None:
+            self._note_wait(account, resource, f"trying again: {error.detail}", wait_s)
+
+        client = self._connections.client(account).background().telling(note_retry)
+        progressed = partial(self._note_progress, account, resource)
+        lists = resource.lists(self._language)
+        async with self._connections.telling_stale(account):
+            await SyncPass(self._store, client, self._pages, self._clock, resource, lists, run, progressed).run()
+
+
+def _names(account: Account, resource: Resource) -> dict[str, object]:
+    return {"account": account.account_key, "resource": resource.name}

@@ -1,0 +1,1 @@
+"""Quizzes: the rules by which answers become leads and deals."""

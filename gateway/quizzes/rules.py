@@ -1,0 +1,82 @@
+"""Rules: what a quiz's answers become in the account's CRM."""
+
+from collections.abc import Mapping
+
+import orjson
+
+from gateway.accounts.connections import Connections
+from gateway.clock import Clock
+from gateway.errors import AlreadyExists, InvalidInput, NotFound
+from storage.mirror import MirrorStore
+from storage.records import Account, Rule
+from storage.rules import RuleStore
+
+PERFORMER_UNKNOWN = "has to be the bitrixUserID of one of the account's synced users"
+
+
+class RuleService:
+    """Creates, shows and replaces the rules of an account on the portal that it is connected to."""
+
+    def __init__(self, store: RuleStore, mirror: MirrorStore, connections: Connections, clock: Clock) -> None:
+        self._store = store
+        self._mirror = mirror
+        self._connections = connections
+        self._clock = clock
+
+    async def load(self, account_key: str, quiz_id: int) -> tuple[Account, Rule]:
+        """The quiz's rule, and the account it belongs to.
+
+        Raises:
+            NotFound: when the quiz has none, or nothing is connected.
+        """
+        account = await self._connections.find(account_key)
+        if account is not None:
+            rule = await self._store.find(account.account_id, account.portal.portal_id, quiz_id)
+            if rule is not None:
+                return account, rule
+        raise no_rules(quiz_id)
+
+    async def create(self, account_key: str, quiz_id: int, body: Mapping[str, object]) -> None:
+        """Store *body* as the quiz's rule; on disk when this returns.
+
+        Raises:
+            NotFound: when no account is connected, or its portal has no such performer.
+            AlreadyExists: when the quiz has a rule, which stays as it is.
+        """
+        account = await self._connections.require(account_key)
+        if not await self._has_performer(account, body):
+            raise NotFound(f"PerformerID: {PERFORMER_UNKNOWN}", code="performer_not_found")
+        now = int(self._clock.now())
+        added = await self._store.add(
+            account.account_id, account.portal.portal_id, quiz_id, orjson.dumps(body), now=now
+        )
+        if not added:
+            raise AlreadyExists(f"rules already exist for quiz {quiz_id}", code="rules_already_exist")
+
+    async def replace(self, account_key: str, quiz_id: int, body: Mapping[str, object]) -> None:
+        """Store *body* in the place of the quiz's rule, whole; on disk when this returns.
+
+        Raises:
+            NotFound: when the quiz has no rule.
+            InvalidInput: when the portal has no such performer.
+        """
+        account, _ = await self.load(account_key, quiz_id)
+        if not await self._has_performer(account, body):
+            raise InvalidInput.of_field("/PerformerID", "performer_not_found", PERFORMER_UNKNOWN)
+        if not await self._store.replace(account.account_id, account.portal.portal_id, quiz_id, orjson.dumps(body)):
+            raise no_rules(quiz_id)
+
+    async def _has_performer(self, account: Account, body: Mapping[str, object]) -> bool:
+        performer = str(body["PerformerID"])
+        # Digits as the portal writes them: "7" and not "07". SQLite's integers end at 2**63.
+        if not (performer.isascii() and performer.isdigit() and str(int(performer[:20])) == performer):
+            return False
+        portal_row_id = int(performer)
+        return portal_row_id < 2**63 and await self._mirror.has_row(
+            account.account_id, account.portal.portal_id, "users", portal_row_id
+        )
+
+
+def no_rules(quiz_id: int) -> NotFound:
+    """The 404 of a quiz without rules."""
+    return NotFound(f"rules not found for quiz {quiz_id}", code="rules_not_found")

@@ -1,0 +1,1 @@
+"""How the sandbox portal behaves: limits, costs and faults."""

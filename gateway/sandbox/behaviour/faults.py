@@ -1,0 +1,223 @@
+"""Scripted faults: what shall go wrong, at which method, how often and when."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf
+
+from gateway.clock import Clock
+from gateway.sandbox.behaviour.lies import DOUBLED, ESCAPES, IDS
+from gateway.sandbox.errors import CallError, expired_token, invalid_token, operation_time_limit, query_limit_exceeded
+
+TOKEN_ADDRESS = "oauth.token"
+
+# Each kind as it is written, and what then happens.
+MEANINGS = {
+    "drop": "the connection is closed without an answer",
+    "cut": "the connection is closed in the middle of the answer",
+    "truncated": "200, but the JSON ends half-way",
+    "redirect=ORIGIN": "302 to the same address at another origin",
+    "loop=STATUS": "a redirect, 300 to 308, to the very address that was called",
+    "nowhere=STATUS": "a redirect, 300 to 308, that does not say where to",
+    "html200": "a page of HTML under 200",
+    "html500": "a page of HTML under 500",
+    "502": "a page of HTML under 502",
+    "qle": "503 QUERY_LIMIT_EXCEEDED",
+    "qle200": "QUERY_LIMIT_EXCEEDED under 200",
+    "otl": "429 OPERATION_TIME_LIMIT",
+    "expired_token": "401 expired_token",
+    "invalid_token": "401 invalid_token",
+    "error=CODE": "400 with that code",
+    "delay=SECONDS": "the call takes that long",
+    "busy=SECONDS": "so much operating time is booked, at once",
+    "total=N": "the list says that it has N rows in all; its pages stay as they are",
+    "invalid_grant": "400 invalid_grant",
+    "json500": "500 with a body of JSON",
+    "member_id=OTHER": "the token of another portal; of oauth.token alone",
+    "client_endpoint=URL": "a token for another address; of oauth.token alone",
+    "endless": "JSON that never ends, as fast as it is read",
+    "trickle": "JSON that never ends, a byte a second",
+    "interim": "a 103 every second, and never an answer",
+    "huge=MB": "so many megabytes of JSON",
+    "bomb=MB": "the same, gzipped to a thousandth",
+    "dense=MB": "so many megabytes of empty lists, which take thirty times that in memory",
+    "deep=LEVELS": "so many lists in each other",
+    "headers=KB": "a header of so many kilobytes",
+    "ids=HOW": f"every id of a row as {', '.join(IDS)}; or the last row {DOUBLED}",
+    "escapes": "every name and title of a row ends in control characters and terminal escapes",
+    "escapes400": "400 whose code and text are made of them",
+}
+KINDS = tuple(written.partition("=")[0] for written in MEANINGS)
+WITH_VALUE = tuple(kind for kind, written in zip(KINDS, MEANINGS, strict=True) if kind != written)
+
+# Faults of the connection or of the bytes; they hit the whole HTTP answer.
+HOSTILE = ("endless", "trickle", "interim", "huge", "bomb", "dense", "deep", "headers", "loop", "nowhere")
+BEFORE_THE_CALL = ("drop", "html200", "html500", "502", "redirect", *HOSTILE)  # the method does not run
+AFTER_THE_CALL = ("cut", "truncated")  # it has run, what it wrote stays
+REFUSALS = ("qle", "qle200", "otl", "expired_token", "invalid_token", "error", "invalid_grant", "json500", "escapes400")
+TIMES = ("delay", "busy")
+LIES = ("ids", "escapes")  # the method runs, and its rows are altered
+TOKEN_ANSWERS = ("member_id", "client_endpoint")
+LIST_ANSWERS = ("total",)
+
+_SPEC = re.compile(
+    r"(?P<method>\*|[\w.]+):(?P<kind>\w+)(=(?P<value>[^*@\s]+))?(?P<repeat>\*(?P<times>\d*))?(@(?P<after>\d+))?",
+    re.ASCII,
+)
+MAX_DIGITS = 9
+SHOWN_CHARS = 100
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?"), "seconds, below 1000000000"
+_COUNT = re.compile(r"[0-9]{1,6}"), "a number below 1000000"
+_REDIRECT = re.compile(r"30[0-8]"), "a status from 300 to 308"
+# What the value of a kind has to be, and how that is told.
+VALUES: dict[str, tuple[re.Pattern[str], str]] = {
+    **dict.fromkeys(TIMES, _SECONDS),
+    **dict.fromkeys(("huge", "bomb", "dense", "deep", "headers"), _COUNT),
+    **dict.fromkeys(("loop", "nowhere"), _REDIRECT),
+    **dict.fromkeys(LIST_ANSWERS, (re.compile(r"-?[0-9]{1,15}"), "a whole number of at most 15 digits")),
+    "ids": (re.compile("|".join((*IDS, DOUBLED))), f"one of {', '.join((*IDS, DOUBLED))}"),
+}
+
+
+@dataclass
+class Fault:
+    """One fault, written ``METHOD:KIND[=VALUE][*[N]][@M]``.
+
+    METHOD is a REST method in lower case, ``*`` for any, or ``oauth.token`` for the token address. MEANINGS tells KIND.
+    ``*N`` repeats it N times (once when absent), ``*`` alone for ever; ``@M`` lets M calls through unharmed first.
+    A method called inside a batch is hit like any other: refusals become its entry of ``result_error``, faults of the
+    connection take the whole answer of the batch along. ``batch:…`` hits the HTTP request of the batch itself.
+    """
+
+    method: str
+    kind: str
+    value: str = ""
+    times: float = 1
+    after: int = 0
+
+    @classmethod
+    def parse(cls, spec: str) -> "Fault":
+        """Read a fault as an option or the control address gives it.
+
+        Raises:
+            ValueError: *spec* does not follow the grammar; the text says how.
+        """
+        found = _SPEC.fullmatch(spec.strip())
+        named = f"fault {spec if len(spec) <= SHOWN_CHARS else spec[:SHOWN_CHARS] + '…'!r}"
+        if found is None:
+            raise ValueError(f"{named}: expected METHOD:KIND[=VALUE][*[N]][@M]")
+        kind, value = found["kind"], found["value"] or ""
+        if kind not in KINDS:
+            raise ValueError(f"{named}: the kind is one of {', '.join(KINDS)}")
+        if bool(value) is not (kind in WITH_VALUE):
+            raise ValueError(f"{named}: {kind} takes {'a value, ' + kind + '=VALUE' if not value else 'no value'}")
+        if kind in TOKEN_ANSWERS and found["method"] != TOKEN_ADDRESS:
+            raise ValueError(f"{named}: {kind} belongs to {TOKEN_ADDRESS}")
+        if kind in VALUES and not VALUES[kind][0].fullmatch(value):
+            raise ValueError(f"{named}: {kind} takes {VALUES[kind][1]}")
+        if found["times"] and (len(found["times"]) > MAX_DIGITS or int(found["times"]) == 0):
+            raise ValueError(f"{named}: *N takes a number from 1 to 999999999")
+        if len(found["after"] or "") > MAX_DIGITS:
+            raise ValueError(f"{named}: @M takes a number up to 999999999")
+        times = 1 if not found["repeat"] else float(found["times"]) if found["times"] else inf
+        return cls(found["method"].lower(), kind, value, times, int(found["after"] or 0))
+
+    def __str__(self) -> str:
+        value = f"={self.value}" if self.value else ""
+        times = "" if self.times == 1 else "*" if self.times == inf else f"*{self.times:.0f}"
+        return f"{self.method}:{self.kind}{value}{times}" + (f"@{self.after}" if self.after else "")
+
+    @property
+    def seconds(self) -> float:
+        return float(self.value) if self.kind in TIMES else 0.0
+
+    @property
+    def busy_s(self) -> float:
+        """The operating time that is booked beside what the call takes."""
+        return self.seconds if self.kind == "busy" else 0.0
+
+    def refusal(self) -> CallError:
+        """The error of a fault whose kind is one of REFUSALS."""
+        return {
+            "qle": query_limit_exceeded(),
+            "qle200": query_limit_exceeded(status=200),
+            "otl": operation_time_limit(),
+            "expired_token": expired_token(),
+            "invalid_token": invalid_token(),
+            "invalid_grant": CallError("invalid_grant", "Invalid grant"),
+            "json500": CallError("INTERNAL_SERVER_ERROR", "Internal server error", 500),
+            "error": CallError(self.value, "Scripted fault"),
+            "escapes400": CallError(ESCAPES, ESCAPES),
+        }[self.kind]
+
+
+class ConnectionFault(Exception):
+    """A fault that leaves no JSON of the whole HTTP exchange; its *kind* is one of BEFORE_THE_CALL."""
+
+    def __init__(self, kind: str, value: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.value = value
+
+
+class Faults:
+    """The faults still to come, in the order they were set, and the methods that are held."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._pending: list[Fault] = []
+        self._held: dict[str, asyncio.Event] = {}
+
+    def add(self, fault: Fault) -> None:
+        self._pending.append(fault)
+
+    def clear(self) -> None:
+        self._pending.clear()
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(self._pending)
+
+    def take(self, method: str) -> Fault | None:
+        """The fault that hits this call of *method*: the first that is due. All others that wait move one call on."""
+        due = None
+        for fault in [fault for fault in self._pending if fault.method in (method, "*")]:
+            if fault.after:
+                fault.after -= 1
+            elif due is None:
+                due = fault
+        if due is not None:
+            due.times -= 1
+            if due.times <= 0:
+                self._pending.remove(due)
+        return due
+
+    def hold(self, method: str) -> None:
+        self._held.setdefault(method, asyncio.Event())
+
+    def release(self, method: str) -> None:
+        if held := self._held.pop(method, None):
+            held.set()
+
+    def release_all(self) -> None:
+        for method in list(self._held):
+            self.release(method)
+
+    async def meet(self, method: str) -> Fault | None:
+        """Wait while *method* is held, then suffer what is due for this call; what is left to do to it is returned.
+
+        Raises:
+            CallError, ConnectionFault: the fault takes the place of the call.
+        """
+        if held := self._held.get(method):
+            await held.wait()
+        fault = self.take(method)
+        if fault is None:
+            return None
+        if fault.kind in BEFORE_THE_CALL:
+            raise ConnectionFault(fault.kind, fault.value)
+        if fault.kind in REFUSALS:
+            raise fault.refusal()
+        if fault.kind == "delay":
+            await self._clock.sleep(fault.seconds)
+        return fault

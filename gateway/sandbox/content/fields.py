@@ -1,0 +1,142 @@
+"""Custom fields of a sandbox portal: every type on every entity, and more than a page of them on deals."""
+
+import itertools
+from collections.abc import Iterator
+
+from gateway.sandbox.php import as_array
+from gateway.sandbox.tables.table import Row, Table
+
+ENTITIES = (
+    "CRM_LEAD", "CRM_DEAL", "CRM_CONTACT", "CRM_COMPANY", "CRM_QUOTE", "CRM_REQUISITE", "CRM_INVOICE",
+    "CRM_SMART_INVOICE", "CRM_SMART_DOCUMENT",
+)  # fmt: skip
+FIELDS_ON_DEALS = 64
+
+LABELS = ("EDIT_FORM_LABEL", "LIST_COLUMN_LABEL", "LIST_FILTER_LABEL", "ERROR_MESSAGE", "HELP_MESSAGE")
+
+# USER_TYPE_ID: name in Russian and English, SETTINGS.
+# Source: [docs] api-reference/crm/universal/user-defined-fields/crm-userfield-types.md
+_TYPES: dict[str, tuple[str, str, Row]] = {
+    "string": (
+        "Строка",
+        "Text",
+        {"SIZE": 20, "ROWS": 1, "REGEXP": "", "MIN_LENGTH": 0, "MAX_LENGTH": 0, "DEFAULT_VALUE": ""},
+    ),
+    "integer": ("Целое число", "Integer", {"SIZE": 20, "MIN_VALUE": 0, "MAX_VALUE": 0, "DEFAULT_VALUE": None}),
+    "double": (
+        "Площадь, м²",
+        "Area, m²",
+        {"PRECISION": 2, "SIZE": 20, "MIN_VALUE": 0, "MAX_VALUE": 0, "DEFAULT_VALUE": None},
+    ),
+    "boolean": (
+        "Согласие ✅",
+        "Consent ✅",
+        {"DEFAULT_VALUE": 0, "DISPLAY": "CHECKBOX", "LABEL": ["", ""], "LABEL_CHECKBOX": "Да/Нет"},
+    ),
+    "datetime": (
+        "Время встречи",
+        "Meeting at",
+        {"DEFAULT_VALUE": {"TYPE": "NONE", "VALUE": ""}, "USE_SECOND": "Y", "USE_TIMEZONE": "N"},
+    ),
+    "date": ("Дата замера", "Measured on", {"DEFAULT_VALUE": {"TYPE": "NONE", "VALUE": ""}}),
+    "enumeration": (
+        "Цвет",
+        "Colour",
+        {"DISPLAY": "LIST", "LIST_HEIGHT": 1, "CAPTION_NO_VALUE": "", "SHOW_NO_VALUE": "Y"},
+    ),
+    "iblock_section": (
+        "Раздел каталога",
+        "Section",
+        {"DISPLAY": "LIST", "LIST_HEIGHT": 5, "IBLOCK_ID": 15, "DEFAULT_VALUE": "", "ACTIVE_FILTER": "N"},
+    ),
+    "iblock_element": (
+        "Товар",
+        "Element",
+        {"DISPLAY": "LIST", "LIST_HEIGHT": 5, "IBLOCK_ID": 15, "DEFAULT_VALUE": "", "ACTIVE_FILTER": "N"},
+    ),
+    "employee": ("Замерщик", "Employee", {}),
+    "crm_status": ("Отрасль", "Industry", {"ENTITY_TYPE": "INDUSTRY"}),
+    "crm": ("Связь", "Relation", {"LEAD": "Y", "CONTACT": "Y", "COMPANY": "N", "DEAL": "Y"}),
+    "address": ("Адрес объекта", "Address", {"SHOW_MAP": "Y"}),
+    "money": ("Бюджет", "Budget", {"DEFAULT_VALUE": ""}),
+    "url": (
+        "Ссылка",
+        "Link",
+        {"POPUP": "Y", "SIZE": 20, "MIN_LENGTH": 0, "MAX_LENGTH": 0, "DEFAULT_VALUE": "", "ROWS": 1},
+    ),
+    "file": (
+        "Смета",
+        "Estimate",
+        {
+            "SIZE": 20,
+            "LIST_WIDTH": 0,
+            "LIST_HEIGHT": 0,
+            "MAX_SHOW_SIZE": 0,
+            "MAX_ALLOWED_SIZE": 0,
+            "EXTENSIONS": [],
+            "TARGET_BLANK": "Y",
+        },
+    ),
+    "crm_pena_tag": ("Метка", "Tag", {}),
+    "resourcebooking": ("Бронирование", "Booking", {"USE_USERS": "N", "USE_RESOURCES": "Y", "FULL_DAY": "N"}),
+}
+
+
+def make_userfields(types: Table) -> dict[str, Table]:
+    """The custom fields of every entity; those of a smart process hang on the id of its row: ``CRM_13``.
+
+    Source: [docs] api-reference/crm/deals/user-defined-fields/crm-deal-userfield-list.md
+    """
+    numbers = itertools.count(201, 2)
+    entities = (*ENTITIES, *(f"CRM_{type_id}" for type_id in types))
+    return {entity_id: _fields_of(entity_id, numbers) for entity_id in entities}
+
+
+def _fields_of(entity_id: str, numbers: Iterator[int]) -> Table:
+    count = FIELDS_ON_DEALS if entity_id == "CRM_DEAL" else len(_TYPES)
+    kinds = itertools.islice(itertools.cycle(_TYPES), count)
+    rows = [_field(entity_id, next(numbers), kind, position) for position, kind in enumerate(kinds)]
+    return Table({int(row["ID"]): row for row in rows})
+
+
+def _field(entity_id: str, field_id: int, kind: str, position: int) -> Row:
+    russian, english, settings = _TYPES[kind]
+    own_number = entity_id.removeprefix("CRM_")
+    prefix = f"UF_CRM_{own_number}_" if own_number.isdecimal() else "UF_CRM_"
+    # One field in seven has no labels at all.
+    label = {"ru": russian, "en": english} if position % 7 != 6 else None
+    row: Row = {
+        "ID": str(field_id),
+        "ENTITY_ID": entity_id,
+        "FIELD_NAME": f"{prefix}{1713790000 + field_id}",
+        "USER_TYPE_ID": kind,
+        "XML_ID": None if position % 3 else f"EXT_{field_id}",
+        "SORT": str(100 + 50 * (position // 10)),
+        "MULTIPLE": "Y" if position % 5 == 4 else "N",
+        "MANDATORY": "Y" if position % 8 == 0 else "N",
+        "SHOW_FILTER": "NIES"[position % 4],
+        "SHOW_IN_LIST": "Y",
+        "EDIT_IN_LIST": "Y",
+        "IS_SEARCHABLE": "N",
+        "SETTINGS": as_array(dict(settings)),
+        "EDIT_FORM_LABEL": label,
+        "LIST_COLUMN_LABEL": label,
+        "LIST_FILTER_LABEL": label,
+        "ERROR_MESSAGE": None,
+        "HELP_MESSAGE": None,
+    }
+    if kind == "enumeration":
+        row["LIST"] = [
+            _choice(field_id * 10 + place, place, value) for place, value in enumerate(("Белый", "Чёрный", "Другой 🎨"))
+        ]
+    return row
+
+
+def _choice(choice_id: int, place: int, value: str) -> Row:
+    return {
+        "ID": str(choice_id),
+        "SORT": str(10 * (place + 1)),
+        "VALUE": value,
+        "DEF": "N",
+        "XML_ID": f"{choice_id:032x}",
+    }

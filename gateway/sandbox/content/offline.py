@@ -1,0 +1,61 @@
+"""The queue of offline events: what has happened on the portal, kept until the application takes it."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from gateway.sandbox.content.tasks import moment
+from gateway.sandbox.tables.table import Row, Table
+
+COLUMNS = (
+    "ID", "TIMESTAMP_X", "EVENT_NAME", "EVENT_DATA", "EVENT_ADDITIONAL", "MESSAGE_ID", "PROCESS_ID", "ERROR",
+)  # fmt: skip
+
+
+class OfflineEvents(Table):
+    """Events by their ids. Those with a ``PROCESS_ID`` are reserved for whoever knows it.
+
+    Source: protocol notes 16; [srv] rest/lib/eventoffline.php
+    """
+
+    def __init__(self, now: float, rows: dict[int, Row] | None = None) -> None:
+        super().__init__(rows)
+        self._now = now
+        self._processes = 0
+
+    def __copy__(self) -> "OfflineEvents":
+        return OfflineEvents(self._now, self.data)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        return frozenset(COLUMNS)
+
+    def blank(self, row_id: int) -> Row:
+        return {
+            "ID": str(row_id),
+            "TIMESTAMP_X": moment(self._now),
+            "EVENT_NAME": "ONCRMDEALUPDATE",
+            "EVENT_DATA": {"FIELDS": {"ID": str(row_id)}},
+            "EVENT_ADDITIONAL": {"user_id": "1"},
+            "MESSAGE_ID": hashlib.md5(f"event {row_id}".encode(), usedforsecurity=False).hexdigest(),
+            "PROCESS_ID": "",
+            "ERROR": "0",
+        }
+
+    def reserve(self, ids: Sequence[int]) -> str:
+        """Reserve the events of these *ids* for a new process, whose id is returned."""
+        self._processes += 1
+        process_id = hashlib.md5(f"process {self._processes}".encode(), usedforsecurity=False).hexdigest()
+        self.change(ids, {"PROCESS_ID": process_id})
+        return process_id
+
+    def change(self, ids: Sequence[int], columns: Mapping[str, str]) -> None:
+        for row_id in ids:
+            self[row_id] = {**self[row_id], **columns}
+
+    def remove(self, ids: Sequence[int]) -> None:
+        for row_id in ids:
+            del self[row_id]
+
+    def of_process(self, process_id: str) -> list[int]:
+        """The ids of the events that are reserved for it."""
+        return [row_id for row_id, row in self.items() if row["PROCESS_ID"] == process_id]

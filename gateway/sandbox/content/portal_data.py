@@ -1,0 +1,104 @@
+"""All that a sandbox portal holds. Tests and the control address change it as a person would change a portal."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from gateway.sandbox.content.addresses import make_addresses
+from gateway.sandbox.content.catalog import make_categories, make_statuses, make_types
+from gateway.sandbox.content.entities import Entity, make_entities
+from gateway.sandbox.content.eventlog import make_eventlog
+from gateway.sandbox.content.fields import make_userfields
+from gateway.sandbox.content.offline import OfflineEvents
+from gateway.sandbox.content.people import make_users
+from gateway.sandbox.content.records import make_records
+from gateway.sandbox.content.tasks import make_tasks
+from gateway.sandbox.tables.generated import GeneratedTable
+from gateway.sandbox.tables.table import Rows, Table
+
+REQUISITES = 20
+
+
+@dataclass(frozen=True)
+class PortalData:
+    """Tables of rows by id, in the form in which the list methods give them.
+
+    Categories and records are kept per entity type, userfields per entity (``CRM_DEAL``); a userfield's labels are maps
+    of language to text.
+    """
+
+    users: Table
+    statuses: Table
+    categories: dict[int, Table]
+    types: Table
+    userfields: dict[str, Table]
+    entities: dict[int, Entity] = field(compare=False)
+    records: dict[int, GeneratedTable] = field(repr=False)
+    tasks: GeneratedTable
+    eventlog: GeneratedTable
+    offline_events: OfflineEvents
+    addresses: Table
+
+    @classmethod
+    def generate(
+        cls,
+        *,
+        users: int,
+        holes: float,
+        seed: int,
+        records: Mapping[str, int] = MappingProxyType({}),
+        tasks: int = 0,
+        eventlog: int = 0,
+        now: float = 0.0,
+    ) -> "PortalData":
+        """The same data for the same arguments, always.
+
+        *holes* is the share of ids that are missing, below 1; *records* how many there are of each kind, by the name of
+        their table; *now* the portal's own time.
+        """
+        types = make_types()
+        categories = make_categories(types)
+        entities = make_entities(types, categories)
+        people, statuses, userfields = (
+            make_users(users, holes, random.Random(seed)),
+            make_statuses(categories),
+            make_userfields(types),
+        )
+        return cls(
+            users=people,
+            statuses=statuses,
+            categories=categories,
+            types=types,
+            userfields=userfields,
+            entities=entities,
+            records=make_records(
+                entities,
+                records,
+                holes=holes,
+                seed=seed,
+                users=people,
+                statuses=statuses,
+                userfields=userfields,
+            ),
+            tasks=make_tasks(tasks, holes, seed, tuple(people)),
+            eventlog=make_eventlog(eventlog, holes, seed, tuple(people), now),
+            offline_events=OfflineEvents(now),
+            addresses=make_addresses(REQUISITES),
+        )
+
+    @property
+    def tables(self) -> dict[str, Rows]:
+        """Every table by a name: ``users``, ``deals``, ``items/128``, ``categories/2``, ``userfields/CRM_DEAL``."""
+        return {
+            "users": self.users,
+            "statuses": self.statuses,
+            "types": self.types,
+            "tasks": self.tasks,
+            "eventlog": self.eventlog,
+            "offline_events": self.offline_events,
+            "addresses": self.addresses,
+            **{f"categories/{entity_type_id}": table for entity_type_id, table in self.categories.items()},
+            **{f"userfields/{entity_id}": table for entity_id, table in self.userfields.items()},
+            **{self.entities[type_id].table: table for type_id, table in self.records.items()},
+        }

@@ -1,0 +1,217 @@
+"""The records of a sandbox portal's CRM: leads, deals, contacts, companies, quotes, invoices, items."""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from functools import lru_cache, partial
+from random import Random
+
+from gateway.sandbox.content.entities import DATES, REFERENCES, Entity, Field
+from gateway.sandbox.php import Value
+from gateway.sandbox.tables.generated import GeneratedTable, Own
+from gateway.sandbox.tables.table import Row, Table
+
+FILLED_CUSTOM_FIELDS = 8  # the first of an entity; nobody has ever filled the others, and rows do not carry them
+SECONDS_PER_ID = 30  # between the creation of two neighbours
+
+_FIRST_CREATED = 1_547_456_400  # 2019-01-14
+_ZONE_S = 3 * 3600
+_UNIX_EPOCH = date(1970, 1, 1).toordinal()
+_NAMES = (
+    ("Анна", "Иванова"), ("Пётр", "Кузнецов"), ("Vadim", "Weber"), ("Zoë", "O’Neill"), ("Ольга 🌷", "Лебедева"),
+    ("Нұрлан", "Әбілқасымов"), ("小明", "王"), ("José", None),
+)  # fmt: skip
+_TITLES = ("Заявка с сайта", "Ремонт «под ключ»", "Kitchen, 12 m²", "Повторная продажа 🔁", "Паркет\\плитка", "A/B")
+_COMMENTS = (None, "", "Перезвонить после обеда", '[B]Важно[/B]: смета "до пятницы"\nи замер', "☎ 24/7")
+_TITLE_COLUMNS = ("TITLE", "ORDER_TOPIC")
+_NUMBERS = ("QUOTE_NUMBER", "ACCOUNT_NUMBER")
+_CREATED = ("DATE_CREATE", "CREATED_TIME", "DATE_INSERT")
+_LATER = ("DATE_MODIFY", "UPDATED_TIME", "DATE_UPDATE", "MOVED_TIME", "LAST_ACTIVITY_TIME")
+_SEMANTICS = {"STATUS_SEMANTIC_ID", "STAGE_SEMANTIC_ID"}
+
+
+def make_records(
+    entities: Mapping[int, Entity],
+    counts: Mapping[str, int],
+    *,
+    holes: float,
+    seed: int,
+    users: Table,
+    statuses: Table,
+    userfields: Mapping[str, Table],
+) -> dict[int, GeneratedTable]:
+    """The table of each entity, of as many rows as *counts* says for the name of the table; none where it is silent.
+
+    Rows are in the form of the old lists: numbers are strings, an unset date is empty. What crm.item shows is derived.
+    """
+    records: dict[int, GeneratedTable] = {}
+    people = list(users)
+    for type_id, entity in entities.items():
+        custom = list(userfields[entity.userfields].values())[:FILLED_CUSTOM_FIELDS]
+        maker = _Maker(entity, people, list(statuses.values()), custom, records)
+        records[type_id] = GeneratedTable(
+            counts.get(entity.table, 0), holes, f"{seed} {entity.table}", maker.pattern, _own_columns(entity)
+        )
+    return records
+
+
+def _own_columns(entity: Entity) -> Own:
+    """What one row has for itself: its id, its name, its times and how its people are reached."""
+    own: dict[str, Callable[[int], Value]] = {
+        "ID": str,
+        **dict.fromkeys(_NUMBERS, str),
+        **dict.fromkeys(_TITLE_COLUMNS, lambda row_id: f"{_TITLES[row_id % len(_TITLES)]} {row_id}"),
+        **dict.fromkeys(_CREATED, lambda row_id: _iso(_FIRST_CREATED + SECONDS_PER_ID * row_id)),
+        **dict.fromkeys(_LATER, _later),
+        "HAS_PHONE": lambda row_id: "NY"[_has_phone(row_id)],
+        "HAS_EMAIL": lambda row_id: "NY"[_has_email(row_id)],
+        "PHONE": partial(_phone, entity),
+        "EMAIL": partial(_email, entity),
+    }
+    names = {field.name for field in entity.own_fields}
+    return {name: make for name, make in own.items() if name in names}
+
+
+@lru_cache(1024)
+def _later(row_id: int) -> str:
+    """Some time in the three weeks after the row's creation."""
+    return _iso(_FIRST_CREATED + SECONDS_PER_ID * row_id + row_id * 7_919 % 2_000_000)
+
+
+def _has_phone(row_id: int) -> bool:
+    return row_id % 4 != 3
+
+
+def _has_email(row_id: int) -> bool:
+    return row_id % 3 != 2
+
+
+def _phone(entity: Entity, row_id: int) -> list[Row] | None:
+    if not _has_phone(row_id):
+        return None
+    return [multivalue(2 * row_id, "PHONE", f"+7900{entity.type_id}{row_id:07d}")]
+
+
+def _email(entity: Entity, row_id: int) -> list[Row] | None:
+    if not _has_email(row_id):
+        return None
+    return [multivalue(2 * row_id + 1, "EMAIL", f"{entity.table}{row_id}@example.com")]
+
+
+def multivalue(value_id: int, type_id: str, value: str) -> Row:
+    """One of the values of a multifield, such as PHONE."""
+    return {"ID": str(value_id), "VALUE_TYPE": "WORK", "VALUE": value, "TYPE_ID": type_id}
+
+
+def _iso(unix_s: int) -> str:
+    """A moment as portals write it; lists are made of little else, so only the day is left to the calendar."""
+    day, second = divmod(unix_s + _ZONE_S, 86_400)
+    minute, second = divmod(second, 60)
+    return f"{_day(day)}T{minute // 60:02d}:{minute % 60:02d}:{second:02d}+03:00"
+
+
+@lru_cache(4096)
+def _day(number: int) -> str:
+    return date.fromordinal(_UNIX_EPOCH + number).isoformat()
+
+
+class _Maker:
+    """Makes the patterns of one entity's rows; *records* are the tables that they refer to."""
+
+    def __init__(
+        self,
+        entity: Entity,
+        people: list[int],
+        statuses: list[Row],
+        custom: list[Row],
+        records: Mapping[int, GeneratedTable],
+    ) -> None:
+        self._entity, self._people, self._statuses, self._custom = entity, people, statuses, custom
+        self._records = records
+
+    def pattern(self, rng: Random) -> Row:
+        stage = self._stage(rng)
+        row: Row = {}
+        for field in self._entity.own_fields:
+            row[field.name] = stage[field.name] if field.name in stage else self._value(field, rng)
+        name, last_name = rng.choice(_NAMES)
+        known = {
+            "NAME": name,
+            "LAST_NAME": last_name,
+            "OPPORTUNITY": f"{rng.randrange(5_000_000) / 100:.2f}",
+            "PRICE": f"{rng.randrange(5_000_000) / 100:.2f}",
+            "COMMENTS": rng.choice(_COMMENTS),
+            "OPENED": rng.choice("YN"),
+            "PROBABILITY": str(rng.randrange(101)),
+        }
+        row |= {column: value for column, value in known.items() if column in row}
+        return row | {str(field["FIELD_NAME"]): _custom_value(field, rng) for field in self._custom}
+
+    def _stage(self, rng: Random) -> Row:
+        """A stage with what goes with it: its pipeline and how it counts."""
+        for field in self._entity.own_fields:
+            if field.name not in ("STATUS_ID", "STAGE_ID") or not field.values:
+                continue
+            stages = [
+                row for row in self._statuses if _without_pipeline(row["ENTITY_ID"]) == _without_pipeline(field.values)
+            ]
+            if not stages:
+                return {}
+            chosen = rng.choice(stages)
+            counts_as = chosen["SEMANTICS"] or "P"
+            return {
+                field.name: chosen["STATUS_ID"],
+                "CATEGORY_ID": chosen["CATEGORY_ID"] or "0",
+                **dict.fromkeys(_SEMANTICS, counts_as),
+                "CLOSED": "N" if counts_as == "P" else "Y",
+            }
+        return {}
+
+    def _value(self, field: Field, rng: Random) -> Value:
+        if field.is_multiple:
+            return None if field.type == "crm_multifield" else []
+        match field.type:
+            case "char" | "boolean":
+                return "N"
+            case "double":
+                return "0.00"
+            case "crm_currency":
+                return rng.choice(("RUB", "RUB", "USD", "KZT"))
+            case "user":
+                return str(rng.choice(self._people))
+            case "crm_status":
+                codes = [row["STATUS_ID"] for row in self._statuses if row["ENTITY_ID"] == field.values]
+                return rng.choice([*codes, None])
+            case kind if kind in REFERENCES:
+                return self._reference(REFERENCES[kind], rng)
+            case "date":
+                return _iso(_FIRST_CREATED + 86_400 * rng.randrange(2_000)) if rng.random() < 0.5 else ""
+            case "datetime":
+                return ""
+        return None
+
+    def _reference(self, type_id: int, rng: Random) -> str | None:
+        table = self._records[type_id]
+        return str(table.at(rng.randrange(len(table)))) if table and rng.random() < 0.7 else None
+
+
+def _without_pipeline(entity_id: str) -> str:
+    """The ENTITY_ID of stages without the number at its end, in which those of a type's pipelines differ."""
+    return entity_id.rstrip("0123456789").rstrip("_")
+
+
+def _custom_value(field: Row, rng: Random) -> Value:
+    """A value of a custom field; a third are empty, which a multiple one tells by ``false``."""
+    is_multiple = field["MULTIPLE"] == "Y"
+    if rng.random() < 0.33:
+        return False if is_multiple else None
+    kind = field["USER_TYPE_ID"]
+    values: Mapping[str, Value] = {
+        "string": rng.choice(_TITLES),
+        "integer": str(rng.randrange(100)),
+        "double": f"{rng.randrange(10_000) / 100:.2f}",
+        "boolean": rng.random() < 0.5,
+        "enumeration": rng.choice(field["LIST"])["ID"] if "LIST" in field else None,
+        **dict.fromkeys(DATES, _iso(_FIRST_CREATED + 3_600 * rng.randrange(40_000))),
+    }
+    value = values.get(kind)
+    return [value] if is_multiple and value is not None else value

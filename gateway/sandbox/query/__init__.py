@@ -1,0 +1,1 @@
+"""Filters, order and paging of the sandbox portal."""

@@ -1,0 +1,264 @@
+"""The conditions of list methods: columns, how their values compare, and the operators of a filter."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cached_property
+from itertools import islice
+from operator import ge, gt, le, lt
+from typing import Any, TypeAlias
+
+from gateway.sandbox.errors import CallError
+from gateway.sandbox.php import Value, as_number, entries_of, is_array
+from gateway.sandbox.tables.table import Rows, Test
+
+
+class Kind(Enum):
+    """How the values of a column are compared."""
+
+    NUMBER = "number"
+    TEXT = "text"
+    BOOL = "bool"
+    DATE = "date"
+    NUMBERS = "numbers"
+    MULTIFIELD = "multifield"
+
+
+Columns: TypeAlias = Mapping[str, Kind]
+
+# Longest first, by families of methods; what else stands before a name belongs to it, and the name is then unknown.
+# Source: [docs] api-reference/crm/deals/crm-deal-list.md, crm/universal/crm-item-list.md, user/user-get.md
+OPERATORS = ("!@", "!=", ">=", "<=", "=%", "%=", "!", "=", ">", "<", "@", "%")  # of the old lists
+WITH_NOT_LIKE = ("!=%", "!%=", "!%", *OPERATORS)
+COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {">": gt, ">=": ge, "<": lt, "<=": le}
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a list method knows of its rows: columns that can be named, the id, what it does with other names.
+
+    *strict* methods refuse a name they do not know; the others drop it, and the list comes unfiltered. *stored* maps
+    the names of a method to those of the table, where they differ; it takes either. For the columns in *exact* LIKE
+    means equality; a condition on a column in *drops_empty* is dropped when it is empty. *own_tests* are conditions on
+    what is no single column.
+    """
+
+    columns: Columns
+    key: str
+    strict: bool = False
+    operators: tuple[str, ...] = OPERATORS
+    logic: str | None = None  # what joins the conditions of a group, where filters may hold groups
+    group: str = ""  # how the names of groups begin that are no numbers
+    stored: Mapping[str, str] = field(default_factory=dict)
+    exact: frozenset[str] = frozenset()
+    drops_empty: frozenset[str] = frozenset()
+    own_tests: "Mapping[str, OwnTest]" = field(default_factory=dict)
+
+    def name_of(self, given: str) -> str:
+        """The method's name of the column that is *given* by that or by its name in the table.
+
+        Source: [docs] api-reference/crm/universal/index.md
+        """
+        return given if given in self.columns else self._by_stored.get(given, given)
+
+    @cached_property
+    def _by_stored(self) -> Mapping[str, str]:
+        return {stored: name for name, stored in self.stored.items()}
+
+
+@dataclass(frozen=True)
+class OwnTest:
+    """A condition on what is no single column: what *make* makes of its value, which looks at these *columns*.
+
+    *make* returns None where the portal drops the condition.
+    """
+
+    columns: frozenset[str]
+    make: Callable[[Value], Test | None]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """The conditions of a filter: what they say of the id, apart because it makes a list cheap, and the other tests.
+
+    *among*: the only ids that are asked for; None for any. *columns*: those that the tests look at.
+    """
+
+    above: float
+    below: float
+    among: frozenset[int] | None
+    tests: tuple[Test, ...]
+    columns: frozenset[str]
+
+    def ids(self, table: Rows, *, most: int | None = None) -> Sequence[int]:
+        """The ids of the rows that meet the conditions, ascending; at *most* the first so many, if that is all."""
+        found: Sequence[int]
+        if self.among is None:
+            found = table.ids_between(self.above, self.below)
+        else:
+            found = sorted(row_id for row_id in self.among if self.above < row_id < self.below and row_id in table)
+        if not self.tests:
+            return found
+        passing = table.passing(found, lambda row: all(test(row) for test in self.tests), self.columns)
+        return list(islice(passing, most))
+
+
+def read_filter(given: Value, schema: Schema) -> Filter:
+    """The filter in ``{"<operator>COLUMN": value}``.
+
+    Raises:
+        CallError: a strict method does not know the column.
+    """
+    above, below = float("-inf"), float("inf")
+    among: frozenset[int] | None = None
+    tests: list[Test] = []
+    columns: set[str] = set()
+    entries = entries_of(given)
+    if _is_either(entries, schema):
+        return Filter(above, below, None, (_read_group(entries, schema, columns),), frozenset(columns))
+    for entry, value in entries.items():
+        operator, column = split_operator(entry, schema.operators)
+        column = schema.name_of(column)
+        if column == schema.key and operator in (">", ">=", "<", "<="):
+            bound = as_number(value)
+            if operator == ">":
+                above = max(above, bound)
+            elif operator == ">=":
+                above = max(above, _just_below(bound))
+            elif operator == "<":
+                below = min(below, bound)
+            else:
+                below = min(below, _just_above(bound))
+        elif column == schema.key and operator in ("=", "@"):
+            wanted = _ids_in(value)
+            among = wanted if among is None else among & wanted
+        elif test := _read_test(entry, value, schema, columns):
+            tests.append(test)
+    return Filter(above, below, among, tuple(tests), frozenset(columns))
+
+
+def _ids_in(value: Value) -> frozenset[int]:
+    numbers = [comparable(item, Kind.NUMBER) for item in (entries_of(value).values() if is_array(value) else [value])]
+    return frozenset(int(number) for number in numbers if number is not None and number.is_integer())
+
+
+def split_operator(entry: str, operators: Sequence[str]) -> tuple[str, str]:
+    """``">=ID"`` as ``(">=", "ID")``; a bare name means equality."""
+    for operator in operators:
+        if entry.startswith(operator):
+            return operator, entry.removeprefix(operator)
+    return "=", entry
+
+
+def _read_test(entry: str, value: Value, schema: Schema, columns: set[str]) -> Test | None:
+    """The test of one entry; the columns of the table that it looks at go into *columns*."""
+    if _is_group(entry, schema) and is_array(value):
+        return _read_group(entries_of(value), schema, columns)
+    operator, column = split_operator(entry, schema.operators)
+    column = schema.name_of(column)
+    if column in schema.own_tests:
+        own = schema.own_tests[column]
+        columns.update(own.columns)
+        test = own.make(value)
+        return test if test is None or not operator.startswith("!") else lambda row: not test(row)
+    if column not in schema.columns:
+        if schema.strict and column != schema.logic:
+            raise CallError("INVALID_ARG_VALUE", f"Invalid filter: field '{column}' is not allowed in filter")
+        return None
+    if column in schema.drops_empty and value in ("", None, [], {}):
+        return None
+    stored, kind = schema.stored.get(column, column), schema.columns[column]
+    columns.add(stored)
+    if column in schema.exact:
+        operator = operator.replace("%", "")
+    return _column_test(operator, stored, value, kind)
+
+
+def _read_group(entries: dict[str, Value], schema: Schema, columns: set[str]) -> Test:
+    combine = any if _is_either(entries, schema) else all
+    tests = [test for entry, value in entries.items() if (test := _read_test(entry, value, schema, columns))]
+    return lambda row: combine(test(row) for test in tests)
+
+
+def _is_group(entry: str, schema: Schema) -> bool:
+    """Whether *entry* names a group of conditions."""
+    if schema.logic is None:
+        return False
+    return entry.isdigit() or bool(schema.group and entry.startswith(schema.group))
+
+
+def _is_either(group: dict[str, Value], schema: Schema) -> bool:
+    """Whether one condition of the group is enough."""
+    return schema.logic is not None and str(group.get(schema.logic)).upper() == "OR"
+
+
+def _column_test(operator: str, column: str, value: Value, kind: Kind) -> Test:
+    negative = operator.startswith("!")
+    operator = operator.removeprefix("!")
+    matches: Callable[[Value], bool]
+    if "%" in operator:
+        matches = _like(value, wildcards=operator != "%")
+    elif operator in ("", "=", "@"):
+        wanted = [comparable(item, kind) for item in (entries_of(value).values() if is_array(value) else [value])]
+
+        def matches(found: Value) -> bool:
+            return any(comparable(item, kind) in wanted for item in _values(found, kind))
+
+    else:
+        bound = comparable(value, kind)
+        compare = COMPARISONS[operator]
+
+        def matches(found: Value) -> bool:
+            own = comparable(found, kind)
+            return own is not None and bound is not None and compare(own, bound)
+
+    return lambda row: matches(row.get(column)) is not negative
+
+
+def _values(found: Value, kind: Kind) -> Sequence[Value]:
+    """What a column holds, any of which may match: one None where it is empty."""
+    if found is False and kind is not Kind.BOOL:  # an empty multiple field
+        return [None]
+    if not isinstance(found, list):
+        return [found]
+    return [item["VALUE"] if kind is Kind.MULTIFIELD else item for item in found] or [None]
+
+
+def _like(value: Value, *, wildcards: bool) -> Callable[[Value], bool]:
+    text = str(value).casefold()
+    pattern = re.compile(
+        ".*".join(map(re.escape, text.split("%"))) if wildcards else f".*{re.escape(text)}.*", re.DOTALL
+    )
+    return lambda found: pattern.fullmatch(str("" if found is None else found).casefold()) is not None
+
+
+def comparable(value: Value, kind: Kind) -> Any:
+    """*value* in a form that compares as the portal's column does; None for an empty one."""
+    if value is None or value == "" or value == [] or value == {}:
+        return None
+    if kind in (Kind.NUMBER, Kind.NUMBERS):
+        return as_number(value)
+    if kind is Kind.BOOL:
+        return value in (True, 1, "1", "Y", "y", "true")
+    if kind is Kind.DATE:
+        return _timestamp(value)
+    return str(value).casefold()
+
+
+def _timestamp(value: Value) -> float:
+    """Unix time of an ISO date; for what is no date a number unlike every other, so that it finds nothing."""
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return float("nan")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _just_below(bound: float) -> float:
+    return bound - 0.5 if bound.is_integer() else bound
+
+
+def _just_above(bound: float) -> float:
+    return bound + 0.5 if bound.is_integer() else bound

@@ -1,0 +1,128 @@
+"""What every list method shares: order, select and pages, over a table and the schema of its rows."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from gateway.sandbox.errors import CallError
+from gateway.sandbox.php import Value, as_number, entries_of
+from gateway.sandbox.query.filters import Filter, Kind, Schema, comparable
+from gateway.sandbox.tables.table import WHOLE_ROW, Projection, Row, Rows
+
+PAGE_ROWS = 50
+
+Order: TypeAlias = Sequence[tuple[str, bool]]  # column, descending?
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which rows of a list to send. Without *counted* (``start=-1``) nothing is counted, and ``total`` is 0."""
+
+    offset: int = 0
+    counted: bool = True
+    whole: bool = False  # no pages: everything at once
+    page_rows: int = PAGE_ROWS
+
+    @classmethod
+    def at(cls, start: Value, *, whole_pages: bool, page_rows: int) -> "Window":
+        """The window of a ``start``: classic methods go down to a full page, controllers take it literally."""
+        number = as_number(start)
+        if number < 0:
+            return cls(counted=False, page_rows=page_rows)
+        skipped = int(min(number, sys.maxsize))
+        return cls(skipped - skipped % page_rows if whole_pages else skipped, page_rows=page_rows)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a list cost the portal: the rows of a table that was counted, 0 for none, and the rows skipped."""
+
+    counted_rows: int = 0
+    skipped_rows: int = 0
+
+
+@dataclass(frozen=True)
+class Page:
+    rows: list[Row]
+    total: int
+    next: int | None
+    effort: Effort
+
+
+def read_order(given: Value, schema: Schema) -> Order:
+    """The order in ``{"COLUMN": "DESC"}``; what is not DESC ascends.
+
+    Raises:
+        CallError: a strict method does not know the column.
+    """
+    order = []
+    for given_name, direction in entries_of(given).items():
+        column = schema.name_of(given_name)
+        if column in schema.columns:
+            order.append((column, str(direction).upper() == "DESC"))
+        elif schema.strict:
+            raise CallError("INVALID_ARG_VALUE", f"Invalid order: field '{column}' is not allowed in order")
+    return order
+
+
+def find(
+    table: Rows,
+    conditions: Filter,
+    order: Order,
+    schema: Schema,
+    window: Window,
+    projection: Projection = WHOLE_ROW,
+) -> Page:
+    """One page of the rows that meet the *conditions*, ties by ascending id, each as *projection* shows it."""
+    is_by_id = all(column == schema.key for column, _ in order)
+    first_page_alone = is_by_id and not window.counted and not any(descending for _, descending in order)
+    ids = _sorted_ids(table, conditions.ids(table, most=window.page_rows if first_page_alone else None), order, schema)
+    end = len(ids) if window.whole else window.offset + window.page_rows
+    if order and order[0] == (schema.key, True):
+        picked = ids[max(len(ids) - end, 0) : max(len(ids) - window.offset, 0)][::-1]
+    else:
+        picked = ids[window.offset : end]
+    rows = table.shown(picked, projection)
+    if not window.counted:
+        return Page(rows, total=0, next=None, effort=Effort())
+    effort = Effort() if window.whole else Effort(len(table), min(window.offset, len(ids)))
+    return Page(rows, total=len(ids), next=end if end < len(ids) else None, effort=effort)
+
+
+def _sorted_ids(table: Rows, ids: Sequence[int], order: Order, schema: Schema) -> Sequence[int]:
+    """*ids*, which come ascending, in the *order*; ascending still where the id comes first in it."""
+    if order and order[0][0] == schema.key:
+        return ids
+    for column, descending in reversed(order):
+        if column == schema.key:
+            ids = sorted(ids, reverse=descending)
+        else:
+            ids = sorted(ids, key=_sorted_by(table, column, schema), reverse=descending)
+    return ids
+
+
+def _sorted_by(table: Rows, column: str, schema: Schema) -> Callable[[int], Any]:
+    stored, kind = schema.stored.get(column, column), schema.columns[column]
+    columns = frozenset({stored})
+    return lambda row_id: _sort_key(table.glimpse(row_id, columns).get(stored), kind)
+
+
+def select_columns(row: Row, names: Iterable[str]) -> Row:
+    """The columns that *names* asks for: ``*`` is every ordinary one, ``UF_*`` every custom one."""
+    wanted = set(names)
+    everything, custom = "*" in wanted, "UF_*" in wanted
+    return {
+        name: value
+        for name, value in row.items()
+        if name in wanted or (custom if name.startswith("UF_") else everything)
+    }
+
+
+def _sort_key(value: Value, kind: Kind) -> Any:
+    if kind is Kind.NUMBERS:
+        return value[0] if value else 0
+    found = comparable(value, kind)
+    if kind is Kind.TEXT:
+        return found or ""
+    return float("-inf") if found is None else found

@@ -1,0 +1,119 @@
+"""crm.item.list, get and fields: one face for the records of every type."""
+
+from functools import lru_cache
+
+from gateway.sandbox.content.entities import MULTIFIELDS, OLD_INVOICE, Entity, Fields
+from gateway.sandbox.errors import CallError
+from gateway.sandbox.php import entries_of
+from gateway.sandbox.query.filters import WITH_NOT_LIKE, Schema, read_filter
+from gateway.sandbox.query.listing import find, read_order
+from gateway.sandbox.rest2.method import Answer, Call, Method, Param, page_window
+from gateway.sandbox.rest2.methods.records import described
+from gateway.sandbox.rest2.views import ItemView, item_names
+
+_CRM = ("crm",)
+
+
+def list_items(call: Call) -> Answer:
+    """One page of items; a name that is no field is refused in filter and order, and passed over in select.
+
+    Fields go by the names of crm.item or by those of the old lists.
+
+    Source: [docs] api-reference/crm/universal/{crm-item-list,index}.md; [srv] crm/lib/controller/item.php
+    """
+    entity = _entity(call)
+    fields, original = _fields(call, entity)
+    schema = _schema(fields, original)
+    selected = map(str, entries_of(call.params.get("select", {})).values())
+    names = frozenset(map(schema.name_of, selected)) or frozenset("*")
+    page = find(
+        call.data.records[entity.type_id],
+        read_filter(call.params.get("filter", {}), schema),
+        read_order(call.params.get("order", {}), schema),
+        schema,
+        page_window(call, whole_pages=False),
+        _view(names, fields, original),
+    )
+    if "*" in names:
+        for row in page.rows:
+            row["entityTypeId"] = entity.type_id
+    return Answer.of_page(page, {"items": page.rows})
+
+
+def get_item(call: Call) -> Answer:
+    """One item with all its fields.
+
+    Source: [docs] api-reference/crm/universal/crm-item-get.md
+    """
+    entity = _entity(call)
+    row = call.data.records[entity.type_id].get(call.params["id"])
+    if row is None:
+        raise CallError("NOT_FOUND", "Element not found")
+    item = _view(frozenset("*"), *_fields(call, entity))(row)
+    return Answer({"item": {**item, "entityTypeId": entity.type_id}})
+
+
+def describe_item_fields(call: Call) -> Answer:
+    """All fields of a type by their names in crm.item.
+
+    Source: [docs] api-reference/crm/universal/crm-item-fields.md
+    """
+    named = item_names(*_fields(call, _entity(call)))
+    return Answer({"fields": {name: {**described(field), "upperName": field.name} for name, field in named.items()}})
+
+
+def _entity(call: Call) -> Entity:
+    entity: Entity | None = call.data.entities.get(call.params["entityTypeId"])
+    if entity is None or entity.type_id == OLD_INVOICE:
+        raise CallError("NOT_FOUND", "Smart process not found")
+    return entity
+
+
+def _fields(call: Call, entity: Entity) -> tuple[Fields, bool]:
+    """The fields, and whether the custom ones go by their original names."""
+    return entity.fields(call.data.userfields), str(call.params.get("useOriginalUfNames", "N")).upper() == "Y"
+
+
+@lru_cache(64)
+def _schema(fields: Fields, original: bool) -> Schema:
+    named = item_names(fields, original)
+    return Schema(
+        columns={name: field.kind for name, field in named.items()},
+        key="id",
+        strict=True,
+        operators=WITH_NOT_LIKE,
+        logic="logic",
+        stored={name: field.name for name, field in named.items()},
+    )
+
+
+@lru_cache(256)
+def _view(names: frozenset[str], fields: Fields, original: bool) -> ItemView:
+    """What a ``select`` of these *names* brings; phones and the like only with everything.
+
+    Source: [docs] settings/how-to-call-rest-api/list-methods-pecularities.md
+    """
+    everything = "*" in names
+    return ItemView(
+        tuple(
+            (name, field.name, field.type)
+            for name, field in item_names(fields, original).items()
+            if field.name not in MULTIFIELDS and (everything or name in names)
+        ),
+        everything,
+    )
+
+
+_TYPE = (Param("entityTypeId", "int", required=True), Param("useOriginalUfNames"))
+
+METHODS = (
+    Method(
+        "crm.item.list",
+        list_items,
+        _CRM,
+        (*_TYPE, Param("select", "array"), Param("order", "array"), Param("filter", "array"), Param("start", "int")),
+        exact=True,
+    ),
+    Method("crm.item.get", get_item, _CRM, (*_TYPE, Param("id", "int", required=True)), exact=True),
+    Method("crm.item.fields", describe_item_fields, _CRM, _TYPE, exact=True),
+)

@@ -1,0 +1,133 @@
+"""The old CRM methods: crm.lead.list and its siblings, get and fields."""
+
+from functools import lru_cache, partial
+
+from gateway.sandbox.content.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE
+from gateway.sandbox.content.entities import MULTIFIELDS, OLD_INVOICE, REFERENCES, Field, Fields
+from gateway.sandbox.errors import CallError
+from gateway.sandbox.php import Value, as_number, entries_of, is_array
+from gateway.sandbox.query.filters import Schema, read_filter
+from gateway.sandbox.query.listing import find, read_order
+from gateway.sandbox.rest2.method import Answer, Call, Method, Param, page_window
+from gateway.sandbox.rest2.views import ClassicView
+from gateway.sandbox.tables.table import Row
+
+_CRM = ("crm",)
+_CLASSIC = {
+    "lead": LEAD,
+    "deal": DEAL,
+    "contact": CONTACT,
+    "company": COMPANY,
+    "quote": QUOTE,
+    "invoice": OLD_INVOICE,
+}
+_EXACT_TYPES = {"crm_status", "crm_company", "crm_contact", "crm_multifield"}
+
+
+def list_records(type_id: int, call: Call) -> Answer:
+    """One page of records. Names that are no fields are dropped from filter, order and select alike.
+
+    Source: [docs] api-reference/crm/deals/crm-deal-list.md and its siblings
+    """
+    fields = call.data.entities[type_id].fields(call.data.userfields)
+    schema = _schema(fields)
+    page = find(
+        call.data.records[type_id],
+        read_filter(call.params.get("filter", {}), schema),
+        read_order(call.params.get("order", {}), schema),
+        schema,
+        page_window(call, whole_pages=True),
+        ClassicView(_selected(_names(call.params.get("select", [])), fields)),
+    )
+    return Answer.of_page(page)
+
+
+def get_record(type_id: int, call: Call) -> Answer:
+    """One record with all its fields.
+
+    Source: [docs] api-reference/crm/deals/crm-deal-get.md and its siblings
+    """
+    given = call.params.get("id")
+    row_id = 0 if is_array(given) else int(as_number(given))
+    if row_id < 1:
+        raise CallError("", "ID is not defined or invalid.")
+    row = call.data.records[type_id].get(row_id)
+    if row is None:
+        raise CallError("", "Not found")
+    fields = call.data.entities[type_id].fields(call.data.userfields)
+    return Answer(ClassicView(frozenset(field.name for field in fields if _is_shown(field)))(row))
+
+
+def describe_fields(type_id: int, call: Call) -> Answer:
+    """All fields by their names.
+
+    Source: [docs] api-reference/crm/deals/crm-deal-fields.md and its siblings
+    """
+    fields = call.data.entities[type_id].fields(call.data.userfields)
+    return Answer({field.name: described(field) for field in fields if "x" not in field.flags})
+
+
+def described(field: Field) -> Row:
+    """A field as the ``*.fields`` methods tell it."""
+    row: Row = {
+        "type": field.type,
+        "isRequired": "*" in field.flags,
+        "isReadOnly": "r" in field.flags,
+        "isImmutable": "i" in field.flags,
+        "isMultiple": field.is_multiple,
+        "isDynamic": field.is_custom,
+    }
+    if field.values:
+        row["statusType"] = field.values
+    if field.type in REFERENCES and not field.is_multiple:
+        row["settings"] = {"parentEntityTypeId": REFERENCES[field.type]}
+    row["title"] = field.name if field.is_custom else field.name.replace("_", " ").capitalize()
+    if field.is_custom:
+        row |= dict.fromkeys(("listLabel", "formLabel", "filterLabel"), field.label or field.name)
+    return row
+
+
+def _is_shown(field: Field) -> bool:
+    """Whether the old methods show the field in rows; those of many values have methods of their own."""
+    return field.name in MULTIFIELDS or field.is_custom or not field.is_multiple
+
+
+@lru_cache(64)
+def _schema(fields: Fields) -> Schema:
+    known = [field for field in fields if _is_shown(field)]
+    return Schema(
+        columns={field.name: field.kind for field in known},
+        key="ID",
+        exact=frozenset(field.name for field in known if field.type in _EXACT_TYPES),
+    )
+
+
+def _names(select: Value) -> frozenset[str]:
+    return frozenset(map(str, entries_of(select).values())) or frozenset(("*", "UF_*"))
+
+
+@lru_cache(256)
+def _selected(names: frozenset[str], fields: Fields) -> frozenset[str]:
+    """The columns that a ``select`` of these *names* brings; multifields come only when named, and bring the ID along.
+
+    Source: [docs] settings/how-to-call-rest-api/list-methods-pecularities.md
+    """
+    columns = set()
+    for field in fields:
+        mask = "" if field.name in MULTIFIELDS else "UF_*" if field.is_custom else "*"
+        if _is_shown(field) and (field.name in names or mask in names):
+            columns.add(field.name)
+    return frozenset(columns | {"ID"} if columns.intersection(MULTIFIELDS) else columns)
+
+
+_LIST_PARAMS = (Param("order", "array"), Param("filter", "array"), Param("select", "array"), Param("start"))
+
+METHODS = tuple(
+    method
+    for name, type_id in _CLASSIC.items()
+    for method in (
+        Method(f"crm.{name}.list", partial(list_records, type_id), _CRM, _LIST_PARAMS),
+        Method(f"crm.{name}.get", partial(get_record, type_id), _CRM, (Param("id"),)),
+        Method(f"crm.{name}.fields", partial(describe_fields, type_id), _CRM),
+    )
+)

@@ -1,0 +1,110 @@
+"""The methods about the portal itself: they need no scope."""
+
+from datetime import UTC, datetime
+
+from gateway.sandbox.errors import CallError
+from gateway.sandbox.php import as_bool
+from gateway.sandbox.rest2.method import Answer, Call, Method, Param
+
+# Scopes that the portal knows. Source: [docs] api-reference/scopes/permissions.md
+KNOWN_SCOPES = (
+    "bizproc",
+    "catalog",
+    "crm",
+    "department",
+    "disk",
+    "entity",
+    "im",
+    "log",
+    "main",
+    "placement",
+    "rest",
+    "task",
+    "tasks",
+    "user",
+    "user.userfield",
+    "user_basic",
+    "user_brief",
+    "userfieldconfig",
+)
+
+_LICENSE = "ru_ent250"
+
+
+def app_info(call: Call) -> Answer:
+    """What the application is here; a webhook learns its scopes and the licence only.
+
+    Source: [docs] api-reference/common/system/app-info.md
+    """
+    if not call.caller.is_application:
+        return Answer({"SCOPE": list(call.caller.scopes), "LICENSE": _LICENSE})
+    return Answer(
+        {
+            "ID": 5,
+            "CODE": call.caller.client,
+            "VERSION": 1,
+            "STATUS": "L",
+            "INSTALLED": True,
+            "PAYMENT_EXPIRED": "N",
+            "DAYS": None,
+            "LANGUAGE_ID": "ru",
+            "LICENSE": _LICENSE,
+            "LICENSE_TYPE": "ent250",
+            "LICENSE_FAMILY": "ent",
+        }
+    )
+
+
+def scope(call: Call) -> Answer:
+    """The scopes granted; with ``full`` all that the portal knows.
+
+    Source: [docs] api-reference/common/system/scope.md
+    """
+    return Answer(list(KNOWN_SCOPES if as_bool(call.params.get("full")) else call.caller.scopes))
+
+
+def methods(call: Call) -> Answer:
+    """The methods that the caller may call; of one scope, or with ``full`` all of them.
+
+    Source: [docs] api-reference/common/system/methods.md
+    """
+    names = [
+        method.name
+        for method in call.methods.values()
+        if as_bool(call.params.get("full")) or method.is_open_to(call.caller.scopes)
+    ]
+    wanted = call.params.get("scope")
+    if wanted is None:
+        return Answer(names)
+    return Answer([name for name in names if wanted in (call.methods[name].scopes or ("",))])
+
+
+def method_get(call: Call) -> Answer:
+    """Whether a method exists, and whether the caller may call it.
+
+    Source: [docs] api-reference/common/system/method-get.md
+    """
+    name = str(call.params.get("name", "")).lower()
+    if not name:
+        raise CallError("ERROR_ARGUMENT", "Argument 'name' is null or empty", argument="name")
+    method = call.methods.get(name)
+    return Answer(
+        {"isExisting": method is not None, "isAvailable": method is not None and method.is_open_to(call.caller.scopes)}
+    )
+
+
+def server_time(call: Call) -> Answer:
+    """The portal's time.
+
+    Source: [docs] api-reference/common/system/server-time.md
+    """
+    return Answer(datetime.fromtimestamp(int(call.now), UTC).isoformat())
+
+
+METHODS = (
+    Method("app.info", app_info),
+    Method("scope", scope, params=(Param("full"),)),
+    Method("methods", methods, params=(Param("scope"), Param("full"))),
+    Method("method.get", method_get, params=(Param("name"),)),
+    Method("server.time", server_time),
+)

@@ -1,0 +1,192 @@
+"""A table of any size whose rows are made when they are read; only what somebody changed is held."""
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from math import ceil, floor, inf
+from random import Random
+from typing import Any, overload
+
+from gateway.sandbox.tables.ids import IdRuns
+from gateway.sandbox.tables.table import Projection, Row, Rows, Test
+
+PATTERNS = 251  # rows differ from each other in so many ways, apart from the columns of their own
+REMEMBERED_PROJECTIONS = 16
+_CHUNK = 512
+
+MakePattern = Callable[[Random], Row]
+Own = Mapping[str, Callable[[int], Any]]
+
+
+class GeneratedTable(Rows):
+    """*count* rows, the same for the same *seed*.
+
+    A row is one of a few *patterns*, made on first use, with the columns over it that *own* makes of the id; *pattern*
+    has all columns, in their order. A row that is read is a copy: to change it, assign it.
+    """
+
+    def __init__(self, count: int, holes: float, seed: str, pattern: MakePattern, own: Own) -> None:
+        self._runs = IdRuns(count, holes, Random(seed))
+        self._seed, self._make_pattern, self._own = seed, pattern, own
+        self._patterns: list[Row] = []
+        self._projected: dict[Projection, list[Row]] = {}
+        self._changed: dict[int, Row] = {}
+        self._added: list[int] = []  # ids that no run has, in order
+        self._removed: list[int] = []  # ids of runs, in order
+        self._highest = self._runs.at(count - 1) if count else 0
+
+    @property
+    def next_id(self) -> int:
+        """The id for a new row: above every one there ever was."""
+        return self._highest + 1
+
+    def __len__(self) -> int:
+        return len(self._runs) + len(self._added) - len(self._removed)
+
+    def __contains__(self, row_id: object) -> bool:
+        if not isinstance(row_id, int):
+            return False
+        return row_id in self._changed or (row_id in self._runs and not _holds(self._removed, row_id))
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.ids_between(-inf, inf))
+
+    def __getitem__(self, row_id: int) -> Row:
+        if row_id not in self:
+            raise KeyError(row_id)
+        changed = self._changed.get(row_id)
+        return self.blank(row_id) if changed is None else dict(changed)
+
+    def __setitem__(self, row_id: int, row: Row) -> None:
+        if row_id not in self:
+            if row_id in self._runs:
+                del self._removed[bisect_left(self._removed, row_id)]
+            else:
+                insort(self._added, row_id)
+                self._highest = max(self._highest, row_id)
+        self._changed[row_id] = row
+
+    def __delitem__(self, row_id: int) -> None:
+        if row_id not in self:
+            raise KeyError(row_id)
+        self._changed.pop(row_id, None)
+        if row_id in self._runs:
+            insort(self._removed, row_id)
+        else:
+            del self._added[bisect_left(self._added, row_id)]
+
+    def ids_between(self, above: float, below: float) -> "IdRange":
+        first = 0 if above == -inf else self.rank(floor(above) + 1)
+        end = len(self) if below == inf else self.rank(ceil(below))
+        return IdRange(self, first, max(first, end))
+
+    @property
+    def columns(self) -> frozenset[str]:
+        return frozenset(self.blank(1))
+
+    def blank(self, row_id: int) -> Row:
+        own = {name: make(row_id) for name, make in self._own.items()}
+        return {**self._pattern_rows[self._pattern_of(row_id)], **own}
+
+    def glimpse(self, row_id: int, columns: frozenset[str]) -> Mapping[str, Any]:
+        if row_id in self._changed:
+            return self._changed[row_id]
+        pattern = self._pattern_rows[self._pattern_of(row_id)]
+        if columns.isdisjoint(self._own):
+            return pattern
+        return {name: self._own[name](row_id) if name in self._own else pattern.get(name) for name in columns}
+
+    def passing(self, ids: Iterable[int], test: Test, columns: frozenset[str]) -> Iterator[int]:
+        if not columns.isdisjoint(self._own):
+            return super().passing(ids, test, columns)
+        passed = [test(pattern) for pattern in self._pattern_rows]  # once for all the rows of a pattern
+        changed, pattern_of = self._changed, self._pattern_of
+        return (
+            row_id for row_id in ids if (test(changed[row_id]) if row_id in changed else passed[pattern_of(row_id)])
+        )
+
+    def shown(self, ids: Iterable[int], projection: Projection) -> list[Row]:
+        patterns = self._projected.get(projection)
+        if patterns is None:
+            if len(self._projected) == REMEMBERED_PROJECTIONS:
+                del self._projected[next(iter(self._projected))]
+            patterns = self._projected[projection] = [projection(pattern) for pattern in self._pattern_rows]
+        own = [(name, make) for name, make in self._own.items() if projection.reads(name)]
+        return [
+            projection(dict(self._changed[row_id]))
+            if row_id in self._changed
+            else {**patterns[self._pattern_of(row_id)], **projection({name: make(row_id) for name, make in own})}
+            for row_id in ids
+        ]
+
+    def rank(self, row_id: int) -> int:
+        """How many ids are less than *row_id*."""
+        return self._runs.rank(row_id) + bisect_left(self._added, row_id) - bisect_left(self._removed, row_id)
+
+    def at(self, rank: int) -> int:
+        """The id with so many before it; *rank* from 0 to less than the count."""
+        if not self._added and not self._removed:
+            return self._runs.at(rank)
+        highest = max(self._runs.at(len(self._runs) - 1) if self._runs else 0, self._added[-1] if self._added else 0)
+        return bisect_left(range(highest), rank + 1, key=lambda row_id: self.rank(row_id + 1))
+
+    def ids_at(self, first: int, end: int) -> list[int]:
+        """The ids of these ranks, *end* not included."""
+        if first >= end:
+            return []
+        low, high = self.at(first), self.at(end - 1)
+        ids: Iterable[int] = self._runs.between(low, high)
+        removed = _part(self._removed, low, high)
+        if removed:
+            gone = set(removed)
+            ids = (row_id for row_id in ids if row_id not in gone)
+        added = _part(self._added, low, high)
+        return sorted(chain(ids, added)) if added else list(ids)
+
+    def _pattern_of(self, row_id: int) -> int:
+        return (row_id * 2_654_435_761 >> 7) % PATTERNS  # neighbours are unlike each other
+
+    @property
+    def _pattern_rows(self) -> list[Row]:
+        if not self._patterns:
+            rng = Random(f"{self._seed} patterns")
+            self._patterns = [self._make_pattern(rng) for _ in range(PATTERNS)]
+        return self._patterns
+
+
+class IdRange(Sequence[int]):
+    """Ids of a table from one rank to another, looked up when they are read."""
+
+    def __init__(self, table: GeneratedTable, first: int, end: int) -> None:
+        self._table, self._first, self._end = table, first, end
+
+    def __len__(self) -> int:
+        return self._end - self._first
+
+    def __iter__(self) -> Iterator[int]:
+        for first in range(self._first, self._end, _CHUNK):
+            yield from self._table.ids_at(first, min(first + _CHUNK, self._end))
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[int]: ...
+
+    def __getitem__(self, place: int | slice) -> int | list[int]:
+        if isinstance(place, int):
+            return self._table.at(range(self._first, self._end)[place])
+        ranks = range(self._first, self._end)[place]
+        if not ranks:
+            return []
+        ids = self._table.ids_at(min(ranks), max(ranks) + 1)
+        return ids[:: ranks.step] if ranks.step > 0 else ids[::-1][:: -ranks.step]
+
+
+def _holds(ordered: list[int], row_id: int) -> bool:
+    place = bisect_left(ordered, row_id)
+    return place < len(ordered) and ordered[place] == row_id
+
+
+def _part(ordered: list[int], first: int, last: int) -> list[int]:
+    return ordered[bisect_left(ordered, first) : bisect_right(ordered, last)]

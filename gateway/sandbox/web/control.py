@@ -1,0 +1,124 @@
+"""The control address of the sandbox, ``/_sandbox/``: what the Python surface does, for those outside the process."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from gateway.sandbox.content.changes import Change
+from gateway.sandbox.portal import SandboxPortal
+
+
+def control_routes(portal: SandboxPortal) -> Iterable[web.RouteDef]:
+    """The routes of the control address; every body is JSON, every refusal a 400 with a sentence.
+
+    - ``GET /_sandbox/``: counters and pending faults
+    - ``POST /_sandbox/faults`` with ``{"fault": SPEC}``, ``DELETE`` to clear them
+    - ``POST /_sandbox/hold``, ``/_sandbox/release`` with ``{"method": NAME}``
+    - ``POST /_sandbox/rows`` with ``{"table": "users", "set": {"7": {…}}, "remove": [9]}``: a row of ``set`` is added,
+      or changed in the columns it names; with ``"after": {"method": NAME, "calls": N}`` once N more calls are answered
+    """
+    control = _Control(portal)
+    return (
+        web.get("/_sandbox/", control.show),
+        web.post("/_sandbox/faults", control.add_fault),
+        web.delete("/_sandbox/faults", control.clear_faults),
+        web.post("/_sandbox/hold", control.hold),
+        web.post("/_sandbox/release", control.release),
+        web.post("/_sandbox/rows", control.change_rows),
+    )
+
+
+class _Control:
+    def __init__(self, portal: SandboxPortal) -> None:
+        self._portal = portal
+
+    async def show(self, _request: web.Request) -> web.Response:
+        portal = self._portal
+        return _json(
+            {
+                "http_requests": portal.http_requests,
+                "token_requests": len(portal.token_requests),
+                "calls": portal.calls,
+                "commands": portal.commands,
+                "busy_s": portal.busy_s,
+                "refusals": portal.refusals,
+                "faults": [str(fault) for fault in portal.faults],
+                "changes": len(portal.changes),
+                "rows": {name: len(table) for name, table in portal.data.tables.items()},
+            }
+        )
+
+    async def add_fault(self, request: web.Request) -> web.Response:
+        spec = await _text(request, "fault")
+        try:
+            self._portal.fault(spec)
+        except ValueError as error:
+            raise _refused(str(error)) from None
+        return _json({"faults": [str(fault) for fault in self._portal.faults]})
+
+    async def clear_faults(self, _request: web.Request) -> web.Response:
+        self._portal.clear_faults()
+        return _json({"faults": []})
+
+    async def hold(self, request: web.Request) -> web.Response:
+        method = await _text(request, "method")
+        self._portal.hold(method)
+        return _json({"held": method})
+
+    async def release(self, request: web.Request) -> web.Response:
+        method = await _text(request, "method")
+        self._portal.release(method)
+        return _json({"released": method})
+
+    async def change_rows(self, request: web.Request) -> web.Response:
+        body = await _object(request)
+        try:
+            change = Change.parse(body)
+            method, calls = _moment(body)
+            if method is None:
+                self._portal.change(change)
+            else:
+                self._portal.change_after(method, calls, change)
+        except ValueError as error:
+            raise _refused(str(error)) from None
+        return _json({"rows": len(self._portal.data.tables[change.table])})
+
+
+def _moment(body: dict[str, Any]) -> tuple[str | None, int]:
+    """After which method, and how many calls of it, a change is to come; None for at once."""
+    after = body.get("after")
+    if after is None:
+        return None, 0
+    if not isinstance(after, dict) or not isinstance(after.get("method"), str):
+        raise ValueError("after: an object of method, a string, and calls")
+    calls = after.get("calls")
+    if not isinstance(calls, int) or isinstance(calls, bool) or calls < 1:
+        raise ValueError("after.calls: an integer of at least 1")
+    return after["method"], calls
+
+
+async def _object(request: web.Request) -> dict[str, Any]:
+    try:
+        body = orjson.loads(await request.read())
+    except orjson.JSONDecodeError:
+        raise _refused("the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise _refused("the body is not a JSON object")
+    return body
+
+
+async def _text(request: web.Request, name: str) -> str:
+    value = (await _object(request)).get(name)
+    if not isinstance(value, str):
+        raise _refused(f"{name}: a string")
+    return value
+
+
+def _json(value: Any) -> web.Response:
+    return web.Response(body=orjson.dumps(value), content_type="application/json")
+
+
+def _refused(sentence: str) -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(text=sentence)

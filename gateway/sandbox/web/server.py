@@ -1,0 +1,229 @@
+"""The sandbox portal on the net: addresses, parameters, pages and bytes."""
+
+import ssl
+from types import TracebackType
+from typing import Self
+
+import orjson
+from aiohttp import web
+from yarl import URL
+
+from gateway.sandbox.behaviour.faults import HOSTILE
+from gateway.sandbox.behaviour.hostile import send_hostile
+from gateway.sandbox.exchange import Reply, Request
+from gateway.sandbox.php import Value, entries_of, is_array, parse_pairs, parse_query
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.rest3.front import Request3, Rest3
+from gateway.sandbox.rest3.idempotency import HEADER as IDEMPOTENCY_KEY
+from gateway.sandbox.web.control import control_routes
+from gateway.sandbox.web.pages import BAD_GATEWAY, CRASHED, MAINTENANCE, REFUSED, allow_page
+
+MAX_BODY_BYTES = 2**28
+MAX_LINE_BYTES = 2**16
+SHUTDOWN_S = 0.5
+
+# Source: [srv] rest/classes/general/rest.php
+_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Headers": "origin, content-type, accept",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class SandboxServer:
+    """A listening server for one portal, as an async context manager; *port* 0 takes a free one."""
+
+    def __init__(
+        self,
+        portal: SandboxPortal,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.portal = portal
+        self._rest3 = Rest3(portal)
+        self._host, self._port, self._ssl = host, port, ssl_context
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.add_routes(control_routes(portal))
+        app.router.add_route("*", "/{tail:.*}", self._answer)
+        # Like PHP, a handler runs to its end although its client has left.
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=False, shutdown_timeout=SHUTDOWN_S, max_line_size=MAX_LINE_BYTES
+        )
+
+    async def __aenter__(self) -> Self:
+        """Listen.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port, ssl_context=self._ssl).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.portal.faults.release_all()
+        await self._runner.cleanup()
+
+    @property
+    def origin(self) -> str:
+        """Where it listens: ``http://127.0.0.1:43211``."""
+        return f"{'https' if self._ssl else 'http'}://{self._host}:{self._port}"
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        """Whatever the portal has at this address; doubled and trailing slashes do not matter."""
+        match [part for part in request.path.split("/") if part]:
+            case ["rest", *address] if request.method == "OPTIONS" and address:
+                return web.Response(headers=_HEADERS)
+            case ["rest", "api", method]:
+                return await self._rest_3(request, method, None)
+            case ["rest", "api", user_id, code, method] if user_id.isdecimal():
+                return await self._rest_3(request, method, (int(user_id), code))
+            case ["rest", method]:
+                return await self._rest(request, method, None)
+            case ["rest", user_id, code, method] if user_id.isdecimal():
+                return await self._rest(request, method, (int(user_id), code))
+            case ["oauth", "authorize"]:
+                return await self._authorize(request)
+            case ["oauth", "token"]:
+                return await self._send(
+                    request, await self.portal.exchange_token(await read_params(request), _origin(request))
+                )
+        return web.Response(status=404, text="Not found")
+
+    async def _rest(self, request: web.Request, method: str, webhook: tuple[int, str] | None) -> web.StreamResponse:
+        reply = await self.portal.answer(
+            Request(
+                source=request.remote or "",
+                method=method.removesuffix(".json"),
+                params=await read_params(request),
+                bearer=_bearer(request),
+                webhook=webhook,
+            )
+        )
+        return await self._send(request, reply)
+
+    async def _rest_3(self, request: web.Request, method: str, webhook: tuple[int, str] | None) -> web.StreamResponse:
+        """REST 3.0, which reads no query string."""
+        reply = await self._rest3.answer(
+            Request3(
+                shared=Request(request.remote or "", method.removesuffix(".json"), {}, _bearer(request), webhook),
+                verb=request.method,
+                body=await request.read(),
+                content_type=request.content_type,
+                key=request.headers.get(IDEMPOTENCY_KEY),
+            )
+        )
+        return await self._send(request, reply)
+
+    async def _authorize(self, request: web.Request) -> web.StreamResponse:
+        """The page where a person allows the application in, and the redirect that follows.
+
+        The address it leads back to is the application's own setting, whatever the query says.
+        Source: [docs] settings/oauth/index.md
+        """
+        params = await read_params(request)
+        application = self.portal.application
+        if params.get("client_id") != application.client_id:
+            return web.Response(status=404, text=REFUSED, content_type="text/html")
+        state = str(params.get("state", ""))
+        if request.method != "POST" and not self.portal.settings.auto_allow:
+            return web.Response(text=allow_page(application.client_id, state), content_type="text/html")
+        back = URL(application.redirect_uri).update_query(
+            code=self.portal.oauth.issue_code(),
+            state=state,
+            domain=request.host,
+            member_id=self.portal.member_id,
+            scope=",".join(application.scope),
+            server_domain=request.host,
+        )
+        return web.Response(status=302, headers={"Location": str(back)})
+
+    async def _send(self, request: web.Request, reply: Reply) -> web.StreamResponse:
+        """Send the *reply*, or what its damage makes of it."""
+        if reply.damage in HOSTILE:
+            return await send_hostile(request, reply.damage, reply.value, self.portal.clock)
+        # PHP's encoder escapes slashes.
+        body = orjson.dumps(reply.body).replace(b"/", b"\\/")
+        match reply.damage:
+            case "drop":
+                return _closed(request)
+            case "redirect":
+                return web.Response(status=302, headers={"Location": reply.value + request.raw_path})
+            case "html200":
+                return web.Response(text=MAINTENANCE, content_type="text/html")
+            case "html500":
+                return web.Response(status=500, text=CRASHED, content_type="text/html")
+            case "502":
+                return web.Response(status=502, text=BAD_GATEWAY, content_type="text/html")
+            case "truncated":
+                body = body[: len(body) // 2]
+            case "cut":
+                return await _cut(request, body)
+        return web.Response(
+            status=reply.status,
+            body=body,
+            content_type="application/json",
+            charset="utf-8",
+            headers={**_HEADERS, **reply.headers},
+        )
+
+
+async def read_params(request: web.Request) -> dict[str, Value]:
+    """The parameters of a request: those of the query, and over them those of a POST body.
+
+    JSON that does not decode counts as no parameters; a body of any other type is read as a query string.
+    Source: [srv] rest/install/components/bitrix/rest.server
+    """
+    # The raw target: a parsed one has its brackets and operators re-encoded.
+    query = parse_query(request.raw_path.partition("#")[0].partition("?")[2])
+    return {**query, **await _read_body(request)} if request.method == "POST" else query
+
+
+async def _read_body(request: web.Request) -> dict[str, Value]:
+    if request.content_type == "multipart/form-data":
+        fields = await request.post()
+        return parse_pairs([(name, value) for name, value in fields.items() if isinstance(value, str)])
+    body = await request.read()
+    if request.content_type != "application/json":
+        return parse_query(body.decode("utf-8", "replace"))
+    try:
+        decoded = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return entries_of(decoded) if is_array(decoded) else {}
+
+
+def _bearer(request: web.Request) -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _origin(request: web.Request) -> str:
+    return f"{request.scheme}://{request.host}"
+
+
+def _closed(request: web.Request) -> web.Response:
+    """No answer: the connection is closed under it."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+async def _cut(request: web.Request, body: bytes) -> web.StreamResponse:
+    """An answer that announces all of *body*, sends the half of it, and closes the connection."""
+    response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "application/json; charset=utf-8"})
+    response.content_length = len(body)
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return response

@@ -1,0 +1,47 @@
+"""Where the application keeps its parts, with their types."""
+
+import asyncio
+
+from aiohttp import web
+
+from gateway.accounts.connections import Connections
+from gateway.accounts.service import AccountService
+from gateway.auth.tokens import TokenVerifier
+from gateway.bitrix.transport.egress import EgressPolicy
+from gateway.bitrix.transport.session import PortalSession
+from gateway.clock import Clock
+from gateway.mirror.pages import Pages
+from gateway.mirror.sync import SyncService
+from gateway.passthrough.calls import CallService
+from gateway.passthrough.streams import StreamService
+from gateway.quizzes.rules import RuleService
+from gateway.settings.config import Config
+from gateway.settings.secret_file import Secrets
+from handlers.http.access_log import RequestLog
+from handlers.http.storage_log import StorageLog
+from storage.database import Database
+
+CONFIG = web.AppKey("CONFIG", Config)
+SECRETS = web.AppKey("SECRETS", Secrets)
+CLOCK = web.AppKey("CLOCK", Clock)
+TOKENS = web.AppKey("TOKENS", TokenVerifier)
+REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)
+STORAGE_LOG = web.AppKey("STORAGE_LOG", StorageLog)
+DRAINING = web.AppKey("DRAINING", asyncio.Event)
+DATABASE = web.AppKey("DATABASE", Database)
+POLICY = web.AppKey("POLICY", EgressPolicy)
+SESSION = web.AppKey("SESSION", PortalSession)
+PAGES = web.AppKey("PAGES", Pages)
+CONNECTIONS = web.AppKey("CONNECTIONS", Connections)
+SYNCS = web.AppKey("SYNCS", SyncService)
+ACCOUNTS = web.AppKey("ACCOUNTS", AccountService)
+CALLS = web.AppKey("CALLS", CallService)
+RULES = web.AppKey("RULES", RuleService)
+
+STREAMS = web.AppKey("STREAMS", StreamService)
+
+ACCOUNT_KEY = web.RequestKey("ACCOUNT_KEY", str)
+"""The request's key for the account that its token names."""
+
+REQUEST_ID = web.RequestKey("REQUEST_ID", str)
+"""The key for the id of a request whose answer begins before it is whole."""

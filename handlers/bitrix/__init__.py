@@ -1,0 +1,1 @@
+"""The addresses below /bitrix and the way back from authorization."""

@@ -1,0 +1,53 @@
+"""The caller's account."""
+
+from aiohttp import web
+
+from gateway.accounts.account_state import state_of
+from gateway.accounts.addresses import subdomain_of
+from gateway.mirror.resources import format_time
+from handlers.app_keys import ACCOUNT_KEY, ACCOUNTS, CLOCK, CONNECTIONS
+from handlers.http.bodies import ACCOUNT_BODY, load_body
+from handlers.http.responses import json_response
+from storage.records import Account
+
+
+async def get_account(request: web.Request) -> web.Response:
+    """GET /bitrix/account"""
+    account = await request.app[CONNECTIONS].require(request[ACCOUNT_KEY])
+    return json_response(render_account(account, request.app[CLOCK].now()))
+
+
+async def connect_account(request: web.Request) -> web.Response:
+    """POST /bitrix/account"""
+    body = await load_body(request, ACCOUNT_BODY)
+    connected = await request.app[ACCOUNTS].connect(
+        request[ACCOUNT_KEY], body["client_bitrix_url"], body.get("redirect_url")
+    )
+    rendered = render_account(connected.account, request.app[CLOCK].now())
+    if connected.authorize_url is not None:
+        rendered["authorizeURL"] = connected.authorize_url
+    return json_response(rendered)
+
+
+async def delete_account(request: web.Request) -> web.Response:
+    """DELETE /bitrix/account"""
+    await request.app[ACCOUNTS].delete(request[ACCOUNT_KEY])
+    return web.Response()
+
+
+def render_account(account: Account, now: float) -> dict[str, object]:
+    """The contract's BitrixAccount, and its state. The portal has no id for callers before it was authorized."""
+    state = state_of(account, now)
+    return {
+        "id": account.account_id,
+        "accountID": account.account_key,
+        "bitrixID": "" if account.kind == "pending" else account.portal.bitrix_id,
+        "deleted": account.deleted,
+        "createdAt": format_time(account.created_at),
+        "subdomain": subdomain_of(account.portal.host or account.host),
+        "stale": account.stale,
+        "state": state.name,
+        "since": format_time(state.since),
+        "reason": state.reason,
+        "reasonCode": state.code,
+    }

@@ -1,0 +1,186 @@
+"""Any method of the portal: one call, a batch, and the same of REST 3.0."""
+
+import asyncio
+from functools import partial
+from typing import Any, TypeVar
+
+import orjson
+from aiohttp import web
+
+from gateway.bitrix.errors import OutcomeUnknown, PortalBroken, PortalError
+from gateway.bitrix.protocol.json_body import TOO_DEEP
+from gateway.bitrix.protocol.v2 import Answer
+from gateway.bitrix.transport.session import HttpAnswer
+from gateway.errors import GatewayError, InvalidInput
+from gateway.passthrough.calls import Work
+from handlers.app_keys import ACCOUNT_KEY, CALLS
+from handlers.http.bodies import BATCH_BODY, load_body, load_json
+from handlers.http.body_reader import CallerLeft
+from handlers.http.connection import Connection
+from handlers.http.errors import words_of
+from handlers.http.query import one_value
+from handlers.http.responses import json_response
+
+T = TypeVar("T")
+
+KEY_HEADER = "Idempotency-Key"
+NOT_RUN = {"code": "not_run", "description": "the batch ended before it, at a failure", "status": None}
+BATCH3_CALLS = 50
+OPENAPI_METHOD = "rest.documentation.openapi"
+
+
+async def call_method(request: web.Request) -> web.Response:
+    """POST /bitrix/call/{method}"""
+    params = await load_arguments(request)
+    work = request.app[CALLS].call(request[ACCOUNT_KEY], request.match_info["method"], params)
+    answer = await while_awaited(request, work)
+    try:
+        return json_response(render_answer(answer))
+    except orjson.JSONEncodeError:
+        raise too_deep(work) from None
+
+
+async def call_batch(request: web.Request) -> web.Response:
+    """POST /bitrix/batch"""
+    body = await load_body(request, BATCH_BODY)
+    commands = body["commands"]
+    named = commands.items() if isinstance(commands, dict) else ((str(at), one) for at, one in enumerate(commands))
+    asked = [(name, one["method"], one.get("params", {})) for name, one in named]
+    pointers = [f"/commands/{pointer_part(name)}" for name, _, _ in asked]
+    halt = body.get("halt", False)
+    work = request.app[CALLS].batch(request[ACCOUNT_KEY], asked, halt=halt, pointers=pointers)
+    outcomes = await while_awaited(request, work)
+    results = {name: render_outcome(outcome) for name, outcome in outcomes.items()}
+    try:
+        return batch_response(commands, results)
+    except orjson.JSONEncodeError:
+        told: dict[str, object] = {"error": words_of(too_deep(work))}
+        shown = {name: result if can_be_written(result) else told for name, result in results.items()}
+        return batch_response(commands, shown)
+
+
+async def call_method3(request: web.Request) -> web.Response:
+    """POST /bitrix/v3/{method}"""
+    body, method = await load_object(request), request.match_info["method"]
+    work = request.app[CALLS].call3(request[ACCOUNT_KEY], method, body, one_value(request.headers, KEY_HEADER))
+    return passed_on(await while_awaited(request, work))
+
+
+async def call_batch3(request: web.Request) -> web.Response:
+    """POST /bitrix/v3/batch"""
+    calls = await load_json(request)
+    if not isinstance(calls, list) or not 0 < len(calls) <= BATCH3_CALLS:
+        raise InvalidInput.of_field("", "invalid_value", f"has to be a list of 1 to {BATCH3_CALLS} calls")
+    for index, one in enumerate(calls):
+        if not isinstance(one, dict):
+            raise InvalidInput.of_field(f"/{index}", "invalid_value", "has to be an object")
+    work = request.app[CALLS].batch3(request[ACCOUNT_KEY], calls, one_value(request.headers, KEY_HEADER))
+    return passed_on(await while_awaited(request, work))
+
+
+async def get_openapi3(request: web.Request) -> web.Response:
+    """GET /bitrix/v3/openapi"""
+    work = request.app[CALLS].call3(request[ACCOUNT_KEY], OPENAPI_METHOD, {}, None)
+    return passed_on(await while_awaited(request, work))
+
+
+async def while_awaited(request: web.Request, work: Work[T]) -> T:
+    """What *work* brings; unless it writes, it ends when the caller leaves.
+
+    Raises:
+        CallerLeft: the caller has left, and the work was ended.
+    """
+    if work.write:
+        return await work.doing
+    task = asyncio.create_task(work.doing)
+    if isinstance(request.protocol, Connection):
+        request.protocol.when_lost(partial(end_early, task))
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if request.transport is None and task.cancelled():
+            raise CallerLeft from None
+        raise
+
+
+def end_early(task: asyncio.Task[T]) -> None:
+    """Cancel *task*; it may have ended."""
+    task.cancel()
+
+
+async def load_arguments(request: web.Request) -> dict[str, Any] | list[Any]:
+    """The request's body: an object, empty where there is no body at all, or a list.
+
+    Raises:
+        InvalidInput: when it is anything else.
+    """
+    if not request.can_read_body:
+        return {}
+    body = await load_json(request)
+    if not isinstance(body, dict | list):
+        raise InvalidInput.of_field("", "not_an_object", "has to be a JSON object")
+    return body
+
+
+async def load_object(request: web.Request) -> dict[str, Any]:
+    """The request's body: an object, empty where there is no body at all.
+
+    Raises:
+        InvalidInput: when it is anything else.
+    """
+    body = await load_arguments(request)
+    if not isinstance(body, dict):
+        raise InvalidInput.of_field("", "not_an_object", "has to be a JSON object")
+    return body
+
+
+def pointer_part(name: str) -> str:
+    """*name* as a part of a JSON pointer. Source: RFC 6901, section 3"""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def passed_on(answer: HttpAnswer) -> web.Response:
+    """A portal's answer as it came."""
+    headers = {"Idempotent-Replayed": "true"} if answer.replayed else {}
+    return web.Response(body=answer.body, content_type="application/json", headers=headers)
+
+
+def batch_response(commands: object, results: dict[str, dict[str, object]]) -> web.Response:
+    """The *results* in the form that the *commands* came in: an object, or a list."""
+    return json_response({"results": results if isinstance(commands, dict) else list(results.values())})
+
+
+def too_deep(work: Work[T]) -> PortalError:
+    """The error of an answer that can be read, but not be written again."""
+    error = PortalBroken(TOO_DEEP)
+    return OutcomeUnknown(error) if work.write else error
+
+
+def can_be_written(result: object) -> bool:
+    """Whether *result* can be one of the results of a batch: JSON is written up to a depth."""
+    try:
+        orjson.dumps({"results": [result]})
+    except orjson.JSONEncodeError:
+        return False
+    return True
+
+
+def render_answer(answer: Answer) -> dict[str, object]:
+    """The portal's envelope around one result."""
+    envelope: dict[str, object] = {"result": answer.result}
+    if answer.total is not None:
+        envelope["total"] = answer.total
+    if answer.next is not None:
+        envelope["next"] = answer.next
+    if answer.time:
+        envelope["time"] = answer.time
+    return envelope
+
+
+def render_outcome(outcome: Answer | GatewayError | None) -> dict[str, object]:
+    """What one command of a batch brought."""
+    if outcome is None:
+        return {"error": NOT_RUN}
+    if isinstance(outcome, Answer):
+        return render_answer(outcome)
+    return {"error": words_of(outcome)}

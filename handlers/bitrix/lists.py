@@ -1,0 +1,53 @@
+"""The mirrored lists: a page of each, and the start of its sync. One pair of handlers for every Resource."""
+
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.hdrs import IF_NONE_MATCH
+from aiohttp.typedefs import Handler
+
+from gateway.errors import InvalidInput
+from gateway.mirror.resources import Resource
+from handlers.app_keys import ACCOUNT_KEY, ACCOUNTS, CONNECTIONS, PAGES, SYNCS
+from handlers.http.query import one_value, page_and_size
+from handlers.http.responses import WholeResponse
+
+LIST_HEAD = "Cache-Control: private, no-cache\r\nVary: Authorization\r\nETag: {etag}\r\n"
+PAGE_HEAD = LIST_HEAD + "Content-Type: application/json\r\nContent-Length: {length}\r\n"
+
+
+def page_of(resource: Resource) -> Handler:
+    """GET one page of *resource*, lowest of our ids first; 304 where the caller has it already."""
+
+    async def get_page(request: web.Request) -> web.StreamResponse:
+        page, size = page_and_size(request.rel_url.raw_query_string)
+        account = await request.app[CONNECTIONS].find(request[ACCOUNT_KEY])
+        served = await request.app[PAGES].page(account, resource, page=page, size=size)
+        if has_it(request.headers.get(IF_NONE_MATCH), served.etag):
+            return WholeResponse(HTTPStatus.NOT_MODIFIED, LIST_HEAD.format(etag=served.etag))
+        return WholeResponse(HTTPStatus.OK, PAGE_HEAD.format(etag=served.etag, length=len(served.body)), served.body)
+
+    return get_page
+
+
+def sync_of(resource: Resource) -> Handler:
+    """PATCH: start a sync of *resource*, or join the one that runs."""
+
+    async def start_sync(request: web.Request) -> web.Response:
+        mode = one_value(request.query, "mode")
+        if mode not in (None, "full"):
+            raise InvalidInput.of_parameter("mode", "invalid_value", "has to be full: this list is always read whole")
+        account = await request.app[CONNECTIONS].require(request[ACCOUNT_KEY])
+        await request.app[ACCOUNTS].ensure_authorized(account)
+        await request.app[SYNCS].start(account, resource)
+        return web.Response(headers={"Location": f"/bitrix/sync/{resource.name}"})
+
+    return start_sync
+
+
+def has_it(if_none_match: str | None, etag: str) -> bool:
+    """Whether an If-None-Match names *etag*, weakly compared as RFC 9110 section 13.1.2 asks."""
+    if if_none_match is None:
+        return False
+    named = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in named or named == ["*"]

@@ -1,0 +1,141 @@
+"""Lists of the portal as NDJSON, row by row."""
+
+import re
+import zlib
+from contextlib import aclosing, suppress
+from functools import partial
+
+import orjson
+from aiohttp import web
+
+from gateway.bitrix.lists.list_specs import HIGHEST_ID
+from gateway.bitrix.lists.walk import Pace
+from gateway.errors import InvalidInput, NotFound
+from gateway.passthrough.calls import DEEPEST, TOO_DEEP, is_deeper
+from gateway.passthrough.streams import STREAMS, TASKS3, StreamAsked, StreamedList, items_of
+from handlers import app_keys as keys
+from handlers.http.connection import Connection
+from handlers.http.middleware import finish
+from handlers.http.query import entity_type_id, one_value, positive
+
+HEADERS = {
+    "Content-Type": "application/x-ndjson",
+    "Cache-Control": "no-store",
+    "Vary": "Authorization, Accept-Encoding",
+    "X-Accel-Buffering": "no",  # nginx passes each line on as it comes. Source: nginx.org ngx_http_proxy_module.html
+}
+GZIP = re.compile(r"(?:^|[\s,])gzip(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
+GZIP_LEVEL = 1  # of what is gone in a moment
+GZIP_FORMAT = 31  # of zlib's wbits: the widest window, behind a gzip header
+FIELD_NAME = re.compile(r"\*|[A-Za-z][A-Za-z0-9_.]*\*?")
+PACES = {pace.value: pace for pace in Pace}
+PARAMETERS = ("source", "filter", "select", "cursor", "limit", "pace")
+
+
+async def stream_list(request: web.Request) -> web.StreamResponse:
+    """GET /bitrix/stream/{resource}"""
+    name = request.match_info["resource"]
+    listed = STREAMS.get(name)
+    if listed is None:
+        raise NotFound(f"there is no list {name} to stream", code="stream_not_found")
+    version = one_value(request.query, "version")
+    if version not in (None, "2", "3") or (version is not None and name != "tasks"):
+        raise InvalidInput.of_parameter("version", "invalid_value", "has to be 2 or 3, and is of tasks alone")
+    return await stream(request, TASKS3 if version == "3" else listed)
+
+
+async def stream_items(request: web.Request) -> web.StreamResponse:
+    """GET /bitrix/stream/items/{entityTypeId}"""
+    return await stream(request, items_of(entity_type_id(request)))
+
+
+async def stream(request: web.Request, listed: StreamedList) -> web.StreamResponse:
+    """Rows as they come; what fails before the first of them is an answer like any other."""
+    asked = read_asked(request, listed)
+    account = await request.app[keys.CONNECTIONS].require(request[keys.ACCOUNT_KEY])
+    await request.app[keys.ACCOUNTS].ensure_authorized(account)
+    async with request.app[keys.STREAMS].open(account, asked) as rows:
+        if isinstance(request.protocol, Connection):
+            request.protocol.when_lost(partial(rows.end, None))
+        async with aclosing(rows.chunks()) as chunks:
+            first = await anext(chunks, b"")
+            packed = Packed(GZIP.search(request.headers.get("Accept-Encoding", "")) is not None)
+            response = web.StreamResponse(headers=HEADERS | packed.headers)
+            finish(response, request[keys.REQUEST_ID])
+            with suppress(ConnectionError):  # the caller has left
+                await response.prepare(request)
+                await response.write(packed.add(first))
+                async for chunk in chunks:
+                    await response.write(packed.add(chunk))
+                await response.write_eof(packed.end())
+    return response
+
+
+class Packed:
+    """A body in its Content-Encoding; each piece can be read as soon as it has come."""
+
+    def __init__(self, zipped: bool) -> None:
+        self._zip = zlib.compressobj(GZIP_LEVEL, wbits=GZIP_FORMAT) if zipped else None
+        self.headers = {"Content-Encoding": "gzip"} if zipped else {}
+
+    def add(self, piece: bytes) -> bytes:
+        """What to send for *piece*."""
+        if self._zip is None:
+            return piece
+        return self._zip.compress(piece) + self._zip.flush(zlib.Z_SYNC_FLUSH)
+
+    def end(self) -> bytes:
+        """What to send at the end."""
+        return b"" if self._zip is None else self._zip.flush()
+
+
+def read_asked(request: web.Request, listed: StreamedList) -> StreamAsked:
+    """What the address asks for.
+
+    Raises:
+        InvalidInput: naming the parameter that breaks a rule.
+    """
+    query = request.query
+    if one_value(query, "source") not in (None, "portal"):
+        raise InvalidInput.of_parameter("source", "invalid_value", "has to be portal")
+    pace = one_value(query, "pace")
+    if pace not in (None, *PACES):
+        raise InvalidInput.of_parameter("pace", "invalid_value", "has to be thrifty or eager")
+    limited = one_value(query, "limit") is not None
+    return StreamAsked(
+        listed,
+        cursor=read_cursor(one_value(query, "cursor")),
+        limit=positive(query, "limit", 1) if limited else None,
+        filter=read_filter(one_value(query, "filter")),
+        select=read_select(one_value(query, "select")),
+        pace=Pace.EAGER if pace is None else PACES[pace],
+    )
+
+
+def read_cursor(value: str | None) -> int:
+    if value is None:
+        return 0
+    if not (value.isascii() and value.isdigit() and len(value) <= len(str(HIGHEST_ID)) and int(value) < HIGHEST_ID):
+        raise InvalidInput.of_parameter("cursor", "invalid_value", "has to be the id of a row, or 0")
+    return int(value)
+
+
+def read_filter(value: str | None) -> object:
+    if value is None:
+        return None
+    try:
+        found: object = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput.of_parameter("filter", "not_json", "has to be JSON") from error
+    if is_deeper(found, DEEPEST):
+        raise InvalidInput.of_parameter("filter", "too_deep", TOO_DEEP)
+    return found
+
+
+def read_select(value: str | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    names = tuple(value.split(","))
+    if not all(FIELD_NAME.fullmatch(name) for name in names):
+        raise InvalidInput.of_parameter("select", "invalid_value", "has to be names of fields, separated by commas")
+    return names
