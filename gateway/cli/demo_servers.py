@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from gateway.cli.database_place import database_refusals
 from gateway.cli.gateway_client import origin_of
 from gateway.cli.process import cannot_listen
 from gateway.cli.serve import serving, with_port
@@ -20,6 +19,7 @@ from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from gateway.sandbox.web.server import SandboxServer
 from gateway.secret import Secret
 from gateway.settings.config import PUBLIC_KEY_SETTINGS, Config, load_config, settings_given
+from gateway.settings.database_place import database_refusals
 from gateway.settings.secret_file import Secrets, resolve_secrets
 from gateway.settings.setting import environment_name
 from storage.accounts import AccountStore

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.cli.database_place import SETTING, database_refusals
 from gateway.clock import Clock
 from gateway.crypto.vault import KEY_CHECK, NO_KEY
 from gateway.errors import SettingsError
 from gateway.settings.config import Config
+from gateway.settings.database_place import SETTING, database_refusals
 from storage.credentials import CredentialStore
 from storage.database import Database
 

@@ -38,7 +38,7 @@ class GatewayClient:
         url = f"{self._origin}{path}"
         try:
             async with self._session.request(method, url, json=body, headers=self._headers) as response:
-                answer = await response.json() if await response.read() else None
+                answer = self._decoded(await response.read())
         except (ClientError, TimeoutError) as error:
             raise self._no_answer(error) from error
         _check(method, path, response, answer)
@@ -56,13 +56,19 @@ class GatewayClient:
                 f"{self._origin}{path}", params=query, headers=headers, timeout=NO_DEADLINE
             ) as response:
                 if response.status >= 400:
-                    _check("GET", path, response, orjson.loads(await response.read()))
+                    _check("GET", path, response, self._decoded(await response.read()))
                 async for piece in response.content.iter_any():
                     yield piece
         except ClientConnectorError as error:
             raise self._no_answer(error) from error
         except ClientError as error:
             raise RequestFailed("the connection to the gateway was lost") from error
+
+    def _decoded(self, body: bytes) -> Any:
+        try:
+            return orjson.loads(body) if body else None
+        except orjson.JSONDecodeError as error:
+            raise RequestFailed(f"what answers at {self._origin} is not a gateway") from error
 
     def _no_answer(self, error: Exception) -> RequestFailed:
         return RequestFailed(f"no gateway answers at {self._origin} ({type(error).__name__}): is it running?")

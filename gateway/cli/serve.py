@@ -9,11 +9,11 @@ import structlog
 from aiohttp import web
 from pysqlite3 import sqlite_version
 
-from gateway.cli.database_place import database_refusals
 from gateway.cli.process import allow_files, cannot_listen, free_port
 from gateway.clock import Clock
 from gateway.errors import SettingsError
 from gateway.settings.config import Config
+from gateway.settings.database_place import database_refusals
 from gateway.settings.secret_file import Secrets, resolve_secrets
 from handlers.app import drain, make_app
 from handlers.http.server import Runner

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.cli.database_place import database_refusals, ensure_directory
 from gateway.crypto.vault import KEY_BYTES, KEY_CHECK, NO_KEY, decode_key, key_needed
 from gateway.errors import SettingsError
 from gateway.secret import Secret
 from gateway.settings.config import Config
+from gateway.settings.database_place import database_refusals, ensure_directory
 from gateway.settings.parsers import sealing_key, signing_secret
 from storage.database_file import refuse_foreign
 from storage.facts import read_fact

@@ -127,6 +127,8 @@ def read_filter(value: str | None) -> object:
         found: object = orjson.loads(value)
     except orjson.JSONDecodeError as error:
         raise InvalidInput.of_parameter("filter", "not_json", "has to be JSON") from error
+    if found is None:  # it would read everything
+        raise InvalidInput.of_parameter("filter", "invalid_value", "has to be a JSON object or list, and not null")
     if is_deeper(found, DEEPEST):
         raise InvalidInput.of_parameter("filter", "too_deep", TOO_DEEP)
     return found

@@ -85,7 +85,9 @@ class Admission:
                 del self._by_address[address]
 
     async def close(self) -> None:
-        """Stop watching over those who were refused."""
+        """Disconnect those who were refused."""
+        for refusal in list(self._refusals):
+            refusal.close()
         await self._refusals.close()
 
     def _make_room(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import orjson
 from aiohttp import web
-from marshmallow import EXCLUDE, Schema, ValidationError, fields
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields
 
 from gateway.bitrix.rows.dictionaries import INT32
 from gateway.errors import FieldError, InvalidInput
@@ -80,6 +80,8 @@ class TextListMap(Strict):
 
 OBJECT_RULE = "has to be an object"
 NO_OBJECT = {"type": OBJECT_RULE}
+UNKNOWN_RULE = "is not known here"
+CODES = {"is required": "required", UNKNOWN_RULE: "unknown_property"}
 
 
 class Object(fields.Nested):
@@ -100,6 +102,15 @@ class Body(Schema):
 
     class Meta:
         unknown = EXCLUDE
+
+
+class ClosedBody(Body):
+    """An object of a body at an address of our own. A property that is not named may be misspelt, and is refused."""
+
+    error_messages = NO_OBJECT | {"unknown": UNKNOWN_RULE}
+
+    class Meta:
+        unknown = RAISE
 
 
 class FieldRule(Body):
@@ -135,7 +146,7 @@ class AccountBody(Body):
     redirect_url = Text(required=False, name="redirectURL")
 
 
-class BatchCommand(Body):
+class BatchCommand(ClosedBody):
     method = Text()
     params = ObjectOrList(required=False)
 
@@ -160,7 +171,7 @@ class Commands(Strict):
         return loaded if isinstance(value, dict) else list(loaded.values())
 
 
-class BatchBody(Body):
+class BatchBody(ClosedBody):
     halt = Flag(required=False)
     commands = Commands()
 
@@ -204,7 +215,7 @@ async def load_body(request: web.Request, schema: Schema) -> dict[str, Any]:
         loaded: dict[str, Any] = schema.load(document)
     except ValidationError as error:
         broken = [
-            FieldError("required" if rule == "is required" else "invalid_value", rule, pointer=pointer)
+            FieldError(CODES.get(rule, "invalid_value"), rule, pointer=pointer)
             for pointer, rule in broken_rules(cast("dict[str, Any]", error.messages))
         ]
         sentence = "; ".join(f"{one.pointer[1:].replace('/', '.')}: {one.detail}" for one in broken if one.pointer)

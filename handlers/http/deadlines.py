@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 from gateway.background import end
@@ -26,6 +26,9 @@ class Deadlines(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._due)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._due)
 
     def begin(self, one: T) -> None:
         """Give *one* its full time from now on."""

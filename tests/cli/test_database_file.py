@@ -72,3 +72,15 @@ async def test_a_migration_is_a_line_of_the_log(spawn: Spawn) -> None:
     again = await spawn("serve", "--port", "0", "--log-format", "json")
     await again.until("listening")
     assert "migrated" not in (await again.end(signal.SIGTERM))[1]
+
+
+async def test_a_place_that_is_not_a_file_is_refused_and_left_as_it_is(spawn: Spawn, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o644)
+    running = await spawn("serve", "--port=0", f"--database={pipe}")
+    assert await running.end() == (
+        1,
+        f"Error: GATEWAY_DATABASE (--database) is {pipe}, which is not a file: name another one\n",
+    )
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o644
+    assert os.listdir(tmp_path) == ["pipe"]

@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 
 import orjson
 import pytest
+from aiohttp import web
 from click.testing import Result
 
 from gateway.cli.stream import ROWS_A_PLAIN_LINE, progress_of
 from gateway.sandbox.portal import SandboxSettings
+from tests.bitrix.rogue import listening
 from tests.cli.conftest import Invoke
 from tests.clock import ManualClock
 from tests.gateway import JWT_SECRET, Gateway, Sandbox
@@ -107,6 +109,16 @@ async def test_what_the_gateway_refuses_is_said_in_its_words(stream: Stream) -> 
     result = await stream("deals", "--filter={")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "Error: GET /bitrix/stream/deals was answered 400: filter: has to be JSON\n"
+
+
+@pytest.mark.parametrize("command", [("stream", "deals"), ("sync", "users")])
+async def test_a_server_that_is_not_a_gateway_is_told_as_such(invoke: Invoke, command: tuple[str, str]) -> None:
+    async def page(_request: web.Request) -> web.Response:
+        return web.Response(status=404, text="<html>", content_type="text/html")
+
+    async with listening(page) as origin:
+        result = await asyncio.to_thread(invoke, *command, "--account=acme", *reached(origin))
+    assert (result.exit_code, result.stderr) == (1, f"Error: what answers at {origin} is not a gateway\n")
 
 
 def test_where_no_gateway_runs_it_says_so(invoke: Invoke, ports: Callable[[], int]) -> None:

@@ -87,6 +87,8 @@ async def test_any_number_of_commands_is_sent_fifty_to_a_request(
         ({"commands": "profile"}, "/commands"),
         ({"commands": None}, "/commands"),
         ({"commands": [PROFILE], "halt": 1}, "/halt"),
+        ({"commands": [PROFILE], "hlat": True}, "/hlat"),
+        ({"commands": [PROFILE, {"method": "profile", "parms": {}}]}, "/commands/1/parms"),
         ({"commands": [PROFILE, {}]}, "/commands/1/method"),
         ({"commands": [PROFILE, 5]}, "/commands/1"),
         ({"commands": {"a": {"method": 5}}}, "/commands/a/method"),

@@ -273,6 +273,7 @@ def test_gzip_is_accepted_where_it_is_named_and_not_refused(accepted: str, zippe
         ("deals?limit=0", f"limit: {WHOLE} of at most 18 digits"),
         ("deals?limit=1e3", f"limit: {WHOLE} of at most 18 digits"),
         ("deals?filter={", "filter: has to be JSON"),
+        ("deals?filter=null", "filter: has to be a JSON object or list, and not null"),
         ("deals?select=", "select: has to be names of fields, separated by commas"),
         ("deals?select=A,,B", "select: has to be names of fields, separated by commas"),
         ("deals?pace=fast", "pace: has to be thrifty or eager"),

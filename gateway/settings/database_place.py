@@ -11,16 +11,18 @@ SETTING = "GATEWAY_DATABASE (--database)"
 
 
 def ensure_directory(database: Path) -> None:
-    """See that there is a directory for *database*.
+    """See that there is a directory for *database*, and nothing else than a file at its place.
 
     Raises:
-        SettingsError: naming the setting and the directory, when there is none.
+        SettingsError: naming the setting, and the directory or what is there instead of a file.
     """
     directory = database.absolute().parent
     if not directory.is_dir():
         raise SettingsError(
             f"{SETTING} is {database}, but there is no directory {directory}: make it, or name another file"
         )
+    if database.exists() and not database.is_file():
+        raise SettingsError(f"{SETTING} is {database}, which is not a file: name another one")
 
 
 @contextmanager
