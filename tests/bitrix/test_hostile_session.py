@@ -42,7 +42,7 @@ class Wire:
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the client has seen enough
         finally:
-            writer.close()
+            writer.transport.abort()  # close() would wait for a client that reads no more
 
 
 @asynccontextmanager
