@@ -8,7 +8,7 @@ import pytest
 from gateway.cli.main import main
 from gateway.sandbox.behaviour.faults import MEANINGS
 from gateway.settings.config import SETTINGS
-from tests.readme import README, ROOT, section
+from tests.support.readme import README, ROOT, section
 
 
 def settings_table() -> str:

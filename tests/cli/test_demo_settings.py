@@ -12,7 +12,7 @@ from gateway.settings.config import SETTINGS
 from storage.accounts import AccountStore
 from storage.database import Database
 from tests.cli.conftest import Invoke, Spawn
-from tests.jwks import rsa_signer, write_jwk_set
+from tests.support.jwks import rsa_signer, write_jwk_set
 
 Ports = Callable[[], int]
 ONCE = ("demo", "--once", "--portal-port=0", "--users=5")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import Invoke, Spawn
 from tests.gateway import Gateway, Sandbox, authorize
-from tests.http.stored import credentials, database, every_byte, select
+from tests.support.stored import credentials, database, every_byte, select
 
 RULES: dict[str, Any] = {
     "PerformerID": "1", "PipelineID": 0, "TypeID": "SALE", "StageID": "NEW", "SourceID": "WEB", "FieldsRule": {},

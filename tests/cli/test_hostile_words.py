@@ -6,9 +6,9 @@ import pytest
 from aiohttp import web
 
 from gateway.sandbox.behaviour.lies import ESCAPES
-from tests.bitrix.rogue import listening
 from tests.cli.conftest import Invoke
 from tests.gateway import JWT_SECRET
+from tests.support.rogue import listening
 
 
 @pytest.mark.parametrize("command", [("sync", "users"), ("stream", "deals")])

@@ -15,10 +15,10 @@ from click.testing import Result
 
 from gateway.cli.stream import ROWS_A_PLAIN_LINE, progress_of
 from gateway.sandbox.portal import SandboxSettings
-from tests.bitrix.rogue import listening
 from tests.cli.conftest import Invoke
 from tests.clock import ManualClock
 from tests.gateway import JWT_SECRET, Gateway, Sandbox
+from tests.support.rogue import listening
 
 LIST = "crm.deal.list"
 

@@ -13,7 +13,7 @@ from gateway.settings.config import load_config
 from gateway.settings.secret_file import resolve_secrets
 from tests.cli.conftest import Invoke
 from tests.clock import ManualClock
-from tests.key_files import write_public_key
+from tests.support.key_files import write_public_key
 
 
 def test_it_prints_the_token_alone_and_the_gateway_takes_it(invoke: Invoke) -> None:

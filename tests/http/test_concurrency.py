@@ -4,7 +4,7 @@ import asyncio
 from itertools import cycle, islice
 
 from tests.gateway import RESOURCES, Gateway, Sandbox
-from tests.http.portal_rows import MIRRORED, USERS, fill_all
+from tests.support.portal_rows import MIRRORED, USERS, fill_all
 
 CALLERS = 200
 

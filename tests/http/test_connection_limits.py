@@ -6,7 +6,7 @@ import pytest
 
 from handlers.http.admission import LOG_EVERY_S, MAX_REFUSALS, REFUSAL_S, address_of
 from tests.gateway import CONTRACT, Answer, Gateway
-from tests.http.raw import Dial, read_answer
+from tests.support.raw import Dial, read_answer
 
 ASKING = b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n"
 FULL = "the gateway has too many open connections: try again in 5 s"

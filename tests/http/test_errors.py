@@ -9,8 +9,8 @@ import pysqlite3
 import pytest
 
 from tests.gateway import CONTRACT, NO_TOKEN, Gateway, Sandbox
-from tests.http.problems import PROBLEM
-from tests.http.raw import send_raw
+from tests.support.problems import PROBLEM
+from tests.support.raw import send_raw
 
 RULES = {
     "PerformerID": "1", "PipelineID": 0, "TypeID": "SALE", "StageID": "NEW", "SourceID": "WEB", "FieldsRule": {},

@@ -9,7 +9,7 @@ import pytest
 from handlers.http.body_reader import LATE_BODY, PACE_S, SLOW_BODY
 from handlers.http.connection import LATE_HEAD, UNTAKEN_S
 from tests.gateway import CONTRACT, Gateway
-from tests.http.raw import Dial, read_answer
+from tests.support.raw import Dial, read_answer
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n"
 ACCOUNT = "/bitrix/account"

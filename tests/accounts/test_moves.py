@@ -1,0 +1,218 @@
+"""An account that is to move to another portal: it stays where it is until a person has authorized the other one."""
+
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+
+from tests.clock import ManualClock
+from tests.gateway import NO_TOKEN, RESOURCES, Answer, Gateway, Sandbox, authorize, callback_path
+from tests.support.rogue import listening, page
+from tests.support.stored import select
+
+ACCOUNT = "/bitrix/account"
+
+
+async def post(gateway: Gateway, url: str) -> Answer:
+    return await gateway.clock.until(gateway.post(ACCOUNT, json={"client_bitrix_url": url}))
+
+
+async def begin(gateway: Gateway, to: Sandbox) -> str:
+    """Begin to move, allow the access, and give the address that the person is sent back to."""
+    answer = await post(gateway, to.origin)
+    assert answer.status == 200, answer.body
+    return await callback_path(gateway, answer.json["authorizeURL"])
+
+
+async def finish(gateway: Gateway, path: str) -> Answer:
+    return await gateway.clock.until(gateway.get(path, token=NO_TOKEN))
+
+
+async def shown(gateway: Gateway) -> dict[str, Any]:
+    account: dict[str, Any] = (await gateway.get(ACCOUNT)).json
+    return account
+
+
+@pytest.fixture(params=["webhook", "oauth"])
+async def settled(request: pytest.FixtureRequest, gateway: Gateway, sandbox: Sandbox, other: Sandbox) -> Gateway:
+    """The gateway with account "acme" connected to the first of two portals, and synced."""
+    assert other.host != sandbox.host
+    if request.param == "webhook":
+        await gateway.connect(sandbox.webhook)
+    else:
+        assert (await authorize(gateway, sandbox)).status == 302
+    await gateway.synced()
+    return gateway
+
+
+async def test_the_account_stays_where_it_is_until_the_other_portal_is_authorized(
+    settled: Gateway, sandbox: Sandbox, other: Sandbox
+) -> None:
+    before, rows = await shown(settled), {name: await settled.rows(name) for name in RESOURCES}
+    await settled.clock.advance(60)
+    answer = await post(settled, other.origin)
+    assert answer.json["authorizeURL"].startswith(f"{other.origin}/oauth/authorize/?")
+    pending = await shown(settled)
+    assert pending == {name: answer.json[name] for name in pending}
+    assert (pending["state"], pending["reasonCode"]) == ("pending", "authorization_pending")
+    assert pending["reason"] == (
+        f"{other.host} is still to be authorized by a person; until then the account stays on {sandbox.host}"
+    )
+    assert pending["since"] > before["since"]
+    unchanged = ("id", "bitrixID", "subdomain", "stale", "createdAt")
+    assert {name: pending[name] for name in unchanged} == {name: before[name] for name in unchanged}
+    assert {name: await settled.rows(name) for name in RESOURCES} == rows
+    assert [run["state"] for run in await settled.sync(*RESOURCES)] == ["done"] * 4
+    assert other.portal.http_requests == 0
+
+
+async def test_finishing_the_authorization_moves_it(settled: Gateway, sandbox: Sandbox, other: Sandbox) -> None:
+    path = await begin(settled, other)
+    sandbox.portal.hold("user.get")
+    await settled.patch("/bitrix/users")
+    await settled.clock.advance(1)
+    (sealed,) = select(settled, "SELECT sealed FROM accounts")
+    assert (await finish(settled, path)).status == 302
+    sandbox.portal.release("user.get")
+    requests = sandbox.portal.http_requests
+    await settled.synced()
+    account = await shown(settled)
+    assert (account["bitrixID"], account["subdomain"]) == (other.portal.member_id, other.host)
+    assert (account["state"], account["reason"], account["reasonCode"]) == ("ok", None, None)
+    assert len(await settled.rows("users")) == len(other.portal.data.users)
+    assert sandbox.portal.http_requests == requests
+    assert sealed not in select(settled, "SELECT sealed FROM accounts")
+    assert select(settled, "SELECT * FROM account_moves") == []
+
+
+async def test_a_move_that_nobody_finishes_is_forgotten_with_its_state(
+    settled: Gateway, sandbox: Sandbox, other: Sandbox, clock: ManualClock
+) -> None:
+    before, path = await shown(settled), await begin(settled, other)
+    await clock.advance(590)
+    assert (await shown(settled))["state"] == "pending"
+    await clock.advance(10)
+    assert await shown(settled) == before
+    assert (await finish(settled, path)).status == 400
+    assert [run["state"] for run in await settled.sync("users")] == ["done"]
+    assert (await shown(settled))["bitrixID"] == before["bitrixID"]
+    assert sandbox.host in str(select(settled, "SELECT origin FROM accounts"))
+
+
+async def test_a_restart_forgets_no_move(settled: Gateway, other: Sandbox) -> None:
+    path = await begin(settled, other)
+    pending = await shown(settled)
+    await settled.restart(GATEWAY_OAUTH_SERVERS=other.host)
+    assert await shown(settled) == pending
+    assert (await finish(settled, path)).status == 302
+    await settled.synced()
+    assert (await shown(settled))["bitrixID"] == other.portal.member_id
+
+
+async def test_connecting_twice_leaves_both_addresses_good(settled: Gateway, other: Sandbox) -> None:
+    first, since = await begin(settled, other), (await shown(settled))["since"]
+    await settled.clock.advance(20)
+    await begin(settled, other)
+    assert (await shown(settled))["since"] == since
+    await settled.clock.advance(5)
+    assert (await finish(settled, first)).status == 302
+    await settled.synced()
+    assert (await shown(settled))["bitrixID"] == other.portal.member_id
+
+
+@pytest.mark.parametrize("back", ["address", "webhook"])
+async def test_connecting_to_the_portal_in_force_cancels_the_move(
+    settled: Gateway, sandbox: Sandbox, other: Sandbox, back: str
+) -> None:
+    before, path = await shown(settled), await begin(settled, other)
+    await post(settled, sandbox.origin if back == "address" else sandbox.webhook)
+    await settled.synced()
+    assert await shown(settled) == before
+    refused = await finish(settled, path)
+    assert (refused.status, refused.json) == (
+        400,
+        "state: belongs to an account that is no longer connected to this portal",
+    )
+    assert not other.portal.token_requests
+    assert await shown(settled) == before
+
+
+async def test_a_webhook_of_another_portal_is_connected_at_once_and_cancels_the_move(
+    settled: Gateway, other: Sandbox
+) -> None:
+    path = await begin(settled, other)
+    await settled.connect(other.webhook)
+    assert ((await shown(settled))["state"], (await shown(settled))["bitrixID"]) == ("ok", other.host)
+    assert select(settled, "SELECT * FROM account_moves") == []
+    assert (await finish(settled, path)).status == 302  # it is the portal that the account is on now
+    await settled.synced()
+    assert (await shown(settled))["bitrixID"] == other.portal.member_id
+
+
+async def test_a_move_elsewhere_takes_the_place_of_the_first(
+    settled: Gateway, sandbox: Sandbox, other: Sandbox
+) -> None:
+    path = await begin(settled, other)
+    async with listening(page(200, "<p>log in</p>")) as third:
+        assert (await post(settled, third)).status == 200
+    refused = await finish(settled, path)
+    assert (refused.status, refused.json[:6]) == (400, "state:")
+    assert (await shown(settled))["reason"] == (
+        f"{third.removeprefix('http://')} is still to be authorized by a person; "
+        f"until then the account stays on {sandbox.host}"
+    )
+
+
+async def test_deleting_the_account_ends_the_move(settled: Gateway, sandbox: Sandbox, other: Sandbox) -> None:
+    path = await begin(settled, other)
+    await settled.delete(ACCOUNT)
+    assert (await finish(settled, path)).status == 400
+    assert (await settled.get(ACCOUNT)).status == 404
+    await post(settled, sandbox.origin)
+    assert (await finish(settled, path)).status == 400
+    assert (await shown(settled))["subdomain"] == sandbox.host
+    assert select(settled, "SELECT * FROM account_moves") == []
+
+
+@pytest.mark.parametrize("failure", ["invalid_grant", f"member_id={'0' * 32}"])
+async def test_an_authorization_that_fails_leaves_everything_as_it_was(
+    settled: Gateway, other: Sandbox, failure: str
+) -> None:
+    before, path = await shown(settled), await begin(settled, other)
+    other.portal.fault(f"oauth.token:{failure}")
+    assert (await finish(settled, path)).status in (400, 500)
+    assert (await shown(settled))["bitrixID"] == before["bitrixID"]
+    assert [run["state"] for run in await settled.sync("users")] == ["done"]
+    assert (await finish(settled, await begin(settled, other))).status == 302
+    await settled.synced()
+    assert (await shown(settled))["bitrixID"] == other.portal.member_id
+
+
+async def test_a_renewal_of_the_old_tokens_does_not_end_the_move(
+    gateway: Gateway, sandbox: Sandbox, other: Sandbox, clock: ManualClock
+) -> None:
+    await authorize(gateway, sandbox)
+    await gateway.synced()
+    await clock.advance(3500)
+    path = await begin(gateway, other)
+    sandbox.portal.oauth.expire_access_tokens()
+    assert [run["error"] for run in await gateway.sync("users")] == [None]
+    assert (await shown(gateway))["state"] == "pending"
+    await clock.advance(1)
+    query = dict(parse_qsl(urlsplit(path).query)) | {"code": other.portal.oauth.issue_code()}
+    assert (await finish(gateway, f"/webhook/create?{urlencode(query)}")).status == 302
+    await gateway.synced()
+    assert (await shown(gateway))["bitrixID"] == other.portal.member_id
+
+
+async def test_a_stale_account_that_is_to_move_tells_both(settled: Gateway, sandbox: Sandbox, other: Sandbox) -> None:
+    sandbox.portal.fault("*:error=INVALID_CREDENTIALS*")
+    await settled.sync("users")
+    assert (await shown(settled))["state"] == "stale"
+    await begin(settled, other)
+    account = await shown(settled)
+    assert (account["state"], account["stale"]) == ("pending", True)
+    assert account["reason"].endswith(
+        f"until then the account stays on {sandbox.host}: "
+        "the portal no longer accepts this authorization (INVALID_CREDENTIALS)"
+    )

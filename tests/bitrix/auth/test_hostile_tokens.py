@@ -1,0 +1,115 @@
+"""Authorization servers that mean harm: what they give is a usable pair of tokens, or an error by name."""
+
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.bitrix.auth.oauth import MAX_ANSWER_BYTES, AuthorizationServers, Tokens
+from gateway.bitrix.errors import AddressRefused, AnswerTooLarge, PortalBroken, PortalError
+from gateway.bitrix.transport.egress import EgressPolicy
+from gateway.bitrix.transport.session import HttpAnswer, PortalSession
+from gateway.redaction import printable
+from gateway.sandbox.behaviour.lies import ESCAPES
+from tests.clock import ManualClock
+from tests.support.rogue import listening
+
+PAIR: dict[str, Any] = {
+    "access_token": "a" * 32,
+    "refresh_token": "r" * 32,
+    "expires_in": 3600,
+    "client_endpoint": "http://portal.example/rest/",
+    "member_id": "m" * 32,
+}
+ODD_TEXT = ["", " ", ESCAPES, "two words", "line\r\nHost: evil.example", "é", "\x00", "x" * 5000, 7, None, True, [], {}]
+ODD_LIFE = [0, -1, 3600.0, 3600.5, "3600", True, None, [], 1e308, 2**63, 10**9]
+
+
+async def exchanged(session: PortalSession, clock: ManualClock, body: bytes) -> Tokens:
+    """The tokens that a server gives whose answer is *body*."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    async with listening(answer) as origin:
+        host = origin.removeprefix("http://")
+        servers = AuthorizationServers(session, clock, "app", "secret", frozenset({host}), insecure=True)
+        return await clock.until(servers.refresh(Tokens("old", "old", 0.0, PAIR["client_endpoint"], "m" * 32, host)))
+
+
+async def test_a_sound_pair_is_taken(session: PortalSession, clock: ManualClock) -> None:
+    tokens = await exchanged(session, clock, orjson.dumps(PAIR))
+    assert tokens.access_token == "a" * 32
+    assert tokens.expires_at == pytest.approx(clock.now() + 3600, abs=10)
+
+
+@pytest.mark.parametrize("value", ODD_TEXT, ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("name", ["access_token", "refresh_token", "member_id", "client_endpoint"])
+async def test_a_text_that_could_not_be_sent_or_logged_as_it_is_is_refused_by_name(
+    session: PortalSession, clock: ManualClock, name: str, value: object
+) -> None:
+    with pytest.raises(PortalBroken, match=f"{name} is missing, or not printable ASCII without spaces$") as caught:
+        await exchanged(session, clock, orjson.dumps({**PAIR, name: value}))
+    assert caught.value.detail.isprintable()
+
+
+@pytest.mark.parametrize("value", ODD_LIFE, ids=repr)
+async def test_a_life_that_is_none_is_refused_by_name(
+    session: PortalSession, clock: ManualClock, value: object
+) -> None:
+    with pytest.raises(PortalBroken, match="expires_in is missing, or not a number of seconds from 1 to"):
+        await exchanged(session, clock, orjson.dumps({**PAIR, "expires_in": value}))
+
+
+@pytest.mark.parametrize("endpoint", ["portal.example/rest/", "ftp://portal.example/", "http://a:b@portal.example/"])
+async def test_an_endpoint_that_is_no_address_is_not_called(
+    session: PortalSession, clock: ManualClock, endpoint: str
+) -> None:
+    with pytest.raises(AddressRefused):
+        await exchanged(session, clock, orjson.dumps({**PAIR, "client_endpoint": endpoint}))
+
+
+async def test_an_answer_of_more_than_tokens_need_is_not_read(session: PortalSession, clock: ManualClock) -> None:
+    padded = orjson.dumps({**PAIR, "scope": "x" * MAX_ANSWER_BYTES})
+    with pytest.raises(AnswerTooLarge, match=f"more than {MAX_ANSWER_BYTES} bytes$"):
+        await exchanged(session, clock, padded)
+
+
+VALUES: st.SearchStrategy[Any] = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.text()
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+ANSWERS = st.binary() | st.dictionaries(
+    st.sampled_from([*PAIR, "error", "error_description"]) | st.text(), VALUES | st.sampled_from(list(PAIR.values()))
+).map(orjson.dumps)
+
+
+class OneAnswer(PortalSession):
+    """A session without a net: every request brings the same answer."""
+
+    def __init__(self, answer: HttpAnswer) -> None:
+        self.policy = EgressPolicy(insecure=True)
+        self._answer = answer
+
+    async def get(self, *_: object, **__: object) -> HttpAnswer:
+        return self._answer
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(status=st.integers(200, 599), body=ANSWERS)
+async def test_any_answer_becomes_a_pair_or_an_error(clock: ManualClock, status: int, body: bytes) -> None:
+    session = OneAnswer(HttpAnswer(status, body))
+    servers = AuthorizationServers(session, clock, "app", "secret", frozenset({"x"}), insecure=True)
+    try:
+        tokens = await clock.until(servers.exchange("x", "code"), step_s=30)
+    except PortalError as error:
+        said = error.detail
+    else:
+        said = tokens.access_token + tokens.refresh_token + tokens.member_id + tokens.client_endpoint
+    assert printable(said) == said

@@ -1,0 +1,30 @@
+"""Lists to be walked, and what a walk brought."""
+
+from collections.abc import Iterable
+from contextlib import aclosing
+from random import Random
+
+from gateway.bitrix.lists.list_specs import Row
+from gateway.bitrix.lists.walk import ListCall, Pace, Page, walk
+from tests.bitrix.lists.pretended import PretendedPortal
+
+USERS = ListCall("user.get")
+
+
+def clusters(rows: int, holes: float, rng: Random, run: int = 40) -> list[int]:
+    """So many ids of which about the share *holes* is missing, whole clusters at a time."""
+    gap, row_id, ids = run * holes / (1 - holes), 1, list[int]()
+    while len(ids) < rows:
+        length = min(rng.randint(1, 2 * run), rows - len(ids))
+        ids += range(row_id, row_id + length)
+        row_id += length + round(rng.uniform(0, 2 * gap))
+    return ids
+
+
+async def read(portal: PretendedPortal, *, cursor: int = 0, pace: Pace = Pace.THRIFTY) -> list[Page[list[Row]]]:
+    async with aclosing(walk(portal, USERS, cursor=cursor, pace=pace)) as pages:
+        return [page async for page in pages]
+
+
+def ids_of(pages: Iterable[Page[list[Row]]]) -> list[int]:
+    return [int(str(row["ID"])) for page in pages for row in page.rows]

@@ -1,0 +1,288 @@
+"""The README's table of memories: each is filled through its public interface, and stays within what the table says."""
+
+import gc
+import re
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import cast
+
+import orjson
+import pytest
+from aiohttp import web
+from jose import jws
+
+from gateway.accounts.limiters import MAX_GATES, PortalGates
+from gateway.bitrix.client import PortalClient
+from gateway.bitrix.errors import PortalError
+from gateway.bitrix.limits.limiter import PortalGate
+from gateway.bitrix.lists.field_rules import EQUAL, FieldRules
+from gateway.bitrix.protocol.v2 import Answer as PortalAnswer
+from gateway.bitrix.protocol.v2 import Command
+from gateway.mirror.resources import RESOURCES
+from gateway.passthrough.field_names import FieldNames
+from gateway.settings.config import Config, load_config
+from handlers.app_keys import CLOCK, CONNECTIONS, DATABASE, PAGES, REQUEST_LOG, SESSION, TOKENS
+from handlers.http.access_log import MOST_WAITING, Served
+from handlers.http.query import page_and_size
+from storage.accounts import AccountStore
+from storage.buckets import BucketStore
+from storage.mirror import MirrorStore
+from storage.records import Portal
+from tests.gateway import JWT_SECRET, Gateway, Sandbox, authorize
+from tests.support.flood import Flood, head_of
+from tests.support.raw import send_before_reading
+from tests.support.rogue import listening
+from tests.support.stored import run_sql
+
+README = Path(__file__).parent.parent.parent / "README.md"
+ROW = re.compile(r"^\| ([^|`]+) \| `([^`]+)` \| ([^|]+) \|$", re.MULTILINE)
+UNITS = {"KiB": 1024, "MiB": 1024**2}
+WIDE = "\N{GRINNING FACE}"  # four bytes a character
+LONG = 255
+SETTINGS = {
+    "GATEWAY_MAX_CONNECTIONS": "8",
+    "GATEWAY_PAGE_CACHE_BYTES": "4194304",
+    "GATEWAY_LOG_FORMAT": "json",
+}
+CACHES = (  # which the fills leave full
+    "tokens that have been verified",
+    "queries of pages, as they were read",
+    "pages that were served",
+    "the generations of lists",
+    "where the blocks of lists begin",
+    "accounts",
+    "the fields of portals' lists",
+)
+Fill = Callable[[Gateway, Sandbox], Awaitable[None]]
+FILLS: dict[str, Fill] = {}
+# Memories that other tests fill.
+SHOWN_IN = {
+    "lines of streams that wait": "tests/passthrough/test_stream_faults.py",
+    "rows that a sync holds back, for each that runs": "tests/bitrix/lists/test_walk_plans.py",
+}
+
+
+def table() -> dict[str, str]:
+    """The bound of each memory, as the README states it."""
+    section = README.read_text(encoding="utf-8").partition("### What it keeps in memory\n")[2].partition("\n## ")[0]
+    return {name: bound for name, _, bound in ROW.findall(section)}
+
+
+def bytes_of(bound: str, config: Config) -> int:
+    """A bound in bytes: factors that are numbers, sizes or settings."""
+    product = 1
+    for factor in bound.split(" × "):
+        number, _, unit = factor.partition(" ")
+        if number.startswith("`"):
+            product *= getattr(config, number.strip("`").removeprefix("GATEWAY_").lower())
+        else:
+            product *= int(number.replace(",", "")) * UNITS.get(unit, 1)
+    return product
+
+
+def fills(name: str) -> Callable[[Fill], Fill]:
+    """Note what fills a memory of the table."""
+
+    def note(fill: Fill) -> Fill:
+        FILLS[name] = fill
+        return fill
+
+    return note
+
+
+def test_the_table_names_every_memory_and_each_is_filled() -> None:
+    assert table().keys() == FILLS.keys() | SHOWN_IN.keys()
+    assert not FILLS.keys() & SHOWN_IN.keys()
+    for file in SHOWN_IN.values():
+        assert (README.parent / file).exists()
+
+
+def test_the_table_names_the_modules() -> None:
+    section = README.read_text(encoding="utf-8").partition("### What it keeps in memory\n")[2].partition("\n## ")[0]
+    for _, module, _ in ROW.findall(section):
+        assert (README.parent / module).exists(), module
+
+
+@fills("tokens that have been verified")
+async def fill_tokens(gateway: Gateway, _sandbox: Sandbox) -> None:
+    for number in range(2_500):
+        claims = orjson.dumps({"sub": str(number).ljust(LONG, "x"), "padding": "x" * 5_000})
+        header = f"Bearer {jws.sign(claims, JWT_SECRET, algorithm='HS256')}"
+        for spelled in (header, header + " " * 50_000):
+            gateway.app[TOKENS].verify(spelled)
+
+
+@fills("queries of pages, as they were read")
+async def fill_queries(_gateway: Gateway, _sandbox: Sandbox) -> None:
+    for number in range(6_000):
+        page_and_size(f"x={number}&y=".ljust(128, WIDE))
+        page_and_size(f"x={number}&y=".ljust(20_000, WIDE))
+
+
+@fills("pages that were served")
+async def fill_pages(gateway: Gateway, _sandbox: Sandbox) -> None:
+    account = await gateway.app[CONNECTIONS].require("acme")
+    for size in range(1, 500):
+        await gateway.app[PAGES].page(account, RESOURCES["users"], page=1, size=size)
+
+
+@fills("the generations of lists")
+async def fill_generations(gateway: Gateway, _sandbox: Sandbox) -> None:
+    for list_id in range(200_000):
+        gateway.app[PAGES].changed(1_000_000 + list_id, 1_000_000 + list_id)
+
+
+@fills("where the blocks of lists begin")
+async def fill_indexes(gateway: Gateway, _sandbox: Sandbox) -> None:
+    account = await gateway.app[CONNECTIONS].require("acme")
+    store, blocks = MirrorStore(gateway.app[DATABASE]), 20_000
+    for number in range(12):
+        run_sql(
+            gateway,
+            f"INSERT INTO mirror_lists (list_id, account_id, portal_id, resource, live) VALUES ({1000 + number}, "
+            f"{account.account_id}, {account.portal.portal_id}, 'list {number}', {256 * blocks})",
+        )
+        run_sql(
+            gateway,
+            "WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers "
+            f"WHERE n + 1 < {blocks}) INSERT INTO mirror_blocks (list_id, block, first_row_id, live) "
+            f"SELECT {1000 + number}, n, 1000000000 + n * 256, 256 FROM numbers",
+        )
+    gateway.kept = store  # type: ignore[attr-defined]  # for as long as it is measured
+    for number in range(12):
+        await store.page(account.account_id, account.portal, f"list {number}", page=2, size=1)
+
+
+@fills("accounts")
+async def fill_accounts(gateway: Gateway, _sandbox: Sandbox) -> None:
+    for number in range(9_000):
+        await gateway.app[CONNECTIONS].find(f"{number}".ljust(LONG, WIDE))
+
+
+class ManyFields:
+    """A portal whose every list has 400 fields with long names."""
+
+    async def call(self, _command: Command) -> PortalAnswer:
+        return PortalAnswer({f"UF_CRM_{number}_".ljust(60, "x"): {"title": "x"} for number in range(400)})
+
+
+@fills("the fields of portals' lists")
+async def fill_fields(gateway: Gateway, _sandbox: Sandbox) -> None:
+    account = await gateway.app[CONNECTIONS].require("acme")
+    gateway.kept = names = FieldNames(gateway.clock)  # type: ignore[attr-defined]  # for as long as it is measured
+    for number in range(100):
+        rules = FieldRules(f"list.{number}", EQUAL, any_case=True)
+        selected = ["UF_CRM_7_".ljust(60, "x")]
+        await names.check(account, cast(PortalClient, ManyFields()), rules, {"=" + selected[0]: "x"}, selected)
+
+
+@fills("the limiters of portals")
+async def fill_limiters(gateway: Gateway, _sandbox: Sandbox) -> None:
+    database, clock = gateway.app[DATABASE], gateway.app[CLOCK]
+    gates = PortalGates(Config(), AccountStore(database), BucketStore(database), clock)
+    gateway.kept = gates  # type: ignore[attr-defined]  # for as long as it is measured
+    for number in range(2 * MAX_GATES):
+        learn_much(gates.of(Portal(number, f"{number}.example.com", None)), 3)
+    for number in range(20):
+        learn_much(gates.of(Portal(number, f"{number}.example.com", None)), 400)
+
+
+def learn_much(gate: PortalGate, methods: int) -> None:
+    """Let *gate* learn of many methods with long names."""
+    answer = PortalAnswer([], operating_s=1.0)
+    for number in range(methods):
+        name = f"m{number}.".ljust(LONG, "x")
+        gate.heed("a credential", name, answer)
+        gate.landed([name] * 50, 50, answer, 0.0)
+
+
+@fills("renewals of tokens, while they are needed")
+async def fill_keepers(gateway: Gateway, sandbox: Sandbox) -> None:
+    for number in range(40):
+        await authorize(gateway, sandbox, account=f"a{number}")
+    gc.collect()
+    tracemalloc.clear_traces()
+    for number in range(40):
+        gateway.app[CONNECTIONS].client(await gateway.app[CONNECTIONS].require(f"a{number}"))
+
+
+@fills("lines of the request log, for half a second")
+async def fill_request_log(gateway: Gateway, _sandbox: Sandbox) -> None:
+    log = gateway.app[REQUEST_LOG]
+    log.flush()
+    for number in range(20 * MOST_WAITING - 1):
+        log.add(
+            Served(1e9 + number, "PROPPATCH", "/bitrix/stream/items/{entityTypeId}", 200, 0.5, f"{number}".ljust(128))
+        )
+
+
+@fills("open connections, their heads and what they ask next")
+async def fill_connections(gateway: Gateway, sandbox: Sandbox) -> None:
+    sandbox.portal.hold("user.get")
+    asking = head_of(gateway, "POST", "/bitrix/call/user.get", "Content-Length: 0")
+    further = head_of(gateway, "GET", "/bitrix/users", f"X-Long: {'x' * 60_000}")
+    gateway.kept = [await Flood.begin(gateway, asking + 50 * further) for _ in range(8)]  # type: ignore[attr-defined]
+
+
+@fills("bodies that are being read")
+async def fill_bodies(gateway: Gateway, _sandbox: Sandbox) -> None:
+    head = head_of(gateway, "POST", "/bitrix/account", "Content-Type: application/json", "Content-Length: 1048576")
+    data = head + b" " * 1_048_575
+    gateway.kept = [await Flood.begin(gateway, data) for _ in range(8)]  # type: ignore[attr-defined]
+
+
+@fills("answers of portals that are being read")
+async def fill_answers(gateway: Gateway, _sandbox: Sandbox) -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" " * 1_000_000)
+
+    async with listening(endless) as origin:
+        with pytest.raises(PortalError):
+            await gateway.app[SESSION].post(f"{origin}/rest/1/code/profile", {}, ())
+
+
+@fills("SQLite's pages")
+async def fill_sqlite(gateway: Gateway, _sandbox: Sandbox) -> None:
+    def kibibytes(connection: object) -> int:
+        return -connection.execute("PRAGMA cache_size").fetchone()[0]  # type: ignore[attr-defined,no-any-return]
+
+    assert await gateway.app[DATABASE].read(kibibytes) <= 2 * 1024  # which no memory of Python's is
+
+
+@fills("addresses and content types, in aiohttp and yarl")
+async def fill_addresses(gateway: Gateway, _sandbox: Sandbox) -> None:
+    for number in range(300):
+        address = f"http://gateway/{number}/".ljust(120_000, "x")
+        typed = f"Content-Type: a/b; c={number}".ljust(60_000, "y")
+        for target, line in ((address, "X: y"), ("/bitrix/account", typed)):
+            head = head_of(gateway, "POST", target, line, "Content-Length: 2", "Connection: close")
+            await send_before_reading(gateway, head + b"{}")
+
+
+def held_bytes() -> int:
+    """How many bytes Python holds of those that were taken since tracing began; what the tests take down is none."""
+    gc.collect()
+    taken = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, "*/tests/canaries.py")])
+    return sum(trace.size for trace in taken.traces)
+
+
+@pytest.mark.parametrize("name", FILLS)
+async def test_a_memory_that_is_filled_stays_within_its_bound(connected: Gateway, sandbox: Sandbox, name: str) -> None:
+    await connected.restart(**SETTINGS)
+    bound = bytes_of(table()[name], load_config(connected.environ | SETTINGS))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        await FILLS[name](connected, sandbox)
+        now, (_, most) = held_bytes(), tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    if name == "answers of portals that are being read":
+        now, bound = most, bound // 200
+    assert now <= bound, f"{now:,} bytes are held"
+    assert name not in CACHES or now > bound / 2, f"{now:,} bytes fill little of it"
+    sandbox.portal.release("user.get")

@@ -1,0 +1,80 @@
+"""The README's curl lines do on the demo's portal what they say."""
+
+import shlex
+from dataclasses import fields
+
+import orjson
+import pytest
+
+from gateway.cli.main import main
+from gateway.sandbox.portal import SandboxSettings
+from tests.gateway import Answer, Gateway, Sandbox
+from tests.support.readme import README
+
+ORIGIN = "http://127.0.0.1:8080"
+PARTS = README.split("```\n")  # words and blocks in turn; what is shown of an answer follows its line at once
+
+
+def blocks(variable: str) -> list[tuple[str, str]]:
+    """The curl lines with the token of *variable*, each with what is shown of its answer."""
+    return [
+        (block[block.index("curl ") :], shown if between == "" else "")
+        for block, between, shown in zip(PARTS[1::2], PARTS[2::2], [*PARTS[3::2], ""], strict=False)
+        if f"Authorization: Bearer ${variable}" in block
+    ]
+
+
+BLOCKS = blocks("TOKEN")
+
+
+@pytest.fixture
+def sandbox_settings() -> SandboxSettings:
+    """The portal of the demo, as it is without options."""
+    with main.commands["demo"].make_context("demo", []) as context:
+        chosen = {one.name: context.params[one.name] for one in fields(SandboxSettings) if one.name in context.params}
+    return SandboxSettings(**chosen)
+
+
+async def paste(gateway: Gateway, line: str, account: str = "acme") -> Answer:
+    """What a curl line is answered."""
+    words = iter(shlex.split(line.replace("\\\n", " ")))
+    path, query, body = "", {}, None
+    for word in words:
+        if word.startswith(ORIGIN):
+            path = word.removeprefix(ORIGIN)
+        elif word in ("-d", "--data-urlencode"):
+            name, _, value = next(words).partition("=")
+            query[name] = value
+        elif word == "--json":
+            body = orjson.loads(next(words))
+    return await gateway.request("GET" if body is None else "POST", path, params=query, json=body, account=account)
+
+
+async def test_the_curl_lines_work_as_they_stand_and_the_stream_gives_what_is_shown(connected: Gateway) -> None:
+    assert len(BLOCKS) == 6
+    account = (await connected.get("/bitrix/account")).json
+    for line, shown in BLOCKS:
+        answer = await connected.clock.until(paste(connected, line))
+        assert answer.status == 200, (line, answer.body)
+        if "/bitrix/stream/" in line:
+            assert answer.body.decode() == shown
+    assert (await connected.get("/bitrix/account")).json == account
+
+
+async def test_an_account_of_ones_own_is_connected_beside_that_of_the_demo(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    [(line, _)] = blocks("MINE")
+    account = (await connected.get("/bitrix/account")).json
+    answer = await paste(connected, line.replace("http://127.0.0.1:8081", sandbox.origin), account="mine")
+    assert answer.status == 200, answer.body
+    assert answer.json["authorizeURL"].startswith(f"{sandbox.origin}/oauth/authorize/?")
+    assert (await connected.get("/bitrix/account")).json == account
+
+
+async def test_the_batch_hands_on_what_came_before(connected: Gateway) -> None:
+    line = next(line for line, _ in BLOCKS if "/bitrix/v3/batch" in line)
+    few, third, same = (await paste(connected, line)).json["result"]
+    assert third["item"]["id"] == few["items"][2]["id"]
+    assert [row["id"] for row in few["items"]] == [1, 2, 3]
+    assert len(same["items"]) == 3

@@ -1,0 +1,97 @@
+"""Calls that keep to the portal's limits: who waits, who is told to come again, and whom that concerns."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.gateway import Gateway, Sandbox
+from tests.support.calling import WRITE, call, refusal
+from tests.support.onlooker import Onlooker, telling
+
+MOMENTS = 500  # to wait for something that needs none of our time
+
+
+async def test_two_hundred_callers_exceed_neither_the_rate_nor_the_places(
+    watched: Gateway, onlooker: Onlooker, sandbox: Sandbox
+) -> None:
+    await watched.restart(GATEWAY_PORTAL_CONCURRENCY="8", GATEWAY_MAX_WAIT_S="200")
+    paths = ["/bitrix/call/profile", "/bitrix/v3/main.eventlog.list"]
+    calls = [watched.post(paths[number % 2], json={}) for number in range(180)]
+    calls += [watched.post("/bitrix/batch", json={"commands": [{"method": "scope"}] * 60}) for _ in range(10)]
+    answers = await watched.clock.until(asyncio.gather(*calls))
+    assert {answer.status for answer in answers} == {200}
+    assert onlooker.most_under_way <= 8
+    assert len(onlooker.sent) == 180 + 20
+    assert sandbox.portal.refusals["QUERY_LIMIT_EXCEEDED"] == 0
+
+
+async def test_who_would_wait_too_long_is_told_when_to_come_again_and_nothing_is_sent(
+    watched: Gateway, onlooker: Onlooker
+) -> None:
+    await watched.restart(GATEWAY_MAX_WAIT_S="3")
+    onlooker.answer(WRITE, *[telling({"result": True})] * 30)
+    calls = [watched.post(f"/bitrix/call/{WRITE}", json={}) for _ in range(30)]
+    calls += [watched.post("/bitrix/v3/main.eventlog.list", json={}) for _ in range(40)]
+    at_once, most_refused = 48, 70 - (48 + 3 * 2)
+    tasks = [asyncio.ensure_future(one) for one in calls]
+    for _ in range(MOMENTS):
+        if sum(one.done() for one in tasks) >= at_once + most_refused - 2:  # all have come, but two at most
+            break
+        await watched.clock.settle()
+    answers = await watched.clock.until(asyncio.gather(*tasks))
+    refused = [answer for answer in answers if answer.status == 429]
+    assert most_refused - 2 <= len(refused) <= most_refused
+    assert len(onlooker.sent) == 70 - len(refused)
+    assert {refusal(answer) for answer in refused} == {(429, "too_busy")}
+    assert {answer.headers["Retry-After"] for answer in refused} == {"4"}
+
+
+async def test_a_method_out_of_operating_time_is_refused_while_others_are_answered(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    sandbox.portal.fault("user.get:otl")
+    requests = sandbox.portal.http_requests
+    for _ in range(2):
+        answer = await call(connected, "user.get")
+        # The sync's answer said that nothing was booked: what is now is booked since, and lasts ten minutes from there.
+        assert (refusal(answer), answer.headers["Retry-After"]) == ((429, "too_busy"), "599")
+    assert sandbox.portal.http_requests == requests + 1
+    assert (await call(connected, "profile")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "held"),
+    [
+        ("POST", "/bitrix/call/profile", "profile"),
+        ("GET", "/bitrix/v3/openapi", "rest.documentation.openapi"),
+    ],
+)
+async def test_a_hundred_callers_who_leave_give_their_places_back(
+    connected: Gateway, sandbox: Sandbox, verb: str, path: str, held: str
+) -> None:
+    await connected.restart(GATEWAY_PORTAL_CONCURRENCY="4", GATEWAY_BUCKET_CAPACITY="1000")
+    sandbox.portal.hold(held)
+    calls = [asyncio.create_task(connected.request(verb, path)) for _ in range(100)]
+    await connected.clock.settle()
+    for one in calls:
+        one.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    await connected.clock.settle()
+    answer = await asyncio.wait_for(connected.post("/bitrix/call/scope", json={}), 5)
+    assert answer.status == 200
+
+
+async def test_two_portals_do_not_wait_for_each_other(
+    connected: Gateway, sandbox: Sandbox, other: Sandbox, clock: Any
+) -> None:
+    await connected.connect(other.webhook, account="beta")
+    await connected.restart(GATEWAY_PORTAL_CONCURRENCY="2")
+    sandbox.portal.hold("profile")
+    held = [asyncio.create_task(connected.post("/bitrix/call/profile", json={})) for _ in range(5)]
+    await clock.settle()
+    answer = await asyncio.wait_for(connected.post("/bitrix/call/profile", json={}, account="beta"), 5)
+    assert answer.status == 200
+    assert not any(one.done() for one in held)
+    sandbox.portal.release("profile")
+    assert {answer.status for answer in await clock.until(asyncio.gather(*held))} == {200}

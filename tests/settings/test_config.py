@@ -1,0 +1,345 @@
+"""Settings: where they come from, what each may be, and how a wrong one is refused."""
+
+import os
+from contextlib import suppress
+from dataclasses import fields
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import SettingsError
+from gateway.settings.config import SETTINGS, Config, load_config, read_environment
+from gateway.settings.setting import as_text
+from tests.load.certificate import make_certificate
+from tests.support.jwks import rsa_signer, write_jwk_set
+from tests.support.key_files import write_public_key
+
+KEY = "A" * 43
+SECRETS = {
+    "GATEWAY_JWT_SECRET": "canary-of-the-signature",
+    "GATEWAY_ENCRYPTION_KEY": KEY,
+    "GATEWAY_BITRIX_CLIENT_ID": "app.1",
+    "GATEWAY_BITRIX_CLIENT_SECRET": "canary-of-the-client",
+}
+
+
+@pytest.fixture(scope="module")
+def rsa_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_public_key(tmp_path_factory.mktemp("rsa") / "rsa.pem", rsa.generate_private_key(65537, 2048))
+
+
+@pytest.fixture
+def curve_file(tmp_path: Path) -> Path:
+    return write_public_key(tmp_path / "curve.pem", ec.generate_private_key(ec.SECP256R1()))
+
+
+def test_with_no_settings_at_all_it_listens_on_this_machine_alone() -> None:
+    config = load_config({})
+    assert (config.host, config.port, config.database) == ("127.0.0.1", 8080, Path("gateway.db"))
+    assert config.jwt_algorithms == ("HS256",)
+    assert config.own_origin == "http://127.0.0.1:8080"
+    assert config.secrets_file == Path("gateway.db.secrets")
+
+
+def test_every_default_is_a_value_that_its_own_rule_takes() -> None:
+    for one in SETTINGS:
+        if one.default:
+            assert as_text(one.parse(one.default)) == one.default, one.name
+
+
+def test_overrides_win_over_the_environment_as_text_or_as_values() -> None:
+    environ = {"GATEWAY_PORT": "1", "GATEWAY_INSECURE_PORTALS": "0", "GATEWAY_HOST": "::1"}
+    assert load_config(environ, {"port": "2", "host": None}).port == 2
+    config = load_config(
+        environ, {"port": 3, "insecure_portals": True, "database": Path("x.db"), "bucket_leak_per_s": 0.5}
+    )
+    assert (config.port, config.insecure_portals, config.database) == (3, True, Path("x.db"))
+    assert (config.bucket_leak_per_s, config.host, config.own_origin) == (0.5, "::1", "http://[::1]:3")
+
+
+def test_an_empty_value_counts_as_not_given() -> None:
+    assert load_config({"GATEWAY_PORT": "", "GATEWAY_JWT_SECRET": " "}) == load_config({})
+
+
+def test_the_dotenv_file_is_read_and_the_environment_wins_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("GATEWAY_PORT=1111\nGATEWAY_HOST=::1\nUNRELATED=1\n")
+    monkeypatch.setenv("GATEWAY_PORT", "2222")
+    assert read_environment(dotenv) == {"GATEWAY_PORT": "2222", "GATEWAY_HOST": "::1"}
+    assert read_environment(tmp_path / "none") == {"GATEWAY_PORT": "2222"}
+
+
+def test_the_values_of_the_dotenv_file_are_literal_and_change_no_environment(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GATEWAY_JWT_SECRET=pa$$word-${HOME}\nGATEWAY_HOST='$HOME'\nGATEWAY_PORT\n")
+    before = dict(os.environ)
+    found = read_environment(tmp_path / ".env")
+    assert found == {"GATEWAY_JWT_SECRET": "pa$$word-${HOME}", "GATEWAY_HOST": "$HOME"}
+    assert os.environ == before
+
+
+def test_a_dotenv_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"GATEWAY_JWT_SECRET=canary\xff\n")
+    with pytest.raises(SettingsError, match=r"\.env cannot be read: it is not text in UTF-8") as refusal:
+        read_environment(tmp_path / ".env")
+    assert refusal.value.__cause__ is None
+
+
+def test_secrets_are_masked_in_the_repr() -> None:
+    config = load_config(SECRETS)
+    assert "canary" not in repr(config)
+    assert KEY not in repr(config)
+    assert config.jwt_secret == "canary-of-the-signature"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("host", "a b"),
+        ("host", "a/b"),
+        ("host", "a:1"),
+        ("database", ":memory:"),
+        ("database", "/"),
+        ("port", "+5"),
+        ("port", "1_000"),
+        ("port", "٣"),
+        ("port", "65536"),
+        ("port", "8080.0"),
+        ("encryption_key", "A" * 42),
+        ("encryption_key", "A" * 44),
+        ("encryption_key", "+" * 43),
+        ("jwt_secret", "short"),
+        ("jwt_secret", "-----BEGIN PUBLIC KEY-----"),
+        ("jwt_algorithms", "none"),
+        ("jwt_algorithms", "HS256,RS256"),
+        ("jwt_public_key_file", "/nowhere/key.pem"),
+        ("oauth_servers", "https://oauth.bitrix.info"),
+        ("oauth_servers", "oauth.bitrix.info/token"),
+        ("oauth_servers", "127.0.0.1:8081"),
+        ("oauth_servers", ","),
+        ("oauth_servers", "example.com:0"),
+        ("oauth_servers", "example.com:65536"),
+        ("account_claim", ","),
+        ("account_claim", "accountID,exp"),
+        ("account_claim", "aud"),
+        ("return_origins", ", ,"),
+        ("jwt_algorithms", ","),
+        ("public_url", "example.com"),
+        ("public_url", "http://example.com:99999"),
+        ("public_url", "https://example.com/gateway"),
+        ("public_url", "https://user@example.com"),
+        ("return_origins", "https://example.com,javascript:alert(1)"),
+        ("return_origins", "https://exam\\ple.com"),
+        ("field_language", "russian"),
+        ("insecure_portals", "maybe"),
+        ("private_portals", ","),
+        ("private_portals", "https://crm.corp.example"),
+        ("private_portals", "crm.corp.example:8443"),
+        ("private_portals", "crm.corp.example/portal"),
+        ("private_portals", "*"),
+        ("private_portals", "*."),
+        ("private_portals", "crm.*.example"),
+        ("private_portals", "10.0.0.1/8"),
+        ("private_portals", "10.0.0.0/33"),
+        ("private_portals", "10.0.0.300"),
+        ("private_portals", "10.0.0.0/8,fd00::/129"),
+        ("private_portals", "пример.рф"),
+        ("portal_ca_file", "/nowhere/ca.pem"),
+        ("portal_ca_file", "/"),
+        ("portal_ca_file", "/dev/null"),
+        ("portal_ca_file", __file__),
+        ("bucket_capacity", "1"),
+        ("bucket_leak_per_s", "0"),
+        ("bucket_leak_per_s", "inf"),
+        ("portal_concurrency", "0"),
+        ("max_body_bytes", "0"),
+        ("sync_interval_s", "-1"),
+        ("log_level", "loud"),
+        ("log_format", "xml"),
+        ("bitrix_client_id", "app 1"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_config({"GATEWAY_INSECURE_PORTALS": "1" if "example.com:" in value else "0"}, {name: value})
+    assert f"GATEWAY_{name.upper()} " in refusal.value.detail
+
+
+def test_a_wrong_secret_is_not_repeated_in_the_refusal() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_config({"GATEWAY_ENCRYPTION_KEY": "canary", "GATEWAY_JWT_SECRET": "canary"})
+    assert "canary" not in refusal.value.detail
+    assert refusal.value.__cause__ is None
+
+
+def test_all_wrong_values_are_named_at_once() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_config({"GATEWAY_PORT": "x", "GATEWAY_LOG_LEVEL": "x", "GATEWAY_BITRIX_CLIENT_ID": "app"})
+    named = [part.split()[0] for part in refusal.value.detail.split("; ")]
+    assert named == ["GATEWAY_PORT", "GATEWAY_BITRIX_CLIENT_SECRET", "GATEWAY_LOG_LEVEL"]
+
+
+def test_a_secret_beside_a_public_key_is_refused(rsa_file: Path) -> None:
+    with pytest.raises(SettingsError, match="GATEWAY_JWT_PUBLIC_KEY_FILE cannot stand beside GATEWAY_JWT_SECRET"):
+        load_config({}, {"jwt_secret": "12345678", "jwt_public_key_file": rsa_file})
+
+
+def test_a_set_of_keys_beside_a_public_key_or_a_secret_is_refused(rsa_file: Path, tmp_path: Path) -> None:
+    keys = write_jwk_set(tmp_path / "keys.json", rsa_signer("r"))
+    for name, value in (("GATEWAY_JWT_SECRET", "12345678"), ("GATEWAY_JWT_PUBLIC_KEY_FILE", str(rsa_file))):
+        with pytest.raises(SettingsError, match=f"GATEWAY_JWKS_FILE cannot stand beside {name}: "):
+            load_config({"GATEWAY_JWKS_FILE": str(keys), name: value})
+
+
+def test_a_set_of_keys_is_read_at_start(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    with pytest.raises(SettingsError, match="GATEWAY_JWKS_FILE has to name a file that can be read"):
+        load_config({}, {"jwks_file": keys})
+    assert load_config({}, {"jwks_file": write_jwk_set(keys, rsa_signer("r"))}).jwt_algorithms == (
+        "RS256", "RS384", "RS512", "ES256", "ES384", "ES512",
+    )  # fmt: skip
+    assert load_config({}, {"jwks_file": keys, "jwt_algorithms": "ES256"}).jwt_algorithms == ("ES256",)
+    with pytest.raises(SettingsError, match="GATEWAY_JWT_ALGORITHMS has to name algorithms that fit the key"):
+        load_config({}, {"jwks_file": keys, "jwt_algorithms": "HS256"})
+
+
+def test_previous_secrets_stand_beside_a_secret_alone(rsa_file: Path) -> None:
+    config = load_config({}, {"jwt_previous_secrets": "canary-1, canary-2,canary-1"})
+    assert config.jwt_previous_secrets == ("canary-1", "canary-2")
+    assert "canary" not in repr(config)
+    with pytest.raises(SettingsError, match="PREVIOUS_SECRETS cannot stand beside GATEWAY_JWT_PUBLIC_KEY_FILE"):
+        load_config({}, {"jwt_previous_secrets": "12345678", "jwt_public_key_file": rsa_file})
+
+
+SECRET_SETTINGS = [one.environment_names[0] for one in SETTINGS if one.secret]
+
+
+def test_every_secret_setting_may_be_in_a_file() -> None:
+    assert {"GATEWAY_JWT_SECRET", "GATEWAY_ENCRYPTION_KEY", "GATEWAY_BITRIX_CLIENT_SECRET"} <= set(SECRET_SETTINGS)
+    for one in fields(Config):
+        assert one.metadata["secret"] == ("Secret" in str(one.type)), one.name
+
+
+@pytest.mark.parametrize("name", SECRET_SETTINGS)
+def test_a_secret_in_a_file_is_the_same_as_the_secret_itself(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    for end in (b"", b"\n", b"\r\n"):
+        file.write_bytes(KEY.encode() + end)
+        others = {key: value for key, value in SECRETS.items() if key != name}
+        assert load_config(others | {f"{name}_FILE": str(file)}) == load_config(others | {name: KEY})
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (None, r"has to name a file that can be read \(No such file or directory\)"),
+        (b"", "has to name a file that is not empty"),
+        (b" \n", "has to name a file that is not empty"),
+        (b"\xff\xfecanary", "has to name a file of text"),
+        (b"canary-1\ncanary-2\n", "has to be "),
+        (b"canary", "has to be "),
+    ],
+)
+@pytest.mark.parametrize("name", SECRET_SETTINGS)
+def test_a_file_with_no_secret_in_it_is_refused_by_name(
+    name: str, content: bytes | None, rule: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    others = {key: value for key, value in SECRETS.items() if key != name}
+    with pytest.raises(SettingsError, match=f"^{name}_FILE {rule}[^;]*$") as refusal:
+        load_config(others | {f"{name}_FILE": str(file)})
+    assert "canary" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", SECRET_SETTINGS)
+def test_a_secret_and_its_file_at_once_are_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(KEY)
+    with pytest.raises(SettingsError, match=f"^{name}_FILE cannot stand beside {name}$"):
+        load_config(SECRETS | {name: KEY, f"{name}_FILE": str(tmp_path / "secret")})
+
+
+def test_a_secret_given_by_flag_wins_over_its_file_in_the_environment_and_the_other_way_round(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("in the file\n")
+    in_file = str(tmp_path / "secret")
+    assert load_config({"GATEWAY_JWT_SECRET_FILE": in_file}, {"jwt_secret": "by the flag"}).jwt_secret == "by the flag"
+    assert load_config({"GATEWAY_JWT_SECRET": "12345678"}, {"jwt_secret_file": in_file}).jwt_secret == "in the file"
+
+
+def test_the_dotenv_file_may_name_files_of_secrets(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GATEWAY_JWT_SECRET_FILE=/run/secrets/jwt\n")
+    assert read_environment(tmp_path / ".env") == {"GATEWAY_JWT_SECRET_FILE": "/run/secrets/jwt"}
+
+
+@pytest.mark.parametrize("alone", ["bitrix_client_id", "bitrix_client_secret"])
+def test_an_application_has_both_an_id_and_a_secret(alone: str) -> None:
+    with pytest.raises(SettingsError, match="has to be given too"):
+        load_config({}, {alone: "12345678"})
+
+
+def test_the_algorithms_follow_the_key(rsa_file: Path, curve_file: Path) -> None:
+    assert load_config({}, {"jwt_public_key_file": rsa_file}).jwt_algorithms == ("RS256",)
+    assert load_config({}, {"jwt_public_key_file": curve_file}).jwt_algorithms == ("ES256",)
+    chosen = load_config({}, {"jwt_public_key_file": rsa_file, "jwt_algorithms": "RS512, RS256"})
+    assert chosen.jwt_algorithms == ("RS512", "RS256")
+    for key_file, algorithm in ((rsa_file, "HS256"), (curve_file, "RS256"), (rsa_file, "none")):
+        with pytest.raises(SettingsError, match="GATEWAY_JWT_ALGORITHMS has to name algorithms that fit the key"):
+            load_config({}, {"jwt_public_key_file": key_file, "jwt_algorithms": algorithm})
+
+
+def test_keys_that_cannot_verify_tokens_are_refused(tmp_path: Path) -> None:
+    other_kind = write_public_key(tmp_path / "ed.pem", ed25519.Ed25519PrivateKey.generate())
+    no_key = tmp_path / "no.pem"
+    no_key.write_text("hello")
+    for path, rule in ((other_kind, "has to name an RSA key"), (no_key, "one public key in PEM")):
+        with pytest.raises(SettingsError, match=rule):
+            load_config({}, {"jwt_public_key_file": path})
+
+
+def test_origins_are_kept_in_one_spelling_and_the_own_one_is_always_allowed() -> None:
+    config = load_config(
+        {}, {"public_url": "HTTPS://Example.com:443/", "return_origins": "http://a.b:80, https://c.d:1"}
+    )
+    assert config.allowed_origins == {"https://example.com", "http://a.b", "https://c.d:1"}
+
+
+def test_authorization_servers_may_carry_a_port_for_the_sandbox() -> None:
+    config = load_config({}, {"oauth_servers": "127.0.0.1:8081", "insecure_portals": "on"})
+    assert config.oauth_servers == ("127.0.0.1:8081",)
+
+
+@given(
+    st.dictionaries(st.sampled_from([name for one in SETTINGS for name in one.environment_names]), st.text(max_size=60))
+)
+def test_any_text_is_either_read_or_refused_as_a_setting(environ: dict[str, str]) -> None:
+    with suppress(SettingsError):
+        assert isinstance(load_config(environ), Config)
+
+
+def test_private_portals_are_names_and_networks() -> None:
+    config = load_config(
+        {"GATEWAY_PRIVATE_PORTALS": "CRM.Corp.example, *.boxes.example,10.0.0.0/8,fd00::/8,192.168.1.7"}
+    )
+    assert config.private_portals == (
+        "crm.corp.example",
+        "*.boxes.example",
+        ip_network("10.0.0.0/8"),
+        ip_network("fd00::/8"),
+        ip_network("192.168.1.7/32"),
+    )
+
+
+def test_a_file_of_authorities_is_read_at_start(tmp_path: Path, rsa_file: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    assert load_config({"GATEWAY_PORTAL_CA_FILE": str(certificate)}).portal_ca_file == certificate
+    for wrong in (key, rsa_file):
+        with pytest.raises(
+            SettingsError, match=r"^GATEWAY_PORTAL_CA_FILE has to name a PEM file with certificates in it$"
+        ):
+            load_config({"GATEWAY_PORTAL_CA_FILE": str(wrong)})

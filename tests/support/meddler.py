@@ -1,0 +1,82 @@
+"""A portal that lies: a sandbox whose answers to batches a test alters on their way to the gateway."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+from tests.bitrix.protocol import php
+from tests.gateway import Sandbox
+from tests.support.rogue import listening
+
+PARTS = {"result": "result", "error": "result_error", "total": "result_total", "next": "result_next"}
+
+
+@dataclass
+class Told:
+    """One command of a batch and what the portal says to it: ``result``, ``error``, ``total`` and ``next``, if any."""
+
+    position: int
+    method: str
+    params: dict[str, Any]
+    said: dict[str, Any]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the answer; none where there is an error."""
+        rows: list[dict[str, Any]] = self.said.get("result", [])
+        return rows
+
+
+@dataclass
+class Meddler:
+    """What happens on the way: *before* each batch goes to the portal, and to each *answer* that comes back."""
+
+    webhook: str
+    before: Callable[[], None] = field(default=lambda: None)
+    answer: Callable[[Told], None] = field(default=lambda _told: None)
+    batches: list[list[Told]] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def meddling(sandbox: Sandbox) -> AsyncIterator[Meddler]:
+    """A way to *sandbox* that alters nothing until it is told to."""
+    async with aiohttp.ClientSession() as session:
+
+        async def forward(request: web.Request) -> web.Response:
+            body = orjson.loads(await request.read())
+            is_batch = request.path.endswith("/batch")
+            if is_batch:
+                meddler.before()
+            async with session.post(sandbox.origin + request.path, json=body) as response:
+                raw, media = await response.read(), response.content_type
+            if is_batch and media == "application/json" and "result" in (answer := orjson.loads(raw)):
+                raw = orjson.dumps({**answer, "result": altered(body["cmd"], answer["result"])})
+            return web.Response(status=response.status, body=raw, content_type=media)
+
+        def altered(commands: dict[str, str], result: dict[str, Any]) -> dict[str, Any]:
+            parts = {name: as_map(result[part]) for name, part in PARTS.items()}
+            batch = []
+            for position, (label, command) in enumerate(commands.items()):
+                method, _, query = command.partition("?")
+                said = {name: part.pop(label) for name, part in parts.items() if label in part}
+                told = Told(position, method, php.parse(query), said)
+                meddler.answer(told)
+                for name, value in told.said.items():
+                    parts[name][label] = value
+                batch.append(told)
+            meddler.batches.append(batch)
+            return {**result, **{part: parts[name] for name, part in PARTS.items()}}
+
+        async with listening(forward) as origin:
+            meddler = Meddler(origin + sandbox.portal.webhook_path)
+            yield meddler
+
+
+def as_map(value: Any) -> dict[str, Any]:
+    """A map of a batch's answer, which comes as a list where it is empty."""
+    return value if isinstance(value, dict) else {str(index): one for index, one in enumerate(value)}

@@ -1,0 +1,114 @@
+"""A way to a sandbox portal on which everything is seen, and some of it never arrives or is answered by a test."""
+
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+from tests.gateway import Sandbox
+from tests.support.rogue import listening
+
+Answering = Callable[["Sent"], Awaitable[web.StreamResponse]]
+PASSED_ON = ("Authorization", "Content-Type", "Accept", "Idempotency-Key", "Host")
+PASSED_BACK = ("Location", "Idempotency-Key", "Idempotent-Replayed")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One request of the gateway."""
+
+    verb: str
+    address: str
+    headers: Mapping[str, str]
+    body: bytes
+    transport: Any = field(repr=False)
+
+    @property
+    def method(self) -> str:
+        return self.address.rpartition("/")[2]
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+
+@dataclass
+class Onlooker:
+    """*sent* is what the gateway has sent; *answers* hold, by method, what the next calls of it meet."""
+
+    origin: str = ""
+    webhook: str = ""
+    sent: list[Sent] = field(default_factory=list)
+    answers: dict[str, deque[Answering]] = field(default_factory=dict)
+    under_way: int = 0
+    most_under_way: int = 0
+
+    def answer(self, method: str, *answers: Answering) -> None:
+        """Answer the next calls of *method* in the portal's place."""
+        self.answers.setdefault(method, deque()).extend(answers)
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(one.method for one in self.sent)
+
+    def of(self, method: str) -> list[Sent]:
+        return [one for one in self.sent if one.method == method]
+
+
+def saying(status: int, body: bytes, content_type: str = "application/json") -> Answering:
+    """An answer of these bytes."""
+
+    async def answer(_sent: Sent) -> web.StreamResponse:
+        return web.Response(status=status, body=body, content_type=content_type)
+
+    return answer
+
+
+def telling(body: object, status: int = 200) -> Answering:
+    return saying(status, orjson.dumps(body))
+
+
+async def dropping(sent: Sent) -> web.StreamResponse:
+    """No answer: the connection is closed under it."""
+    sent.transport.abort()
+    return web.Response()
+
+
+@asynccontextmanager
+async def looking_on(sandbox: Sandbox) -> AsyncIterator[Onlooker]:
+    """A way to *sandbox* that alters nothing until it is told to."""
+    onlooker = Onlooker()
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+
+        async def forward(request: web.Request) -> web.StreamResponse:
+            body = await request.read()
+            sent = Sent(request.method, request.raw_path, dict(request.headers), body, request.transport)
+            onlooker.sent.append(sent)
+            onlooker.under_way += 1
+            onlooker.most_under_way = max(onlooker.most_under_way, onlooker.under_way)
+            try:
+                if onlooker.answers.get(sent.method):
+                    return await onlooker.answers[sent.method].popleft()(sent)
+                headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+                async with session.request(
+                    request.method,
+                    sandbox.origin + request.raw_path,
+                    data=body,
+                    headers=headers,
+                    allow_redirects=False,
+                ) as answer:
+                    back = {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
+                    return web.Response(
+                        status=answer.status, body=await answer.read(), content_type=answer.content_type, headers=back
+                    )
+            finally:
+                onlooker.under_way -= 1
+
+        async with listening(forward) as onlooker.origin:
+            onlooker.webhook = onlooker.origin + sandbox.portal.webhook_path
+            yield onlooker
