@@ -5,7 +5,7 @@ from ipaddress import IPv6Address
 from urllib.parse import urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-LONGEST_HOST = 253  # characters of a name that can be looked up; RFC 1035 section 2.3.4
+MAX_HOST_CHARACTERS = 253  # characters of a name that can be looked up; RFC 1035 section 2.3.4
 LABEL = r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?"  # of a host's name, in lower case
 HOST_NAME = re.compile(rf"{LABEL}(\.{LABEL})*", re.ASCII)
 
@@ -25,8 +25,8 @@ def origin_of(url: str) -> str:
         raise ValueError("has to be an absolute address, like https://example.com") from error
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise ValueError("has to be an absolute http or https address, like https://example.com")
-    if len(parts.hostname) > LONGEST_HOST:
-        raise ValueError(f"has to name a host of at most {LONGEST_HOST} characters")
+    if len(parts.hostname) > MAX_HOST_CHARACTERS:
+        raise ValueError(f"has to name a host of at most {MAX_HOST_CHARACTERS} characters")
     if "@" in parts.netloc:
         raise ValueError("has to be an address without a user name")
     bracketed = "[" in parts.netloc

@@ -21,7 +21,7 @@ from gateway.crypto.vault import KEY_CHECK, NO_KEY, Vault, key_needed
 from gateway.mirror.pages import Pages
 from gateway.mirror.resources import RESOURCES
 from gateway.mirror.sync import SyncService
-from gateway.passthrough.allowed_methods import MethodRules
+from gateway.passthrough.allowed_methods import MethodAllowlist
 from gateway.passthrough.calls import CallService
 from gateway.passthrough.field_names import FieldNames
 from gateway.passthrough.streams import StreamService
@@ -64,14 +64,14 @@ from handlers.operations.health import check_health, get_liveness, get_readiness
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
 from storage.database import Database
-from storage.facts import FactStore
+from storage.metadata import MetadataStore
 from storage.mirror import MirrorStore
 from storage.rules import RuleStore
 from storage.syncs import SyncStore
 
 logger = logging.getLogger(__name__)
 
-SETTLE_S = 5.0  # at the end, for tokens that an authorization server has been asked for
+SHUTDOWN_GRACE_S = 5.0  # at the end, for tokens that an authorization server has been asked for
 
 ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/healthz", get_liveness),
@@ -142,7 +142,7 @@ async def database(app: web.Application) -> AsyncIterator[None]:
     """Open and migrate SQLite before anything needs it; close it after everything has stopped."""
     config, vault = app[CONFIG], Vault(app[SECRETS].encryption_key)
     async with Database.open(config.database) as app[DATABASE]:
-        facts = FactStore(app[DATABASE])
+        facts = MetadataStore(app[DATABASE])
         check_value = await facts.load(KEY_CHECK)
         if check_value is None or check_value == NO_KEY:
             await facts.save(KEY_CHECK, vault.check_value())
@@ -191,7 +191,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         language=config.field_language,
     )
     app[STREAMS] = StreamService(
-        MethodRules(config), app[CONNECTIONS], FieldNames(clock), buffer_bytes=config.stream_buffer_bytes
+        MethodAllowlist(config), app[CONNECTIONS], FieldNames(clock), buffer_bytes=config.stream_buffer_bytes
     )
     states = StateSigner(app[SECRETS].encryption_key, clock)
     app[ACCOUNTS] = AccountService(
@@ -207,7 +207,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         app[POLICY],
         clock,
     )
-    app[CALLS] = CallService(MethodRules(config), app[CONNECTIONS], app[ACCOUNTS])
+    app[CALLS] = CallService(MethodAllowlist(config), app[CONNECTIONS], app[ACCOUNTS])
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, app[CONNECTIONS], clock)
     try:
         async with app[SYNCS].open():
@@ -222,7 +222,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
 async def settle(work: Awaitable[None], clock: Clock) -> None:
     """Let *work* end by itself for a while, then cancel it: what it waits for may never come."""
     try:
-        async with clock.timeout(SETTLE_S):
+        async with clock.timeout(SHUTDOWN_GRACE_S):
             await work
     except TimeoutError:
         logger.warning("an authorization server did not answer before the gateway ended: authorize again where needed")

@@ -3,7 +3,7 @@
 from sqlite3 import Connection
 
 from storage.database import Database
-from storage.facts import save_fact
+from storage.metadata import save_fact
 
 COUNT_CREDENTIALS = "SELECT count(*), count(DISTINCT portal_id) FROM accounts WHERE sealed IS NOT NULL"
 

@@ -115,7 +115,7 @@ class Database:
         finally:
             self._readers.put_nowait(reader)
 
-    async def read_gathered(
+    async def read_batched(
         self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """As `read`, for short reads that come in crowds: those that wait share the next hop, one snapshot for all."""

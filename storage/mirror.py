@@ -75,7 +75,7 @@ class MirrorStore:
 
     async def page(self, account_id: int, portal: Portal, resource: str, *, page: int, size: int) -> MirrorPage | None:
         """Page *page* (from 1) of *size* live rows, by our own id ascending; None where nothing was ever stored."""
-        return await self._database.read_gathered(self._read_page, account_id, portal, resource, page, size)
+        return await self._database.read_batched(self._read_page, account_id, portal, resource, page, size)
 
     async def has_row(self, account_id: int, portal_id: int, resource: str, portal_row_id: int) -> bool:
         """Whether the row that the portal calls *portal_row_id* is live in the list."""

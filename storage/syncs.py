@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 
 from storage.database import Database
-from storage.facts import load_fact, save_fact
+from storage.metadata import load_fact, save_fact
 from storage.mirror import compare_rows, mark_deleted
 from storage.records import MirrorRow, RunState, SyncPart, SyncRun
 
@@ -85,7 +85,7 @@ class SyncStore:
         """Up to *limit* rows that were not met."""
         return await self._database.read(_load_missing, list_id, limit)
 
-    async def settle_missing(
+    async def resolve_missing(
         self,
         list_id: int,
         asked: Sequence[MissingRow],

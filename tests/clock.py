@@ -9,7 +9,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-SETTLE_S = 0.004  # real time for sockets and the database threads to finish what is under way
+SHUTDOWN_GRACE_S = 0.004  # real time for sockets and the database threads to finish what is under way
 
 
 class ManualClock:
@@ -81,14 +81,14 @@ class ManualClock:
         """Let everything that can run without the time moving on run for a moment."""
         for _ in range(3):
             await asyncio.sleep(0)
-        await asyncio.sleep(SETTLE_S)
+        await asyncio.sleep(SHUTDOWN_GRACE_S)
 
     async def until(self, awaitable: Awaitable[T], *, step_s: float = 0.5, limit_s: float = 7200) -> T:
         """The result of *awaitable*, with the time moved on in steps for as long as it waits for it."""
         task = asyncio.ensure_future(awaitable)
         end = self._now + limit_s
         while not task.done():
-            await asyncio.wait({task}, timeout=2 * SETTLE_S)
+            await asyncio.wait({task}, timeout=2 * SHUTDOWN_GRACE_S)
             if not task.done() and self._parked:
                 assert self._now < end, f"still waiting after {limit_s} s of our clock"
                 await self.advance(step_s)

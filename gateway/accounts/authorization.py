@@ -14,7 +14,7 @@ from gateway.settings.config import Config
 from storage.accounts import AccountStore
 from storage.records import Account
 
-LONGEST_REDIRECT = 2048  # characters; it travels inside the state
+MAX_REDIRECT_CHARACTERS = 2048  # characters; it travels inside the state
 LOOK_S = 10  # for the answer of a portal's authorize page
 AUTHORIZE_PATH = "/oauth/authorize/"  # Source: protocol.md 13.1 (b24restdocs settings/oauth/index.md)
 NO_APPLICATION = (
@@ -54,9 +54,9 @@ class Authorizations:
         Raises:
             InvalidInput: they may not.
         """
-        if len(redirect_url) > LONGEST_REDIRECT:
+        if len(redirect_url) > MAX_REDIRECT_CHARACTERS:
             raise InvalidInput.of_field(
-                "/redirectURL", "too_long", f"has to have at most {LONGEST_REDIRECT} characters"
+                "/redirectURL", "too_long", f"has to have at most {MAX_REDIRECT_CHARACTERS} characters"
             )
         try:
             origin = origin_of(redirect_url)

@@ -11,12 +11,12 @@ from weakref import WeakValueDictionary
 import orjson
 
 from gateway.accounts.account_state import DOUBT_S, is_doubt, trouble_of
-from gateway.accounts.limiters import PortalGates
+from gateway.accounts.limiters import PortalLimiters
 from gateway.bitrix.auth.credentials import OAuthCredential, WebhookCredential
-from gateway.bitrix.auth.oauth import AuthorizationServers, TokenKeeper, Tokens
+from gateway.bitrix.auth.oauth import AuthorizationServers, TokenRefresher, Tokens
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
-from gateway.bitrix.limits.limiter import PortalGate
+from gateway.bitrix.limits.limiter import PortalLimiter
 from gateway.bitrix.transport.session import PortalSession
 from gateway.clock import Clock
 from gateway.crypto.vault import Vault
@@ -39,7 +39,7 @@ CHANGED_MEANWHILE = "the account has been connected anew or deleted meanwhile"
 
 
 class Connections:
-    """One gate per portal, one keeper of tokens per account, and the accounts' records in memory.
+    """One limiter per portal, one refresher of tokens per account, and the accounts' records in memory.
 
     Records are read from memory because every request needs one; whatever changes an account goes through here or calls
     `forget`.
@@ -63,21 +63,21 @@ class Connections:
         self._servers = servers
         self._pages = pages
         self._clock = clock
-        self._gates = PortalGates(config, store, buckets, clock)
+        self._limiters = PortalLimiters(config, store, buckets, clock)
         self._accounts: LruCache[str, Account | None] = LruCache(ACCOUNT_CACHE_BYTES, _weigh)
         # For as long as somebody calls with one, or a pair that it has got could not be saved.
-        self._keepers: WeakValueDictionary[int, TokenKeeper] = WeakValueDictionary()
-        self._unsaved: dict[int, TokenKeeper] = {}
+        self._refreshers: WeakValueDictionary[int, TokenRefresher] = WeakValueDictionary()
+        self._unsaved: dict[int, TokenRefresher] = {}
         self._changes = 0
         self._doubted: dict[int, float] = {}  # accounts whose webhook was not accepted lately, and since when
 
     async def open(self) -> None:
         """Learn what the gateway left behind at the portals when it last ended."""
-        await self._gates.open()
+        await self._limiters.open()
 
     async def close(self) -> None:
         """Note what it leaves behind; nothing is to be sent after that."""
-        await self._gates.close()
+        await self._limiters.close()
 
     async def find(self, account_key: str) -> Account | None:
         """The account of that name, None when it never connected or was deleted."""
@@ -119,18 +119,18 @@ class Connections:
 
     async def settle(self) -> None:
         """Return once no renewal of tokens is under way: before the database is closed."""
-        for keeper in self._keepers.values():
-            await keeper.settle()
+        for refresher in self._refreshers.values():
+            await refresher.settle()
 
     def client(self, account: Account) -> PortalClient:
-        """A client that calls *account*'s portal with its credential, through the portal's one gate."""
+        """A client that calls *account*'s portal with its credential, through the portal's one limiter."""
         kept = self._open(account)
-        gate = self._gates.of(account.portal)
+        limiter = self._limiters.of(account.portal)
         if account.kind == "webhook":
-            return self.webhook_client(kept["endpoint"], gate)
-        keeper = self._keepers.setdefault(
+            return self.webhook_client(kept["endpoint"], limiter)
+        refresher = self._refreshers.setdefault(
             account.account_id,
-            TokenKeeper(
+            TokenRefresher(
                 partial(self._load_tokens, account.account_id),
                 partial(self._save_renewed, account.account_id),
                 partial(self._mark_refused, account.account_id),
@@ -138,17 +138,17 @@ class Connections:
                 self._clock,
             ),
         )
-        credential = OAuthCredential(Tokens(**kept).client_endpoint, keeper)
-        return PortalClient(self._session, gate, credential, self._clock, max_wait_s=self._config.max_wait_s)
+        credential = OAuthCredential(Tokens(**kept).client_endpoint, refresher)
+        return PortalClient(self._session, limiter, credential, self._clock, max_wait_s=self._config.max_wait_s)
 
-    def webhook_client(self, endpoint: str, gate: PortalGate) -> PortalClient:
+    def webhook_client(self, endpoint: str, limiter: PortalLimiter) -> PortalClient:
         """A client of an inbound webhook, stored or not."""
         credential = WebhookCredential(endpoint)
-        return PortalClient(self._session, gate, credential, self._clock, max_wait_s=self._config.max_wait_s)
+        return PortalClient(self._session, limiter, credential, self._clock, max_wait_s=self._config.max_wait_s)
 
-    async def gate_at(self, host: str) -> PortalGate:
+    async def gate_at(self, host: str) -> PortalLimiter:
         """The limiter of the portal at *host*, also while we have no row for it."""
-        return await self._gates.at(host)
+        return await self._limiters.at(host)
 
     def seal_webhook(self, account_key: str, endpoint: str) -> bytes:
         """The webhook's address as it is stored."""
@@ -168,7 +168,7 @@ class Connections:
             authorized_host=authorized_host,
             now=int(self._clock.now()),
         )
-        self._gates.join(holder, saved.portal)
+        self._limiters.join(holder, saved.portal)
         self._note_change(account, saved)
         return saved
 
@@ -204,7 +204,7 @@ class Connections:
             await self.mark_stale(await self._store.load(account_id), trouble)
 
     @asynccontextmanager
-    async def telling_stale(self, account: Account) -> AsyncIterator[None]:
+    async def mark_stale_on_auth_failure(self, account: Account) -> AsyncIterator[None]:
         """Note that *account* is stale where its credential proves dead within the block.
 
         A failure that may pass counts only when it repeats after a minute, with no success in between.
@@ -230,7 +230,7 @@ class Connections:
         return Tokens(**self._open(account))
 
     async def _save_renewed(self, account_id: int, tokens: Tokens) -> None:
-        self._unsaved[account_id] = self._keepers[account_id]  # which keeps the pair until it is saved
+        self._unsaved[account_id] = self._refreshers[account_id]  # which keeps the pair until it is saved
         account = await self._store.load(account_id)
         holder = await self._store.find_portal(tokens.portal_origin.partition("://")[2])
         saved = await self._store.renew_tokens(
@@ -243,7 +243,7 @@ class Connections:
         del self._unsaved[account_id]
         if saved is None:
             raise AuthorizationRequired(CHANGED_MEANWHILE)
-        self._gates.join(holder, saved.portal)
+        self._limiters.join(holder, saved.portal)
         self._note_change(account, saved)
 
     def _seal(self, account_key: str, credential: Mapping[str, object]) -> bytes:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from gateway.bitrix.limits.limiter import PortalGate
+from gateway.bitrix.limits.limiter import PortalLimiter
 from gateway.clock import Clock
 from gateway.settings.config import Config
 from storage.accounts import AccountStore
@@ -20,21 +20,21 @@ logger = logging.getLogger(__name__)
 K = TypeVar("K", int, str)
 
 MAX_GATES = 500  # that are kept while nothing is under way there, and as many of hosts without a row
-LOOKED_AT = 16  # of the gates used least recently, to find some that can go
+LOOKED_AT = 16  # of the limiters used least recently, to find some that can go
 
 
-class PortalGates:
-    """The gates of all portals that are called; one that is at rest goes when there are many."""
+class PortalLimiters:
+    """The limiters of all portals that are called; one that is at rest goes when there are many."""
 
     def __init__(self, config: Config, store: AccountStore, buckets: BucketStore, clock: Clock) -> None:
         self._config = config
         self._store = store
         self._buckets = buckets
         self._clock = clock
-        self._gates: WeakValueDictionary[int, PortalGate] = WeakValueDictionary()  # whoever holds them
-        self._kept: OrderedDict[int, PortalGate] = OrderedDict()
-        self._of_hosts: OrderedDict[str, PortalGate] = OrderedDict()  # of portals that have no row yet
-        self._earlier: dict[int, Bucket] = {}  # of a former start, until the portal's gate is needed
+        self._limiters: WeakValueDictionary[int, PortalLimiter] = WeakValueDictionary()  # whoever holds them
+        self._kept: OrderedDict[int, PortalLimiter] = OrderedDict()
+        self._of_hosts: OrderedDict[str, PortalLimiter] = OrderedDict()  # of portals that have no row yet
+        self._earlier: dict[int, Bucket] = {}  # of a former start, until the portal's limiter is needed
 
     async def open(self) -> None:
         """Learn what the gateway left behind at the portals when it last ended."""
@@ -42,45 +42,45 @@ class PortalGates:
 
     async def close(self) -> None:
         """Note what it leaves behind; nothing is to be sent after that."""
-        levels = {portal_id: gate.level for portal_id, gate in self._gates.items()}
+        levels = {portal_id: limiter.level for portal_id, limiter in self._limiters.items()}
         try:
             await self._buckets.save(levels, self._clock.now())
         except StorageError as error:
             logger.warning("the next start has to let the portals rest first", extra={"reason": str(error)})
 
-    async def at(self, host: str) -> PortalGate:
+    async def at(self, host: str) -> PortalLimiter:
         """The limiter of the portal at *host*, also while we have no row for it."""
         portal = await self._store.find_portal(host)
         if portal is not None:
             return self.of(portal)
-        gate = self._of_hosts.get(host) or self._new()
-        _keep(self._of_hosts, host, gate)
-        return gate
+        limiter = self._of_hosts.get(host) or self._new()
+        _keep(self._of_hosts, host, limiter)
+        return limiter
 
-    def of(self, portal: Portal) -> PortalGate:
+    def of(self, portal: Portal) -> PortalLimiter:
         """The limiter of a portal."""
-        gate = self._gates.get(portal.portal_id)
-        if gate is None:
-            gate = self._gates[portal.portal_id] = self._new()
+        limiter = self._limiters.get(portal.portal_id)
+        if limiter is None:
+            limiter = self._limiters[portal.portal_id] = self._new()
             if (earlier := self._earlier.pop(portal.portal_id, None)) is not None:
-                gate.restore(earlier.level, earlier.marked_at)
-            gate.keep_marks(partial(self._buckets.mark, portal.portal_id))
-        _keep(self._kept, portal.portal_id, gate)
+                limiter.restore(earlier.level, earlier.marked_at)
+            limiter.keep_marks(partial(self._buckets.mark, portal.portal_id))
+        _keep(self._kept, portal.portal_id, limiter)
         if (met_before := self._of_hosts.pop(portal.host or "", None)) is not None:
-            gate.join(met_before)
-        return gate
+            limiter.join(met_before)
+        return limiter
 
     def join(self, holder: Portal | None, portal: Portal) -> None:
-        """Let one gate stand before *portal* and before *holder* of its host, whose row has become one with its row."""
+        """Use one limiter for *portal* and for *holder* of its host, whose rows have become one."""
         if holder is not None and holder.member_id is None and holder.portal_id != portal.portal_id:
-            gate = self.of(portal)
-            gate.join(self.of(holder))
-            self._gates[holder.portal_id] = gate
-            _keep(self._kept, holder.portal_id, gate)
+            limiter = self.of(portal)
+            limiter.join(self.of(holder))
+            self._limiters[holder.portal_id] = limiter
+            _keep(self._kept, holder.portal_id, limiter)
 
-    def _new(self) -> PortalGate:
+    def _new(self) -> PortalLimiter:
         config = self._config
-        return PortalGate(
+        return PortalLimiter(
             self._clock,
             capacity=config.bucket_capacity,
             leak_per_s=config.bucket_leak_per_s,
@@ -89,11 +89,11 @@ class PortalGates:
         )
 
 
-def _keep(kept: OrderedDict[K, PortalGate], key: K, gate: PortalGate) -> None:
-    """Keep *gate* as the one used last; beyond the bound, let those go that are at rest: new ones would be as good."""
-    kept[key] = gate
+def _keep(kept: OrderedDict[K, PortalLimiter], key: K, limiter: PortalLimiter) -> None:
+    """Keep *limiter* as the one used last; beyond the bound, drop idle ones: a new one would be as good."""
+    kept[key] = limiter
     kept.move_to_end(key)
     if len(kept) > MAX_GATES:
         for old, one in list(islice(kept.items(), LOOKED_AT)):
-            if one is not gate and one.at_rest:
+            if one is not limiter and one.at_rest:
                 del kept[old]

@@ -272,7 +272,7 @@ class AccountService:
     async def _halted(self, account: Account) -> AsyncIterator[None]:
         """End the account's syncs and streams, and let no sync start before the block ends."""
         self._streams.end(account, HALTED)
-        async with self._syncs.halted(account):
+        async with self._syncs.suspended(account):
             yield
 
     def _lock(self, account_key: str) -> asyncio.Lock:

@@ -15,7 +15,7 @@ from gateway.clock import Clock
 from gateway.errors import InvalidInput
 
 LIFETIME_S = 600
-LONGEST_STATE = 8192  # characters
+MAX_STATE_CHARACTERS = 8192  # characters
 NONCE_BYTES = 16
 TO_STANDARD_ALPHABET = str.maketrans("-_ ", "+/+")
 
@@ -83,8 +83,8 @@ def decode_object(state: str) -> dict[str, Any]:
     """
     if not state:
         raise InvalidInput.of_parameter("state", "required", "is required")
-    if len(state) > LONGEST_STATE:
-        raise InvalidInput.of_parameter("state", "too_long", f"has to have at most {LONGEST_STATE} characters")
+    if len(state) > MAX_STATE_CHARACTERS:
+        raise InvalidInput.of_parameter("state", "too_long", f"has to have at most {MAX_STATE_CHARACTERS} characters")
     # A plus sign sent bare in a query arrives as a space.
     standard = state.translate(TO_STANDARD_ALPHABET).rstrip("=")
     try:

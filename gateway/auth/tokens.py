@@ -18,8 +18,8 @@ from gateway.settings.secret_file import Secrets
 
 TOKEN_CACHE_BYTES = 16 * 1024 * 1024
 TOKEN_ENTRY_BYTES = 512  # what a remembered token takes beside its text and its account
-LONGEST_TOKEN = 8000  # characters; servers commonly take about 8 KiB as one header line
-LONGEST_ACCOUNT = 255  # characters
+MAX_TOKEN_CHARACTERS = 8000  # characters; servers commonly take about 8 KiB as one header line
+MAX_ACCOUNT_CHARACTERS = 255  # characters
 TOKEN_PART = re.compile(r"[A-Za-z0-9_-]+")
 TOKEN_PARTS = 3
 MISSING_VALUES = ("null", "undefined", "none", "nil", "nan")  # what languages print for a token that is not there
@@ -136,8 +136,8 @@ def token_header(token: str) -> Mapping[str, object]:
     Raises:
         MalformedAuthorization: when *token* cannot be a JSON Web Token.
     """
-    if len(token) > LONGEST_TOKEN:
-        raise malformed(f"the token is longer than {LONGEST_TOKEN} characters")
+    if len(token) > MAX_TOKEN_CHARACTERS:
+        raise malformed(f"the token is longer than {MAX_TOKEN_CHARACTERS} characters")
     if token.lower() in MISSING_VALUES:
         raise malformed(f"the token is the word {token.lower()}, not a JSON Web Token")
     parts = token.split(".")
@@ -198,7 +198,7 @@ def account_of(claims: Mapping[str, object], names: tuple[str, ...]) -> str:
 
 def is_account(name: str) -> bool:
     """Whether *name* can be an account's."""
-    return 0 < len(name) <= LONGEST_ACCOUNT and name.isprintable()
+    return 0 < len(name) <= MAX_ACCOUNT_CHARACTERS and name.isprintable()
 
 
 def issue_token(config: Config, secret: Secret, clock: Clock, account: str, *, ttl_s: int) -> str:

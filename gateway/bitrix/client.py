@@ -1,4 +1,4 @@
-"""Calls to one portal: paced by the portal's gate, tried again by the retry rules."""
+"""Calls to one portal: rate_limited by the portal's limiter, tried again by the retry rules."""
 
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from gateway.bitrix.auth.credentials import Access, Credential
 from gateway.bitrix.errors import AnswerTooLarge, OperatingLimitReached, PortalError, PortalMoved, TokenExpired
-from gateway.bitrix.limits.limiter import Lane, OutOfOperatingTime, PortalGate
+from gateway.bitrix.limits.limiter import OutOfOperatingTime, PortalLimiter
+from gateway.bitrix.limits.request_queue import Priority
 from gateway.bitrix.protocol.v2 import (
     BATCH_COMMANDS,
     Answer,
@@ -50,11 +51,11 @@ class PortalClient:
     def __init__(
         self,
         session: PortalSession,
-        gate: PortalGate,
+        limiter: PortalLimiter,
         credential: Credential,
         clock: Clock,
         *,
-        lane: Lane = Lane.INTERACTIVE,
+        priority: Priority = Priority.INTERACTIVE,
         max_wait_s: float | None = None,
         on_retry: OnRetry = untold,
     ) -> None:
@@ -62,36 +63,36 @@ class PortalClient:
         self._credential = credential
         self.retrying = on_retry
         self._clock = clock
-        self._lane = lane
+        self._priority = priority
         self._max_wait_s = max_wait_s
-        self.gate = gate
+        self.limiter = limiter
 
     def background(self) -> "PortalClient":
         """The same client for work that lets callers go first, and waits for its turn as long as it takes."""
-        return self._with(lane=Lane.BACKGROUND, on_retry=self.retrying)
+        return self._with(priority=Priority.BACKGROUND, on_retry=self.retrying)
 
     def telling(self, on_retry: OnRetry) -> "PortalClient":
         """The same client, which calls *on_retry* before it waits to try something again."""
-        return self._with(lane=self._lane, on_retry=on_retry)
+        return self._with(priority=self._priority, on_retry=on_retry)
 
-    def _with(self, *, lane: Lane, on_retry: OnRetry) -> "PortalClient":
+    def _with(self, *, priority: Priority, on_retry: OnRetry) -> "PortalClient":
         return PortalClient(
             self._session,
-            self.gate,
+            self.limiter,
             self._credential,
             self._clock,
-            lane=lane,
+            priority=priority,
             max_wait_s=self._max_wait_s,
             on_retry=on_retry,
         )
 
     def room(self) -> int:
         """How many requests it could send right now without waiting."""
-        return self.gate.room(self._lane)
+        return self.limiter.room(self._priority)
 
     def wait(self, requests: int) -> float:
         """How many seconds the last of so many requests would have to wait, were nobody else to send any."""
-        return self.gate.wait(self._lane, requests)
+        return self.limiter.wait(self._priority, requests)
 
     @property
     def clock(self) -> Clock:
@@ -104,7 +105,7 @@ class PortalClient:
         async def send(access: Access) -> Answer:
             return await self._send(access, command.method, command.arguments, methods, tries)
 
-        methods, tries = {command.method}, _Tries(self._clock, self._patience_s)
+        methods, tries = {command.method}, _Tries(self._clock, self._wait_budget_s)
         return await self._run(methods, command.write, send, tries)
 
     async def call_once(self, command: Command) -> Answer:
@@ -113,7 +114,7 @@ class PortalClient:
         async def send(access: Access) -> Answer:
             return await self._send(access, command.method, command.params, {command.method}, tries)
 
-        tries = _Attempt(self._clock, lambda _rested: None, self._patience_s)
+        tries = _Attempt(self._clock, lambda _rested: None, self._wait_budget_s)
         return await self._run({command.method}, command.write, send, tries)
 
     async def batch(self, commands: Sequence[Command], *, resting: bool = True) -> list[Answer | PortalError]:
@@ -127,8 +128,8 @@ class PortalClient:
         """
         outcomes: list[Answer | PortalError] = []
         for start in range(0, len(commands), BATCH_COMMANDS):
-            patience_s = None if outcomes else self._patience_s
-            tries = _Tries(self._clock, patience_s, None if resting else self._max_wait_s)
+            wait_budget_s = None if outcomes else self._wait_budget_s
+            tries = _Tries(self._clock, wait_budget_s, None if resting else self._max_wait_s)
             outcomes += await self._batch(commands[start : start + BATCH_COMMANDS], tries, resting)
         return outcomes
 
@@ -140,7 +141,7 @@ class PortalClient:
         Raises:
             OperatingLimitReached: also in the background, where a method is to rest for more than *max_wait_s* seconds.
         """
-        tries = _Tries(self._clock, self._patience_s, self._max_wait_s)
+        tries = _Tries(self._clock, self._wait_budget_s, self._max_wait_s)
         outcomes = await self._send_named(commands, halt, tries)
         return {
             name: tries.decide(outcome, commands[name].write).error if isinstance(outcome, PortalError) else outcome
@@ -157,7 +158,7 @@ class PortalClient:
         async def send(access: Access) -> HttpAnswer:
             return await self._send3(access, method, body, tries, headers)
 
-        tries = _Tries(self._clock, self._patience_s)
+        tries = _Tries(self._clock, self._wait_budget_s)
         return await self._run({method}, write, send, tries)
 
     async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
@@ -168,9 +169,9 @@ class PortalClient:
         return await self._send_batch(commands, _Attempt(self._clock, sent))
 
     @property
-    def _patience_s(self) -> float | None:
+    def _wait_budget_s(self) -> float | None:
         """For how long a call waits for the limits before it is begun; None without end."""
-        return self._max_wait_s if self._lane is Lane.INTERACTIVE else None
+        return self._max_wait_s if self._priority is Priority.INTERACTIVE else None
 
     async def _batch(self, commands: Sequence[Command], tries: "_Tries", resting: bool) -> list[Answer | PortalError]:
         outcomes: dict[int, Answer | PortalError] = {}
@@ -199,7 +200,7 @@ class PortalClient:
                         failure = outcome
             pending = again
             if failure is not None:
-                tries.patience_s = None
+                tries.wait_budget_s = None
                 self.retrying(failure, pause_s)
                 await self._clock.sleep(pause_s)
         return [outcomes[index] for index in range(len(commands))]
@@ -230,7 +231,7 @@ class PortalClient:
         methods = {"batch", *(command.method for command in commands.values())}
         outcomes = await self._run(methods, any(command.write for command in commands.values()), send, tries)
         for label, outcome in outcomes.items():
-            self.gate.heed(self._credential.budget_key, commands[label].method, outcome)
+            self.limiter.heed(self._credential.budget_key, commands[label].method, outcome)
             if isinstance(outcome, PortalError):
                 outcomes[label] = self._credential.judge(outcome)
         return outcomes
@@ -269,13 +270,13 @@ class PortalClient:
 
     async def _rest(self, methods: set[str], tries: "_Tries") -> None:
         """Wait until none of *methods* is out of operating time."""
-        begun = tries.patience_s is None
-        most_s = tries.rest_s if begun else tries.patience_s
-        rest_s = self.gate.rest_s(self._credential.budget_key, methods)
+        begun = tries.wait_budget_s is None
+        most_s = tries.rest_s if begun else tries.wait_budget_s
+        rest_s = self.limiter.rest_s(self._credential.budget_key, methods)
         if rest_s > TOLD_REST_S:
             self.retrying(OperatingLimitReached("", told=f"{', '.join(sorted(methods))} has to rest"), rest_s)
         try:
-            tries.rested(await self.gate.rest(self._credential.budget_key, methods, most_s))
+            tries.rested(await self.limiter.rest(self._credential.budget_key, methods, most_s))
         except TooBusy as error:
             if not begun:
                 raise
@@ -311,10 +312,12 @@ class PortalClient:
         methods: set[str],
         commands: int,
     ) -> tuple[HttpAnswer, Answer]:
-        """What *post* brings once the gate has room, as it came and decoded; the gate learns from it."""
+        """What *post* brings once the limiter has room, as it came and decoded; the limiter learns from it."""
         queued_at = self._clock.monotonic()
         budgets = self._credential.budget_key, methods
-        async with self.gate.place(self._lane, max_wait_s=tries.patience_s, again=tries.attempt > 0, budgets=budgets):
+        async with self.limiter.place(
+            self._priority, max_wait_s=tries.wait_budget_s, again=tries.attempt > 0, budgets=budgets
+        ):
             started_at = self._clock.monotonic()
             tries.waited(started_at - queued_at)
             tries.begin()
@@ -322,11 +325,11 @@ class PortalClient:
                 http, answer = await _received(post, decode, access.secrets)
             except PortalError as error:
                 error.__traceback__ = error.__context__ = None  # whose frames hold the answer for as long as it is kept
-                self.gate.heed(self._credential.budget_key, method, error)
-                self.gate.landed(methods, commands, error, started_at)
+                self.limiter.heed(self._credential.budget_key, method, error)
+                self.limiter.landed(methods, commands, error, started_at)
                 raise
-            self.gate.heed(self._credential.budget_key, method, answer)
-            self.gate.landed(methods, commands, answer, started_at)
+            self.limiter.heed(self._credential.budget_key, method, answer)
+            self.limiter.landed(methods, commands, answer, started_at)
         return http, answer
 
 
@@ -357,16 +360,16 @@ class _Tries:
     """How often a call has been sent, and for how long that has gone on.
 
     Waiting for its first turn, and resting for an operating budget, are not held against it.
-    *patience_s* is for how much longer it may wait for the limits, None without end; *rest_s* for how much longer it
+    *wait_budget_s* is for how much longer it may wait for the limits, None without end; *rest_s* for how much longer it
     may then rest all the same, None without end.
     """
 
-    def __init__(self, clock: Clock, patience_s: float | None, rest_s: float | None = None) -> None:
+    def __init__(self, clock: Clock, wait_budget_s: float | None, rest_s: float | None = None) -> None:
         self._clock = clock
         self._began_at = clock.monotonic()
         self.attempt = 0
         self._rested_s = 0.0
-        self.patience_s = patience_s
+        self.wait_budget_s = wait_budget_s
         self.rest_s = rest_s
 
     def rested(self, seconds: float) -> None:
@@ -376,8 +379,8 @@ class _Tries:
         self.waited(seconds)
 
     def waited(self, seconds: float) -> None:
-        if self.patience_s is not None:
-            self.patience_s = max(self.patience_s - seconds, 0.0)
+        if self.wait_budget_s is not None:
+            self.wait_budget_s = max(self.wait_budget_s - seconds, 0.0)
 
     def begin(self) -> None:
         if self.attempt == 0:
@@ -392,8 +395,8 @@ class _Tries:
 class _Attempt(_Tries):
     """A single try; whoever made it decides about another."""
 
-    def __init__(self, clock: Clock, tell_sent: Callable[[float], None], patience_s: float | None = None) -> None:
-        super().__init__(clock, patience_s)
+    def __init__(self, clock: Clock, tell_sent: Callable[[float], None], wait_budget_s: float | None = None) -> None:
+        super().__init__(clock, wait_budget_s)
         self._tell_sent = tell_sent
 
     def begin(self) -> None:

@@ -45,12 +45,12 @@ class PortalError(GatewayError):
 
     code: str = "portal_refused"
     retryable: bool = False  # the same call may succeed later
-    paced: bool = False  # a limit of ours does the waiting, so tries are not counted against it
-    did_not_run: bool = False  # the call provably had no effect, so that even a write may be repeated
+    rate_limited: bool = False  # a limit of ours does the waiting, so tries are not counted against it
+    not_executed: bool = False  # the call provably had no effect, so that even a write may be repeated
     credential_dead: bool = False  # a person must authorize the portal again
     whole_portal: bool = False  # says something about the portal or its address, not about this one command
     validation: tuple[dict[str, str], ...] = ()  # what REST 3.0 says of single parameters
-    what_to_do: str | None = None  # a sentence for whoever runs the gateway
+    operator_hint: str | None = None  # a sentence for whoever runs the gateway
 
     def __init__(
         self, portal_code: str, description: str = "", status: int | None = None, *, told: str | None = None
@@ -60,7 +60,7 @@ class PortalError(GatewayError):
         self.status = status
         words = ": ".join(part for part in (self.portal_code, self.description) if part)
         words = readable(told, MAX_DESCRIPTION_CHARS) if told is not None else words or self._said(status)
-        super().__init__(words if self.what_to_do is None else f"{words.removesuffix('.')}. {self.what_to_do}")
+        super().__init__(words if self.operator_hint is None else f"{words.removesuffix('.')}. {self.operator_hint}")
 
     @classmethod
     def _said(cls, status: int | None) -> str:
@@ -124,7 +124,7 @@ class QueryLimitExceeded(PortalError):
     """the portal's request rate is used up"""
 
     code = "query_limit_exceeded"
-    retryable = paced = did_not_run = whole_portal = True
+    retryable = rate_limited = not_executed = whole_portal = True
 
 
 @answers_to("OPERATION_TIME_LIMIT")
@@ -132,7 +132,7 @@ class OperatingLimitReached(PortalError):
     """the portal has blocked this method until some of its operating time has passed"""
 
     code = "operation_time_limit"
-    retryable = paced = did_not_run = True
+    retryable = rate_limited = not_executed = True
 
 
 @answers_to("OVERLOAD_LIMIT")
@@ -140,8 +140,8 @@ class PortalBlocked(PortalError):
     """REST is blocked for this portal"""
 
     code = "portal_blocked"
-    did_not_run = whole_portal = True
-    what_to_do = "Ask Bitrix24 support to lift the block; waiting does not help."
+    not_executed = whole_portal = True
+    operator_hint = "Ask Bitrix24 support to lift the block; waiting does not help."
 
 
 @answers_to("PORTAL_DELETED")
@@ -149,8 +149,8 @@ class PortalDeleted(PortalError):
     """the portal no longer exists"""
 
     code = "portal_deleted"
-    did_not_run = whole_portal = credential_dead = True
-    what_to_do = "Delete the account, or connect another portal."
+    not_executed = whole_portal = credential_dead = True
+    operator_hint = "Delete the account, or connect another portal."
 
 
 @answers_to("INVALID_REQUEST")
@@ -158,7 +158,7 @@ class HttpsRequired(PortalError):
     """the portal wants https"""
 
     code = "https_required"
-    did_not_run = whole_portal = True
+    not_executed = whole_portal = True
 
 
 @answers_to("expired_token")
@@ -166,7 +166,7 @@ class TokenExpired(PortalError):
     """the access token has expired"""
 
     code = "token_expired"
-    retryable = did_not_run = whole_portal = True
+    retryable = not_executed = whole_portal = True
 
 
 @answers_to("NO_AUTH_FOUND", "INVALID_CREDENTIALS", "authorization_error", "user_access_error")
@@ -174,8 +174,8 @@ class CredentialRefused(PortalError):
     """the portal no longer accepts this authorization"""
 
     code = "credential_refused"
-    did_not_run = credential_dead = True
-    what_to_do = "Authorize the portal again, or give a working inbound webhook."
+    not_executed = credential_dead = True
+    operator_hint = "Authorize the portal again, or give a working inbound webhook."
 
 
 @answers_to("invalid_token")
@@ -188,8 +188,8 @@ class ApplicationGone(PortalError):
     """the application is not installed on the portal, or is no longer paid for"""
 
     code = "application_gone"
-    did_not_run = credential_dead = True
-    what_to_do = "Install the application on the portal (or renew its subscription) and authorize again."
+    not_executed = credential_dead = True
+    operator_hint = "Install the application on the portal (or renew its subscription) and authorize again."
 
 
 @answers_to("invalid_grant")
@@ -197,8 +197,8 @@ class GrantRefused(PortalError):
     """the code or refresh token was wrong, used before, or too old"""
 
     code = "grant_refused"
-    did_not_run = credential_dead = True
-    what_to_do = "Authorize the portal again."
+    not_executed = credential_dead = True
+    operator_hint = "Authorize the portal again."
 
 
 @answers_to("invalid_client", "wrong_client")
@@ -206,8 +206,8 @@ class ClientRefused(PortalError):
     """the authorization server does not know this application"""
 
     code = "client_refused"
-    did_not_run = whole_portal = True
-    what_to_do = "Check GATEWAY_BITRIX_CLIENT_ID and GATEWAY_BITRIX_CLIENT_SECRET."
+    not_executed = whole_portal = True
+    operator_hint = "Check GATEWAY_BITRIX_CLIENT_ID and GATEWAY_BITRIX_CLIENT_SECRET."
 
 
 @answers_to("CONNECTION_ERROR")
@@ -215,7 +215,7 @@ class AuthorizationServerDown(PortalError):
     """the portal could not reach its authorization server"""
 
     code = "authorization_server_down"
-    retryable = did_not_run = whole_portal = True
+    retryable = not_executed = whole_portal = True
 
 
 @answers_to("ERROR_METHOD_NOT_FOUND")
@@ -223,7 +223,7 @@ class MethodNotFound(PortalError):
     """the portal has no such method"""
 
     code = "method_not_found"
-    did_not_run = True
+    not_executed = True
 
 
 @answers_to("insufficient_scope", "invalid_scope")
@@ -231,8 +231,8 @@ class ScopeMissing(PortalError):
     """the authorization does not cover this method"""
 
     code = "insufficient_scope"
-    did_not_run = True
-    what_to_do = "Add the scope to the application or webhook and authorize again."
+    not_executed = True
+    operator_hint = "Add the scope to the application or webhook and authorize again."
 
 
 @answers_to("ACCESS_DENIED", "allowed_only_intranet_user")
@@ -240,7 +240,7 @@ class AccessDenied(PortalError):
     """the user behind the authorization may not do this"""
 
     code = "access_denied"
-    did_not_run = True
+    not_executed = True
 
 
 @answers_to("WRONG_AUTH_TYPE")
@@ -248,7 +248,7 @@ class WrongAuthType(PortalError):
     """the method needs an application, not a webhook"""
 
     code = "wrong_auth_type"
-    did_not_run = True
+    not_executed = True
 
 
 @answers_to("WRONG_LICENSE")
@@ -256,7 +256,7 @@ class LicenseMissing(PortalError):
     """the portal's tariff does not include this"""
 
     code = "wrong_license"
-    did_not_run = True
+    not_executed = True
 
 
 @answers_to("METHOD_CONFIRM_WAITING", "METHOD_CONFIRM_DENIED")
@@ -264,8 +264,8 @@ class MethodUnconfirmed(PortalError):
     """the portal's administrator has not allowed this method"""
 
     code = "method_unconfirmed"
-    did_not_run = True
-    what_to_do = "An administrator of the portal must confirm the call."
+    not_executed = True
+    operator_hint = "An administrator of the portal must confirm the call."
 
 
 @answers_to("ERROR_ARGUMENT", "100")
@@ -287,14 +287,14 @@ class BatchRefused(PortalError):
     """the portal does not run this command in a batch"""
 
     code = "batch_refused"
-    did_not_run = True
+    not_executed = True
 
 
 class KeyReused(PortalError):
     """the Idempotency-Key has been used for another body"""
 
     code = "idempotency_key_reused"
-    did_not_run = True
+    not_executed = True
 
 
 class PortalBroken(PortalError):
@@ -325,7 +325,7 @@ class PortalUnreachable(PortalError):
     def __init__(self, reason: str, *, sent: bool) -> None:
         super().__init__("", told=f"the portal does not answer: {reason}")
         self.sent = sent
-        self.did_not_run = not sent
+        self.not_executed = not sent
 
 
 class OutcomeUnknown(PortalError):
@@ -345,12 +345,12 @@ class PortalMoved(PortalError):
     """the portal answers at another address now"""
 
     code = "portal_moved"
-    did_not_run = whole_portal = True
-    what_to_do: str | None = "Connect the account again with the portal's new address."
+    not_executed = whole_portal = True
+    operator_hint: str | None = "Connect the account again with the portal's new address."
 
     def __init__(self, host: str | None, status: int) -> None:
         if host is None:
-            self.what_to_do = None
+            self.operator_hint = None
         told = f"moved to {host}" if host else "moved to an address it does not name, or that may not be called"
         super().__init__("", status=status, told=f"the portal has {told}")
         self.host = host
@@ -360,14 +360,14 @@ class RedirectsToItself(PortalError):
     """the portal redirects the call to its own address"""
 
     code = "portal_redirects"
-    retryable = did_not_run = whole_portal = True  # it answered instead of running the call
+    retryable = not_executed = whole_portal = True  # it answered instead of running the call
 
 
 class AddressRefused(PortalError):
     """this address may not be called"""
 
     code = "address_refused"
-    did_not_run = whole_portal = True
+    not_executed = whole_portal = True
 
     def __init__(self, reason: str) -> None:
         super().__init__("", told=f"the address may not be called: {reason}")

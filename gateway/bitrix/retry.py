@@ -25,11 +25,11 @@ def decide(error: PortalError, attempt: int, elapsed_s: float, write: bool, jitt
     and tries are bounded by the deadline; those for operating time, whose waiting does not count against it, by their
     number as well. A write is repeated only when it provably did not run. An answer that is too large would be again.
     """
-    if write and not error.did_not_run and (error.retryable or isinstance(error, AnswerTooLarge)):
+    if write and not error.not_executed and (error.retryable or isinstance(error, AnswerTooLarge)):
         return RetryDecision(OutcomeUnknown(error), None)
     if not error.retryable:
         return RetryDecision(error, None)
-    if error.paced:
+    if error.rate_limited:
         rested_enough = isinstance(error, OperatingLimitReached) and attempt >= MAX_TRIES  # each took up to ten minutes
         again = elapsed_s <= RETRY_DEADLINE_S and not rested_enough
         return RetryDecision(error, 0.0 if again else None)

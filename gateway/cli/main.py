@@ -14,7 +14,7 @@ import click
 
 from gateway import __version__
 from gateway.__main__ import INTERRUPTED, PIPE_CLOSED
-from gateway.auth.tokens import LONGEST_ACCOUNT, is_account, issue_token
+from gateway.auth.tokens import MAX_ACCOUNT_CHARACTERS, is_account, issue_token
 from gateway.cli.demo import run_demo
 from gateway.cli.demo_servers import choose_settings
 from gateway.cli.forget_credentials import WHAT_NEXT, Credentials, forget_credentials
@@ -89,7 +89,7 @@ SIZES = {
 def account_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     """An account that the gateway takes."""
     if not is_account(value):
-        raise click.BadParameter(f"has to be one line of 1 to {LONGEST_ACCOUNT} printable characters")
+        raise click.BadParameter(f"has to be one line of 1 to {MAX_ACCOUNT_CHARACTERS} printable characters")
     return value
 
 

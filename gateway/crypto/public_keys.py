@@ -13,8 +13,8 @@ SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
 RSA_ALGORITHMS = ("RS256", "RS384", "RS512")
 CURVE_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}  # RFC 7518, section 3.4
 PUBLIC_KEY_ALGORITHMS = (*RSA_ALGORITHMS, *CURVE_ALGORITHMS.values())
-LEAST_RSA_BITS = 2048  # RFC 7518, section 3.3
-USABLE_KEYS = f"an RSA key of at least {LEAST_RSA_BITS} bits or a P-256, P-384 or P-521 elliptic-curve key"
+MIN_RSA_BITS = 2048  # RFC 7518, section 3.3
+USABLE_KEYS = f"an RSA key of at least {MIN_RSA_BITS} bits or a P-256, P-384 or P-521 elliptic-curve key"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def read_key_file(path: Path) -> bytes:
 def algorithms_of(key: PublicKeyTypes) -> tuple[str, ...]:
     """The algorithms that *key* can verify, the default one first; none where it is not one of `USABLE_KEYS`."""
     if isinstance(key, RSAPublicKey):
-        return RSA_ALGORITHMS if key.key_size >= LEAST_RSA_BITS else ()
+        return RSA_ALGORITHMS if key.key_size >= MIN_RSA_BITS else ()
     if isinstance(key, EllipticCurvePublicKey) and (algorithm := CURVE_ALGORITHMS.get(key.curve.name)):
         return (algorithm,)
     return ()

@@ -8,7 +8,7 @@ from functools import partial
 import orjson
 
 from gateway.bitrix.lists.list_specs import Paging, Row
-from gateway.bitrix.lists.walk import ListCall
+from gateway.bitrix.lists.page import ListCall
 from gateway.bitrix.rows.dictionaries import (
     decode_pipeline,
     decode_step,

@@ -147,7 +147,7 @@ class SyncService:
             await self.start(account, resource)
 
     @asynccontextmanager
-    async def halted(self, account: Account) -> AsyncIterator[None]:
+    async def suspended(self, account: Account) -> AsyncIterator[None]:
         """End the account's runs, and let none start before the block ends.
 
         What they have read does not count any more: another credential may see other rows.
@@ -318,7 +318,7 @@ class SyncService:
         client = self._connections.client(account).background().telling(note_retry)
         progressed = partial(self._note_progress, account, resource)
         lists = resource.lists(self._language)
-        async with self._connections.telling_stale(account):
+        async with self._connections.mark_stale_on_auth_failure(account):
             await SyncPass(self._store, client, self._pages, self._clock, resource, lists, run, progressed).run()
 
 

@@ -5,8 +5,11 @@ from contextlib import aclosing
 
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
+from gateway.bitrix.lists.by_ids import read_by_ids
+from gateway.bitrix.lists.full import read_whole
 from gateway.bitrix.lists.list_specs import Paging, Row
-from gateway.bitrix.lists.walk import Page, read_by_ids, read_whole, walk
+from gateway.bitrix.lists.page import Page
+from gateway.bitrix.lists.walk import walk
 from gateway.clock import Clock
 from gateway.mirror.pages import Pages
 from gateway.mirror.resources import PortalList, Resource
@@ -107,7 +110,7 @@ class SyncPass:
                 if portal_list.call.facts.paging is Paging.KEYSET:
                     ids = [portal_row_id for _, of_part, portal_row_id in asked if of_part == part]
                     found[part] = portal_list.render(await read_by_ids(self._client, portal_list.call, ids))
-            generation = await self._store.settle_missing(
+            generation = await self._store.resolve_missing(
                 self._run.list_id, asked, found, head=self._resource.head(int(self._clock.now()))
             )
             self._pages.changed(self._run.list_id, generation)

@@ -6,7 +6,7 @@ from gateway.errors import MethodDenied
 from gateway.settings.config import Config
 
 
-class MethodRules:
+class MethodAllowlist:
     """Patterns of names that are let through, and of those that are not; without any, all are."""
 
     def __init__(self, config: Config) -> None:

@@ -18,7 +18,7 @@ from gateway.bitrix.protocol.v2 import Answer, Arguments, Command, encode_params
 from gateway.bitrix.transport.session import HttpAnswer
 from gateway.crypto.vault import SealBroken
 from gateway.errors import GatewayError, InvalidInput, StorageFailed
-from gateway.passthrough.allowed_methods import MethodRules
+from gateway.passthrough.allowed_methods import MethodAllowlist
 from gateway.passthrough.batch_split import Chunk, chunks_of, is_linked
 from storage.errors import StorageError, StorageUnusable
 from storage.records import Account
@@ -26,7 +26,7 @@ from storage.records import Account
 logger = logging.getLogger(__name__)
 
 BATCH = "batch"
-LONGEST_METHOD = 255  # characters; far longer than the name of any method
+MAX_METHOD_CHARACTERS = 255  # characters; far longer than the name of any method
 METHOD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 NO_METHOD = "has to be a method's name, like crm.deal.list"
 NO_OBJECT = "has to be an object: this method takes parameters by name, not a list of arguments"
@@ -60,7 +60,7 @@ class CallService:
     PortalError: the portal refused or failed; OutcomeUnknown where a write may have been done.
     """
 
-    def __init__(self, rules: MethodRules, connections: Connections, accounts: AccountService) -> None:
+    def __init__(self, rules: MethodAllowlist, connections: Connections, accounts: AccountService) -> None:
         self._rules = rules
         self._connections = connections
         self._accounts = accounts
@@ -116,7 +116,7 @@ class CallService:
 
     async def _call(self, account_key: str, command: Command) -> Answer:
         account = await self._account(account_key)
-        async with self._connections.telling_stale(account):
+        async with self._connections.mark_stale_on_auth_failure(account):
             return await self._connections.client(account).call(command)
 
     async def _batch(self, account_key: str, chunks: Sequence[Chunk], write: bool, halt: bool) -> Outcomes:
@@ -151,7 +151,7 @@ class CallService:
     ) -> Mapping[str, Answer | PortalError]:
         """What the commands of *chunk* brought. Of those that only read, what fails goes again by itself, unless
         commands build on each other."""
-        async with self._connections.telling_stale(account):
+        async with self._connections.mark_stale_on_auth_failure(account):
             if halt or is_linked(chunk) or any(command.write for command in chunk.values()):
                 return await client.batch_once(chunk, halt=halt)
             return dict(zip(chunk, await client.batch(list(chunk.values()), resting=False), strict=True))
@@ -182,7 +182,7 @@ class CallService:
 
     async def _send3(self, account_key: str, method: str, body: object, key: str | None, write: bool) -> HttpAnswer:
         account = await self._account(account_key)
-        async with self._connections.telling_stale(account):
+        async with self._connections.mark_stale_on_auth_failure(account):
             return await self._connections.client(account).call3(method, body, write=write, key=key)
 
     def _command(self, method: str, params: Arguments, pointer: str) -> Command:
@@ -197,7 +197,12 @@ class CallService:
     def _check(self, method: str, wrong: InvalidInput) -> None:
         """See that *method* is a name, and let through; a batch is none, for what it brings would pass unchecked."""
         name = method.lower()
-        if len(method) > LONGEST_METHOD or not METHOD_NAME.fullmatch(method) or name.endswith(FORMATS) or name == BATCH:
+        if (
+            len(method) > MAX_METHOD_CHARACTERS
+            or not METHOD_NAME.fullmatch(method)
+            or name.endswith(FORMATS)
+            or name == BATCH
+        ):
             raise wrong
         self._rules.check(method)
 

@@ -13,12 +13,13 @@ from gateway.bitrix.errors import PortalBroken, WalkFailed
 from gateway.bitrix.lists.field_rules import FIELD_RULES, FIELD_RULES3
 from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.lists.page import ListCall, Page
+from gateway.bitrix.lists.page_reader import Pace
 from gateway.bitrix.lists.tail import tail
-from gateway.bitrix.lists.walk import Pace, walk
+from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.protocol.filters3 import check_filter_parameter
 from gateway.bitrix.protocol.json_body import TOO_DEEP
 from gateway.errors import GatewayError, InvalidInput, Stopping, StorageFailed
-from gateway.passthrough.allowed_methods import MethodRules
+from gateway.passthrough.allowed_methods import MethodAllowlist
 from gateway.passthrough.field_names import FieldNames
 from storage.errors import StorageUnusable
 from storage.records import Account
@@ -159,7 +160,9 @@ class Stream:
 class StreamService:
     """Opens streams, and ends them when their account leaves or the gateway stops."""
 
-    def __init__(self, rules: MethodRules, connections: Connections, names: FieldNames, *, buffer_bytes: int) -> None:
+    def __init__(
+        self, rules: MethodAllowlist, connections: Connections, names: FieldNames, *, buffer_bytes: int
+    ) -> None:
         self._buffer_bytes = buffer_bytes  # of lines that wait for earlier ones or for their reader, in all streams
         self._rules = rules
         self._connections = connections
@@ -208,7 +211,7 @@ class StreamService:
     async def _pages(self, account: Account, asked: StreamAsked) -> AsyncGenerator[Page[bytes], None]:
         """The list's pages; the account is stale from now on where its credential proves dead."""
         async with (
-            self._connections.telling_stale(account),
+            self._connections.mark_stale_on_auth_failure(account),
             aclosing(await self._read(account, asked)) as pages,
         ):
             async for page in pages:

@@ -14,7 +14,7 @@ from gateway.sandbox.errors import CallError, expired_token, invalid_token
 CODE_LIFETIME_S = 30
 ACCESS_LIFETIME_S = 3600
 REFRESH_LIFETIME_S = 180 * 86400
-REMEMBERED = 10_000
+CACHE_SIZE = 10_000
 
 
 @dataclass
@@ -44,7 +44,7 @@ class SandboxOAuth:
         self._access: dict[str, _Grant] = {}
         self._refresh: dict[str, _Grant] = {}
         self._numbers = itertools.count(1)
-        self.issued: deque[str] = deque(maxlen=REMEMBERED)
+        self.issued: deque[str] = deque(maxlen=CACHE_SIZE)
 
     def issue_code(self, user_id: int = 1) -> str:
         """A one-time authorization code, good for 30 s, as the redirect would bring it."""

@@ -43,7 +43,7 @@ from gateway.sandbox.rest2.methods import METHODS
 from gateway.sandbox.rest2.methods.service import KNOWN_SCOPES
 
 ZONE = timezone(timedelta(hours=3))
-REMEMBERED = 10_000
+CACHE_SIZE = 10_000
 
 # Taken away before the method sees its parameters. Source: [srv] rest/classes/general/rest.php
 _AUTH_PARAMS = ("auth", "access_token", "auth_connector", "aplogin", "ap")
@@ -127,8 +127,8 @@ class SandboxPortal:
         self.calls: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
         self.http_requests = 0
-        self.seen: deque[SeenCall] = deque(maxlen=REMEMBERED)
-        self.token_requests: deque[dict[str, Value]] = deque(maxlen=REMEMBERED)
+        self.seen: deque[SeenCall] = deque(maxlen=CACHE_SIZE)
+        self.token_requests: deque[dict[str, Value]] = deque(maxlen=CACHE_SIZE)
         self.faults = Faults(clock)
         self.changes = ScriptedChanges(self.data)
         self.busy_s = 0.0  # what lists have cost so far

@@ -38,13 +38,13 @@ from gateway.settings.parsers import (
     text,
     whole,
 )
-from gateway.settings.setting import PREFIX, Given, Setting, as_text, environment_name, setting
+from gateway.settings.setting import PREFIX, RawSetting, Setting, as_text, environment_name, setting
 from gateway.settings.unknown_names import unknown_names
 
 NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
-LEAST_BUFFER_BYTES = 1_048_576  # less would not hold a batch of rows
+MIN_BUFFER_BYTES = 1_048_576  # less would not hold a batch of rows
 PUBLIC_KEY_SETTINGS = ("jwt_public_key_file", "jwks_file")
-LEAST_ANSWER_BYTES = 1_048_576  # a page of 50 rows with 20 kB each
+MIN_ANSWER_BYTES = 1_048_576  # a page of 50 rows with 20 kB each
 KEY_SETTINGS = ("jwt_secret", *PUBLIC_KEY_SETTINGS)
 
 
@@ -188,12 +188,12 @@ class Config:
     )
     stream_buffer_bytes: int = field(
         default=134_217_728,
-        metadata=setting(whole(LEAST_BUFFER_BYTES), "Memory for rows that wait to be sent, in all streams together."),
+        metadata=setting(whole(MIN_BUFFER_BYTES), "Memory for rows that wait to be sent, in all streams together."),
     )
     max_answer_bytes: int = field(
         default=MAX_ANSWER_BYTES,
         metadata=setting(
-            whole(LEAST_ANSWER_BYTES), "Largest answer of a portal that is read, in bytes after decompression."
+            whole(MIN_ANSWER_BYTES), "Largest answer of a portal that is read, in bytes after decompression."
         ),
     )
     max_body_bytes: int = field(default=1_048_576, metadata=setting(whole(1), "Largest request body that is read."))
@@ -336,10 +336,10 @@ def usual_algorithms(config: Config) -> tuple[str, ...]:
     return fitting if config.jwks_file else fitting[:1]
 
 
-def rule_of(parse: Callable[[str], object]) -> Callable[[Given], object]:
+def rule_of(parse: Callable[[str], object]) -> Callable[[RawSetting], object]:
     """*parse* in marshmallow's terms."""
 
-    def deserialize(given: Given) -> object:
+    def deserialize(given: RawSetting) -> object:
         try:
             return parse(given.text())
         except ValueError as error:
@@ -352,7 +352,7 @@ class SettingsRules(Schema):
     """The rules that hold between settings; *raw* is all that is given, *read* what keeps the rules of its own."""
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def tokens_have_one_key(self, _read: object, raw: Mapping[str, Given], **_: object) -> None:
+    def tokens_have_one_key(self, _read: object, raw: Mapping[str, RawSetting], **_: object) -> None:
         given = [name for name in KEY_SETTINGS if name in raw]
         if len(given) > 1:
             raise ValidationError(
@@ -360,19 +360,19 @@ class SettingsRules(Schema):
             )
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def only_a_secret_has_previous_ones(self, _read: object, raw: Mapping[str, Given], **_: object) -> None:
+    def only_a_secret_has_previous_ones(self, _read: object, raw: Mapping[str, RawSetting], **_: object) -> None:
         for name in PUBLIC_KEY_SETTINGS:
             if name in raw and "jwt_previous_secrets" in raw:
                 raise ValidationError(f"cannot stand beside {raw[name].refused_as}", "jwt_previous_secrets")
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def an_application_has_id_and_secret(self, _read: object, raw: Mapping[str, Given], **_: object) -> None:
+    def an_application_has_id_and_secret(self, _read: object, raw: Mapping[str, RawSetting], **_: object) -> None:
         missing = {"bitrix_client_id", "bitrix_client_secret"} - raw.keys()
         if len(missing) == 1:
             raise ValidationError("has to be given too: an application has an id and a secret", missing.pop())
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def algorithms_fit_the_key(self, read: Mapping[str, Any], raw: Mapping[str, Given], **_: object) -> None:
+    def algorithms_fit_the_key(self, read: Mapping[str, Any], raw: Mapping[str, RawSetting], **_: object) -> None:
         if any(name in raw and name not in read for name in PUBLIC_KEY_SETTINGS):
             return
         fitting = fitting_algorithms(read.get("jwt_public_key_file"), read.get("jwks_file"))

@@ -11,12 +11,12 @@ from gateway.bitrix.transport.egress import PrivatePortal
 from gateway.crypto.jwk_set import read_jwk_set
 from gateway.crypto.public_keys import read_public_key
 from gateway.crypto.vault import decode_key
-from gateway.origins import HOST_NAME, LABEL, LONGEST_HOST, exact_origin
+from gateway.origins import HOST_NAME, LABEL, MAX_HOST_CHARACTERS, exact_origin
 from gateway.secret import Secret
 
 T = TypeVar("T")
 
-LEAST_SECRET_CHARACTERS = 8
+MIN_SECRET_CHARACTERS = 8
 ADDRESS_OF_A_SERVICE = re.compile("(tcp|udp|sctp)://", re.ASCII)  # as Kubernetes and Docker tell it to containers
 REGISTERED_CLAIMS = ("exp", "iat", "nbf", "iss", "aud", "jti")  # RFC 7519, section 4.1: they speak of the token
 
@@ -90,8 +90,8 @@ def several(parse_one: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
 
 def hidden(value: str) -> Secret:
     """A secret of one line."""
-    if not value.isprintable() or len(value) < LEAST_SECRET_CHARACTERS:
-        raise ValueError(f"has to be one line of at least {LEAST_SECRET_CHARACTERS} printable characters")
+    if not value.isprintable() or len(value) < MIN_SECRET_CHARACTERS:
+        raise ValueError(f"has to be one line of at least {MIN_SECRET_CHARACTERS} printable characters")
     return Secret(value)
 
 
@@ -147,7 +147,7 @@ def private_portal(value: str) -> PrivatePortal:
     except ValueError:
         name = value.lower()
     bare = name.removeprefix("*.")
-    if len(bare) > LONGEST_HOST or not HOST_NAME.fullmatch(bare) or bare.rpartition(".")[2][0].isdigit():
+    if len(bare) > MAX_HOST_CHARACTERS or not HOST_NAME.fullmatch(bare) or bare.rpartition(".")[2][0].isdigit():
         raise ValueError(
             "has to name hosts, like crm.corp.example or *.corp.example, or networks, like 10.0.0.0/8, "
             "without schemes, ports and paths"

@@ -15,7 +15,7 @@ from gateway.settings.config import Config
 from gateway.settings.database_place import database_refusals, ensure_directory
 from gateway.settings.parsers import sealing_key, signing_secret
 from storage.database_file import refuse_foreign
-from storage.facts import read_fact
+from storage.metadata import read_fact
 
 JWT_SECRET = "GATEWAY_JWT_SECRET"
 ENCRYPTION_KEY = "GATEWAY_ENCRYPTION_KEY"

@@ -10,7 +10,7 @@ PREFIX = "GATEWAY_"
 
 
 @dataclass(frozen=True)
-class Given:
+class RawSetting:
     """What was given for a setting: its *value*, or the path of the *file* that holds it; "" for neither."""
 
     name: str
@@ -55,12 +55,12 @@ class Setting:
         own = "--" + self.name.replace("_", "-")
         return (own, f"{own}-file") if self.secret else (own,)
 
-    def find(self, environ: Mapping[str, str]) -> Given | None:
+    def find(self, environ: Mapping[str, str]) -> RawSetting | None:
         """What *environ* has for it."""
         name = environment_name(self.name)
         value = environ.get(name, "").strip()
         file = environ.get(f"{name}_FILE", "").strip() if self.secret else ""
-        return Given(name, value, file) if value or file else None
+        return RawSetting(name, value, file) if value or file else None
 
 
 def environment_name(name: str) -> str:

@@ -33,7 +33,7 @@ async def call_method(request: web.Request) -> web.Response:
     """POST /bitrix/call/{method}"""
     params = await load_arguments(request)
     work = request.app[CALLS].call(request[ACCOUNT_KEY], request.match_info["method"], params)
-    answer = await while_awaited(request, work)
+    answer = await cancel_on_disconnect(request, work)
     try:
         return json_response(render_answer(answer))
     except orjson.JSONEncodeError:
@@ -49,7 +49,7 @@ async def call_batch(request: web.Request) -> web.Response:
     pointers = [f"/commands/{pointer_part(name)}" for name, _, _ in asked]
     halt = body.get("halt", False)
     work = request.app[CALLS].batch(request[ACCOUNT_KEY], asked, halt=halt, pointers=pointers)
-    outcomes = await while_awaited(request, work)
+    outcomes = await cancel_on_disconnect(request, work)
     results = {name: render_outcome(outcome) for name, outcome in outcomes.items()}
     try:
         return batch_response(commands, results)
@@ -63,7 +63,7 @@ async def call_method3(request: web.Request) -> web.Response:
     """POST /bitrix/v3/{method}"""
     body, method = await load_object(request), request.match_info["method"]
     work = request.app[CALLS].call3(request[ACCOUNT_KEY], method, body, one_value(request.headers, KEY_HEADER))
-    return passed_on(await while_awaited(request, work))
+    return passed_on(await cancel_on_disconnect(request, work))
 
 
 async def call_batch3(request: web.Request) -> web.Response:
@@ -75,16 +75,16 @@ async def call_batch3(request: web.Request) -> web.Response:
         if not isinstance(one, dict):
             raise InvalidInput.of_field(f"/{index}", "invalid_value", "has to be an object")
     work = request.app[CALLS].batch3(request[ACCOUNT_KEY], calls, one_value(request.headers, KEY_HEADER))
-    return passed_on(await while_awaited(request, work))
+    return passed_on(await cancel_on_disconnect(request, work))
 
 
 async def get_openapi3(request: web.Request) -> web.Response:
     """GET /bitrix/v3/openapi"""
     work = request.app[CALLS].call3(request[ACCOUNT_KEY], OPENAPI_METHOD, {}, None)
-    return passed_on(await while_awaited(request, work))
+    return passed_on(await cancel_on_disconnect(request, work))
 
 
-async def while_awaited(request: web.Request, work: Work[T]) -> T:
+async def cancel_on_disconnect(request: web.Request, work: Work[T]) -> T:
     """What *work* brings; unless it writes, it ends when the caller leaves.
 
     Raises:
@@ -94,7 +94,7 @@ async def while_awaited(request: web.Request, work: Work[T]) -> T:
         return await work.doing
     task = asyncio.create_task(work.doing)
     if isinstance(request.protocol, Connection):
-        request.protocol.when_lost(partial(end_early, task))
+        request.protocol.on_disconnect(partial(end_early, task))
     try:
         return await task
     except asyncio.CancelledError:

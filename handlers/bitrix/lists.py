@@ -10,7 +10,7 @@ from gateway.errors import InvalidInput
 from gateway.mirror.resources import Resource
 from handlers.app_keys import ACCOUNT_KEY, ACCOUNTS, CONNECTIONS, PAGES, SYNCS
 from handlers.http.query import one_value, page_and_size
-from handlers.http.responses import WholeResponse
+from handlers.http.responses import PrebuiltResponse
 
 LIST_HEAD = "Cache-Control: private, no-cache\r\nVary: Authorization\r\nETag: {etag}\r\n"
 PAGE_HEAD = LIST_HEAD + "Content-Type: application/json\r\nContent-Length: {length}\r\n"
@@ -23,9 +23,9 @@ def page_of(resource: Resource) -> Handler:
         page, size = page_and_size(request.rel_url.raw_query_string)
         account = await request.app[CONNECTIONS].find(request[ACCOUNT_KEY])
         served = await request.app[PAGES].page(account, resource, page=page, size=size)
-        if has_it(request.headers.get(IF_NONE_MATCH), served.etag):
-            return WholeResponse(HTTPStatus.NOT_MODIFIED, LIST_HEAD.format(etag=served.etag))
-        return WholeResponse(HTTPStatus.OK, PAGE_HEAD.format(etag=served.etag, length=len(served.body)), served.body)
+        if etag_matches(request.headers.get(IF_NONE_MATCH), served.etag):
+            return PrebuiltResponse(HTTPStatus.NOT_MODIFIED, LIST_HEAD.format(etag=served.etag))
+        return PrebuiltResponse(HTTPStatus.OK, PAGE_HEAD.format(etag=served.etag, length=len(served.body)), served.body)
 
     return get_page
 
@@ -45,7 +45,7 @@ def sync_of(resource: Resource) -> Handler:
     return start_sync
 
 
-def has_it(if_none_match: str | None, etag: str) -> bool:
+def etag_matches(if_none_match: str | None, etag: str) -> bool:
     """Whether an If-None-Match names *etag*, weakly compared as RFC 9110 section 13.1.2 asks."""
     if if_none_match is None:
         return False

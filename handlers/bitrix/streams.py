@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 
 from gateway.bitrix.lists.list_specs import HIGHEST_ID
-from gateway.bitrix.lists.walk import Pace
+from gateway.bitrix.lists.page_reader import Pace
 from gateway.errors import InvalidInput, NotFound
 from gateway.passthrough.calls import DEEPEST, TOO_DEEP, is_deeper
 from gateway.passthrough.streams import STREAMS, TASKS3, StreamAsked, StreamedList, items_of
@@ -56,10 +56,10 @@ async def stream(request: web.Request, listed: StreamedList) -> web.StreamRespon
     await request.app[keys.ACCOUNTS].ensure_authorized(account)
     async with request.app[keys.STREAMS].open(account, asked) as rows:
         if isinstance(request.protocol, Connection):
-            request.protocol.when_lost(partial(rows.end, None))
+            request.protocol.on_disconnect(partial(rows.end, None))
         async with aclosing(rows.chunks()) as chunks:
             first = await anext(chunks, b"")
-            packed = Packed(GZIP.search(request.headers.get("Accept-Encoding", "")) is not None)
+            packed = GzipEncoder(GZIP.search(request.headers.get("Accept-Encoding", "")) is not None)
             response = web.StreamResponse(headers=HEADERS | packed.headers)
             finish(response, request[keys.REQUEST_ID])
             with suppress(ConnectionError):  # the caller has left
@@ -71,7 +71,7 @@ async def stream(request: web.Request, listed: StreamedList) -> web.StreamRespon
     return response
 
 
-class Packed:
+class GzipEncoder:
     """A body in its Content-Encoding; each piece can be read as soon as it has come."""
 
     def __init__(self, zipped: bool) -> None:

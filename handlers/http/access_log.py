@@ -21,7 +21,7 @@ MOST_WAITING = 128  # so that no request waits long for the lines of others
 LEVELS_WITH_REQUESTS = ("debug", "info")
 
 
-class Served(NamedTuple):
+class AccessLogEntry(NamedTuple):
     """One request that was answered: when (Unix seconds), what, how, how long it took, its id."""
 
     at: float
@@ -45,10 +45,10 @@ class RequestLog:
         self._render = render_json if config.log_format == "json" else render_console
         self._clock = clock
         self._write = write
-        self._waiting: list[Served] = []
+        self._waiting: list[AccessLogEntry] = []
         self._flushing: asyncio.Task[None] | None = None
 
-    def add(self, served: Served) -> None:
+    def add(self, served: AccessLogEntry) -> None:
         """Take note of a request; it is written within half a second."""
         self._waiting.append(served)
         if len(self._waiting) >= MOST_WAITING:
@@ -77,7 +77,7 @@ def timestamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def render_json(served: Served) -> str:
+def render_json(served: AccessLogEntry) -> str:
     line = {
         "event": f"{served.method} {served.route} {served.status}",
         "level": "info",
@@ -89,7 +89,7 @@ def render_json(served: Served) -> str:
     return orjson.dumps(line).decode() + "\n"
 
 
-def render_console(served: Served) -> str:
+def render_console(served: AccessLogEntry) -> str:
     event = f"{served.method} {served.route} {served.status}"
     return (
         f"{timestamp(served.at)} [info     ] {event:30} [handlers.requests] "

@@ -33,7 +33,7 @@ MAX_QUEUED_REQUESTS = 4  # read ahead of their turn, before reading pauses; aioh
 DROPPED_S = 5.0
 DROPPED_BYTES = 16 * 1024 * 1024
 AWAITED_BYTES = 64 * 1024  # a body that nobody reads and is not longer costs no connection
-UNTAKEN_S = 600.0  # for what was sent to be taken: a line that crawls is quicker, who just stopped is not
+WRITE_TIMEOUT_S = 600.0  # for what was sent to be taken: a line that crawls is quicker, who just stopped is not
 
 CONNECTION_SETTINGS: dict[str, Any] = {
     "access_log": None,
@@ -102,7 +102,7 @@ class Connection(web.RequestHandler):
         if tell is not None:
             tell()
 
-    def when_lost(self, tell: Callable[[], None]) -> None:
+    def on_disconnect(self, tell: Callable[[], None]) -> None:
         """Call *tell* if the client leaves before its request is answered, at once if it has; of several, the last."""
         if self.transport is None:
             tell()

@@ -13,7 +13,7 @@ from multidict import istr
 
 from gateway.errors import GatewayError, MalformedAuthorization, StorageFailed
 from handlers.app_keys import ACCOUNT_KEY, CLOCK, REQUEST_ID, REQUEST_LOG, STORAGE_LOG, TOKENS
-from handlers.http.access_log import Served
+from handlers.http.access_log import AccessLogEntry
 from handlers.http.body_reader import CallerLeft
 from handlers.http.errors import INTERNAL, HttpError, http_error, is_ours, render_error, status_of
 from storage.errors import StorageUnusable
@@ -26,7 +26,7 @@ X_CONTENT_TYPE_OPTIONS = istr("X-Content-Type-Options")
 
 MODEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 CALLER_LEFT = 499  # in the log alone; the number that other servers have for it
-LONGEST_ADDRESS = 32 * 1024  # characters of path and query
+MAX_ADDRESS_CHARACTERS = 32 * 1024  # characters of path and query
 NEEDS_TOKEN = "/bitrix"
 STREAMS = "/bitrix/stream"
 PROBLEMS_ALWAYS = ("/bitrix/call/", "/bitrix/batch/", "/bitrix/v3/", f"{STREAMS}/")
@@ -53,8 +53,8 @@ def bordered(route: str, handler: Handler) -> Handler:
         try:
             if needs_token:
                 request[ACCOUNT_KEY] = app[TOKENS].verify(one_authorization(request))
-            if len(request.raw_path) > LONGEST_ADDRESS:
-                raise HttpError(400, f"the address is longer than {LONGEST_ADDRESS} characters")
+            if len(request.raw_path) > MAX_ADDRESS_CHARACTERS:
+                raise HttpError(400, f"the address is longer than {MAX_ADDRESS_CHARACTERS} characters")
             response = await handler(request)
         except web.HTTPException as error:
             response = render_error(http_error(error), request, request_id, plain=is_plain(request.path))
@@ -79,7 +79,7 @@ def bordered(route: str, handler: Handler) -> Handler:
         if log.enabled:
             clock = app[CLOCK]
             seconds = clock.monotonic() - began
-            log.add(Served(clock.now(), request.method, route, response.status, seconds, request_id))
+            log.add(AccessLogEntry(clock.now(), request.method, route, response.status, seconds, request_id))
         return response
 
     return answer

@@ -12,12 +12,12 @@ from gateway.bitrix.rows.dictionaries import INT32
 from gateway.errors import InvalidInput
 
 DEFAULT_SIZE = 25
-REMEMBERED_QUERIES = 4096  # reading one costs as much as all the rest of a page that is served from memory
-LONGEST_REMEMBERED_QUERY = 128  # characters; page and size alone take some 30
-LONGEST_NUMBER = 18  # digits, so that it fits 64 bits
+QUERY_CACHE_SIZE = 4096  # reading one costs as much as all the rest of a page that is served from memory
+MAX_CACHED_QUERY_CHARACTERS = 128  # characters; page and size alone take some 30
+MAX_DIGITS = 18  # digits, so that it fits 64 bits
 NO_QUERY = "is not accepted: this address takes no query parameters"
 BODY_HINT = ", send them in the body"
-NO_COUNT = f"has to be a whole number above 0 of at most {LONGEST_NUMBER} digits"
+NO_COUNT = f"has to be a whole number above 0 of at most {MAX_DIGITS} digits"
 
 
 def accepting(known: Collection[str], handler: Handler) -> Handler:
@@ -55,7 +55,7 @@ def positive(query: MultiMapping[str], name: str, default: int) -> int:
     value = one_value(query, name)
     if value is None:
         return default
-    if not (value.isascii() and value.isdigit() and len(value) <= LONGEST_NUMBER and int(value) > 0):
+    if not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS and int(value) > 0):
         raise InvalidInput.of_parameter(name, "invalid_value", NO_COUNT)
     return int(value)
 
@@ -66,7 +66,7 @@ def page_and_size(raw_query: str) -> tuple[int, int]:
     Raises:
         InvalidInput: when either is no whole number above zero.
     """
-    return _remembered(raw_query) if len(raw_query) <= LONGEST_REMEMBERED_QUERY else _page_and_size(raw_query)
+    return _remembered(raw_query) if len(raw_query) <= MAX_CACHED_QUERY_CHARACTERS else _page_and_size(raw_query)
 
 
 def _page_and_size(raw_query: str) -> tuple[int, int]:
@@ -74,7 +74,7 @@ def _page_and_size(raw_query: str) -> tuple[int, int]:
     return positive(query, "page", 1), positive(query, "size", DEFAULT_SIZE)
 
 
-_remembered = lru_cache(maxsize=REMEMBERED_QUERIES)(_page_and_size)
+_remembered = lru_cache(maxsize=QUERY_CACHE_SIZE)(_page_and_size)
 
 
 def quiz_id(request: web.Request) -> int:
@@ -85,7 +85,7 @@ def quiz_id(request: web.Request) -> int:
     """
     value = request.match_info["quizID"]
     digits = value.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER and int(value) in INT32):
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS and int(value) in INT32):
         raise InvalidInput.of_parameter("quizID", "invalid_value", "has to be a 32-bit integer")
     return int(value)
 
@@ -97,6 +97,6 @@ def entity_type_id(request: web.Request) -> int:
         InvalidInput: when it is no 32-bit integer above zero.
     """
     value = request.match_info["entityTypeId"]
-    if value.isascii() and value.isdigit() and len(value) <= LONGEST_NUMBER and 0 < int(value) <= INT32[-1]:
+    if value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS and 0 < int(value) <= INT32[-1]:
         return int(value)
     raise InvalidInput.of_parameter("entityTypeId", "invalid_value", "has to be a whole number above 0")

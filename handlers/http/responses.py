@@ -21,7 +21,7 @@ def json_response(value: object) -> web.Response:
     return web.Response(body=orjson.dumps(value), content_type="application/json")
 
 
-class WholeResponse(web.StreamResponse):
+class PrebuiltResponse(web.StreamResponse):
     """An answer of which all is known, written in one piece: *head* (header lines, each with its line end) and *body*.
 
     It is for what is served most: a `web.Response` makes its head from a multidict, which costs it some 5 µs.

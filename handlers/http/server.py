@@ -6,7 +6,7 @@ from gateway.clock import Clock
 from gateway.settings.config import Config
 from handlers.app_keys import CLOCK, CONFIG
 from handlers.http.admission import Admission
-from handlers.http.connection import DROPPED_S, UNTAKEN_S, Connection
+from handlers.http.connection import DROPPED_S, WRITE_TIMEOUT_S, Connection
 from handlers.http.deadlines import Deadlines
 
 # A request that has begun is finished even when its caller leaves, so that nothing is stored without the memory of it
@@ -26,7 +26,7 @@ class Server(web.Server):
         )
         self.heads: Deadlines[Connection] = Deadlines(clock, config.head_timeout_s, Connection.head_is_late)
         self.ends: Deadlines[Connection] = Deadlines(clock, DROPPED_S, Connection.end_is_late)
-        self.untaken: Deadlines[Connection] = Deadlines(clock, UNTAKEN_S, Connection.abort)
+        self.untaken: Deadlines[Connection] = Deadlines(clock, WRITE_TIMEOUT_S, Connection.abort)
 
     def __call__(self) -> web.RequestHandler:
         return Connection(self, self._loop)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.limits.limiter import Lane
+from gateway.bitrix.limits.request_queue import Priority
 from gateway.bitrix.protocol.v2 import Answer, Command
 from gateway.errors import TooBusy
 from handlers.app_keys import CONNECTIONS
@@ -56,7 +56,7 @@ async def test_a_caller_who_would_wait_too_long_is_told_when_to_come_again_and_n
     await rested(connected)
     client = await client_of(connected)
     waiting = [asyncio.create_task(client.call(PROFILE)) for _ in range(48 + 4)]
-    while client.gate.level < 48:
+    while client.limiter.level < 48:
         await connected.clock.settle()
     checks = sandbox.portal.calls["scope"]
     body = {"client_bitrix_url": sandbox.webhook}
@@ -110,10 +110,10 @@ async def test_a_caller_whose_method_is_out_of_operating_time_is_told_and_others
 async def test_a_clean_stop_in_the_middle_of_a_burst_forgets_nothing(connected: Gateway, sandbox: Sandbox) -> None:
     await rested(connected)
     await crowd(connected, 60)
-    level = (await client_of(connected)).gate.level
+    level = (await client_of(connected)).limiter.level
     assert level > 40
     await connected.restart()
-    assert (await client_of(connected)).gate.level == level
+    assert (await client_of(connected)).limiter.level == level
     outcomes = await crowd(connected, 60)
     assert all(isinstance(outcome, Answer) for outcome in outcomes)
     assert not refused_for_pace(sandbox)
@@ -129,7 +129,7 @@ async def test_a_crash_in_the_middle_of_a_burst_forgets_nothing(
     await connected.stop()
     clock.wall_shift_s = shift_s
     await connected.start(GATEWAY_DATABASE=str(left))
-    assert (await client_of(connected)).gate.level == 51
+    assert (await client_of(connected)).limiter.level == 51
     outcomes = await crowd(connected, 56)
     assert all(isinstance(outcome, Answer) for outcome in outcomes)
     assert not refused_for_pace(sandbox)
@@ -138,11 +138,11 @@ async def test_a_crash_in_the_middle_of_a_burst_forgets_nothing(
 async def test_a_level_drains_while_the_gateway_is_down(connected: Gateway, clock: ManualClock) -> None:
     await rested(connected)
     await crowd(connected, 40)
-    level = (await client_of(connected)).gate.level
+    level = (await client_of(connected)).limiter.level
     await connected.stop()
     await clock.advance(10)
     await connected.start()
-    assert (await client_of(connected)).gate.level == level - 20
+    assert (await client_of(connected)).limiter.level == level - 20
 
 
 async def test_portals_that_turn_out_to_be_one_have_one_gate_from_then_on(gateway: Gateway, sandbox: Sandbox) -> None:
@@ -155,20 +155,20 @@ async def test_portals_that_turn_out_to_be_one_have_one_gate_from_then_on(gatewa
         before = await client_of(gateway), await client_of(gateway, "first")
         await crowd(gateway, 10)
         await crowd(gateway, 15, account="first")
-        levels = [client.gate.level for client in before]
+        levels = [client.limiter.level for client in before]
         assert min(levels) > 5
         await authorize(gateway, renamed, account="beta")
         clients = [*before, await client_of(gateway), await client_of(gateway, "beta")]
-        assert len({client.gate.room(Lane.BACKGROUND) for client in clients}) == 1
-        assert {client.gate.level for client in clients} == {clients[0].gate.level}
-        assert clients[0].gate.level >= sum(levels) - 4  # what has drained meanwhile
+        assert len({client.limiter.room(Priority.BACKGROUND) for client in clients}) == 1
+        assert {client.limiter.level for client in clients} == {clients[0].limiter.level}
+        assert clients[0].limiter.level >= sum(levels) - 4  # what has drained meanwhile
         await gateway.synced(account="beta")
 
 
 async def test_what_was_called_before_there_was_a_row_counts_for_it(gateway: Gateway, sandbox: Sandbox) -> None:
     connections = gateway.app[CONNECTIONS]
-    gate = await connections.gate_at(sandbox.host)
-    client = connections.webhook_client(sandbox.webhook, gate)
+    limiter = await connections.gate_at(sandbox.host)
+    client = connections.webhook_client(sandbox.webhook, limiter)
     await gateway.clock.until(asyncio.gather(*(client.call(PROFILE) for _ in range(20))))
     await gateway.connect(sandbox.webhook)
-    assert (await client_of(gateway)).gate.level == gate.level >= 20
+    assert (await client_of(gateway)).limiter.level == limiter.level >= 20

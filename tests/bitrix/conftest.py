@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.bitrix.auth.credentials import OAuthCredential, WebhookCredential
-from gateway.bitrix.auth.oauth import AuthorizationServers, TokenKeeper, Tokens
+from gateway.bitrix.auth.oauth import AuthorizationServers, TokenRefresher, Tokens
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
-from gateway.bitrix.limits.limiter import PortalGate
+from gateway.bitrix.limits.limiter import PortalLimiter
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import PortalSession, open_session
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
@@ -66,16 +66,16 @@ async def session(clock: ManualClock) -> AsyncIterator[PortalSession]:
 
 
 @pytest.fixture
-def gate(clock: ManualClock) -> PortalGate:
-    return PortalGate(clock, capacity=50, leak_per_s=2, concurrency=32)
+def limiter(clock: ManualClock) -> PortalLimiter:
+    return PortalLimiter(clock, capacity=50, leak_per_s=2, concurrency=32)
 
 
 @pytest.fixture
 def client(
-    session: PortalSession, gate: PortalGate, server: SandboxServer, portal: SandboxPortal, clock: ManualClock
+    session: PortalSession, limiter: PortalLimiter, server: SandboxServer, portal: SandboxPortal, clock: ManualClock
 ) -> PortalClient:
     """Calls by inbound webhook."""
-    return PortalClient(session, gate, WebhookCredential(server.origin + portal.webhook_path), clock)
+    return PortalClient(session, limiter, WebhookCredential(server.origin + portal.webhook_path), clock)
 
 
 @pytest.fixture
@@ -92,18 +92,18 @@ async def row(servers: AuthorizationServers, portal: SandboxPortal, host: str) -
 
 
 @pytest.fixture
-def keeper(row: Row, servers: AuthorizationServers, clock: ManualClock) -> TokenKeeper:
-    return TokenKeeper(row.load, row.save, row.mark_stale, servers, clock)
+def refresher(row: Row, servers: AuthorizationServers, clock: ManualClock) -> TokenRefresher:
+    return TokenRefresher(row.load, row.save, row.mark_stale, servers, clock)
 
 
 @pytest.fixture
 def oauth_client(
-    session: PortalSession, gate: PortalGate, row: Row, keeper: TokenKeeper, clock: ManualClock
+    session: PortalSession, limiter: PortalLimiter, row: Row, refresher: TokenRefresher, clock: ManualClock
 ) -> PortalClient:
     """Calls by an application's token."""
-    return PortalClient(session, gate, OAuthCredential(row.saved[0].client_endpoint, keeper), clock)
+    return PortalClient(session, limiter, OAuthCredential(row.saved[0].client_endpoint, refresher), clock)
 
 
 def client_of(session: PortalSession, clock: ManualClock, endpoint: str) -> PortalClient:
-    """A client of whatever is at *endpoint*, with a gate of its own."""
-    return PortalClient(session, PortalGate(clock, 50, 2, 32), WebhookCredential(endpoint), clock)
+    """A client of whatever is at *endpoint*, with a limiter of its own."""
+    return PortalClient(session, PortalLimiter(clock, 50, 2, 32), WebhookCredential(endpoint), clock)

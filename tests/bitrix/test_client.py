@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.bitrix.auth.credentials import WebhookCredential
-from gateway.bitrix.auth.oauth import TokenKeeper
+from gateway.bitrix.auth.oauth import TokenRefresher
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import (
     CredentialRefused,
@@ -172,9 +172,9 @@ async def test_a_wrong_webhook_is_a_dead_credential(
     assert "canary" not in repr(caught.value)
 
 
-def test_no_credential_shows_its_secret(keeper: TokenKeeper, row: Row) -> None:
+def test_no_credential_shows_its_secret(refresher: TokenRefresher, row: Row) -> None:
     tokens = row.saved[0]
-    shown = repr(WebhookCredential("https://portal.example/rest/1/canary/")) + repr(tokens) + repr(keeper)
+    shown = repr(WebhookCredential("https://portal.example/rest/1/canary/")) + repr(tokens) + repr(refresher)
     assert "canary" not in shown
     assert tokens.access_token not in shown
     assert tokens.refresh_token not in shown

@@ -9,7 +9,8 @@ from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import (
     OperatingLimitReached,
 )
-from gateway.bitrix.limits.limiter import Lane, PortalGate
+from gateway.bitrix.limits.limiter import PortalLimiter
+from gateway.bitrix.limits.request_queue import Priority
 from gateway.bitrix.protocol.v2 import Answer, Command
 from gateway.bitrix.transport.session import PortalSession
 from gateway.errors import TooBusy
@@ -38,10 +39,10 @@ async def test_batches_at_once_meet_no_single_refusal(
     portal = SandboxPortal(SandboxSettings(users=5, tariff=tariff), clock)
     count = 120 if tariff == "standard" else capacity + 50
     async with SandboxServer(portal) as server:
-        gate = PortalGate(clock, capacity, leak_per_s, 32)
-        client = PortalClient(session, gate, WebhookCredential(server.origin + portal.webhook_path), clock)
-        lanes = (client, client.background())
-        batches = [lanes[index % 2].batch([PROFILE] * 2) for index in range(count)]
+        limiter = PortalLimiter(clock, capacity, leak_per_s, 32)
+        client = PortalClient(session, limiter, WebhookCredential(server.origin + portal.webhook_path), clock)
+        priorities = (client, client.background())
+        batches = [priorities[index % 2].batch([PROFILE] * 2) for index in range(count)]
         answers = await clock.until(asyncio.gather(*batches))
     assert all(isinstance(answer, Answer) for batch in answers for answer in batch)
     assert portal.http_requests == count
@@ -61,9 +62,9 @@ async def test_a_refusal_under_200_holds_everybody_back_as_under_503(
 async def test_a_batch_that_is_begun_is_not_given_up_for_having_to_wait(
     session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
 ) -> None:
-    gate = PortalGate(clock, 10, 2, 32)
+    limiter = PortalLimiter(clock, 10, 2, 32)
     credential = WebhookCredential(server.origin + portal.webhook_path)
-    client = PortalClient(session, gate, credential, clock, max_wait_s=1)
+    client = PortalClient(session, limiter, credential, clock, max_wait_s=1)
     portal.fault("profile:otl")
     outcomes = await clock.until(client.batch([PROFILE] * 51))
     assert all(isinstance(outcome, Answer) for outcome in outcomes)
@@ -75,9 +76,9 @@ async def test_a_batch_that_is_begun_is_not_given_up_for_having_to_wait(
 async def test_waiting_for_limits_is_counted_over_all_tries_of_a_call(
     session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
 ) -> None:
-    gate = PortalGate(clock, 50, 2, 32)
+    limiter = PortalLimiter(clock, 50, 2, 32)
     credential = WebhookCredential(server.origin + portal.webhook_path)
-    client = PortalClient(session, gate, credential, clock, max_wait_s=5)
+    client = PortalClient(session, limiter, credential, clock, max_wait_s=5)
     portal.fault("profile:qle*")  # two seconds each
     with pytest.raises(TooBusy):
         await clock.until(client.call(WRITE))
@@ -87,8 +88,8 @@ async def test_waiting_for_limits_is_counted_over_all_tries_of_a_call(
 async def test_a_long_wait_for_the_first_turn_is_not_held_against_a_call(
     session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
 ) -> None:
-    gate = PortalGate(clock, 2, 0.01, 32)  # a request in a hundred seconds
-    client = PortalClient(session, gate, WebhookCredential(server.origin + portal.webhook_path), clock).background()
+    limiter = PortalLimiter(clock, 2, 0.01, 32)  # a request in a hundred seconds
+    client = PortalClient(session, limiter, WebhookCredential(server.origin + portal.webhook_path), clock).background()
     portal.fault("app.info:qle")
     commands = [*[PROFILE] * 4, Command("app.info")]
     await clock.until(asyncio.gather(*(client.call(command) for command in commands)), step_s=20)
@@ -96,22 +97,22 @@ async def test_a_long_wait_for_the_first_turn_is_not_held_against_a_call(
 
 
 async def test_a_portal_that_fails_is_sent_less_at_once(
-    client: PortalClient, gate: PortalGate, portal: SandboxPortal, clock: ManualClock
+    client: PortalClient, limiter: PortalLimiter, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     portal.fault("profile:502")
     await clock.until(client.call(PROFILE))
-    assert gate.room(Lane.INTERACTIVE) < 32
+    assert limiter.room(Priority.INTERACTIVE) < 32
     for _ in range(20):
         await clock.advance(1)
         await client.call(PROFILE)
-    assert gate.room(Lane.INTERACTIVE) == 32
+    assert limiter.room(Priority.INTERACTIVE) == 32
 
 
 async def test_no_more_than_the_bound_are_in_flight(
     session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
 ) -> None:
-    gate = PortalGate(clock, 50, 2, concurrency=3)
-    client = PortalClient(session, gate, WebhookCredential(server.origin + portal.webhook_path), clock)
+    limiter = PortalLimiter(clock, 50, 2, concurrency=3)
+    client = PortalClient(session, limiter, WebhookCredential(server.origin + portal.webhook_path), clock)
     portal.hold("profile")
     calls = [asyncio.create_task(client.call(PROFILE)) for _ in range(10)]
     await clock.settle()
@@ -159,12 +160,14 @@ class TestWithoutResting:
 
     @pytest.fixture
     def client(
-        self, session: PortalSession, gate: PortalGate, credential: WebhookCredential, clock: ManualClock
+        self, session: PortalSession, limiter: PortalLimiter, credential: WebhookCredential, clock: ManualClock
     ) -> PortalClient:
-        return PortalClient(session, gate, credential, clock, max_wait_s=30)
+        return PortalClient(session, limiter, credential, clock, max_wait_s=30)
 
-    def let_rest(self, gate: PortalGate, credential: WebhookCredential, clock: ManualClock, seconds: float) -> None:
-        gate.heed(
+    def let_rest(
+        self, limiter: PortalLimiter, credential: WebhookCredential, clock: ManualClock, seconds: float
+    ) -> None:
+        limiter.heed(
             credential.budget_key, "profile", Answer([], operating_s=470, operating_reset_at=clock.now() + seconds)
         )
 
@@ -195,16 +198,16 @@ class TestWithoutResting:
     async def test_work_in_the_background_rests_for_so_long_and_no_longer(
         self,
         client: PortalClient,
-        gate: PortalGate,
+        limiter: PortalLimiter,
         credential: WebhookCredential,
         portal: SandboxPortal,
         clock: ManualClock,
     ) -> None:
         client = client.background()
-        self.let_rest(gate, credential, clock, 20)
+        self.let_rest(limiter, credential, clock, 20)
         (outcome,) = await clock.until(client.batch([PROFILE], resting=False))
         assert isinstance(outcome, Answer)
-        self.let_rest(gate, credential, clock, 40)
+        self.let_rest(limiter, credential, clock, 40)
         (outcome,) = await client.batch([PROFILE], resting=False)
         assert isinstance(outcome, OperatingLimitReached)
         with pytest.raises(OperatingLimitReached, match="again in 40 s"):
@@ -215,12 +218,12 @@ class TestWithoutResting:
     async def test_nothing_of_a_first_request_is_sent_where_its_method_has_to_rest(
         self,
         client: PortalClient,
-        gate: PortalGate,
+        limiter: PortalLimiter,
         credential: WebhookCredential,
         portal: SandboxPortal,
         clock: ManualClock,
     ) -> None:
-        self.let_rest(gate, credential, clock, 40)
+        self.let_rest(limiter, credential, clock, 40)
         with pytest.raises(TooBusy):
             await client.batch([PROFILE] * 120, resting=False)
         assert portal.http_requests == 0

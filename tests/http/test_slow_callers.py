@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from handlers.http.body_reader import LATE_BODY, PACE_S, SLOW_BODY
-from handlers.http.connection import LATE_HEAD, UNTAKEN_S
+from handlers.http.connection import LATE_HEAD, WRITE_TIMEOUT_S
 from tests.gateway import CONTRACT, Gateway
 from tests.support.raw import Dial, read_answer
 
@@ -123,7 +123,7 @@ async def test_who_never_takes_the_answers_costs_little_and_is_disconnected(gate
         await gateway.clock.settle()
         waiting.append(writer.transport.get_write_buffer_size())
     assert not asking.done(), "what comes is no longer read"
-    await gateway.clock.advance(UNTAKEN_S)
+    await gateway.clock.advance(WRITE_TIMEOUT_S)
     with pytest.raises(ConnectionError):
         await asking
 

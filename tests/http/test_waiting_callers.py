@@ -141,10 +141,10 @@ async def test_who_asks_to_be_told_after_the_caller_has_left_is_told_at_once(lis
     begun, left, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def answer(request: web.Request) -> web.Response:
-        connection_of(request).when_lost(left.set)
+        connection_of(request).on_disconnect(left.set)
         begun.set()
         await left.wait()
-        connection_of(request).when_lost(told.set)
+        connection_of(request).on_disconnect(told.set)
         return web.Response()
 
     async with served(answer, listener) as address, aiohttp.ClientSession() as session:
@@ -161,7 +161,7 @@ async def test_who_asked_to_be_told_is_not_told_once_the_request_is_answered(lis
 
     async def answer(request: web.Request) -> web.Response:
         connections.append(connection_of(request))
-        connections[-1].when_lost(lambda: told.append("the caller of an earlier request has left"))
+        connections[-1].on_disconnect(lambda: told.append("the caller of an earlier request has left"))
         return web.Response()
 
     async with served(answer, listener) as address, aiohttp.ClientSession() as session:

@@ -11,7 +11,7 @@ from gateway.crypto.vault import Vault
 from gateway.mirror.resources import RESOURCES, PortalList
 from storage.accounts import AccountStore
 from storage.database import Database
-from storage.facts import FactStore
+from storage.metadata import MetadataStore
 from storage.records import Account, MirrorRow
 from storage.syncs import SyncStore
 
@@ -57,7 +57,7 @@ def ranges(rows: int, size: int) -> Iterator[tuple[int, int]]:
 async def connect_account(database: Database, webhook: URL = NOWHERE) -> Account:
     """The account, connected by *webhook*."""
     vault = Vault(KEY)
-    await FactStore(database).save("encryption_key_check", vault.check_value())
+    await MetadataStore(database).save("encryption_key_check", vault.check_value())
     sealed = vault.seal(orjson.dumps({"endpoint": str(webhook)}), f"account {ACCOUNT}")
     return await AccountStore(database).connect(
         ACCOUNT, host=webhook.authority, origin=str(webhook.origin()), sealed_webhook=sealed, now=NOW

@@ -21,7 +21,7 @@ from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
-from gateway.bitrix.limits.request_queue import LEAST_RESERVE, RESERVE_SHARE
+from gateway.bitrix.limits.request_queue import MIN_RESERVE, RESERVE_SHARE
 from gateway.bitrix.lists.page import PAGE_ROWS
 from gateway.bitrix.protocol.v2 import BATCH_COMMANDS
 from gateway.sandbox.behaviour.cost import CostModel
@@ -162,7 +162,7 @@ def read_long(scratch: Path, deals_mb: float | None) -> None:
     found = compete((EAGER, STREAM), listed, scratch, stop_after_s=LONG_STOP_S)
     least_s, limits = least_seconds(listed), listed.limits
     print(f"bucket and page cost alone allow {least_s:.1f} s")
-    kept = limits.bucket_leak_per_s + max(LEAST_RESERVE, ceil(limits.bucket_capacity * RESERVE_SHARE))
+    kept = limits.bucket_leak_per_s + max(MIN_RESERVE, ceil(limits.bucket_capacity * RESERVE_SHARE))
     show_goal("the walk takes times that, at most", 1.3, named(found, EAGER).seconds / least_s)
     for one in found:
         calls_per_s = 1 / EVERY_S if one.reader is STREAM else 0.0

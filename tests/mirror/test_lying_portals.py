@@ -5,7 +5,8 @@ from random import Random
 
 import pytest
 
-from gateway.bitrix.lists.walk import MAX_ASKS, OFFSET_ROWS
+from gateway.bitrix.lists.full import OFFSET_ROWS
+from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS
 from tests.gateway import RESOURCES, Gateway, Sandbox
 from tests.support.meddler import Meddler, Told, meddling
 from tests.support.portal_rows import FIELDS, MIRRORED, PIPELINES, STEPS, USERS, Mirrored, each_list, fill_all
@@ -57,7 +58,7 @@ async def test_a_wrong_total_never_makes_a_list_shorter(
     mirrored.add(sandbox.portal.data, 6)
     meddler.answer = about(mirrored, lambda told: told.said.update(lie) if "row 6" in str(told.rows) else None)
     (run,) = await gateway.sync(mirrored.name)
-    assert len(meddler.batches) <= MAX_ASKS * (1 + OFFSET_ROWS / 50 / 50)
+    assert len(meddler.batches) <= MAX_PAGE_ATTEMPTS * (1 + OFFSET_ROWS / 50 / 50)
     if mirrored is USERS or lie["total"] < 6:  # users are read without a total; fewer than there are is no loss
         assert (run["state"], run["error"]) == ("done", None)
         assert mirrored.ids(await gateway.rows(mirrored.name)) == [1, 2, 3, 4, 5, 6]
@@ -107,7 +108,7 @@ async def test_rows_out_of_order_are_asked_for_again_and_never_believed(
     else:
         assert run["error"] == f"user.get could not be read beyond id 0: {DISORDER}"
         assert await shown(gateway) == before
-        assert len(meddler.batches) == MAX_ASKS
+        assert len(meddler.batches) == MAX_PAGE_ATTEMPTS
 
 
 @pytest.mark.parametrize("mirrored", [STEPS, PIPELINES, FIELDS], ids=lambda one: one.name)
@@ -195,7 +196,7 @@ async def test_a_list_by_offset_that_changes_between_its_pages_is_read_again_or_
 
     meddler.before = disturb
     (run,) = await gateway.sync("fields")
-    if changes == MAX_ASKS:
+    if changes == MAX_PAGE_ATTEMPTS:
         assert run["error"] == f"{FIELDS.method} could not be read beyond id 0: {CHANGED}"
         assert await shown(gateway) == before
     else:

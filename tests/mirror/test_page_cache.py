@@ -145,11 +145,11 @@ class Held:
     async def page(self, pages: Pages, account: Account) -> "asyncio.Task[list[str]]":
         """A page whose rows have been read, and which is not handed over before `release`."""
         before = Held(self._database)
-        holding = asyncio.create_task(self._database.read_gathered(before._hold))
+        holding = asyncio.create_task(self._database.read_batched(before._hold))
         await asyncio.to_thread(before._reached.wait, 10)
         under_way = asyncio.create_task(names(pages, account))
         await asyncio.sleep(0)
-        self._holding = asyncio.create_task(self._database.read_gathered(self._hold))
+        self._holding = asyncio.create_task(self._database.read_batched(self._hold))
         await asyncio.sleep(0)
         before._go_on.set()
         await holding

@@ -12,10 +12,10 @@ import pytest
 from aiohttp import web
 from jose import jws
 
-from gateway.accounts.limiters import MAX_GATES, PortalGates
+from gateway.accounts.limiters import MAX_GATES, PortalLimiters
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
-from gateway.bitrix.limits.limiter import PortalGate
+from gateway.bitrix.limits.limiter import PortalLimiter
 from gateway.bitrix.lists.field_rules import EQUAL, FieldRules
 from gateway.bitrix.protocol.v2 import Answer as PortalAnswer
 from gateway.bitrix.protocol.v2 import Command
@@ -23,7 +23,7 @@ from gateway.mirror.resources import RESOURCES
 from gateway.passthrough.field_names import FieldNames
 from gateway.settings.config import Config, load_config
 from handlers.app_keys import CLOCK, CONNECTIONS, DATABASE, PAGES, REQUEST_LOG, SESSION, TOKENS
-from handlers.http.access_log import MOST_WAITING, Served
+from handlers.http.access_log import MOST_WAITING, AccessLogEntry
 from handlers.http.query import page_and_size
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
@@ -180,21 +180,21 @@ async def fill_fields(gateway: Gateway, _sandbox: Sandbox) -> None:
 @fills("the limiters of portals")
 async def fill_limiters(gateway: Gateway, _sandbox: Sandbox) -> None:
     database, clock = gateway.app[DATABASE], gateway.app[CLOCK]
-    gates = PortalGates(Config(), AccountStore(database), BucketStore(database), clock)
-    gateway.kept = gates  # type: ignore[attr-defined]  # for as long as it is measured
+    limiters = PortalLimiters(Config(), AccountStore(database), BucketStore(database), clock)
+    gateway.kept = limiters  # type: ignore[attr-defined]  # for as long as it is measured
     for number in range(2 * MAX_GATES):
-        learn_much(gates.of(Portal(number, f"{number}.example.com", None)), 3)
+        learn_much(limiters.of(Portal(number, f"{number}.example.com", None)), 3)
     for number in range(20):
-        learn_much(gates.of(Portal(number, f"{number}.example.com", None)), 400)
+        learn_much(limiters.of(Portal(number, f"{number}.example.com", None)), 400)
 
 
-def learn_much(gate: PortalGate, methods: int) -> None:
-    """Let *gate* learn of many methods with long names."""
+def learn_much(limiter: PortalLimiter, methods: int) -> None:
+    """Let *limiter* learn of many methods with long names."""
     answer = PortalAnswer([], operating_s=1.0)
     for number in range(methods):
         name = f"m{number}.".ljust(LONG, "x")
-        gate.heed("a credential", name, answer)
-        gate.landed([name] * 50, 50, answer, 0.0)
+        limiter.heed("a credential", name, answer)
+        limiter.landed([name] * 50, 50, answer, 0.0)
 
 
 @fills("renewals of tokens, while they are needed")
@@ -213,7 +213,9 @@ async def fill_request_log(gateway: Gateway, _sandbox: Sandbox) -> None:
     log.flush()
     for number in range(20 * MOST_WAITING - 1):
         log.add(
-            Served(1e9 + number, "PROPPATCH", "/bitrix/stream/items/{entityTypeId}", 200, 0.5, f"{number}".ljust(128))
+            AccessLogEntry(
+                1e9 + number, "PROPPATCH", "/bitrix/stream/items/{entityTypeId}", 200, 0.5, f"{number}".ljust(128)
+            )
         )
 
 

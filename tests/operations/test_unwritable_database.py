@@ -188,16 +188,16 @@ async def test_a_crash_while_no_marks_can_be_stored_forgets_no_limit(
     client = connections.client(await connections.require("acme"))
     async with unwritable(connected):
         await connected.clock.until(asyncio.gather(*(connected.post("/bitrix/call/profile") for _ in range(40))))
-        assert client.gate.level > 30
+        assert client.limiter.level > 30
         left = as_left_by_a_crash(tmp_path)
     await connected.stop()
     await connected.start(GATEWAY_DATABASE=str(left))
     connections = connected.app[CONNECTIONS]
-    assert connections.client(await connections.require("acme")).gate.level == 51
+    assert connections.client(await connections.require("acme")).limiter.level == 51
     await connected.clock.advance(10)
     await connected.restart(GATEWAY_DATABASE=str(left))  # a clean stop knows the level again
     connections = connected.app[CONNECTIONS]
-    assert connections.client(await connections.require("acme")).gate.level == 31
+    assert connections.client(await connections.require("acme")).limiter.level == 31
     assert sandbox.portal.refusals["QUERY_LIMIT_EXCEEDED"] == 0
 
 

@@ -178,7 +178,7 @@ async def test_a_filter_that_is_one_goes_to_the_portal_unchanged(watched: Gatewa
         assert onlooker.sent[-1].json == {"filter": given}
 
 
-# Batches.
+# BatchScheduler.
 
 
 async def test_a_batch_hands_values_on_as_they_are(watched: Gateway, onlooker: Onlooker) -> None:

@@ -60,7 +60,7 @@ async def test_a_transaction_returns_what_its_function_does_and_is_seen_by_every
 
     assert await write(work, "one", twice="ab") == "abab"
     assert [await database.read(words) for _ in range(3)] == [["one"]] * 3
-    assert await database.read_gathered(words) == ["one"]
+    assert await database.read_batched(words) == ["one"]
 
 
 async def test_a_transaction_that_fails_leaves_nothing_behind_and_the_next_one_works(
@@ -187,9 +187,9 @@ async def crowd_behind(database: Database, *queries: Callable[[Connection], Any]
         held.set()
         assert go_on.wait(10)
 
-    holding = asyncio.create_task(database.read_gathered(hold))
+    holding = asyncio.create_task(database.read_batched(hold))
     await asyncio.to_thread(held.wait, 10)
-    gathered = asyncio.gather(*(database.read_gathered(query) for query in queries), return_exceptions=True)
+    gathered = asyncio.gather(*(database.read_batched(query) for query in queries), return_exceptions=True)
     await asyncio.sleep(0)
     go_on.set()
     await holding
@@ -210,7 +210,7 @@ async def test_reads_that_wait_share_one_snapshot(database: Database) -> None:
     await database.write(add, "one")
     go_on.set()
     assert await gathered == [[], []]
-    assert await database.read_gathered(words) == ["one"]
+    assert await database.read_batched(words) == ["one"]
 
 
 async def test_one_read_that_fails_fails_for_nobody_beside_it(database: Database) -> None:
@@ -226,7 +226,7 @@ async def test_one_read_that_fails_fails_for_nobody_beside_it(database: Database
     assert (before, after) == (["one"], ["one"])
     assert isinstance(no_table, StorageError)
     assert isinstance(not_there, LookupError)
-    assert await database.read_gathered(words) == ["one"]
+    assert await database.read_batched(words) == ["one"]
 
 
 async def test_each_of_a_crowd_larger_than_a_hop_gets_its_own_answer(database: Database) -> None:
@@ -235,18 +235,18 @@ async def test_each_of_a_crowd_larger_than_a_hop_gets_its_own_answer(database: D
         return doubled
 
     numbers = range(3 * READS_A_HOP + 1)
-    assert await asyncio.gather(*(database.read_gathered(answer, n) for n in numbers)) == [2 * n for n in numbers]
+    assert await asyncio.gather(*(database.read_batched(answer, n) for n in numbers)) == [2 * n for n in numbers]
 
 
 async def test_everything_runs_inside_a_transaction(database: Database) -> None:
-    assert await database.read_gathered(open_transaction)
+    assert await database.read_batched(open_transaction)
     assert await database.read(open_transaction)
     assert await database.write(open_transaction)
 
 
 async def test_reads_under_way_are_answered_before_the_database_closes(tmp_path: Path) -> None:
     async with Database.open(tmp_path / "closing.db") as database:
-        asked = [asyncio.create_task(database.read_gathered(lambda _: 1)) for _ in range(100)]
+        asked = [asyncio.create_task(database.read_batched(lambda _: 1)) for _ in range(100)]
         await asyncio.sleep(0)
     assert await asyncio.gather(*asked) == [1] * 100
 

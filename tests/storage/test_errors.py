@@ -74,7 +74,7 @@ async def test_damage_is_remembered_whichever_way_it_is_met(
         await database.check_writable(1)
         for _ in range(2):
             with pytest.raises(StorageDamaged, match="the database is damaged"):
-                await (database.read_gathered(look) if gathered else database.read(look))
+                await (database.read_batched(look) if gathered else database.read(look))
         with pytest.raises(StorageDamaged):
             await database.check_writable(2)
     assert [record.levelname for record in caplog.records if "damaged" in record.getMessage()] == ["ERROR"]

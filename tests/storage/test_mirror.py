@@ -179,7 +179,7 @@ class Mirror(RuleBasedStateMachine):
             for part in PARTS
         }
         generation = self.runner.run(
-            self.syncs.settle_missing(
+            self.syncs.resolve_missing(
                 model.list_id,
                 asked,
                 {part: rendered(ids, version) for part, ids in found.items()},
@@ -292,7 +292,7 @@ class Steps:
         self._count = 0
 
     async def watch(self) -> None:
-        await self._database.read_gathered(self._install)
+        await self._database.read_batched(self._install)
 
     def _install(self, connection: Connection) -> None:
         connection.set_progress_handler(self._step, 10)
@@ -314,7 +314,7 @@ async def test_a_deep_page_costs_what_the_first_one_costs_also_among_many_delete
     kept = [at for at in range(1, count + 1) if at % 8 == 0]
     await syncs.save_page(list_id, 0, rows(kept), after=0, upto=None, left_out=0, head=head(NOW))
     asked = await syncs.load_missing(list_id, limit=count)
-    await syncs.settle_missing(list_id, asked, {}, head=head(NOW))
+    await syncs.resolve_missing(list_id, asked, {}, head=head(NOW))
     steps = Steps(database)
     await steps.watch()
     key = (acme.account_id, acme.portal, "users")
@@ -381,7 +381,7 @@ async def test_a_list_whose_rows_are_all_deleted_is_empty_and_each_returns_under
     before = await mirror.page(*key, page=1, size=2 * BLOCK)
     await syncs.save_page(list_id, 0, [], after=0, upto=None, left_out=0, head=head(NOW + 1))
     asked = await syncs.load_missing(list_id, limit=2 * BLOCK)
-    await syncs.settle_missing(list_id, asked, {}, head=head(NOW + 1))
+    await syncs.resolve_missing(list_id, asked, {}, head=head(NOW + 1))
     empty = await mirror.page(*key, page=1, size=10)
     assert empty is not None
     assert (empty.count, listed(empty)) == (0, [])

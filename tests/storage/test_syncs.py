@@ -185,7 +185,7 @@ async def test_a_row_that_was_not_met_stays_until_it_is_settled(
     asked = await syncs.load_missing(run.list_id, limit=10)
     assert [portal_row_id for _, _, portal_row_id in asked] == [3, 4, 5]
     assert await live_ids(mirror, acme) == tails(range(1, 6))
-    generation = await syncs.settle_missing(run.list_id, asked, {0: [row(4, "was only slow")]}, head=head(NOW))
+    generation = await syncs.resolve_missing(run.list_id, asked, {0: [row(4, "was only slow")]}, head=head(NOW))
     found = await mirror.page(acme.account_id, acme.portal, "users", page=1, size=10)
     assert found is not None
     assert found.generation == generation
@@ -234,7 +234,7 @@ async def test_missing_rows_come_in_bundles(syncs: SyncStore, mirror: MirrorStor
     await save(syncs, run, range(0))
     bundles = 0
     while asked := await syncs.load_missing(run.list_id, limit=300):
-        await syncs.settle_missing(run.list_id, asked, {}, head=head(NOW))
+        await syncs.resolve_missing(run.list_id, asked, {}, head=head(NOW))
         bundles += 1
     assert bundles == 4
     assert await live_ids(mirror, acme) == []

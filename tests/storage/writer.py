@@ -35,7 +35,7 @@ async def write(path: Path, turn: int) -> None:
                 await syncs.save_page(run.list_id, 0, rows(ids, text), after=0, upto=PAGE, left_out=0, head=head(NOW))
                 print("page", key, flush=True)
             asked = await syncs.load_missing(run.list_id, limit=PAGE)
-            await syncs.settle_missing(run.list_id, asked, {}, head=head(NOW))
+            await syncs.resolve_missing(run.list_id, asked, {}, head=head(NOW))
             print("settled", key, flush=True)
             number += 1
 

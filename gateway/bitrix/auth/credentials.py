@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-from gateway.bitrix.auth.oauth import TokenKeeper
+from gateway.bitrix.auth.oauth import TokenRefresher
 from gateway.bitrix.errors import (
     CredentialRefused,
     PortalError,
@@ -36,7 +36,7 @@ class WebhookDoubted(PortalError):
     """the portal does not accept the webhook for now"""
 
     code = "webhook_doubted"
-    retryable = did_not_run = whole_portal = True
+    retryable = not_executed = whole_portal = True
 
     def __init__(self, cause: PortalError) -> None:
         super().__init__(cause.portal_code, cause.description, cause.status, told=None if cause.spoke else str(cause))
@@ -105,9 +105,9 @@ class OAuthCredential:
 
     budget_key = OAUTH_BUDGET
 
-    def __init__(self, endpoint: str, keeper: TokenKeeper) -> None:
+    def __init__(self, endpoint: str, refresher: TokenRefresher) -> None:
         self._endpoint = endpoint
-        self._keeper = keeper
+        self._keeper = refresher
 
     async def access(self) -> Access:
         return Access(self._endpoint, await self._keeper.access_token())

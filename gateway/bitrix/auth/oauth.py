@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gateway.bitrix.transport.session import PortalSession
 
 RENEW_BEFORE_EXPIRY_S = 60.0
-LONGEST_LIFE_S = 366 * 86_400  # of an access token; portals give it an hour
+MAX_LIFETIME_S = 366 * 86_400  # of an access token; portals give it an hour
 MAX_ANSWER_BYTES = 65_536  # of a pair of tokens and what comes with it, which is about one thousand
 USABLE_TEXT = re.compile(r"[\x21-\x7e]{1,4096}")  # what may go into a header, an address or a log line as it is
 PUBLIC = ("grant_type", "client_id")  # of what an authorization server is asked with
@@ -142,7 +142,7 @@ class AuthorizationServers:
         )
 
 
-class TokenKeeper:
+class TokenRefresher:
     """The tokens of one account, kept by the callbacks and renewed one at a time.
 
     *load* reads the stored pair, *save* commits a new one before anybody uses it, *mark_stale* notes that a person must
@@ -242,6 +242,6 @@ def _text(answer: dict[str, object], name: str) -> str:
 
 def _seconds(answer: dict[str, object], name: str) -> int:
     value = answer.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= LONGEST_LIFE_S:
-        raise PortalBroken(f"{name} is missing, or not a number of seconds from 1 to {LONGEST_LIFE_S}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MAX_LIFETIME_S:
+        raise PortalBroken(f"{name} is missing, or not a number of seconds from 1 to {MAX_LIFETIME_S}")
     return value

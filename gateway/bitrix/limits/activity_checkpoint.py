@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 
 from gateway.clock import Clock
 
-USE_MARK_S = 1.0  # how long a mark speaks for: a request is sent at most so long after the last one
+CHECKPOINT_S = 1.0  # how long a mark speaks for: a request is sent at most so long after the last one
 
 
-class UseMark:
-    """The last mark, which *save* keeps: even after a crash, nothing was sent later than USE_MARK_S seconds past it.
+class ActivityCheckpoint:
+    """The last mark, which *save* keeps: even after a crash, nothing was sent later than CHECKPOINT_S seconds past it.
 
     A mark lies ahead by as long as the last one took to be saved: so it is still good once it is kept, however slow the
     database is. Where *save* raises, nothing is sent; a *save* that has no room on the disk keeps the mark elsewhere.
@@ -34,7 +34,7 @@ class UseMark:
                 mark = now + self._lead_s
                 await self._save(mark)
                 self._lead_s = self._clock.monotonic() - began_at
-                self._speaks_from, self._speaks_until = now, mark + USE_MARK_S
+                self._speaks_from, self._speaks_until = now, mark + CHECKPOINT_S
 
     def _speaks_for_now(self) -> bool:
         return self._speaks_from <= self._clock.now() < self._speaks_until

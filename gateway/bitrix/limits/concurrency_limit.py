@@ -6,7 +6,7 @@ from gateway.memory import LruCache
 
 HALVED = 0.5
 GROWS_EVERY_S = 1.0  # so that the answers to one step are seen before the next: a halved 32 is whole again in 16 s
-LEAST = 2  # one of them for whoever waits
+MIN_SIZE = 2  # one of them for whoever waits
 SLOW_FACTOR = 2.0
 SLOW_FROM_S = 1.0
 SLOW_RUN = 3  # one slow answer says nothing
@@ -15,7 +15,7 @@ KIND_CACHE_BYTES = 32 * 1024  # of one portal
 KIND_BYTES = 192  # what a kind takes beside its name
 
 
-class FlightLimit:
+class ConcurrencyLimit:
     """The most requests in flight: halved when the portal strains, one more for each second in which it answers well.
 
     It strains when it fails or times out, and when several answers in a row take twice what is usual for their kind,
@@ -47,18 +47,18 @@ class FlightLimit:
         if took_s >= SLOW_FROM_S and took_s > SLOW_FACTOR * usual_s * commands:
             self._slow += 1
             if self._slow >= SLOW_RUN:
-                self.strained(started_at, now)
+                self.on_overload(started_at, now)
         else:
             self._slow = 0
             if started_at >= self._cut_at and now >= self._grown_at + GROWS_EVERY_S:
                 self._size = min(self._size + 1, self._most)
                 self._grown_at = now
 
-    def strained(self, started_at: float, now: float) -> None:
+    def on_overload(self, started_at: float, now: float) -> None:
         """Take a failure of the portal's, or its being slow, in a request sent at *started_at*."""
         if started_at < self._cut_at:
             return
-        self._size = max(math.floor(self._size * HALVED), min(LEAST, self._most))
+        self._size = max(math.floor(self._size * HALVED), min(MIN_SIZE, self._most))
         self._cut_at = self._grown_at = now
         self._slow = 0
 

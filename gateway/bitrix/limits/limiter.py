@@ -1,4 +1,4 @@
-"""The one gate before a portal, shared by everything that calls it."""
+"""The one limiter before a portal, shared by everything that calls it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -14,16 +14,14 @@ from gateway.bitrix.errors import (
     PortalUnreachable,
     QueryLimitExceeded,
 )
-from gateway.bitrix.limits.activity_checkpoint import USE_MARK_S, UseMark
-from gateway.bitrix.limits.concurrency_limit import FlightLimit
+from gateway.bitrix.limits.activity_checkpoint import CHECKPOINT_S, ActivityCheckpoint
+from gateway.bitrix.limits.concurrency_limit import ConcurrencyLimit
 from gateway.bitrix.limits.leaky_bucket import OPERATING_LIMIT_S, LeakyBucket, OperatingBudget
-from gateway.bitrix.limits.request_queue import GRACE_S, Lane, WaitingLine
+from gateway.bitrix.limits.request_queue import GRACE_S, Priority, RequestQueue
 from gateway.bitrix.protocol.v2 import Answer
 from gateway.clock import Clock
 from gateway.errors import TooBusy
 from gateway.memory import LruCache
-
-__all__ = ["Lane", "OutOfOperatingTime", "PortalGate"]
 
 BUDGET_CACHE_BYTES = 96 * 1024  # of one portal
 BUDGET_BYTES = 512  # what a budget takes beside its names
@@ -34,10 +32,10 @@ class OutOfOperatingTime(Exception):
     """A method's operating time ran out while a request for it stood in line."""
 
 
-class PortalGate:
+class PortalLimiter:
     """One leaky bucket, one bound on requests in flight, and the operating budgets of every credential's methods.
 
-    Two accounts on one portal must share one gate: the portal counts them together.
+    Two accounts on one portal must share one limiter: the portal counts them together.
     """
 
     def __init__(
@@ -49,11 +47,11 @@ class PortalGate:
         operating_limit_s: float = OPERATING_LIMIT_S,
     ) -> None:
         self._clock = clock
-        self._line = WaitingLine(clock, LeakyBucket(capacity, leak_per_s), FlightLimit(concurrency))
+        self._line = RequestQueue(clock, LeakyBucket(capacity, leak_per_s), ConcurrencyLimit(concurrency))
         self._operating_limit_s = operating_limit_s
         self._budgets: LruCache[tuple[str, str], OperatingBudget] = LruCache(BUDGET_CACHE_BYTES, _weigh)
-        self._use_mark: UseMark | None = None
-        self._names = WeakSet([self])  # all gates that are this one
+        self._use_mark: ActivityCheckpoint | None = None
+        self._names = WeakSet([self])  # all limiters that are this one
 
     @property
     def level(self) -> float:
@@ -68,33 +66,33 @@ class PortalGate:
         return rested and self._line.at_rest and len(self._names) == 1
 
     def restore(self, level: float | None, marked_at: float) -> None:
-        """Go on from the *level* that an earlier gate had at *marked_at* (wall time), None where it was only marked."""
+        """Continue from the *level* of an earlier limiter at *marked_at* (wall time); None if not known."""
         if level is None:
-            marked_at += USE_MARK_S
+            marked_at += CHECKPOINT_S
         self._line.bucket.restore(level, self._clock.now() - marked_at, self._clock.monotonic())
 
     def keep_marks(self, save: Callable[[float], Awaitable[None]]) -> None:
-        """Before anything is sent, have *save* keep a mark of the wall time: once in USE_MARK_S seconds."""
-        self._use_mark = UseMark(self._clock, save)
+        """Before anything is sent, have *save* keep a mark of the wall time: once in CHECKPOINT_S seconds."""
+        self._use_mark = ActivityCheckpoint(self._clock, save)
 
-    def room(self, lane: Lane) -> int:
-        """How many requests *lane* could send right now without waiting."""
-        return self._line.room(lane)
+    def room(self, priority: Priority) -> int:
+        """How many requests *priority* could send right now without waiting."""
+        return self._line.room(priority)
 
-    def wait(self, lane: Lane, requests: int) -> float:
-        """How many seconds the bucket would keep the last of so many requests of *lane* waiting."""
-        return self._line.wait(lane, requests=requests)
+    def wait(self, priority: Priority, requests: int) -> float:
+        """How many seconds the bucket would keep the last of so many requests of *priority* waiting."""
+        return self._line.wait(priority, requests=requests)
 
     @asynccontextmanager
     async def place(
         self,
-        lane: Lane,
+        priority: Priority,
         *,
         max_wait_s: float | None = None,
         again: bool = False,
         budgets: tuple[str, Iterable[str]] = NO_BUDGETS,
     ) -> AsyncIterator[None]:
-        """Room for one request, for as long as the block lasts; one that goes *again* goes first in its lane.
+        """Room for one request, for as long as the block lasts; one that goes *again* goes first in its priority.
 
         *budgets* are the key and the methods that it will draw on.
 
@@ -102,15 +100,15 @@ class PortalGate:
             TooBusy: there is none within *max_wait_s* seconds; None waits for as long as it takes.
             OutOfOperatingTime: one of its methods has to rest by now.
         """
-        waiter = self._line.queue(lane, max_wait_s, first=again)
+        waiter = self._line.queue(priority, max_wait_s, first=again)
         try:
             if not waiter.done():
                 await self._turn(waiter, max_wait_s)
         except TimeoutError:
-            self._line.withdraw(lane, waiter)
-            raise TooBusy(max(self._line.wait(lane), 1.0)) from None
+            self._line.cancel(priority, waiter)
+            raise TooBusy(max(self._line.wait(priority), 1.0)) from None
         except asyncio.CancelledError:
-            self._line.withdraw(lane, waiter)
+            self._line.cancel(priority, waiter)
             raise
         try:
             if self._use_mark is not None:
@@ -118,7 +116,7 @@ class PortalGate:
             if self.rest_s(*budgets) > 0:
                 raise OutOfOperatingTime
         except BaseException:  # cancelled perhaps: whatever it is, nothing is sent
-            self._line.withdraw(lane, waiter)
+            self._line.cancel(priority, waiter)
             raise
         try:
             yield
@@ -177,11 +175,11 @@ class PortalGate:
                 took_s = now - started_at if outcome.duration_s is None else outcome.duration_s
                 self._line.flight.answered(kind, commands, took_s, started_at, now)
             case PortalFailing() | PortalUnreachable(sent=True) | AnswerTooLarge():
-                self._line.flight.strained(started_at, now)
+                self._line.flight.on_overload(started_at, now)
             case PortalBroken() if outcome.status is not None and outcome.status >= 500:
-                self._line.flight.strained(started_at, now)
+                self._line.flight.on_overload(started_at, now)
 
-    def join(self, other: "PortalGate") -> None:
+    def join(self, other: "PortalLimiter") -> None:
         """Become one with *other*, which turned out to be before the same portal; all names of both stay good."""
         if other._line is self._line:
             return
@@ -192,9 +190,9 @@ class PortalGate:
             else:
                 self._budgets.remember(key, budget)
         self._names |= other._names
-        for gate in other._names:
-            gate._line, gate._budgets, gate._use_mark = self._line, self._budgets, self._use_mark
-            gate._names = self._names
+        for limiter in other._names:
+            limiter._line, limiter._budgets, limiter._use_mark = self._line, self._budgets, self._use_mark
+            limiter._names = self._names
 
 
 def _weigh(key: tuple[str, str], _budget: OperatingBudget) -> int:

@@ -15,7 +15,7 @@ SHARE = 0.6  # of the room, for batches of new ranges; the rest is for what goes
 SPREAD = 0.7  # batches side by side begin over so many times what one takes, which keeps some places for what goes on
 
 
-class Pacing:
+class BatchSizer:
     """What the batches of one *plan* keep to; a command of its opening took *opening_s* seconds, 0 if nobody knows.
 
     The thrifty are full, and follow each other as they can. The eager share out what is left among as many as there is

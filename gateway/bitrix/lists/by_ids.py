@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
 from gateway.bitrix.lists.list_specs import Row
-from gateway.bitrix.lists.page import MAX_ASKS, PAGE_ROWS, ListCall, checked_ids
+from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, PAGE_ROWS, ListCall, checked_ids
 from gateway.bitrix.protocol.v2 import Answer, Command
 
 
@@ -31,7 +31,7 @@ async def read_by_ids(client: PortalClient, call: ListCall, ids: Sequence[int]) 
             try:
                 rows = _checked(call, chunk, outcome)
             except PortalError as error:
-                if ask == MAX_ASKS or not isinstance(error, PortalBroken):
+                if ask == MAX_PAGE_ATTEMPTS or not isinstance(error, PortalBroken):
                     raise WalkFailed(call.method, 0, error) from error
                 again.append((chunk, ask + 1))
                 continue

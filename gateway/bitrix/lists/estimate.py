@@ -18,7 +18,7 @@ BELIEVED = 4  # times what was met of late a count may make it
 BELIEVED_FROM = 20  # pages met
 
 
-class Forecast:
+class Estimate:
     """How the rows lie among so many *ids* that are not proven yet: by what was met of them, and by a count.
 
     Ranges hold just under a page where rows lie evenly, so that one command proves a range. Elsewhere they hold just

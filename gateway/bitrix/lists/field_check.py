@@ -24,7 +24,7 @@ SUBFILTER = "::SUBFILTER-"
 SUBFILTER_LOGIC = "::LOGIC"
 MULTIFIELD = "crm_multifield"
 MOST_ADVICE = 20  # mistakes that get a nearest right form: finding one takes time, and no person makes more
-LONGEST_NAME = 64  # of those that are looked for
+MAX_NAME_CHARACTERS = 64  # of those that are looked for
 UNKNOWN = "unknown_field"
 WOULD_IGNORE = "which the list does not know and would ignore"
 NOT_SENT = "which the list ignores: none of its first rows has it"
@@ -313,7 +313,7 @@ class _Check:
 
     def _nearest(self, given: str, names: Mapping[str, str]) -> str | None:
         """The one of *names* that *given* may be a misspelling of."""
-        if len(self.errors) >= MOST_ADVICE or len(given) > LONGEST_NAME:
+        if len(self.errors) >= MOST_ADVICE or len(given) > MAX_NAME_CHARACTERS:
             return None
         plain = {name.replace("_", "").upper(): name for name in names.values()}
         close = get_close_matches(given.replace("_", "").upper(), plain, n=1, cutoff=0.8)

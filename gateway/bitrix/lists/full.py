@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
 from gateway.bitrix.lists.list_specs import Paging, Row
-from gateway.bitrix.lists.page import MAX_ASKS, PAGE_ROWS, ListCall, smaller_pages
+from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, PAGE_ROWS, ListCall, smaller_pages
 from gateway.bitrix.protocol.v2 import BATCH_COMMANDS, Answer, Command, Params
 
 OFFSET_ROWS = 50_000  # limit of a list that is read by offset
@@ -31,7 +31,7 @@ async def read_whole(client: PortalClient, calls: Sequence[ListCall]) -> list[li
     """
     lists: dict[int, list[Row] | PortalError] = {}
     unconfirmed: dict[int, set[int]] = {}  # ids of an earlier reading whose total is wrong
-    for ask in range(1, MAX_ASKS + 1):
+    for ask in range(1, MAX_PAGE_ATTEMPTS + 1):
         pending = [index for index in range(len(calls)) if index not in lists]
         for index, reading in zip(pending, await _read_once(client, [calls[i] for i in pending]), strict=True):
             error = reading.error
@@ -42,7 +42,7 @@ async def read_whole(client: PortalClient, calls: Sequence[ListCall]) -> list[li
                 lists[index] = [reading.rows[row_id] for row_id in sorted(reading.rows)]
             elif error.refuses_command:
                 lists[index] = error
-            elif ask == MAX_ASKS or not isinstance(error, PortalBroken):
+            elif ask == MAX_PAGE_ATTEMPTS or not isinstance(error, PortalBroken):
                 raise WalkFailed(calls[index].method, 0, error) from error
     return [lists[index] for index in range(len(calls))]
 

@@ -30,7 +30,7 @@ class Paging(StrEnum):
 
 
 @dataclass(frozen=True)
-class ListMethod:
+class ListSpec:
     """How one list method is asked, and where its rows lie in the answer."""
 
     paging: Paging
@@ -133,22 +133,22 @@ def row_id(row: object, key: str) -> int:
     raise PortalBroken(f"a row without a usable {key}")
 
 
-_CLASSIC = ListMethod(Paging.KEYSET)
-_USERS = ListMethod(Paging.KEYSET, filter_key="FILTER", order_in_strings=True)
-_BY_OFFSET = ListMethod(Paging.OFFSET)
+_CLASSIC = ListSpec(Paging.KEYSET)
+_USERS = ListSpec(Paging.KEYSET, filter_key="FILTER", order_in_strings=True)
+_BY_OFFSET = ListSpec(Paging.OFFSET)
 
 
-def _controller(paging: Paging, wrapper: str, *, nested: bool = False) -> ListMethod:
-    return ListMethod(paging, wrapper=wrapper, id_key="id", bound_key="id", nested=nested)
+def _controller(paging: Paging, wrapper: str, *, nested: bool = False) -> ListSpec:
+    return ListSpec(paging, wrapper=wrapper, id_key="id", bound_key="id", nested=nested)
 
 
-METHODS: dict[str, ListMethod] = {
+METHODS: dict[str, ListSpec] = {
     # methods.md 1: user/user-get.md, user/user-search.md, departments/department-get.md
     "user.get": _USERS,
     "user.search": _USERS,
-    "department.get": ListMethod(Paging.OFFSET, order_in_strings=True),  # it filters by equality alone
+    "department.get": ListSpec(Paging.OFFSET, order_in_strings=True),  # it filters by equality alone
     # methods.md 3: crm/status/, crm/universal/{category,user-defined-object-types}/, crm/outdated/category-old/
-    "crm.status.list": ListMethod(Paging.UNPAGED),
+    "crm.status.list": ListSpec(Paging.UNPAGED),
     "crm.category.list": _controller(Paging.UNPAGED, "categories"),
     "crm.dealcategory.list": _BY_OFFSET,
     "crm.type.list": _controller(Paging.OFFSET, "types", nested=True),
@@ -162,7 +162,7 @@ METHODS: dict[str, ListMethod] = {
     # methods.md 7: crm/requisites/universal/, crm/requisites/presets/, crm/requisites/addresses/
     "crm.requisite.list": _CLASSIC,
     "crm.requisite.preset.list": _BY_OFFSET,
-    "crm.address.list": ListMethod(
+    "crm.address.list": ListSpec(
         Paging.OFFSET,
         composite=("ENTITY_ID", "ENTITY_TYPE_ID", "TYPE_ID"),
         total_is_right=False,  # 50 on live portals
@@ -173,5 +173,5 @@ METHODS: dict[str, ListMethod] = {
     # methods.md 9: events/event-offline-list.md
     "event.offline.list": _CLASSIC,
     # methods.md 11: tasks/tasks-task-list.md; rows spell their columns otherwise than filters do
-    "tasks.task.list": ListMethod(Paging.KEYSET, wrapper="tasks", id_key="id"),
+    "tasks.task.list": ListSpec(Paging.KEYSET, wrapper="tasks", id_key="id"),
 }

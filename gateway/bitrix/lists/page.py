@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from gateway.bitrix.errors import PortalBroken
-from gateway.bitrix.lists.list_specs import METHODS, ListMethod, Row
+from gateway.bitrix.lists.list_specs import METHODS, ListSpec, Row
 from gateway.bitrix.protocol.v2 import Params
 
 PAGE_ROWS = 50  # of version 2, as documented
-MAX_ASKS = 3  # of the same page, when it comes and breaks a check
+MAX_PAGE_ATTEMPTS = 3  # of the same page, when it comes and breaks a check
 
 Rendered = TypeVar("Rendered", bound=Sized)  # what a reader makes of the rows of a page
 
@@ -22,7 +22,7 @@ class ListCall:
     params: Params = field(default_factory=dict)
 
     @property
-    def facts(self) -> ListMethod:
+    def facts(self) -> ListSpec:
         return METHODS[self.method]
 
 

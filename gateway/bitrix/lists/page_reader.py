@@ -8,7 +8,7 @@ from typing import Generic, Protocol
 from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
 from gateway.bitrix.lists.id_filter import Bounded
 from gateway.bitrix.lists.list_specs import HIGHEST_ID, Row
-from gateway.bitrix.lists.page import MAX_ASKS, PAGE_ROWS, Page, Rendered, checked_ids, smaller_pages
+from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, PAGE_ROWS, Page, Rendered, checked_ids, smaller_pages
 from gateway.bitrix.lists.plan import Plan, Range
 from gateway.bitrix.protocol.v2 import Answer, Command, Params, batch_label
 from gateway.clock import Clock
@@ -55,7 +55,7 @@ class Portal(Protocol):
         """The outcome of each of *commands* in one request; *sent* is told when it goes, and how long it rested."""
 
 
-class ListReader(Generic[Rendered]):
+class PageReader(Generic[Rendered]):
     """Puts the commands of one walk, lets no page pass unchecked, and renders the rows of those that do."""
 
     def __init__(self, client: Portal, bounded: Bounded, pace: Pace, render: Callable[[list[Row]], Rendered]) -> None:
@@ -78,7 +78,7 @@ class ListReader(Generic[Rendered]):
             return Page(self._render([]), [], after, None), after
         one_row = upto is not None and upto - after == 1
         commands = [self._command(after, upto, direction) for direction in (("ASC",) if one_row else ("ASC", "DESC"))]
-        for ask in range(1, MAX_ASKS + 1):
+        for ask in range(1, MAX_PAGE_ATTEMPTS + 1):
             try:
                 outcomes = await self.client.batch(commands)
             except PortalError as error:
@@ -91,7 +91,7 @@ class ListReader(Generic[Rendered]):
                 self.command_s = max(took_s, default=0.0)
                 break
             except PortalError as error:
-                if ask == MAX_ASKS or not isinstance(error, PortalBroken):
+                if ask == MAX_PAGE_ATTEMPTS or not isinstance(error, PortalBroken):
                     raise WalkFailed(self.method, after, error) from error
         self.client = self.client.background()
         largest = max([ids[-1] if ids else after, *(row_id for row_id, _ in descending)])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
-from gateway.bitrix.lists.estimate import Forecast
+from gateway.bitrix.lists.estimate import Estimate
 from gateway.bitrix.lists.list_specs import HIGHEST_ID
 from gateway.bitrix.lists.page import PAGE_ROWS, Page, Rendered
 from gateway.bitrix.protocol.v2 import BATCH_COMMANDS
@@ -33,7 +33,7 @@ class Range:
 
 
 @dataclass(order=True)
-class _Stretch:
+class _Gap:
     """Ids from beyond *lo* up to *hi* still to be cut, with so many *rows* an id, None for as many as on the whole."""
 
     lo: int
@@ -74,8 +74,8 @@ class Plan(Generic[Rendered]):
         self._tail = None if tail is None else Range(largest, tail)
         self._bounds = bounds
         self._wanted = bounds.wanted - len(first.ids)  # rows beyond the position
-        self._forecast = Forecast(largest - position)
-        self._forecast.meet(first.ids[1:], first.ids[0], position)  # what is missing before them tells of nothing else
+        self._estimate = Estimate(largest - position)
+        self._estimate.meet(first.ids[1:], first.ids[0], position)  # what is missing before them tells of nothing else
         self._pages_seen = 1
         self._wall: int = HIGHEST_ID + 1
         self._urgent: list[Range] = []
@@ -84,7 +84,7 @@ class Plan(Generic[Rendered]):
         self._proven: dict[int, Page[Rendered]] = {}
         self._held = 0
         self._weight, self._weighed = len(first.rows), len(first.ids)  # of all pages, and their rows
-        self._uncut = [_Stretch(position, largest)] if position < largest else []
+        self._uncut = [_Gap(position, largest)] if position < largest else []
         self._surveyed: set[int] = set()  # where ranges of the survey begin that have not told yet
         if self._uncut and self.commands_left > SURVEYED_COMMANDS:
             self._survey()
@@ -92,7 +92,7 @@ class Plan(Generic[Rendered]):
     @property
     def commands_left(self) -> float:
         """How many more commands the plan should take, as far as can be told."""
-        commands = self._forecast.commands(min(self._forecast.rows_left, self._wanted))
+        commands = self._estimate.commands(min(self._estimate.rows_left, self._wanted))
         return max(commands - sum(one.pages for one in self._asked.values()), self.begun)
 
     @property
@@ -130,7 +130,7 @@ class Plan(Generic[Rendered]):
             left -= begun.pages
         left = min(left, cuttable)
         while left > 0 and self._uncut:
-            cut = [self._cut_chain(left)] if self._forecast.chained else self._cut(left, most)
+            cut = [self._cut_chain(left)] if self._estimate.chained else self._cut(left, most)
             taken += cut
             left -= sum(one.pages for one in cut)
         if left > 0 and self._tail is not None and not self._uncut:
@@ -142,7 +142,7 @@ class Plan(Generic[Rendered]):
 
     def count(self, rows: int | None) -> None:
         """Take in how many rows the portal counts among the ids that are not proven; None where it does not say."""
-        self._forecast.count(rows)
+        self._estimate.count(rows)
 
     def prove(self, asked: Range, pages: Sequence[tuple[Rendered, list[int]]]) -> None:
         """Take in the checked *pages* of *asked*, each its rows and their ids, all but the last one full.
@@ -153,7 +153,7 @@ class Plan(Generic[Rendered]):
         if asked.sample:
             ((_, ids),) = pages
             self._pages_seen += bool(ids)
-            self._forecast.sample(ids, asked.lo, asked.hi)
+            self._estimate.sample(ids, asked.lo, asked.hi)
             return
         upto = asked.lo
         for rows, ids in pages:
@@ -164,25 +164,25 @@ class Plan(Generic[Rendered]):
             self._weighed += len(ids)
             self._pages_seen += bool(ids)
             if asked.lo < self._end:
-                self._forecast.prove(ids, after, upto)
+                self._estimate.prove(ids, after, upto)
         if asked.head:
-            self._uncut = [_Stretch(upto, asked.hi)] if upto < asked.hi else []
+            self._uncut = [_Gap(upto, asked.hi)] if upto < asked.hi else []
         elif upto < asked.hi and asked.lo < self._end:  # where the tail goes on is not for this plan
             self._go_on(asked, upto, (asked.lo, len(pages)))
 
     def unchain(self) -> None:
         """Take in that the portal does not follow references as it should: one command a range from now on."""
-        self._forecast.unchain()
+        self._estimate.unchain()
         for begun in self._urgent:
             begun.pages = 1
 
-    def give_back(self, asked: Range) -> None:
+    def requeue(self, asked: Range) -> None:
         """Ask for a range again, ahead of new ones, and not for a count: it brought nothing that counts."""
         self._withdraw(asked)
         self.counts = self.counts and not asked.head
         heapq.heappush(self._urgent, asked)
 
-    def give_up(self, asked: Range) -> None:
+    def mark_failed(self, asked: Range) -> None:
         """Take in that a range failed for good: what lies before it is still read, and nothing beyond."""
         self._answered(asked)
         if not asked.sample:
@@ -226,12 +226,12 @@ class Plan(Generic[Rendered]):
         rest = asked.hi - upto
         since, pages = seen
         local = pages * PAGE_ROWS * rest / (upto - since)
-        expected = math.sqrt(max(self._forecast.rows(rest), 1) * local)  # the list says one thing, the place another
-        most = self._forecast.most_rows
+        expected = math.sqrt(max(self._estimate.rows(rest), 1) * local)  # the list says one thing, the place another
+        most = self._estimate.most_rows
         if expected > most:
-            heapq.heappush(self._uncut, _Stretch(upto, asked.hi, min(expected, BATCH_COMMANDS * most) / rest))
+            heapq.heappush(self._uncut, _Gap(upto, asked.hi, min(expected, BATCH_COMMANDS * most) / rest))
         else:
-            longest = self._forecast.pages_after(asked.pages, local, expected, rest)
+            longest = self._estimate.pages_after(asked.pages, local, expected, rest)
             heapq.heappush(self._urgent, Range(upto, asked.hi, longest, expected))
 
     def _cuttable(self, most: int) -> int:
@@ -242,14 +242,14 @@ class Plan(Generic[Rendered]):
         if not self._uncut or self._uncut[0].lo >= self._wall:
             return left
         lo = self._uncut[0].lo
-        expected = self._forecast.rows_a_range(most, tight=self.tight)
-        pages = self._forecast.pages(expected) if self._forecast.chained else 1
+        expected = self._estimate.rows_a_range(most, tight=self.tight)
+        pages = self._estimate.pages(expected) if self._estimate.chained else 1
         room = int(self._room_before(lo) / expected)
-        if not self._forecast.counted:
+        if not self._estimate.counted:
             room = min(room, TRUSTED_RANGES * (1 + self._pages_seen) - len(self._asked))
         room *= pages
         if lo == self.position:
-            wanted = self._forecast.commands(max(self._wanted, PAGE_ROWS))
+            wanted = self._estimate.commands(max(self._wanted, PAGE_ROWS))
             room = max(room, BATCH_COMMANDS if wanted > BATCH_COMMANDS else math.ceil(wanted))
         for stretch in self._uncut:
             if left >= most:
@@ -270,7 +270,7 @@ class Plan(Generic[Rendered]):
     def _cut(self, commands: int, most: int) -> list[Range]:
         """Up to so many ranges of about the same width and a page each, from the beginning of what is uncut."""
         stretch = heapq.heappop(self._uncut)
-        rows = self._forecast.rows_a_range(most, tight=self.tight)
+        rows = self._estimate.rows_a_range(most, tight=self.tight)
         ids = stretch.hi - stretch.lo
         width = math.ceil(ids / math.ceil(ids / self._width(rows, stretch)))
         hi = min(stretch.lo + commands * width, stretch.hi)
@@ -280,21 +280,21 @@ class Plan(Generic[Rendered]):
     def _cut_chain(self, commands: int) -> Range:
         """A range that most likely takes no more than so many *commands*, from the beginning of what is uncut."""
         stretch = heapq.heappop(self._uncut)
-        rows = self._forecast.rows_a_range(commands, tight=self.tight)
+        rows = self._estimate.rows_a_range(commands, tight=self.tight)
         width = max(self._width(rows, stretch), commands * PAGE_ROWS)
         if stretch.lo + width < stretch.hi:
             self._leave(stretch, stretch.lo + width)
             return Range(stretch.lo, stretch.lo + width, commands, rows)
         rows *= (stretch.hi - stretch.lo) / width
-        return Range(stretch.lo, stretch.hi, min(self._forecast.pages(rows), commands), rows)
+        return Range(stretch.lo, stretch.hi, min(self._estimate.pages(rows), commands), rows)
 
-    def _leave(self, stretch: _Stretch, lo: int) -> None:
+    def _leave(self, stretch: _Gap, lo: int) -> None:
         """Keep what is uncut of *stretch* beyond *lo*: the further it goes, the more like the list on the whole."""
         if lo < stretch.hi:
             ids = stretch.hi - lo
-            rows = stretch.rows and math.sqrt(stretch.rows * max(self._forecast.rows(ids), 1) / ids)
-            heapq.heappush(self._uncut, _Stretch(lo, stretch.hi, rows))
+            rows = stretch.rows and math.sqrt(stretch.rows * max(self._estimate.rows(ids), 1) / ids)
+            heapq.heappush(self._uncut, _Gap(lo, stretch.hi, rows))
 
-    def _width(self, rows: float, stretch: _Stretch) -> int:
+    def _width(self, rows: float, stretch: _Gap) -> int:
         """How many ids of *stretch* should hold so many *rows*; as many as a page has rows can always be had."""
-        return max(math.floor(rows / stretch.rows if stretch.rows else self._forecast.ids(rows)), PAGE_ROWS)
+        return max(math.floor(rows / stretch.rows if stretch.rows else self._estimate.ids(rows)), PAGE_ROWS)

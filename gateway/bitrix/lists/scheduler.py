@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Generic
 
 from gateway.bitrix.errors import AnswerTooLarge, PortalError, WalkFailed
-from gateway.bitrix.lists.batch_size import Pacing
-from gateway.bitrix.lists.page import MAX_ASKS, Page, Rendered
-from gateway.bitrix.lists.page_reader import ListReader
+from gateway.bitrix.lists.batch_size import BatchSizer
+from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, Page, Rendered
+from gateway.bitrix.lists.page_reader import PageReader
 from gateway.bitrix.lists.plan import Plan, Range
 from gateway.bitrix.protocol.v2 import Answer
 from gateway.bitrix.retry import decide
@@ -29,26 +29,26 @@ class _History:
             self.rested_s += rested_s
         self.tries += 1
         if came:
-            return 0.0 if self.tries < MAX_ASKS else None
+            return 0.0 if self.tries < MAX_PAGE_ATTEMPTS else None
         return decide(error, self.tries, now - self.since - self.rested_s, False, random.random()).wait_s
 
 
-class Batches(Generic[Rendered]):
+class BatchScheduler(Generic[Rendered]):
     """Sends the batches of one plan, several side by side, and hands its pages on.
 
     No more than one batch waits for its turn to be sent, so that what goes next is decided when it can go.
     """
 
-    def __init__(self, reader: ListReader[Rendered], plan: Plan[Rendered]) -> None:
+    def __init__(self, reader: PageReader[Rendered], plan: Plan[Rendered]) -> None:
         self._reader = reader
         self._client = reader.client
         self._clock = reader.client.clock
         self._plan = plan
         self._tasks: set[asyncio.Task[None]] = set()
-        self._pacing = Pacing(reader.client, plan, reader.pace, reader.command_s)
+        self._pacing = BatchSizer(reader.client, plan, reader.pace, reader.command_s)
         self._in_flight = 0  # batches that are sent, or wait for their turn
         self._one_waits = False
-        self._news = asyncio.Event()
+        self._wakeup = asyncio.Event()
         self._histories: dict[int, _History] = {}  # of ranges that failed, by where they begin
         self._failed: tuple[int, PortalError] | None = None  # the first range that failed for good
         self._fatal: BaseException | None = None  # what concerns more than one range
@@ -60,8 +60,8 @@ class Batches(Generic[Rendered]):
             WalkFailed: a range failed for good, and all before it has been given out.
         """
         while True:
-            self._news.clear()
-            self._pump()
+            self._wakeup.clear()
+            self._send_ready()
             if (page := self._plan.next_page()) is not None:
                 return page
             if self._fatal is not None and not isinstance(self._fatal, PortalError):
@@ -71,7 +71,7 @@ class Batches(Generic[Rendered]):
                 raise WalkFailed(self._reader.method, self._plan.position, cause) from cause
             if not self._tasks:
                 return None
-            await self._news.wait()
+            await self._wakeup.wait()
 
     async def close(self) -> None:
         """End all requests under way."""
@@ -80,7 +80,7 @@ class Batches(Generic[Rendered]):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _pump(self) -> None:
+    def _send_ready(self) -> None:
         """Start what can go now: a batch that is not full waits for others under way, unless there is room enough."""
         while not self._one_waits and self._fatal is None and self._plan.pending:
             self._plan.tight = self._pacing.tight
@@ -97,7 +97,7 @@ class Batches(Generic[Rendered]):
             self._begin(self._go_on_after(pause_s))
         else:
             self._one_waits = False
-            self._pump()
+            self._send_ready()
 
     async def _go_on_after(self, pause_s: float) -> None:
         await self._clock.sleep(pause_s)
@@ -112,7 +112,7 @@ class Batches(Generic[Rendered]):
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fatal = self._fatal or error
-        self._news.set()
+        self._wakeup.set()
 
     async def _ask(self, ranges: Sequence[Range]) -> None:
         """Ask for *ranges* in one batch, and again for those that failed and may come right, after their pause."""
@@ -152,7 +152,7 @@ class Batches(Generic[Rendered]):
                 self._histories.pop(asked.lo, None)
             except PortalError as error:
                 if asked.sample:
-                    self._plan.give_up(asked)  # it would only have told of the list
+                    self._plan.mark_failed(asked)  # it would only have told of the list
                     continue
                 if smaller_will_do:
                     again.append(asked)
@@ -166,15 +166,15 @@ class Batches(Generic[Rendered]):
                 elif failure is not None:
                     self._fatal = failure
                 else:
-                    self._plan.give_up(asked)
+                    self._plan.mark_failed(asked)
                     del self._histories[asked.lo]
                     self._failed = min(self._failed or (asked.lo, error), (asked.lo, error), key=lambda one: one[0])
-        self._pump()
+        self._send_ready()
         if again:
             if reason is not None:
                 self._client.retrying(reason, pause_s)
-            self._news.set()
+            self._wakeup.set()
             await self._clock.sleep(pause_s)
             for asked in again:
-                self._plan.give_back(asked)
-            self._pump()
+                self._plan.requeue(asked)
+            self._send_ready()

@@ -9,7 +9,7 @@ from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
 from gateway.bitrix.lists.field_check import check_columns
 from gateway.bitrix.lists.list_specs import Row, row_id
-from gateway.bitrix.lists.page import MAX_ASKS, Page, Rendered, check_ascent
+from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, Page, Rendered, check_ascent
 from gateway.bitrix.protocol.json_body import decode_json
 
 ID = "id"
@@ -57,12 +57,12 @@ async def _page(
     client: PortalClient, method: str, given: object, select: Sequence[str], cursor: int
 ) -> tuple[list[Row], list[int]]:
     body = _body(method, given, select, cursor)
-    for ask in range(1, MAX_ASKS + 1):
+    for ask in range(1, MAX_PAGE_ATTEMPTS + 1):
         try:
             answer = await client.call3(method, body, write=False)
             return _checked(decode_json(answer.body), cursor)
         except PortalError as error:
-            if ask == MAX_ASKS or not isinstance(error, PortalBroken):
+            if ask == MAX_PAGE_ATTEMPTS or not isinstance(error, PortalBroken):
                 raise WalkFailed(method, cursor, error) from error
     raise AssertionError("the last ask returns or raises")
 

@@ -13,16 +13,12 @@ from collections.abc import AsyncGenerator, Callable
 from math import inf
 from typing import Any, overload
 
-from gateway.bitrix.lists.by_ids import read_by_ids
-from gateway.bitrix.lists.full import OFFSET_ROWS, read_whole
 from gateway.bitrix.lists.id_filter import Bounded
 from gateway.bitrix.lists.list_specs import HIGHEST_ID, Row
-from gateway.bitrix.lists.page import MAX_ASKS, ListCall, Page, Rendered, as_they_came
-from gateway.bitrix.lists.page_reader import ListReader, Pace, Portal
+from gateway.bitrix.lists.page import ListCall, Page, Rendered, as_they_came
+from gateway.bitrix.lists.page_reader import Pace, PageReader, Portal
 from gateway.bitrix.lists.plan import Bounds, Plan, boundless
-from gateway.bitrix.lists.scheduler import Batches
-
-__all__ = ["MAX_ASKS", "OFFSET_ROWS", "ListCall", "Pace", "Page", "Portal", "read_by_ids", "read_whole", "walk"]
+from gateway.bitrix.lists.scheduler import BatchScheduler
 
 
 @overload
@@ -64,7 +60,7 @@ async def walk(
     were rendered to. Hardly more is asked for than *limit* rows, after which the reader has to stop by itself.
     Conditions on the id in the call's own filter narrow what is read. An eager walk spends what the portal's bucket
     has room for: at once where that will do for all that is left, evenly where it will not.
-    The first request goes in the client's own lane, all others in the background's: interactive calls overtake them.
+    The first request has the client's own priority, all others BACKGROUND, so interactive calls overtake them.
     Closing the iterator (``contextlib.aclosing``) ends the requests under way.
 
     Raises:
@@ -72,7 +68,7 @@ async def walk(
         InvalidInput: the call's filter is none, or bounds the id by what is no number.
         TooBusy, AuthorizationRequired: nothing was given out; the limits, or the account's credential, forbid it.
     """
-    reader = ListReader(client, Bounded.of(call, cursor), pace, render)
+    reader = PageReader(client, Bounded.of(call, cursor), pace, render)
     after, upto = reader.bounded.after, reader.bounded.upto
     bounds = Bounds(pace.window, weight, inf if limit is None else limit)
     for tail in (upto or HIGHEST_ID, None):  # the second round only if the first one's tail is a full page
@@ -81,7 +77,7 @@ async def walk(
         if first.upto is None:
             return
         plan = Plan(first, largest, tail=tail if tail != largest else None, bounds=bounds)
-        batches = Batches(reader, plan)
+        batches = BatchScheduler(reader, plan)
         try:
             while (page := await batches.next()) is not None:
                 at_end = page.upto == (tail or largest)

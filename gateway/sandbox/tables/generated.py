@@ -11,7 +11,7 @@ from gateway.sandbox.tables.ids import IdRuns
 from gateway.sandbox.tables.table import Projection, Row, Rows, Test
 
 PATTERNS = 251  # rows differ from each other in so many ways, apart from the columns of their own
-REMEMBERED_PROJECTIONS = 16
+PROJECTION_CACHE_SIZE = 16
 _CHUNK = 512
 
 MakePattern = Callable[[Random], Row]
@@ -108,7 +108,7 @@ class GeneratedTable(Rows):
     def shown(self, ids: Iterable[int], projection: Projection) -> list[Row]:
         patterns = self._projected.get(projection)
         if patterns is None:
-            if len(self._projected) == REMEMBERED_PROJECTIONS:
+            if len(self._projected) == PROJECTION_CACHE_SIZE:
                 del self._projected[next(iter(self._projected))]
             patterns = self._projected[projection] = [projection(pattern) for pattern in self._pattern_rows]
         own = [(name, make) for name, make in self._own.items() if projection.reads(name)]

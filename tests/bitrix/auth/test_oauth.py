@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from gateway.bitrix.auth.oauth import RENEW_BEFORE_EXPIRY_S, AuthorizationServers, TokenKeeper, Tokens
+from gateway.bitrix.auth.oauth import RENEW_BEFORE_EXPIRY_S, AuthorizationServers, TokenRefresher, Tokens
 from gateway.bitrix.errors import (
     AddressRefused,
     ClientRefused,
@@ -131,49 +131,51 @@ async def test_a_server_on_this_machine_may_go_by_its_name(
     assert (await servers.exchange(named, portal.oauth.issue_code())).server_domain == named
 
 
-async def test_a_token_is_used_until_a_minute_before_its_end(keeper: TokenKeeper, row: Row, clock: ManualClock) -> None:
+async def test_a_token_is_used_until_a_minute_before_its_end(
+    refresher: TokenRefresher, row: Row, clock: ManualClock
+) -> None:
     first = row.saved[0].access_token
     await clock.advance(3600 - RENEW_BEFORE_EXPIRY_S - 1)
-    assert await keeper.access_token() == first
+    assert await refresher.access_token() == first
     await clock.advance(1)
-    assert await keeper.access_token() == row.saved[1].access_token != first
+    assert await refresher.access_token() == row.saved[1].access_token != first
 
 
 async def test_a_failed_token_is_renewed_once_for_all_that_wait(
-    keeper: TokenKeeper, row: Row, portal: SandboxPortal
+    refresher: TokenRefresher, row: Row, portal: SandboxPortal
 ) -> None:
     failed = row.saved[0].access_token
-    renewed = await asyncio.gather(*(keeper.renewed(failed) for _ in range(10)))
+    renewed = await asyncio.gather(*(refresher.renewed(failed) for _ in range(10)))
     assert set(renewed) == {row.saved[1]}
     assert len(portal.token_requests) == 2  # the code's and one refresh
-    assert await keeper.renewed(failed) == row.saved[1]  # one that comes late
+    assert await refresher.renewed(failed) == row.saved[1]  # one that comes late
 
 
 @pytest.mark.parametrize("fault", ["drop", "html500", "json500"])
 async def test_a_refresh_is_tried_again_when_the_server_fails(
-    keeper: TokenKeeper, row: Row, portal: SandboxPortal, clock: ManualClock, fault: str
+    refresher: TokenRefresher, row: Row, portal: SandboxPortal, clock: ManualClock, fault: str
 ) -> None:
     portal.fault(f"oauth.token:{fault}*2")
-    assert await clock.until(keeper.renewed(row.saved[0].access_token)) == row.saved[1]
+    assert await clock.until(refresher.renewed(row.saved[0].access_token)) == row.saved[1]
     assert not row.stale
 
 
 async def test_a_server_that_keeps_failing_does_not_make_the_account_stale(
-    keeper: TokenKeeper, row: Row, portal: SandboxPortal, clock: ManualClock
+    refresher: TokenRefresher, row: Row, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     portal.fault("oauth.token:html500*")
     with pytest.raises(PortalBroken):
-        await clock.until(keeper.renewed(row.saved[0].access_token))
+        await clock.until(refresher.renewed(row.saved[0].access_token))
     assert len(portal.token_requests) == 1 + 5
     assert not row.stale
 
 
 async def test_a_dead_refresh_token_makes_the_account_stale(
-    keeper: TokenKeeper, row: Row, portal: SandboxPortal
+    refresher: TokenRefresher, row: Row, portal: SandboxPortal
 ) -> None:
     portal.oauth.revoke_refresh_tokens()
     with pytest.raises(GrantRefused) as caught:
-        await keeper.renewed(row.saved[0].access_token)
+        await refresher.renewed(row.saved[0].access_token)
     assert caught.value.credential_dead
     assert row.stale
 
@@ -187,16 +189,18 @@ async def test_a_pair_saved_by_somebody_else_meanwhile_is_taken(
     async def load() -> Tokens:
         return readings.pop(0) if len(readings) > 1 else readings[0]
 
-    keeper = TokenKeeper(load, row.save, row.mark_stale, servers, clock)
-    assert await keeper.renewed(row.saved[0].access_token) == theirs
+    refresher = TokenRefresher(load, row.save, row.mark_stale, servers, clock)
+    assert await refresher.renewed(row.saved[0].access_token) == theirs
     assert not row.stale
     assert len(row.saved) == 1
 
 
-async def test_a_pair_for_another_portal_is_not_kept(keeper: TokenKeeper, row: Row, portal: SandboxPortal) -> None:
+async def test_a_pair_for_another_portal_is_not_kept(
+    refresher: TokenRefresher, row: Row, portal: SandboxPortal
+) -> None:
     portal.fault("oauth.token:member_id=ffffffffffffffffffffffffffffffff")
     with pytest.raises(WrongPortal):
-        await keeper.renewed(row.saved[0].access_token)
+        await refresher.renewed(row.saved[0].access_token)
     assert len(row.saved) == 1
 
 
@@ -210,24 +214,24 @@ async def test_a_pair_is_saved_before_it_is_used_and_though_nobody_waits_any_mor
         await finish.wait()
         await row.save(tokens)
 
-    keeper = TokenKeeper(row.load, save, row.mark_stale, servers, clock)
-    waiter = asyncio.create_task(keeper.renewed(row.saved[0].access_token))
+    refresher = TokenRefresher(row.load, save, row.mark_stale, servers, clock)
+    waiter = asyncio.create_task(refresher.renewed(row.saved[0].access_token))
     await saving.wait()
     assert not waiter.done()
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiter
     finish.set()
-    await keeper.settle()
+    await refresher.settle()
     assert len(row.saved) == 2
 
 
 async def test_a_failed_renewal_reaches_everybody_who_waits(
-    keeper: TokenKeeper, row: Row, portal: SandboxPortal
+    refresher: TokenRefresher, row: Row, portal: SandboxPortal
 ) -> None:
     portal.oauth.revoke_refresh_tokens()
     outcomes = await asyncio.gather(
-        *(keeper.renewed(row.saved[0].access_token) for _ in range(3)), return_exceptions=True
+        *(refresher.renewed(row.saved[0].access_token) for _ in range(3)), return_exceptions=True
     )
     assert all(isinstance(outcome, PortalError) for outcome in outcomes)
 
@@ -242,14 +246,14 @@ async def test_a_pair_that_could_not_be_saved_is_saved_before_the_next_renewal(
             raise OSError("the disk is full")
         await row.save(tokens)
 
-    keeper = TokenKeeper(row.load, save, row.mark_stale, servers, clock)
+    refresher = TokenRefresher(row.load, save, row.mark_stale, servers, clock)
     with pytest.raises(OSError, match="full"):
-        await keeper.renewed(row.saved[0].access_token)
+        await refresher.renewed(row.saved[0].access_token)
     full, requests = False, len(portal.token_requests)
-    renewed = await keeper.renewed(row.saved[0].access_token)
+    renewed = await refresher.renewed(row.saved[0].access_token)
     assert renewed == row.saved[1]
     assert (len(portal.token_requests), row.stale) == (requests, False)
-    assert await keeper.renewed(renewed.access_token) == row.saved[2]
+    assert await refresher.renewed(renewed.access_token) == row.saved[2]
 
 
 async def test_a_pair_that_could_not_be_saved_is_not_taken_for_the_tokens_of_a_new_authorization(
@@ -258,9 +262,9 @@ async def test_a_pair_that_could_not_be_saved_is_not_taken_for_the_tokens_of_a_n
     async def save(_: Tokens) -> None:
         raise OSError("the disk is full")
 
-    keeper = TokenKeeper(row.load, save, row.mark_stale, servers, clock)
+    refresher = TokenRefresher(row.load, save, row.mark_stale, servers, clock)
     with pytest.raises(OSError, match="full"):
-        await keeper.renewed(row.saved[0].access_token)
+        await refresher.renewed(row.saved[0].access_token)
     await row.save(replace(row.saved[0], access_token="anew", refresh_token="anew"))
     with pytest.raises(GrantRefused):
-        await keeper.renewed("anew")
+        await refresher.renewed("anew")

@@ -1,14 +1,15 @@
-"""Requests through a gate on a clock of ours: when each was made, and when sent."""
+"""Requests through a limiter on a clock of ours: when each was made, and when sent."""
 
 import asyncio
 import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from gateway.bitrix.limits.limiter import Lane, PortalGate
+from gateway.bitrix.limits.limiter import PortalLimiter
+from gateway.bitrix.limits.request_queue import Priority
 from tests.clock import ManualClock
 
-CAPACITY, LEAK, KEPT = 50, 2.0, {Lane.INTERACTIVE: 0, Lane.BACKGROUND: 5}
+CAPACITY, LEAK, KEPT = 50, 2.0, {Priority.INTERACTIVE: 0, Priority.BACKGROUND: 5}
 START = 1_800_000_000.0
 
 
@@ -21,30 +22,30 @@ class QuickClock(ManualClock):
 
 
 class Burst:
-    """Requests through a gate: when each was made, and when sent."""
+    """Requests through a limiter: when each was made, and when sent."""
 
     def __init__(self, concurrency: int = 1000) -> None:
         self.clock = QuickClock(START)
-        self.gate = PortalGate(self.clock, CAPACITY, LEAK, concurrency)
+        self.limiter = PortalLimiter(self.clock, CAPACITY, LEAK, concurrency)
         self.concurrency = concurrency
-        self.sent: list[tuple[Lane, int]] = []
+        self.sent: list[tuple[Priority, int]] = []
         self.moments: list[float] = []
-        self.waiting: dict[Lane, list[int]] = {lane: [] for lane in Lane}
+        self.waiting: dict[Priority, list[int]] = {priority: [] for priority in Priority}
         self.in_flight = 0
         self._number = 0
 
-    def make(self, lane: Lane, *, takes_s: float = 0.0, max_wait_s: float | None = None) -> asyncio.Task[None]:
+    def make(self, priority: Priority, *, takes_s: float = 0.0, max_wait_s: float | None = None) -> asyncio.Task[None]:
         self._number += 1
-        return asyncio.create_task(self._request(lane, self._number, takes_s, max_wait_s))
+        return asyncio.create_task(self._request(priority, self._number, takes_s, max_wait_s))
 
-    async def _request(self, lane: Lane, number: int, takes_s: float, max_wait_s: float | None) -> None:
-        self.waiting[lane].append(number)
+    async def _request(self, priority: Priority, number: int, takes_s: float, max_wait_s: float | None) -> None:
+        self.waiting[priority].append(number)
         try:
-            async with self.gate.place(lane, max_wait_s=max_wait_s):
-                assert self.waiting[lane][0] == number, "first come, first served"
-                assert lane is Lane.INTERACTIVE or not self.waiting[Lane.INTERACTIVE], "callers go first"
-                self.waiting[lane].remove(number)
-                self.sent.append((lane, number))
+            async with self.limiter.place(priority, max_wait_s=max_wait_s):
+                assert self.waiting[priority][0] == number, "first come, first served"
+                assert priority is Priority.INTERACTIVE or not self.waiting[Priority.INTERACTIVE], "callers go first"
+                self.waiting[priority].remove(number)
+                self.sent.append((priority, number))
                 self.moments.append(self.clock.monotonic())
                 self.in_flight += 1
                 try:
@@ -52,8 +53,8 @@ class Burst:
                 finally:
                     self.in_flight -= 1
         finally:
-            if number in self.waiting[lane]:
-                self.waiting[lane].remove(number)
+            if number in self.waiting[priority]:
+                self.waiting[priority].remove(number)
 
     def check_not_idle(self) -> None:
         """Whoever waits has a reason: the portal's counter, were its second ours, or enough in flight."""
@@ -61,10 +62,10 @@ class Burst:
         for moment in [*self.moments, self.clock.monotonic()]:
             ticks = math.floor(moment - self.moments[0]) - math.floor(drained - self.moments[0]) if self.moments else 0
             counter, drained = max(counter - ticks * LEAK, 0.0) + 1, moment  # the last one is who waits
-        for lane, waiting in self.waiting.items():
-            limit = self.concurrency if lane is Lane.INTERACTIVE else self.concurrency * 7 // 8
+        for priority, waiting in self.waiting.items():
+            limit = self.concurrency if priority is Priority.INTERACTIVE else self.concurrency * 7 // 8
             if waiting and self.in_flight < max(limit - 1, 1):
-                assert counter > CAPACITY - LEAK - KEPT[lane]
+                assert counter > CAPACITY - LEAK - KEPT[priority]
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:

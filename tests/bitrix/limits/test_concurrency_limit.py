@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bitrix.limits.concurrency_limit import LEAST, FlightLimit
+from gateway.bitrix.limits.concurrency_limit import MIN_SIZE, ConcurrencyLimit
 
 USUAL_S = 2.0
 
 
-def steady(limit: FlightLimit, seconds: range, took_s: float = USUAL_S) -> list[int]:
+def steady(limit: ConcurrencyLimit, seconds: range, took_s: float = USUAL_S) -> list[int]:
     """The sizes after an answer in each of *seconds*."""
     sizes = []
     for second in seconds:
@@ -19,45 +19,45 @@ def steady(limit: FlightLimit, seconds: range, took_s: float = USUAL_S) -> list[
 
 
 def test_a_failure_halves_it_and_every_good_second_adds_one() -> None:
-    limit = FlightLimit(32)
-    limit.strained(started_at=1, now=2)
+    limit = ConcurrencyLimit(32)
+    limit.on_overload(started_at=1, now=2)
     assert limit.size == 16
     assert steady(limit, range(3, 7)) == [17, 18, 19, 20]
     assert steady(limit, range(7, 40))[-1] == 32
 
 
 def test_many_answers_in_a_second_add_no_more_than_one() -> None:
-    limit = FlightLimit(32)
-    limit.strained(started_at=1, now=2)
+    limit = ConcurrencyLimit(32)
+    limit.on_overload(started_at=1, now=2)
     for _ in range(20):
         limit.answered("profile", 1, 0.1, started_at=3, now=3.5)
     assert limit.size == 17
 
 
 def test_failures_of_one_burst_cut_once() -> None:
-    limit = FlightLimit(32)
+    limit = ConcurrencyLimit(32)
     for _ in range(10):
-        limit.strained(started_at=1, now=2)
+        limit.on_overload(started_at=1, now=2)
     assert limit.size == 16
-    limit.strained(started_at=2.5, now=3)
+    limit.on_overload(started_at=2.5, now=3)
     assert limit.size == 8
 
 
 def test_what_was_under_way_at_a_cut_does_not_undo_it() -> None:
-    limit = FlightLimit(32)
-    limit.strained(started_at=1, now=2)
+    limit = ConcurrencyLimit(32)
+    limit.on_overload(started_at=1, now=2)
     limit.answered("profile", 1, 0.1, started_at=1, now=10)
     assert limit.size == 16
 
 
 def test_answers_that_take_twice_as_long_as_usual_halve_it_once_there_are_several() -> None:
-    limit = FlightLimit(32)
+    limit = ConcurrencyLimit(32)
     steady(limit, range(20))
     assert steady(limit, range(20, 23), took_s=5.0) == [32, 32, 16]
 
 
 def test_a_single_slow_answer_changes_nothing() -> None:
-    limit = FlightLimit(32)
+    limit = ConcurrencyLimit(32)
     steady(limit, range(20))
     assert steady(limit, range(20, 22), took_s=50.0) == [32, 32]
     assert steady(limit, range(22, 24)) == [32, 32]
@@ -65,7 +65,7 @@ def test_a_single_slow_answer_changes_nothing() -> None:
 
 
 def test_what_stays_slow_becomes_usual() -> None:
-    limit = FlightLimit(32)
+    limit = ConcurrencyLimit(32)
     steady(limit, range(20))
     sizes = steady(limit, range(20, 100), took_s=5.0)
     assert min(sizes) < 32
@@ -73,7 +73,7 @@ def test_what_stays_slow_becomes_usual() -> None:
 
 
 def test_quick_answers_and_larger_batches_are_not_slow() -> None:
-    limit = FlightLimit(32)
+    limit = ConcurrencyLimit(32)
     for second in range(20):
         limit.answered("profile", 1, 0.01, started_at=second, now=second)
         limit.answered("batch user.get", 1 if second < 10 else 50, 0.1 if second < 10 else 5.0, second, second)
@@ -84,17 +84,17 @@ def test_quick_answers_and_larger_batches_are_not_slow() -> None:
 
 @given(st.integers(1, 64), st.lists(st.tuples(st.booleans(), st.floats(0, 3)), max_size=200))
 def test_it_stays_within_its_bounds_and_leaves_a_share_to_callers(most: int, events: list[tuple[bool, float]]) -> None:
-    limit, now = FlightLimit(most), 0.0
+    limit, now = ConcurrencyLimit(most), 0.0
     for failed, pause in events:
         now += pause
         if failed:
-            limit.strained(now, now)
+            limit.on_overload(now, now)
         else:
             limit.answered("profile", 1, 0.1, now, now)
-        assert min(LEAST, most) <= limit.size <= most
+        assert min(MIN_SIZE, most) <= limit.size <= most
         assert 1 <= limit.for_background <= max(limit.size - 1, 1)
 
 
 @pytest.mark.parametrize(("most", "background"), [(1, 1), (2, 1), (8, 7), (32, 28), (64, 56)])
 def test_the_share_of_callers_is_an_eighth(most: int, background: int) -> None:
-    assert FlightLimit(most).for_background == background
+    assert ConcurrencyLimit(most).for_background == background

@@ -1,4 +1,4 @@
-"""Who is let through the gate, and when: against a model of the portal's own counter, on a clock of ours."""
+"""Who is let through the limiter, and when: against a model of the portal's own counter, on a clock of ours."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,8 @@ from gateway.bitrix.errors import (
     PortalUnreachable,
     QueryLimitExceeded,
 )
-from gateway.bitrix.limits.limiter import Lane, OutOfOperatingTime, PortalGate
+from gateway.bitrix.limits.limiter import OutOfOperatingTime, PortalLimiter
+from gateway.bitrix.limits.request_queue import Priority
 from gateway.bitrix.protocol.v2 import Answer
 from gateway.errors import TooBusy
 from tests.bitrix.limits.burst import CAPACITY, LEAK, START, Burst, QuickClock, refusals, run
@@ -23,7 +24,7 @@ from tests.clock import ManualClock
 ARRIVALS = st.lists(
     st.tuples(
         st.sampled_from([0.0, 0.0, 0.0, 0.1, 0.37, 1.0, 2.6]),  # since the one before
-        st.sampled_from(Lane),
+        st.sampled_from(Priority),
         st.sampled_from([0.0, 0.2, 3.3]),  # in flight
         st.sampled_from([None, None, None, 0.0, 0.5, 4.0]),  # cancelled after
     ),
@@ -35,16 +36,16 @@ ARRIVALS = st.lists(
 @settings(max_examples=20, deadline=None)
 @given(ARRIVALS, st.sampled_from([3, 32, 1000]), st.floats(0, 0.999))
 def test_whatever_comes_the_portal_refuses_nothing_and_no_room_is_left_unused(
-    arrivals: list[tuple[float, Lane, float, float | None]], concurrency: int, phase: float
+    arrivals: list[tuple[float, Priority, float, float | None]], concurrency: int, phase: float
 ) -> None:
     async def play() -> None:
         burst = Burst(concurrency)
         tasks, leaving = [], []
-        for pause, lane, takes_s, cancelled_after in arrivals:
+        for pause, priority, takes_s, cancelled_after in arrivals:
             if pause:
                 await burst.clock.advance(pause)
                 burst.check_not_idle()
-            task = burst.make(lane, takes_s=takes_s)
+            task = burst.make(priority, takes_s=takes_s)
             tasks.append(task)
             if cancelled_after is not None:
                 leaving.append(asyncio.create_task(cancel_later(burst.clock, task, cancelled_after)))
@@ -57,8 +58,8 @@ def test_whatever_comes_the_portal_refuses_nothing_and_no_room_is_left_unused(
         assert not burst.moments or refusals(burst.moments, CAPACITY, LEAK, phase) == 0
         await burst.clock.advance(60)
         await asyncio.gather(*leaving)
-        assert burst.gate.level == 0
-        assert burst.gate.room(Lane.INTERACTIVE) == min(concurrency, CAPACITY - LEAK)
+        assert burst.limiter.level == 0
+        assert burst.limiter.room(Priority.INTERACTIVE) == min(concurrency, CAPACITY - LEAK)
 
     run(play)
 
@@ -71,12 +72,12 @@ async def cancel_later(clock: ManualClock, task: asyncio.Task[None], seconds: fl
 def test_a_thousand_in_the_background_do_not_delay_a_caller() -> None:
     async def play() -> None:
         burst = Burst(32)
-        crowd = [burst.make(Lane.BACKGROUND) for _ in range(1000)]
+        crowd = [burst.make(Priority.BACKGROUND) for _ in range(1000)]
         waits = []
         for _ in range(20):
             await burst.clock.advance(2.3)
             asked = burst.clock.monotonic()
-            caller = burst.make(Lane.INTERACTIVE)
+            caller = burst.make(Priority.INTERACTIVE)
             while not caller.done():
                 await burst.clock.advance(0.1)
             waits.append(burst.clock.monotonic() - asked)
@@ -91,10 +92,10 @@ def test_a_thousand_in_the_background_do_not_delay_a_caller() -> None:
 def test_callers_past_the_reserve_wait_for_one_drain_at_a_time_whatever_waits_in_the_background() -> None:
     async def play() -> None:
         burst = Burst()
-        crowd = [burst.make(Lane.BACKGROUND) for _ in range(1000)]
+        crowd = [burst.make(Priority.BACKGROUND) for _ in range(1000)]
         await burst.clock.settle()
         assert len(burst.sent) == 43
-        callers = [burst.make(Lane.INTERACTIVE) for _ in range(7)]
+        callers = [burst.make(Priority.INTERACTIVE) for _ in range(7)]
         await burst.clock.settle()
         assert [caller.done() for caller in callers] == [True] * 5 + [False] * 2
         await burst.clock.advance(1)
@@ -105,16 +106,16 @@ def test_callers_past_the_reserve_wait_for_one_drain_at_a_time_whatever_waits_in
     run(play)
 
 
-@pytest.mark.parametrize("lane", Lane)
+@pytest.mark.parametrize("priority", Priority)
 @pytest.mark.parametrize(("before", "requests"), [(0, 1), (0, 43), (0, 100), (30, 20), (60, 1), (60, 50)])
-def test_how_long_the_last_of_many_will_wait_can_be_foreseen(lane: Lane, before: int, requests: int) -> None:
+def test_how_long_the_last_of_many_will_wait_can_be_foreseen(priority: Priority, before: int, requests: int) -> None:
     async def play() -> None:
         burst = Burst()
         for _ in range(before):
-            burst.make(lane)
+            burst.make(priority)
         await burst.clock.advance(0.4)
-        foreseen_s, asked = burst.gate.wait(lane, requests), burst.clock.monotonic()
-        *_, last = [burst.make(lane) for _ in range(requests)]
+        foreseen_s, asked = burst.limiter.wait(priority, requests), burst.clock.monotonic()
+        *_, last = [burst.make(priority) for _ in range(requests)]
         await burst.clock.until(last)
         assert burst.moments[-1] - asked == pytest.approx(foreseen_s)
 
@@ -124,10 +125,14 @@ def test_how_long_the_last_of_many_will_wait_can_be_foreseen(lane: Lane, before:
 def test_background_work_leaves_callers_places_in_flight() -> None:
     async def play() -> None:
         burst = Burst(8)
-        crowd = [burst.make(Lane.BACKGROUND, takes_s=60) for _ in range(20)]
+        crowd = [burst.make(Priority.BACKGROUND, takes_s=60) for _ in range(20)]
         await burst.clock.settle()
-        assert (burst.in_flight, burst.gate.room(Lane.BACKGROUND), burst.gate.room(Lane.INTERACTIVE)) == (7, 0, 1)
-        await burst.clock.until(burst.make(Lane.INTERACTIVE))
+        assert (burst.in_flight, burst.limiter.room(Priority.BACKGROUND), burst.limiter.room(Priority.INTERACTIVE)) == (
+            7,
+            0,
+            1,
+        )
+        await burst.clock.until(burst.make(Priority.INTERACTIVE))
         for task in crowd:
             task.cancel()
 
@@ -137,13 +142,13 @@ def test_background_work_leaves_callers_places_in_flight() -> None:
 def test_who_would_wait_too_long_is_told_for_how_long_and_takes_no_room() -> None:
     async def play() -> None:
         burst = Burst()
-        crowd = [burst.make(Lane.INTERACTIVE) for _ in range(48 + 60)]  # the last of them waits for 30 s
+        crowd = [burst.make(Priority.INTERACTIVE) for _ in range(48 + 60)]  # the last of them waits for 30 s
         await burst.clock.advance(0.4)
         assert await asyncio.gather(*crowd[:48]) == [None] * 48
         with pytest.raises(TooBusy) as caught:
-            await burst.make(Lane.INTERACTIVE, max_wait_s=30)
+            await burst.make(Priority.INTERACTIVE, max_wait_s=30)
         assert caught.value.retry_after_s == 31  # 30.6, in whole seconds
-        await burst.clock.until(burst.make(Lane.INTERACTIVE, max_wait_s=31))
+        await burst.clock.until(burst.make(Priority.INTERACTIVE, max_wait_s=31))
         assert len(burst.moments) == 48 + 60 + 1
 
     run(play)
@@ -152,10 +157,10 @@ def test_who_would_wait_too_long_is_told_for_how_long_and_takes_no_room() -> Non
 def test_who_is_held_up_by_requests_in_flight_gives_up_in_time_and_leaves_its_place() -> None:
     async def play() -> None:
         burst = Burst(1)
-        long = burst.make(Lane.INTERACTIVE, takes_s=50)
+        long = burst.make(Priority.INTERACTIVE, takes_s=50)
         await burst.clock.settle()
-        impatient = burst.make(Lane.INTERACTIVE, max_wait_s=5)
-        patient = burst.make(Lane.INTERACTIVE)
+        impatient = burst.make(Priority.INTERACTIVE, max_wait_s=5)
+        patient = burst.make(Priority.INTERACTIVE)
         await burst.clock.advance(10)
         with pytest.raises(TooBusy):
             await impatient
@@ -168,9 +173,9 @@ def test_who_is_held_up_by_requests_in_flight_gives_up_in_time_and_leaves_its_pl
 def test_a_refusal_holds_back_those_who_wait_until_the_portal_has_drained() -> None:
     async def play() -> None:
         burst = Burst()
-        await burst.make(Lane.INTERACTIVE)
-        burst.gate.heed("app", "profile", QueryLimitExceeded("QUERY_LIMIT_EXCEEDED", status=200))
-        caller = burst.make(Lane.INTERACTIVE)
+        await burst.make(Priority.INTERACTIVE)
+        burst.limiter.heed("app", "profile", QueryLimitExceeded("QUERY_LIMIT_EXCEEDED", status=200))
+        caller = burst.make(Priority.INTERACTIVE)
         await burst.clock.advance(1.9)
         assert not caller.done()
         await burst.clock.advance(0.1)
@@ -183,30 +188,32 @@ def test_a_refusal_holds_back_those_who_wait_until_the_portal_has_drained() -> N
     "failure", [PortalFailing("", status=500), PortalUnreachable("not in time", sent=True), PortalBroken("HTML", 502)]
 )
 def test_a_portal_that_fails_is_sent_less_at_once(failure: Any) -> None:
-    gate = PortalGate(QuickClock(START), CAPACITY, LEAK, 32)
-    gate.landed({"profile"}, 1, failure, started_at=START)
-    assert gate.room(Lane.INTERACTIVE) == 16
+    limiter = PortalLimiter(QuickClock(START), CAPACITY, LEAK, 32)
+    limiter.landed({"profile"}, 1, failure, started_at=START)
+    assert limiter.room(Priority.INTERACTIVE) == 16
 
 
 @pytest.mark.parametrize(
     "refusal", [QueryLimitExceeded("QUERY_LIMIT_EXCEEDED", status=503), PortalUnreachable("no connection", sent=False)]
 )
 def test_a_portal_that_refuses_is_not_overburdened(refusal: Any) -> None:
-    gate = PortalGate(QuickClock(START), CAPACITY, LEAK, 32)
-    gate.landed({"profile"}, 1, refusal, started_at=START)
-    assert gate.room(Lane.INTERACTIVE) == 32
+    limiter = PortalLimiter(QuickClock(START), CAPACITY, LEAK, 32)
+    limiter.landed({"profile"}, 1, refusal, started_at=START)
+    assert limiter.room(Priority.INTERACTIVE) == 32
 
 
 def test_a_method_out_of_operating_time_rests_alone_and_for_one_credential() -> None:
     async def play() -> None:
         clock = QuickClock(START)
-        gate = PortalGate(clock, CAPACITY, LEAK, 32, operating_limit_s=100)
-        gate.heed("app", "crm.deal.list", Answer([], operating_s=90, operating_reset_at=START + 40))
-        assert await gate.rest("app", {"crm.lead.list"}, 0) == await gate.rest("webhook", {"crm.deal.list"}, 0) == 0
+        limiter = PortalLimiter(clock, CAPACITY, LEAK, 32, operating_limit_s=100)
+        limiter.heed("app", "crm.deal.list", Answer([], operating_s=90, operating_reset_at=START + 40))
+        assert (
+            await limiter.rest("app", {"crm.lead.list"}, 0) == await limiter.rest("webhook", {"crm.deal.list"}, 0) == 0
+        )
         with pytest.raises(TooBusy) as caught:
-            await gate.rest("app", {"batch", "CRM.deal.list"}, 30)
+            await limiter.rest("app", {"batch", "CRM.deal.list"}, 30)
         assert caught.value.retry_after_s == 40
-        assert await clock.until(gate.rest("app", {"crm.deal.list"})) == 40
+        assert await clock.until(limiter.rest("app", {"crm.deal.list"})) == 40
 
     run(play)
 
@@ -214,19 +221,19 @@ def test_a_method_out_of_operating_time_rests_alone_and_for_one_credential() -> 
 def test_a_request_whose_method_runs_out_of_time_while_it_stands_in_line_is_not_sent() -> None:
     async def play() -> None:
         burst = Burst()
-        await asyncio.gather(*(burst.make(Lane.INTERACTIVE) for _ in range(48)))
+        await asyncio.gather(*(burst.make(Priority.INTERACTIVE) for _ in range(48)))
 
         async def request() -> None:
-            async with burst.gate.place(Lane.INTERACTIVE, budgets=("app", {"user.get"})):
+            async with burst.limiter.place(Priority.INTERACTIVE, budgets=("app", {"user.get"})):
                 raise AssertionError("it was sent")
 
         waiting = asyncio.create_task(request())
         await burst.clock.advance(0.5)
-        burst.gate.heed("app", "user.get", Answer([], operating_s=470, operating_reset_at=START + 40))
+        burst.limiter.heed("app", "user.get", Answer([], operating_s=470, operating_reset_at=START + 40))
         await burst.clock.advance(0.5)
         with pytest.raises(OutOfOperatingTime):
             await waiting
-        assert (burst.gate.level, burst.gate.room(Lane.INTERACTIVE)) == (46, 2)
+        assert (burst.limiter.level, burst.limiter.room(Priority.INTERACTIVE)) == (46, 2)
 
     run(play)
 
@@ -234,18 +241,20 @@ def test_a_request_whose_method_runs_out_of_time_while_it_stands_in_line_is_not_
 def test_what_goes_again_goes_first_in_its_lane() -> None:
     async def play() -> None:
         burst = Burst()
-        await asyncio.gather(*(burst.make(Lane.INTERACTIVE) for _ in range(48)))
-        crowd = [burst.make(lane) for lane in Lane for _ in range(50)]
+        await asyncio.gather(*(burst.make(Priority.INTERACTIVE) for _ in range(48)))
+        crowd = [burst.make(priority) for priority in Priority for _ in range(50)]
         await burst.clock.settle()
-        sent: list[Lane] = []
+        sent: list[Priority] = []
 
-        async def again(lane: Lane) -> None:
-            async with burst.gate.place(lane, again=True, max_wait_s=26 if lane is Lane.BACKGROUND else 1):
-                sent.append(lane)
+        async def again(priority: Priority) -> None:
+            async with burst.limiter.place(
+                priority, again=True, max_wait_s=26 if priority is Priority.BACKGROUND else 1
+            ):
+                sent.append(priority)
 
-        refused = [asyncio.create_task(again(lane)) for lane in Lane]
+        refused = [asyncio.create_task(again(priority)) for priority in Priority]
         await burst.clock.advance(1)
-        assert (sent, len(burst.sent)) == ([Lane.INTERACTIVE], 49)
+        assert (sent, len(burst.sent)) == ([Priority.INTERACTIVE], 49)
         with pytest.raises(TooBusy):  # callers and their reserve take longer
             await refused[1]
         for task in crowd:
@@ -257,8 +266,8 @@ def test_what_goes_again_goes_first_in_its_lane() -> None:
 def test_a_blocked_method_rests_where_no_answer_has_told_until_when() -> None:
     async def play() -> None:
         clock = QuickClock(START)
-        gate = PortalGate(clock, CAPACITY, LEAK, 32)
-        gate.heed("app", "user.get", OperatingLimitReached("OPERATION_TIME_LIMIT", status=429))
-        assert await clock.until(gate.rest("app", {"user.get"})) == 60
+        limiter = PortalLimiter(clock, CAPACITY, LEAK, 32)
+        limiter.heed("app", "user.get", OperatingLimitReached("OPERATION_TIME_LIMIT", status=429))
+        assert await clock.until(limiter.rest("app", {"user.get"})) == 60
 
     run(play)

@@ -7,7 +7,9 @@ from random import Random
 import pytest
 
 from gateway.bitrix.errors import PortalError
-from gateway.bitrix.lists.walk import ListCall, Pace, walk
+from gateway.bitrix.lists.page import ListCall
+from gateway.bitrix.lists.page_reader import Pace
+from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.protocol.v2 import Answer, Command
 from tests.bitrix.lists.pretended import PretendedPortal
 from tests.bitrix.lists.walks import clusters

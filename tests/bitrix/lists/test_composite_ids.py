@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalBroken, WalkFailed
 from gateway.bitrix.lists.list_specs import COMPOSITE_BASE, HIGHEST_ID, METHODS, Paging, Row
-from gateway.bitrix.lists.walk import ListCall
+from gateway.bitrix.lists.page import ListCall
 from gateway.mirror.pages import Pages
 from gateway.mirror.resources import PortalList, Resource
 from gateway.mirror.sync_pass import SyncPass

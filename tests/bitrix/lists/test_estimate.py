@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bitrix.lists.estimate import Forecast
+from gateway.bitrix.lists.estimate import Estimate
 
 
 @given(
@@ -18,7 +18,7 @@ from gateway.bitrix.lists.estimate import Forecast
 def test_the_rest_of_a_range_is_asked_for_by_no_more_pages_than_its_ids_can_fill(
     met: list[int], pages: int, local: float, rows: float, ids: int
 ) -> None:
-    forecast = Forecast(10**7)
+    forecast = Estimate(10**7)
     forecast.meet(sorted(met), 0, 10**6)
     assert 1 <= forecast.pages_after(pages, min(local, ids), min(rows, ids), ids) <= min(math.ceil(ids / 50), 50)
     forecast.unchain()

@@ -3,8 +3,10 @@
 import pytest
 
 from gateway.bitrix.client import PortalClient
+from gateway.bitrix.lists.full import read_whole
 from gateway.bitrix.lists.list_specs import METHODS, Paging, Row
-from gateway.bitrix.lists.walk import ListCall, read_whole, walk
+from gateway.bitrix.lists.page import ListCall
+from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.protocol.v2 import Answer, Command
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.rest2.methods import METHODS as OFFERED

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from gateway.bitrix.client import PortalClient
+from gateway.bitrix.lists.by_ids import read_by_ids
 from gateway.bitrix.lists.id_filter import Bounded
 from gateway.bitrix.lists.list_specs import METHODS
 from gateway.bitrix.lists.page import ListCall
-from gateway.bitrix.lists.walk import read_by_ids, walk
+from gateway.bitrix.lists.walk import walk
 from gateway.sandbox.portal import SandboxSettings
 from tests.clock import ManualClock
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from gateway.bitrix.auth.credentials import WebhookCredential
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import WalkFailed
-from gateway.bitrix.limits.limiter import PortalGate
+from gateway.bitrix.limits.limiter import PortalLimiter
 from gateway.bitrix.lists.list_specs import Row
-from gateway.bitrix.lists.page import MAX_ASKS, Page, as_they_came
+from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, Page, as_they_came
 from gateway.bitrix.lists.tail import TAIL_ROWS, tail
 from gateway.bitrix.transport.session import HttpAnswer, PortalSession
 from tests.clock import ManualClock
@@ -34,9 +34,9 @@ def page(*ids: object) -> object:
 class Rogue:
     """A portal that answers each body with what *answer* makes of it, and remembers them."""
 
-    def __init__(self, session: PortalSession, gate: PortalGate, clock: ManualClock) -> None:
+    def __init__(self, session: PortalSession, limiter: PortalLimiter, clock: ManualClock) -> None:
         self.bodies: list[dict[str, Any]] = []
-        self._parts = session, gate
+        self._parts = session, limiter
         self._clock = clock
 
     @asynccontextmanager
@@ -45,14 +45,14 @@ class Rogue:
             self.bodies.append(await request.json())
             return web.json_response(answer(self.bodies[-1]))
 
-        session, gate = self._parts
+        session, limiter = self._parts
         async with listening(handle) as origin:
-            yield PortalClient(session, gate, WebhookCredential(f"{origin}/rest/1/rogue/"), self._clock)
+            yield PortalClient(session, limiter, WebhookCredential(f"{origin}/rest/1/rogue/"), self._clock)
 
 
 @pytest.fixture
-def rogue(session: PortalSession, gate: PortalGate, clock: ManualClock) -> Rogue:
-    return Rogue(session, gate, clock)
+def rogue(session: PortalSession, limiter: PortalLimiter, clock: ManualClock) -> Rogue:
+    return Rogue(session, limiter, clock)
 
 
 async def pages_of(
@@ -165,4 +165,4 @@ async def test_a_page_that_cannot_be_right_is_asked_for_again_and_never_given_ou
         with pytest.raises(WalkFailed) as failed:
             await pages_of(client, cursor=7)
     assert failed.value.cursor == 7
-    assert len(rogue.bodies) == MAX_ASKS
+    assert len(rogue.bodies) == MAX_PAGE_ATTEMPTS

@@ -8,9 +8,12 @@ import pytest
 from gateway.bitrix.auth.credentials import WebhookCredential
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import CredentialRefused, PortalError, WalkFailed
-from gateway.bitrix.limits.limiter import PortalGate
+from gateway.bitrix.limits.limiter import PortalLimiter
+from gateway.bitrix.lists.by_ids import read_by_ids
+from gateway.bitrix.lists.full import read_whole
 from gateway.bitrix.lists.list_specs import Row
-from gateway.bitrix.lists.walk import MAX_ASKS, ListCall, Page, read_by_ids, read_whole, walk
+from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, ListCall, Page
+from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.transport.session import PortalSession
 from gateway.errors import InvalidInput
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
@@ -242,7 +245,7 @@ def rows(*ids: int) -> list[dict[str, object]]:
     ],
 )
 async def test_a_page_that_breaks_a_check_is_asked_for_again_and_then_fails(
-    session: PortalSession, gate: PortalGate, clock: ManualClock, page: object
+    session: PortalSession, limiter: PortalLimiter, clock: ManualClock, page: object
 ) -> None:
     asked: list[str] = []
 
@@ -251,20 +254,20 @@ async def test_a_page_that_breaks_a_check_is_asked_for_again_and_then_fails(
         return {"result": page}
 
     async with answering(answer) as endpoint:
-        client = PortalClient(session, gate, WebhookCredential(endpoint), clock)
+        client = PortalClient(session, limiter, WebhookCredential(endpoint), clock)
         with pytest.raises(WalkFailed):
             await clock.until(pages_of(client))
-    assert len(asked) == 2 * MAX_ASKS
+    assert len(asked) == 2 * MAX_PAGE_ATTEMPTS
 
 
 async def test_a_portal_that_ignores_the_bounds_is_found_out(
-    session: PortalSession, gate: PortalGate, clock: ManualClock
+    session: PortalSession, limiter: PortalLimiter, clock: ManualClock
 ) -> None:
     def answer(_method: str, params: dict[str, object]) -> dict[str, object]:
         return {"result": rows(*range(1, 51)) if params["order"] == "ASC" else rows(*range(900, 850, -1))}
 
     async with answering(answer) as endpoint:
-        client = PortalClient(session, gate, WebhookCredential(endpoint), clock)
+        client = PortalClient(session, limiter, WebhookCredential(endpoint), clock)
         with pytest.raises(WalkFailed) as caught:
             await clock.until(pages_of(client))
     assert caught.value.cursor == 50
@@ -335,7 +338,7 @@ async def test_no_lists_ask_for_nothing(client: PortalClient, portal: SandboxPor
     ],
 )
 async def test_a_list_that_does_not_add_up_is_read_three_times_and_fails(
-    session: PortalSession, gate: PortalGate, clock: ManualClock, method: str, steady: dict[str, object]
+    session: PortalSession, limiter: PortalLimiter, clock: ManualClock, method: str, steady: dict[str, object]
 ) -> None:
     firsts: list[object] = []
 
@@ -345,14 +348,14 @@ async def test_a_list_that_does_not_add_up_is_read_three_times_and_fails(
         return steady
 
     async with answering(answer) as endpoint:
-        client = PortalClient(session, gate, WebhookCredential(endpoint), clock)
+        client = PortalClient(session, limiter, WebhookCredential(endpoint), clock)
         with pytest.raises(WalkFailed):
             await clock.until(read_whole(client, [ListCall(method)]))
-    assert len(firsts) == MAX_ASKS
+    assert len(firsts) == MAX_PAGE_ATTEMPTS
 
 
 async def test_a_list_that_changed_while_it_was_read_is_read_again(
-    session: PortalSession, gate: PortalGate, clock: ManualClock
+    session: PortalSession, limiter: PortalLimiter, clock: ManualClock
 ) -> None:
     last: dict[str, object] = {"result": rows(*range(60, 10, -1))}
     answers = [
@@ -365,7 +368,7 @@ async def test_a_list_that_changed_while_it_was_read_is_read_again(
     ]
 
     async with answering(lambda _method, _params: answers.pop(0)) as endpoint:
-        client = PortalClient(session, gate, WebhookCredential(endpoint), clock)
+        client = PortalClient(session, limiter, WebhookCredential(endpoint), clock)
         (found,) = await clock.until(read_whole(client, [ListCall("crm.deal.userfield.list")]))
     assert isinstance(found, list)
     assert [int(str(row["ID"])) for row in found] == list(range(2, 61))
@@ -380,10 +383,10 @@ async def test_rows_are_had_by_their_ids_as_far_as_there_are_any(client: PortalC
 
 @pytest.mark.parametrize("answer", [{"result": rows(1, 2, 3), "total": 3}, {"result": rows(1), "total": 2}])
 async def test_rows_by_ids_are_complete_or_fail(
-    session: PortalSession, gate: PortalGate, clock: ManualClock, answer: dict[str, object]
+    session: PortalSession, limiter: PortalLimiter, clock: ManualClock, answer: dict[str, object]
 ) -> None:
     async with answering(lambda _method, _params: answer) as endpoint:
-        client = PortalClient(session, gate, WebhookCredential(endpoint), clock)
+        client = PortalClient(session, limiter, WebhookCredential(endpoint), clock)
         with pytest.raises(WalkFailed):
             await clock.until(read_by_ids(client, USERS, [1, 2]))
 

@@ -8,7 +8,9 @@ import pytest
 
 from gateway.bitrix.errors import AccessDenied, AnswerTooLarge, PortalBroken, PortalError, PortalFailing, WalkFailed
 from gateway.bitrix.lists.list_specs import Row
-from gateway.bitrix.lists.walk import ListCall, Pace, walk
+from gateway.bitrix.lists.page import ListCall
+from gateway.bitrix.lists.page_reader import Pace
+from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.protocol.v2 import Answer, Command
 from tests.bitrix.lists.pretended import PretendedPortal
 from tests.bitrix.lists.walks import clusters, ids_of, read

@@ -24,7 +24,9 @@ from gateway.bitrix.errors import (
 )
 from gateway.bitrix.lists.batch_size import BATCH_S
 from gateway.bitrix.lists.list_specs import Row
-from gateway.bitrix.lists.walk import Pace, Page, walk
+from gateway.bitrix.lists.page import Page
+from gateway.bitrix.lists.page_reader import Pace
+from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.protocol.v2 import Answer, Command
 from tests.bitrix.lists.pretended import PretendedPortal
 from tests.bitrix.lists.walks import USERS, clusters, ids_of, read

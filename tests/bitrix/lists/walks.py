@@ -5,7 +5,9 @@ from contextlib import aclosing
 from random import Random
 
 from gateway.bitrix.lists.list_specs import Row
-from gateway.bitrix.lists.walk import ListCall, Pace, Page, walk
+from gateway.bitrix.lists.page import ListCall, Page
+from gateway.bitrix.lists.page_reader import Pace
+from gateway.bitrix.lists.walk import walk
 from tests.bitrix.lists.pretended import PretendedPortal
 
 USERS = ListCall("user.get")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.bitrix.errors import AnswerTooLarge, OutcomeUnknown, PortalBroken, PortalError, portal_error
-from gateway.bitrix.limits.concurrency_limit import FlightLimit
+from gateway.bitrix.limits.concurrency_limit import ConcurrencyLimit
 from gateway.bitrix.limits.leaky_bucket import OPERATING_WINDOW_S, OperatingBudget
 from gateway.bitrix.lists.list_specs import METHODS, row_id
 from gateway.bitrix.protocol.json_body import MOST_VALUES, UNCOUNTED_BYTES, decode_json
@@ -176,7 +176,7 @@ def test_no_reading_of_a_portals_pauses_a_method_for_longer_than_its_window(
 
 @given(st.lists(NUMBERS, min_size=1, max_size=50))
 def test_no_duration_of_a_portals_upsets_the_limit_on_requests_in_flight(durations: list[float]) -> None:
-    flight = FlightLimit(32)
+    flight = ConcurrencyLimit(32)
     for now, duration in enumerate(durations):
         answer = decode_answer(200, body_of({"result": [], "time": {"duration": duration}}))
         took_s = 1.0 if answer.duration_s is None else answer.duration_s

@@ -7,8 +7,10 @@ import orjson
 
 from gateway.bitrix.auth.credentials import WebhookCredential
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.limits.limiter import PortalGate
-from gateway.bitrix.lists.walk import ListCall, Pace, walk
+from gateway.bitrix.limits.limiter import PortalLimiter
+from gateway.bitrix.lists.page import ListCall
+from gateway.bitrix.lists.page_reader import Pace
+from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import open_session
 from gateway.cli.process import run
@@ -21,9 +23,9 @@ CONCURRENCY = 32
 async def read(asked: Asked) -> "array[int]":
     """The ids of all rows, as they come."""
     clock, ids = SystemClock(), array("q")
-    gate = PortalGate(clock, int(asked.more["capacity"]), float(asked.more["leak_per_s"]), CONCURRENCY)
+    limiter = PortalLimiter(clock, int(asked.more["capacity"]), float(asked.more["leak_per_s"]), CONCURRENCY)
     async with open_session(EgressPolicy(insecure=True), clock) as session:
-        client = PortalClient(session, gate, WebhookCredential(asked.webhook), clock)
+        client = PortalClient(session, limiter, WebhookCredential(asked.webhook), clock)
         pace = Pace[asked.more["pace"].upper()]
         pages = walk(client, ListCall(asked.method, asked.params), pace=pace, render=orjson.dumps)
         async with aclosing(pages):

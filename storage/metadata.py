@@ -14,7 +14,7 @@ SAVE_FACT = "INSERT OR REPLACE INTO facts (name, value) VALUES (:name, :value)"
 FIND_TABLE = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'facts'"
 
 
-class FactStore:
+class MetadataStore:
     """Named values, on disk when they are saved."""
 
     def __init__(self, database: Database) -> None:
