@@ -17,21 +17,21 @@ def origin_of(url: str) -> str:
         ValueError: when *url* is no such address, or names a user; the text is the rule it breaks.
     """
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        raise ValueError("has to be an address in plain ASCII characters, without spaces and backslashes")
+        raise ValueError("must be an address in plain ASCII characters, without spaces and backslashes")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ValueError("has to be an absolute address, like https://example.com") from error
+        raise ValueError("must be an absolute address, like https://example.com") from error
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-        raise ValueError("has to be an absolute http or https address, like https://example.com")
+        raise ValueError("must be an absolute http or https address, like https://example.com")
     if len(parts.hostname) > MAX_HOST_CHARACTERS:
-        raise ValueError(f"has to name a host of at most {MAX_HOST_CHARACTERS} characters")
+        raise ValueError(f"must name a host of at most {MAX_HOST_CHARACTERS} characters")
     if "@" in parts.netloc:
-        raise ValueError("has to be an address without a user name")
+        raise ValueError("must be an address without a user name")
     bracketed = "[" in parts.netloc
     if not (is_ipv6(parts.hostname) if bracketed else HOST_NAME.fullmatch(parts.hostname)):
-        raise ValueError("has to name a host of letters, digits, hyphens and dots, or an IP address")
+        raise ValueError("must name a host of letters, digits, hyphens and dots, or an IP address")
     host = f"[{parts.hostname}]" if bracketed else parts.hostname
     return f"{parts.scheme}://{host}" + ("" if port in (None, DEFAULT_PORTS[parts.scheme]) else f":{port}")
 
@@ -53,5 +53,5 @@ def exact_origin(text: str) -> str:
     origin = origin_of(text)
     parts = urlsplit(text)
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError("has to be an origin, like https://example.com, without a path or a query")
+        raise ValueError("must be an origin, like https://example.com, without a path or a query")
     return origin

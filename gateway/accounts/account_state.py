@@ -67,7 +67,7 @@ def is_doubt(error: PortalError) -> bool:
 
 
 def webhook_advice(account: Account) -> str:
-    """What has to be done about a stale webhook."""
+    """What must be done about a stale webhook."""
     trouble = account.trouble
     host = account.host if trouble is None or trouble.host is None else trouble.host
     advice = f"connect the webhook again at {host}"

@@ -43,7 +43,7 @@ def parse_address(url: str, policy: EgressPolicy) -> PortalAddress:
         raise InvalidInput.of_field(FIELD, error.code, error.detail) from error
     parts, host = urlsplit(url), urlsplit(origin).netloc
     if not policy.may_call(urlsplit(origin).hostname or ""):
-        raise InvalidInput.of_field(FIELD, "private_address", "has to be an address on the open internet")
+        raise InvalidInput.of_field(FIELD, "private_address", "must be an address on the open internet")
     if webhook := WEBHOOK_PATH.fullmatch(parts.path):
         return PortalAddress(origin, host, Secret(f"{origin}/rest/{webhook[1]}/{webhook[2]}/"))
     if any(LIKE_WEBHOOK.search(unquote(part)) for part in (parts.path, parts.query, parts.fragment)):

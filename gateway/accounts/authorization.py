@@ -56,7 +56,7 @@ class Authorizations:
         """
         if len(redirect_url) > MAX_REDIRECT_CHARACTERS:
             raise InvalidInput.of_field(
-                "/redirectURL", "too_long", f"has to have at most {MAX_REDIRECT_CHARACTERS} characters"
+                "/redirectURL", "too_long", f"must have at most {MAX_REDIRECT_CHARACTERS} characters"
             )
         try:
             origin = origin_of(redirect_url)
@@ -64,7 +64,7 @@ class Authorizations:
             raise InvalidInput.of_field("/redirectURL", "invalid_address", str(error)) from error
         if origin not in self._config.allowed_origins:
             raise InvalidInput.of_field(
-                "/redirectURL", "origin_not_allowed", "has to be at an origin of GATEWAY_RETURN_ORIGINS"
+                "/redirectURL", "origin_not_allowed", "must be at an origin of GATEWAY_RETURN_ORIGINS"
             )
 
     async def check_portal(self, address: PortalAddress) -> None:
@@ -89,7 +89,7 @@ class Authorizations:
             raise InvalidInput.of_field(FIELD, PortalMoved.code, f"the portal has moved to {moved}: give that address")
         if (refusal := refusal_of(asked, head)) is not None:
             raise InvalidInput.of_field(
-                FIELD, "not_a_portal", f"has to be the address of a Bitrix24, but its page {AUTHORIZE_PATH} {refusal}"
+                FIELD, "not_a_portal", f"must be the address of a Bitrix24, but its page {AUTHORIZE_PATH} {refusal}"
             )
 
 

@@ -46,7 +46,7 @@ class PortalLimiters:
         try:
             await self._buckets.save(levels, self._clock.now())
         except StorageError as error:
-            logger.warning("the next start has to let the portals rest first", extra={"reason": str(error)})
+            logger.warning("the next start must let the portals rest first", extra={"reason": str(error)})
 
     async def at(self, host: str) -> PortalLimiter:
         """The limiter of the portal at *host*, also while we have no row for it."""

@@ -39,7 +39,7 @@ class ExchangeFailed(GatewayError):
 
 @dataclass(frozen=True)
 class Connected:
-    """An account, and where a person has to authorize it; None when nothing is to be done."""
+    """An account, and where a person must authorize it; None when nothing is to be done."""
 
     account: Account
     authorize_url: str | None
@@ -185,10 +185,10 @@ class AccountService:
         state = self._states.read(query["state"])
         if query["server_domain"] not in self._config.oauth_servers:
             raise InvalidInput.of_parameter(
-                "server_domain", "server_not_allowed", "has to be an authorization server of GATEWAY_OAUTH_SERVERS"
+                "server_domain", "server_not_allowed", "must be an authorization server of GATEWAY_OAUTH_SERVERS"
             )
         if query["domain"].lower() != state.portal:
-            raise InvalidInput.of_parameter("domain", "wrong_portal", "has to be the portal that is being authorized")
+            raise InvalidInput.of_parameter("domain", "wrong_portal", "must be the portal that is being authorized")
         if state.redirect_url is not None:
             self._authorizations.check_redirect(state.redirect_url)
         async with self._lock(state.account):
@@ -216,7 +216,7 @@ class AccountService:
             raise ExchangeFailed(error.detail) from error
         if tokens.member_id != query["member_id"]:
             raise InvalidInput.of_parameter(
-                "member_id", "wrong_member_id", "has to be the portal that the authorization server names"
+                "member_id", "wrong_member_id", "must be the portal that the authorization server names"
             )
         async with self._halted(account):
             account = await self._connections.save_tokens(account, tokens, authorized_host)
@@ -246,7 +246,7 @@ class AccountService:
 
         Raises:
             AuthorizationRequired: with the address at which a person can mend it.
-            WebhookRequired: with the host at which the webhook has to be connected again.
+            WebhookRequired: with the host at which the webhook must be connected again.
         """
         if account.stale:
             account = await self._recovery.try_again(account)

@@ -84,7 +84,7 @@ def decode_object(state: str) -> dict[str, Any]:
     if not state:
         raise InvalidInput.of_parameter("state", "required", "is required")
     if len(state) > MAX_STATE_CHARACTERS:
-        raise InvalidInput.of_parameter("state", "too_long", f"has to have at most {MAX_STATE_CHARACTERS} characters")
+        raise InvalidInput.of_parameter("state", "too_long", f"must have at most {MAX_STATE_CHARACTERS} characters")
     # A plus sign sent bare in a query arrives as a space.
     standard = state.translate(TO_STANDARD_ALPHABET).rstrip("=")
     try:
@@ -98,4 +98,4 @@ def decode_object(state: str) -> dict[str, Any]:
 
 def unknown_state() -> InvalidInput:
     """The refusal of what we have not issued; it does not say how far it came."""
-    return InvalidInput.of_parameter("state", "unknown_state", "has to be a state that this gateway has issued")
+    return InvalidInput.of_parameter("state", "unknown_state", "must be a state that this gateway has issued")

@@ -274,13 +274,13 @@ class PortalClient:
         most_s = tries.rest_s if begun else tries.wait_budget_s
         rest_s = self.limiter.rest_s(self._credential.budget_key, methods)
         if rest_s > TOLD_REST_S:
-            self.retrying(OperatingLimitReached("", told=f"{', '.join(sorted(methods))} has to rest"), rest_s)
+            self.retrying(OperatingLimitReached("", told=f"{', '.join(sorted(methods))} must rest"), rest_s)
         try:
             tries.rested(await self.limiter.rest(self._credential.budget_key, methods, most_s))
         except TooBusy as error:
             if not begun:
                 raise
-            why = f"the method has to rest: try again in {error.retry_after_s} s"
+            why = f"the method must rest: try again in {error.retry_after_s} s"
             raise OperatingLimitReached("OPERATION_TIME_LIMIT", why) from error
 
     async def _send(

@@ -32,7 +32,7 @@ async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
 
     Raises:
         SettingsError: when one of them cannot start.
-        RequestFailed: when an answer is not what it has to be; it names the difference.
+        RequestFailed: when an answer is not what it must be; it names the difference.
     """
     if settings.unused:
         click.echo(f"The demo uses values of its own for {', '.join(settings.unused)}.", err=True)
@@ -98,7 +98,7 @@ COMPARED = {
 
 
 def portal_rows(portal: SandboxPortal) -> dict[str, set[tuple[object, ...]]]:
-    """What the mirror of *portal* has to show."""
+    """What the mirror of *portal* must show."""
     data = portal.data
     entities = [entity for entity, _ in USERFIELDS.values()] + [SMART_INVOICE_FIELDS]
     return {

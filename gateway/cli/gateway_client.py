@@ -12,7 +12,7 @@ from gateway.settings.config import Config
 
 HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # what listens everywhere is reached on this machine
 ANSWER_WITHIN_S = 90  # connecting by webhook waits for the portal
-NO_DEADLINE = ClientTimeout(total=None)  # of a stream, whose portal may have to rest for minutes
+NO_DEADLINE = ClientTimeout(total=None)  # of a stream, whose portal may rest for minutes
 
 
 class RequestFailed(GatewayError):

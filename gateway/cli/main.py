@@ -89,7 +89,7 @@ SIZES = {
 def account_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     """An account that the gateway takes."""
     if not is_account(value):
-        raise click.BadParameter(f"has to be one line of 1 to {MAX_ACCOUNT_CHARACTERS} printable characters")
+        raise click.BadParameter(f"must be one line of 1 to {MAX_ACCOUNT_CHARACTERS} printable characters")
     return value
 
 
@@ -318,7 +318,7 @@ def token(account: str, ttl_s: int, **settings: str | None) -> None:
 def forget(yes: bool, **settings: str | None) -> None:
     """Wipe all credentials when their key is lost.
 
-    The gateway must not be running. Accounts, mirror and rules stay; every portal has to be authorized again.
+    The gateway must not be running. Accounts, mirror and rules stay; every portal must be authorized again.
     """
 
     config = read_config(settings)

@@ -34,21 +34,21 @@ def read_jwk_set(path: Path) -> tuple[PublicKey, ...]:
     try:
         found = orjson.loads(read_key_file(path))
     except orjson.JSONDecodeError:
-        raise ValueError("has to name a file with a JWK set in JSON") from None
+        raise ValueError("must name a file with a JWK set in JSON") from None
     if not isinstance(found, dict) or not isinstance(found.get("keys"), list):
-        raise ValueError('has to name a JWK set: an object with a list under "keys"')
+        raise ValueError('must name a JWK set: an object with a list under "keys"')
     keys: list[PublicKey] = []
     for number, jwk in enumerate(found["keys"], start=1):
         try:
             key = decode_jwk(jwk)
         except ValueError as error:
-            raise ValueError(f"has to name a JWK set that is sound, but key {number} {error}") from error
+            raise ValueError(f"must name a JWK set that is sound, but key {number} {error}") from error
         if key is not None:
             keys.append(key)
     if not keys:
-        raise ValueError(f"has to name a JWK set with {USABLE_KEYS}")
+        raise ValueError(f"must name a JWK set with {USABLE_KEYS}")
     if ambiguous := ambiguous_kid(keys):
-        raise ValueError(f"has to name a JWK set whose keys can be told apart, but two are called {ambiguous!r}")
+        raise ValueError(f"must name a JWK set whose keys can be told apart, but two are called {ambiguous!r}")
     return tuple(keys)
 
 
@@ -72,7 +72,7 @@ def decode_jwk(jwk: object) -> PublicKey | None:
         return None
     fitting = algorithms_of(key)
     if not fitting:
-        raise ValueError(f"is weak: it has to be {USABLE_KEYS}")
+        raise ValueError(f"is weak: it must be {USABLE_KEYS}")
     algorithms = tuple(algorithm for algorithm in fitting if jwk.get("alg") in (None, algorithm))
     return PublicKey(pem_of(key), algorithms, kid) if algorithms else None
 

@@ -36,9 +36,9 @@ def read_public_key(path: Path) -> PublicKey:
     try:
         key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise ValueError("has to name a file with one public key in PEM") from error
+        raise ValueError("must name a file with one public key in PEM") from error
     if not (algorithms := algorithms_of(key)):
-        raise ValueError(f"has to name {USABLE_KEYS}")
+        raise ValueError(f"must name {USABLE_KEYS}")
     return PublicKey(pem_of(key), algorithms)
 
 
@@ -51,7 +51,7 @@ def read_key_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ValueError(f"has to name a file that can be read ({error.strerror})") from error
+        raise ValueError(f"must name a file that can be read ({error.strerror})") from error
 
 
 def algorithms_of(key: PublicKeyTypes) -> tuple[str, ...]:

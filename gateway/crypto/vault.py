@@ -33,7 +33,7 @@ def decode_key(text: str) -> bytes:
         ValueError: when *text* is anything but 32 bytes in base64url; it says so, without the text.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]{43}=?", text, re.ASCII):
-        raise ValueError(f"has to be {KEY_BYTES} bytes in base64url (43 characters)")
+        raise ValueError(f"must be {KEY_BYTES} bytes in base64url (43 characters)")
     return urlsafe_b64decode(text.rstrip("=") + "=")
 
 

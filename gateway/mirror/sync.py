@@ -30,7 +30,7 @@ SCHEDULE_RETRY_S = 60  # after the schedule could not be read
 STORAGE_RETRY_S = 15  # after the database could not be used
 RECOVERIES = 8  # stale webhooks that are tried side by side: each may wait for a portal that does not answer
 HALTED = "ended because the account was connected anew, moved or deleted"
-UNAUTHORIZED = "ended because the portal has to be authorized again"
+UNAUTHORIZED = "ended because the portal must be authorized again"
 UNSTORED = "ended without a note of how, because the database could not be written: the next sync goes on from there"
 INTERNAL = "an error inside the gateway: its log says which"
 
@@ -290,7 +290,7 @@ class SyncService:
         """Run it, begun first where that is still to be done; what went wrong, in a sentence, None when nothing did.
 
         Raises:
-            StorageUnavailable: it has to be begun again.
+            StorageUnavailable: it must be begun again.
         """
         try:
             if run is None:

@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 BATCH = "batch"
 MAX_METHOD_CHARACTERS = 255  # characters; far longer than the name of any method
 METHOD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
-NO_METHOD = "has to be a method's name, like crm.deal.list"
-NO_OBJECT = "has to be an object: this method takes parameters by name, not a list of arguments"
+NO_METHOD = "must be a method's name, like crm.deal.list"
+NO_OBJECT = "must be an object: this method takes parameters by name, not a list of arguments"
 OWN_PARAMETERS = ("auth", "access_token")  # how a portal is shown a token, which is ours to do
 FORMATS = (".json", ".xml")  # a portal takes these after a method's name, and drops them
 DEEPEST = 64  # objects and lists in each other; no method asks for more
@@ -43,7 +43,7 @@ Outcomes = dict[str, Answer | GatewayError | None]
 
 @dataclass(frozen=True)
 class Work(Generic[T]):
-    """What has been asked for, and is to be awaited; a *write*, or a read that uses up what it returns, has to be
+    """What has been asked for, and is to be awaited; a *write*, or a read that uses up what it returns, must be
     finished once it is begun."""
 
     doing: Coroutine[object, object, T]
@@ -102,12 +102,12 @@ class CallService:
         for index, one in enumerate(calls):
             method, query = one.get("method"), one.get("query", {})
             if not isinstance(method, str):
-                raise InvalidInput.of_field(f"/{index}/method", "invalid_value", "has to be a string")
+                raise InvalidInput.of_field(f"/{index}/method", "invalid_value", "must be a string")
             self._check(method, InvalidInput.of_field(f"/{index}/method", "method", NO_METHOD))
             if not isinstance(one.get("as", ""), str):
-                raise InvalidInput.of_field(f"/{index}/as", "invalid_value", "has to be a string")
+                raise InvalidInput.of_field(f"/{index}/as", "invalid_value", "must be a string")
             if not isinstance(query, Mapping):
-                raise InvalidInput.of_field(f"/{index}/query", "invalid_value", "has to be an object")
+                raise InvalidInput.of_field(f"/{index}/query", "invalid_value", "must be an object")
             _check_parameters(query, f"/{index}/query")
             if "filter" in query:
                 check_filter(query["filter"], f"/{index}/query/filter", references=True)
@@ -174,7 +174,7 @@ class CallService:
     def _work3(self, account_key: str, method: str, body: object, key: str | None, write: bool) -> Work[HttpAnswer]:
         if key is not None and not USABLE_KEY.fullmatch(key):
             raise InvalidInput.of_parameter(
-                "Idempotency-Key", "invalid_value", "has to be 1 to 255 printable ASCII characters without spaces"
+                "Idempotency-Key", "invalid_value", "must be 1 to 255 printable ASCII characters without spaces"
             )
         if key is None and write:
             key = secrets.token_urlsafe(24)

@@ -234,7 +234,7 @@ class StreamService:
             )
         given = {} if asked.filter is None else asked.filter
         if not isinstance(given, dict):
-            raise InvalidInput.of_parameter("filter", "invalid_value", "has to be a JSON object")
+            raise InvalidInput.of_parameter("filter", "invalid_value", "must be a JSON object")
         rules, facts = FIELD_RULES[listed.method], ListCall(listed.method).facts
         checked = await self._names.check(account, client, rules, given, asked.select, listed.params)
         params = {**listed.params, **({facts.filter_key: checked.filter} if given else {})}

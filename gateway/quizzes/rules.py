@@ -11,7 +11,7 @@ from storage.mirror import MirrorStore
 from storage.records import Account, Rule
 from storage.rules import RuleStore
 
-PERFORMER_UNKNOWN = "has to be the bitrixUserID of one of the account's synced users"
+PERFORMER_UNKNOWN = "must be the bitrixUserID of one of the account's synced users"
 
 
 class RuleService:

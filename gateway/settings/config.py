@@ -93,10 +93,10 @@ class Config:
         ),
     )
     jwt_issuer: str | None = field(
-        default=None, metadata=setting(text, "What the claim iss has to be. Not given: anything.")
+        default=None, metadata=setting(text, "What the claim iss must be. Not given: anything.")
     )
     jwt_audience: str | None = field(
-        default=None, metadata=setting(text, "What the claim aud has to be or hold. Not given: anything.")
+        default=None, metadata=setting(text, "What the claim aud must be or hold. Not given: anything.")
     )
     jwt_leeway_s: int = field(
         default=5,
@@ -125,9 +125,7 @@ class Config:
     )
     bitrix_client_id: str | None = field(
         default=None,
-        metadata=setting(
-            matching(r"[\x21-\x7e]+", "has to be without spaces"), "client_id of the Bitrix24 application."
-        ),
+        metadata=setting(matching(r"[\x21-\x7e]+", "must be without spaces"), "client_id of the Bitrix24 application."),
     )
     bitrix_client_secret: Secret | None = field(
         default=None, metadata=setting(hidden, "client_secret of the Bitrix24 application.", secret=True)
@@ -149,7 +147,7 @@ class Config:
     field_language: str = field(
         default="ru",
         metadata=setting(
-            matching("[a-z]{2}", "has to be two small letters, like ru or en"), "Language of the field labels."
+            matching("[a-z]{2}", "must be two small letters, like ru or en"), "Language of the field labels."
         ),
     )
     insecure_portals: bool = field(
@@ -200,13 +198,13 @@ class Config:
     head_timeout_s: int = field(
         default=10,
         metadata=setting(
-            whole(1, 3600), "Seconds in which the whole head of a request has to come; one that does not is 408."
+            whole(1, 3600), "Seconds in which the whole head of a request must come; one that does not is 408."
         ),
     )
     body_timeout_s: int = field(
         default=60,
         metadata=setting(
-            whole(1, 3600), "Seconds in which the whole body of a request has to come; one that does not is 408."
+            whole(1, 3600), "Seconds in which the whole body of a request must come; one that does not is 408."
         ),
     )
     min_body_bytes_per_s: int = field(
@@ -369,7 +367,7 @@ class SettingsRules(Schema):
     def an_application_has_id_and_secret(self, _read: object, raw: Mapping[str, RawSetting], **_: object) -> None:
         missing = {"bitrix_client_id", "bitrix_client_secret"} - raw.keys()
         if len(missing) == 1:
-            raise ValidationError("has to be given too: an application has an id and a secret", missing.pop())
+            raise ValidationError("must be given too: an application has an id and a secret", missing.pop())
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def algorithms_fit_the_key(self, read: Mapping[str, Any], raw: Mapping[str, RawSetting], **_: object) -> None:
@@ -377,7 +375,7 @@ class SettingsRules(Schema):
             return
         fitting = fitting_algorithms(read.get("jwt_public_key_file"), read.get("jwks_file"))
         if not set(read.get("jwt_algorithms", fitting)) <= set(fitting):
-            raise ValidationError(f"has to name algorithms that fit the key: {', '.join(fitting)}", "jwt_algorithms")
+            raise ValidationError(f"must name algorithms that fit the key: {', '.join(fitting)}", "jwt_algorithms")
 
     @validates_schema(skip_on_field_errors=False)
     def authorization_servers_are_spoken_to_at_their_usual_port(self, read: Mapping[str, Any], **_: object) -> None:

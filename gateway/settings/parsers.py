@@ -24,7 +24,7 @@ REGISTERED_CLAIMS = ("exp", "iat", "nbf", "iss", "aud", "jti")  # RFC 7519, sect
 def text(value: str) -> str:
     """Anything of one line."""
     if not value.isprintable():
-        raise ValueError("has to be one line of printable characters")
+        raise ValueError("must be one line of printable characters")
     return value
 
 
@@ -40,11 +40,11 @@ def matching(pattern: str, rule: str) -> Callable[[str], str]:
 
 
 def whole(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
-    """A whole number in decimal digits, *least* and *most* included."""
+    """An integer in decimal digits, *least* and *most* included."""
 
     def parse(value: str) -> int:
         if not re.fullmatch("[0-9]{1,10}", value) or not least <= int(value) <= most:
-            raise ValueError(f"has to be a whole number from {least} to {most}")
+            raise ValueError(f"must be an integer between {least} and {most}")
         return int(value)
 
     return parse
@@ -53,7 +53,7 @@ def whole(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
 def positive(value: str) -> float:
     """A decimal number above zero."""
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value) or not float(value):
-        raise ValueError("has to be a number above 0, like 2 or 0.5")
+        raise ValueError("must be a number above 0, like 2 or 0.5")
     return float(value)
 
 
@@ -61,7 +61,7 @@ def switch(value: str) -> bool:
     """On or off."""
     states = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if (state := states.get(value.lower())) is None:
-        raise ValueError("has to be 1 or 0")
+        raise ValueError("must be 1 or 0")
     return state
 
 
@@ -70,7 +70,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
     def parse(value: str) -> str:
         if value.lower() not in choices:
-            raise ValueError(f"has to be one of {', '.join(choices)}")
+            raise ValueError(f"must be one of {', '.join(choices)}")
         return value.lower()
 
     return parse
@@ -82,7 +82,7 @@ def several(parse_one: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
     def parse(value: str) -> tuple[T, ...]:
         values = tuple(dict.fromkeys(parse_one(part.strip()) for part in value.split(",") if part.strip()))
         if not values:
-            raise ValueError("has to hold a value, not commas alone")
+            raise ValueError("must hold a value, not commas alone")
         return values
 
     return parse
@@ -91,14 +91,14 @@ def several(parse_one: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
 def hidden(value: str) -> Secret:
     """A secret of one line."""
     if not value.isprintable() or len(value) < MIN_SECRET_CHARACTERS:
-        raise ValueError(f"has to be one line of at least {MIN_SECRET_CHARACTERS} printable characters")
+        raise ValueError(f"must be one line of at least {MIN_SECRET_CHARACTERS} printable characters")
     return Secret(value)
 
 
 def signing_secret(value: str) -> Secret:
     """A secret shared with whoever makes the callers' tokens."""
     if "-----BEGIN" in value:
-        raise ValueError("has to be a shared secret; the file of a public key goes into GATEWAY_JWT_PUBLIC_KEY_FILE")
+        raise ValueError("must be a shared secret; the file of a public key goes into GATEWAY_JWT_PUBLIC_KEY_FILE")
     return hidden(value)
 
 
@@ -113,7 +113,7 @@ def own_host(value: str) -> str:
     try:
         exact_origin(f"http://[{value}]" if ":" in value else f"http://{value}")
     except ValueError:
-        raise ValueError("has to be the name of a host or an IP address") from None
+        raise ValueError("must be the name of a host or an IP address") from None
     return value
 
 
@@ -133,10 +133,10 @@ def own_port(value: str) -> int:
 def server_name(value: str) -> str:
     """A host in lower case, with a port or without."""
     if not re.fullmatch(rf"(?=.{{1,253}}(:|$)){LABEL}(\.{LABEL})*(:[0-9]{{1,5}})?", value.lower(), re.ASCII):
-        raise ValueError("has to name hosts, like oauth.bitrix.info, without a scheme or a path")
+        raise ValueError("must name hosts, like oauth.bitrix.info, without a scheme or a path")
     _, _, port = value.partition(":")
     if port and not 0 < int(port) < 65_536:
-        raise ValueError("has to name ports from 1 to 65535 where it names any")
+        raise ValueError("must name ports from 1 to 65535 where it names any")
     return value.lower()
 
 
@@ -149,7 +149,7 @@ def private_portal(value: str) -> PrivatePortal:
     bare = name.removeprefix("*.")
     if len(bare) > MAX_HOST_CHARACTERS or not HOST_NAME.fullmatch(bare) or bare.rpartition(".")[2][0].isdigit():
         raise ValueError(
-            "has to name hosts, like crm.corp.example or *.corp.example, or networks, like 10.0.0.0/8, "
+            "must name hosts, like crm.corp.example or *.corp.example, or networks, like 10.0.0.0/8, "
             "without schemes, ports and paths"
         )
     return name
@@ -163,16 +163,16 @@ def certificate_file(value: str) -> Path:
     except ssl.SSLError:  # which is an OSError too
         pass
     except OSError as error:
-        raise ValueError(f"has to name a file that can be read ({error.strerror})") from error
+        raise ValueError(f"must name a file that can be read ({error.strerror})") from error
     if not context.cert_store_stats()["x509"]:
-        raise ValueError("has to name a PEM file with certificates in it")
+        raise ValueError("must name a PEM file with certificates in it")
     return path
 
 
 def account_claim(value: str) -> str:
     """The name of a claim that can name an account."""
     if value in REGISTERED_CLAIMS:
-        raise ValueError(f"has to name claims that name an account, and none of {', '.join(REGISTERED_CLAIMS)}")
+        raise ValueError(f"must name claims that name an account, and none of {', '.join(REGISTERED_CLAIMS)}")
     return text(value)
 
 
@@ -180,7 +180,7 @@ def database_file(value: str) -> Path:
     """The file of the database, which need not be there yet."""
     path = Path(value)
     if value.startswith(":") or path.is_dir():
-        raise ValueError("has to name a file: neither a directory nor a database in memory")
+        raise ValueError("must name a file: neither a directory nor a database in memory")
     return path
 
 
@@ -203,9 +203,9 @@ def secret_in_file(path: Path) -> str:
     try:
         value = path.read_text(encoding="utf-8").removesuffix("\n")
     except OSError as error:
-        raise ValueError(f"has to name a file that can be read ({error.strerror})") from error
+        raise ValueError(f"must name a file that can be read ({error.strerror})") from error
     except UnicodeDecodeError:
-        raise ValueError("has to name a file of text") from None  # the cause holds the value
+        raise ValueError("must name a file of text") from None  # the cause holds the value
     if not value.strip():
-        raise ValueError("has to name a file that is not empty")
+        raise ValueError("must name a file that is not empty")
     return value

@@ -38,7 +38,7 @@ def resolve_secrets(config: Config) -> Secrets:
     forgotten.
 
     Raises:
-        SettingsError: when the database has to have a key and none is here, or the secrets file cannot be used.
+        SettingsError: when the database must have a key and none is here, or the secrets file cannot be used.
     """
     ensure_directory(config.database)
     kept = read_secret_file(config.secrets_file)
@@ -119,7 +119,7 @@ def read_secret_file(path: Path) -> dict[str, Secret]:
             continue
         name, _, value = line.partition("=")
         if name not in KINDS:
-            raise SettingsError(f"{path}, line {number}: has to be {' or '.join(KINDS)}, = and a value")
+            raise SettingsError(f"{path}, line {number}: must be {' or '.join(KINDS)}, = and a value")
         try:
             kept[name] = KINDS[name](value)
         except ValueError as error:

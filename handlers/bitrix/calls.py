@@ -70,10 +70,10 @@ async def call_batch3(request: web.Request) -> web.Response:
     """POST /bitrix/v3/batch"""
     calls = await load_json(request)
     if not isinstance(calls, list) or not 0 < len(calls) <= BATCH3_CALLS:
-        raise InvalidInput.of_field("", "invalid_value", f"has to be a list of 1 to {BATCH3_CALLS} calls")
+        raise InvalidInput.of_field("", "invalid_value", f"must be a list of 1 to {BATCH3_CALLS} calls")
     for index, one in enumerate(calls):
         if not isinstance(one, dict):
-            raise InvalidInput.of_field(f"/{index}", "invalid_value", "has to be an object")
+            raise InvalidInput.of_field(f"/{index}", "invalid_value", "must be an object")
     work = request.app[CALLS].batch3(request[ACCOUNT_KEY], calls, one_value(request.headers, KEY_HEADER))
     return passed_on(await cancel_on_disconnect(request, work))
 
@@ -118,7 +118,7 @@ async def load_arguments(request: web.Request) -> dict[str, Any] | list[Any]:
         return {}
     body = await load_json(request)
     if not isinstance(body, dict | list):
-        raise InvalidInput.of_field("", "not_an_object", "has to be a JSON object")
+        raise InvalidInput.of_field("", "not_an_object", "must be a JSON object")
     return body
 
 
@@ -130,7 +130,7 @@ async def load_object(request: web.Request) -> dict[str, Any]:
     """
     body = await load_arguments(request)
     if not isinstance(body, dict):
-        raise InvalidInput.of_field("", "not_an_object", "has to be a JSON object")
+        raise InvalidInput.of_field("", "not_an_object", "must be a JSON object")
     return body
 
 

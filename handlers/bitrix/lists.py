@@ -36,7 +36,7 @@ def sync_of(resource: Resource) -> Handler:
     async def start_sync(request: web.Request) -> web.Response:
         mode = one_value(request.query, "mode")
         if mode not in (None, "full"):
-            raise InvalidInput.of_parameter("mode", "invalid_value", "has to be full: this list is always read whole")
+            raise InvalidInput.of_parameter("mode", "invalid_value", "must be full: this list is always read whole")
         account = await request.app[CONNECTIONS].require(request[ACCOUNT_KEY])
         await request.app[ACCOUNTS].ensure_authorized(account)
         await request.app[SYNCS].start(account, resource)

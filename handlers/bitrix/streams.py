@@ -40,7 +40,7 @@ async def stream_list(request: web.Request) -> web.StreamResponse:
         raise NotFound(f"there is no list {name} to stream", code="stream_not_found")
     version = one_value(request.query, "version")
     if version not in (None, "2", "3") or (version is not None and name != "tasks"):
-        raise InvalidInput.of_parameter("version", "invalid_value", "has to be 2 or 3, and is of tasks alone")
+        raise InvalidInput.of_parameter("version", "invalid_value", "must be 2 or 3, and is of tasks alone")
     return await stream(request, TASKS3 if version == "3" else listed)
 
 
@@ -97,10 +97,10 @@ def read_asked(request: web.Request, listed: StreamedList) -> StreamAsked:
     """
     query = request.query
     if one_value(query, "source") not in (None, "portal"):
-        raise InvalidInput.of_parameter("source", "invalid_value", "has to be portal")
+        raise InvalidInput.of_parameter("source", "invalid_value", "must be portal")
     pace = one_value(query, "pace")
     if pace not in (None, *PACES):
-        raise InvalidInput.of_parameter("pace", "invalid_value", "has to be thrifty or eager")
+        raise InvalidInput.of_parameter("pace", "invalid_value", "must be thrifty or eager")
     limited = one_value(query, "limit") is not None
     return StreamAsked(
         listed,
@@ -116,7 +116,7 @@ def read_cursor(value: str | None) -> int:
     if value is None:
         return 0
     if not (value.isascii() and value.isdigit() and len(value) <= len(str(HIGHEST_ID)) and int(value) < HIGHEST_ID):
-        raise InvalidInput.of_parameter("cursor", "invalid_value", "has to be the id of a row, or 0")
+        raise InvalidInput.of_parameter("cursor", "invalid_value", "must be the id of a row, or 0")
     return int(value)
 
 
@@ -126,9 +126,9 @@ def read_filter(value: str | None) -> object:
     try:
         found: object = orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        raise InvalidInput.of_parameter("filter", "not_json", "has to be JSON") from error
+        raise InvalidInput.of_parameter("filter", "not_json", "must be JSON") from error
     if found is None:  # it would read everything
-        raise InvalidInput.of_parameter("filter", "invalid_value", "has to be a JSON object or list, and not null")
+        raise InvalidInput.of_parameter("filter", "invalid_value", "must be a JSON object or list, and not null")
     if is_deeper(found, DEEPEST):
         raise InvalidInput.of_parameter("filter", "too_deep", TOO_DEEP)
     return found
@@ -139,5 +139,5 @@ def read_select(value: str | None) -> tuple[str, ...]:
         return ()
     names = tuple(value.split(","))
     if not all(FIELD_NAME.fullmatch(name) for name in names):
-        raise InvalidInput.of_parameter("select", "invalid_value", "has to be names of fields, separated by commas")
+        raise InvalidInput.of_parameter("select", "invalid_value", "must be names of fields, separated by commas")
     return names

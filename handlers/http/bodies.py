@@ -35,42 +35,42 @@ class Strict(fields.Field[Any]):
 
 
 class Text(Strict):
-    rule = "has to be a string"
+    rule = "must be a string"
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, str)
 
 
 class Flag(Strict):
-    rule = "has to be true or false"
+    rule = "must be true or false"
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, bool)
 
 
 class Int32(Strict):
-    rule = "has to be a 32-bit integer"
+    rule = "must be a 32-bit integer"
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value in INT32
 
 
 class ObjectOrList(Strict):
-    rule = "has to be an object or, for a method that takes arguments by position, a list"
+    rule = "must be an object or, for a method that takes arguments by position, a list"
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, dict | list)
 
 
 class TextMap(Strict):
-    rule = "has to be an object of strings"
+    rule = "must be an object of strings"
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, dict) and all(isinstance(member, str) for member in value.values())
 
 
 class TextListMap(Strict):
-    rule = "has to be an object of lists of strings"
+    rule = "must be an object of lists of strings"
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, dict) and all(
@@ -78,7 +78,7 @@ class TextListMap(Strict):
         )
 
 
-OBJECT_RULE = "has to be an object"
+OBJECT_RULE = "must be an object"
 NO_OBJECT = {"type": OBJECT_RULE}
 UNKNOWN_RULE = "is not known here"
 CODES = {"is required": "required", UNKNOWN_RULE: "unknown_property"}
@@ -154,7 +154,7 @@ class BatchCommand(ClosedBody):
 class Commands(Strict):
     """Commands in a list or by name, each after BatchCommand."""
 
-    rule = "has to be a list or an object of commands, and not empty"
+    rule = "must be a list or an object of commands, and not empty"
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if not isinstance(value, list | dict) or not value:
@@ -194,11 +194,11 @@ async def load_json(request: web.Request) -> Any:
     except web.RequestPayloadError as error:
         raise InvalidInput.of_field("", "unreadable", "cannot be read in its Content-Encoding") from error
     if request.content_type != "application/json":
-        raise InvalidInput.of_field("", "content_type", "has to be sent as application/json")
+        raise InvalidInput.of_field("", "content_type", "must be sent as application/json")
     try:
         return orjson.loads(body)
     except ValueError as error:
-        raise InvalidInput.of_field("", "not_json", "has to be JSON") from error
+        raise InvalidInput.of_field("", "not_json", "must be JSON") from error
 
 
 async def load_body(request: web.Request, schema: Schema) -> dict[str, Any]:
@@ -210,7 +210,7 @@ async def load_body(request: web.Request, schema: Schema) -> dict[str, Any]:
     """
     document = await load_json(request)
     if not isinstance(document, dict):
-        raise InvalidInput.of_field("", "not_an_object", "has to be a JSON object")
+        raise InvalidInput.of_field("", "not_an_object", "must be a JSON object")
     try:
         loaded: dict[str, Any] = schema.load(document)
     except ValidationError as error:

@@ -175,7 +175,7 @@ class Connection(web.RequestHandler):
         """Read nothing more as a request, nor as a body."""
         self._deaf = True
         if not self._incoming.is_eof():
-            self._incoming.set_exception(web.RequestPayloadError("the body is not framed as it has to be"))
+            self._incoming.set_exception(web.RequestPayloadError("the body is not framed as it must be"))
         self._be_over()
 
     def _drop(self, size: int) -> None:

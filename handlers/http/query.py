@@ -17,7 +17,7 @@ MAX_CACHED_QUERY_CHARACTERS = 128  # characters; page and size alone take some 3
 MAX_DIGITS = 18  # digits, so that it fits 64 bits
 NO_QUERY = "is not accepted: this address takes no query parameters"
 BODY_HINT = ", send them in the body"
-NO_COUNT = f"has to be a whole number above 0 of at most {MAX_DIGITS} digits"
+NO_COUNT = f"must be a positive integer of at most {MAX_DIGITS} digits"
 
 
 def accepting(known: Collection[str], handler: Handler) -> Handler:
@@ -47,7 +47,7 @@ def one_value(query: MultiMapping[str], name: str) -> str | None:
 
 
 def positive(query: MultiMapping[str], name: str, default: int) -> int:
-    """The whole number above zero that *name* gives.
+    """The positive integer that *name* gives.
 
     Raises:
         InvalidInput: when it gives anything else.
@@ -64,7 +64,7 @@ def page_and_size(raw_query: str) -> tuple[int, int]:
     """The page and the size that an address asks for by its query string; 1 and 25 where it does not say.
 
     Raises:
-        InvalidInput: when either is no whole number above zero.
+        InvalidInput: when either is not a positive integer.
     """
     return _remembered(raw_query) if len(raw_query) <= MAX_CACHED_QUERY_CHARACTERS else _page_and_size(raw_query)
 
@@ -86,7 +86,7 @@ def quiz_id(request: web.Request) -> int:
     value = request.match_info["quizID"]
     digits = value.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS and int(value) in INT32):
-        raise InvalidInput.of_parameter("quizID", "invalid_value", "has to be a 32-bit integer")
+        raise InvalidInput.of_parameter("quizID", "invalid_value", "must be a 32-bit integer")
     return int(value)
 
 
@@ -99,4 +99,4 @@ def entity_type_id(request: web.Request) -> int:
     value = request.match_info["entityTypeId"]
     if value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS and 0 < int(value) <= INT32[-1]:
         return int(value)
-    raise InvalidInput.of_parameter("entityTypeId", "invalid_value", "has to be a whole number above 0")
+    raise InvalidInput.of_parameter("entityTypeId", "invalid_value", "must be a positive integer")

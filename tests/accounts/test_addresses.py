@@ -80,7 +80,7 @@ def test_a_webhook_is_known_by_its_user_and_code_whatever_stands_around_them(pat
         "/#/rest/1/abc123/",
     ],
 )
-def test_an_address_that_begins_like_a_webhook_has_to_be_one(path: str) -> None:
+def test_an_address_that_begins_like_a_webhook_must_be_one(path: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         parse_address("https://acme.bitrix24.ru" + path, STRICT)
     assert refused.value.errors[0].code == "invalid_webhook"

@@ -1,4 +1,4 @@
-"""Before an account leaves its portal, the authorize page of the other one has to answer as that of a Bitrix24 does."""
+"""Before an account leaves its portal, the authorize page of the other one must answer as that of a Bitrix24 does."""
 
 import asyncio
 from dataclasses import replace
@@ -74,7 +74,7 @@ async def test_another_site_is_told_from_a_portal(
         )
     assert (answer.status, answer.json["errors"][0]["code"]) == (400, "not_a_portal")
     assert answer.json["detail"] == (
-        f"client_bitrix_url: has to be the address of a Bitrix24, but its page {PAGE} {reason}"
+        f"client_bitrix_url: must be the address of a Bitrix24, but its page {PAGE} {reason}"
     )
     assert await is_unchanged(connected, sandbox)
 

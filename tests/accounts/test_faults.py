@@ -43,7 +43,7 @@ async def test_fifty_who_wait_for_a_token_spend_one_refresh_token(authorized: Ga
 
 
 @pytest.mark.parametrize("fault", ["cut", "truncated"])
-async def test_a_pair_that_is_lost_on_its_way_has_to_be_authorized_again(
+async def test_a_pair_that_is_lost_on_its_way_must_be_authorized_again(
     authorized: Gateway, sandbox: Sandbox, fault: str
 ) -> None:
     rows = await authorized.rows("users")
@@ -204,7 +204,7 @@ async def test_a_certificate_that_does_not_prove_the_portal_ends_the_connection(
         refused = await gateway.post(ACCOUNT, json=body)
         assert (refused.status, refused.json) == (
             400,
-            "client_bitrix_url: has to be an address on the open internet",
+            "client_bitrix_url: must be an address on the open internet",
         )
     assert credentials(gateway) == 0
 

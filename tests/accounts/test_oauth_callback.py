@@ -125,7 +125,7 @@ async def test_another_portal_than_the_one_asked_for_is_refused(
 ) -> None:
     query = await way_back(gateway, sandbox)
     answer = await come_back(gateway, query | {"domain": domain.format(host=sandbox.host)})
-    assert (answer.status, answer.json) == (400, "domain: has to be the portal that is being authorized")
+    assert (answer.status, answer.json) == (400, "domain: must be the portal that is being authorized")
     assert await is_untouched(gateway, sandbox)
 
 

@@ -110,7 +110,7 @@ async def test_the_subdomain_of_a_cloud_portal_is_its_name(gateway: Gateway, url
 async def test_an_address_of_another_json_type_is_refused(gateway: Gateway, url: object) -> None:
     answer = await post(gateway, url)
     assert answer.status == 400
-    assert answer.json.startswith("client_bitrix_url: has to be a string")
+    assert answer.json.startswith("client_bitrix_url: must be a string")
     assert (await gateway.get(ACCOUNT)).status == 404
 
 
@@ -145,7 +145,7 @@ async def test_an_address_like_a_webhook_that_is_none_is_refused(gateway: Gatewa
 async def test_a_body_that_is_no_json_object_is_refused(gateway: Gateway, body: bytes) -> None:
     answer = await gateway.post(ACCOUNT, data=body, headers={"Content-Type": "application/json"})
     assert answer.status == 400
-    assert answer.json.startswith("body: has to be ")
+    assert answer.json.startswith("body: must be ")
     assert (await gateway.get(ACCOUNT)).status == 404
 
 
@@ -158,7 +158,7 @@ async def test_the_address_is_required(gateway: Gateway) -> None:
 async def test_a_form_and_a_missing_body_are_refused(gateway: Gateway) -> None:
     form, nothing = await gateway.post(ACCOUNT, data={"client_bitrix_url": CLOUD}), await gateway.post(ACCOUNT)
     assert (form.status, nothing.status) == (400, 400)
-    assert form.json == nothing.json == "body: has to be sent as application/json"
+    assert form.json == nothing.json == "body: must be sent as application/json"
 
 
 async def test_a_body_beyond_the_limit_is_refused(gateway: Gateway) -> None:
@@ -263,7 +263,7 @@ async def test_a_deleted_account_that_connects_again_finds_its_id_and_its_rows(
     assert await connected.rows("users") == rows
 
 
-async def test_a_deleted_account_has_to_be_authorized_again(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_deleted_account_must_be_authorized_again(gateway: Gateway, sandbox: Sandbox) -> None:
     await authorize(gateway, sandbox)
     await gateway.synced()
     await gateway.delete(ACCOUNT)

@@ -165,7 +165,7 @@ async def test_a_file_that_cannot_be_used_is_told_once_and_the_last_good_keys_st
             assert accepted(tokens, OLD.token("RS256"))
             assert refusal(tokens, NEW.token("RS256")) == UNKNOWN_KEY
     assert [line["event"] for line in lines] == ["cannot use the JWK set, the last good one stays"]
-    assert lines[0]["reason"].startswith("has to name a")
+    assert lines[0]["reason"].startswith("must name a")
     assert "canary" not in str(lines)
     with capture_logs() as lines:
         write_jwk_set(keys, NEW)

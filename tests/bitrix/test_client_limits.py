@@ -152,7 +152,7 @@ async def test_a_caller_who_leaves_the_line_gives_its_place_to_the_next(
 
 
 class TestWithoutResting:
-    """Batches for callers who wait: a method that has to rest for long is told, and not waited for."""
+    """Batches for callers who wait: a method that must rest for long is told, and not waited for."""
 
     @pytest.fixture
     def credential(self, portal: SandboxPortal, server: SandboxServer) -> WebhookCredential:
@@ -215,7 +215,7 @@ class TestWithoutResting:
         assert portal.http_requests == 1
         assert isinstance((await clock.until(client.call(PROFILE))).result, dict)
 
-    async def test_nothing_of_a_first_request_is_sent_where_its_method_has_to_rest(
+    async def test_nothing_of_a_first_request_is_sent_where_its_method_must_rest(
         self,
         client: PortalClient,
         limiter: PortalLimiter,

@@ -36,7 +36,7 @@ def test_settings_come_from_the_environment_and_the_dotenv_file_and_flags_win(
 def test_a_wrong_setting_is_refused_before_anything_starts(invoke: Invoke) -> None:
     result = invoke(*ONCE, GATEWAY_MAX_WAIT_S="never")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("Error: GATEWAY_MAX_WAIT_S has to be")
+    assert result.stderr.startswith("Error: GATEWAY_MAX_WAIT_S must be")
 
 
 def test_every_setting_counts_but_those_that_follow_from_the_sandbox() -> None:

@@ -57,7 +57,7 @@ def test_serve_has_every_setting_with_its_environment_name_and_default(invoke: I
 def test_a_wrong_setting_is_refused_in_one_line(invoke: Invoke) -> None:
     result = invoke("serve", "--port", "x", GATEWAY_LOG_LEVEL="loud")
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: GATEWAY_PORT has to be a whole number")
+    assert result.stderr.startswith("Error: GATEWAY_PORT must be an integer")
     assert "GATEWAY_LOG_LEVEL" in result.stderr
     assert result.stderr.count("\n") == 1
 

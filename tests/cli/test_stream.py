@@ -108,7 +108,7 @@ async def test_a_stream_that_breaks_off_ends_with_status_1_and_where_to_go_on(st
 async def test_what_the_gateway_refuses_is_said_in_its_words(stream: Stream) -> None:
     result = await stream("deals", "--filter={")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "Error: GET /bitrix/stream/deals was answered 400: filter: has to be JSON\n"
+    assert result.stderr == "Error: GET /bitrix/stream/deals was answered 400: filter: must be JSON\n"
 
 
 @pytest.mark.parametrize("command", [("stream", "deals"), ("sync", "users")])

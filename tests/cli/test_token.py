@@ -72,7 +72,7 @@ def test_settings_come_from_the_dotenv_file_too(invoke: Invoke, tmp_path: Path) 
     assert invoke("token", "--account", "7").exit_code == 0
 
 
-def test_an_account_has_to_be_named(invoke: Invoke) -> None:
+def test_an_account_must_be_named(invoke: Invoke) -> None:
     assert invoke("token").exit_code == 2
 
 
@@ -83,4 +83,4 @@ def test_an_account_that_the_gateway_would_refuse_gets_no_token(
 ) -> None:
     result = invoke(*command, "--account", account, "--jwt-secret", "12345678")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "has to be one line of 1 to 255 printable characters" in result.stderr
+    assert "must be one line of 1 to 255 printable characters" in result.stderr

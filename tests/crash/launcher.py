@@ -1,7 +1,7 @@
 """Starts gateways quickly, one after another: all is imported once, and each gateway is a fork of this process.
 
 A line on stdin is a job (JSON); two lines on stdout are its process id and, when it has ended, its exit status. A job
-may say at which commit its process has to die: at the n-th, a moment before it or a moment after it.
+may say at which commit its process must die: at the n-th, a moment before it or a moment after it.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What has to hold after every death: of the file, of an account and of its mirror."""
+"""What must hold after every death: of the file, of an account and of its mirror."""
 
 import sqlite3
 from contextlib import closing

@@ -68,7 +68,7 @@ def test_alg_binds_a_key_to_one_algorithm() -> None:
 def test_keys_for_other_uses_are_passed_over(tmp_path: Path, jwk: dict[str, Any]) -> None:
     assert decode_jwk(jwk) is None
     assert len(read_jwk_set(write_jwk_set(tmp_path / "keys.json", jwk, RSA))) == 1
-    with pytest.raises(ValueError, match="has to name a JWK set with an RSA key of at least 2048 bits"):
+    with pytest.raises(ValueError, match="must name a JWK set with an RSA key of at least 2048 bits"):
         read_jwk_set(write_jwk_set(tmp_path / "keys.json", jwk))
 
 
@@ -103,7 +103,7 @@ def test_a_set_with_a_key_that_does_not_belong_there_is_refused_as_a_whole(tmp_p
 )
 def test_what_is_no_set_of_keys_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "keys.json").write_text(content)
-    with pytest.raises(ValueError, match="has to name a"):
+    with pytest.raises(ValueError, match="must name a"):
         read_jwk_set(tmp_path / "keys.json")
 
 

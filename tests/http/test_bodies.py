@@ -90,15 +90,15 @@ def test_every_property_is_required_and_may_not_be_null(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "rule"),
     [
-        ("PerformerID", [7, True, ["7"], {}], "has to be a string"),
-        ("PipelineID", ["0", 1.0, 0.5, True, False, 2**31, -(2**31) - 1, [0], 2**63], "has to be a 32-bit integer"),
-        ("LeadFlag", [0, 1, "true", "yes", "on", [], {}], "has to be true or false"),
+        ("PerformerID", [7, True, ["7"], {}], "must be a string"),
+        ("PipelineID", ["0", 1.0, 0.5, True, False, 2**31, -(2**31) - 1, [0], 2**63], "must be a 32-bit integer"),
+        ("LeadFlag", [0, 1, "true", "yes", "on", [], {}], "must be true or false"),
         (
             "TagsToAdd",
             [[], "x", {"lead": "x"}, {"lead": [1]}, {"lead": None}],
-            "has to be an object of lists of strings",
+            "must be an object of lists of strings",
         ),
-        ("FieldsRule", [[], "x", 5, True], "has to be an object"),
+        ("FieldsRule", [[], "x", 5, True], "must be an object"),
     ],
 )
 def test_a_value_of_another_json_type_is_refused(name: str, values: list[object], rule: str) -> None:
@@ -109,11 +109,11 @@ def test_a_value_of_another_json_type_is_refused(name: str, values: list[object]
 @pytest.mark.parametrize(
     ("fields_rule", "place", "rule"),
     [
-        ({"lead": 5}, "/FieldsRule/lead", "has to be an object"),
-        ({"lead": None}, "/FieldsRule/lead", "has to be an object, and not null"),
-        ({"deal": {"QuestionID": []}}, "/FieldsRule/deal/QuestionID", "has to be an object of strings"),
-        ({"deal": {"QuestionID": {"1": 2}}}, "/FieldsRule/deal/QuestionID", "has to be an object of strings"),
-        ({"contact": {"ContactRuleMap": "x"}}, "/FieldsRule/contact/ContactRuleMap", "has to be an object of strings"),
+        ({"lead": 5}, "/FieldsRule/lead", "must be an object"),
+        ({"lead": None}, "/FieldsRule/lead", "must be an object, and not null"),
+        ({"deal": {"QuestionID": []}}, "/FieldsRule/deal/QuestionID", "must be an object of strings"),
+        ({"deal": {"QuestionID": {"1": 2}}}, "/FieldsRule/deal/QuestionID", "must be an object of strings"),
+        ({"contact": {"ContactRuleMap": "x"}}, "/FieldsRule/contact/ContactRuleMap", "must be an object of strings"),
     ],
 )
 def test_a_broken_rule_deep_down_is_named_by_its_place(fields_rule: object, place: str, rule: str) -> None:
@@ -130,5 +130,5 @@ def test_an_account_is_connected_by_an_address_and_perhaps_a_way_back() -> None:
     assert ACCOUNT_BODY.load({"client_bitrix_url": "x", "more": 1}) == {"client_bitrix_url": "x"}
     assert ACCOUNT_BODY.load({"client_bitrix_url": "x", "redirectURL": "y"})["redirect_url"] == "y"
     assert refusal(ACCOUNT_BODY, {}) == {"/client_bitrix_url": "is required"}
-    assert refusal(ACCOUNT_BODY, {"client_bitrix_url": "x", "redirectURL": 5}) == {"/redirectURL": "has to be a string"}
+    assert refusal(ACCOUNT_BODY, {"client_bitrix_url": "x", "redirectURL": 5}) == {"/redirectURL": "must be a string"}
     assert "redirect_url" not in ACCOUNT_BODY.load({"client_bitrix_url": "x", "redirect_url": "z"})

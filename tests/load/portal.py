@@ -74,7 +74,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Portal:
-    """A running one; whoever reads from it has to trust its *certificate*."""
+    """A running one; whoever reads from it must trust its *certificate*."""
 
     server: Server
     certificate: Path

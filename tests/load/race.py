@@ -88,7 +88,7 @@ def race(reader: Reader, listed: Listed, expected: set[int], scratch: Path, *, s
 
 
 def about(gateway: Server | None, listed: Listed, scratch: Path) -> dict[str, str]:
-    """What a reader has to know, of the *gateway* or of the limits that it has to keep by itself."""
+    """What a reader must know, of the *gateway* or of the limits that it must keep by itself."""
     if gateway is None:
         limits = listed.limits
         return {"capacity": str(limits.bucket_capacity), "leak_per_s": str(limits.bucket_leak_per_s)}

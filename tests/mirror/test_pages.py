@@ -8,7 +8,7 @@ from tests.gateway import Gateway, Sandbox
 from tests.support.portal_rows import MIRRORED, USERS, Mirrored, each_list, fill_all
 
 NOT_FOUND = {"steps": "stages not found", "pipelines": "pipelines not found", "fields": "fields not found"}
-NO_NUMBER = "has to be a whole number above 0 of at most 18 digits"
+NO_NUMBER = "must be a positive integer of at most 18 digits"
 NO_NUMBERS = (
     "0", "-1", "-0", "+5", "", "abc", "1.5", "1e3", "1_000", "0x10", " 5", "5 ", "5,6", "null", "true", "[]", "1\x00",
     "٣", "５", "²", "9" * 19, "9" * 5000,

@@ -65,7 +65,7 @@ async def test_a_sync_that_moves_on_says_nothing_any_more(
     assert fields_of(caplog, "sync is retrying")
 
 
-async def test_a_method_that_has_to_rest_is_named(
+async def test_a_method_that_must_rest_is_named(
     connected: Gateway, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.portal.fault("user.get:otl")

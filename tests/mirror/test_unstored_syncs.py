@@ -38,7 +38,7 @@ async def test_an_account_is_deleted_although_the_end_of_its_sync_cannot_be_stor
     assert (await connected.get("/bitrix/account")).status == 404
 
 
-async def test_an_interrupted_sync_of_an_account_that_has_to_be_authorized_again_has_failed(
+async def test_an_interrupted_sync_of_an_account_that_must_be_authorized_again_has_failed(
     connected: Gateway,
 ) -> None:
     await connected.stop()

@@ -57,7 +57,7 @@ def no_traceback(caplog: pytest.LogCaptureFixture) -> bool:
 
 @pytest.mark.parametrize(("path", "body"), CALLS)
 @pytest.mark.parametrize("by_webhook", [True, False])
-async def test_calls_go_on_where_nothing_has_to_be_stored(
+async def test_calls_go_on_where_nothing_must_be_stored(
     gateway: Gateway,
     sandbox: Sandbox,
     caplog: pytest.LogCaptureFixture,
@@ -80,7 +80,7 @@ async def test_calls_go_on_where_nothing_has_to_be_stored(
     assert no_traceback(caplog)
 
 
-async def test_streams_go_on_where_nothing_has_to_be_stored(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_streams_go_on_where_nothing_must_be_stored(connected: Gateway, sandbox: Sandbox) -> None:
     await connected.clock.advance(5)
     async with unwritable(connected):
         told = await connected.stream("deals")

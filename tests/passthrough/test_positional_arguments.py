@@ -100,7 +100,7 @@ async def test_a_list_for_a_method_that_takes_names_is_refused_and_says_so(
     answer = await post(connected, f"call/{method}", [1])
     assert broken_rule(answer) == (400, "", "not_an_object")
     assert answer.json["detail"] == (
-        "body: has to be an object: this method takes parameters by name, not a list of arguments"
+        "body: must be an object: this method takes parameters by name, not a list of arguments"
     )
     answer = await post(connected, "batch", {"commands": {"a": {"method": method, "params": [1]}}})
     assert broken_rule(answer) == (400, "/commands/a/params", "not_an_object")

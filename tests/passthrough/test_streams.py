@@ -30,7 +30,7 @@ TABLES = {
     "eventlog": "eventlog",
 }
 NONE_OF = "is none of source, filter, select, cursor, limit, pace, version"
-WHOLE = "has to be a whole number above 0"
+WHOLE = "must be a positive integer"
 STREAM = "/bitrix/stream"
 
 
@@ -115,8 +115,8 @@ async def test_a_bound_of_many_digits_is_the_number_that_it_says(connected: Gate
         ),
         ("users", {"LOGIN_NAME": 1}, "filter: has 'LOGIN_NAME', which the list does not know and would ignore"),
         ("tasks", {"PLAN": 1}, "filter: has 'PLAN', which the list does not know and would ignore"),
-        ("deals", [1], "filter: has to be a JSON object"),
-        ("items/2", "x", "filter: has to be a JSON object"),
+        ("deals", [1], "filter: must be a JSON object"),
+        ("items/2", "x", "filter: must be a JSON object"),
         ("deals", {">ID": "x"}, "filter: >ID takes a number"),
         ("users", {">ID": [1]}, "filter: >ID takes one number"),
         ("invoices", {"@id": [1, None]}, "filter: @id takes a number"),
@@ -148,11 +148,11 @@ async def test_names_of_filters_are_asked_for_once_and_again_when_they_may_have_
 @pytest.mark.parametrize(
     ("given", "rule"),
     [
-        ({"id": 1}, "has to be a list of conditions"),
-        ([["id", "~", 1]], "/0/1 has to be one of = != > >= < <= in between"),
+        ({"id": 1}, "must be a list of conditions"),
+        ([["id", "~", 1]], "/0/1 must be one of = != > >= < <= in between"),
         (
             [["id", ">", 1], {"conditions": [["id", "between", [1]]]}],
-            "/1/conditions/0/2 has to be a list of two values after between",
+            "/1/conditions/0/2 must be a list of two values after between",
         ),
     ],
 )
@@ -266,24 +266,24 @@ def test_gzip_is_accepted_where_it_is_named_and_not_refused(accepted: str, zippe
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("deals?cursor=x", "cursor: has to be the id of a row, or 0"),
-        ("deals?cursor=-1", "cursor: has to be the id of a row, or 0"),
-        ("deals?cursor=9999999999999999999", "cursor: has to be the id of a row, or 0"),
+        ("deals?cursor=x", "cursor: must be the id of a row, or 0"),
+        ("deals?cursor=-1", "cursor: must be the id of a row, or 0"),
+        ("deals?cursor=9999999999999999999", "cursor: must be the id of a row, or 0"),
         ("deals?cursor=1&cursor=2", "cursor: is given more than once"),
         ("deals?limit=0", f"limit: {WHOLE} of at most 18 digits"),
         ("deals?limit=1e3", f"limit: {WHOLE} of at most 18 digits"),
-        ("deals?filter={", "filter: has to be JSON"),
-        ("deals?filter=null", "filter: has to be a JSON object or list, and not null"),
-        ("deals?select=", "select: has to be names of fields, separated by commas"),
-        ("deals?select=A,,B", "select: has to be names of fields, separated by commas"),
-        ("deals?pace=fast", "pace: has to be thrifty or eager"),
-        ("deals?pace=", "pace: has to be thrifty or eager"),
+        ("deals?filter={", "filter: must be JSON"),
+        ("deals?filter=null", "filter: must be a JSON object or list, and not null"),
+        ("deals?select=", "select: must be names of fields, separated by commas"),
+        ("deals?select=A,,B", "select: must be names of fields, separated by commas"),
+        ("deals?pace=fast", "pace: must be thrifty or eager"),
+        ("deals?pace=", "pace: must be thrifty or eager"),
         ("deals?=1", f"a parameter without a name: {NONE_OF}"),
         ("deals?fitler={}", f"fitler: {NONE_OF}"),
         (f"deals?filter={'[' * 70}{']' * 70}", "filter: has more than 64 objects and lists in each other"),
-        ("deals?source=mirror", "source: has to be portal"),
-        ("deals?version=2", "version: has to be 2 or 3, and is of tasks alone"),
-        ("tasks?version=4", "version: has to be 2 or 3, and is of tasks alone"),
+        ("deals?source=mirror", "source: must be portal"),
+        ("deals?version=2", "version: must be 2 or 3, and is of tasks alone"),
+        ("tasks?version=4", "version: must be 2 or 3, and is of tasks alone"),
         ("items/0", f"entityTypeId: {WHOLE}"),
         ("items/x", f"entityTypeId: {WHOLE}"),
         ("items/99999999999", f"entityTypeId: {WHOLE}"),

@@ -100,7 +100,7 @@ async def test_rules_come_back_as_they_were_posted(connected: Gateway, sandbox: 
 async def test_a_lead_or_a_deal_alike_is_wanted_with_every_property(connected: Gateway, body: dict[str, Any]) -> None:
     for name in body:
         partial = {key: value for key, value in body.items() if key != name}
-        for incomplete, rule in ((partial, "is required"), (partial | {name: None}, "has to be ")):
+        for incomplete, rule in ((partial, "is required"), (partial | {name: None}, "must be ")):
             for method in ("POST", "PATCH"):
                 answer = await connected.request(method, RULES, json=incomplete)
                 assert answer.status == 400
@@ -166,21 +166,21 @@ NO_JSON = [b"", b"{", b"[]", b"null", b'"x"', b"7", b"\xff\xfe", b"NaN", b'{"a":
 @pytest.mark.parametrize("body", NO_JSON, ids=range(len(NO_JSON)))
 async def test_a_body_that_is_no_json_object_is_refused(connected: Gateway, method: str, body: bytes) -> None:
     answer = await connected.request(method, RULES, data=body, headers=AS_JSON)
-    assert (answer.status, answer.json[:16]) == (400, "body: has to be ")
+    assert (answer.status, answer.json[:16]) == (400, "body: must be ")
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 async def test_another_content_type_is_refused(connected: Gateway, method: str) -> None:
     for headers in ({"Content-Type": "text/plain"}, {"Content-Type": "application/x-www-form-urlencoded"}):
         answer = await connected.request(method, RULES, data=orjson.dumps(BODY), headers=headers)
-        assert (answer.status, answer.json) == (400, "body: has to be sent as application/json")
+        assert (answer.status, answer.json) == (400, "body: must be sent as application/json")
 
 
 @pytest.mark.parametrize("quiz", NO_QUIZ)
 async def test_a_quiz_is_an_int32(connected: Gateway, quiz: str) -> None:
     for method, body in (("GET", None), ("POST", BODY), ("PATCH", BODY)):
         answer = await connected.request(method, f"/bitrix/rules/{quiz}", json=body)
-        assert (answer.status, answer.json) == (400, "quizID: has to be a 32-bit integer")
+        assert (answer.status, answer.json) == (400, "quizID: must be a 32-bit integer")
 
 
 @pytest.mark.parametrize("quiz", ["0", "-1", "2147483647", "-2147483648"])

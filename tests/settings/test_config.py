@@ -198,13 +198,13 @@ def test_a_set_of_keys_beside_a_public_key_or_a_secret_is_refused(rsa_file: Path
 
 def test_a_set_of_keys_is_read_at_start(tmp_path: Path) -> None:
     keys = tmp_path / "keys.json"
-    with pytest.raises(SettingsError, match="GATEWAY_JWKS_FILE has to name a file that can be read"):
+    with pytest.raises(SettingsError, match="GATEWAY_JWKS_FILE must name a file that can be read"):
         load_config({}, {"jwks_file": keys})
     assert load_config({}, {"jwks_file": write_jwk_set(keys, rsa_signer("r"))}).jwt_algorithms == (
         "RS256", "RS384", "RS512", "ES256", "ES384", "ES512",
     )  # fmt: skip
     assert load_config({}, {"jwks_file": keys, "jwt_algorithms": "ES256"}).jwt_algorithms == ("ES256",)
-    with pytest.raises(SettingsError, match="GATEWAY_JWT_ALGORITHMS has to name algorithms that fit the key"):
+    with pytest.raises(SettingsError, match="GATEWAY_JWT_ALGORITHMS must name algorithms that fit the key"):
         load_config({}, {"jwks_file": keys, "jwt_algorithms": "HS256"})
 
 
@@ -237,12 +237,12 @@ def test_a_secret_in_a_file_is_the_same_as_the_secret_itself(name: str, tmp_path
 @pytest.mark.parametrize(
     ("content", "rule"),
     [
-        (None, r"has to name a file that can be read \(No such file or directory\)"),
-        (b"", "has to name a file that is not empty"),
-        (b" \n", "has to name a file that is not empty"),
-        (b"\xff\xfecanary", "has to name a file of text"),
-        (b"canary-1\ncanary-2\n", "has to be "),
-        (b"canary", "has to be "),
+        (None, r"must name a file that can be read \(No such file or directory\)"),
+        (b"", "must name a file that is not empty"),
+        (b" \n", "must name a file that is not empty"),
+        (b"\xff\xfecanary", "must name a file of text"),
+        (b"canary-1\ncanary-2\n", "must be "),
+        (b"canary", "must be "),
     ],
 )
 @pytest.mark.parametrize("name", SECRET_SETTINGS)
@@ -279,7 +279,7 @@ def test_the_dotenv_file_may_name_files_of_secrets(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("alone", ["bitrix_client_id", "bitrix_client_secret"])
 def test_an_application_has_both_an_id_and_a_secret(alone: str) -> None:
-    with pytest.raises(SettingsError, match="has to be given too"):
+    with pytest.raises(SettingsError, match="must be given too"):
         load_config({}, {alone: "12345678"})
 
 
@@ -289,7 +289,7 @@ def test_the_algorithms_follow_the_key(rsa_file: Path, curve_file: Path) -> None
     chosen = load_config({}, {"jwt_public_key_file": rsa_file, "jwt_algorithms": "RS512, RS256"})
     assert chosen.jwt_algorithms == ("RS512", "RS256")
     for key_file, algorithm in ((rsa_file, "HS256"), (curve_file, "RS256"), (rsa_file, "none")):
-        with pytest.raises(SettingsError, match="GATEWAY_JWT_ALGORITHMS has to name algorithms that fit the key"):
+        with pytest.raises(SettingsError, match="GATEWAY_JWT_ALGORITHMS must name algorithms that fit the key"):
             load_config({}, {"jwt_public_key_file": key_file, "jwt_algorithms": algorithm})
 
 
@@ -297,7 +297,7 @@ def test_keys_that_cannot_verify_tokens_are_refused(tmp_path: Path) -> None:
     other_kind = write_public_key(tmp_path / "ed.pem", ed25519.Ed25519PrivateKey.generate())
     no_key = tmp_path / "no.pem"
     no_key.write_text("hello")
-    for path, rule in ((other_kind, "has to name an RSA key"), (no_key, "one public key in PEM")):
+    for path, rule in ((other_kind, "must name an RSA key"), (no_key, "one public key in PEM")):
         with pytest.raises(SettingsError, match=rule):
             load_config({}, {"jwt_public_key_file": path})
 
@@ -340,6 +340,6 @@ def test_a_file_of_authorities_is_read_at_start(tmp_path: Path, rsa_file: Path) 
     assert load_config({"GATEWAY_PORTAL_CA_FILE": str(certificate)}).portal_ca_file == certificate
     for wrong in (key, rsa_file):
         with pytest.raises(
-            SettingsError, match=r"^GATEWAY_PORTAL_CA_FILE has to name a PEM file with certificates in it$"
+            SettingsError, match=r"^GATEWAY_PORTAL_CA_FILE must name a PEM file with certificates in it$"
         ):
             load_config({"GATEWAY_PORTAL_CA_FILE": str(wrong)})

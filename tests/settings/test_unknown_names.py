@@ -77,7 +77,7 @@ def test_what_kubernetes_tells_of_other_services_is_passed_over(service: str) ->
     }
     environ = {f"{service}_{name}": value for name, value in links.items()}
     if service == "GATEWAY":
-        with pytest.raises(SettingsError, match=r"^GATEWAY_PORT has to be .*Kubernetes.*enableServiceLinks[^;]*$"):
+        with pytest.raises(SettingsError, match=r"^GATEWAY_PORT must be .*Kubernetes.*enableServiceLinks[^;]*$"):
             load_config(environ)
         environ["GATEWAY_PORT"] = "8080"
     assert load_config(environ).port == 8080

@@ -31,7 +31,7 @@ IDS = 3 * BLOCK // 2
 
 @dataclass
 class ModelRow:
-    """What the mirror has to know of one row of the portal."""
+    """What the mirror must know of one row of the portal."""
 
     own_id: int
     portal_row_id: int

@@ -81,7 +81,7 @@ class WebhookCredential:
         return False
 
     def judge(self, error: PortalError, /) -> PortalError:
-        """As `Credential.judge`: a portal that has moved has to be connected by its new address.
+        """As `Credential.judge`: a portal that has moved must be connected by its new address.
 
         A webhook has no token that could expire, so what speaks of one is a passing fault of the portal, and so is a
         redirect that leads nowhere else. A revoked webhook is refused with INVALID_CREDENTIALS, by REST 3.0 with 401.

@@ -98,7 +98,7 @@ class PortalLimiter:
 
         Raises:
             TooBusy: there is none within *max_wait_s* seconds; None waits for as long as it takes.
-            OutOfOperatingTime: one of its methods has to rest by now.
+            OutOfOperatingTime: one of its methods must rest by now.
         """
         waiter = self._line.queue(priority, max_wait_s, first=again)
         try:

@@ -39,7 +39,7 @@ class FieldRules:
     """What one list method takes in `filter` and `select`, as far as its fields method does not say it.
 
     *any_case*: names count in any case; otherwise only as they are written.
-    *names_filters*: names in a filter have to be checked; false where the portal itself refuses unknown ones.
+    *names_filters*: names in a filter must be checked; false where the portal itself refuses unknown ones.
     *filters*: the fields that filter, besides custom ones; None for all fields.
     *filters_too*, *selects_too*: names that are not fields and yet filter, or can be selected.
     *operators_of*, *operators_by_type*: by name or by type of a field, the only operators that it takes.

@@ -21,7 +21,7 @@ async def read_whole(client: PortalClient, calls: Sequence[ListCall]) -> list[li
     beyond those read, unless the portal's pages are smaller than PAGE_ROWS, or it ignores offsets.
 
     A reading counts if the total equals the number of rows, or if all rows came in one page. A total that is too low
-    cannot show that rows were deleted between two pages, so two readings have to find the same ids. The same holds for
+    cannot show that rows were deleted between two pages, so two readings must find the same ids. The same holds for
     a total that is too high if the list is known for it; in all other lists it means that rows are missing. Readings
     that do not count are repeated, up to three in all. A list that the portal refuses stands as its error, and the
     others go on.

@@ -32,7 +32,7 @@ class Bounded:
         facts = call.facts
         given = call.params.get(facts.filter_key, {})
         if not isinstance(given, dict):
-            raise _refused("has to be a JSON object")
+            raise _refused("must be a JSON object")
         if facts.has_logic(given):
             return cls(call, cursor, None)
         after, upto, kept = cursor, HIGHEST_ID, {}

@@ -1,4 +1,4 @@
-"""A list to be read, the pages that it comes in, and what a page has to fulfil before it counts."""
+"""A list to be read, the pages that it comes in, and what a page must fulfil before it counts."""
 
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The commands that one keyset list is read by, and the checks that every page of it has to pass."""
+"""The commands that one keyset list is read by, and the checks that every page of it must pass."""
 
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -71,7 +71,7 @@ class PageReader(Generic[Rendered]):
         """The first page beyond *after*, and the largest id that there is.
 
         Both ends of the list are read, unless it can have one row at most: where the first page is not full, the last
-        one has to hold the same rows, or the portal's pages are smaller than PAGE_ROWS.
+        one must hold the same rows, or the portal's pages are smaller than PAGE_ROWS.
         """
         upto = self.bounded.upto
         if upto is not None and upto <= after:

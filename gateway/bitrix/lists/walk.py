@@ -57,7 +57,7 @@ async def walk(
 
     Pages are rendered as they come, and held so until those before them have come: a bounded number of rows, whatever
     the length of the list, that weigh together no more than about *weight* at that time, by the length of what they
-    were rendered to. Hardly more is asked for than *limit* rows, after which the reader has to stop by itself.
+    were rendered to. Hardly more is asked for than *limit* rows, after which the reader must stop by itself.
     Conditions on the id in the call's own filter narrow what is read. An eager walk spends what the portal's bucket
     has room for: at once where that will do for all that is left, evenly where it will not.
     The first request has the client's own priority, all others BACKGROUND, so interactive calls overtake them.

@@ -22,7 +22,7 @@ def check_filter(value: object, pointer: str, *, references: bool = False) -> No
         InvalidInput: with a pointer to the part that breaks a rule of the grammar.
     """
     if not isinstance(value, list):
-        raise _broken(pointer, "has to be a list of conditions")
+        raise _broken(pointer, "must be a list of conditions")
     if value and isinstance(value[0], str):  # one condition may stand alone
         _check_condition(value, pointer, references)
     else:
@@ -51,7 +51,7 @@ def _check_elements(elements: list[object], pointer: str, depth: int, references
         elif isinstance(element, dict):
             _check_group(element, place, depth, references)
         else:
-            raise _broken(place, "has to be a condition (a list) or a group (an object)")
+            raise _broken(place, "must be a condition (a list) or a group (an object)")
 
 
 def _check_group(group: Mapping[str, object], pointer: str, depth: int, references: bool) -> None:
@@ -61,20 +61,20 @@ def _check_group(group: Mapping[str, object], pointer: str, depth: int, referenc
     if depth > DEEPEST:
         raise _broken(pointer, f"lies deeper than {DEEPEST} groups")
     if group.get("logic", "and") not in LOGICS:
-        raise _broken(f"{pointer}/logic", "has to be and, or")
+        raise _broken(f"{pointer}/logic", "must be and, or")
     if not isinstance(group.get("negative", False), bool):
-        raise _broken(f"{pointer}/negative", "has to be true or false")
+        raise _broken(f"{pointer}/negative", "must be true or false")
     conditions = group.get("conditions")
     if not isinstance(conditions, list):
-        raise _broken(f"{pointer}/conditions", "has to be a list of conditions")
+        raise _broken(f"{pointer}/conditions", "must be a list of conditions")
     _check_elements(conditions, f"{pointer}/conditions", depth + 1, references)
 
 
 def _check_condition(condition: list[object], pointer: str, references: bool) -> None:
     if len(condition) not in (2, 3):
-        raise _broken(pointer, "has to be [field, operator, value], or [field, value]")
+        raise _broken(pointer, "must be [field, operator, value], or [field, value]")
     if not isinstance(condition[0], str) or not condition[0]:
-        raise _broken(f"{pointer}/0", "has to be the name of a field")
+        raise _broken(f"{pointer}/0", "must be the name of a field")
     if len(condition) == 2:
         operator: object = "in" if isinstance(condition[1], list) else "="
     else:
@@ -85,17 +85,17 @@ def _check_condition(condition: list[object], pointer: str, references: bool) ->
         return
     if operator == "in":
         if not isinstance(value, list):
-            raise _broken(place, "has to be a list after in")
+            raise _broken(place, "must be a list after in")
     elif operator == "between":
         if not isinstance(value, list) or len(value) != 2:
-            raise _broken(place, "has to be a list of two values after between")
+            raise _broken(place, "must be a list of two values after between")
     elif isinstance(value, list | dict):
-        raise _broken(place, f"has to be a single value after {operator}")
+        raise _broken(place, f"must be a single value after {operator}")
 
 
 def _check_operator(operator: object, pointer: str) -> None:
     if operator not in OPERATORS:
-        raise _broken(pointer, f"has to be one of {' '.join(OPERATORS)}")
+        raise _broken(pointer, f"must be one of {' '.join(OPERATORS)}")
 
 
 def _broken(pointer: str, rule: str) -> InvalidInput:

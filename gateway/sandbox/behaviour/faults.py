@@ -70,7 +70,7 @@ SHOWN_CHARS = 100
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?"), "seconds, below 1000000000"
 _COUNT = re.compile(r"[0-9]{1,6}"), "a number below 1000000"
 _REDIRECT = re.compile(r"30[0-8]"), "a status from 300 to 308"
-# What the value of a kind has to be, and how that is told.
+# What the value of a kind must be, and how that is told.
 VALUES: dict[str, tuple[re.Pattern[str], str]] = {
     **dict.fromkeys(TIMES, _SECONDS),
     **dict.fromkeys(("huge", "bomb", "dense", "deep", "headers"), _COUNT),

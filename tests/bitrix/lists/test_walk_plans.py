@@ -106,7 +106,7 @@ def test_faults_that_pass_lose_and_double_nothing(ids: list[int], pace: Pace, se
     for _ in range(50):
         try:
             pages = asyncio.run(read_into(portal, got, cursor, pace))
-        except WalkFailed as failed:  # too many faults in a row: it has to say where to go on from
+        except WalkFailed as failed:  # too many faults in a row: it must say where to go on from
             cursor = failed.cursor
             portal = PretendedPortal(ids, outcome=fail_once, bucket=40)
         else:

@@ -1,4 +1,4 @@
-"""What a contestant is asked to read, and how it tells what came of it. Imports nothing that has to be installed."""
+"""What a contestant is asked to read, and how it tells what came of it. Imports nothing that must be installed."""
 
 import json
 import os
