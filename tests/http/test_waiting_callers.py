@@ -103,7 +103,7 @@ async def test_many_accounts_that_meet_a_new_portal_at_once_share_its_limit(gate
             )
         )
     )
-    assert {answer.status for answer in answers} <= {200, 502}, "those who would must wait too long are told so"
+    assert {answer.status for answer in answers} <= {200, 502}, "those who would have to wait too long are told so"
     assert sandbox.portal.http_requests > 50
     assert sandbox.portal.refusals["QUERY_LIMIT_EXCEEDED"] == 0
 

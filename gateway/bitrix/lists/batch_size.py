@@ -21,7 +21,7 @@ class BatchSizer:
     The thrifty are full, and follow each other as they can. The eager share out what is left among as many as there is
     room for. Where the bucket has not enough for all of it, they are full as well, and spend what it holds evenly: a
     bucket emptied at once would gain nothing, for what it leaks decides when the last one goes, and rows that come all
-    at once would must be held back.
+    at once would have to be held back.
     """
 
     def __init__(self, client: Portal, plan: Plan[Any], pace: Pace, opening_s: float) -> None:

@@ -108,7 +108,7 @@ class PretendedPortal:
         return max(min(int(self._left), self._places - self.running), 0)
 
     def wait(self, requests: int) -> float:
-        """How many seconds the last of so many requests would must wait."""
+        """How many seconds the last of so many requests would have to wait."""
         self._drain()
         return max(requests - self._left, 0) / self._leak
 
