@@ -9,7 +9,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-SHUTDOWN_GRACE_S = 0.004  # real time for sockets and the database threads to finish what is under way
+SETTLE_S = 0.004  # real time for sockets and the database threads to finish what is under way
+STEP_GROWTH = 1.1  # a wait of 600 s takes 50 steps instead of 1,200, and a deadline of 30 s still 20
 
 
 class ManualClock:
@@ -23,6 +24,7 @@ class ManualClock:
         self.wall_shift_s = 0.0  # what somebody has set the wall time on (or back) by
         self._parked: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
+        self._events = 0  # sleepers and deadlines that were parked or woken so far
 
     def now(self) -> float:
         return self._now + self.wall_shift_s
@@ -59,6 +61,7 @@ class ManualClock:
 
     def _park(self, at: float, wake: Callable[[], None]) -> None:
         heapq.heappush(self._parked, (at, next(self._order), wake))
+        self._events += 1
 
     @property
     def next_at(self) -> float | None:
@@ -72,6 +75,7 @@ class ManualClock:
         while self._parked and self._parked[0][0] <= until:
             at, _, wake = heapq.heappop(self._parked)
             self._now = max(self._now, at)
+            self._events += 1
             wake()
             await self.settle()
         self._now = until
@@ -81,15 +85,21 @@ class ManualClock:
         """Let everything that can run without the time moving on run for a moment."""
         for _ in range(3):
             await asyncio.sleep(0)
-        await asyncio.sleep(SHUTDOWN_GRACE_S)
+        await asyncio.sleep(SETTLE_S)
 
     async def until(self, awaitable: Awaitable[T], *, step_s: float = 0.5, limit_s: float = 7200) -> T:
-        """The result of *awaitable*, with the time moved on in steps for as long as it waits for it."""
+        """Return the result of *awaitable*; advance the time in steps while it waits.
+
+        A step is *step_s* seconds. Steps grow while nothing is parked and nothing wakes.
+        """
         task = asyncio.ensure_future(awaitable)
         end = self._now + limit_s
+        step, events = step_s, self._events
         while not task.done():
-            await asyncio.wait({task}, timeout=2 * SHUTDOWN_GRACE_S)
+            await asyncio.wait({task}, timeout=2 * SETTLE_S)
             if not task.done() and self._parked:
                 assert self._now < end, f"still waiting after {limit_s} s of our clock"
-                await self.advance(step_s)
+                step = step * STEP_GROWTH if self._events == events else step_s
+                events = self._events
+                await self.advance(step)
         return task.result()

@@ -23,7 +23,7 @@ from gateway.settings.secret_file import resolve_secrets
 from handlers.app import make_app
 from handlers.http.server import Runner
 from tests.canaries import WATCH
-from tests.clock import ManualClock
+from tests.clock import STEP_GROWTH, ManualClock
 from tests.contract import Contract
 
 CONTRACT = Contract(Path(__file__).parent.parent / "openapi.yaml")
@@ -192,12 +192,14 @@ class Gateway:
         return await self.clock.until(self._synced(resources or RESOURCES, account))
 
     async def _synced(self, resources: tuple[str, ...], account: str) -> list[dict[str, Any]]:
+        pause_s = 0.25
         while True:
             runs = (await self.get("/bitrix/sync", account=account)).json["items"]
             wanted = [run for run in runs if run["resource"] in resources]
             if not any(run["state"] == "running" for run in wanted):
                 return wanted
-            await self.clock.sleep(0.25)
+            await self.clock.sleep(pause_s)
+            pause_s *= STEP_GROWTH
 
     async def sync(self, *resources: str, account: str = "acme") -> list[dict[str, Any]]:
         """Start syncs by PATCH and wait until they have ended."""
