@@ -90,7 +90,7 @@ class ManualClock:
     async def until(self, awaitable: Awaitable[T], *, step_s: float = 0.5, limit_s: float = 7200) -> T:
         """Return the result of *awaitable*; advance the time in steps while it waits.
 
-        A step is *step_s* seconds. Steps grow while nothing is parked and nothing wakes.
+        A step is *step_s* seconds. Steps grow while nothing is parked and nothing wakes, but not beyond the next wake.
         """
         task = asyncio.ensure_future(awaitable)
         end = self._now + limit_s
@@ -101,5 +101,5 @@ class ManualClock:
                 assert self._now < end, f"still waiting after {limit_s} s of our clock"
                 step = step * STEP_GROWTH if self._events == events else step_s
                 events = self._events
-                await self.advance(step)
+                await self.advance(max(min(step, self._parked[0][0] - self._now), step_s))
         return task.result()
