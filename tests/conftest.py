@@ -1,5 +1,6 @@
 """What nearly every test stands on: our clock, a sandbox portal, and a gateway between them and the test."""
 
+import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -16,6 +17,11 @@ from tests.support.portal_rows import USERS
 from tests.support.raw import Dial
 
 LIMIT = 2**20
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers a core: a test waits for sockets and files for almost half of its time."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
