@@ -177,7 +177,14 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[PAGES] = Pages(mirror, cache_bytes=config.page_cache_bytes)
     vault = Vault(app[SECRETS].encryption_key)
     app[CONNECTIONS] = Connections(
-        config, store, vault, app[SESSION], servers, app[PAGES], BucketStore(app[DATABASE]), clock
+        config,
+        store,
+        vault,
+        app[SESSION],
+        servers,
+        BucketStore(app[DATABASE]),
+        clock,
+        on_portal_changed=app[PAGES].forget,
     )
     await app[CONNECTIONS].open()
     recovery = WebhookRecovery(app[CONNECTIONS], store, clock, max_wait_s=config.max_wait_s)
@@ -202,13 +209,12 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         states,
         Authorizations(config, store, states, app[SESSION]),
         recovery,
-        app[SYNCS],
-        app[STREAMS],
         app[POLICY],
         clock,
+        followers=(app[STREAMS], app[SYNCS]),
     )
-    app[CALLS] = CallService(MethodAllowlist(config), app[CONNECTIONS], app[ACCOUNTS])
-    app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, app[CONNECTIONS], clock)
+    app[CALLS] = CallService(MethodAllowlist(config), app[CONNECTIONS])
+    app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, clock)
     try:
         async with app[SYNCS].open():
             yield

@@ -1,7 +1,7 @@
 """Accounts as the rest of the gateway meets them: their record, and a client that speaks to their portal."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
@@ -22,7 +22,6 @@ from gateway.clock import Clock
 from gateway.crypto.vault import Vault
 from gateway.errors import AuthorizationRequired, NotFound
 from gateway.memory import LruCache, text_bytes
-from gateway.mirror.pages import Pages
 from gateway.settings.config import Config
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
@@ -52,16 +51,17 @@ class Connections:
         vault: Vault,
         session: PortalSession,
         servers: AuthorizationServers,
-        pages: Pages,
         buckets: BucketStore,
         clock: Clock,
+        *,
+        on_portal_changed: Callable[[], None],
     ) -> None:
         self._config = config
         self._store = store
         self._vault = vault
         self._session = session
         self._servers = servers
-        self._pages = pages
+        self._on_portal_changed = on_portal_changed
         self._clock = clock
         self._limiters = PortalLimiters(config, store, buckets, clock)
         self._accounts: LruCache[str, Account | None] = LruCache(ACCOUNT_CACHE_BYTES, _weigh)
@@ -175,7 +175,7 @@ class Connections:
     def _note_change(self, before: Account, after: Account) -> None:
         if after.portal != before.portal:  # two rows may have become one: nothing remembered is sure
             self._accounts.clear()
-            self._pages.forget()
+            self._on_portal_changed()
         self.forget(after)
 
     async def mark_stale(self, account: Account, trouble: Trouble) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 from gateway.accounts.account_state import webhook_advice
@@ -19,8 +20,6 @@ from gateway.bitrix.protocol.v2 import Command
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.clock import Clock
 from gateway.errors import AuthorizationRequired, GatewayError, InvalidInput, WebhookRequired
-from gateway.mirror.sync import HALTED, SyncService
-from gateway.passthrough.streams import StreamService
 from gateway.settings.config import Config
 from storage.accounts import AccountStore
 from storage.records import Account
@@ -28,6 +27,7 @@ from storage.records import Account
 logger = logging.getLogger(__name__)
 
 CONNECTED_PATH = "/connected"
+SUSPENDED = "ended because the account was connected anew, moved or deleted"
 CALLBACK_FIELDS = ("code", "domain", "state", "member_id", "server_domain")
 
 
@@ -45,6 +45,16 @@ class Connected:
     authorize_url: str | None
 
 
+class AccountFollower(Protocol):
+    """Work that depends on an account's credential, such as syncs and streams."""
+
+    def suspended(self, account: Account, reason: str) -> AbstractAsyncContextManager[None]:
+        """End the work of *account*, giving *reason* as the cause, and start none until the block ends."""
+
+    async def connected(self, account: Account) -> None:
+        """Start the work of *account*, whose credential has just been stored."""
+
+
 class AccountService:
     """What callers do with their account. Changes of one account happen one after another."""
 
@@ -57,10 +67,9 @@ class AccountService:
         states: StateSigner,
         authorizations: Authorizations,
         recovery: WebhookRecovery,
-        syncs: SyncService,
-        streams: StreamService,
         policy: EgressPolicy,
         clock: Clock,
+        followers: Sequence[AccountFollower],
     ) -> None:
         self._config = config
         self._store = store
@@ -69,8 +78,7 @@ class AccountService:
         self._states = states
         self._authorizations = authorizations
         self._recovery = recovery
-        self._syncs = syncs
-        self._streams = streams
+        self._followers = followers
         self._policy = policy
         self._clock = clock
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -126,8 +134,7 @@ class AccountService:
         account = await self._store_connection(
             account_key, address, self._connections.seal_webhook(account_key, webhook)
         )
-        log_connected(account)
-        await self._syncs.start_all(account)
+        await self._tell_connected(account)
         return account
 
     async def _connect_application(
@@ -158,7 +165,7 @@ class AccountService:
     async def _store_connection(self, account_key: str, address: PortalAddress, sealed: bytes | None) -> Account:
         before = await self._connections.find(account_key)
         changes = before is not None and (sealed is not None or before.portal.host != address.host)
-        async with self._halted(before) if before is not None and changes else nullcontext():
+        async with self._suspended(before) if before is not None and changes else nullcontext():
             account = await self._store.connect(
                 account_key,
                 host=address.host,
@@ -218,10 +225,9 @@ class AccountService:
             raise InvalidInput.of_parameter(
                 "member_id", "wrong_member_id", "must be the portal that the authorization server names"
             )
-        async with self._halted(account):
+        async with self._suspended(account):
             account = await self._connections.save_tokens(account, tokens, authorized_host)
-        log_connected(account)
-        await self._syncs.start_all(account)
+        await self._tell_connected(account)
 
     async def _to_the_end(self, work: Coroutine[None, None, None]) -> None:
         """Do *work* even if the server is told to stop meanwhile: the code is worth one exchange."""
@@ -264,16 +270,22 @@ class AccountService:
         async with self._lock(account_key):
             account = await self._connections.find(account_key)
             if account is not None:
-                async with self._halted(account):
+                async with self._suspended(account):
                     await self._store.delete(account.account_id, now=int(self._clock.now()))
                     self._connections.forget(account)
 
     @asynccontextmanager
-    async def _halted(self, account: Account) -> AsyncIterator[None]:
-        """End the account's syncs and streams, and let no sync start before the block ends."""
-        self._streams.end(account, HALTED)
-        async with self._syncs.suspended(account):
+    async def _suspended(self, account: Account) -> AsyncIterator[None]:
+        """Suspend every follower's work for *account* until the block ends."""
+        async with AsyncExitStack() as stack:
+            for follower in self._followers:
+                await stack.enter_async_context(follower.suspended(account, SUSPENDED))
             yield
+
+    async def _tell_connected(self, account: Account) -> None:
+        log_connected(account)
+        for follower in self._followers:
+            await follower.connected(account)
 
     def _lock(self, account_key: str) -> asyncio.Lock:
         return self._changing.setdefault(account_key, asyncio.Lock())

@@ -12,6 +12,7 @@ from gateway import __version__
 from gateway.accounts.account_state import RETRY_S, retry_due_at
 from gateway.accounts.connections import Connections
 from gateway.accounts.recovery import WebhookRecovery
+from gateway.accounts.service import SUSPENDED
 from gateway.background import end, running
 from gateway.bitrix.errors import PortalError
 from gateway.clock import Clock
@@ -29,7 +30,6 @@ RESUMABLE_S = 3600  # an older interrupted run starts over
 SCHEDULE_RETRY_S = 60  # after the schedule could not be read
 STORAGE_RETRY_S = 15  # after the database could not be used
 RECOVERIES = 8  # stale webhooks that are tried side by side: each may wait for a portal that does not answer
-HALTED = "ended because the account was connected anew, moved or deleted"
 UNAUTHORIZED = "ended because the portal must be authorized again"
 UNSTORED = "ended without a note of how, because the database could not be written: the next sync goes on from there"
 INTERNAL = "an error inside the gateway: its log says which"
@@ -101,7 +101,7 @@ class SyncService:
             else:
                 await self._end(list_id, name, "failed", UNAUTHORIZED)
         for list_id, name in await self._store.list_left_behind():
-            await self._end(list_id, name, "failed", HALTED)
+            await self._end(list_id, name, "failed", SUSPENDED)
 
     async def start(self, account: Account, resource: Resource) -> None:
         """Start a full sync of *resource*, or join the one that runs; returns once it is under way and noted down.
@@ -141,22 +141,22 @@ class SyncService:
         self._running[key] = _Running(list_id, task)
         task.add_done_callback(lambda _: self._running.pop(key, None))
 
-    async def start_all(self, account: Account) -> None:
-        """Start a sync of everything that is mirrored."""
+    async def connected(self, account: Account) -> None:
+        """Start a sync of every mirrored resource of *account*."""
         for resource in RESOURCES.values():
             await self.start(account, resource)
 
     @asynccontextmanager
-    async def suspended(self, account: Account) -> AsyncIterator[None]:
-        """End the account's runs, and let none start before the block ends.
+    async def suspended(self, account: Account, reason: str) -> AsyncIterator[None]:
+        """End the runs of *account* with the error *reason*, and start none until the block ends.
 
-        What they have read does not count any more: another credential may see other rows.
+        The progress of its runs is discarded: another credential may see other rows.
         """
         async with self._lock(account.account_id):
             ended = {key: one for key, one in self._running.items() if key[0] == account.account_id}
             await end(one.task for one in ended.values())
             for (_, name), one in ended.items():
-                await self._end(one.list_id, name, "failed", HALTED)
+                await self._end(one.list_id, name, "failed", reason)
             await self._store.forget_progress(account.account_id)
             yield
 

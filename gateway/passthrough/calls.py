@@ -4,12 +4,12 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from gateway.accounts.connections import Connections
-from gateway.accounts.service import AccountService
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
 from gateway.bitrix.protocol.filters3 import check_filter
@@ -43,37 +43,37 @@ Outcomes = dict[str, Answer | GatewayError | None]
 
 @dataclass(frozen=True)
 class Work(Generic[T]):
-    """What has been asked for, and is to be awaited; a *write*, or a read that uses up what it returns, must be
-    finished once it is begun."""
+    """A validated request, which *run* sends to the portal of an account.
 
-    doing: Coroutine[object, object, T]
+    A *write*, or a read that consumes what it returns, must not be cancelled once it has started.
+    """
+
+    run: Callable[[Account], Coroutine[object, object, T]]
     write: bool
 
 
 class CallService:
-    """Calls for callers. Asking for one raises:
-    InvalidInput: a method or a parameter that is none.
-    MethodDenied: a method that the settings do not let through.
-    Doing it raises, beside what its own docstring says:
-    AuthorizationRequired, NotFound: no portal is connected.
+    """Validates requests of callers as Work. Each method raises:
+    InvalidInput: a method or a parameter is invalid.
+    MethodDenied: the settings deny the method.
+    `Work.run` raises, beside what the method's own docstring says:
     TooBusy: the portal's limits leave no room in time, and nothing was sent.
     PortalError: the portal refused or failed; OutcomeUnknown where a write may have been done.
     """
 
-    def __init__(self, rules: MethodAllowlist, connections: Connections, accounts: AccountService) -> None:
+    def __init__(self, rules: MethodAllowlist, connections: Connections) -> None:
         self._rules = rules
         self._connections = connections
-        self._accounts = accounts
 
-    def call(self, account_key: str, method: str, params: Arguments) -> Work[Answer]:
+    def call(self, method: str, params: Arguments) -> Work[Answer]:
         """The portal's answer to *method*."""
         self._check(method, InvalidInput.of_parameter("method", "method", NO_METHOD))
         _check_arguments(method, params, "")
         command = _command_of(method, params)
-        return Work(self._call(account_key, command), command.write)
+        return Work(partial(self._call, command), command.write)
 
     def batch(
-        self, account_key: str, asked: Sequence[tuple[str, str, Arguments]], *, halt: bool, pointers: Sequence[str]
+        self, asked: Sequence[tuple[str, str, Arguments]], *, halt: bool, pointers: Sequence[str]
     ) -> Work[Outcomes]:
         """What each of *asked* (name, method, parameters) brought, sent in order, up to 50 to a request.
 
@@ -86,17 +86,17 @@ class CallService:
             for (name, method, params), pointer in zip(asked, pointers, strict=True)
         }
         write = any(command.write for command in commands.values())
-        return Work(self._batch(account_key, chunks_of(commands, pointers), write, halt), write)
+        return Work(partial(self._batch, chunks_of(commands, pointers), write, halt), write)
 
-    def call3(self, account_key: str, method: str, body: Mapping[str, object], key: str | None) -> Work[HttpAnswer]:
+    def call3(self, method: str, body: Mapping[str, object], key: str | None) -> Work[HttpAnswer]:
         """The portal's answer to a REST 3.0 *method*, as it came; a write carries *key*, or one of ours."""
         self._check(method, InvalidInput.of_parameter("method", "method", NO_METHOD))
         _check_parameters(body, "")
         if "filter" in body:
             check_filter(body["filter"], "/filter")
-        return self._work3(account_key, method, body, key, not is_safe_to_repeat(method, body))
+        return self._work3(method, body, key, not is_safe_to_repeat(method, body))
 
-    def batch3(self, account_key: str, calls: Sequence[Mapping[str, object]], key: str | None) -> Work[HttpAnswer]:
+    def batch3(self, calls: Sequence[Mapping[str, object]], key: str | None) -> Work[HttpAnswer]:
         """The portal's answer to a REST 3.0 batch, as it came. The first call that fails fails all of it."""
         safe = True
         for index, one in enumerate(calls):
@@ -112,16 +112,14 @@ class CallService:
             if "filter" in query:
                 check_filter(query["filter"], f"/{index}/query/filter", references=True)
             safe = safe and is_safe_to_repeat(method, query)
-        return self._work3(account_key, BATCH, calls, key, not safe)
+        return self._work3(BATCH, calls, key, not safe)
 
-    async def _call(self, account_key: str, command: Command) -> Answer:
-        account = await self._account(account_key)
+    async def _call(self, command: Command, account: Account) -> Answer:
         async with self._connections.mark_stale_on_auth_failure(account):
             return await self._connections.client(account).call(command)
 
-    async def _batch(self, account_key: str, chunks: Sequence[Chunk], write: bool, halt: bool) -> Outcomes:
+    async def _batch(self, chunks: Sequence[Chunk], write: bool, halt: bool, account: Account) -> Outcomes:
         first, *others = chunks
-        account = await self._account(account_key)
         client = self._connections.client(account)
         outcomes: Outcomes = dict.fromkeys(name for chunk in chunks for name in chunk)
         outcomes |= await self._send(account, client, first, halt)
@@ -140,11 +138,6 @@ class CallService:
             for chunk, done in zip(others, await _side_by_side(sending), strict=True):
                 outcomes |= dict.fromkeys(chunk, done) if isinstance(done, GatewayError) else done
         return outcomes
-
-    async def _account(self, account_key: str) -> Account:
-        account = await self._connections.require(account_key)
-        await self._accounts.ensure_authorized(account)
-        return account
 
     async def _send(
         self, account: Account, client: PortalClient, chunk: Chunk, halt: bool
@@ -171,17 +164,16 @@ class CallService:
         except GatewayError as error:
             return error
 
-    def _work3(self, account_key: str, method: str, body: object, key: str | None, write: bool) -> Work[HttpAnswer]:
+    def _work3(self, method: str, body: object, key: str | None, write: bool) -> Work[HttpAnswer]:
         if key is not None and not USABLE_KEY.fullmatch(key):
             raise InvalidInput.of_parameter(
                 "Idempotency-Key", "invalid_value", "must be 1 to 255 printable ASCII characters without spaces"
             )
         if key is None and write:
             key = secrets.token_urlsafe(24)
-        return Work(self._send3(account_key, method, body, key, write), write)
+        return Work(partial(self._send3, method, body, key, write), write)
 
-    async def _send3(self, account_key: str, method: str, body: object, key: str | None, write: bool) -> HttpAnswer:
-        account = await self._account(account_key)
+    async def _send3(self, method: str, body: object, key: str | None, write: bool, account: Account) -> HttpAnswer:
         async with self._connections.mark_stale_on_auth_failure(account):
             return await self._connections.client(account).call3(method, body, write=write, key=key)
 

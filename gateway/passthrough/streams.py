@@ -192,11 +192,16 @@ class StreamService:
             finally:
                 del self._open[stream]
 
-    def end(self, account: Account, reason: str) -> None:
-        """End the account's streams."""
+    @asynccontextmanager
+    async def suspended(self, account: Account, reason: str) -> AsyncIterator[None]:
+        """End the streams of *account*; *reason* goes into their last line."""
         for stream, account_id in self._open.items():
             if account_id == account.account_id:
                 stream.end(reason)
+        yield
+
+    async def connected(self, account: Account) -> None:
+        """Do nothing: a stream starts when a caller requests it."""
 
     def end_all(self) -> None:
         """End every stream, and begin none any more: the gateway stops."""

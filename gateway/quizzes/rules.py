@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import orjson
 
-from gateway.accounts.connections import Connections
 from gateway.clock import Clock
 from gateway.errors import AlreadyExists, InvalidInput, NotFound
 from storage.mirror import MirrorStore
@@ -17,33 +16,29 @@ PERFORMER_UNKNOWN = "must be the bitrixUserID of one of the account's synced use
 class RuleService:
     """Creates, shows and replaces the rules of an account on the portal that it is connected to."""
 
-    def __init__(self, store: RuleStore, mirror: MirrorStore, connections: Connections, clock: Clock) -> None:
+    def __init__(self, store: RuleStore, mirror: MirrorStore, clock: Clock) -> None:
         self._store = store
         self._mirror = mirror
-        self._connections = connections
         self._clock = clock
 
-    async def load(self, account_key: str, quiz_id: int) -> tuple[Account, Rule]:
-        """The quiz's rule, and the account it belongs to.
+    async def load(self, account: Account, quiz_id: int) -> Rule:
+        """The rule of the quiz.
 
         Raises:
-            NotFound: when the quiz has none, or nothing is connected.
+            NotFound: the quiz has no rule.
         """
-        account = await self._connections.find(account_key)
-        if account is not None:
-            rule = await self._store.find(account.account_id, account.portal.portal_id, quiz_id)
-            if rule is not None:
-                return account, rule
-        raise no_rules(quiz_id)
+        rule = await self._store.find(account.account_id, account.portal.portal_id, quiz_id)
+        if rule is None:
+            raise no_rules(quiz_id)
+        return rule
 
-    async def create(self, account_key: str, quiz_id: int, body: Mapping[str, object]) -> None:
+    async def create(self, account: Account, quiz_id: int, body: Mapping[str, object]) -> None:
         """Store *body* as the quiz's rule; on disk when this returns.
 
         Raises:
-            NotFound: when no account is connected, or its portal has no such performer.
+            NotFound: the portal has no such performer.
             AlreadyExists: when the quiz has a rule, which stays as it is.
         """
-        account = await self._connections.require(account_key)
         if not await self._has_performer(account, body):
             raise NotFound(f"PerformerID: {PERFORMER_UNKNOWN}", code="performer_not_found")
         now = int(self._clock.now())
@@ -53,14 +48,14 @@ class RuleService:
         if not added:
             raise AlreadyExists(f"rules already exist for quiz {quiz_id}", code="rules_already_exist")
 
-    async def replace(self, account_key: str, quiz_id: int, body: Mapping[str, object]) -> None:
+    async def replace(self, account: Account, quiz_id: int, body: Mapping[str, object]) -> None:
         """Store *body* in the place of the quiz's rule, whole; on disk when this returns.
 
         Raises:
             NotFound: when the quiz has no rule.
             InvalidInput: when the portal has no such performer.
         """
-        account, _ = await self.load(account_key, quiz_id)
+        await self.load(account, quiz_id)
         if not await self._has_performer(account, body):
             raise InvalidInput.of_field("/PerformerID", "performer_not_found", PERFORMER_UNKNOWN)
         if not await self._store.replace(account.account_id, account.portal.portal_id, quiz_id, orjson.dumps(body)):

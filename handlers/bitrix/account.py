@@ -5,7 +5,8 @@ from aiohttp import web
 from gateway.accounts.account_state import state_of
 from gateway.accounts.addresses import subdomain_of
 from gateway.mirror.resources import format_time
-from handlers.app_keys import ACCOUNT_KEY, ACCOUNTS, CLOCK, CONNECTIONS
+from handlers.app_keys import ACCOUNT_KEY, ACCOUNTS, CLOCK
+from handlers.bitrix.account_loading import load_account
 from handlers.http.bodies import ACCOUNT_BODY, load_body
 from handlers.http.responses import json_response
 from storage.records import Account
@@ -13,7 +14,7 @@ from storage.records import Account
 
 async def get_account(request: web.Request) -> web.Response:
     """GET /bitrix/account"""
-    account = await request.app[CONNECTIONS].require(request[ACCOUNT_KEY])
+    account = await load_account(request)
     return json_response(render_account(account, request.app[CLOCK].now()))
 
 

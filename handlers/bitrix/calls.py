@@ -13,7 +13,8 @@ from gateway.bitrix.protocol.v2 import Answer
 from gateway.bitrix.transport.session import HttpAnswer
 from gateway.errors import GatewayError, InvalidInput
 from gateway.passthrough.calls import Work
-from handlers.app_keys import ACCOUNT_KEY, CALLS
+from handlers.app_keys import CALLS
+from handlers.bitrix.account_loading import load_authorized_account
 from handlers.http.bodies import BATCH_BODY, load_body, load_json
 from handlers.http.body_reader import CallerLeft
 from handlers.http.connection import Connection
@@ -32,7 +33,7 @@ OPENAPI_METHOD = "rest.documentation.openapi"
 async def call_method(request: web.Request) -> web.Response:
     """POST /bitrix/call/{method}"""
     params = await load_arguments(request)
-    work = request.app[CALLS].call(request[ACCOUNT_KEY], request.match_info["method"], params)
+    work = request.app[CALLS].call(request.match_info["method"], params)
     answer = await cancel_on_disconnect(request, work)
     try:
         return json_response(render_answer(answer))
@@ -48,7 +49,7 @@ async def call_batch(request: web.Request) -> web.Response:
     asked = [(name, one["method"], one.get("params", {})) for name, one in named]
     pointers = [f"/commands/{pointer_part(name)}" for name, _, _ in asked]
     halt = body.get("halt", False)
-    work = request.app[CALLS].batch(request[ACCOUNT_KEY], asked, halt=halt, pointers=pointers)
+    work = request.app[CALLS].batch(asked, halt=halt, pointers=pointers)
     outcomes = await cancel_on_disconnect(request, work)
     results = {name: render_outcome(outcome) for name, outcome in outcomes.items()}
     try:
@@ -62,7 +63,7 @@ async def call_batch(request: web.Request) -> web.Response:
 async def call_method3(request: web.Request) -> web.Response:
     """POST /bitrix/v3/{method}"""
     body, method = await load_object(request), request.match_info["method"]
-    work = request.app[CALLS].call3(request[ACCOUNT_KEY], method, body, one_value(request.headers, KEY_HEADER))
+    work = request.app[CALLS].call3(method, body, one_value(request.headers, KEY_HEADER))
     return passed_on(await cancel_on_disconnect(request, work))
 
 
@@ -74,25 +75,26 @@ async def call_batch3(request: web.Request) -> web.Response:
     for index, one in enumerate(calls):
         if not isinstance(one, dict):
             raise InvalidInput.of_field(f"/{index}", "invalid_value", "must be an object")
-    work = request.app[CALLS].batch3(request[ACCOUNT_KEY], calls, one_value(request.headers, KEY_HEADER))
+    work = request.app[CALLS].batch3(calls, one_value(request.headers, KEY_HEADER))
     return passed_on(await cancel_on_disconnect(request, work))
 
 
 async def get_openapi3(request: web.Request) -> web.Response:
     """GET /bitrix/v3/openapi"""
-    work = request.app[CALLS].call3(request[ACCOUNT_KEY], OPENAPI_METHOD, {}, None)
+    work = request.app[CALLS].call3(OPENAPI_METHOD, {}, None)
     return passed_on(await cancel_on_disconnect(request, work))
 
 
 async def cancel_on_disconnect(request: web.Request, work: Work[T]) -> T:
-    """What *work* brings; unless it writes, it ends when the caller leaves.
+    """The result of *work* for the caller's account; unless it writes, it is cancelled when the caller disconnects.
 
     Raises:
-        CallerLeft: the caller has left, and the work was ended.
+        CallerLeft: the caller disconnected, and the work was cancelled.
     """
+    running = run_work(request, work)
     if work.write:
-        return await work.doing
-    task = asyncio.create_task(work.doing)
+        return await running
+    task = asyncio.create_task(running)
     if isinstance(request.protocol, Connection):
         request.protocol.on_disconnect(partial(end_early, task))
     try:
@@ -101,6 +103,11 @@ async def cancel_on_disconnect(request: web.Request, work: Work[T]) -> T:
         if request.transport is None and task.cancelled():
             raise CallerLeft from None
         raise
+
+
+async def run_work(request: web.Request, work: Work[T]) -> T:
+    """The result of *work* for the caller's account."""
+    return await work.run(await load_authorized_account(request))
 
 
 def end_early(task: asyncio.Task[T]) -> None:

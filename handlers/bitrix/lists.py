@@ -8,7 +8,8 @@ from aiohttp.typedefs import Handler
 
 from gateway.errors import InvalidInput
 from gateway.mirror.resources import Resource
-from handlers.app_keys import ACCOUNT_KEY, ACCOUNTS, CONNECTIONS, PAGES, SYNCS
+from handlers.app_keys import PAGES, SYNCS
+from handlers.bitrix.account_loading import find_account, load_authorized_account
 from handlers.http.query import one_value, page_and_size
 from handlers.http.responses import PrebuiltResponse
 
@@ -21,7 +22,7 @@ def page_of(resource: Resource) -> Handler:
 
     async def get_page(request: web.Request) -> web.StreamResponse:
         page, size = page_and_size(request.rel_url.raw_query_string)
-        account = await request.app[CONNECTIONS].find(request[ACCOUNT_KEY])
+        account = await find_account(request)
         served = await request.app[PAGES].page(account, resource, page=page, size=size)
         if etag_matches(request.headers.get(IF_NONE_MATCH), served.etag):
             return PrebuiltResponse(HTTPStatus.NOT_MODIFIED, LIST_HEAD.format(etag=served.etag))
@@ -37,9 +38,7 @@ def sync_of(resource: Resource) -> Handler:
         mode = one_value(request.query, "mode")
         if mode not in (None, "full"):
             raise InvalidInput.of_parameter("mode", "invalid_value", "must be full: this list is always read whole")
-        account = await request.app[CONNECTIONS].require(request[ACCOUNT_KEY])
-        await request.app[ACCOUNTS].ensure_authorized(account)
-        await request.app[SYNCS].start(account, resource)
+        await request.app[SYNCS].start(await load_authorized_account(request), resource)
         return web.Response(headers={"Location": f"/bitrix/sync/{resource.name}"})
 
     return start_sync

@@ -14,6 +14,7 @@ from gateway.errors import InvalidInput, NotFound
 from gateway.passthrough.calls import DEEPEST, TOO_DEEP, is_deeper
 from gateway.passthrough.streams import STREAMS, TASKS3, StreamAsked, StreamedList, items_of
 from handlers import app_keys as keys
+from handlers.bitrix.account_loading import load_authorized_account
 from handlers.http.connection import Connection
 from handlers.http.middleware import finish
 from handlers.http.query import entity_type_id, one_value, positive
@@ -52,8 +53,7 @@ async def stream_items(request: web.Request) -> web.StreamResponse:
 async def stream(request: web.Request, listed: StreamedList) -> web.StreamResponse:
     """Rows as they come; what fails before the first of them is an answer like any other."""
     asked = read_asked(request, listed)
-    account = await request.app[keys.CONNECTIONS].require(request[keys.ACCOUNT_KEY])
-    await request.app[keys.ACCOUNTS].ensure_authorized(account)
+    account = await load_authorized_account(request)
     async with request.app[keys.STREAMS].open(account, asked) as rows:
         if isinstance(request.protocol, Connection):
             request.protocol.on_disconnect(partial(rows.end, None))

@@ -4,7 +4,8 @@ from aiohttp import web
 
 from gateway.errors import NotFound
 from gateway.mirror.resources import RESOURCES, Resource, format_time
-from handlers.app_keys import ACCOUNT_KEY, CONFIG, CONNECTIONS, SYNCS
+from handlers.app_keys import CONFIG, SYNCS
+from handlers.bitrix.account_loading import load_account
 from handlers.http.responses import json_response
 from storage.errors import StorageDamaged
 from storage.records import Account, SyncRun
@@ -12,7 +13,7 @@ from storage.records import Account, SyncRun
 
 async def list_syncs(request: web.Request) -> web.Response:
     """GET /bitrix/sync"""
-    account = await request.app[CONNECTIONS].require(request[ACCOUNT_KEY])
+    account = await load_account(request)
     return json_response({"items": [await load_sync(request, account, one) for one in RESOURCES.values()]})
 
 
@@ -21,7 +22,7 @@ async def get_sync(request: web.Request) -> web.Response:
     name = request.match_info["resource"]
     if name not in RESOURCES:
         raise NotFound(f"resource: there is no {name[:64]!r}, only {', '.join(RESOURCES)}", code="resource_not_found")
-    account = await request.app[CONNECTIONS].require(request[ACCOUNT_KEY])
+    account = await load_account(request)
     return json_response(await load_sync(request, account, RESOURCES[name]))
 
 

@@ -10,7 +10,7 @@ import aiohttp
 import pysqlite3
 import pytest
 
-from gateway.mirror.sync import HALTED
+from gateway.accounts.service import SUSPENDED
 from gateway.sandbox.content.changes import Change
 from gateway.sandbox.portal import SandboxSettings
 from handlers.app_keys import CONNECTIONS
@@ -247,7 +247,7 @@ async def test_a_stream_that_is_ended_says_so_in_its_last_line_and_can_be_gone_o
         else:
             await connected.app.shutdown()
         told = Streamed.of(first + await asyncio.wait_for(response.read(), 5))
-    reason = "the gateway is being stopped" if way == "stop" else HALTED
+    reason = "the gateway is being stopped" if way == "stop" else SUSPENDED
     assert told.end == {"error": reason, "code": "ended", "cursor": told.ids[-1]}
     assert told.ids == ids[: len(told.ids)]
     sandbox.portal.clear_faults()
@@ -322,7 +322,7 @@ async def test_an_account_that_goes_while_its_fields_are_asked_for_reads_no_list
         await connected.clock.settle()
     assert (await connected.delete("/bitrix/account")).status == 200
     sandbox.portal.release("crm.deal.fields")
-    assert await streaming == Streamed([], {"error": HALTED, "code": "ended", "cursor": 0})
+    assert await streaming == Streamed([], {"error": SUSPENDED, "code": "ended", "cursor": 0})
     assert sandbox.portal.calls[LIST] == 0
 
 
