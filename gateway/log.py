@@ -8,8 +8,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from gateway.redaction import MASK, printable, redact
-from gateway.secret import Secret
+from gateway.redaction import MASK, Secret, printable, redact
 
 SECRET_FIELDS = frozenset(
     {

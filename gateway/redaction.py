@@ -20,6 +20,15 @@ SECRETS_IN_TEXT = (
 )
 
 
+class Secret(str):
+    """A string whose repr shows its length instead of its characters."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<secret of {len(self)} characters>"
+
+
 def redact(text: str) -> str:
     """*text* with the tokens, webhook codes and client secrets masked that their surroundings give away."""
     for pattern in SECRETS_IN_TEXT:

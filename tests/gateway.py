@@ -15,9 +15,9 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.auth.tokens import issue_token
+from gateway.redaction import Secret
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.web.server import SandboxServer
-from gateway.secret import Secret
 from gateway.settings.config import load_config
 from gateway.settings.secret_file import resolve_secrets
 from handlers.app import make_app

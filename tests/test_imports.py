@@ -162,7 +162,7 @@ def test_a_module_reaches_only_for_what_it_may(module: str) -> None:
         ("gateway.accounts.service", "from gateway.sandbox.portal import SandboxPortal"),
         ("gateway.bitrix.client", "from gateway.settings.config import Config"),
         ("gateway.bitrix.client", "from gateway import config"),
-        ("gateway.redaction", "from gateway.secret import Secret"),
+        ("gateway.redaction", "from gateway.errors import NotFound"),
         ("gateway.bitrix.client", "import gateway\ngateway.config"),
         ("gateway.bitrix.client", "from storage.records import Account"),
         ("gateway.sandbox.portal", "from gateway.bitrix.protocol.v2 import encode"),

@@ -9,9 +9,8 @@ import pytest
 import structlog
 
 from gateway.log import configure_logging
-from gateway.redaction import redact
+from gateway.redaction import Secret, redact
 from gateway.sandbox.behaviour.lies import ESCAPES
-from gateway.secret import Secret
 
 CANARY = "c4nary-S3cret"
 LEAKS = {

@@ -8,7 +8,7 @@ from gateway.bitrix.errors import AddressRefused
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.errors import InvalidInput
 from gateway.origins import origin_of
-from gateway.secret import Secret
+from gateway.redaction import Secret
 
 FIELD = "/client_bitrix_url"
 # Source: b24restdocs settings/how-to-call-rest-api/general-principles.md; a method may follow, as portals show it.

@@ -12,7 +12,7 @@ from gateway.auth.token_keys import open_token_keys
 from gateway.clock import Clock
 from gateway.errors import MalformedAuthorization, Unauthenticated
 from gateway.memory import LruCache, text_bytes
-from gateway.secret import Secret
+from gateway.redaction import Secret
 from gateway.settings.config import Config
 from gateway.settings.secret_file import Secrets
 

@@ -15,9 +15,9 @@ from gateway.cli.process import cannot_listen
 from gateway.cli.serve import serving, with_port
 from gateway.clock import Clock
 from gateway.errors import SettingsError
+from gateway.redaction import Secret
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from gateway.sandbox.web.server import SandboxServer
-from gateway.secret import Secret
 from gateway.settings.config import PUBLIC_KEY_SETTINGS, Config, load_config, settings_given
 from gateway.settings.database_place import database_refusals
 from gateway.settings.secret_file import Secrets, resolve_secrets

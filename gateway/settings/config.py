@@ -16,7 +16,7 @@ from gateway.bitrix.transport.session import MAX_ANSWER_BYTES
 from gateway.crypto.public_keys import PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS, read_public_key
 from gateway.errors import SettingsError
 from gateway.origins import exact_origin
-from gateway.secret import Secret
+from gateway.redaction import Secret
 from gateway.settings.parsers import (
     account_claim,
     certificate_file,

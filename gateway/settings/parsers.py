@@ -12,7 +12,7 @@ from gateway.crypto.jwk_set import read_jwk_set
 from gateway.crypto.public_keys import read_public_key
 from gateway.crypto.vault import decode_key
 from gateway.origins import HOST_NAME, LABEL, MAX_HOST_CHARACTERS, exact_origin
-from gateway.secret import Secret
+from gateway.redaction import Secret
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.crypto.vault import KEY_BYTES, KEY_CHECK, NO_KEY, decode_key, key_needed
 from gateway.errors import SettingsError
-from gateway.secret import Secret
+from gateway.redaction import Secret
 from gateway.settings.config import Config
 from gateway.settings.database_place import database_refusals, ensure_directory
 from gateway.settings.parsers import sealing_key, signing_secret

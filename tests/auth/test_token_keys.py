@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from gateway.auth.tokens import TokenVerifier, issue_token
 from gateway.clock import Clock
 from gateway.errors import Unauthenticated
-from gateway.secret import Secret
+from gateway.redaction import Secret
 from gateway.settings.config import load_config
 from gateway.settings.secret_file import Secrets, resolve_secrets
 from tests.clock import ManualClock

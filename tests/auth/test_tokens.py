@@ -17,7 +17,7 @@ from jose.backends.base import Key
 
 from gateway.auth.tokens import TOKEN_CACHE_BYTES, TokenVerifier, issue_token
 from gateway.errors import MalformedAuthorization, SettingsError, Unauthenticated
-from gateway.secret import Secret
+from gateway.redaction import Secret
 from gateway.settings.config import Config, load_config
 from gateway.settings.secret_file import Secrets, resolve_secrets
 from tests.clock import ManualClock

@@ -14,7 +14,7 @@ import aiohttp
 
 from gateway.auth.tokens import issue_token
 from gateway.clock import SystemClock
-from gateway.secret import Secret
+from gateway.redaction import Secret
 from gateway.settings.config import load_config
 from tests.gateway import JWT_SECRET, RESOURCES, Answer, Sandbox
 

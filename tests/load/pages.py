@@ -17,7 +17,7 @@ from pathlib import Path
 from gateway.auth.tokens import issue_token
 from gateway.cli.process import free_port
 from gateway.clock import SystemClock
-from gateway.secret import Secret
+from gateway.redaction import Secret
 from gateway.settings.config import load_config
 from tests.load.contest import Contestant, Server, compete, show
 from tests.load.fill import ACCOUNT, KEY, fill

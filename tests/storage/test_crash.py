@@ -19,8 +19,8 @@ import pytest
 
 from gateway.auth.tokens import issue_token
 from gateway.clock import SystemClock
+from gateway.redaction import Secret
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
-from gateway.secret import Secret
 from gateway.settings.config import load_config
 from storage.accounts import AccountStore
 from storage.database import Database
