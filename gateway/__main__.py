@@ -1,13 +1,12 @@
-"""`bitrix-gateway`, and `python -m gateway`, which is the same."""
+"""The entry point of `bitrix-gateway` and of `python -m gateway`."""
 
 import sys
 
-INTERRUPTED = 130  # what a shell makes of SIGINT
-PIPE_CLOSED = 141  # and of SIGPIPE
+from gateway.cli.exit_status import INTERRUPTED
 
 
 def main() -> None:
-    """Run the command that was typed. An interruption is no failure, also while everything is still being loaded."""
+    """Run the command given on the command line; Ctrl-C during the imports ends quietly too."""
     try:
         from gateway.cli.main import main as commands
     except KeyboardInterrupt:

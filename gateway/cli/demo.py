@@ -1,4 +1,4 @@
-"""The tour: a sandbox portal and the gateway in one process, and an ordinary HTTP client that tries them."""
+"""The command `demo`: runs a sandbox portal and the gateway in one process, and tries them with an HTTP client."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from rich.table import Table
 from gateway.auth.tokens import issue_token
 from gateway.bitrix.rows.dictionaries import FIELD_TYPES, SHOWN_AS
 from gateway.cli.demo_servers import DemoSettings, demo_servers
-from gateway.cli.gateway_client import GatewayClient, RequestFailed, connected
+from gateway.cli.gateway_client import GatewayClient, RequestFailed, open_client
 from gateway.cli.serve import serve_until_stopped
-from gateway.cli.sync import watch
+from gateway.cli.sync import watch_syncs
 from gateway.clock import Clock
 from gateway.mirror.resources import PIPELINE_ENTITY_TYPES, RESOURCES, SMART_INVOICE_FIELDS, USERFIELDS
 from gateway.sandbox.portal import SandboxPortal
@@ -21,39 +21,39 @@ ACCOUNT = "demo"
 TOKEN_TTL_S = 86_400
 
 
-class TourFailed(RequestFailed):
-    """the tour found something else than the portal has"""
+class DemoFailed(RequestFailed):
+    """the gateway and the portal disagree"""
 
     code = "tour_failed"
 
 
 async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
-    """Start both, go round, say what was seen; then keep serving unless *once*.
+    """Start both servers, connect and mirror the portal, verify the mirror, and serve until cancelled unless *once*.
 
     Raises:
-        SettingsError: when one of them cannot start.
-        RequestFailed: when an answer is not what it must be; it names the difference.
+        SettingsError: when a server cannot start.
+        RequestFailed: when a response is wrong; its text names the difference.
     """
-    if settings.unused:
-        click.echo(f"The demo uses values of its own for {', '.join(settings.unused)}.", err=True)
+    if settings.replaced:
+        click.echo(f"The demo replaces {', '.join(settings.replaced)} with its own values.", err=True)
     async with demo_servers(settings, clock) as demo:
         config, portal = demo.config, demo.portal
-        assert demo.secrets.jwt_secret is not None, "a demo signs its own tokens"
+        assert demo.secrets.jwt_secret is not None, "the demo signs its own tokens"
         token = issue_token(config, demo.secrets.jwt_secret, clock, ACCOUNT, ttl_s=TOKEN_TTL_S)
         click.echo(f"Sandbox portal at {demo.portal_origin}, gateway at {config.own_origin}")
         started = clock.monotonic()
-        async with connected(config.own_origin, token) as client:
+        async with open_client(config.own_origin, token) as client:
             await connect(client, demo.portal_origin)
-            click.echo("Connected an account over OAuth; now the first sync:")
-            for status in await watch(client, list(RESOURCES), clock):
+            click.echo("Connected an account over OAuth. First sync:")
+            for status in await watch_syncs(client, list(RESOURCES), clock):
                 if status.state != "done":
-                    raise TourFailed(str(status))
+                    raise DemoFailed(str(status))
             seconds = clock.monotonic() - started
-            served = {name: await load_rows(client, name) for name in RESOURCES}
+            served = {name: await fetch_rows(client, name) for name in RESOURCES}
             check_rows(served, portal)
         show_summary({name: len(rows) for name, rows in served.items()}, portal.http_requests, seconds)
         if once:
-            click.echo("Every row served is as the portal has it.")
+            click.echo("All rows served match the portal.")
         else:
             show_commands(config.own_origin, token)
             click.echo("\nServing until Ctrl-C.")
@@ -61,19 +61,25 @@ async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
 
 
 async def connect(client: GatewayClient, portal_origin: str) -> None:
-    """Tie the account to the portal as a person would: open the authorization address, allow, be sent back."""
-    await client.request("DELETE", "/bitrix/account")  # what an earlier demo left in the same database
+    """Connect the account as a person would: open the authorization page, allow, and follow the redirect back."""
+    await client.request("DELETE", "/bitrix/account")  # an earlier demo may have used the same database
     account = await client.request("POST", "/bitrix/account", {"client_bitrix_url": portal_origin})
     async with ClientSession() as browser, browser.get(account["authorizeURL"]) as page:
         if page.status != 200 or page.url.path != "/connected":
-            raise TourFailed(f"the authorization ended at {page.url.path} with {page.status}: {await page.text()}")
+            raise DemoFailed(
+                f"the authorization ended at {page.url.path} with status {page.status}: {await page.text()}"
+            )
     account = await client.request("GET", "/bitrix/account")
     if account["stale"]:
-        raise TourFailed("the account is stale right after its authorization")
+        raise DemoFailed("the account is stale after its authorization")
 
 
-async def load_rows(client: GatewayClient, resource: str) -> list[dict[str, Any]]:
-    """The rows of *resource* that the gateway serves, page after page to the end, each once."""
+async def fetch_rows(client: GatewayClient, resource: str) -> list[dict[str, Any]]:
+    """All rows of *resource*, from every page.
+
+    Raises:
+        DemoFailed: when rows are missing or repeated.
+    """
     rows: list[dict[str, Any]] = []
     page_number = 1
     while True:
@@ -82,13 +88,13 @@ async def load_rows(client: GatewayClient, resource: str) -> list[dict[str, Any]
         if not page["items"] or len(rows) >= page["count"]:
             break
         page_number += 1
-    different = len({row.get("ID", row.get("id")) for row in rows})
-    if different != page["count"]:
-        raise TourFailed(f"{resource}: {page['count']} rows are counted, {different} different ones are listed")
+    distinct = len({row.get("ID", row.get("id")) for row in rows})
+    if distinct != page["count"]:
+        raise DemoFailed(f"{resource}: count is {page['count']}, but {distinct} distinct rows are listed")
     return rows
 
 
-# The properties by which served rows are compared with the portal's; `portal_rows` has them in this order.
+# The properties that are compared with the portal, in the order of `portal_rows`.
 COMPARED = {
     "users": ("bitrixUserID", "name"),
     "steps": ("bitrixID", "name"),
@@ -98,7 +104,7 @@ COMPARED = {
 
 
 def portal_rows(portal: SandboxPortal) -> dict[str, set[tuple[object, ...]]]:
-    """What the mirror of *portal* must show."""
+    """The expected content of the mirror, as tuples of the `COMPARED` properties."""
     data = portal.data
     entities = [entity for entity, _ in USERFIELDS.values()] + [SMART_INVOICE_FIELDS]
     return {
@@ -119,20 +125,20 @@ def portal_rows(portal: SandboxPortal) -> dict[str, set[tuple[object, ...]]]:
 
 
 def check_rows(served: dict[str, list[dict[str, Any]]], portal: SandboxPortal) -> None:
-    """Compare what is served with what the portal has.
+    """Compare the *served* rows with the rows of *portal*.
 
     Raises:
-        TourFailed: naming each resource that differs.
+        DemoFailed: when they differ; its text names each resource that does.
     """
-    wrong = []
+    differences = []
     for name, expected in portal_rows(portal).items():
-        found = {tuple(row[one] for one in COMPARED[name]) for row in served[name]}
+        found = {tuple(row[key] for key in COMPARED[name]) for row in served[name]}
         if len(found) != len(expected):
-            wrong.append(f"{name}: {len(found)} rows are served, the portal has {len(expected)}")
+            differences.append(f"{name}: {len(found)} rows are served, the portal has {len(expected)}")
         elif found != expected:
-            wrong.append(f"{name}: {min(found - expected)} is served, the portal has {min(expected - found)}")
-    if wrong:
-        raise TourFailed("; ".join(wrong))
+            differences.append(f"{name}: {min(found - expected)} is served, the portal has {min(expected - found)}")
+    if differences:
+        raise DemoFailed("; ".join(differences))
 
 
 def show_summary(counts: dict[str, int], portal_requests: int, seconds: float) -> None:
@@ -144,13 +150,13 @@ def show_summary(counts: dict[str, int], portal_requests: int, seconds: float) -
 
 
 def show_commands(origin: str, token: str) -> None:
-    """The token as a line that sets a variable, good for a day, and requests that use it."""
-    click.echo(f"\nTry it in another shell:\n\nTOKEN={token}\n")
-    for method, path in (
+    """Print *token* as a variable assignment, and curl commands that use the variable."""
+    click.echo(f"\nTry these commands in another shell:\n\nTOKEN={token}\n")
+    for options, path in (
         ("", "/bitrix/account"),
         ("", "/bitrix/users?page=1&size=2"),
         ("", "/bitrix/pipelines?size=5"),
         ("", "/bitrix/stream/deals?limit=3"),
         ("-X PATCH -i ", "/bitrix/users"),
     ):
-        click.echo(f"curl {method}-H \"Authorization: Bearer $TOKEN\" '{origin}{path}'")
+        click.echo(f"curl {options}-H \"Authorization: Bearer $TOKEN\" '{origin}{path}'")

@@ -1,4 +1,4 @@
-"""What the demo runs on: a sandbox portal and the gateway that is set up for it."""
+"""The two servers of the demo: a sandbox portal, and the gateway configured for it."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from gateway.cli.gateway_client import origin_of
+from gateway.cli.gateway_client import local_origin
 from gateway.cli.process import cannot_listen
-from gateway.cli.serve import serving, with_port
+from gateway.cli.serve import serving, with_free_port
 from gateway.clock import Clock
 from gateway.errors import SettingsError
 from gateway.redaction import Secret
@@ -26,20 +26,23 @@ from storage.accounts import AccountStore
 from storage.database import Database
 
 PORTAL_HOST = "127.0.0.1"
-# The demo's values for settings that have others elsewhere. What the environment, `.env` or a flag says wins.
+# Defaults of the demo where they differ from those of `serve`.
 DEFAULTS = {"GATEWAY_LOG_LEVEL": "warning", "GATEWAY_DRAIN_S": "0"}
-# What follows from the sandbox portal; and, since the demo signs its own token, what verifies tokens of others.
+# Settings that the demo replaces: those that follow from the sandbox, and the keys of other token issuers.
+SANDBOX_SETTINGS = ("bitrix_client_id", "bitrix_client_secret", "oauth_servers", "public_url", "insecure_portals")
 TOKEN_SETTINGS = (*PUBLIC_KEY_SETTINGS, "jwt_algorithms")
-OWN_SETTINGS = ("bitrix_client_id", "bitrix_client_secret", "oauth_servers", "public_url", "insecure_portals")
 
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What the demo runs with; *unused* names settings that were given and that the demo replaces by its own."""
+    """Configuration of both servers.
+
+    *temporary*: the database is deleted at the end. *replaced*: names of given settings that the demo replaces.
+    """
 
     config: Config
     temporary: bool
-    unused: tuple[str, ...]
+    replaced: tuple[str, ...]
     portal_port: int
     portal: SandboxSettings
 
@@ -47,22 +50,22 @@ class DemoSettings:
 def choose_settings(
     environ: Mapping[str, str], flags: Mapping[str, object], portal_port: int, portal: SandboxSettings
 ) -> DemoSettings:
-    """The demo's settings: *flags* win over *environ*, and that over the demo's defaults.
+    """The settings of the demo: *flags* win over *environ*, which wins over the demo's defaults.
 
     Raises:
-        SettingsError: when a setting is wrong.
+        SettingsError: when a setting is invalid.
     """
     keys = settings_given(environ, PUBLIC_KEY_SETTINGS)
-    unused = settings_given(environ, OWN_SETTINGS) + (settings_given(environ, TOKEN_SETTINGS) if keys else [])
-    used = {name: value for name, value in environ.items() if name not in unused and value.strip()}
+    replaced = settings_given(environ, SANDBOX_SETTINGS) + (settings_given(environ, TOKEN_SETTINGS) if keys else [])
+    used = {name: value for name, value in environ.items() if name not in replaced and value.strip()}
     config = load_config(DEFAULTS | used, flags)
     temporary = flags.get("database") is None and not settings_given(environ, ["database"])
-    return DemoSettings(config, temporary, tuple(unused), portal_port, portal)
+    return DemoSettings(config, temporary, tuple(replaced), portal_port, portal)
 
 
 @dataclass(frozen=True)
 class Demo:
-    """Both servers, listening."""
+    """Both servers while they are running."""
 
     app: web.Application
     config: Config
@@ -79,10 +82,10 @@ async def demo_servers(settings: DemoSettings, clock: Clock) -> AsyncIterator[De
         SettingsError: when one of them cannot start.
     """
     async with AsyncExitStack() as stack:
-        chosen = with_port(settings.config)
+        config = with_free_port(settings.config)
         if settings.temporary:
-            chosen = replace(chosen, database=stack.enter_context(temporary_database()))
-        origin = origin_of(chosen)
+            config = replace(config, database=stack.enter_context(temporary_database()))
+        origin = local_origin(config)
         portal = SandboxPortal(
             replace(settings.portal, redirect_uri=f"{origin}/webhook/create", auto_allow=True), clock
         )
@@ -91,7 +94,7 @@ async def demo_servers(settings: DemoSettings, clock: Clock) -> AsyncIterator[De
         except OSError as error:
             raise cannot_listen(PORTAL_HOST, settings.portal_port, error) from error
         config = replace(
-            chosen,
+            config,
             bitrix_client_id=portal.application.client_id,
             bitrix_client_secret=Secret(portal.application.client_secret),
             oauth_servers=(server.origin.removeprefix("http://"),),
@@ -107,16 +110,16 @@ async def demo_servers(settings: DemoSettings, clock: Clock) -> AsyncIterator[De
 
 @contextmanager
 def temporary_database() -> Iterator[Path]:
-    """A place for a database that is gone afterwards."""
+    """The path of a database that is deleted when the block ends."""
     with tempfile.TemporaryDirectory(prefix="bitrix-gateway-") as directory:
         yield Path(directory) / "demo.db"
 
 
 async def refuse_real_portals(database: Path) -> None:
-    """Keep the demo away from a database that is in real use: its accounts would be renewed at the sandbox.
+    """Refuse a database in production use: the demo would renew its tokens at the sandbox.
 
     Raises:
-        SettingsError: when an account in *database* is connected to another portal than a sandbox on this machine.
+        SettingsError: when *database* has an account on a portal that is not on this machine.
     """
     with database_refusals(database):
         async with Database.open(database) as opened:
@@ -124,13 +127,13 @@ async def refuse_real_portals(database: Path) -> None:
     hosts = sorted({urlsplit(account.origin).netloc for account in accounts if not is_local(account.origin)})
     if hosts:
         raise SettingsError(
-            f"{database} holds accounts of real portals ({hosts[0]}): give the demo a database of its own "
+            f"{database} contains accounts of real portals ({hosts[0]}): choose another database for the demo "
             f"({environment_name('database')} or --database)"
         )
 
 
 def is_local(origin: str) -> bool:
-    """Whether *origin* is on this machine, as a sandbox portal is."""
+    """Whether *origin* is on this machine."""
     host = urlsplit(origin).hostname or ""
     try:
         return ip_address(host).is_loopback

@@ -1,4 +1,4 @@
-"""Giving up credentials whose encryption key is lost, so that the gateway can start with another key."""
+"""The command `forget-credentials`: deletes credentials whose encryption key is lost, so that a new key can be used."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,15 +11,16 @@ from gateway.settings.database_place import SETTING, database_refusals
 from storage.credentials import CredentialStore
 from storage.database import Database
 
-WHAT_NEXT = (
-    "Start the gateway again: it makes a new encryption key, unless it is given one. Then connect every account again "
-    "by POST /bitrix/account, with the address of its portal or inbound webhook; what was mirrored is listed meanwhile."
+NEXT_STEPS = (
+    "Start the gateway again: it generates a new encryption key unless one is set. Then connect every account again "
+    "with POST /bitrix/account and the address of its portal or inbound webhook. Until then, mirrored lists are served "
+    "as before."
 )
 
 
 @dataclass(frozen=True)
-class Credentials:
-    """How many *accounts* have a credential in a database, and on how many *portals*."""
+class CredentialCount:
+    """How many *accounts* have credentials in a database, and on how many *portals*."""
 
     accounts: int
     portals: int
@@ -29,21 +30,23 @@ class Credentials:
         return f"{accounts} on {'1 portal' if self.portals == 1 else f'{self.portals:,} portals'}"
 
 
-async def forget_credentials(config: Config, clock: Clock, agrees: Callable[[Credentials], bool]) -> Credentials | None:
-    """Wipe all sealed credentials once whoever is asked *agrees*; what was wiped, None where nobody agreed.
+async def forget_credentials(
+    config: Config, clock: Clock, confirm: Callable[[CredentialCount], bool]
+) -> CredentialCount | None:
+    """Delete all sealed credentials if *confirm* returns true; the number deleted, or None without confirmation.
 
-    Mirror and rules stay. The next start makes a new key, or takes the one that it is given.
+    The mirror and rules stay. The next start generates a new encryption key, or uses the one that is set.
 
     Raises:
-        SettingsError: when there is no database, a gateway is serving on it, or it cannot be opened.
+        SettingsError: when there is no database, it is in use by a running gateway, or it cannot be opened.
     """
     if not config.database.exists():
         raise SettingsError(f"{SETTING}: there is no database {config.database}")
     with database_refusals(config.database):
         async with Database.open(config.database) as database:
             store = CredentialStore(database)
-            found = Credentials(*await store.count())
-            if not agrees(found):
+            found = CredentialCount(*await store.count())
+            if not confirm(found):
                 return None
             await store.forget_all(KEY_CHECK, NO_KEY, now=int(clock.now()))
             return found

@@ -1,4 +1,4 @@
-"""What every long-running command needs of the process: a loop, a port, a good end."""
+"""Process-level tools of the commands: event loop, signals, ports and the limit of open files."""
 
 import asyncio
 import errno
@@ -16,30 +16,30 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
-    """The refusal to start at an address that cannot be had."""
-    wrong = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "host"
-    return SettingsError(f"cannot listen on {host}:{port}, choose another {wrong}: {error.strerror}")
+    """The error for an address that cannot be listened on."""
+    cause = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "host"
+    return SettingsError(f"cannot listen on {host}:{port}, choose another {cause}: {error.strerror}")
 
 
 def free_port(host: str, port: int = 0) -> int:
-    """*port* of *host*, or any for 0, which nobody listens on now.
+    """*port* if it is free on *host* now; for 0, any free port.
 
     Raises:
-        SettingsError: when there is no such host here, or the port is taken.
+        SettingsError: when the port is taken, or *host* is not an address of this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as a server does
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
             probe.bind(address)
-            found: int = probe.getsockname()[1]
-            return found
+            bound_port: int = probe.getsockname()[1]
+            return bound_port
     except OSError as error:
         raise cannot_listen(host, port, error) from error
 
 
-def allow_files(wanted: int) -> int:
-    """How many files and sockets this process may have open, raised to *wanted* where the system lets it."""
+def raise_file_limit(wanted: int) -> int:
+    """The limit of open files and sockets, after an attempt to raise it to *wanted*."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return wanted
@@ -49,25 +49,25 @@ def allow_files(wanted: int) -> int:
 
 
 async def until_signal(work: Coroutine[Any, Any, T]) -> T | None:
-    """What *work* gives, or None when SIGINT or SIGTERM comes first; *work* is cancelled then.
+    """The result of *work*, or None if SIGINT or SIGTERM cancelled it.
 
-    A second signal has its usual effect.
+    A second signal has its default effect.
     """
     loop = asyncio.get_running_loop()
-    working = asyncio.create_task(work)
+    task = asyncio.create_task(work)
     stopped = False
 
     def stop() -> None:
         nonlocal stopped
         stopped = True
-        working.cancel()
+        task.cancel()
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)
 
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop)
     try:
-        return await working
+        return await task
     except asyncio.CancelledError:
         if stopped:
             return None
@@ -78,7 +78,7 @@ async def until_signal(work: Coroutine[Any, Any, T]) -> T | None:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run *main* to its end, on uvloop where that is installed."""
+    """Run *main* to completion, on uvloop if it is installed."""
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         return runner.run(main)
 

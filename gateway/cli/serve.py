@@ -1,4 +1,4 @@
-"""Puts an app on the net: listens, and stops in good order."""
+"""The command `serve`: runs the gateway, and shuts it down gracefully."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 from pysqlite3 import sqlite_version
 
-from gateway.cli.process import allow_files, cannot_listen, free_port
+from gateway.cli.process import cannot_listen, free_port, raise_file_limit
 from gateway.clock import Clock
 from gateway.errors import SettingsError
 from gateway.settings.config import Config
@@ -20,21 +20,21 @@ from handlers.http.server import Runner
 
 logger = structlog.get_logger(__name__)
 
-OTHER_FILES = 512  # beside the connections of callers: those to portals, the database's, what else a process has
-SHUTDOWN_S = 5  # for the requests in flight; aiohttp waits twice as long before it cancels them
+OTHER_FILES = 512  # files and sockets besides the callers' connections: portals, database, libraries
+SHUTDOWN_S = 5  # aiohttp waits this long for requests in flight, twice, before it cancels them
 
 
 async def run_gateway(config: Config, clock: Clock) -> None:
     """Run the gateway until cancelled.
 
     Raises:
-        SettingsError: when it cannot start; it says what to do.
+        SettingsError: when it cannot start; its text says what to do.
     """
-    config = with_connections(with_port(config))  # before secrets are made for a gateway that cannot start
+    config = with_connection_limit(with_free_port(config))  # first: a gateway that cannot start makes no secrets
     secrets = resolve_secrets(config)
     if secrets.created:
         logger.warning(
-            "made secrets: back this file up, apart from the database",
+            "generated secrets: back this file up, apart from the database",
             names=secrets.created,
             file=str(config.secrets_file),
         )
@@ -44,7 +44,7 @@ async def run_gateway(config: Config, clock: Clock) -> None:
 
 
 async def serve_until_stopped(app: web.Application, config: Config, clock: Clock) -> None:
-    """Wait to be cancelled, then drain: end the streams, and take requests until load balancers have noticed."""
+    """Wait for cancellation, then drain: end streams, and accept requests until load balancers have noticed."""
     try:
         await asyncio.Event().wait()
     finally:
@@ -55,10 +55,10 @@ async def serve_until_stopped(app: web.Application, config: Config, clock: Clock
 
 @asynccontextmanager
 async def serving(config: Config, secrets: Secrets, clock: Clock) -> AsyncIterator[web.Application]:
-    """The gateway, listening until the block ends; then it finishes the requests in flight and stops.
+    """Listen until the block ends, then finish the requests in flight and stop.
 
     Raises:
-        SettingsError: when it cannot start; it says what to do.
+        SettingsError: when the gateway cannot start; its text says what to do.
     """
     runner = Runner(make_app(config, secrets, clock), shutdown_timeout=SHUTDOWN_S)
     try:
@@ -73,24 +73,24 @@ async def serving(config: Config, secrets: Secrets, clock: Clock) -> AsyncIterat
         await runner.cleanup()
 
 
-def with_port(config: Config) -> Config:
-    """*config* with a port that is free now: its own, or any in the place of 0.
+def with_free_port(config: Config) -> Config:
+    """*config* with its port, or with any free port if that is 0.
 
     Raises:
-        SettingsError: when its own is taken, or its host is none of this machine.
+        SettingsError: when the port is taken, or the host is not an address of this machine.
     """
     return replace(config, port=free_port(config.host, config.port))
 
 
-def with_connections(config: Config) -> Config:
-    """*config* with no more connections than the system lets this process have.
+def with_connection_limit(config: Config) -> Config:
+    """*config* with max_connections reduced to the limit of open files.
 
     Raises:
-        SettingsError: when that leaves none.
+        SettingsError: when the limit leaves no connection.
     """
-    room = allow_files(config.max_connections + OTHER_FILES) - OTHER_FILES
-    if room < 1:
-        raise SettingsError(f"this process may open too few files: allow it at least {OTHER_FILES + 1} (ulimit -n)")
-    if room < config.max_connections:
-        logger.warning("takes fewer connections: the system allows too few open files (ulimit -n)", connections=room)
-    return replace(config, max_connections=min(config.max_connections, room))
+    limit = raise_file_limit(config.max_connections + OTHER_FILES) - OTHER_FILES
+    if limit < 1:
+        raise SettingsError(f"the limit of open files is too low: raise it to at least {OTHER_FILES + 1} (ulimit -n)")
+    if limit < config.max_connections:
+        logger.warning("reduced max_connections: the limit of open files is too low (ulimit -n)", connections=limit)
+    return replace(config, max_connections=min(config.max_connections, limit))

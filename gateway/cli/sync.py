@@ -1,27 +1,25 @@
-"""Syncs of the running gateway, started from outside and watched to their end."""
+"""The command `sync`: starts syncs in the running gateway and shows them until they end."""
 
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-from gateway.cli.gateway_client import GatewayClient, connected, origin_of
+from gateway.cli.gateway_client import GatewayClient, local_origin, open_client
+from gateway.cli.progress import Display, Progress, show_progress
 from gateway.clock import Clock
 from gateway.redaction import printable
 from gateway.settings.config import Config
 
-POLL_S = 0.2
-POLLS_A_PLAIN_LINE = 25
+POLL_INTERVAL_S = 0.2
+POLLS_PER_LINE = 25
 
 
 @dataclass(frozen=True)
 class SyncStatus:
-    """How far one sync is; *total* is None where the portal does not count, *left_out* are among the *rows*."""
+    """The state of a sync.
+
+    *total* is None where the portal does not count its rows. *left_out* rows are mirrored but not served.
+    """
 
     resource: str
     state: str
@@ -38,82 +36,52 @@ class SyncStatus:
     def __str__(self) -> str:
         line = f"{self.resource}: {self.state}, {self.rows:,} rows"
         if self.left_out:
-            line += f", {self.left_out:,} of them of types that are not shown"
+            line += f" ({self.left_out:,} of unsupported types)"
         if self.skipped:
-            line += f" (not offered by the portal: {'; '.join(self.skipped)})"
+            line += f" (not available on the portal: {'; '.join(self.skipped)})"
         return printable(line + (f": {self.error}" if self.error else ""))
 
 
-async def load_sync(client: GatewayClient, resource: str) -> SyncStatus:
-    """How the latest sync of *resource* goes."""
-    run = await client.request("GET", f"/bitrix/sync/{resource}")
-    skipped = tuple(one["list"] for one in run["skipped"])
-    return SyncStatus(resource, run["state"], run["rows"], run["total"], run["leftOut"], run["error"], skipped)
-
-
 async def sync_resources(config: Config, token: str, resources: Sequence[str], clock: Clock) -> bool:
-    """Let the gateway that runs by the settings of *config* mirror *resources* anew; whether all ended well.
+    """Sync *resources* in the gateway that runs with *config*; True if every sync succeeded.
 
     Raises:
-        RequestFailed: when the gateway cannot be reached, or refuses.
+        RequestFailed: when the gateway cannot be reached or refuses a request.
     """
-    async with connected(origin_of(config), token) as client:
+    async with open_client(local_origin(config), token) as client:
         for resource in resources:
             await client.request("PATCH", f"/bitrix/{resource}")
-        ended = await watch(client, resources, clock)
+        ended = await watch_syncs(client, resources, clock)
     return all(status.state == "done" for status in ended)
 
 
-async def watch(client: GatewayClient, resources: Sequence[str], clock: Clock) -> list[SyncStatus]:
-    """Show how the syncs of *resources* go until all have ended; how each ended."""
+async def watch_syncs(client: GatewayClient, resources: Sequence[str], clock: Clock) -> list[SyncStatus]:
+    """Show the syncs of *resources* until all have ended; their final states."""
     ended: dict[str, SyncStatus] = {}
-    with progress_of(resources) as show:
+    with show_progress(dict.fromkeys(resources), sys.stdout, steps_per_line=POLLS_PER_LINE) as display:
         while True:
             for resource in resources:
                 if resource not in ended:
-                    status = await load_sync(client, resource)
-                    show(status)
+                    status = await fetch_status(client, resource)
+                    show_status(display, status)
                     if status.ended:
                         ended[resource] = status
             if len(ended) == len(resources):
                 return list(ended.values())
-            await clock.sleep(POLL_S)
+            await clock.sleep(POLL_INTERVAL_S)
 
 
-@contextmanager
-def progress_of(resources: Sequence[str]) -> Iterator[Callable[[SyncStatus], None]]:
-    """What shows a status: a bar for each of *resources* on a terminal, plain lines elsewhere."""
-    if not sys.stdout.isatty():
-        yield PlainProgress().show
-        return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description:<12}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console()) as progress:
-        bars = {resource: progress.add_task(resource, total=None) for resource in resources}
-
-        def show(status: SyncStatus) -> None:
-            total = status.rows if status.state == "done" else status.total
-            progress.update(bars[status.resource], completed=status.rows, total=total)
-            if status.ended:
-                progress.stop_task(bars[status.resource])
-                if status.error or status.skipped or status.left_out:
-                    progress.console.print(str(status), markup=False, highlight=False)
-
-        yield show
+async def fetch_status(client: GatewayClient, resource: str) -> SyncStatus:
+    """The state of the latest sync of *resource*."""
+    run = await client.request("GET", f"/bitrix/sync/{resource}")
+    skipped = tuple(item["list"] for item in run["skipped"])
+    return SyncStatus(resource, run["state"], run["rows"], run["total"], run["leftOut"], run["error"], skipped)
 
 
-class PlainProgress:
-    """A line now and then while a sync runs, and one at its end."""
-
-    def __init__(self) -> None:
-        self._polls: Counter[str] = Counter()
-
-    def show(self, status: SyncStatus) -> None:
-        self._polls[status.resource] += 1
-        if status.ended or self._polls[status.resource] % POLLS_A_PLAIN_LINE == 0:
-            click.echo(str(status))
+def show_status(display: Display, status: SyncStatus) -> None:
+    total = status.rows if status.state == "done" else status.total
+    progress = Progress(status.resource, status.rows, total, str(status))
+    if status.ended:
+        display.finish(progress, bool(status.error or status.skipped or status.left_out))
+    else:
+        display.update(progress, 1)

@@ -1,4 +1,4 @@
-"""The commands as a person types them: in this process where they end by themselves, in one of their own where not."""
+"""Fixtures that run commands: in this process, or in a subprocess where they do not end by themselves."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ Invoke = Callable[..., Result]
 
 @pytest.fixture(autouse=True)
 def quiet_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No settings but the test's own, no wait at the end, no .env from elsewhere, and the log as it was afterwards."""
+    """No settings from outside the test, no drain time, an empty working directory; restores logging afterwards."""
     for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("GATEWAY_DRAIN_S", "0")
@@ -47,7 +47,7 @@ def invoke() -> Invoke:
 
 @pytest.fixture
 def ports() -> Callable[[], int]:
-    """Ports that nobody listens on."""
+    """Returns a free port at each call."""
 
     def take() -> int:
         with socket.socket() as free:
@@ -59,7 +59,7 @@ def ports() -> Callable[[], int]:
 
 
 class Running:
-    """A command in a process of its own; `until` waits for a line of its output."""
+    """A command in a subprocess; `until` waits for a line of its output."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -71,10 +71,10 @@ class Running:
             self.lines.append(line)
             if part in line:
                 return line
-        raise AssertionError(f"ended without saying {part!r}: {''.join(self.lines)}")
+        raise AssertionError(f"ended without printing {part!r}: {''.join(self.lines)}")
 
     async def end(self, number: int | None = None) -> tuple[int, str]:
-        """The exit status and all output, after sending it signal *number* if one is given."""
+        """Send signal *number*, if given, and wait; the exit status and all output."""
         assert self._process.stdout is not None
         if number is not None:
             self._process.send_signal(number)
@@ -91,9 +91,9 @@ Spawn = Callable[..., Awaitable[Running]]
 
 @pytest.fixture
 async def spawn() -> AsyncIterator[Spawn]:
-    """Start a command in a process of its own, its stderr within its output; killed at the end if it still runs.
+    """Start a command in a subprocess with stderr merged into stdout; kill it at the end of the test.
 
-    *files* is a shell's command that limits how many files it may open.
+    *files* is a shell command that limits the number of open files.
     """
     started: list[Running] = []
 
@@ -114,13 +114,13 @@ async def spawn() -> AsyncIterator[Spawn]:
         return started[-1]
 
     yield start
-    for one in started:
-        one.kill()
-        await one.end()
+    for running in started:
+        running.kill()
+        await running.end()
 
 
 def stop_once_listening(port: int) -> None:
-    """Send this process SIGTERM as soon as somebody listens on *port*; give up after a while."""
+    """Send this process SIGTERM as soon as *port* accepts connections; give up after many attempts."""
     for _ in range(100_000):
         with socket.socket() as client:
             if client.connect_ex(("127.0.0.1", port)) == 0:

@@ -1,4 +1,4 @@
-"""What the start says of the database file: damage, files that others can read, a migration."""
+"""The database file at start: damage, open permissions, migrations."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 from tests.cli.conftest import Spawn
 
 
-async def started_once(spawn: Spawn) -> None:
+async def start_once(spawn: Spawn) -> None:
     gateway = await spawn("serve", "--port", "0")
     await gateway.until("listening")
     await gateway.end(signal.SIGTERM)
@@ -29,10 +29,8 @@ def overwrite_first_page(path: Path, table: str) -> None:
 
 
 @pytest.mark.parametrize("table", ["facts", "sync_runs"])
-async def test_damage_that_is_met_at_the_start_is_told_with_what_to_do(
-    spawn: Spawn, tmp_path: Path, table: str
-) -> None:
-    await started_once(spawn)
+async def test_damage_found_at_start_is_reported_with_a_remedy(spawn: Spawn, tmp_path: Path, table: str) -> None:
+    await start_once(spawn)
     overwrite_first_page(tmp_path / "gateway.db", table)
     status, output = await (await spawn("serve", "--port", "0")).end()
     assert status == 1
@@ -42,28 +40,30 @@ async def test_damage_that_is_met_at_the_start_is_told_with_what_to_do(
     assert "Traceback" not in output
 
 
-async def test_a_file_that_is_no_database_is_refused_at_the_start(spawn: Spawn, tmp_path: Path) -> None:
-    await started_once(spawn)
+async def test_a_file_that_is_not_a_database_is_refused_at_start(spawn: Spawn, tmp_path: Path) -> None:
+    await start_once(spawn)
     (tmp_path / "gateway.db").write_bytes(b"Dear Sir or Madam" * 1000)
     status, output = await (await spawn("serve", "--port", "0")).end()
     assert (status, "or is no SQLite database (file is not a database)" in output) == (1, True)
     assert "Traceback" not in output
 
 
-async def test_a_file_that_others_can_read_is_closed_to_them_with_a_warning(spawn: Spawn, tmp_path: Path) -> None:
-    await started_once(spawn)
+async def test_permissions_of_a_readable_file_are_restricted_with_a_warning(spawn: Spawn, tmp_path: Path) -> None:
+    await start_once(spawn)
     (tmp_path / "gateway.db").chmod(0o644)
     (tmp_path / "gateway.db.lock").chmod(0o660)
     gateway = await spawn("serve", "--port", "0", "--log-format", "json")
     await gateway.until("listening")
     _, output = await gateway.end(signal.SIGTERM)
     lines = [json.loads(line) for line in output.splitlines()]
-    told = {Path(one["file"]).name: (one["mode"], one["level"]) for one in lines if "others could read" in one["event"]}
-    assert told == {"gateway.db": ("0644", "warning"), "gateway.db.lock": ("0660", "warning")}
+    warnings = {
+        Path(line["file"]).name: (line["mode"], line["level"]) for line in lines if "others could read" in line["event"]
+    }
+    assert warnings == {"gateway.db": ("0644", "warning"), "gateway.db.lock": ("0660", "warning")}
     assert {stat.S_IMODE(os.stat(name).st_mode) for name in os.listdir()} == {0o600}
 
 
-async def test_a_migration_is_a_line_of_the_log(spawn: Spawn) -> None:
+async def test_a_migration_is_logged(spawn: Spawn) -> None:
     first = await spawn("serve", "--port", "0", "--log-format", "json")
     line = json.loads(await first.until("migrated the database"))
     assert (line["from_version"], line["to_version"] > 3, line["level"]) == (0, True, "info")
@@ -74,7 +74,7 @@ async def test_a_migration_is_a_line_of_the_log(spawn: Spawn) -> None:
     assert "migrated" not in (await again.end(signal.SIGTERM))[1]
 
 
-async def test_a_place_that_is_not_a_file_is_refused_and_left_as_it_is(spawn: Spawn, tmp_path: Path) -> None:
+async def test_a_path_that_is_not_a_file_is_refused_and_left_unchanged(spawn: Spawn, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe, 0o644)
     running = await spawn("serve", "--port=0", f"--database={pipe}")

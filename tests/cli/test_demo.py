@@ -1,4 +1,4 @@
-"""`demo`: the whole of it, as a newcomer runs it."""
+"""The command `demo`, end to end."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.cli.demo import COMPARED, TourFailed, check_rows, portal_rows
+from gateway.cli.demo import COMPARED, DemoFailed, check_rows, portal_rows
 from gateway.clock import SystemClock
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from tests.cli.conftest import Invoke, Spawn
@@ -21,7 +21,7 @@ from tests.cli.conftest import Invoke, Spawn
 Ports = Callable[[], int]
 
 
-def test_once_goes_round_checks_its_answers_and_leaves_nothing_behind(
+def test_once_verifies_the_answers_and_removes_its_files(
     invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scratch = tmp_path / "scratch"
@@ -31,13 +31,13 @@ def test_once_goes_round_checks_its_answers_and_leaves_nothing_behind(
     assert result.exit_code == 0, result.output
     assert "users: done, 130 rows" in result.stdout
     assert re.search(r"rows from \d+ requests to the portal in [\d.]+ s", result.stdout)
-    assert re.search(r"fields: done, 190 rows, 10 of them of types that are not shown\n", result.stdout)
-    assert "Every row served is as the portal has it." in result.stdout
-    assert not re.search("curl|TOKEN=|Serving until", result.stdout)  # nothing serves any more
+    assert re.search(r"fields: done, 190 rows \(10 of unsupported types\)\n", result.stdout)
+    assert "All rows served match the portal." in result.stdout
+    assert not re.search("curl|TOKEN=|Serving until", result.stdout)  # the servers have stopped
     assert list(scratch.iterdir()) == []
 
 
-def test_a_database_of_ones_own_is_kept_and_can_be_used_again(invoke: Invoke, tmp_path: Path) -> None:
+def test_a_chosen_database_is_kept_and_can_be_reused(invoke: Invoke, tmp_path: Path) -> None:
     for seed in ("1", "1", "2"):
         result = invoke(
             "demo", "--once", "--port=0", "--portal-port=0", "--users=20", "--database=kept.db", f"--seed={seed}"
@@ -47,7 +47,7 @@ def test_a_database_of_ones_own_is_kept_and_can_be_used_again(invoke: Invoke, tm
 
 
 async def paste(session: aiohttp.ClientSession, line: str, variables: Mapping[str, str]) -> tuple[int, str]:
-    """Status and body of what a curl line asks for, with the shell's *variables* in their places."""
+    """Run a curl *line* with *variables* substituted; the status and body of the response."""
     words = shlex.split(Template(line).substitute(variables))
     assert words.pop(0) == "curl"
     method = words[1] if words[0] == "-X" else "GET"
@@ -56,7 +56,7 @@ async def paste(session: aiohttp.ClientSession, line: str, variables: Mapping[st
         return response.status, await response.text()
 
 
-async def test_it_serves_on_and_its_curl_lines_work_when_pasted(spawn: Spawn, ports: Ports) -> None:
+async def test_it_keeps_serving_and_its_curl_lines_work(spawn: Spawn, ports: Ports) -> None:
     demo = await spawn(
         "demo", "--port", str(ports()), "--portal-port", str(ports()), "--users", "30", "--deals", "2", "--leads", "0"
     )
@@ -74,7 +74,7 @@ async def test_it_serves_on_and_its_curl_lines_work_when_pasted(spawn: Spawn, po
     assert (status, "Traceback" in output) == (0, False)
 
 
-async def test_its_gateway_is_a_real_one(spawn: Spawn, ports: Ports) -> None:
+async def test_its_gateway_serves_health_checks_and_requires_tokens(spawn: Spawn, ports: Ports) -> None:
     port = ports()
     demo = await spawn("demo", "--port", str(port), "--portal-port", str(ports()), "--users", "5")
     await demo.until("Serving until Ctrl-C")
@@ -87,7 +87,7 @@ async def test_its_gateway_is_a_real_one(spawn: Spawn, ports: Ports) -> None:
 
 
 @pytest.mark.parametrize("option", ["--port", "--portal-port"])
-def test_a_taken_port_is_said(invoke: Invoke, option: str) -> None:
+def test_a_port_in_use_is_reported(invoke: Invoke, option: str) -> None:
     other = {"--port": "--portal-port", "--portal-port": "--port"}[option]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -98,7 +98,7 @@ def test_a_taken_port_is_said(invoke: Invoke, option: str) -> None:
 
 
 def as_served(portal: SandboxPortal) -> dict[str, list[dict[str, Any]]]:
-    """The portal's rows under our names, as far as they are compared."""
+    """The rows of *portal* as the gateway would serve them, reduced to the compared properties."""
     rows = portal_rows(portal).items()
     return {name: [dict(zip(COMPARED[name], row, strict=True)) for row in sorted(found)] for name, found in rows}
 
@@ -108,15 +108,15 @@ def portal() -> SandboxPortal:
     return SandboxPortal(SandboxSettings(users=10), SystemClock())
 
 
-def test_what_the_portal_has_passes(portal: SandboxPortal) -> None:
+def test_equal_rows_pass(portal: SandboxPortal) -> None:
     check_rows(as_served(portal), portal)
 
 
-def test_missing_rows_are_named(portal: SandboxPortal) -> None:
+def test_missing_rows_are_reported(portal: SandboxPortal) -> None:
     served = as_served(portal)
     served["users"].pop()
     served["pipelines"].clear()
-    with pytest.raises(TourFailed, match=r"^users: 9 rows are served, the portal has 10; pipelines: 0 rows[^;]*$"):
+    with pytest.raises(DemoFailed, match=r"^users: 9 rows are served, the portal has 10; pipelines: 0 rows[^;]*$"):
         check_rows(served, portal)
 
 
@@ -124,8 +124,8 @@ def test_missing_rows_are_named(portal: SandboxPortal) -> None:
     ("resource", "name"),
     [("users", "bitrixUserID"), ("users", "name"), ("fields", "fieldName"), ("fields", "fieldType")],
 )
-def test_a_row_of_other_content_is_named(portal: SandboxPortal, resource: str, name: str) -> None:
+def test_a_row_with_different_content_is_reported(portal: SandboxPortal, resource: str, name: str) -> None:
     served = as_served(portal)
     served[resource][3][name] = "changed"
-    with pytest.raises(TourFailed, match=f"^{resource}: .*'changed'.* is served, the portal has [^;]*$"):
+    with pytest.raises(DemoFailed, match=f"^{resource}: .*'changed'.* is served, the portal has [^;]*$"):
         check_rows(served, portal)

@@ -1,4 +1,4 @@
-"""`demo` and the settings: which count, which it replaces, and which database it leaves alone."""
+"""Settings of `demo`: which apply, which it replaces, which databases it refuses."""
 
 import re
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jose import jwt
 
-from gateway.cli.demo_servers import OWN_SETTINGS, TOKEN_SETTINGS, choose_settings
+from gateway.cli.demo_servers import SANDBOX_SETTINGS, TOKEN_SETTINGS, choose_settings
 from gateway.sandbox.portal import SandboxSettings
 from gateway.settings.config import SETTINGS
 from storage.accounts import AccountStore
@@ -18,9 +18,7 @@ Ports = Callable[[], int]
 ONCE = ("demo", "--once", "--portal-port=0", "--users=5")
 
 
-def test_settings_come_from_the_environment_and_the_dotenv_file_and_flags_win(
-    invoke: Invoke, tmp_path: Path, ports: Ports
-) -> None:
+def test_flags_win_over_the_environment_and_the_dotenv_file(invoke: Invoke, tmp_path: Path, ports: Ports) -> None:
     port, other = ports(), ports()
     (tmp_path / ".env").write_text("GATEWAY_DATABASE=kept.db\nGATEWAY_HOST=localhost\n")
     result = invoke(*ONCE, GATEWAY_PORT=str(port))
@@ -33,13 +31,13 @@ def test_settings_come_from_the_environment_and_the_dotenv_file_and_flags_win(
     assert result.stderr == ""
 
 
-def test_a_wrong_setting_is_refused_before_anything_starts(invoke: Invoke) -> None:
+def test_an_invalid_setting_is_refused_before_anything_starts(invoke: Invoke) -> None:
     result = invoke(*ONCE, GATEWAY_MAX_WAIT_S="never")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("Error: GATEWAY_MAX_WAIT_S must be")
 
 
-def test_every_setting_counts_but_those_that_follow_from_the_sandbox() -> None:
+def test_settings_apply_unless_the_sandbox_determines_them() -> None:
     environ = {
         one.environment_names[0]: str(int(one.default) + 1)
         for one in SETTINGS
@@ -49,15 +47,15 @@ def test_every_setting_counts_but_those_that_follow_from_the_sandbox() -> None:
     for name, value in environ.items():
         chosen = getattr(settings.config, name.removeprefix("GATEWAY_").lower())
         assert value == ",".join(chosen) if isinstance(chosen, tuple) else value == str(chosen)
-    assert (settings.unused, settings.temporary) == ((), True)
+    assert (settings.replaced, settings.temporary) == ((), True)
 
 
-def test_without_settings_it_logs_warnings_and_ends_at_once() -> None:
+def test_defaults_log_warnings_only_and_stop_without_draining() -> None:
     config = choose_settings({}, {}, 0, SandboxSettings()).config
     assert (config.log_level, config.drain_s, config.port) == ("warning", 0, 8080)
 
 
-def test_settings_that_it_replaces_are_named(invoke: Invoke, tmp_path: Path) -> None:
+def test_replaced_settings_are_named(invoke: Invoke, tmp_path: Path) -> None:
     keys = write_jwk_set(tmp_path / "keys.json", rsa_signer("r"))
     (tmp_path / "secret").write_text("12345678")
     given = {
@@ -76,18 +74,18 @@ def test_settings_that_it_replaces_are_named(invoke: Invoke, tmp_path: Path) -> 
     assert {name.removesuffix("_FILE") for name in given} <= {
         one.environment_names[0].removesuffix("_FILE")
         for one in SETTINGS
-        if one.name in (*OWN_SETTINGS, *TOKEN_SETTINGS)
+        if one.name in (*SANDBOX_SETTINGS, *TOKEN_SETTINGS)
     }
 
 
-async def test_its_token_is_signed_by_the_secret_that_is_set(spawn: Spawn, tmp_path: Path) -> None:
+async def test_its_token_is_signed_with_the_configured_secret(spawn: Spawn, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("GATEWAY_JWT_SECRET=12345678\nGATEWAY_JWT_ALGORITHMS=HS512\n")
     demo = await spawn("demo", "--port=0", "--portal-port=0", "--users=5")
     token = (await demo.until("TOKEN=")).strip().removeprefix("TOKEN=")
     assert jwt.decode(token, "12345678", algorithms=["HS512"])["accountID"] == "demo"
 
 
-async def test_a_database_of_real_portals_is_left_alone(spawn: Spawn, tmp_path: Path) -> None:
+async def test_a_database_with_real_portals_is_refused(spawn: Spawn, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"GATEWAY_DATABASE=real.db\nGATEWAY_ENCRYPTION_KEY={'A' * 43}\n")
     async with Database.open(tmp_path / "real.db") as database:
         for host in ("127.0.0.1:8081", "real.bitrix24.ru"):
@@ -97,6 +95,6 @@ async def test_a_database_of_real_portals_is_left_alone(spawn: Spawn, tmp_path: 
     status, output = await (await spawn(*ONCE, "--port=0")).end()
     assert status == 1
     assert output == (
-        "Error: real.db holds accounts of real portals (real.bitrix24.ru): give the demo a database of its own "
+        "Error: real.db contains accounts of real portals (real.bitrix24.ru): choose another database for the demo "
         "(GATEWAY_DATABASE or --database)\n"
     )

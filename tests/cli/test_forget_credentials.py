@@ -1,4 +1,4 @@
-"""`forget-credentials`: the way on for those who have lost the encryption key."""
+"""The command `forget-credentials`, for a lost encryption key."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ RULES: dict[str, Any] = {
 
 @pytest.fixture
 async def keyless(gateway: Gateway, sandbox: Sandbox) -> Gateway:
-    """A stopped gateway with two accounts on a portal, a mirror and a rule, whose key is lost."""
+    """A stopped gateway without its key; it has two accounts on one portal, a mirror and a rule."""
     await authorize(gateway, sandbox)
     await gateway.connect(sandbox.webhook, account="hook")
     await gateway.synced()
@@ -34,29 +34,29 @@ async def keyless(gateway: Gateway, sandbox: Sandbox) -> Gateway:
 
 
 async def forget(spawn: Spawn, gateway: Gateway, *arguments: str) -> tuple[int, str]:
-    """The exit status and the output of the command on the database of *gateway*."""
+    """Run the command on the database of *gateway*; its exit status and output."""
     return await (await spawn("forget-credentials", "--database", str(database(gateway)), *arguments)).end()
 
 
-async def test_a_start_without_the_key_names_the_command(spawn: Spawn, keyless: Gateway) -> None:
+async def test_a_start_without_the_key_suggests_the_command(spawn: Spawn, keyless: Gateway) -> None:
     status, output = await (await spawn("serve", "--port", "0", "--database", str(database(keyless)))).end()
     assert (status, "bitrix-gateway forget-credentials" in output) == (1, True)
 
 
-async def test_afterwards_it_starts_with_a_new_key_and_what_was_mirrored(
+async def test_afterwards_the_gateway_starts_with_a_new_key_and_the_old_mirror(
     spawn: Spawn, keyless: Gateway, sandbox: Sandbox
 ) -> None:
     sealed = [row[0] for row in select(keyless, "SELECT sealed FROM accounts")]
     status, output = await forget(spawn, keyless, "--yes")
     assert status == 0
-    assert output.startswith("Wiped the credentials of 2 accounts on 1 portal. Start the gateway again: ")
+    assert output.startswith("Deleted the credentials of 2 accounts on 1 portal. Start the gateway again: ")
     assert "POST /bitrix/account" in output
     assert credentials(keyless) == 0
     assert not any(one in every_byte(keyless) for one in sealed)
     await keyless.start()
     for account in ("acme", "hook"):
-        told = (await keyless.get("/bitrix/account", account=account)).json
-        assert (told["stale"], told["state"], "still to be authorized" in told["reason"]) == (True, "pending", True)
+        state = (await keyless.get("/bitrix/account", account=account)).json
+        assert (state["stale"], state["state"], "still to be authorized" in state["reason"]) == (True, "pending", True)
         assert (await keyless.patch("/bitrix/users", account=account)).status == 409
         assert len(await keyless.rows("users", account=account)) == 60
     assert (await keyless.get("/bitrix/rules/1")).json["StageID"] == "NEW"
@@ -68,34 +68,34 @@ async def test_afterwards_it_starts_with_a_new_key_and_what_was_mirrored(
     await keyless.restart()  # the new key fits
 
 
-async def test_a_key_may_be_given_instead(spawn: Spawn, keyless: Gateway) -> None:
+async def test_a_key_may_be_set_instead(spawn: Spawn, keyless: Gateway) -> None:
     assert (await forget(spawn, keyless, "--yes"))[0] == 0
     await keyless.start(GATEWAY_ENCRYPTION_KEY="B" * 43)
     assert (await keyless.get("/bitrix/account")).json["stale"] is True
 
 
-async def test_without_a_terminal_it_asks_for_yes_and_wipes_nothing(spawn: Spawn, keyless: Gateway) -> None:
+async def test_without_a_terminal_it_requires_yes_and_deletes_nothing(spawn: Spawn, keyless: Gateway) -> None:
     status, output = await forget(spawn, keyless)
     assert (status, "give --yes" in output) == (1, True)
     assert credentials(keyless) == 2
 
 
 @pytest.mark.parametrize(("answer", "left"), [("n", 2), ("", 2), ("y", 0)])
-async def test_on_a_terminal_it_asks_first(keyless: Gateway, answer: str, left: int) -> None:
+async def test_on_a_terminal_it_asks_for_confirmation(keyless: Gateway, answer: str, left: int) -> None:
     ours, theirs = pty.openpty()
     os.write(ours, answer.encode() + b"\n")
-    asking = await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", "forget-credentials", "--database", str(database(keyless)),
         stdin=theirs, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    said, _ = await asking.communicate()
+    output, _ = await process.communicate()
     os.close(ours)
     os.close(theirs)
-    assert b"Wipe the credentials of 2 accounts on 1 portal in " in said
-    assert (asking.returncode, credentials(keyless)) == (1 if left else 0, left)
+    assert b"Delete the credentials of 2 accounts on 1 portal in " in output
+    assert (process.returncode, credentials(keyless)) == (1 if left else 0, left)
 
 
-async def test_it_is_refused_while_a_gateway_serves(spawn: Spawn, gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_it_is_refused_while_the_gateway_is_running(spawn: Spawn, gateway: Gateway, sandbox: Sandbox) -> None:
     await gateway.connect(sandbox.webhook)
     status, output = await forget(spawn, gateway, "--yes")
     assert (status, "is in use by another running gateway: stop that one first" in output) == (1, True)
@@ -103,7 +103,7 @@ async def test_it_is_refused_while_a_gateway_serves(spawn: Spawn, gateway: Gatew
 
 
 @pytest.mark.parametrize("name", ["none.db", "nowhere/none.db"])
-def test_where_there_is_no_database_none_is_made(invoke: Invoke, tmp_path: Path, name: str) -> None:
+def test_a_missing_database_is_reported_and_not_created(invoke: Invoke, tmp_path: Path, name: str) -> None:
     result = invoke("forget-credentials", "--yes", "--database", name)
     assert (result.exit_code, result.stderr) == (
         1,
@@ -112,7 +112,7 @@ def test_where_there_is_no_database_none_is_made(invoke: Invoke, tmp_path: Path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_database_of_another_program_is_left_alone(invoke: Invoke, tmp_path: Path) -> None:
+def test_the_database_of_another_program_is_refused(invoke: Invoke, tmp_path: Path) -> None:
     with connect(tmp_path / "music.db") as connection:
         connection.execute("CREATE TABLE songs (name TEXT)")
     connection.close()
@@ -120,12 +120,12 @@ def test_the_database_of_another_program_is_left_alone(invoke: Invoke, tmp_path:
     assert (result.exit_code, "is the database of another program" in result.stderr) == (1, True)
 
 
-async def test_where_no_account_has_a_credential_a_new_key_is_taken_too(spawn: Spawn, tmp_path: Path) -> None:
+async def test_a_database_without_credentials_accepts_a_new_key_too(spawn: Spawn, tmp_path: Path) -> None:
     gateway = await spawn("serve", "--port", "0")
     await gateway.until("listening")
     await gateway.end(signal.SIGTERM)
     (tmp_path / "gateway.db.secrets").unlink()
     status, output = await (await spawn("forget-credentials", "--yes")).end()
-    assert (status, output.startswith("Wiped the credentials of 0 accounts on 0 portals. ")) == (0, True)
+    assert (status, output.startswith("Deleted the credentials of 0 accounts on 0 portals. ")) == (0, True)
     again = await spawn("serve", "--port", "0")
     await again.until("listening")

@@ -1,4 +1,4 @@
-"""What every command says of itself, and how a wrong call ends."""
+"""Help texts, and the exit of commands that are used incorrectly."""
 
 import os
 import subprocess
@@ -14,11 +14,11 @@ from gateway.settings.config import SETTINGS
 from tests.cli.conftest import Invoke
 
 
-def test_the_version_is_told(invoke: Invoke) -> None:
+def test_version_is_printed(invoke: Invoke) -> None:
     assert invoke("--version").stdout.strip() == f"bitrix-gateway, version {__version__}"
 
 
-def test_it_runs_as_a_module_too() -> None:
+def test_it_runs_as_a_module() -> None:
     result = subprocess.run([sys.executable, "-m", "gateway", "--version"], capture_output=True, text=True, check=True)
     assert result.stdout.startswith("bitrix-gateway, version ")
 
@@ -30,31 +30,31 @@ def test_every_command_has_help(invoke: Invoke, command: str) -> None:
     assert result.stdout.startswith(f"Usage: main {command}")
 
 
-def test_no_sentence_of_the_list_of_commands_is_cut_off(invoke: Invoke) -> None:
+def test_the_list_of_commands_truncates_no_sentence(invoke: Invoke) -> None:
     _, commands = invoke("--help", COLUMNS="80").stdout.split("Commands:")
     assert "..." not in commands
     assert len(commands.strip().splitlines()) == len(main.commands)
 
 
-def test_the_sandbox_tells_every_fault_on_a_line_of_its_own(invoke: Invoke) -> None:
+def test_sandbox_help_lists_each_fault_on_one_line(invoke: Invoke) -> None:
     lines = [" ".join(line.split()) for line in invoke("sandbox", "--help").stdout.splitlines()]
     assert {f"{kind} {meaning}" for kind, meaning in MEANINGS.items()} <= set(lines)
 
 
-def test_sync_says_where_it_calls_and_not_where_it_would_listen(invoke: Invoke) -> None:
-    told = " ".join(invoke("sync", "--help").stdout.split())
-    assert "Host of the running gateway. [GATEWAY_HOST, default 127.0.0.1]" in told
-    assert "listen" not in told
+def test_sync_help_describes_the_gateway_that_it_calls(invoke: Invoke) -> None:
+    words = " ".join(invoke("sync", "--help").stdout.split())
+    assert "Host of the running gateway. [GATEWAY_HOST, default 127.0.0.1]" in words
+    assert "listen" not in words
 
 
-def test_serve_has_every_setting_with_its_environment_name_and_default(invoke: Invoke) -> None:
+def test_serve_help_lists_every_setting_with_its_environment_name(invoke: Invoke) -> None:
     words = " ".join(invoke("serve", "--help").stdout.split())
     for one in SETTINGS:
         assert f" {one.flags[0]} VALUE {one.help} [{one.environment_names[0]}" in words
         assert all(name in words.replace(" ", "") for name in (*one.flags, *one.environment_names))
 
 
-def test_a_wrong_setting_is_refused_in_one_line(invoke: Invoke) -> None:
+def test_an_invalid_setting_is_refused_in_one_line(invoke: Invoke) -> None:
     result = invoke("serve", "--port", "x", GATEWAY_LOG_LEVEL="loud")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: GATEWAY_PORT must be an integer")
@@ -72,7 +72,7 @@ def test_a_wrong_setting_is_refused_in_one_line(invoke: Invoke) -> None:
         ("stream", "deals", "--account=7"),
     ],
 )
-def test_a_misspelt_setting_is_refused_in_one_line_by_every_command_that_reads_settings(
+def test_every_command_that_reads_settings_refuses_an_unknown_one_in_one_line(
     invoke: Invoke, arguments: tuple[str, ...]
 ) -> None:
     result = invoke(*arguments, GATEWAY_JWT_SECRT="canary-123")
@@ -92,13 +92,13 @@ def test_a_misspelt_setting_is_refused_in_one_line_by_every_command_that_reads_s
         ("demo", "--port", "x"),
     ],
 )
-def test_a_wrong_call_ends_with_status_2(invoke: Invoke, arguments: tuple[str, ...]) -> None:
+def test_incorrect_usage_exits_with_status_2(invoke: Invoke, arguments: tuple[str, ...]) -> None:
     result = invoke(*arguments)
     assert result.exit_code == 2
     assert "Usage:" in result.stderr
 
 
-def test_an_output_that_cannot_be_written_is_said_in_one_line() -> None:
+def test_an_output_error_is_reported_in_one_line() -> None:
     with open("/dev/full", "w") as full:
         for arguments in (("--help",), ("token", "--account", "7", "--jwt-secret", "12345678")):
             command = [sys.executable, "-m", "gateway", *arguments]
@@ -106,17 +106,17 @@ def test_an_output_that_cannot_be_written_is_said_in_one_line() -> None:
             assert (result.returncode, result.stderr) == (1, "Error: No space left on device\n")
 
 
-def test_an_interruption_while_it_is_being_loaded_is_quiet(tmp_path: Path) -> None:
+def test_an_interrupt_during_imports_is_quiet(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
     environ = os.environ | {"PYTHONPATH": str(tmp_path)}
     result = subprocess.run([sys.executable, "-m", "gateway"], env=environ, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
 
 
-def test_an_interruption_of_a_command_is_quiet(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object, **__: object) -> None:
+def test_an_interrupt_of_a_command_is_quiet(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jose.jwt.encode", interrupted)
+    monkeypatch.setattr("jose.jwt.encode", interrupt)
     result = invoke("token", "--account", "7", "--jwt-secret", "12345678")
     assert (result.exit_code, result.output) == (130, "")

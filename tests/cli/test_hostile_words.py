@@ -1,4 +1,4 @@
-"""Errors of portals and gateways that mean harm, as `sync` and `stream` show them: nothing that a terminal obeys."""
+"""`sync` and `stream` escape terminal control sequences in error messages."""
 
 import asyncio
 
@@ -13,7 +13,9 @@ from tests.support.rogue import listening
 
 @pytest.mark.parametrize("command", [("sync", "users"), ("stream", "deals")])
 @pytest.mark.parametrize("in_problem", [True, False])
-async def test_a_refusal_is_one_printable_line(invoke: Invoke, command: tuple[str, ...], in_problem: bool) -> None:
+async def test_an_error_response_is_one_printable_line(
+    invoke: Invoke, command: tuple[str, ...], in_problem: bool
+) -> None:
     async def refuse(_request: web.Request) -> web.Response:
         return web.json_response({"detail": ESCAPES} if in_problem else ESCAPES, status=502)
 
@@ -27,7 +29,7 @@ async def test_a_refusal_is_one_printable_line(invoke: Invoke, command: tuple[st
 
 
 @pytest.mark.parametrize("end", ['"error": %b', '"count": 1, "complete": false'])
-async def test_the_end_of_a_stream_is_one_printable_line(invoke: Invoke, end: str) -> None:
+async def test_the_last_line_of_a_stream_is_one_printable_line(invoke: Invoke, end: str) -> None:
     escaped = web.json_response(ESCAPES).text or ""
     last = f'{{{end.replace("%b", escaped)}, "cursor": {escaped}}}\n'
 

@@ -1,4 +1,4 @@
-"""`sandbox`: a portal for whoever wants to try a client."""
+"""The command `sandbox`."""
 
 import signal
 import socket
@@ -21,12 +21,12 @@ from tests.cli.conftest import Invoke, Spawn, stop_once_listening
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_it_serves_the_portal_with_the_faults_asked_for_until_it_is_stopped(
+async def test_it_serves_the_portal_with_the_given_faults_until_it_is_stopped(
     spawn: Spawn, ports: Callable[[], int], number: int
 ) -> None:
     port = ports()
     portal = await spawn("sandbox", "--port", str(port), "--users", "7", "--holes", "0", "--fault", "user.get:otl")
-    await portal.until("Sends people to: http://127.0.0.1:8080/webhook/create")
+    await portal.until("Redirects to:    http://127.0.0.1:8080/webhook/create")
     async with aiohttp.ClientSession() as session:
         for status in (429, 200):
             async with session.get(f"http://127.0.0.1:{port}/rest/1/sandbox/user.get") as response:
@@ -36,29 +36,29 @@ async def test_it_serves_the_portal_with_the_faults_asked_for_until_it_is_stoppe
     assert (await portal.end(number))[0] == 0
 
 
-async def test_it_has_as_much_of_everything_as_was_asked_for(spawn: Spawn, ports: Callable[[], int]) -> None:
+async def test_options_set_the_number_of_rows(spawn: Spawn, ports: Callable[[], int]) -> None:
     port = ports()
     sizes = {"leads": 11, "deals": 1_000_000, "contacts": 13, "companies": 14, "quotes": 15, "invoices": 16, "items": 0}
     options = [word for name, count in sizes.items() for word in (f"--{name}", str(count))]
     portal = await spawn("sandbox", "--port", str(port), "--holes", "0.7", "--seed", "5", "--cost", *options)
-    await portal.until("Sends people to")
+    await portal.until("Redirects to")
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
         async with session.get("/rest/1/sandbox/crm.deal.list?start=-1") as response:
             answer = await response.json()
         async with session.get("/_sandbox/") as response:
             seen = await response.json()
-    assert answer["time"]["duration"] >= 0.039  # of 0.04, part of which may be over when it is taken up
+    assert answer["time"]["duration"] >= 0.039  # a part of the 0.04 s may have passed before the call is processed
     assert seen["busy_s"] == 0.04
     assert {name: seen["rows"][name] for name in sizes if name != "items"} | {"items": 0} == sizes
     assert [seen["rows"][f"items/{entity_type_id}"] for entity_type_id in (128, 156, 1036)] == [0, 0, 0]
     assert (await portal.end(signal.SIGTERM))[0] == 0
 
 
-async def test_its_pages_are_as_large_as_was_asked_for(spawn: Spawn, ports: Callable[[], int]) -> None:
+async def test_options_set_the_page_sizes(spawn: Spawn, ports: Callable[[], int]) -> None:
     port = ports()
     options = ("--page", "7", "--rest3-page", "9", "--fault", "user.get:total=50*", "--holes", "0")
     portal = await spawn("sandbox", "--port", str(port), *options)
-    await portal.until("Sends people to")
+    await portal.until("Redirects to")
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
         async with session.get("/rest/1/sandbox/user.get?start=14") as response:
             users = await response.json()
@@ -71,7 +71,7 @@ async def test_its_pages_are_as_large_as_was_asked_for(spawn: Spawn, ports: Call
     assert (await portal.end(signal.SIGTERM))[0] == 0
 
 
-def test_it_says_how_it_is_reached_and_stops_at_a_signal(invoke: Invoke, ports: Callable[[], int]) -> None:
+def test_it_prints_its_addresses_and_stops_on_a_signal(invoke: Invoke, ports: Callable[[], int]) -> None:
     port = ports()
     stopper = threading.Thread(target=stop_once_listening, args=(port,))
     stopper.start()
@@ -82,7 +82,7 @@ def test_it_says_how_it_is_reached_and_stops_at_a_signal(invoke: Invoke, ports: 
     assert "app.sandbox, secret sandbox-secret" in result.stdout
 
 
-def test_a_taken_port_is_said(invoke: Invoke) -> None:
+def test_a_port_in_use_is_reported(invoke: Invoke) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = invoke("sandbox", "--port", str(port))
@@ -105,21 +105,21 @@ def test_a_taken_port_is_said(invoke: Invoke) -> None:
         ("--tls-cert", ".env"),
     ],
 )
-def test_a_wrong_option_is_a_wrong_call(invoke: Invoke, arguments: tuple[str, ...]) -> None:
+def test_an_invalid_option_is_incorrect_usage(invoke: Invoke, arguments: tuple[str, ...]) -> None:
     assert invoke("sandbox", *arguments).exit_code == 2
 
 
 def test_a_certificate_needs_its_key(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("not a certificate")
     alone = invoke("sandbox", "--tls-cert", "cert.pem")
-    assert (alone.exit_code, "go together" in alone.stderr) == (2, True)
+    assert (alone.exit_code, "must be given together" in alone.stderr) == (2, True)
     wrong = invoke("sandbox", "--tls-cert", "cert.pem", "--tls-key", "cert.pem")
     assert (wrong.exit_code, "not a certificate with its key" in wrong.stderr) == (2, True)
     missing = invoke("sandbox", "--tls-cert", "cert.pem", "--tls-key", "nowhere.pem")
     assert (missing.exit_code, "'nowhere.pem' does not exist" in missing.stderr) == (2, True)
 
 
-async def test_it_speaks_https_with_a_certificate(spawn: Spawn, ports: Callable[[], int], tmp_path: Path) -> None:
+async def test_it_serves_https_with_a_certificate(spawn: Spawn, ports: Callable[[], int], tmp_path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sandbox")])
     now = datetime.now(UTC)

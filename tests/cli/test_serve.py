@@ -1,4 +1,4 @@
-"""`serve`: how it starts, refuses to start, and stops."""
+"""The command `serve`: start, refusals to start, and shutdown."""
 
 import asyncio
 import json
@@ -24,9 +24,9 @@ from tests.cli.conftest import Invoke, Spawn, stop_once_listening
 Ports = Callable[[], int]
 
 
-async def test_with_nothing_but_a_port_it_makes_its_secrets_says_so_and_serves(spawn: Spawn, tmp_path: Path) -> None:
+async def test_without_settings_it_generates_secrets_logs_that_and_serves(spawn: Spawn, tmp_path: Path) -> None:
     gateway = await spawn("serve", "--port", "0")
-    assert "GATEWAY_ENCRYPTION_KEY" in await gateway.until("made secrets")
+    assert "GATEWAY_ENCRYPTION_KEY" in await gateway.until("generated secrets")
     line = await gateway.until("listening")
     assert "sqlite=3." in line
     origin = re.search(r"http://127\.0\.0\.1:\d+", line)
@@ -36,15 +36,15 @@ async def test_with_nothing_but_a_port_it_makes_its_secrets_says_so_and_serves(s
     status, output = await gateway.end(signal.SIGTERM)
     assert status == 0
     assert "Traceback" not in output
-    kept = (tmp_path / "gateway.db.secrets").read_text()
-    for value in re.findall(r"=(\S+)", kept):
+    stored = (tmp_path / "gateway.db.secrets").read_text()
+    for value in re.findall(r"=(\S+)", stored):
         assert value not in output
     again = await spawn("serve", "--port", "0")
     await again.until("listening")
-    assert "made secrets" not in (await again.end(signal.SIGINT))[1]
+    assert "generated secrets" not in (await again.end(signal.SIGINT))[1]
 
 
-def test_a_signal_stops_it_in_good_order(invoke: Invoke, ports: Ports) -> None:
+def test_a_signal_stops_it_gracefully(invoke: Invoke, ports: Ports) -> None:
     port = ports()
     stopper = threading.Thread(target=stop_once_listening, args=(port,))
     stopper.start()
@@ -67,7 +67,7 @@ async def test_it_listens_until_the_block_ends(tmp_path: Path, ports: Ports) -> 
             await session.get(f"{config.own_origin}/readyz")
 
 
-async def test_a_second_one_on_the_same_database_is_refused(spawn: Spawn) -> None:
+async def test_a_second_gateway_on_the_same_database_is_refused(spawn: Spawn) -> None:
     first = await spawn("serve", "--port", "0")
     await first.until("listening")
     status, output = await (await spawn("serve", "--port", "0")).end()
@@ -77,32 +77,32 @@ async def test_a_second_one_on_the_same_database_is_refused(spawn: Spawn) -> Non
     )
 
 
-async def test_a_taken_port_is_refused(spawn: Spawn) -> None:
+async def test_a_port_in_use_is_refused(spawn: Spawn) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         status, output = await (await spawn("serve", "--port", str(port))).end()
     assert status == 1
     assert output.startswith(f"Error: cannot listen on 127.0.0.1:{port}, choose another port: ")
-    assert os.listdir() == []  # neither a secret nor a database for a gateway that cannot start
+    assert os.listdir() == []  # a gateway that cannot start creates no files
 
 
 @pytest.mark.parametrize("host", ["nosuch.invalid", "192.0.2.1"])
 @pytest.mark.parametrize("port", ["0", "8080"])
-def test_a_host_that_is_none_of_this_machine_is_refused(invoke: Invoke, host: str, port: str) -> None:
+def test_a_host_of_another_machine_is_refused(invoke: Invoke, host: str, port: str) -> None:
     result = invoke("serve", "--host", host, "--port", port)
     assert result.exit_code == 1
     assert result.stderr.startswith(f"Error: cannot listen on {host}:{port}, choose another host: ")
     assert os.listdir() == []
 
 
-async def started_once(spawn: Spawn) -> None:
+async def start_once(spawn: Spawn) -> None:
     gateway = await spawn("serve", "--port", "0")
     await gateway.until("listening")
     await gateway.end(signal.SIGTERM)
 
 
-async def test_another_encryption_key_is_refused_with_what_is_lost_without_it(spawn: Spawn) -> None:
-    await started_once(spawn)
+async def test_a_different_encryption_key_is_refused_with_the_consequences(spawn: Spawn) -> None:
+    await start_once(spawn)
     status, output = await (await spawn("serve", "--port", "0", "--encryption-key", "A" * 43)).end()
     assert status == 1
     assert "gateway.db needs the key that its tokens were sealed with" in output
@@ -111,16 +111,16 @@ async def test_another_encryption_key_is_refused_with_what_is_lost_without_it(sp
     assert "Traceback" not in output
 
 
-async def test_a_missing_encryption_key_is_refused_and_none_is_made(spawn: Spawn, tmp_path: Path) -> None:
-    await started_once(spawn)
+async def test_a_missing_encryption_key_is_refused_and_not_regenerated(spawn: Spawn, tmp_path: Path) -> None:
+    await start_once(spawn)
     (tmp_path / "gateway.db.secrets").unlink()
     status, output = await (await spawn("serve", "--port", "0")).end()
     assert (status, "the encryption key is missing" in output) == (1, True)
     assert not (tmp_path / "gateway.db.secrets").exists()
 
 
-async def test_a_database_of_a_newer_version_is_refused(spawn: Spawn) -> None:
-    await started_once(spawn)
+async def test_a_database_from_a_newer_version_is_refused(spawn: Spawn) -> None:
+    await start_once(spawn)
     with sqlite3.connect("gateway.db") as connection:
         connection.execute("PRAGMA user_version = 999")
     connection.close()
@@ -129,7 +129,7 @@ async def test_a_database_of_a_newer_version_is_refused(spawn: Spawn) -> None:
     assert output.splitlines()[-1].startswith("Error: the database has version 999")
 
 
-def test_a_database_in_no_directory_is_refused_with_its_setting_and_the_directory(
+def test_a_database_in_a_missing_directory_is_refused_with_setting_and_directory(
     invoke: Invoke, tmp_path: Path
 ) -> None:
     key = ("--encryption-key", "A" * 43, "--jwt-secret", "12345678")
@@ -141,24 +141,24 @@ def test_a_database_in_no_directory_is_refused_with_its_setting_and_the_director
     )
 
 
-async def test_it_takes_as_many_files_as_its_connections_need(spawn: Spawn) -> None:
+async def test_it_raises_the_limit_of_open_files_for_its_connections(spawn: Spawn) -> None:
     gateway = await spawn("serve", "--port", "0", "--max-connections", "600", files="ulimit -S -n 256")
     await gateway.until("listening")
-    assert "fewer connections" not in (await gateway.end(signal.SIGTERM))[1]
+    assert "reduced max_connections" not in (await gateway.end(signal.SIGTERM))[1]
 
 
-async def test_where_it_may_open_too_few_files_it_takes_fewer_connections_and_says_so(spawn: Spawn) -> None:
+async def test_a_low_limit_of_open_files_reduces_connections_and_is_logged(spawn: Spawn) -> None:
     gateway = await spawn("serve", "--port", "0", files="ulimit -n 700")
-    assert "connections=188" in await gateway.until("takes fewer connections")
+    assert "connections=188" in await gateway.until("reduced max_connections")
     await gateway.until("listening")
     status, output = await (await spawn("serve", "--port", "0", files="ulimit -n 512")).end()
     assert (status, output) == (
         1,
-        "Error: this process may open too few files: allow it at least 513 (ulimit -n)\n",
+        "Error: the limit of open files is too low: raise it to at least 513 (ulimit -n)\n",
     )
 
 
-async def test_its_log_lines_can_be_json(spawn: Spawn) -> None:
+async def test_log_lines_can_be_json(spawn: Spawn) -> None:
     gateway = await spawn("serve", "--port", "0", "--log-format", "json")
     await gateway.until("listening")
     _, output = await gateway.end(signal.SIGTERM)
@@ -166,14 +166,14 @@ async def test_its_log_lines_can_be_json(spawn: Spawn) -> None:
     assert events[-2:] == ["listening", "stopping"]
 
 
-async def test_work_that_ends_by_itself_gives_its_result() -> None:
+async def test_until_signal_returns_the_result() -> None:
     async def work() -> int:
         return 7
 
     assert await until_signal(work()) == 7
 
 
-async def test_a_cancellation_from_elsewhere_goes_through() -> None:
+async def test_until_signal_propagates_a_cancellation() -> None:
     waiting = asyncio.create_task(until_signal(asyncio.Event().wait()))
     await asyncio.sleep(0)
     waiting.cancel()

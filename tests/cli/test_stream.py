@@ -1,4 +1,4 @@
-"""`stream`: rows of the running gateway on stdout, how it went on stderr."""
+"""The command `stream`: rows on stdout, progress and errors on stderr."""
 
 import asyncio
 import sys
@@ -13,7 +13,6 @@ import pytest
 from aiohttp import web
 from click.testing import Result
 
-from gateway.cli.stream import ROWS_A_PLAIN_LINE, progress_of
 from gateway.sandbox.portal import SandboxSettings
 from tests.cli.conftest import Invoke
 from tests.clock import ManualClock
@@ -25,7 +24,7 @@ LIST = "crm.deal.list"
 
 @pytest.fixture
 def clock() -> ManualClock:
-    return ManualClock(time.time())  # the command's token is of today
+    return ManualClock(time.time())  # the command issues its token by the system clock
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def sandbox_settings(sandbox_settings: SandboxSettings) -> SandboxSettings:
 
 @pytest.fixture
 async def stream(connected: Gateway, invoke: Invoke) -> Callable[..., asyncio.Future[Result]]:
-    """Run the command against the gateway under test, whose request log would go to the same stderr."""
+    """Run the command against the gateway under test, with its request log off: it shares stderr."""
     await connected.restart(GATEWAY_LOG_LEVEL="warning")
 
     def start(*arguments: str) -> asyncio.Future[Result]:
@@ -56,14 +55,14 @@ def ids_of(result: Result) -> list[int]:
 Stream = Callable[..., asyncio.Future[Result]]
 
 
-async def test_all_rows_and_nothing_else_come_on_stdout(stream: Stream, sandbox: Sandbox) -> None:
+async def test_stdout_contains_all_rows_and_nothing_else(stream: Stream, sandbox: Sandbox) -> None:
     result = await stream("deals")
     assert result.exit_code == 0, result.output
     assert ids_of(result) == sorted(sandbox.portal.data.tables["deals"])
-    assert result.stderr == "deals: 1,300 rows, all there are\n"
+    assert result.stderr == "deals: 1,300 rows, complete\n"
 
 
-async def test_what_is_asked_for_is_passed_on(stream: Stream, sandbox: Sandbox) -> None:
+async def test_options_become_query_parameters(stream: Stream, sandbox: Sandbox) -> None:
     ids = sorted(sandbox.portal.data.tables["deals"])
     result = await stream(
         "deals",
@@ -76,60 +75,61 @@ async def test_what_is_asked_for_is_passed_on(stream: Stream, sandbox: Sandbox) 
     assert result.exit_code == 0, result.output
     assert ids_of(result) == ids[100:110]
     assert set(orjson.loads(result.stdout.splitlines()[0])) == {"ID", "TITLE"}
-    assert result.stderr == f"deals: 10 rows, as --limit has it; go on with --cursor {ids[109]}\n"
+    assert result.stderr == f"deals: 10 rows, limit reached; continue with --cursor {ids[109]}\n"
     third = await stream("tasks", "--version=3", "--limit=1")
     assert isinstance(orjson.loads(third.stdout)["id"], int)
     assert (await stream("items/2", "--limit=1")).exit_code == 0
 
 
-async def test_a_list_without_rows_is_no_failure(stream: Stream) -> None:
+async def test_an_empty_list_is_a_success(stream: Stream) -> None:
     result = await stream("deals", "--cursor=999999999")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "deals: 0 rows, all there are\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "deals: 0 rows, complete\n")
 
 
-async def test_one_row_is_a_row(stream: Stream, sandbox: Sandbox) -> None:
+async def test_one_row_is_in_the_singular(stream: Stream, sandbox: Sandbox) -> None:
     last = max(sandbox.portal.data.tables["deals"])
-    assert (await stream("deals", f"--cursor={last - 1}")).stderr == "deals: 1 row, all there are\n"
+    assert (await stream("deals", f"--cursor={last - 1}")).stderr == "deals: 1 row, complete\n"
 
 
-async def test_a_stream_that_breaks_off_ends_with_status_1_and_where_to_go_on(stream: Stream, sandbox: Sandbox) -> None:
+async def test_a_broken_stream_exits_with_status_1_and_a_cursor(stream: Stream, sandbox: Sandbox) -> None:
     sandbox.portal.fault(f"{LIST}:error=ACCESS_DENIED*@9")
     first = await stream("deals")
     assert first.exit_code == 1
-    told, _, cursor = first.stderr.strip().rpartition(" ")
-    assert told == (
-        f"Error: deals: {LIST} could not be read beyond id {cursor}: ACCESS_DENIED: Scripted fault. Go on with --cursor"
+    message, _, cursor = first.stderr.strip().rpartition(" ")
+    assert message == (
+        f"Error: deals: {LIST} could not be read beyond id {cursor}: ACCESS_DENIED: Scripted fault. "
+        "Continue with --cursor"
     )
     sandbox.portal.clear_faults()
     rest = await stream("deals", f"--cursor={cursor}")
     assert ids_of(first) + ids_of(rest) == sorted(sandbox.portal.data.tables["deals"])
 
 
-async def test_what_the_gateway_refuses_is_said_in_its_words(stream: Stream) -> None:
+async def test_an_error_response_is_shown(stream: Stream) -> None:
     result = await stream("deals", "--filter={")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "Error: GET /bitrix/stream/deals was answered 400: filter: must be JSON\n"
+    assert result.stderr == "Error: GET /bitrix/stream/deals failed with status 400: filter: must be JSON\n"
 
 
 @pytest.mark.parametrize("command", [("stream", "deals"), ("sync", "users")])
-async def test_a_server_that_is_not_a_gateway_is_told_as_such(invoke: Invoke, command: tuple[str, str]) -> None:
+async def test_a_server_that_is_not_a_gateway_is_reported(invoke: Invoke, command: tuple[str, str]) -> None:
     async def page(_request: web.Request) -> web.Response:
         return web.Response(status=404, text="<html>", content_type="text/html")
 
     async with listening(page) as origin:
         result = await asyncio.to_thread(invoke, *command, "--account=acme", *reached(origin))
-    assert (result.exit_code, result.stderr) == (1, f"Error: what answers at {origin} is not a gateway\n")
+    assert (result.exit_code, result.stderr) == (1, f"Error: the server at {origin} is not a gateway\n")
 
 
-def test_where_no_gateway_runs_it_says_so(invoke: Invoke, ports: Callable[[], int]) -> None:
+def test_an_unreachable_gateway_is_reported(invoke: Invoke, ports: Callable[[], int]) -> None:
     result = invoke("stream", "deals", "--account=1", *reached(f"http://127.0.0.1:{ports()}"))
     assert result.exit_code == 1
-    assert "no gateway answers at http://127.0.0.1:" in result.stderr
+    assert "cannot reach a gateway at http://127.0.0.1:" in result.stderr
 
 
 @asynccontextmanager
 async def dying_gateway(body: bytes) -> AsyncIterator[str]:
-    """The origin of a gateway that sends *body* of a longer stream, and is gone."""
+    """The origin of a gateway that sends *body*, the start of a stream, and then closes the connection."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -143,41 +143,21 @@ async def dying_gateway(body: bytes) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("last", [b"", b'{"ID":"9","TIT'], ids=["between rows", "within a row"])
-async def test_a_gateway_that_dies_leaves_whole_rows_and_where_to_go_on(invoke: Invoke, last: bytes) -> None:
+async def test_a_lost_connection_leaves_whole_rows_and_a_cursor(invoke: Invoke, last: bytes) -> None:
     rows = b'{"ID":"5"}\n{"ID":"7"}\n'
     async with dying_gateway(rows + last) as origin:
         result = await asyncio.to_thread(invoke, "stream", "deals", "--account=1", *reached(origin))
     assert result.exit_code == 1
     assert result.stdout_bytes == rows
-    assert result.stderr == "Error: deals: the connection to the gateway was lost. Go on with --cursor 7\n"
+    assert result.stderr == "Error: deals: the connection to the gateway was lost. Continue with --cursor 7\n"
 
 
-async def test_a_reader_who_has_seen_enough_ends_it_quietly(connected: Gateway) -> None:
+async def test_a_closed_stdout_ends_it_quietly(connected: Gateway) -> None:
     typed = [sys.executable, "-m", "gateway", "stream", "deals", "--account=acme", *reached(connected.origin)]
     command = f'{{ {" ".join(typed)}; echo "status $?" >&2; }} | head -n 1'
     process = await asyncio.create_subprocess_shell(
         command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    out, told = await connected.clock.until(process.communicate())
-    assert told == b"status 141\n", "that of a tool which SIGPIPE has ended"
+    out, errors = await connected.clock.until(process.communicate())
+    assert errors == b"status 141\n", "as after SIGPIPE"
     assert orjson.loads(out)["ID"]
-
-
-def test_elsewhere_than_on_a_terminal_a_line_comes_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress_of("deals", None) as show:
-        for _ in range(5):
-            show(ROWS_A_PLAIN_LINE // 2)
-    assert capsys.readouterr() == ("", "deals: 10,000 rows so far\ndeals: 20,000 rows so far\n")
-
-
-def test_on_a_terminal_there_is_a_bar_on_stderr(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "200")
-    with progress_of("deals", "2000") as show:
-        show(1234)
-    seen = capsys.readouterr()
-    assert seen.out == ""
-    assert "deals" in seen.err
-    assert "1,234 rows" in seen.err

@@ -1,4 +1,4 @@
-"""`sync`: a client of the running gateway."""
+"""The command `sync`."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ Ports = Callable[[], int]
 
 
 async def start_demo(spawn: Spawn, portal_port: int, port: int) -> Running:
-    """A gateway with a connected account, on a database of its own here."""
+    """A running gateway with a connected account, and its database in the working directory."""
     demo = await spawn(
         "demo", "--port", str(port), "--portal-port", str(portal_port), "--users", "60", "--database", "gateway.db"
     )
@@ -19,7 +19,7 @@ async def start_demo(spawn: Spawn, portal_port: int, port: int) -> Running:
     return demo
 
 
-async def test_it_shows_each_sync_to_its_end(spawn: Spawn, invoke: Invoke, ports: Ports) -> None:
+async def test_it_shows_each_sync_until_it_ends(spawn: Spawn, invoke: Invoke, ports: Ports) -> None:
     port = ports()
     await start_demo(spawn, ports(), port)
     sync = await asyncio.to_thread(invoke, "sync", "users", "steps", "users", "--account=demo", f"--port={port}")
@@ -27,7 +27,7 @@ async def test_it_shows_each_sync_to_its_end(spawn: Spawn, invoke: Invoke, ports
     assert sorted(line.split(",")[0] for line in sync.stdout.splitlines()) == ["steps: done", "users: done"]
 
 
-async def test_a_sync_that_fails_ends_with_its_error_and_status_1(spawn: Spawn, invoke: Invoke, ports: Ports) -> None:
+async def test_a_failed_sync_shows_its_error_and_exits_with_1(spawn: Spawn, invoke: Invoke, ports: Ports) -> None:
     port, portal_port = ports(), ports()
     await start_demo(spawn, portal_port, port)
     async with aiohttp.ClientSession() as session:
@@ -45,10 +45,10 @@ async def test_an_account_that_is_not_connected_is_refused(spawn: Spawn, invoke:
     await start_demo(spawn, ports(), port)
     sync = await asyncio.to_thread(invoke, "sync", "users", "--account=nobody", f"--port={port}")
     assert sync.exit_code == 1
-    assert sync.stderr.startswith("Error: PATCH /bitrix/users was answered 404")
+    assert sync.stderr.startswith("Error: PATCH /bitrix/users failed with status 404")
 
 
-def test_where_no_gateway_runs_it_says_so(invoke: Invoke, ports: Ports) -> None:
+def test_an_unreachable_gateway_is_reported(invoke: Invoke, ports: Ports) -> None:
     result = invoke("sync", "users", "--account", "1", "--port", str(ports()), "--jwt-secret", "12345678")
     assert result.exit_code == 1
-    assert "no gateway answers at http://127.0.0.1:" in result.stderr
+    assert "cannot reach a gateway at http://127.0.0.1:" in result.stderr

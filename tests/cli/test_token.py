@@ -1,4 +1,4 @@
-"""`token`: one line that the gateway accepts."""
+"""The command `token`."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.clock import ManualClock
 from tests.support.key_files import write_public_key
 
 
-def test_it_prints_the_token_alone_and_the_gateway_takes_it(invoke: Invoke) -> None:
+def test_it_prints_one_line_that_the_gateway_accepts(invoke: Invoke) -> None:
     secrets = resolve_secrets(load_config({}))
     result = invoke("token", "--account", "7")
     assert result.exit_code == 0
@@ -25,7 +25,7 @@ def test_it_prints_the_token_alone_and_the_gateway_takes_it(invoke: Invoke) -> N
     assert verifier.verify(f"Bearer {result.stdout.strip()}") == "7"
 
 
-def test_it_is_good_for_an_hour_or_as_long_as_asked(invoke: Invoke) -> None:
+def test_it_is_valid_for_an_hour_or_the_given_ttl(invoke: Invoke) -> None:
     config = load_config({}, {"jwt_secret": "12345678"})
     secrets = resolve_secrets(config)
     now = SystemClock().now()
@@ -39,7 +39,7 @@ def test_it_is_good_for_an_hour_or_as_long_as_asked(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     ("made", "where"), [((), "gateway.db is not here"), (("gateway.db",), "gateway.db.secrets has none")]
 )
-def test_without_a_secret_it_says_so_in_one_line_and_prints_nothing(
+def test_a_missing_secret_is_reported_in_one_line(
     invoke: Invoke, tmp_path: Path, made: tuple[str, ...], where: str
 ) -> None:
     for name in made:
@@ -52,14 +52,14 @@ def test_without_a_secret_it_says_so_in_one_line_and_prints_nothing(
     assert tuple(os.listdir()) == made
 
 
-def test_with_a_public_key_tokens_come_from_elsewhere(invoke: Invoke, tmp_path: Path) -> None:
+def test_it_cannot_sign_when_a_public_key_is_configured(invoke: Invoke, tmp_path: Path) -> None:
     key_file = write_public_key(tmp_path / "key.pem", ec.generate_private_key(ec.SECP256R1()))
     result = invoke("token", "--account", "7", "--jwt-public-key-file", str(key_file))
     assert result.exit_code == 1
     assert "tokens come from elsewhere" in result.stderr
 
 
-def test_the_secret_may_be_in_a_file(invoke: Invoke, tmp_path: Path) -> None:
+def test_the_secret_may_come_from_a_file(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "jwt").write_text("12345678\n")
     token = invoke("token", "--account", "7", "--jwt-secret-file", "jwt").stdout.strip()
     config = load_config({}, {"jwt_secret": "12345678"})
@@ -67,20 +67,18 @@ def test_the_secret_may_be_in_a_file(invoke: Invoke, tmp_path: Path) -> None:
     assert invoke("token", "--account", "7", GATEWAY_JWT_SECRET_FILE="jwt").exit_code == 0
 
 
-def test_settings_come_from_the_dotenv_file_too(invoke: Invoke, tmp_path: Path) -> None:
+def test_settings_may_come_from_the_dotenv_file(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("GATEWAY_JWT_SECRET=12345678\n")
     assert invoke("token", "--account", "7").exit_code == 0
 
 
-def test_an_account_must_be_named(invoke: Invoke) -> None:
+def test_the_account_is_required(invoke: Invoke) -> None:
     assert invoke("token").exit_code == 2
 
 
 @pytest.mark.parametrize("account", ["", "a" * 256, "a\nb", "a\x00"])
 @pytest.mark.parametrize("command", [("token",), ("sync", "users")])
-def test_an_account_that_the_gateway_would_refuse_gets_no_token(
-    invoke: Invoke, command: tuple[str, ...], account: str
-) -> None:
+def test_an_invalid_account_is_refused(invoke: Invoke, command: tuple[str, ...], account: str) -> None:
     result = invoke(*command, "--account", account, "--jwt-secret", "12345678")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "must be one line of 1 to 255 printable characters" in result.stderr

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.cli.process import allow_files, free_port
+from gateway.cli.process import free_port, raise_file_limit
 from tests.load.contest import Server
 from tests.load.fill import fill
 from tests.load.pages import PAGE, bearer, settings, token
@@ -90,7 +90,7 @@ def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--connections", type=int, default=2000)
     chosen = ask.parse_args()
-    allow_files(chosen.connections + 100)
+    raise_file_limit(chosen.connections + 100)
     with tempfile.TemporaryDirectory(prefix="load-") as directory:
         scratch = Path(directory)
         asyncio.run(fill(scratch / "gateway.db", 100))

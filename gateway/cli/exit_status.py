@@ -1,0 +1,4 @@
+"""Exit statuses of commands that end before their work is done, as shells report them for a signal."""
+
+INTERRUPTED = 130  # SIGINT
+PIPE_CLOSED = 141  # SIGPIPE

@@ -1,0 +1,121 @@
+"""Options and arguments that several commands share, and the settings that they carry."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gateway.auth.tokens import MAX_ACCOUNT_CHARACTERS, is_account
+from gateway.passthrough.streams import STREAMS
+from gateway.sandbox.portal import SandboxSettings
+from gateway.settings.config import SETTINGS, Config, load_config, read_environment
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DOTENV = Path(".env")
+PORT = click.IntRange(0, 65_535)
+ITEMS = re.compile(r"items/[0-9]+")
+# The settings that issue a token, and those that locate the running gateway.
+TOKEN_SETTINGS = (
+    "database",
+    "jwt_secret",
+    "jwt_public_key_file",
+    "jwks_file",
+    "jwt_algorithms",
+    "jwt_issuer",
+    "jwt_audience",
+    "account_claim",
+)
+ADDRESS_SETTINGS = ("host", "port")
+# Row counts of a sandbox portal, with their help texts.
+SIZES = {
+    "users": "Number of users.",
+    "leads": "Number of leads.",
+    "deals": "Number of deals; a million take a few megabytes.",
+    "contacts": "Number of contacts.",
+    "companies": "Number of companies.",
+    "quotes": "Number of quotes.",
+    "invoices": "Number of smart invoices, and of old invoices.",
+    "items": "Number of items of each smart process.",
+    "tasks": "Number of tasks.",
+    "eventlog": "Number of event log entries.",
+}
+
+
+def account_option(help_text: str) -> Callable[[F], F]:
+    """The required option --account."""
+    return click.option("--account", metavar="ID", required=True, callback=validate_account, help=help_text)
+
+
+def validate_account(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not is_account(value):
+        raise click.BadParameter(f"must be one line of 1 to {MAX_ACCOUNT_CHARACTERS} printable characters")
+    return value
+
+
+def validate_stream(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if value not in STREAMS and not ITEMS.fullmatch(value):
+        raise click.BadParameter(f"must be one of {', '.join(STREAMS)}, items/TYPE")
+    return value
+
+
+def setting_options(*names: str, **help_texts: str) -> Callable[[F], F]:
+    """Options for the settings called *names*, or for every setting; a secret's file is described with the secret.
+
+    *help_texts* replace the help of settings that have another meaning for the command.
+    """
+
+    def decorate(command: F) -> F:
+        for one in reversed(SETTINGS):
+            if names and one.name not in names:
+                continue
+            source = one.environment_names[0] + (f", default {one.default}" if one.default else "")
+            for file_flag, file_name in zip(one.flags[1:], one.environment_names[1:], strict=True):
+                source += f"; from a file: {file_flag}, {file_name}"
+                command = click.option(file_flag, hidden=True)(command)
+            help_text = f"{help_texts.get(one.name, one.help)}  [{source}]"
+            command = click.option(one.flags[0], metavar="VALUE", help=help_text)(command)
+        return command
+
+    return decorate
+
+
+def gateway_options(command: F) -> F:
+    """Options that locate the running gateway and issue a token for it."""
+    options = setting_options(
+        *TOKEN_SETTINGS, *ADDRESS_SETTINGS, host="Host of the running gateway.", port="Port of the running gateway."
+    )
+    return options(command)
+
+
+def portal_options(**defaults: int) -> Callable[[F], F]:
+    """Options for the content of a sandbox portal: row counts, gaps between ids, and a seed.
+
+    *defaults* replace those of the portal.
+    """
+    values = {field.name: field.default for field in dataclasses.fields(SandboxSettings)} | defaults
+
+    def option(name: str, kind: "click.ParamType[Any]", help_text: str) -> Callable[[F], F]:
+        return click.option(f"--{name}", type=kind, default=values[name], show_default=True, help=help_text)
+
+    def decorate(command: F) -> F:
+        command = option("seed", click.INT, "Seed of the content; the same seed makes the same portal.")(command)
+        share = click.FloatRange(0, 1, max_open=True)
+        command = option("holes", share, "Share of ids that are missing, in clusters.")(command)
+        for name, help_text in reversed(SIZES.items()):
+            command = option(name, click.IntRange(1 if name == "users" else 0), help_text)(command)
+        return command
+
+    return decorate
+
+
+def read_config(flags: dict[str, str | None]) -> Config:
+    """The settings: *flags* win over the environment, which wins over `.env` in the working directory.
+
+    Raises:
+        SettingsError: when a setting is invalid.
+    """
+    return load_config(read_environment(DOTENV), flags)
