@@ -1,4 +1,4 @@
-"""What the gateway knows and decides: no aiohttp.web (the sandbox apart), no SQL."""
+"""The gateway's logic, without web handlers and SQL."""
 
 from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""Background tasks that belong to a block."""
+"""Background tasks with the lifetime of a block."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def running(work: Coroutine[None, None, None], *, name: str) -> AsyncIterator[None]:
-    """Run *work* beside the block, and end it with the block."""
+    """Run *work* in the background until the block ends, then cancel it."""
     task = asyncio.create_task(work, name=name)
     try:
         yield
@@ -16,7 +16,7 @@ async def running(work: Coroutine[None, None, None], *, name: str) -> AsyncItera
 
 
 async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel *tasks* and wait until they have ended."""
+    """Cancel *tasks* and wait for them."""
     tasks = list(tasks)
     for task in tasks:
         task.cancel()

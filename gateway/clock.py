@@ -1,4 +1,4 @@
-"""The only place that reads the time, so that a test can move it by hand."""
+"""The clock: the only module that reads the time, so that tests can replace it."""
 
 import asyncio
 import time
@@ -7,27 +7,27 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time as the gateway and the sandbox see it."""
+    """Source of time for the gateway and the sandbox."""
 
     def now(self) -> float:
-        """The wall time: seconds since the Unix epoch."""
+        """Wall-clock time in seconds since the Unix epoch."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back, from an arbitrary start: for durations and limits."""
+        """Seconds from an arbitrary start that never decrease, for durations and limits."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return once *seconds* have passed; zero or less yields to the loop once."""
+        """Wait *seconds*; zero or less yields to the event loop once."""
 
     def timeout(self, seconds: float) -> AbstractAsyncContextManager[object]:
         """Cancel the enclosed block after *seconds*.
 
         Raises:
-            TimeoutError: when the block had to be cancelled.
+            TimeoutError: when the block was cancelled.
         """
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The system clock."""
 
     def now(self) -> float:
         return time.time()

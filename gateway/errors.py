@@ -1,21 +1,21 @@
-"""What can go wrong, sorted by what a caller can do next.
+"""Exceptions of the gateway, by what a caller can do next.
 
-GatewayError                     something of ours failed; nothing for the caller to mend
-├── InvalidInput                 the request breaks a rule; each broken rule is named
-├── Unauthenticated              no usable token came with the request
-│   └── MalformedAuthorization   nor anything that could be one; its sentence says what came instead
-├── NotFound                     what is asked for is not there
-├── AlreadyExists                what is to be created is there already
-├── AuthorizationRequired        a person must authorize the portal again first
-│   └── WebhookRequired          or connect the inbound webhook again
-├── MethodDenied                 the settings keep callers from a portal's method
-├── TooBusy                      the portal's limits leave no room in time; nothing was sent
-├── Stopping                     the gateway is about to end, and begins nothing that takes long
-├── StorageFailed                the database cannot be used for now, or is damaged
-├── SettingsError                the gateway cannot start as it is set up
-└── PortalError                  a portal (or its authorization server) said no, or nothing: gateway/bitrix/errors.py
+GatewayError                     an internal error; the caller can do nothing
+├── InvalidInput                 the request is invalid; the error lists each broken rule
+├── Unauthenticated              the request has no valid token
+│   └── MalformedAuthorization   the Authorization header contains no JSON Web Token
+├── NotFound                     the requested resource does not exist
+├── AlreadyExists                the resource to create exists already
+├── AuthorizationRequired        a person must authorize the portal again
+│   └── WebhookRequired          the inbound webhook must be connected again
+├── MethodDenied                 the settings do not allow the portal's method
+├── TooBusy                      the portal's rate limit leaves no room in time; nothing was sent
+├── Stopping                     the gateway is shutting down and starts no long operations
+├── StorageFailed                the database is unavailable or damaged
+├── SettingsError                the gateway cannot start with its settings
+└── PortalError                  a portal or its authorization server failed: gateway/bitrix/errors.py
 
-Which HTTP status each becomes is decided in handlers/http/errors.py alone.
+handlers/http/errors.py maps each to an HTTP status.
 """
 
 import math
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FieldError:
-    """One broken rule: where (a JSON *pointer* into the body or a *parameter*), its stable code, a sentence."""
+    """A broken rule: its stable code, a sentence, and its place: a JSON *pointer* into the body or a *parameter*."""
 
     code: str
     detail: str
@@ -54,12 +54,12 @@ class InvalidInput(GatewayError):
 
     @classmethod
     def of_parameter(cls, parameter: str, code: str, rule: str) -> "InvalidInput":
-        """The error for one query or path *parameter*; *rule* reads on from its name."""
+        """The error for a query or path *parameter*; *rule* reads on from its name."""
         return cls(f"{parameter}: {rule}", [FieldError(code, rule, parameter=parameter)])
 
     @classmethod
     def of_field(cls, pointer: str, code: str, rule: str) -> "InvalidInput":
-        """The error for one place in the body, by its JSON *pointer* ("" is the body as a whole)."""
+        """The error for a place in the body, given by its JSON *pointer*; "" is the whole body."""
         return cls(f"{pointer.lstrip('/') or 'body'}: {rule}", [FieldError(code, rule, pointer=pointer)])
 
 
@@ -70,12 +70,12 @@ class Unauthenticated(GatewayError):
 
     def __init__(self, reason: str, *, error: str | None = None, detail: str | None = None) -> None:
         super().__init__(detail)
-        self.reason = reason  # for WWW-Authenticate, where RFC 6750 wants it, and for problems
-        self.error = error  # its error code; None when no bearer token came
+        self.reason = reason  # for WWW-Authenticate (RFC 6750) and for problem details
+        self.error = error  # the error code of RFC 6750; None without a bearer token
 
 
 class MalformedAuthorization(Unauthenticated):
-    """the Authorization header holds no JSON Web Token"""
+    """the Authorization header contains no JSON Web Token"""
 
     def __init__(self, reason: str, *, error: str | None = None) -> None:
         super().__init__(reason, error=error, detail=reason)
@@ -90,7 +90,7 @@ class NotFound(GatewayError):
 
 
 class AlreadyExists(GatewayError):
-    """it exists already"""
+    """the resource exists already"""
 
     def __init__(self, detail: str, *, code: str) -> None:
         super().__init__(detail)
@@ -114,34 +114,34 @@ class WebhookRequired(AuthorizationRequired):
 
 
 class MethodDenied(GatewayError):
-    """this gateway does not let the method through"""
+    """this gateway does not allow the method"""
 
     code = "method_denied"
 
 
 class TooBusy(GatewayError):
-    """the portal takes no more requests for now"""
+    """the rate limit of the portal is exhausted"""
 
     code = "too_busy"
 
     def __init__(self, retry_after_s: float) -> None:
-        self.retry_after_s = math.ceil(retry_after_s)  # whole seconds, as the header wants them
-        super().__init__(f"the portal takes no more requests for now: try again in {self.retry_after_s} s")
+        self.retry_after_s = math.ceil(retry_after_s)  # Retry-After requires whole seconds
+        super().__init__(f"the rate limit of the portal is exhausted: try again in {self.retry_after_s} s")
 
 
 class Stopping(GatewayError):
-    """the gateway is being stopped"""
+    """the gateway is shutting down"""
 
     code = "stopping"
 
 
 class StorageFailed(GatewayError):
-    """the database cannot be used for now"""
+    """the database is unavailable"""
 
     code = "storage_unavailable"
 
 
 class SettingsError(GatewayError):
-    """the settings do not allow a start"""
+    """the settings are invalid"""
 
     code = "settings"

@@ -1,4 +1,4 @@
-"""Log lines: structlog over stdlib logging, with secrets masked and control characters escaped on the way."""
+"""Logging: structlog on top of the standard library; masks secrets and escapes control characters."""
 
 import logging
 import sys
@@ -25,13 +25,11 @@ SECRET_FIELDS = frozenset(
         "token",
     }
 )
-
-
 TRACEBACK_FIELDS = ("exception", "stack")
 
 
 def redact_value(value: object) -> object:
-    """*value* as it may be logged: text redacted and printable however deep it lies, objects by their repr."""
+    """*value* with all text redacted and printable, at any depth; objects are replaced by their repr."""
     match value:
         case Secret():
             return repr(value)
@@ -51,12 +49,12 @@ def redact_value(value: object) -> object:
 
 
 def indented(traceback: str) -> str:
-    """*traceback* as it may be logged: its lines stay lines, and none of them can be mistaken for a log line."""
+    """*traceback*, redacted and indented, so that none of its lines looks like a log line."""
     return "\n".join(f"  {printable(line)}" for line in redact(traceback).split("\n"))
 
 
 def redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The last processor before a line is rendered, when its traceback is text already."""
+    """Redact all fields. Runs last before rendering, when tracebacks are already text."""
     return {
         printable(name): MASK
         if name.lower() in SECRET_FIELDS
@@ -68,7 +66,7 @@ def redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 
 def configure_logging(level: str, form: str, stream: TextIO | None = None) -> None:
-    """Send the log lines of *level* and above, ours and our libraries', to *stream* (stderr) as console or json."""
+    """Write log lines of *level* and above, of all libraries, to *stream* (default: stderr) as console or json."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

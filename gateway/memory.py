@@ -1,4 +1,4 @@
-"""A cache that is bounded in bytes: what was used least recently goes first."""
+"""An LRU cache bounded in bytes."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -9,15 +9,15 @@ V = TypeVar("V")
 
 
 def text_bytes(text: str) -> int:
-    """About how many bytes *text* takes beside its fixed part; what is no ASCII may be held in two forms of four."""
+    """Approximate size of *text* in bytes, without its fixed overhead. Other text than ASCII may be stored twice."""
     return len(text) if text.isascii() else 8 * len(text)
 
 
 class LruCache(OrderedDict[K, V]):
-    """Values by key, with at most *max_bytes* in all as *weigh* estimates each entry.
+    """A cache of at most *max_bytes*; *weigh* estimates the size of an entry.
 
-    Write by `remember` and `forget`, which keep the account. Read as from any OrderedDict: `get`, and `move_to_end` to
-    mark an entry as used, which cost no Python call each.
+    Write with `remember` and `forget`, which maintain the total size. Read with the methods of OrderedDict: `get`, and
+    `move_to_end` to mark an entry as used. They run no Python code, so a hit costs little.
     """
 
     def __init__(self, max_bytes: int, weigh: Callable[[K, V], int]) -> None:
@@ -27,7 +27,7 @@ class LruCache(OrderedDict[K, V]):
         self.held_bytes = 0
 
     def remember(self, key: K, value: V) -> None:
-        """Store *value* as the entry used last; an entry that is too large for the whole cache is not stored."""
+        """Store *value* as the most recently used entry; an entry larger than the cache is not stored."""
         self.forget(key)
         weight = self._weigh(key, value)
         if weight > self._max_bytes:
@@ -38,7 +38,7 @@ class LruCache(OrderedDict[K, V]):
             self.held_bytes -= self._weigh(*self.popitem(last=False))
 
     def forget(self, key: K) -> None:
-        """Remove the entry, where there is one."""
+        """Remove the entry, if it exists."""
         if key in self:
             self.held_bytes -= self._weigh(key, self.pop(key))
 

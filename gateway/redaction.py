@@ -1,4 +1,4 @@
-"""Text from strangers made safe to show: secrets masked by value or by shape, control characters escaped."""
+"""Makes text safe to show: masks secrets and escapes control characters."""
 
 import re
 import unicodedata
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 MASK = "***"
 SECRETS_IN_TEXT = (
-    # An inbound webhook's code is the third part of its path; a JSON text may write each slash as "\/".
+    # The code of an inbound webhook is the third segment of its path; JSON may contain each slash as "\/".
     # Source: protocol.md, "Addressing"
     re.compile(r"(/rest(?:\\*/)+(?:api(?:\\*/)+)?\d+(?:\\*/)+)[^/\\\s?#'\"]+"),
     re.compile(r"(\bbearer\s+)[\w.~+/=-]+", re.IGNORECASE),
@@ -15,7 +15,7 @@ SECRETS_IN_TEXT = (
         r"(?:\\*['\"])?\s*[=:]\s*(?:\\*['\"])?)[^\s&'\"\\,;)}\]]+",
         re.IGNORECASE,
     ),
-    # The codes and states of an authorization are words that are common elsewhere: as parameters alone are they secret.
+    # OAuth codes and states: "code" and "state" are common words, so only query parameters are masked.
     re.compile(r"((?:\bcode|[?&]state)=)[^\s&#'\"]+", re.IGNORECASE),
 )
 
@@ -30,29 +30,29 @@ class Secret(str):
 
 
 def redact(text: str) -> str:
-    """*text* with the tokens, webhook codes and client secrets masked that their surroundings give away."""
+    """*text* with tokens, webhook codes and client secrets masked, as recognized by their context."""
     for pattern in SECRETS_IN_TEXT:
         text = pattern.sub(rf"\1{MASK}", text)
     return text
 
 
 def mask_known(text: str, secrets: Iterable[str]) -> str:
-    """*text* with these *secrets* masked wherever they occur; also in small letters, as the name of a host has them."""
+    """*text* with *secrets* masked wherever they occur, also in lower case, as in host names."""
     for secret in filter(None, secrets):
         text = text.replace(secret, MASK).replace(secret.lower(), MASK)
     return text
 
 
 def printable(text: str) -> str:
-    """*text* on one line, with everything that a terminal would obey written as an escape like ``\\x1b``.
+    """*text* on one line, with characters that a terminal interprets escaped like ``\\x1b``.
 
-    That is control characters (line breaks among them), invisible and direction-changing format characters, lone
-    surrogates and unassigned code points. Letters of all scripts, symbols and every kind of space stay.
+    These are control characters (including line breaks), invisible and bidirectional format characters, lone surrogates
+    and unassigned code points. Letters of all scripts, symbols and spaces stay.
     """
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() or unicodedata.category(one) == "Zs" else _escaped(one) for one in text)
+    return "".join(c if c.isprintable() or unicodedata.category(c) == "Zs" else _escape(c) for c in text)
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")

@@ -1,7 +1,7 @@
-"""Secrets that must turn up nowhere, and all the places where they might.
+"""Leak detector: fails every test that leaks a secret.
 
-Every test is listened to: its log lines at DEBUG with their fields and tracebacks, what its gateways write to stderr,
-every answer they give, and every byte of their databases when it ends. A secret found there fails the test by name.
+It searches log lines at DEBUG with their fields and tracebacks, stderr and responses of the gateways under test, and
+their database files.
 """
 
 import logging
@@ -15,16 +15,16 @@ import pytest
 
 from gateway.sandbox.portal import SandboxPortal
 
-SHORTEST = 8  # characters; what is shorter is found everywhere
-SHOWN = 60  # bytes on either side of a secret that was found
-# Where a state belongs: in the address that a person is sent to.
-AUTHORIZE_ADDRESS = re.compile(rb"/oauth/authorize/\?client_id=[^&]*&state=([^\s\"\\]+)")
+MIN_CHARACTERS = 8  # shorter text occurs by chance
+SHOWN = 60  # bytes before and after a leaked secret
+# A state is allowed in the URL of an authorization page.
+AUTHORIZE_URL = re.compile(rb"/oauth/authorize/\?client_id=[^&]*&state=([^\s\"\\]+)")
 FORMATTER = logging.Formatter()
 PLAIN_FIELDS = frozenset(vars(logging.makeLogRecord({})))
 
 
 class Watch(logging.Handler):
-    """What one test has said, and the secrets that it must not have said."""
+    """The secrets of a test, and everything in which they must not occur."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -39,7 +39,7 @@ class Watch(logging.Handler):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take note of everything that is logged within the block; what was noted before is forgotten."""
+        """Start without findings and record all log lines within the block."""
         self._forget()
         root = logging.getLogger()
         level = root.level
@@ -56,35 +56,35 @@ class Watch(logging.Handler):
         self._logged.append(f"{FORMATTER.format(record)} {extra or ''}")
 
     def secret(self, name: str, value: str | bytes) -> None:
-        """From now on *value* is a secret, within this test."""
+        """Declare *value* a secret for the rest of the test."""
         data = value.encode() if isinstance(value, str) else value
-        if len(data) >= SHORTEST:
+        if len(data) >= MIN_CHARACTERS:
             self._secrets[data] = name
 
     def portal(self, portal: SandboxPortal) -> None:
-        """Whatever *portal* gives out and goes by is secret, also what it will give out later in this test."""
+        """Declare all credentials of *portal* secret, including those that it issues later."""
         self._portals.append(portal)
 
     def database(self, path: Path) -> None:
-        """The file at *path*, with its journals, is read when the test ends."""
+        """Search the file at *path* and its journals at the end of the test."""
         self._databases.add(path)
 
     def answer(self, request: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Take note of what a gateway answered to *request*."""
-        for state in AUTHORIZE_ADDRESS.findall(body):
+        """Record the response of a gateway to *request*."""
+        for state in AUTHORIZE_URL.findall(body):
             self.secret("a state", unquote(state.decode()).rstrip("="))
-        told = AUTHORIZE_ADDRESS.sub(b"", body)
-        self._answers.append(f"{request} -> {status} {dict(headers)}\n".encode() + told)
+        searched = AUTHORIZE_URL.sub(b"", body)
+        self._answers.append(f"{request} -> {status} {dict(headers)}\n".encode() + searched)
 
     def findings(self, stderr: str = "") -> list[str]:
-        """Where which secret was found; *stderr* is what the test's gateways wrote there."""
+        """The leaks found so far; *stderr* is the output of the test's gateways."""
         for portal in self._portals:
             self.secret("the webhook's code", portal.settings.webhook_code)
             self.secret("the client secret", portal.application.client_secret)
             for issued in portal.oauth.issued:
                 self.secret("a code or token of the portal", issued)
         places = [("a log line", "\n".join(self._logged).encode()), ("stderr", stderr.encode())]
-        places += [("an answer", b"\n".join(self._answers)), *self._files()]
+        places += [("a response", b"\n".join(self._answers)), *self._files()]
         return [
             f"{name} in {place}: {data[max(at - SHOWN, 0) : at]!r} (here) {data[at + len(value) :][:SHOWN]!r}"
             for place, data in places
@@ -104,7 +104,7 @@ WATCH = Watch()
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol() -> Generator[None, object, object]:
-    """Listen to each test from before its fixtures until after them."""
+    """Record each test, including its fixtures."""
     with WATCH.listening():
         return (yield)
 
@@ -113,9 +113,9 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
 def pytest_runtest_makereport(
     call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail the end of a test that has let a secret out."""
+    """Fail the teardown of a test that leaked a secret."""
     report = yield
     if call.when == "teardown" and report.passed and (found := WATCH.findings(report.capstderr)):
         report.outcome = "failed"
-        report.longrepr = "\n".join(["a secret has got out:", *found])
+        report.longrepr = "\n".join(["a secret leaked:", *found])
     return report

@@ -1,4 +1,4 @@
-"""The watch over secrets itself: what has got out is found, wherever it went."""
+"""The leak detector of the test suite: it finds secrets wherever they leak."""
 
 import logging
 import subprocess
@@ -56,12 +56,12 @@ def test_a_secret_in_a_log_line_is_found(log: object) -> None:
 @pytest.mark.parametrize(
     ("headers", "body"), [({"Location": f"/?code={CANARY}"}, b""), ({}, b'{"detail": "' + CANARY.encode() + b'"}')]
 )
-def test_a_secret_in_an_answer_is_found(headers: dict[str, str], body: bytes) -> None:
+def test_a_secret_in_a_response_is_found(headers: dict[str, str], body: bytes) -> None:
     watch = Watch()
     watch.secret("a token", CANARY)
     watch.answer("GET /bitrix/users", 200, headers, body)
     (found,) = watch.findings()
-    assert found.startswith("a token in an answer")
+    assert found.startswith("a token in a response")
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
@@ -75,7 +75,7 @@ def test_a_secret_in_a_database_is_found(tmp_path: Path, suffix: str) -> None:
     assert found.startswith(f"a token in the file gateway.db{suffix}")
 
 
-def test_all_that_a_portal_gives_out_is_secret() -> None:
+def test_all_credentials_of_a_portal_are_secret() -> None:
     portal = SandboxPortal(SandboxSettings(webhook_code="c4n4ryc0de"), ManualClock())
     watch = Watch()
     watch.portal(portal)
@@ -88,7 +88,7 @@ def test_all_that_a_portal_gives_out_is_secret() -> None:
         assert " in stderr: " in found
 
 
-def test_a_state_may_be_in_the_address_of_an_authorization_and_nowhere_else() -> None:
+def test_a_state_is_allowed_only_in_an_authorization_url() -> None:
     watch = Watch()
     authorize_url = f"https://portal.example/oauth/authorize/?client_id=app.1&state={quote(STATE + '==')}"
     with watch.listening():
@@ -96,10 +96,10 @@ def test_a_state_may_be_in_the_address_of_an_authorization_and_nowhere_else() ->
         assert watch.findings() == []
         watch.answer("GET /bitrix/sync", 200, {}, f'{{"error": "{STATE}"}}'.encode())
         logger.info("the way back: %s", STATE)
-        assert {one.partition(":")[0] for one in watch.findings()} == {"a state in an answer", "a state in a log line"}
+        assert {one.partition(":")[0] for one in watch.findings()} == {"a state in a response", "a state in a log line"}
 
 
-def test_each_test_begins_with_nothing() -> None:
+def test_each_test_starts_without_findings() -> None:
     watch = Watch()
     with watch.listening():
         watch.secret("a token", CANARY)
@@ -117,7 +117,7 @@ def test_each_test_begins_with_nothing() -> None:
         ("pass", None),
     ],
 )
-def test_a_run_in_which_a_secret_got_out_fails(tmp_path: Path, leak: str, place: str | None) -> None:
+def test_a_run_with_a_leaked_secret_fails(tmp_path: Path, leak: str, place: str | None) -> None:
     test = tmp_path / "test_leaky.py"
     test.write_text(LEAKY_TEST.format(leak=leak))
     command = [
@@ -133,5 +133,5 @@ def test_a_run_in_which_a_secret_got_out_fails(tmp_path: Path, leak: str, place:
         "/dev/null",
     ]
     run = subprocess.run([*command, str(test)], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (run.returncode, "a secret has got out" in run.stdout) == (int(place is not None), place is not None)
+    assert (run.returncode, "a secret leaked" in run.stdout) == (int(place is not None), place is not None)
     assert place is None or f"a token in {place}" in run.stdout

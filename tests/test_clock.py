@@ -1,4 +1,4 @@
-"""The clocks: the machine's own, and the one that tests move by hand."""
+"""The system clock, and the manual clock of the tests."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from gateway.clock import SystemClock
 from tests.clock import ManualClock
 
 
-async def test_the_systems_clock_tells_the_machines_time() -> None:
+async def test_the_system_clock_returns_system_time() -> None:
     clock = SystemClock()
     assert abs(clock.now() - time.time()) < 5
     assert abs(clock.monotonic() - time.monotonic()) < 5
@@ -17,14 +17,14 @@ async def test_the_systems_clock_tells_the_machines_time() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, -5])
-async def test_a_sleep_of_nothing_lets_others_run_once(seconds: float) -> None:
+async def test_a_sleep_of_zero_yields_once(seconds: float) -> None:
     ran: list[str] = []
     asyncio.get_running_loop().call_soon(ran.append, "other")
     await SystemClock().sleep(seconds)
     assert ran == ["other"]
 
 
-async def test_a_deadline_that_has_passed_cancels_its_block() -> None:
+async def test_a_timeout_cancels_its_block() -> None:
     with pytest.raises(TimeoutError):
         async with SystemClock().timeout(0):
             await asyncio.Event().wait()
@@ -35,7 +35,7 @@ async def test_a_block_that_ends_in_time_is_not_cancelled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_by_hand_sleepers_wake_in_the_order_of_their_times_each_at_its_own() -> None:
+async def test_manual_sleepers_wake_in_order_at_their_own_times() -> None:
     clock = ManualClock(start=100)
     woken: list[tuple[str, float]] = []
 
@@ -55,7 +55,7 @@ async def test_by_hand_sleepers_wake_in_the_order_of_their_times_each_at_its_own
     assert woken[3:] == [("third", 103)]
 
 
-async def test_by_hand_a_sleeper_that_sleeps_again_is_woken_in_the_same_move() -> None:
+async def test_manual_sleeper_that_sleeps_again_wakes_in_the_same_advance() -> None:
     clock = ManualClock(start=0)
     times: list[float] = []
 
@@ -70,7 +70,7 @@ async def test_by_hand_a_sleeper_that_sleeps_again_is_woken_in_the_same_move() -
     await ticker
 
 
-async def test_by_hand_a_deadline_cancels_only_what_is_still_under_way() -> None:
+async def test_manual_timeout_cancels_only_running_blocks() -> None:
     clock = ManualClock(start=0)
 
     async def late() -> None:
@@ -83,14 +83,14 @@ async def test_by_hand_a_deadline_cancels_only_what_is_still_under_way() -> None
         await clock.sleep(10)
         return "done"
 
-    late_one, timely = asyncio.create_task(late()), asyncio.create_task(in_time())
+    late_task, timely_task = asyncio.create_task(late()), asyncio.create_task(in_time())
     await clock.advance(20)
-    assert await timely == "done"
+    assert await timely_task == "done"
     with pytest.raises(TimeoutError):
-        await late_one
+        await late_task
 
 
-async def test_by_hand_a_sleeper_that_was_cancelled_disturbs_nobody() -> None:
+async def test_manual_cancelled_sleeper_is_skipped() -> None:
     clock = ManualClock(start=0)
     sleeper = asyncio.create_task(clock.sleep(5))
     await clock.settle()
@@ -99,7 +99,7 @@ async def test_by_hand_a_sleeper_that_was_cancelled_disturbs_nobody() -> None:
     assert sleeper.cancelled()
 
 
-async def test_by_hand_time_moves_on_only_as_far_as_what_is_awaited_needs() -> None:
+async def test_manual_until_advances_only_as_far_as_needed() -> None:
     clock = ManualClock(start=0)
 
     async def slow() -> str:

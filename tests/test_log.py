@@ -1,4 +1,4 @@
-"""The log: nothing secret in any line, whichever way it came in."""
+"""Logging: secrets are masked and control characters escaped in every line."""
 
 import io
 import json
@@ -57,7 +57,7 @@ def test_a_secret_is_masked_in_a_message_a_field_and_a_traceback(lines: Callable
 
 
 @pytest.mark.parametrize("name", ["access_token", "refresh_token", "auth", "Authorization", "client_secret", "token"])
-def test_a_field_with_the_name_of_a_secret_is_masked_however_deep(lines: Callable[[], str], name: str) -> None:
+def test_a_field_named_like_a_secret_is_masked_at_any_depth(lines: Callable[[], str], name: str) -> None:
     structlog.get_logger().info("event", **{name: CANARY}, deep={name: CANARY}, deeper=[{"a": {name: [CANARY]}}])
     assert CANARY not in lines()
 
@@ -68,7 +68,7 @@ def test_a_secret_masks_itself(lines: Callable[[], str]) -> None:
     assert f"<secret of {len(CANARY)} characters>" in lines()
 
 
-def test_what_is_not_secret_stays(lines: Callable[[], str]) -> None:
+def test_other_fields_are_unchanged(lines: Callable[[], str]) -> None:
     structlog.get_logger("gateway.sync").warning(
         "portal refused", method="crm.status.list", code="QUERY_LIMIT_EXCEEDED", state="running", rows=25, share=0.5
     )
@@ -92,13 +92,13 @@ def test_a_json_line_is_one_object_with_level_logger_and_time() -> None:
     assert ours["timestamp"].endswith("Z")
 
 
-def test_redaction_keeps_the_address_readable() -> None:
+def test_a_redacted_url_stays_readable() -> None:
     assert redact("https://a.bitrix24.ru/rest/1/abc/user.get?auth=x&start=50") == (
         "https://a.bitrix24.ru/rest/1/***/user.get?auth=***&start=50"
     )
 
 
-def test_nothing_that_a_terminal_obeys_reaches_a_line_and_none_can_be_forged(lines: Callable[[], str]) -> None:
+def test_control_sequences_are_escaped_and_log_lines_cannot_be_forged(lines: Callable[[], str]) -> None:
     forged = f"x{ESCAPES.replace('2026', '1999')}\n1999-01-01T00:00:00.000000Z [error    ] disk full\n{{}}"
     ours, theirs = structlog.get_logger("gateway.test"), logging.getLogger("asyncio")
     ours.info(forged, reason=forged, deep={"a": [forged, {forged: forged}]}, cause=ValueError(forged), **{forged: 1})
@@ -108,13 +108,13 @@ def test_nothing_that_a_terminal_obeys_reaches_a_line_and_none_can_be_forged(lin
     except RuntimeError:
         ours.exception(forged)
         theirs.exception(forged, stack_info=True)
-    said = lines()
-    assert all(character == "\n" or character.isprintable() for character in said)
-    assert not [line for line in said.splitlines() if line.startswith(("1999-", "{}"))]
-    assert said.count("RuntimeError: x") == 2
+    output = lines()
+    assert all(character == "\n" or character.isprintable() for character in output)
+    assert not [line for line in output.splitlines() if line.startswith(("1999-", "{}"))]
+    assert output.count("RuntimeError: x") == 2
 
 
-def test_a_traceback_keeps_its_lines(lines: Callable[[], str]) -> None:
+def test_a_traceback_keeps_its_line_breaks(lines: Callable[[], str]) -> None:
     try:
         raise RuntimeError("broken")
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""The cache that is bounded in bytes."""
+"""The LRU cache bounded in bytes."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ def of_texts(max_bytes: int) -> LruCache[int, str]:
     return LruCache(max_bytes, lambda _, text: len(text))
 
 
-def test_the_entry_used_least_recently_goes_first() -> None:
+def test_the_least_recently_used_entry_is_evicted_first() -> None:
     cache = of_texts(6)
     cache.remember(1, "aa")
     cache.remember(2, "bb")
@@ -20,7 +20,7 @@ def test_the_entry_used_least_recently_goes_first() -> None:
     assert list(cache.items()) == [(3, "cc"), (1, "aa"), (4, "dd")]
 
 
-def test_an_entry_larger_than_the_cache_is_not_stored_and_drops_nothing_else() -> None:
+def test_an_entry_larger_than_the_cache_is_not_stored_and_evicts_nothing() -> None:
     cache = of_texts(4)
     cache.remember(1, "aa")
     cache.remember(2, "bbbbb")
@@ -38,13 +38,13 @@ steps = st.lists(
 
 
 @given(steps)
-def test_the_account_is_always_that_of_the_entries_and_within_the_bound(taken: list[tuple[str, int, str]]) -> None:
+def test_the_size_always_matches_the_entries_and_stays_within_the_bound(calls: list[tuple[str, int, str]]) -> None:
     cache = of_texts(20)
-    for what, key, text in taken:
-        if what == "remember":
+    for method, key, text in calls:
+        if method == "remember":
             cache.remember(key, text)
             assert cache.get(key, text) == text
-        elif what == "forget":
+        elif method == "forget":
             cache.forget(key)
             assert key not in cache
         else:

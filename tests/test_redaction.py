@@ -1,4 +1,4 @@
-"""Text from strangers on one line, with nothing in it that a terminal obeys."""
+"""Escaping of control characters."""
 
 import unicodedata
 
@@ -29,7 +29,7 @@ def test_control_and_format_characters_are_escaped_and_letters_stay(text: str, s
 
 
 @given(st.text())
-def test_what_is_printable_is_one_line_of_letters_symbols_and_spaces(text: str) -> None:
+def test_any_text_becomes_one_line_of_letters_symbols_and_spaces(text: str) -> None:
     shown = printable(text)
     assert shown.splitlines() in ([], [shown])
     assert not {unicodedata.category(one)[0] for one in shown} & {"C"}

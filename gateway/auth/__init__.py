@@ -1,1 +1,1 @@
-"""Who calls the gateway: tokens and the keys that verify them."""
+"""Authentication of callers: tokens and the keys that verify them."""

@@ -1,4 +1,4 @@
-"""The callers' bearer tokens: JSON Web Tokens that name an account."""
+"""Bearer tokens of callers: JSON Web Tokens that identify an account."""
 
 import math
 import re
@@ -17,85 +17,85 @@ from gateway.settings.config import Config
 from gateway.settings.secret_file import Secrets
 
 TOKEN_CACHE_BYTES = 16 * 1024 * 1024
-TOKEN_ENTRY_BYTES = 512  # what a remembered token takes beside its text and its account
-MAX_TOKEN_CHARACTERS = 8000  # characters; servers commonly take about 8 KiB as one header line
-MAX_ACCOUNT_CHARACTERS = 255  # characters
+TOKEN_ENTRY_BYTES = 512  # overhead of a cached token besides its text and its account
+MAX_TOKEN_CHARACTERS = 8000  # servers commonly accept about 8 KiB per header line
+MAX_ACCOUNT_CHARACTERS = 255
 TOKEN_PART = re.compile(r"[A-Za-z0-9_-]+")
 TOKEN_PARTS = 3
-MISSING_VALUES = ("null", "undefined", "none", "nil", "nan")  # what languages print for a token that is not there
+MISSING_VALUES = ("null", "undefined", "none", "nil", "nan")  # how programming languages print a missing value
 INVALID_TOKEN = "invalid_token"  # RFC 6750, section 3.1
 
 
 class TokenVerifier:
-    """Tells whose token an Authorization header carries.
+    """Authenticates Authorization headers.
 
-    A token's signature is checked once and remembered for as long as the keys stay, its `exp` is looked at every time.
+    Verified tokens are cached until the keys change; their expiry is checked on every request.
 
     Raises:
-        SettingsError: when the settings give no key.
+        SettingsError: when the settings define no key.
     """
 
     def __init__(self, config: Config, secrets: Secrets, clock: Clock) -> None:
-        self._remembered: LruCache[str, tuple[str, float]] = LruCache(TOKEN_CACHE_BYTES, _weigh)
-        self._keys = open_token_keys(config, secrets, clock, on_change=self._remembered.clear)
+        self._verified: LruCache[str, tuple[str, float]] = LruCache(TOKEN_CACHE_BYTES, _weigh)
+        self._keys = open_token_keys(config, secrets, clock, on_change=self._verified.clear)
         self._config = config
         self._clock = clock
 
     def verify(self, header: str | None) -> str:
-        """The account that the token in *header* names.
+        """The account of the token in *header*.
 
         Raises:
-            Unauthenticated: when there is no token, or none that counts now; it says why.
+            Unauthenticated: when there is no token, or it is invalid; the error has the reason.
         """
         if header is None:
-            raise Unauthenticated("no token came with the request")
-        self._keys.look()
-        known = self._remembered.get(header)
-        if known is None:
-            header = f"Bearer {bearer_token(header)}"  # however it was spelled and padded, one entry a token
-            known = self._remembered.get(header) or self._remember(header)
-        self._remembered.move_to_end(header)
-        account, ends_at = known
-        if self._clock.now() >= ends_at:
-            self._remembered.forget(header)
+            raise Unauthenticated("the request has no token")
+        self._keys.refresh()
+        verified = self._verified.get(header)
+        if verified is None:
+            header = f"Bearer {bearer_token(header)}"  # one cache entry per token, whatever the spelling and padding
+            verified = self._verified.get(header) or self._verify(header)
+        self._verified.move_to_end(header)
+        account, expires_at = verified
+        if self._clock.now() >= expires_at:
+            self._verified.forget(header)
             raise rejected("the token has expired")
         return account
 
-    def _remember(self, header: str) -> tuple[str, float]:
-        known = self._read(header.removeprefix("Bearer "))
-        self._remembered.remember(header, known)
-        return known
+    def _verify(self, header: str) -> tuple[str, float]:
+        verified = self._check(header.removeprefix("Bearer "))
+        self._verified.remember(header, verified)
+        return verified
 
-    def _read(self, token: str) -> tuple[str, float]:
-        """The account that *token* names and when it ends, leeway included (never: infinity), if it is valid here."""
+    def _check(self, token: str) -> tuple[str, float]:
+        """The account and the expiry time of a valid *token*, leeway included; infinity if it does not expire."""
         claims = self._signed_claims(token)
         leeway_s = self._config.jwt_leeway_s
-        ends_at = time_claim(claims, "exp", absent=math.inf) + leeway_s
+        expires_at = time_claim(claims, "exp", absent=math.inf) + leeway_s
         if self._clock.now() < time_claim(claims, "nbf", absent=-math.inf) - leeway_s:
-            raise rejected("the token does not count yet")
+            raise rejected("the token is not yet valid")
         if self._config.jwt_issuer is not None and claims.get("iss") != self._config.jwt_issuer:
-            raise rejected("the token comes from another issuer")
+            raise rejected("the token is from another issuer")
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
         if self._config.jwt_audience is not None and self._config.jwt_audience not in audiences:
-            raise rejected("the token is meant for another audience")
-        return account_of(claims, self._config.account_claim), ends_at
+            raise rejected("the token is for another audience")
+        return account_of(claims, self._config.account_claim), expires_at
 
     def _signed_claims(self, token: str) -> Mapping[str, object]:
         header = token_header(token)
         try:
             algorithm = header.get("alg")
             if not isinstance(algorithm, str) or algorithm not in self._config.jwt_algorithms:
-                raise rejected("the token is signed with an algorithm that is not taken here")
-            if "crit" in header:  # RFC 7515, section 4.1.11: what we do not understand, we must refuse
-                raise rejected("the token asks for an extension that is not known here")
+                raise rejected("the token is signed with an algorithm that is not accepted")
+            if "crit" in header:  # RFC 7515, section 4.1.11: unknown extensions must be refused
+                raise rejected("the token requires an unknown extension")
             key = self._keys.find(algorithm, header.get("kid"))
             if key is None:
-                raise rejected("the token names no key that is known here")
+                raise rejected("the token is signed with an unknown key")
             payload = jws.verify(token, key, [algorithm])
-        # python-jose lets more than its own errors out: a header nested without end, bytes that are no text.
+        # python-jose raises more than its own errors, for example for a deeply nested header or invalid UTF-8.
         except (JOSEError, ValueError, TypeError, RecursionError) as error:
-            raise rejected("the signature of the token does not hold") from error
+            raise rejected("the signature of the token is invalid") from error
         try:
             claims = orjson.loads(payload)
         except orjson.JSONDecodeError as error:
@@ -105,15 +105,15 @@ class TokenVerifier:
         return claims
 
 
-def _weigh(header: str, known: tuple[str, float]) -> int:
-    return text_bytes(header) + text_bytes(known[0]) + TOKEN_ENTRY_BYTES
+def _weigh(header: str, verified: tuple[str, float]) -> int:
+    return text_bytes(header) + text_bytes(verified[0]) + TOKEN_ENTRY_BYTES
 
 
 def bearer_token(header: str) -> str:
     """The token in an Authorization header.
 
     Raises:
-        MalformedAuthorization: when the header is of another kind, or has no token, or several words in its place.
+        MalformedAuthorization: when the scheme is not Bearer, or it is not followed by exactly one token.
     """
     scheme, _, rest = header.partition(" ")
     if scheme.lower() != "bearer":
@@ -131,10 +131,10 @@ def bearer_token(header: str) -> str:
 
 
 def token_header(token: str) -> Mapping[str, object]:
-    """The header of *token*, which nobody has verified yet.
+    """The header of *token*, not verified.
 
     Raises:
-        MalformedAuthorization: when *token* cannot be a JSON Web Token.
+        MalformedAuthorization: when *token* is not a JSON Web Token.
     """
     if len(token) > MAX_TOKEN_CHARACTERS:
         raise malformed(f"the token is longer than {MAX_TOKEN_CHARACTERS} characters")
@@ -142,33 +142,31 @@ def token_header(token: str) -> Mapping[str, object]:
         raise malformed(f"the token is the word {token.lower()}, not a JSON Web Token")
     parts = token.split(".")
     if len(parts) != TOKEN_PARTS:
-        raise malformed(
-            f"the token is not a JSON Web Token: it must have 3 parts with dots between, and has {len(parts)}"
-        )
+        raise malformed(f"the token is not a JSON Web Token: it must have 3 parts separated by dots, not {len(parts)}")
     if not all(map(TOKEN_PART.fullmatch, parts)):
-        raise malformed("the token is not a JSON Web Token: each of its parts must be base64url, and not empty")
+        raise malformed("the token is not a JSON Web Token: its parts must be base64url and not empty")
     try:
         header: Mapping[str, object] = jws.get_unverified_header(token)
-    except (JOSEError, ValueError, TypeError, RecursionError) as error:  # as python-jose lets out
+    except (JOSEError, ValueError, TypeError, RecursionError) as error:  # as above
         raise malformed("the token is not a JSON Web Token: its parts cannot be decoded") from error
     return header
 
 
 def malformed(reason: str) -> MalformedAuthorization:
-    """The refusal of what came in the place of a JSON Web Token."""
+    """The error for something else than a JSON Web Token."""
     return MalformedAuthorization(reason, error=INVALID_TOKEN)
 
 
 def rejected(reason: str) -> Unauthenticated:
-    """The refusal of a token that came."""
+    """The error for a JSON Web Token that is not accepted."""
     return Unauthenticated(reason, error=INVALID_TOKEN)
 
 
 def time_claim(claims: Mapping[str, object], name: str, *, absent: float) -> float:
-    """Seconds since the Unix epoch under *name*.
+    """The claim *name* in seconds since the Unix epoch; *absent* if there is no such claim.
 
     Raises:
-        Unauthenticated: when the claim is there, null included, and is not a number.
+        Unauthenticated: when the claim is not a number; null is not a number.
     """
     if name not in claims:
         return absent
@@ -179,10 +177,10 @@ def time_claim(claims: Mapping[str, object], name: str, *, absent: float) -> flo
 
 
 def account_of(claims: Mapping[str, object], names: tuple[str, ...]) -> str:
-    """The account under the first of *names* that *claims* has; null counts as absent.
+    """The account id in the first of the claims *names* that is present; null is the same as absent.
 
     Raises:
-        Unauthenticated: when none is there, or the first one is no account id.
+        Unauthenticated: when none is present, or the first one is not an account id.
     """
     for name in names:
         value = claims.get(name)
@@ -193,16 +191,16 @@ def account_of(claims: Mapping[str, object], names: tuple[str, ...]) -> str:
         if isinstance(value, str) and is_account(value):
             return value
         raise rejected(f"the claim {name} of the token is not an account id")
-    raise rejected("the token names no account")
+    raise rejected("the token has no account id")
 
 
 def is_account(name: str) -> bool:
-    """Whether *name* can be an account's."""
+    """Whether *name* is a valid account id."""
     return 0 < len(name) <= MAX_ACCOUNT_CHARACTERS and name.isprintable()
 
 
 def issue_token(config: Config, secret: Secret, clock: Clock, account: str, *, ttl_s: int) -> str:
-    """A token for *account* that this gateway accepts for *ttl_s* seconds from now."""
+    """A token for *account* that is valid for *ttl_s* seconds."""
     now = int(clock.now())
     claims: dict[str, object] = {config.account_claim[0]: account, "iat": now, "exp": now + ttl_s}
     if config.jwt_issuer is not None:

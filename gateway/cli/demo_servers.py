@@ -18,8 +18,9 @@ from gateway.errors import SettingsError
 from gateway.redaction import Secret
 from gateway.sandbox.portal import SandboxPortal, SandboxSettings
 from gateway.sandbox.web.server import SandboxServer
-from gateway.settings.config import PUBLIC_KEY_SETTINGS, Config, load_config, settings_given
+from gateway.settings.config import Config, load_config, settings_given
 from gateway.settings.database_place import database_refusals
+from gateway.settings.rules import PUBLIC_KEY_SETTINGS
 from gateway.settings.secret_file import Secrets, resolve_secrets
 from gateway.settings.setting import environment_name
 from storage.accounts import AccountStore

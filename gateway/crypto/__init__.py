@@ -1,1 +1,1 @@
-"""Encryption of stored secrets, and public keys."""
+"""Encryption of stored secrets, and public keys of token issuers."""

@@ -1,4 +1,4 @@
-"""What signs the callers' tokens: which algorithms fit which kind of key."""
+"""Public keys that verify tokens, and the algorithms that each kind of key supports."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ USABLE_KEYS = f"an RSA key of at least {MIN_RSA_BITS} bits or a P-256, P-384 or 
 
 @dataclass(frozen=True)
 class PublicKey:
-    """A public key in PEM, the algorithms that it can verify, the default one first, and its name in a set of keys."""
+    """A public key in PEM, the algorithms that it verifies (the default first), and its id in a JWK set."""
 
     pem: str
     algorithms: tuple[str, ...]
@@ -30,32 +30,32 @@ def read_public_key(path: Path) -> PublicKey:
     """The RSA or elliptic-curve public key in the PEM file at *path*.
 
     Raises:
-        ValueError: when there is no such file, or no such key in it; the text is the rule it breaks.
+        ValueError: when the file cannot be read or contains no usable key; the text is the broken rule.
     """
     pem = read_key_file(path)
     try:
         key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise ValueError("must name a file with one public key in PEM") from error
+        raise ValueError("must be a file with one public key in PEM") from error
     if not (algorithms := algorithms_of(key)):
-        raise ValueError(f"must name {USABLE_KEYS}")
+        raise ValueError(f"must be {USABLE_KEYS}")
     return PublicKey(pem_of(key), algorithms)
 
 
 def read_key_file(path: Path) -> bytes:
-    """What is in the file at *path*.
+    """The content of the file at *path*.
 
     Raises:
-        ValueError: when it cannot be read; the text is the rule it breaks.
+        ValueError: when it cannot be read; the text is the broken rule.
     """
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ValueError(f"must name a file that can be read ({error.strerror})") from error
+        raise ValueError(f"must be a readable file ({error.strerror})") from error
 
 
 def algorithms_of(key: PublicKeyTypes) -> tuple[str, ...]:
-    """The algorithms that *key* can verify, the default one first; none where it is not one of `USABLE_KEYS`."""
+    """The algorithms that *key* verifies, the default first; empty if it is not one of `USABLE_KEYS`."""
     if isinstance(key, RSAPublicKey):
         return RSA_ALGORITHMS if key.key_size >= MIN_RSA_BITS else ()
     if isinstance(key, EllipticCurvePublicKey) and (algorithm := CURVE_ALGORITHMS.get(key.curve.name)):
@@ -64,5 +64,5 @@ def algorithms_of(key: PublicKeyTypes) -> tuple[str, ...]:
 
 
 def pem_of(key: PublicKeyTypes) -> str:
-    """*key* as text."""
+    """*key* in PEM."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")

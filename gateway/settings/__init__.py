@@ -1,1 +1,1 @@
-"""The settings and how they are read."""
+"""Settings: definition, parsing and the secrets file."""

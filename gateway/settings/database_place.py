@@ -1,4 +1,4 @@
-"""Where the database lies, and the refusals to work there."""
+"""Checks of the database path, and errors of the database as settings errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,26 +11,26 @@ SETTING = "GATEWAY_DATABASE (--database)"
 
 
 def ensure_directory(database: Path) -> None:
-    """See that there is a directory for *database*, and nothing else than a file at its place.
+    """Check that the directory of *database* exists, and that *database* is a file if it exists.
 
     Raises:
-        SettingsError: naming the setting, and the directory or what is there instead of a file.
+        SettingsError: when one of them is wrong; its text names the setting and the path.
     """
     directory = database.absolute().parent
     if not directory.is_dir():
         raise SettingsError(
-            f"{SETTING} is {database}, but there is no directory {directory}: make it, or name another file"
+            f"{SETTING} is {database}, but there is no directory {directory}: create it, or choose another file"
         )
     if database.exists() and not database.is_file():
-        raise SettingsError(f"{SETTING} is {database}, which is not a file: name another one")
+        raise SettingsError(f"{SETTING} is {database}, which is not a file: choose another path")
 
 
 @contextmanager
 def database_refusals(database: Path) -> Iterator[None]:
-    """Turn what keeps *database* from being opened within the block into a refusal to go on.
+    """Turn errors that occur while *database* is opened into settings errors.
 
     Raises:
-        SettingsError: saying why it cannot be opened.
+        SettingsError: when the block fails to open it; its text says why.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The secrets that the gateway makes for itself at its first start, in a file beside the database."""
+"""Secrets that the gateway generates at its first start, in a file beside the database."""
 
 import os
 import secrets
@@ -19,12 +19,15 @@ from storage.metadata import read_fact
 
 JWT_SECRET = "GATEWAY_JWT_SECRET"
 ENCRYPTION_KEY = "GATEWAY_ENCRYPTION_KEY"
-KINDS = {JWT_SECRET: signing_secret, ENCRYPTION_KEY: sealing_key}
+PARSERS = {JWT_SECRET: signing_secret, ENCRYPTION_KEY: sealing_key}
 
 
 @dataclass(frozen=True)
 class Secrets:
-    """What signs tokens (None where a public key verifies them) and what seals; *created* names those made just now."""
+    """The secret that signs tokens and the key that encrypts credentials.
+
+    *jwt_secret* is None if public keys verify tokens. *created* names the secrets generated just now.
+    """
 
     jwt_secret: Secret | None
     encryption_key: bytes = field(repr=False)
@@ -32,37 +35,36 @@ class Secrets:
 
 
 def resolve_secrets(config: Config) -> Secrets:
-    """The secrets given by the settings, else those of the secrets file, else new ones, kept there from now on.
+    """The secrets from the settings, else from the secrets file, else new ones, which are added to that file.
 
-    A new encryption key is made only where there is no database yet, an empty one, or one whose credentials were
-    forgotten.
+    A new encryption key is generated only if the database contains nothing encrypted.
 
     Raises:
-        SettingsError: when the database must have a key and none is here, or the secrets file cannot be used.
+        SettingsError: when the database needs a key that is missing, or the secrets file cannot be used.
     """
     ensure_directory(config.database)
-    kept = read_secret_file(config.secrets_file)
-    given = {JWT_SECRET: config.jwt_secret, ENCRYPTION_KEY: config.encryption_key}
-    found = kept | {name: value for name, value in given.items() if value is not None}
-    made = {}
+    stored = read_secret_file(config.secrets_file)
+    configured = {JWT_SECRET: config.jwt_secret, ENCRYPTION_KEY: config.encryption_key}
+    found = stored | {name: value for name, value in configured.items() if value is not None}
+    created = {}
     if JWT_SECRET not in found and config.public_keys_file is None:
-        made[JWT_SECRET] = new_secret()
+        created[JWT_SECRET] = new_secret()
     if ENCRYPTION_KEY not in found:
         if needs_key(config.database):
             raise key_needed(config.database, config.secrets_file, "the encryption key is missing")
-        made[ENCRYPTION_KEY] = new_secret()
-    if made:
-        append_secrets(config.secrets_file, made)
-    found |= made
+        created[ENCRYPTION_KEY] = new_secret()
+    if created:
+        append_secrets(config.secrets_file, created)
+    found |= created
     jwt_secret = None if config.public_keys_file else found[JWT_SECRET]
-    return Secrets(jwt_secret, decode_key(found[ENCRYPTION_KEY]), tuple(made))
+    return Secrets(jwt_secret, decode_key(found[ENCRYPTION_KEY]), tuple(created))
 
 
 def needs_key(database: Path) -> bool:
-    """Whether something in *database* may be sealed: not in an empty one, nor where its credentials were forgotten.
+    """Whether *database* may contain encrypted values: not if it is missing or empty, or its credentials were deleted.
 
     Raises:
-        SettingsError: when *database* is no database, or that of another program.
+        SettingsError: when *database* is not a database, or belongs to another program.
     """
     if not database.exists() or not database.stat().st_size:
         return False
@@ -72,22 +74,22 @@ def needs_key(database: Path) -> bool:
 
 
 def find_jwt_secret(config: Config) -> Secret:
-    """The secret that signs tokens, where there is one already.
+    """The existing secret that signs tokens.
 
     Raises:
-        SettingsError: when tokens come from elsewhere, or no secret has been made yet.
+        SettingsError: when public keys verify tokens, or no secret exists yet.
     """
     if config.public_keys_file is not None:
         raise SettingsError(
-            f"tokens come from elsewhere: the key in {config.public_keys_file} verifies them, and only who has its "
-            "private part can make them"
+            f"cannot issue tokens: the public key in {config.public_keys_file} verifies them, and issuing one needs "
+            "the private key"
         )
     secret = config.jwt_secret or read_secret_file(config.secrets_file).get(JWT_SECRET)
     if secret is None:
-        where = f"{config.secrets_file} has none" if config.database.exists() else f"{config.database} is not here"
+        reason = f"not in {config.secrets_file}" if config.database.exists() else f"{config.database} does not exist"
         raise SettingsError(
-            f"there is no secret to sign tokens with ({where}): name the gateway's database (--database or "
-            f"GATEWAY_DATABASE), give {JWT_SECRET}, or start the gateway once, which makes a secret"
+            f"the secret that signs tokens is missing ({reason}): set the gateway's database (--database or "
+            f"GATEWAY_DATABASE) or {JWT_SECRET}, or start the gateway once, which generates a secret"
         )
     return secret
 
@@ -98,10 +100,10 @@ def new_secret() -> Secret:
 
 
 def read_secret_file(path: Path) -> dict[str, Secret]:
-    """The secrets kept in *path*; none where there is no such file.
+    """The secrets in the file at *path*; empty if there is no file.
 
     Raises:
-        SettingsError: when others than the owner can read it, or a line is no secret of ours.
+        SettingsError: when other users can read the file, or a line is not a secret.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -112,34 +114,38 @@ def read_secret_file(path: Path) -> dict[str, Secret]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {getattr(error, 'strerror', 'it is not text')}") from None
     if mode & 0o077:
-        raise SettingsError(f"{path} can be read by others (mode {mode:04o}): chmod 600 it, and start again")
-    kept = {}
+        raise SettingsError(f"other users can read {path} (mode {mode:04o}): run chmod 600 and start again")
+    found = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue
         name, _, value = line.partition("=")
-        if name not in KINDS:
-            raise SettingsError(f"{path}, line {number}: must be {' or '.join(KINDS)}, = and a value")
+        if name not in PARSERS:
+            raise SettingsError(f"{path}, line {number}: must be {' or '.join(PARSERS)}, = and a value")
         try:
-            kept[name] = KINDS[name](value)
+            found[name] = PARSERS[name](value)
         except ValueError as error:
             raise SettingsError(f"{path}, line {number}: {name} {error}") from None
-    return kept
+    return found
 
 
-def append_secrets(path: Path, made: Mapping[str, Secret]) -> None:
-    """Add *made* to the file at *path*, which nobody but its owner can read from its first byte on."""
+def append_secrets(path: Path, created: Mapping[str, Secret]) -> None:
+    """Add secrets to the file at *path*; only its owner can read it, from the first byte on.
+
+    Raises:
+        SettingsError: when the file cannot be written.
+    """
     new = not path.exists()
     try:
-        begun = "" if new else path.read_text(encoding="utf-8")
-        # O_EXCL: a file that appeared meanwhile, or a link laid in our way, is not written to.
+        before = "" if new else path.read_text(encoding="utf-8")
+        # O_EXCL: never write to a file that appeared meanwhile, or through a link.
         descriptor = os.open(path, os.O_WRONLY | (os.O_CREAT | os.O_EXCL if new else os.O_APPEND), 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             if new:
-                file.write("# Made by bitrix-gateway. Without GATEWAY_ENCRYPTION_KEY the portals' tokens are lost.\n")
-            elif begun and not begun.endswith("\n"):
-                file.write("\n")  # a line that somebody else wrote and did not end
-            file.writelines(f"{name}={value}\n" for name, value in made.items())
+                file.write("# Generated by bitrix-gateway. Without GATEWAY_ENCRYPTION_KEY, portal tokens are lost.\n")
+            elif before and not before.endswith("\n"):
+                file.write("\n")  # end the last line
+            file.writelines(f"{name}={value}\n" for name, value in created.items())
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

@@ -1,42 +1,43 @@
-"""One setting: what it may be given as, and how its value is had from that."""
+"""One setting: its names, its parser, and the raw text that it is parsed from."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.settings.parsers import secret_in_file
+from gateway.settings.parsers import read_secret
 
 PREFIX = "GATEWAY_"
 
 
 @dataclass(frozen=True)
 class RawSetting:
-    """What was given for a setting: its *value*, or the path of the *file* that holds it; "" for neither."""
+    """The text given for a setting: a *value*, or the path of a *file* that contains it; "" if absent."""
 
     name: str
     value: str = field(repr=False)
     file: str
 
     @property
-    def refused_as(self) -> str:
+    def source(self) -> str:
+        """The name of the environment variable that is to blame if the setting is invalid."""
         return f"{self.name}_FILE" if self.file else self.name
 
     def text(self) -> str:
-        """The value.
+        """The value, read from the file if there is one.
 
         Raises:
-            ValueError: when both are given, or the file cannot be read; the text is the rule it breaks.
+            ValueError: when both are given, or the file cannot be read; the text is the broken rule.
         """
         if self.value and self.file:
-            raise ValueError(f"cannot stand beside {self.name}")
-        return secret_in_file(Path(self.file)) if self.file else self.value
+            raise ValueError(f"cannot be combined with {self.name}")
+        return read_secret(Path(self.file)) if self.file else self.value
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of the table: *default* is the text that stands for a setting that is not given, "" for none.
+    """A row of the settings table; *default* is text, "" for none.
 
-    A *secret* one may also be given by the name with _FILE, as the path of a file that holds the value.
+    A *secret* setting may also be given as the path of a file, under its name with _FILE.
     """
 
     name: str
@@ -47,16 +48,16 @@ class Setting:
 
     @property
     def environment_names(self) -> tuple[str, ...]:
-        own = environment_name(self.name)
-        return (own, f"{own}_FILE") if self.secret else (own,)
+        name = environment_name(self.name)
+        return (name, f"{name}_FILE") if self.secret else (name,)
 
     @property
     def flags(self) -> tuple[str, ...]:
-        own = "--" + self.name.replace("_", "-")
-        return (own, f"{own}-file") if self.secret else (own,)
+        flag = "--" + self.name.replace("_", "-")
+        return (flag, f"{flag}-file") if self.secret else (flag,)
 
     def find(self, environ: Mapping[str, str]) -> RawSetting | None:
-        """What *environ* has for it."""
+        """Its text in *environ*; None if it is absent or empty."""
         name = environment_name(self.name)
         value = environ.get(name, "").strip()
         file = environ.get(f"{name}_FILE", "").strip() if self.secret else ""
@@ -64,17 +65,17 @@ class Setting:
 
 
 def environment_name(name: str) -> str:
-    """A setting's name as it is in the environment."""
+    """The environment variable of a setting."""
     return PREFIX + name.upper()
 
 
 def setting(parse: Callable[[str], object], help_text: str, *, secret: bool = False) -> dict[str, object]:
-    """How a field of Config is read from text, and what it is for."""
+    """Metadata of a field of Config: its parser and its description."""
     return {"parse": parse, "help": help_text, "secret": secret}
 
 
 def as_text(value: object) -> str:
-    """A setting's value as it would be written in the environment; "" for none."""
+    """A setting's value as it is written in the environment; "" for None."""
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, (list, tuple)):

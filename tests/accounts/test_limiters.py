@@ -62,7 +62,7 @@ async def test_a_caller_who_would_wait_too_long_is_told_when_to_come_again_and_n
     body = {"client_bitrix_url": sandbox.webhook}
     plain = await connected.post(ACCOUNT, account="beta", json=body)
     assert (plain.status, plain.headers["Retry-After"]) == (429, "3")
-    assert plain.json == "the portal takes no more requests for now: try again in 3 s"
+    assert plain.json == "the rate limit of the portal is exhausted: try again in 3 s"
     problem = await connected.post(ACCOUNT, account="beta", json=body, headers=PROBLEM)
     assert (problem.status, problem.headers["Retry-After"], problem.json["code"]) == (429, "3", "too_busy")
     assert sandbox.portal.calls["scope"] == checks

@@ -1,4 +1,4 @@
-"""Who is let in, and whose rows they see."""
+"""Authentication of requests, and isolation of accounts."""
 
 import json
 import re
@@ -29,13 +29,13 @@ def token_of(claims: object, *, secret: str = JWT_SECRET, algorithm: str = "HS25
     return jws.sign(json.dumps(claims).encode(), secret, algorithm=algorithm)
 
 
-def test_all_operations_of_the_api_are_among_the_protected_ones() -> None:
+def test_the_list_of_protected_operations_is_complete() -> None:
     syncs, streams, calls, calls3 = 2, 2, 2, 3
     assert len(PROTECTED) == 15 + syncs + streams + calls + calls3
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
-async def test_nothing_under_bitrix_is_answered_without_a_token(gateway: Gateway, method: str, path: str) -> None:
+async def test_every_address_under_bitrix_requires_a_token(gateway: Gateway, method: str, path: str) -> None:
     answer = await gateway.request(method, path, token=NO_TOKEN)
     if not is_plain(path):
         assert (answer.status, answer.json["detail"]) == (401, REFUSED)
@@ -60,14 +60,14 @@ async def test_nothing_under_bitrix_is_answered_without_a_token(gateway: Gateway
         ("PATCH", "/bitrix/rules/99999999999999", {"json": {}}),
     ],
 )
-async def test_a_missing_token_is_told_before_anything_else(
+async def test_a_missing_token_is_reported_before_any_other_error(
     gateway: Gateway, method: str, path: str, options: dict[str, Any]
 ) -> None:
     answer = await gateway.request(method, path, token=NO_TOKEN, **options)
     assert (answer.status, answer.json) == (401, REFUSED)
 
 
-NOW = 1_800_000_000  # where our clock starts
+NOW = 1_800_000_000  # the start of the test clock
 BAD_TOKENS = {
     "another key": token_of({"sub": "acme"}, secret="another"),
     "another algorithm": token_of({"sub": "acme"}, algorithm="HS512"),
@@ -88,10 +88,10 @@ BAD_TOKENS = {
     "the first claim empty": token_of({"accountID": "", "sub": "acme"}),
 }
 NO_TOKENS = {
-    "no JWT": ("not-a-jwt", "must have 3 parts with dots between, and has 1"),
-    "two parts": ("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhY21lIn0", "must have 3 parts with dots between, and has 2"),
+    "no JWT": ("not-a-jwt", "must have 3 parts separated by dots, not 1"),
+    "two parts": ("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhY21lIn0", "must have 3 parts separated by dots, not 2"),
     "three empty words": ("a.b.c", "its parts cannot be decoded"),
-    "no signature": ("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhY21lIn0.", "each of its parts must be base64url, and not empty"),
+    "no signature": ("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhY21lIn0.", "its parts must be base64url and not empty"),
     "50,000 letters": ("x" * 50_000, "longer than 8000 characters"),
     "claims a list": (token_of(["acme"]), "the claims of the token are not a JSON object"),
     "claims a text": (token_of("acme"), "the claims of the token are not a JSON object"),
@@ -103,7 +103,7 @@ NO_TOKENS = {
 
 
 @pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
-async def test_a_token_that_does_not_count_is_refused_with_the_reason_in_a_header(gateway: Gateway, token: str) -> None:
+async def test_an_invalid_token_is_refused_with_the_reason_in_a_header(gateway: Gateway, token: str) -> None:
     answer = await gateway.get("/bitrix", token=token)
     assert (answer.status, answer.json) == (401, REFUSED)
     challenge = answer.headers["WWW-Authenticate"]
@@ -112,7 +112,7 @@ async def test_a_token_that_does_not_count_is_refused_with_the_reason_in_a_heade
 
 
 @pytest.mark.parametrize(("token", "fault"), NO_TOKENS.values(), ids=NO_TOKENS)
-async def test_what_is_no_json_web_token_is_refused_with_its_fault_in_the_sentence_and_in_the_header(
+async def test_a_malformed_token_is_refused_with_its_fault_in_body_and_header(
     gateway: Gateway, token: str, fault: str
 ) -> None:
     answer = await gateway.get("/bitrix", token=NO_TOKEN, headers={"Authorization": f"Bearer {token}"})
@@ -122,7 +122,7 @@ async def test_what_is_no_json_web_token_is_refused_with_its_fault_in_the_senten
 
 
 @pytest.mark.parametrize("path", ["/bitrix", "/bitrix/call/profile"])
-async def test_a_problem_says_why_a_token_is_refused(gateway: Gateway, path: str) -> None:
+async def test_problem_details_contain_the_reason(gateway: Gateway, path: str) -> None:
     method = "GET" if is_plain(path) else "POST"
     for token, fault in ((token_of({"sub": "acme", "exp": NOW - 5}), "the token has expired"), NO_TOKENS["no JWT"]):
         answer = await gateway.request(method, path, token=token, headers={"Accept": PROBLEM_JSON})
@@ -146,20 +146,20 @@ FORM = "the Authorization header must be the word Bearer, a space and a token"
         ("Bearer  {token} x", "the Authorization header must have one token after the word Bearer, without spaces"),
     ],
 )
-async def test_only_one_bearer_token_counts(gateway: Gateway, header: str, sentence: str) -> None:
+async def test_other_authorization_headers_are_refused(gateway: Gateway, header: str, sentence: str) -> None:
     sent = {"Authorization": header.format(token=gateway.token())}
     answer = await gateway.get("/bitrix", token=NO_TOKEN, headers=sent)
     assert (answer.status, answer.json) == (401, sentence)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-async def test_the_word_bearer_is_taken_in_any_case(gateway: Gateway, scheme: str) -> None:
+async def test_the_scheme_bearer_is_accepted_in_any_case(gateway: Gateway, scheme: str) -> None:
     sent = {"Authorization": f"{scheme} {gateway.token()}"}
     answer = await gateway.get("/bitrix", token=NO_TOKEN, headers=sent)
     assert (answer.status, answer.body) == (200, b'"OK"')
 
 
-async def test_two_authorization_headers_are_none(gateway: Gateway) -> None:
+async def test_two_authorization_headers_are_refused(gateway: Gateway) -> None:
     line = f"Authorization: Bearer {gateway.token()}"
     assert (await send_raw(gateway, "GET", "/bitrix", line)).status == 200
     answer = await send_raw(gateway, "GET", "/bitrix", line, line)
@@ -167,7 +167,7 @@ async def test_two_authorization_headers_are_none(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("octets", ["\udcff\udcfe", "Bearer \udc80.\udc81.\udc82", "Bearer é.é.é", 'Bearer "\\'])
-async def test_odd_octets_in_the_header_are_refused_like_any_other_token(gateway: Gateway, octets: str) -> None:
+async def test_invalid_octets_in_the_header_are_refused(gateway: Gateway, octets: str) -> None:
     answer = await send_raw(gateway, "GET", "/bitrix/users", f"Authorization: {octets}")
     assert answer.status == 401
     assert answer.json in answer.headers.get("WWW-Authenticate", "") or answer.json == FORM
@@ -178,16 +178,16 @@ async def test_odd_octets_in_the_header_are_refused_like_any_other_token(gateway
     ["//bitrix/users", "/BITRIX/users", "/bitrix//users", "/x/../bitrix/users",
      "/bitrix/./users", "/bitrix/users/", "/bitrix%2Fusers", "/bitrix;x/users", "/healthz/../bitrix/users"],
 )  # fmt: skip
-async def test_no_other_spelling_of_an_address_leads_anywhere(connected: Gateway, target: str) -> None:
+async def test_other_spellings_of_an_address_are_not_found(connected: Gateway, target: str) -> None:
     assert (await send_raw(connected, "GET", target)).status == 404
 
 
 @pytest.mark.parametrize("target", ["/%62itrix/users", "/bitrix/%75sers", "/bitrix/users?", "/bitrix/users#x"])
-async def test_an_encoded_address_asks_for_the_token_too(connected: Gateway, target: str) -> None:
+async def test_an_encoded_address_requires_a_token(connected: Gateway, target: str) -> None:
     assert (await send_raw(connected, "GET", target, seen_as="/bitrix/users")).status == 401
 
 
-async def test_a_token_counts_until_it_expires_even_when_it_was_used_before(gateway: Gateway) -> None:
+async def test_a_token_expires_even_if_it_was_used_before(gateway: Gateway) -> None:
     token = gateway.token(ttl_s=60)
     assert (await gateway.get("/bitrix", token=token)).status == 200
     await gateway.clock.advance(64)
@@ -196,14 +196,14 @@ async def test_a_token_counts_until_it_expires_even_when_it_was_used_before(gate
     assert (await gateway.get("/bitrix", token=token)).status == 401
 
 
-async def test_a_changed_secret_ends_all_tokens_at_once(connected: Gateway) -> None:
+async def test_a_new_secret_invalidates_all_tokens(connected: Gateway) -> None:
     token = connected.token()
     assert (await connected.get("/bitrix/users", token=token)).status == 200
     await connected.restart(GATEWAY_JWT_SECRET="another-secret-0123456789-abcdefghij")
     assert (await connected.get("/bitrix/users", token=token)).status == 401
 
 
-async def test_tokens_of_a_previous_secret_count_for_as_long_as_it_is_named(connected: Gateway) -> None:
+async def test_tokens_of_a_previous_secret_are_accepted_while_it_is_configured(connected: Gateway) -> None:
     old, new = connected.token(), "another-secret-0123456789-abcdefghij"
     await connected.restart(GATEWAY_JWT_SECRET=new, GATEWAY_JWT_PREVIOUS_SECRETS=f"oldest-secret,{JWT_SECRET}")
     assert (await connected.get("/bitrix/users", token=old)).status == 200
@@ -228,18 +228,18 @@ async def test_keys_rotate_while_the_gateway_runs(gateway: Gateway, tmp_path: Pa
     await gateway.clock.advance(1)
     answer = await gateway.get("/bitrix", token=old.token("RS256"))
     assert answer.status == 401
-    assert "names no key" in answer.headers["WWW-Authenticate"]
+    assert "an unknown key" in answer.headers["WWW-Authenticate"]
     assert (await gateway.get("/bitrix", token=new.token("RS256"))).status == 200
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/connected", "/webhook/create"])
-async def test_what_is_open_asks_for_no_token_and_minds_no_bad_one(gateway: Gateway, path: str) -> None:
+async def test_public_addresses_ignore_tokens(gateway: Gateway, path: str) -> None:
     without = await gateway.get(path, token=NO_TOKEN)
     assert without.status == (400 if path == "/webhook/create" else 200)
     assert (await gateway.get(path, token="nonsense")).status == without.status
 
 
-async def test_one_account_never_sees_what_another_has(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_accounts_never_see_each_other(gateway: Gateway, sandbox: Sandbox) -> None:
     fill_all(sandbox.portal.data, 3)
     await gateway.connect(sandbox.webhook, account="a")
     quiz = {

@@ -1,4 +1,4 @@
-"""Which key verifies a token, while the keys change."""
+"""Selection of the key that verifies a token, and key rotation."""
 
 import hashlib
 import hmac
@@ -21,8 +21,8 @@ from tests.clock import ManualClock
 from tests.support.jwks import curve_signer, rsa_signer, write_jwk_set
 
 OLD, NEW, CURVE = rsa_signer("old"), rsa_signer("new"), curve_signer("curve")
-UNKNOWN_KEY = "the token names no key that is known here"
-BAD_SIGNATURE = "the signature of the token does not hold"
+UNKNOWN_KEY = "the token is signed with an unknown key"
+BAD_SIGNATURE = "the signature of the token is invalid"
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def verifier(keys: Path, clock: Clock | None = None, **settings: str) -> TokenVe
 
 
 def refusal(tokens: TokenVerifier, token: str) -> str:
-    """Why *token* is refused."""
+    """The reason why *token* is refused."""
     with pytest.raises(Unauthenticated) as refused:
         tokens.verify(f"Bearer {token}")
     return refused.value.reason
@@ -46,7 +46,7 @@ def accepted(tokens: TokenVerifier, token: str) -> bool:
     return tokens.verify(f"Bearer {token}") == "acme"
 
 
-def test_the_key_is_the_one_that_the_token_names(keys: Path) -> None:
+def test_the_kid_selects_the_key(keys: Path) -> None:
     tokens = verifier(write_jwk_set(keys, OLD, NEW, CURVE))
     for signer, algorithm in ((OLD, "RS256"), (NEW, "RS512"), (CURVE, "ES256")):
         assert accepted(tokens, signer.token(algorithm))
@@ -55,7 +55,7 @@ def test_the_key_is_the_one_that_the_token_names(keys: Path) -> None:
         assert refusal(tokens, OLD.token("RS256", kid=kid)) == UNKNOWN_KEY
 
 
-def test_a_token_that_names_no_key_counts_where_one_key_alone_fits_its_algorithm(keys: Path) -> None:
+def test_a_token_without_kid_is_accepted_if_exactly_one_key_fits(keys: Path) -> None:
     tokens = verifier(write_jwk_set(keys, OLD, NEW.jwk | {"alg": "RS512"}, CURVE))
     assert accepted(tokens, CURVE.token("ES256", kid=None))
     assert accepted(tokens, OLD.token("RS256", kid=None))
@@ -63,7 +63,7 @@ def test_a_token_that_names_no_key_counts_where_one_key_alone_fits_its_algorithm
     assert refusal(tokens, NEW.token("RS512", kid=None)) == UNKNOWN_KEY
 
 
-def test_a_key_verifies_no_other_algorithm_than_its_own(keys: Path) -> None:
+def test_a_key_verifies_only_its_own_algorithms(keys: Path) -> None:
     tokens = verifier(write_jwk_set(keys, OLD.jwk | {"alg": "RS256"}, CURVE))
     assert accepted(tokens, OLD.token("RS256"))
     assert refusal(tokens, OLD.token("RS512")) == UNKNOWN_KEY
@@ -72,15 +72,15 @@ def test_a_key_verifies_no_other_algorithm_than_its_own(keys: Path) -> None:
 
 
 @pytest.mark.parametrize("known", [OLD.public_pem, json.dumps(OLD.jwk).encode(), OLD.jwk["n"].encode()])
-def test_nothing_public_can_be_used_as_a_secret(keys: Path, known: bytes) -> None:
+def test_public_data_cannot_be_used_as_a_secret(keys: Path, known: bytes) -> None:
     header = urlsafe_b64encode(b'{"alg":"HS256","kid":"old"}').rstrip(b"=")
     signed = header + b"." + urlsafe_b64encode(b'{"sub":"acme"}').rstrip(b"=")
     signature = urlsafe_b64encode(hmac.new(known, signed, hashlib.sha256).digest()).rstrip(b"=")
     forged = (signed + b"." + signature).decode()
-    assert "not taken here" in refusal(verifier(write_jwk_set(keys, OLD)), forged)
+    assert "not accepted" in refusal(verifier(write_jwk_set(keys, OLD)), forged)
 
 
-async def test_the_file_is_read_again_when_it_has_changed_once_a_second(keys: Path) -> None:
+async def test_a_changed_file_is_reloaded_within_a_second(keys: Path) -> None:
     clock = ManualClock()
     tokens = verifier(write_jwk_set(keys, OLD), clock)
     old = OLD.token("RS256")
@@ -93,7 +93,7 @@ async def test_the_file_is_read_again_when_it_has_changed_once_a_second(keys: Pa
     assert accepted(tokens, CURVE.token("ES256"))
 
 
-async def test_a_key_that_is_not_known_yet_is_looked_for_at_once_and_then_once_a_second(keys: Path) -> None:
+async def test_an_unknown_kid_reloads_the_file_at_most_once_a_second(keys: Path) -> None:
     clock = ManualClock()
     tokens = verifier(write_jwk_set(keys, OLD), clock)
     assert accepted(tokens, OLD.token("RS256"))
@@ -106,7 +106,7 @@ async def test_a_key_that_is_not_known_yet_is_looked_for_at_once_and_then_once_a
     assert accepted(tokens, CURVE.token("ES256"))
 
 
-async def test_a_key_under_its_old_name_is_another_key(keys: Path) -> None:
+async def test_a_new_key_with_an_old_id_replaces_the_key(keys: Path) -> None:
     clock = ManualClock()
     tokens = verifier(write_jwk_set(keys, OLD), clock)
     token = OLD.token("RS256")
@@ -116,7 +116,7 @@ async def test_a_key_under_its_old_name_is_another_key(keys: Path) -> None:
     assert refusal(tokens, token) == BAD_SIGNATURE
 
 
-async def test_the_signature_is_checked_again_only_where_the_keys_have_changed(
+async def test_signatures_are_checked_again_only_if_the_keys_changed(
     keys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked: list[str] = []
@@ -143,7 +143,7 @@ async def test_the_signature_is_checked_again_only_where_the_keys_have_changed(
 
 
 def put(path: Path, content: str | None) -> None:
-    """Write *content* over what is at *path*; None removes it."""
+    """Replace the content of the file at *path*; None removes the file."""
     if content is None:
         path.unlink()
     else:
@@ -153,9 +153,7 @@ def put(path: Path, content: str | None) -> None:
 @pytest.mark.parametrize(
     "content", ["", '{"keys": [', '{"keys": []}', '{"keys": [{"kty": "oct", "k": "canary"}]}', None]
 )
-async def test_a_file_that_cannot_be_used_is_told_once_and_the_last_good_keys_stay(
-    keys: Path, content: str | None
-) -> None:
+async def test_an_invalid_file_is_logged_once_and_the_last_valid_keys_stay(keys: Path, content: str | None) -> None:
     clock = ManualClock()
     tokens = verifier(write_jwk_set(keys, OLD), clock)
     put(keys, content)
@@ -164,17 +162,17 @@ async def test_a_file_that_cannot_be_used_is_told_once_and_the_last_good_keys_st
             await clock.advance(1)
             assert accepted(tokens, OLD.token("RS256"))
             assert refusal(tokens, NEW.token("RS256")) == UNKNOWN_KEY
-    assert [line["event"] for line in lines] == ["cannot use the JWK set, the last good one stays"]
-    assert lines[0]["reason"].startswith("must name a")
+    assert [line["event"] for line in lines] == ["invalid JWK set, keeping the last valid one"]
+    assert lines[0]["reason"].startswith("must be a")
     assert "canary" not in str(lines)
     with capture_logs() as lines:
         write_jwk_set(keys, NEW)
         await clock.advance(1)
         assert accepted(tokens, NEW.token("RS256"))
-    assert [(line["event"], line["kids"]) for line in lines] == [("read a changed JWK set", ["new"])]
+    assert [(line["event"], line["kids"]) for line in lines] == [("reloaded the JWK set", ["new"])]
 
 
-def test_no_secret_is_made_where_keys_come_from_a_set(keys: Path) -> None:
+def test_no_secret_is_generated_if_a_jwk_set_is_configured(keys: Path) -> None:
     config = load_config({}, {"jwks_file": write_jwk_set(keys, OLD), "database": keys.with_name("g.db")})
     secrets = resolve_secrets(config)
     assert (secrets.jwt_secret, secrets.created) == (None, ("GATEWAY_ENCRYPTION_KEY",))
@@ -184,7 +182,7 @@ def issued_by(secret: str) -> str:
     return issue_token(load_config({}), Secret(secret), ManualClock(), "acme", ttl_s=3600)
 
 
-def test_previous_secrets_still_verify_but_none_of_them_signs() -> None:
+def test_previous_secrets_verify_and_do_not_sign() -> None:
     config = load_config({}, {"jwt_secret": "secret-of-today", "jwt_previous_secrets": "secret-of-may, secret-of-june"})
     tokens = TokenVerifier(config, Secrets(config.jwt_secret, bytes(32)), ManualClock())
     for secret in ("secret-of-today", "secret-of-may", "secret-of-june"):

@@ -80,7 +80,7 @@ async def test_a_path_that_is_not_a_file_is_refused_and_left_unchanged(spawn: Sp
     running = await spawn("serve", "--port=0", f"--database={pipe}")
     assert await running.end() == (
         1,
-        f"Error: GATEWAY_DATABASE (--database) is {pipe}, which is not a file: name another one\n",
+        f"Error: GATEWAY_DATABASE (--database) is {pipe}, which is not a file: choose another path\n",
     )
     assert stat.S_IMODE(pipe.stat().st_mode) == 0o644
     assert os.listdir(tmp_path) == ["pipe"]

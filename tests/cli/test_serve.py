@@ -105,7 +105,7 @@ async def test_a_different_encryption_key_is_refused_with_the_consequences(spawn
     await start_once(spawn)
     status, output = await (await spawn("serve", "--port", "0", "--encryption-key", "A" * 43)).end()
     assert status == 1
-    assert "gateway.db needs the key that its tokens were sealed with" in output
+    assert "gateway.db needs the key that encrypted its tokens" in output
     assert "gateway.db.secrets" in output
     assert "authorized again" in output
     assert "Traceback" not in output
@@ -137,7 +137,7 @@ def test_a_database_in_a_missing_directory_is_refused_with_setting_and_directory
     assert result.exit_code == 1
     assert result.stderr == (
         f"Error: GATEWAY_DATABASE (--database) is missing/g.db, but there is no directory {tmp_path}/missing: "
-        "make it, or name another file\n"
+        "create it, or choose another file\n"
     )
 
 

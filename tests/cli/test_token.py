@@ -37,26 +37,26 @@ def test_it_is_valid_for_an_hour_or_the_given_ttl(invoke: Invoke) -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "where"), [((), "gateway.db is not here"), (("gateway.db",), "gateway.db.secrets has none")]
+    ("existing", "reason"), [((), "gateway.db does not exist"), (("gateway.db",), "not in gateway.db.secrets")]
 )
 def test_a_missing_secret_is_reported_in_one_line(
-    invoke: Invoke, tmp_path: Path, made: tuple[str, ...], where: str
+    invoke: Invoke, tmp_path: Path, existing: tuple[str, ...], reason: str
 ) -> None:
-    for name in made:
+    for name in existing:
         (tmp_path / name).touch()
     result = invoke("token", "--account", "7")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"Error: there is no secret to sign tokens with ({where}): ")
+    assert result.stderr.startswith(f"Error: the secret that signs tokens is missing ({reason}): ")
     assert "start the gateway once" in result.stderr
     assert result.stderr.count("\n") == 1
-    assert tuple(os.listdir()) == made
+    assert tuple(os.listdir()) == existing
 
 
 def test_it_cannot_sign_when_a_public_key_is_configured(invoke: Invoke, tmp_path: Path) -> None:
     key_file = write_public_key(tmp_path / "key.pem", ec.generate_private_key(ec.SECP256R1()))
     result = invoke("token", "--account", "7", "--jwt-public-key-file", str(key_file))
     assert result.exit_code == 1
-    assert "tokens come from elsewhere" in result.stderr
+    assert "cannot issue tokens" in result.stderr
 
 
 def test_the_secret_may_come_from_a_file(invoke: Invoke, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The vault: what is sealed opens with its key, in its row, unchanged, and in no other way."""
+"""The vault: a sealed value opens only with its key, for its row, and unmodified."""
 
 from base64 import urlsafe_b64encode
 
@@ -12,18 +12,18 @@ KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
 
 
 @given(st.binary(max_size=300), st.text(max_size=20))
-def test_what_is_sealed_opens_again_in_its_row(plaintext: bytes, row: str) -> None:
+def test_a_sealed_value_opens_for_its_row(plaintext: bytes, row: str) -> None:
     assert Vault(KEY).open(Vault(KEY).seal(plaintext, row), row) == plaintext
 
 
-def test_the_plaintext_does_not_show_and_no_two_seals_are_alike() -> None:
+def test_sealed_values_hide_the_plaintext_and_are_never_equal() -> None:
     sealed = Vault(KEY).seal(b"canary", "row")
     assert b"canary" not in sealed
     assert sealed != Vault(KEY).seal(b"canary", "row")
 
 
 @given(st.binary(max_size=50), st.data())
-def test_one_changed_bit_anywhere_breaks_the_seal(plaintext: bytes, data: st.DataObject) -> None:
+def test_any_changed_bit_is_detected(plaintext: bytes, data: st.DataObject) -> None:
     sealed = bytearray(Vault(KEY).seal(plaintext, "row"))
     position = data.draw(st.integers(0, len(sealed) - 1))
     sealed[position] ^= 1 << data.draw(st.integers(0, 7))
@@ -32,12 +32,12 @@ def test_one_changed_bit_anywhere_breaks_the_seal(plaintext: bytes, data: st.Dat
 
 
 @given(st.binary(max_size=40))
-def test_bytes_that_were_never_sealed_are_refused(noise: bytes) -> None:
+def test_arbitrary_bytes_are_refused(noise: bytes) -> None:
     with pytest.raises(SealBroken):
         Vault(KEY).open(Vault(KEY).key_id + noise, "row")
 
 
-def test_another_key_and_another_row_do_not_open_it() -> None:
+def test_another_key_or_row_cannot_open_it() -> None:
     sealed = Vault(KEY).seal(b"x", "tokens/1")
     with pytest.raises(SealBroken, match="another key"):
         Vault(OTHER_KEY).open(sealed, "tokens/1")
@@ -48,14 +48,14 @@ def test_another_key_and_another_row_do_not_open_it() -> None:
         Vault(OTHER_KEY).open(disguised, "tokens/1")
 
 
-def test_the_check_value_tells_its_key_from_others() -> None:
+def test_the_check_value_identifies_its_key() -> None:
     assert Vault(KEY).fits(Vault(KEY).check_value())
     assert not Vault(OTHER_KEY).fits(Vault(KEY).check_value())
     assert not Vault(KEY).fits(b"")
 
 
 @given(st.binary(min_size=32, max_size=32))
-def test_a_key_is_read_with_padding_or_without(key: bytes) -> None:
+def test_a_key_is_decoded_with_and_without_padding(key: bytes) -> None:
     text = urlsafe_b64encode(key).decode()
     assert decode_key(text) == decode_key(text.rstrip("=")) == key
 

@@ -247,7 +247,7 @@ async def test_a_stream_that_is_ended_says_so_in_its_last_line_and_can_be_gone_o
         else:
             await connected.app.shutdown()
         told = Streamed.of(first + await asyncio.wait_for(response.read(), 5))
-    reason = "the gateway is being stopped" if way == "stop" else SUSPENDED
+    reason = "the gateway is shutting down" if way == "stop" else SUSPENDED
     assert told.end == {"error": reason, "code": "ended", "cursor": told.ids[-1]}
     assert told.ids == ids[: len(told.ids)]
     sandbox.portal.clear_faults()

@@ -1,4 +1,4 @@
-"""Settings: where they come from, what each may be, and how a wrong one is refused."""
+"""Settings: sources, parsing and validation."""
 
 import os
 from contextlib import suppress
@@ -37,7 +37,7 @@ def curve_file(tmp_path: Path) -> Path:
     return write_public_key(tmp_path / "curve.pem", ec.generate_private_key(ec.SECP256R1()))
 
 
-def test_with_no_settings_at_all_it_listens_on_this_machine_alone() -> None:
+def test_without_settings_it_listens_on_loopback_only() -> None:
     config = load_config({})
     assert (config.host, config.port, config.database) == ("127.0.0.1", 8080, Path("gateway.db"))
     assert config.jwt_algorithms == ("HS256",)
@@ -45,13 +45,13 @@ def test_with_no_settings_at_all_it_listens_on_this_machine_alone() -> None:
     assert config.secrets_file == Path("gateway.db.secrets")
 
 
-def test_every_default_is_a_value_that_its_own_rule_takes() -> None:
+def test_every_default_passes_its_own_parser() -> None:
     for one in SETTINGS:
         if one.default:
             assert as_text(one.parse(one.default)) == one.default, one.name
 
 
-def test_overrides_win_over_the_environment_as_text_or_as_values() -> None:
+def test_overrides_win_over_the_environment_as_text_or_values() -> None:
     environ = {"GATEWAY_PORT": "1", "GATEWAY_INSECURE_PORTALS": "0", "GATEWAY_HOST": "::1"}
     assert load_config(environ, {"port": "2", "host": None}).port == 2
     config = load_config(
@@ -61,13 +61,11 @@ def test_overrides_win_over_the_environment_as_text_or_as_values() -> None:
     assert (config.bucket_leak_per_s, config.host, config.own_origin) == (0.5, "::1", "http://[::1]:3")
 
 
-def test_an_empty_value_counts_as_not_given() -> None:
+def test_an_empty_value_is_the_same_as_no_value() -> None:
     assert load_config({"GATEWAY_PORT": "", "GATEWAY_JWT_SECRET": " "}) == load_config({})
 
 
-def test_the_dotenv_file_is_read_and_the_environment_wins_over_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_wins_over_the_dotenv_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dotenv = tmp_path / ".env"
     dotenv.write_text("GATEWAY_PORT=1111\nGATEWAY_HOST=::1\nUNRELATED=1\n")
     monkeypatch.setenv("GATEWAY_PORT", "2222")
@@ -75,7 +73,7 @@ def test_the_dotenv_file_is_read_and_the_environment_wins_over_it(
     assert read_environment(tmp_path / "none") == {"GATEWAY_PORT": "2222"}
 
 
-def test_the_values_of_the_dotenv_file_are_literal_and_change_no_environment(tmp_path: Path) -> None:
+def test_values_in_the_dotenv_file_are_literal_and_leave_the_environment_unchanged(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("GATEWAY_JWT_SECRET=pa$$word-${HOME}\nGATEWAY_HOST='$HOME'\nGATEWAY_PORT\n")
     before = dict(os.environ)
     found = read_environment(tmp_path / ".env")
@@ -83,7 +81,7 @@ def test_the_values_of_the_dotenv_file_are_literal_and_change_no_environment(tmp
     assert os.environ == before
 
 
-def test_a_dotenv_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_binary_dotenv_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"GATEWAY_JWT_SECRET=canary\xff\n")
     with pytest.raises(SettingsError, match=r"\.env cannot be read: it is not text in UTF-8") as refusal:
         read_environment(tmp_path / ".env")
@@ -164,69 +162,87 @@ def test_secrets_are_masked_in_the_repr() -> None:
         ("bitrix_client_id", "app 1"),
     ],
 )
-def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:
+def test_an_invalid_value_is_refused_with_the_name_of_its_setting(name: str, value: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         load_config({"GATEWAY_INSECURE_PORTALS": "1" if "example.com:" in value else "0"}, {name: value})
     assert f"GATEWAY_{name.upper()} " in refusal.value.detail
 
 
-def test_a_wrong_secret_is_not_repeated_in_the_refusal() -> None:
+@pytest.mark.parametrize(
+    "pattern",
+    ["[", "]", "[]", "crm.[", "crm.[^0-1]]", "crm deal", "crm/*", "сrm.*", "crm.[z-a]", ".crm", "crm.", "crm..get",
+     "1*", "_*", "*.", ".*", "[.]get", "user.get!"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["GATEWAY_METHODS_ALLOW", "GATEWAY_METHODS_DENY"])
+def test_a_pattern_that_no_method_can_match_is_refused_and_named(name: str, pattern: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_config({name: f"crm.*,{pattern}"})
+    rule = f"must be patterns of method names, like crm.*; no method can match {pattern!r}"
+    assert refusal.value.detail == f"{name} {rule}"
+
+
+def test_patterns_of_methods_may_use_wildcards_and_sets() -> None:
+    patterns = ("crm.*", "*.get", "USER.?et", "*", "t[aeiou]sks.*", "crm.[!a-c]*", "[!.]*", "x_1.2", "a**.[0-9]")
+    assert load_config({"GATEWAY_METHODS_ALLOW": ",".join(patterns)}).methods_allow == patterns
+
+
+def test_an_error_does_not_contain_an_invalid_secret() -> None:
     with pytest.raises(SettingsError) as refusal:
         load_config({"GATEWAY_ENCRYPTION_KEY": "canary", "GATEWAY_JWT_SECRET": "canary"})
     assert "canary" not in refusal.value.detail
     assert refusal.value.__cause__ is None
 
 
-def test_all_wrong_values_are_named_at_once() -> None:
+def test_all_invalid_values_are_reported_together() -> None:
     with pytest.raises(SettingsError) as refusal:
         load_config({"GATEWAY_PORT": "x", "GATEWAY_LOG_LEVEL": "x", "GATEWAY_BITRIX_CLIENT_ID": "app"})
     named = [part.split()[0] for part in refusal.value.detail.split("; ")]
     assert named == ["GATEWAY_PORT", "GATEWAY_BITRIX_CLIENT_SECRET", "GATEWAY_LOG_LEVEL"]
 
 
-def test_a_secret_beside_a_public_key_is_refused(rsa_file: Path) -> None:
-    with pytest.raises(SettingsError, match="GATEWAY_JWT_PUBLIC_KEY_FILE cannot stand beside GATEWAY_JWT_SECRET"):
+def test_a_secret_cannot_be_combined_with_a_public_key(rsa_file: Path) -> None:
+    with pytest.raises(SettingsError, match="GATEWAY_JWT_PUBLIC_KEY_FILE cannot be combined with GATEWAY_JWT_SECRET"):
         load_config({}, {"jwt_secret": "12345678", "jwt_public_key_file": rsa_file})
 
 
-def test_a_set_of_keys_beside_a_public_key_or_a_secret_is_refused(rsa_file: Path, tmp_path: Path) -> None:
+def test_a_jwk_set_cannot_be_combined_with_a_public_key_or_a_secret(rsa_file: Path, tmp_path: Path) -> None:
     keys = write_jwk_set(tmp_path / "keys.json", rsa_signer("r"))
     for name, value in (("GATEWAY_JWT_SECRET", "12345678"), ("GATEWAY_JWT_PUBLIC_KEY_FILE", str(rsa_file))):
-        with pytest.raises(SettingsError, match=f"GATEWAY_JWKS_FILE cannot stand beside {name}: "):
+        with pytest.raises(SettingsError, match=f"GATEWAY_JWKS_FILE cannot be combined with {name}: "):
             load_config({"GATEWAY_JWKS_FILE": str(keys), name: value})
 
 
-def test_a_set_of_keys_is_read_at_start(tmp_path: Path) -> None:
+def test_a_jwk_set_is_read_at_start(tmp_path: Path) -> None:
     keys = tmp_path / "keys.json"
-    with pytest.raises(SettingsError, match="GATEWAY_JWKS_FILE must name a file that can be read"):
+    with pytest.raises(SettingsError, match="GATEWAY_JWKS_FILE must be a readable file"):
         load_config({}, {"jwks_file": keys})
     assert load_config({}, {"jwks_file": write_jwk_set(keys, rsa_signer("r"))}).jwt_algorithms == (
         "RS256", "RS384", "RS512", "ES256", "ES384", "ES512",
     )  # fmt: skip
     assert load_config({}, {"jwks_file": keys, "jwt_algorithms": "ES256"}).jwt_algorithms == ("ES256",)
-    with pytest.raises(SettingsError, match="GATEWAY_JWT_ALGORITHMS must name algorithms that fit the key"):
+    with pytest.raises(SettingsError, match="GATEWAY_JWT_ALGORITHMS must be algorithms that fit the key"):
         load_config({}, {"jwks_file": keys, "jwt_algorithms": "HS256"})
 
 
-def test_previous_secrets_stand_beside_a_secret_alone(rsa_file: Path) -> None:
+def test_previous_secrets_can_only_be_combined_with_a_secret(rsa_file: Path) -> None:
     config = load_config({}, {"jwt_previous_secrets": "canary-1, canary-2,canary-1"})
     assert config.jwt_previous_secrets == ("canary-1", "canary-2")
     assert "canary" not in repr(config)
-    with pytest.raises(SettingsError, match="PREVIOUS_SECRETS cannot stand beside GATEWAY_JWT_PUBLIC_KEY_FILE"):
+    with pytest.raises(SettingsError, match="PREVIOUS_SECRETS cannot be combined with GATEWAY_JWT_PUBLIC_KEY_FILE"):
         load_config({}, {"jwt_previous_secrets": "12345678", "jwt_public_key_file": rsa_file})
 
 
 SECRET_SETTINGS = [one.environment_names[0] for one in SETTINGS if one.secret]
 
 
-def test_every_secret_setting_may_be_in_a_file() -> None:
+def test_every_setting_of_type_secret_accepts_a_file() -> None:
     assert {"GATEWAY_JWT_SECRET", "GATEWAY_ENCRYPTION_KEY", "GATEWAY_BITRIX_CLIENT_SECRET"} <= set(SECRET_SETTINGS)
     for one in fields(Config):
         assert one.metadata["secret"] == ("Secret" in str(one.type)), one.name
 
 
 @pytest.mark.parametrize("name", SECRET_SETTINGS)
-def test_a_secret_in_a_file_is_the_same_as_the_secret_itself(name: str, tmp_path: Path) -> None:
+def test_a_secret_from_a_file_equals_the_secret_itself(name: str, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     for end in (b"", b"\n", b"\r\n"):
         file.write_bytes(KEY.encode() + end)
@@ -237,16 +253,16 @@ def test_a_secret_in_a_file_is_the_same_as_the_secret_itself(name: str, tmp_path
 @pytest.mark.parametrize(
     ("content", "rule"),
     [
-        (None, r"must name a file that can be read \(No such file or directory\)"),
-        (b"", "must name a file that is not empty"),
-        (b" \n", "must name a file that is not empty"),
-        (b"\xff\xfecanary", "must name a file of text"),
+        (None, r"must be a readable file \(No such file or directory\)"),
+        (b"", "must be a file that is not empty"),
+        (b" \n", "must be a file that is not empty"),
+        (b"\xff\xfecanary", "must be a text file"),
         (b"canary-1\ncanary-2\n", "must be "),
         (b"canary", "must be "),
     ],
 )
 @pytest.mark.parametrize("name", SECRET_SETTINGS)
-def test_a_file_with_no_secret_in_it_is_refused_by_name(
+def test_a_file_without_a_valid_secret_is_refused_with_the_name_of_its_setting(
     name: str, content: bytes | None, rule: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "secret"
@@ -259,57 +275,57 @@ def test_a_file_with_no_secret_in_it_is_refused_by_name(
 
 
 @pytest.mark.parametrize("name", SECRET_SETTINGS)
-def test_a_secret_and_its_file_at_once_are_refused(name: str, tmp_path: Path) -> None:
+def test_a_secret_cannot_be_combined_with_its_file(name: str, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(KEY)
-    with pytest.raises(SettingsError, match=f"^{name}_FILE cannot stand beside {name}$"):
+    with pytest.raises(SettingsError, match=f"^{name}_FILE cannot be combined with {name}$"):
         load_config(SECRETS | {name: KEY, f"{name}_FILE": str(tmp_path / "secret")})
 
 
-def test_a_secret_given_by_flag_wins_over_its_file_in_the_environment_and_the_other_way_round(tmp_path: Path) -> None:
+def test_flags_win_over_the_environment_for_secrets_and_their_files(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("in the file\n")
     in_file = str(tmp_path / "secret")
     assert load_config({"GATEWAY_JWT_SECRET_FILE": in_file}, {"jwt_secret": "by the flag"}).jwt_secret == "by the flag"
     assert load_config({"GATEWAY_JWT_SECRET": "12345678"}, {"jwt_secret_file": in_file}).jwt_secret == "in the file"
 
 
-def test_the_dotenv_file_may_name_files_of_secrets(tmp_path: Path) -> None:
+def test_the_dotenv_file_may_contain_paths_of_secrets(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("GATEWAY_JWT_SECRET_FILE=/run/secrets/jwt\n")
     assert read_environment(tmp_path / ".env") == {"GATEWAY_JWT_SECRET_FILE": "/run/secrets/jwt"}
 
 
 @pytest.mark.parametrize("alone", ["bitrix_client_id", "bitrix_client_secret"])
-def test_an_application_has_both_an_id_and_a_secret(alone: str) -> None:
-    with pytest.raises(SettingsError, match="must be given too"):
+def test_an_application_requires_an_id_and_a_secret(alone: str) -> None:
+    with pytest.raises(SettingsError, match="is required: an application has an id and a secret"):
         load_config({}, {alone: "12345678"})
 
 
-def test_the_algorithms_follow_the_key(rsa_file: Path, curve_file: Path) -> None:
+def test_the_algorithms_depend_on_the_key(rsa_file: Path, curve_file: Path) -> None:
     assert load_config({}, {"jwt_public_key_file": rsa_file}).jwt_algorithms == ("RS256",)
     assert load_config({}, {"jwt_public_key_file": curve_file}).jwt_algorithms == ("ES256",)
     chosen = load_config({}, {"jwt_public_key_file": rsa_file, "jwt_algorithms": "RS512, RS256"})
     assert chosen.jwt_algorithms == ("RS512", "RS256")
     for key_file, algorithm in ((rsa_file, "HS256"), (curve_file, "RS256"), (rsa_file, "none")):
-        with pytest.raises(SettingsError, match="GATEWAY_JWT_ALGORITHMS must name algorithms that fit the key"):
+        with pytest.raises(SettingsError, match="GATEWAY_JWT_ALGORITHMS must be algorithms that fit the key"):
             load_config({}, {"jwt_public_key_file": key_file, "jwt_algorithms": algorithm})
 
 
-def test_keys_that_cannot_verify_tokens_are_refused(tmp_path: Path) -> None:
+def test_files_without_a_usable_key_are_refused(tmp_path: Path) -> None:
     other_kind = write_public_key(tmp_path / "ed.pem", ed25519.Ed25519PrivateKey.generate())
     no_key = tmp_path / "no.pem"
     no_key.write_text("hello")
-    for path, rule in ((other_kind, "must name an RSA key"), (no_key, "one public key in PEM")):
+    for path, rule in ((other_kind, "must be an RSA key"), (no_key, "one public key in PEM")):
         with pytest.raises(SettingsError, match=rule):
             load_config({}, {"jwt_public_key_file": path})
 
 
-def test_origins_are_kept_in_one_spelling_and_the_own_one_is_always_allowed() -> None:
+def test_origins_are_normalized_and_the_own_origin_is_always_allowed() -> None:
     config = load_config(
         {}, {"public_url": "HTTPS://Example.com:443/", "return_origins": "http://a.b:80, https://c.d:1"}
     )
     assert config.allowed_origins == {"https://example.com", "http://a.b", "https://c.d:1"}
 
 
-def test_authorization_servers_may_carry_a_port_for_the_sandbox() -> None:
+def test_authorization_servers_may_have_a_port_for_the_sandbox() -> None:
     config = load_config({}, {"oauth_servers": "127.0.0.1:8081", "insecure_portals": "on"})
     assert config.oauth_servers == ("127.0.0.1:8081",)
 
@@ -317,12 +333,12 @@ def test_authorization_servers_may_carry_a_port_for_the_sandbox() -> None:
 @given(
     st.dictionaries(st.sampled_from([name for one in SETTINGS for name in one.environment_names]), st.text(max_size=60))
 )
-def test_any_text_is_either_read_or_refused_as_a_setting(environ: dict[str, str]) -> None:
+def test_any_text_is_parsed_or_refused(environ: dict[str, str]) -> None:
     with suppress(SettingsError):
         assert isinstance(load_config(environ), Config)
 
 
-def test_private_portals_are_names_and_networks() -> None:
+def test_private_portals_are_host_names_and_networks() -> None:
     config = load_config(
         {"GATEWAY_PRIVATE_PORTALS": "CRM.Corp.example, *.boxes.example,10.0.0.0/8,fd00::/8,192.168.1.7"}
     )
@@ -335,11 +351,9 @@ def test_private_portals_are_names_and_networks() -> None:
     )
 
 
-def test_a_file_of_authorities_is_read_at_start(tmp_path: Path, rsa_file: Path) -> None:
+def test_a_file_of_certificate_authorities_is_read_at_start(tmp_path: Path, rsa_file: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     assert load_config({"GATEWAY_PORTAL_CA_FILE": str(certificate)}).portal_ca_file == certificate
     for wrong in (key, rsa_file):
-        with pytest.raises(
-            SettingsError, match=r"^GATEWAY_PORTAL_CA_FILE must name a PEM file with certificates in it$"
-        ):
+        with pytest.raises(SettingsError, match=r"^GATEWAY_PORTAL_CA_FILE must be a PEM file with certificates$"):
             load_config({"GATEWAY_PORTAL_CA_FILE": str(wrong)})

@@ -1,4 +1,4 @@
-"""Names that start like a setting and are none."""
+"""Environment variables that look like settings but are not."""
 
 from pathlib import Path
 
@@ -32,39 +32,39 @@ NAMES = [name for one in SETTINGS for name in one.environment_names]
         ("GATEWAY_\n\x1b[31m", r"GATEWAY_\n\x1b[31m is not a setting"),
     ],
 )
-def test_a_misspelt_name_is_refused_with_the_nearest_one_and_the_rule(name: str, sentence: str) -> None:
+def test_an_unknown_name_is_refused_with_a_suggestion_and_the_rule(name: str, sentence: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         load_config({name: "canary"})
     assert refusal.value.detail == f"{sentence}; {RULE}"
 
 
 @given(st.sampled_from(NAMES), st.data())
-def test_a_letter_that_is_doubled_leads_back_to_the_name(name: str, data: st.DataObject) -> None:
+def test_a_doubled_letter_suggests_the_correct_name(name: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(len("GATEWAY_"), len(name) - 1))
     assert f"(did you mean {name}?)" in unknown_names({name[:at] + name[at] + name[at:]: ""}, SETTINGS)[0]
 
 
-def test_misspelt_names_and_wrong_values_are_named_at_once() -> None:
+def test_unknown_names_and_invalid_values_are_reported_together() -> None:
     with pytest.raises(SettingsError) as refusal:
         load_config({"GATEWAY_BITRIX_CLIENT_ID": "app", "GATEWAY_BITRIX_CLIENT_SECRT": "canary", "GATEWAY_HOSTS": ""})
     assert [part.split()[0] for part in refusal.value.detail.split("; ")] == [
-        "GATEWAY_BITRIX_CLIENT_SECRT", "GATEWAY_HOSTS", "every", "GATEWAY_BITRIX_CLIENT_SECRET",
+        "GATEWAY_BITRIX_CLIENT_SECRT", "GATEWAY_HOSTS", "names", "GATEWAY_BITRIX_CLIENT_SECRET",
     ]  # fmt: skip
     assert "canary" not in refusal.value.detail
 
 
-def test_every_setting_is_known_by_all_its_names() -> None:
+def test_all_names_of_every_setting_are_known() -> None:
     assert unknown_names(dict.fromkeys(NAMES, "x"), SETTINGS) == []
 
 
-def test_names_in_the_dotenv_file_are_looked_at_too(tmp_path: Path) -> None:
+def test_names_in_the_dotenv_file_are_checked(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("GATEWAY_PORTT=1\nOTHER_PORTT=1\n")
     with pytest.raises(SettingsError, match=r"^GATEWAY_PORTT is not a setting"):
         load_config(read_environment(tmp_path / ".env"))
 
 
 @pytest.mark.parametrize("service", ["GATEWAY", "GATEWAY_API"])
-def test_what_kubernetes_tells_of_other_services_is_passed_over(service: str) -> None:
+def test_service_variables_of_kubernetes_are_ignored(service: str) -> None:
     links = {
         "SERVICE_HOST": "10.0.0.11",
         "SERVICE_PORT": "80",
