@@ -46,20 +46,20 @@ SETTINGS = {
     "GATEWAY_LOG_FORMAT": "json",
 }
 CACHES = (  # which the fills leave full
-    "tokens that have been verified",
-    "queries of pages, as they were read",
-    "pages that were served",
-    "the generations of lists",
-    "where the blocks of lists begin",
+    "verified tokens",
+    "parsed page queries",
+    "cached pages",
+    "generations of lists",
+    "block indexes of lists",
     "accounts",
-    "the fields of portals' lists",
+    "field names of portals' lists",
 )
 Fill = Callable[[Gateway, Sandbox], Awaitable[None]]
 FILLS: dict[str, Fill] = {}
 # Memories that other tests fill.
 SHOWN_IN = {
-    "lines of streams that wait": "tests/passthrough/test_stream_faults.py",
-    "rows that a sync holds back, for each that runs": "tests/bitrix/lists/test_walk_plans.py",
+    "stream lines that wait to be sent": "tests/passthrough/test_stream_faults.py",
+    "rows held back, per running sync": "tests/bitrix/lists/test_walk_plans.py",
 }
 
 
@@ -104,7 +104,7 @@ def test_the_table_names_the_modules() -> None:
         assert (README.parent / module).exists(), module
 
 
-@fills("tokens that have been verified")
+@fills("verified tokens")
 async def fill_tokens(gateway: Gateway, _sandbox: Sandbox) -> None:
     for number in range(2_500):
         claims = orjson.dumps({"sub": str(number).ljust(LONG, "x"), "padding": "x" * 5_000})
@@ -113,27 +113,27 @@ async def fill_tokens(gateway: Gateway, _sandbox: Sandbox) -> None:
             gateway.app[TOKENS].verify(spelled)
 
 
-@fills("queries of pages, as they were read")
+@fills("parsed page queries")
 async def fill_queries(_gateway: Gateway, _sandbox: Sandbox) -> None:
     for number in range(6_000):
         page_and_size(f"x={number}&y=".ljust(128, WIDE))
         page_and_size(f"x={number}&y=".ljust(20_000, WIDE))
 
 
-@fills("pages that were served")
+@fills("cached pages")
 async def fill_pages(gateway: Gateway, _sandbox: Sandbox) -> None:
     account = await gateway.app[CONNECTIONS].require("acme")
     for size in range(1, 500):
         await gateway.app[PAGES].page(account, RESOURCES["users"], page=1, size=size)
 
 
-@fills("the generations of lists")
+@fills("generations of lists")
 async def fill_generations(gateway: Gateway, _sandbox: Sandbox) -> None:
     for list_id in range(200_000):
         gateway.app[PAGES].changed(1_000_000 + list_id, 1_000_000 + list_id)
 
 
-@fills("where the blocks of lists begin")
+@fills("block indexes of lists")
 async def fill_indexes(gateway: Gateway, _sandbox: Sandbox) -> None:
     account = await gateway.app[CONNECTIONS].require("acme")
     store, blocks = MirrorStore(gateway.app[DATABASE]), 20_000
@@ -167,7 +167,7 @@ class ManyFields:
         return PortalAnswer({f"UF_CRM_{number}_".ljust(60, "x"): {"title": "x"} for number in range(400)})
 
 
-@fills("the fields of portals' lists")
+@fills("field names of portals' lists")
 async def fill_fields(gateway: Gateway, _sandbox: Sandbox) -> None:
     account = await gateway.app[CONNECTIONS].require("acme")
     gateway.kept = names = FieldNames(gateway.clock)  # type: ignore[attr-defined]  # for as long as it is measured
@@ -177,7 +177,7 @@ async def fill_fields(gateway: Gateway, _sandbox: Sandbox) -> None:
         await names.check(account, cast(PortalClient, ManyFields()), rules, {"=" + selected[0]: "x"}, selected)
 
 
-@fills("the limiters of portals")
+@fills("rate limiters of portals")
 async def fill_limiters(gateway: Gateway, _sandbox: Sandbox) -> None:
     database, clock = gateway.app[DATABASE], gateway.app[CLOCK]
     limiters = PortalLimiters(Config(), AccountStore(database), BucketStore(database), clock)
@@ -197,7 +197,7 @@ def learn_much(limiter: PortalLimiter, methods: int) -> None:
         limiter.landed([name] * 50, 50, answer, 0.0)
 
 
-@fills("renewals of tokens, while they are needed")
+@fills("token renewals in progress")
 async def fill_keepers(gateway: Gateway, sandbox: Sandbox) -> None:
     for number in range(40):
         await authorize(gateway, sandbox, account=f"a{number}")
@@ -207,7 +207,7 @@ async def fill_keepers(gateway: Gateway, sandbox: Sandbox) -> None:
         gateway.app[CONNECTIONS].client(await gateway.app[CONNECTIONS].require(f"a{number}"))
 
 
-@fills("lines of the request log, for half a second")
+@fills("request log lines, for half a second")
 async def fill_request_log(gateway: Gateway, _sandbox: Sandbox) -> None:
     log = gateway.app[REQUEST_LOG]
     log.flush()
@@ -219,7 +219,7 @@ async def fill_request_log(gateway: Gateway, _sandbox: Sandbox) -> None:
         )
 
 
-@fills("open connections, their heads and what they ask next")
+@fills("open connections, request heads and pipelined requests")
 async def fill_connections(gateway: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.hold("user.get")
     asking = head_of(gateway, "POST", "/bitrix/call/user.get", "Content-Length: 0")
@@ -227,14 +227,14 @@ async def fill_connections(gateway: Gateway, sandbox: Sandbox) -> None:
     gateway.kept = [await Flood.begin(gateway, asking + 50 * further) for _ in range(8)]  # type: ignore[attr-defined]
 
 
-@fills("bodies that are being read")
+@fills("request bodies being read")
 async def fill_bodies(gateway: Gateway, _sandbox: Sandbox) -> None:
     head = head_of(gateway, "POST", "/bitrix/account", "Content-Type: application/json", "Content-Length: 1048576")
     data = head + b" " * 1_048_575
     gateway.kept = [await Flood.begin(gateway, data) for _ in range(8)]  # type: ignore[attr-defined]
 
 
-@fills("answers of portals that are being read")
+@fills("portal responses being read")
 async def fill_answers(gateway: Gateway, _sandbox: Sandbox) -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -247,7 +247,7 @@ async def fill_answers(gateway: Gateway, _sandbox: Sandbox) -> None:
             await gateway.app[SESSION].post(f"{origin}/rest/1/code/profile", {}, ())
 
 
-@fills("SQLite's pages")
+@fills("SQLite page cache")
 async def fill_sqlite(gateway: Gateway, _sandbox: Sandbox) -> None:
     def kibibytes(connection: object) -> int:
         return -connection.execute("PRAGMA cache_size").fetchone()[0]  # type: ignore[attr-defined,no-any-return]
@@ -255,7 +255,7 @@ async def fill_sqlite(gateway: Gateway, _sandbox: Sandbox) -> None:
     assert await gateway.app[DATABASE].read(kibibytes) <= 2 * 1024  # which no memory of Python's is
 
 
-@fills("addresses and content types, in aiohttp and yarl")
+@fills("parsed URLs and content types, in aiohttp and yarl")
 async def fill_addresses(gateway: Gateway, _sandbox: Sandbox) -> None:
     for number in range(300):
         address = f"http://gateway/{number}/".ljust(120_000, "x")
@@ -283,7 +283,7 @@ async def test_a_memory_that_is_filled_stays_within_its_bound(connected: Gateway
         now, (_, most) = held_bytes(), tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    if name == "answers of portals that are being read":
+    if name == "portal responses being read":
         now, bound = most, bound // 200
     assert now <= bound, f"{now:,} bytes are held"
     assert name not in CACHES or now > bound / 2, f"{now:,} bytes fill little of it"

@@ -1,4 +1,4 @@
-"""The README's curl lines do on the demo's portal what they say."""
+"""The curl commands in the README, run against a portal like that of the demo."""
 
 import shlex
 from dataclasses import fields
@@ -12,11 +12,11 @@ from tests.gateway import Answer, Gateway, Sandbox
 from tests.support.readme import README
 
 ORIGIN = "http://127.0.0.1:8080"
-PARTS = README.split("```\n")  # words and blocks in turn; what is shown of an answer follows its line at once
+PARTS = README.split("```\n")  # prose and code blocks alternate; a response block directly follows its command
 
 
 def blocks(variable: str) -> list[tuple[str, str]]:
-    """The curl lines with the token of *variable*, each with what is shown of its answer."""
+    """The curl commands that use the token in *variable*, each with the response shown, if any."""
     return [
         (block[block.index("curl ") :], shown if between == "" else "")
         for block, between, shown in zip(PARTS[1::2], PARTS[2::2], [*PARTS[3::2], ""], strict=False)
@@ -29,14 +29,14 @@ BLOCKS = blocks("TOKEN")
 
 @pytest.fixture
 def sandbox_settings() -> SandboxSettings:
-    """The portal of the demo, as it is without options."""
+    """The default portal of the demo."""
     with main.commands["demo"].make_context("demo", []) as context:
-        chosen = {one.name: context.params[one.name] for one in fields(SandboxSettings) if one.name in context.params}
-    return SandboxSettings(**chosen)
+        options = {one.name: context.params[one.name] for one in fields(SandboxSettings) if one.name in context.params}
+    return SandboxSettings(**options)
 
 
 async def paste(gateway: Gateway, line: str, account: str = "acme") -> Answer:
-    """What a curl line is answered."""
+    """The response to a curl command."""
     words = iter(shlex.split(line.replace("\\\n", " ")))
     path, query, body = "", {}, None
     for word in words:
@@ -50,7 +50,7 @@ async def paste(gateway: Gateway, line: str, account: str = "acme") -> Answer:
     return await gateway.request("GET" if body is None else "POST", path, params=query, json=body, account=account)
 
 
-async def test_the_curl_lines_work_as_they_stand_and_the_stream_gives_what_is_shown(connected: Gateway) -> None:
+async def test_the_curl_commands_work_and_the_stream_returns_the_rows_shown(connected: Gateway) -> None:
     assert len(BLOCKS) == 6
     account = (await connected.get("/bitrix/account")).json
     for line, shown in BLOCKS:
@@ -61,9 +61,7 @@ async def test_the_curl_lines_work_as_they_stand_and_the_stream_gives_what_is_sh
     assert (await connected.get("/bitrix/account")).json == account
 
 
-async def test_an_account_of_ones_own_is_connected_beside_that_of_the_demo(
-    connected: Gateway, sandbox: Sandbox
-) -> None:
+async def test_a_second_account_can_be_connected_beside_the_demo_account(connected: Gateway, sandbox: Sandbox) -> None:
     [(line, _)] = blocks("MINE")
     account = (await connected.get("/bitrix/account")).json
     answer = await paste(connected, line.replace("http://127.0.0.1:8081", sandbox.origin), account="mine")
@@ -72,7 +70,7 @@ async def test_an_account_of_ones_own_is_connected_beside_that_of_the_demo(
     assert (await connected.get("/bitrix/account")).json == account
 
 
-async def test_the_batch_hands_on_what_came_before(connected: Gateway) -> None:
+async def test_batch_calls_use_the_rows_of_earlier_calls(connected: Gateway) -> None:
     line = next(line for line, _ in BLOCKS if "/bitrix/v3/batch" in line)
     few, third, same = (await paste(connected, line)).json["result"]
     assert third["item"]["id"] == few["items"][2]["id"]

@@ -1,4 +1,4 @@
-"""The README and its sections."""
+"""The text of the README and its sections."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def section(heading: str) -> str:
-    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert found, f"the README has no section {heading}"
-    return found[1]
+    match = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
+    assert match, f"the README has no section {heading}"
+    return match[1]
