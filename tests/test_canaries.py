@@ -21,7 +21,7 @@ LEAKY_TEST = f"""
 import logging, sys
 from tests.canaries import WATCH
 
-def test_that_talks():
+def test_that_leaks():
     WATCH.secret("a token", "{CANARY}")
     {{leak}}
 """
@@ -50,7 +50,7 @@ def test_a_secret_in_a_log_line_is_found(log: object) -> None:
     with watch.listening():
         watch.secret("a token", CANARY)
         log()
-        assert [one.partition(":")[0] for one in watch.findings()] == ["a token in a log line"]
+        assert [finding.partition(":")[0] for finding in watch.findings()] == ["a token in a log line"]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_all_credentials_of_a_portal_are_secret() -> None:
     grant = {"grant_type": "authorization_code", "code": code}
     pair = portal.oauth.token(client | grant, "http://127.0.0.1")
     for secret in ("c4n4ryc0de", "sandbox-secret", code, pair["access_token"], pair["refresh_token"]):
-        (found,) = watch.findings(f"stderr tells {secret} to all")
+        (found,) = watch.findings(f"stderr contains {secret} in its text")
         assert " in stderr: " in found
 
 
@@ -96,7 +96,8 @@ def test_a_state_is_allowed_only_in_an_authorization_url() -> None:
         assert watch.findings() == []
         watch.answer("GET /bitrix/sync", 200, {}, f'{{"error": "{STATE}"}}'.encode())
         logger.info("the way back: %s", STATE)
-        assert {one.partition(":")[0] for one in watch.findings()} == {"a state in a response", "a state in a log line"}
+        leaks = {finding.partition(":")[0] for finding in watch.findings()}
+        assert leaks == {"a state in a response", "a state in a log line"}
 
 
 def test_each_test_starts_without_findings() -> None:

@@ -13,10 +13,10 @@ from tests.support.readme import README, ROOT, section
 
 def settings_table() -> str:
     rows = ["| Setting | Default | |", "|---|---|---|"]
-    for one in SETTINGS:
-        default = f"`{one.default}`" if one.default else ""
-        names = "`, `".join(one.environment_names).replace(f"{one.environment_names[0]}_FILE", "…_FILE")
-        rows.append(f"| `{names}` | {default} | {one.help} |")
+    for setting in SETTINGS:
+        default = f"`{setting.default}`" if setting.default else ""
+        names = "`, `".join(setting.environment_names).replace(f"{setting.environment_names[0]}_FILE", "…_FILE")
+        rows.append(f"| `{names}` | {default} | {setting.help} |")
     return "\n".join(rows)
 
 

@@ -32,6 +32,6 @@ def test_control_and_format_characters_are_escaped_and_letters_stay(text: str, s
 def test_any_text_becomes_one_line_of_letters_symbols_and_spaces(text: str) -> None:
     shown = printable(text)
     assert shown.splitlines() in ([], [shown])
-    assert not {unicodedata.category(one)[0] for one in shown} & {"C"}
+    assert not {unicodedata.category(character)[0] for character in shown} & {"C"}
     assert printable(shown) == shown
     shown.encode("utf-8")

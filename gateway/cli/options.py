@@ -69,15 +69,15 @@ def setting_options(*names: str, **help_texts: str) -> Callable[[F], F]:
     """
 
     def decorate(command: F) -> F:
-        for one in reversed(SETTINGS):
-            if names and one.name not in names:
+        for setting in reversed(SETTINGS):
+            if names and setting.name not in names:
                 continue
-            source = one.environment_names[0] + (f", default {one.default}" if one.default else "")
-            for file_flag, file_name in zip(one.flags[1:], one.environment_names[1:], strict=True):
+            source = setting.environment_names[0] + (f", default {setting.default}" if setting.default else "")
+            for file_flag, file_name in zip(setting.flags[1:], setting.environment_names[1:], strict=True):
                 source += f"; from a file: {file_flag}, {file_name}"
                 command = click.option(file_flag, hidden=True)(command)
-            help_text = f"{help_texts.get(one.name, one.help)}  [{source}]"
-            command = click.option(one.flags[0], metavar="VALUE", help=help_text)(command)
+            help_text = f"{help_texts.get(setting.name, setting.help)}  [{source}]"
+            command = click.option(setting.flags[0], metavar="VALUE", help=help_text)(command)
         return command
 
     return decorate

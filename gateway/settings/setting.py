@@ -3,8 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from gateway.settings.parsers import read_secret
+
+T = TypeVar("T")
 
 PREFIX = "GATEWAY_"
 
@@ -69,9 +72,9 @@ def environment_name(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def setting(parse: Callable[[str], object], help_text: str, *, secret: bool = False) -> dict[str, object]:
-    """Metadata of a field of Config: its parser and its description."""
-    return {"parse": parse, "help": help_text, "secret": secret}
+def setting(default: T, parse: Callable[[str], object], help_text: str, *, secret: bool = False) -> T:
+    """A field of Config with its default, its parser and its description."""
+    return field(default=default, metadata={"parse": parse, "help": help_text, "secret": secret})
 
 
 def as_text(value: object) -> str:

@@ -20,7 +20,7 @@ SERVICE_LINK = re.compile(
 
 def unknown_names(environ: Mapping[str, str], settings: Iterable[Setting]) -> list[str]:
     """A sentence for each variable in *environ* that is not one of *settings*, and the rule if there are any."""
-    known = {name: one for one in settings for name in one.environment_names}
+    known = {name: setting for setting in settings for name in setting.environment_names}
     problems = [
         f"{printable_name(name)} is not a setting{suggestion(name, known)}"
         for name, value in environ.items()

@@ -251,17 +251,17 @@ async def test_accounts_never_see_each_other(gateway: Gateway, sandbox: Sandbox)
     for stranger in ("b", "A", "a ", "\u0430"):
         for path in ("/bitrix/account", "/bitrix/rules/5", "/bitrix/sync", "/bitrix/sync/users"):
             assert (await gateway.get(path, account=stranger)).status == 404, (stranger, path)
-        for one in MIRRORED:
-            assert await gateway.rows(one.name, account=stranger) == []
+        for resource in MIRRORED:
+            assert await gateway.rows(resource.name, account=stranger) == []
 
     await gateway.connect(sandbox.webhook, account="b")
     assert (await gateway.get("/bitrix/rules/5", account="b")).status == 404
     fill_all(sandbox.portal.data, 2)
     await gateway.sync(*RESOURCES, account="b")
-    for one in MIRRORED:
-        of_a, of_b = [await gateway.rows(one.name, account=account) for account in "ab"]
-        assert (one.ids(of_a), one.ids(of_b)) == ([1, 2, 3], [1, 2])
-        assert {row[one.own_id] for row in of_a}.isdisjoint(row[one.own_id] for row in of_b)
+    for resource in MIRRORED:
+        of_a, of_b = [await gateway.rows(resource.name, account=account) for account in "ab"]
+        assert (resource.ids(of_a), resource.ids(of_b)) == ([1, 2, 3], [1, 2])
+        assert {row[resource.own_id] for row in of_a}.isdisjoint(row[resource.own_id] for row in of_b)
     await gateway.delete("/bitrix/account", account="b")
     assert (await gateway.get("/bitrix/account", account="a")).status == 200
     assert (await gateway.get("/bitrix/rules/5", account="a")).status == 200

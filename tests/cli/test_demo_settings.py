@@ -39,9 +39,9 @@ def test_an_invalid_setting_is_refused_before_anything_starts(invoke: Invoke) ->
 
 def test_settings_apply_unless_the_sandbox_determines_them() -> None:
     environ = {
-        one.environment_names[0]: str(int(one.default) + 1)
-        for one in SETTINGS
-        if re.fullmatch("[0-9]{2,}", one.default)
+        setting.environment_names[0]: str(int(setting.default) + 1)
+        for setting in SETTINGS
+        if re.fullmatch("[0-9]{2,}", setting.default)
     } | {"GATEWAY_LOG_LEVEL": "error", "GATEWAY_DRAIN_S": "7", "GATEWAY_METHODS_DENY": "crm.*", "GATEWAY_HOST": "::1"}
     settings = choose_settings(environ, {"port": None, "database": None}, 0, SandboxSettings())
     for name, value in environ.items():
@@ -72,9 +72,9 @@ def test_replaced_settings_are_named(invoke: Invoke, tmp_path: Path) -> None:
     assert result.stderr.count("\n") == 1
     assert set(re.findall("GATEWAY_[A-Z_]+", result.stderr)) == set(given)
     assert {name.removesuffix("_FILE") for name in given} <= {
-        one.environment_names[0].removesuffix("_FILE")
-        for one in SETTINGS
-        if one.name in (*SANDBOX_SETTINGS, *TOKEN_SETTINGS)
+        setting.environment_names[0].removesuffix("_FILE")
+        for setting in SETTINGS
+        if setting.name in (*SANDBOX_SETTINGS, *TOKEN_SETTINGS)
     }
 
 

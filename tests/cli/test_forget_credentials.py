@@ -52,7 +52,7 @@ async def test_afterwards_the_gateway_starts_with_a_new_key_and_the_old_mirror(
     assert output.startswith("Deleted the credentials of 2 accounts on 1 portal. Start the gateway again: ")
     assert "POST /bitrix/account" in output
     assert credentials(keyless) == 0
-    assert not any(one in every_byte(keyless) for one in sealed)
+    assert not any(value in every_byte(keyless) for value in sealed)
     await keyless.start()
     for account in ("acme", "hook"):
         state = (await keyless.get("/bitrix/account", account=account)).json

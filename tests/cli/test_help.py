@@ -49,9 +49,9 @@ def test_sync_help_describes_the_gateway_that_it_calls(invoke: Invoke) -> None:
 
 def test_serve_help_lists_every_setting_with_its_environment_name(invoke: Invoke) -> None:
     words = " ".join(invoke("serve", "--help").stdout.split())
-    for one in SETTINGS:
-        assert f" {one.flags[0]} VALUE {one.help} [{one.environment_names[0]}" in words
-        assert all(name in words.replace(" ", "") for name in (*one.flags, *one.environment_names))
+    for setting in SETTINGS:
+        assert f" {setting.flags[0]} VALUE {setting.help} [{setting.environment_names[0]}" in words
+        assert all(name in words.replace(" ", "") for name in (*setting.flags, *setting.environment_names))
 
 
 def test_an_invalid_setting_is_refused_in_one_line(invoke: Invoke) -> None:

@@ -31,7 +31,8 @@ BLOCKS = blocks("TOKEN")
 def sandbox_settings() -> SandboxSettings:
     """The default portal of the demo."""
     with main.commands["demo"].make_context("demo", []) as context:
-        options = {one.name: context.params[one.name] for one in fields(SandboxSettings) if one.name in context.params}
+        names = context.params.keys() & {field.name for field in fields(SandboxSettings)}
+        options = {name: context.params[name] for name in names}
     return SandboxSettings(**options)
 
 

@@ -46,9 +46,9 @@ def test_without_settings_it_listens_on_loopback_only() -> None:
 
 
 def test_every_default_passes_its_own_parser() -> None:
-    for one in SETTINGS:
-        if one.default:
-            assert as_text(one.parse(one.default)) == one.default, one.name
+    for setting in SETTINGS:
+        if setting.default:
+            assert as_text(setting.parse(setting.default)) == setting.default, setting.name
 
 
 def test_overrides_win_over_the_environment_as_text_or_values() -> None:
@@ -232,13 +232,14 @@ def test_previous_secrets_can_only_be_combined_with_a_secret(rsa_file: Path) -> 
         load_config({}, {"jwt_previous_secrets": "12345678", "jwt_public_key_file": rsa_file})
 
 
-SECRET_SETTINGS = [one.environment_names[0] for one in SETTINGS if one.secret]
+ALL_NAMES = [name for setting in SETTINGS for name in setting.environment_names]
+SECRET_SETTINGS = [setting.environment_names[0] for setting in SETTINGS if setting.secret]
 
 
 def test_every_setting_of_type_secret_accepts_a_file() -> None:
     assert {"GATEWAY_JWT_SECRET", "GATEWAY_ENCRYPTION_KEY", "GATEWAY_BITRIX_CLIENT_SECRET"} <= set(SECRET_SETTINGS)
-    for one in fields(Config):
-        assert one.metadata["secret"] == ("Secret" in str(one.type)), one.name
+    for field in fields(Config):
+        assert field.metadata["secret"] == ("Secret" in str(field.type)), field.name
 
 
 @pytest.mark.parametrize("name", SECRET_SETTINGS)
@@ -330,9 +331,7 @@ def test_authorization_servers_may_have_a_port_for_the_sandbox() -> None:
     assert config.oauth_servers == ("127.0.0.1:8081",)
 
 
-@given(
-    st.dictionaries(st.sampled_from([name for one in SETTINGS for name in one.environment_names]), st.text(max_size=60))
-)
+@given(st.dictionaries(st.sampled_from(ALL_NAMES), st.text(max_size=60)))
 def test_any_text_is_parsed_or_refused(environ: dict[str, str]) -> None:
     with suppress(SettingsError):
         assert isinstance(load_config(environ), Config)

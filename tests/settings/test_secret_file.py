@@ -31,10 +31,10 @@ def test_the_first_start_generates_both_secrets_and_the_next_reads_them(config: 
 
 
 def test_every_gateway_generates_different_secrets(tmp_path: Path) -> None:
-    one = resolve_secrets(load_config({}, {"database": tmp_path / "1.db"}))
+    first = resolve_secrets(load_config({}, {"database": tmp_path / "1.db"}))
     other = resolve_secrets(load_config({}, {"database": tmp_path / "2.db"}))
-    assert one.encryption_key != other.encryption_key
-    assert one.jwt_secret != other.jwt_secret
+    assert first.encryption_key != other.encryption_key
+    assert first.jwt_secret != other.jwt_secret
 
 
 def test_only_the_owner_can_read_the_file_whatever_the_umask(config: Config) -> None:

@@ -10,7 +10,7 @@ from gateway.errors import SettingsError
 from gateway.settings.config import SETTINGS, load_config, read_environment
 from gateway.settings.unknown_names import RULE, unknown_names
 
-NAMES = [name for one in SETTINGS for name in one.environment_names]
+NAMES = [name for setting in SETTINGS for name in setting.environment_names]
 
 
 @pytest.mark.parametrize(
