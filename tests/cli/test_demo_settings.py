@@ -58,7 +58,7 @@ def test_defaults_log_warnings_only_and_stop_without_draining() -> None:
 def test_replaced_settings_are_named(invoke: Invoke, tmp_path: Path) -> None:
     keys = write_jwk_set(tmp_path / "keys.json", rsa_signer("r"))
     (tmp_path / "secret").write_text("12345678")
-    given = {
+    replaced = {
         "GATEWAY_BITRIX_CLIENT_ID": "app.real",
         "GATEWAY_BITRIX_CLIENT_SECRET_FILE": "secret",
         "GATEWAY_OAUTH_SERVERS": "oauth.bitrix.info",
@@ -67,11 +67,11 @@ def test_replaced_settings_are_named(invoke: Invoke, tmp_path: Path) -> None:
         "GATEWAY_JWKS_FILE": str(keys),
         "GATEWAY_JWT_ALGORITHMS": "RS256",
     }
-    result = invoke(*ONCE, "--port=0", **given)
+    result = invoke(*ONCE, "--port=0", **replaced)
     assert result.exit_code == 0, result.output
     assert result.stderr.count("\n") == 1
-    assert set(re.findall("GATEWAY_[A-Z_]+", result.stderr)) == set(given)
-    assert {name.removesuffix("_FILE") for name in given} <= {
+    assert set(re.findall("GATEWAY_[A-Z_]+", result.stderr)) == set(replaced)
+    assert {name.removesuffix("_FILE") for name in replaced} <= {
         setting.environment_names[0].removesuffix("_FILE")
         for setting in SETTINGS
         if setting.name in (*SANDBOX_SETTINGS, *TOKEN_SETTINGS)

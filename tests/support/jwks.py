@@ -1,4 +1,4 @@
-"""Keys as an authorization server has them: private for signing, public in a JWK set."""
+"""Keys of an authorization server: private keys that sign tokens, and their JWK set."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -20,14 +20,14 @@ def base64url(number: int, size: int | None = None) -> str:
 
 @dataclass(frozen=True)
 class Signer:
-    """A private key with its name."""
+    """A private key with its id."""
 
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
     kid: str | None
 
     @property
     def jwk(self) -> dict[str, Any]:
-        """The public part, as RFC 7518 (section 6) writes it."""
+        """The public key as a JWK (RFC 7518, section 6)."""
         named = {} if self.kid is None else {"kid": self.kid}
         if isinstance(self.key, rsa.RSAPrivateKey):
             numbers = self.key.public_key().public_numbers()
@@ -45,7 +45,7 @@ class Signer:
         return self.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     def token(self, algorithm: str, *, kid: object = ..., **claims: object) -> str:
-        """A token of account "acme" by this key, which it names unless told another *kid* (None: none)."""
+        """A token of the account "acme", signed with this key; *kid* replaces its id, None omits it."""
         private = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
         kid = self.kid if kid is ... else kid
         payload = json.dumps({"sub": "acme"} | claims).encode()
@@ -61,7 +61,7 @@ def curve_signer(kid: str | None, curve: ec.EllipticCurve | None = None) -> Sign
 
 
 def write_jwk_set(path: Path, *keys: dict[str, Any] | Signer) -> Path:
-    """A JWK set at *path*, put there as a whole as a careful writer does."""
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(json.dumps({"keys": [key.jwk if isinstance(key, Signer) else key for key in keys]}))
-    return fresh.replace(path)
+    """Write a JWK set to *path* atomically."""
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.write_text(json.dumps({"keys": [key.jwk if isinstance(key, Signer) else key for key in keys]}))
+    return temporary.replace(path)

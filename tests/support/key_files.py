@@ -1,4 +1,4 @@
-"""Keys in files."""
+"""Key files."""
 
 from pathlib import Path
 
