@@ -64,17 +64,17 @@ class PortalLimiters:
             limiter = self._limiters[portal.portal_id] = self._new()
             if (earlier := self._earlier.pop(portal.portal_id, None)) is not None:
                 limiter.restore(earlier.level, earlier.marked_at)
-            limiter.keep_marks(partial(self._buckets.mark, portal.portal_id))
+            limiter.save_checkpoints(partial(self._buckets.mark, portal.portal_id))
         _keep(self._kept, portal.portal_id, limiter)
         if (met_before := self._of_hosts.pop(portal.host or "", None)) is not None:
-            limiter.join(met_before)
+            limiter.merge(met_before)
         return limiter
 
     def join(self, holder: Portal | None, portal: Portal) -> None:
         """Use one limiter for *portal* and for *holder* of its host, whose rows have become one."""
         if holder is not None and holder.member_id is None and holder.portal_id != portal.portal_id:
             limiter = self.of(portal)
-            limiter.join(self.of(holder))
+            limiter.merge(self.of(holder))
             self._limiters[holder.portal_id] = limiter
             _keep(self._kept, holder.portal_id, limiter)
 
@@ -95,5 +95,5 @@ def _keep(kept: OrderedDict[K, PortalLimiter], key: K, limiter: PortalLimiter) -
     kept.move_to_end(key)
     if len(kept) > MAX_GATES:
         for old, one in list(islice(kept.items(), LOOKED_AT)):
-            if one is not limiter and one.at_rest:
+            if one is not limiter and one.is_idle:
                 del kept[old]

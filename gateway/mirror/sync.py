@@ -315,7 +315,7 @@ class SyncService:
         def note_retry(error: PortalError, wait_s: float) -> None:
             self._note_wait(account, resource, f"trying again: {error.detail}", wait_s)
 
-        client = self._connections.client(account).background().telling(note_retry)
+        client = self._connections.client(account).background().reporting_retries(note_retry)
         progressed = partial(self._note_progress, account, resource)
         lists = resource.lists(self._language)
         async with self._connections.mark_stale_on_auth_failure(account):

@@ -167,7 +167,7 @@ class TestWithoutResting:
     def let_rest(
         self, limiter: PortalLimiter, credential: WebhookCredential, clock: ManualClock, seconds: float
     ) -> None:
-        limiter.heed(
+        limiter.record(
             credential.budget_key, "profile", Answer([], operating_s=470, operating_reset_at=clock.now() + seconds)
         )
 

@@ -29,6 +29,7 @@ from storage.accounts import AccountStore
 from storage.buckets import BucketStore
 from storage.mirror import MirrorStore
 from storage.records import Portal
+from tests.bitrix.limits.burst import a_request
 from tests.gateway import JWT_SECRET, Gateway, Sandbox, authorize
 from tests.support.flood import Flood, head_of
 from tests.support.raw import send_before_reading
@@ -193,8 +194,8 @@ def learn_much(limiter: PortalLimiter, methods: int) -> None:
     answer = PortalAnswer([], operating_s=1.0)
     for number in range(methods):
         name = f"m{number}.".ljust(LONG, "x")
-        limiter.heed("a credential", name, answer)
-        limiter.landed([name] * 50, 50, answer, 0.0)
+        limiter.record("a credential", name, answer)
+        limiter.record_load(a_request(methods=[name] * 50, commands=50), answer, 0.0)
 
 
 @fills("token renewals in progress")

@@ -1,66 +1,66 @@
-"""How many requests a portal bears at once, found out as they go; pure."""
+"""How many requests a portal can take at once, learned from its answers; pure."""
 
 import math
 
 from gateway.memory import LruCache
 
-HALVED = 0.5
-GROWS_EVERY_S = 1.0  # so that the answers to one step are seen before the next: a halved 32 is whole again in 16 s
-MIN_SIZE = 2  # one of them for whoever waits
+DECREASE_FACTOR = 0.5
+INCREASE_INTERVAL_S = 1.0  # lets the effect of one step show before the next: from 16 back to 32 takes 16 s
+MIN_SIZE = 2  # one of them for callers
 SLOW_FACTOR = 2.0
-SLOW_FROM_S = 1.0
-SLOW_RUN = 3  # one slow answer says nothing
-NOVELTY = 1 / 16  # of one answer in what is usual: what stays slow is the new usual after a dozen
-KIND_CACHE_BYTES = 32 * 1024  # of one portal
-KIND_BYTES = 192  # what a kind takes beside its name
+MIN_SLOW_S = 1.0
+SLOW_STREAK = 3  # a single slow answer says nothing
+SMOOTHING = 1 / 16  # weight of one answer in the usual duration: a lasting slowdown is usual after about 12 answers
+KIND_CACHE_BYTES = 32 * 1024  # per portal
+KIND_BYTES = 192  # memory that one kind takes, without its name
 
 
 class ConcurrencyLimit:
-    """The most requests in flight: halved when the portal strains, one more for each second in which it answers well.
+    """The maximum number of requests in flight: halved on overload, raised by one per second of good answers.
 
-    It strains when it fails or times out, and when several answers in a row take twice what is usual for their kind,
-    by the portal's own measure. Requests that were under way at a cut tell nothing about what came of it.
+    Overload is a failure, a timeout, or several answers in a row that take twice as long as usual for their kind, by
+    the portal's own measure. Requests sent before a decrease do not change the limit after it.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._size = float(most)
-        self._cut_at = -math.inf
-        self._grown_at = -math.inf
-        self._slow = 0
-        self._usual_s: LruCache[str, float] = LruCache(KIND_CACHE_BYTES, _weigh)
+    def __init__(self, max_size: int) -> None:
+        self._max_size = max_size
+        self._size = float(max_size)
+        self._decreased_at = -math.inf
+        self._increased_at = -math.inf
+        self._slow_answers = 0
+        self._usual_s: LruCache[str, float] = LruCache(KIND_CACHE_BYTES, _weigh)  # per command
 
     @property
     def size(self) -> int:
-        """How many may be in flight."""
+        """The maximum number of requests in flight."""
         return math.floor(self._size)
 
     @property
-    def for_background(self) -> int:
-        """How many of them may be background work; the rest, an eighth or one at least, is kept for callers."""
+    def background_size(self) -> int:
+        """The maximum number of background requests in flight. An eighth, at least one, is reserved for callers."""
         return max(self.size - max(self.size // 8, 1), 1)
 
-    def answered(self, kind: str, commands: int, took_s: float, started_at: float, now: float) -> None:
-        """Take an answer to *commands* of one *kind* that was *took_s* seconds in the making."""
-        usual_s = self._usual_s.get(kind, took_s / commands)
-        self._usual_s.remember(kind, usual_s + (took_s / commands - usual_s) * NOVELTY)
-        if took_s >= SLOW_FROM_S and took_s > SLOW_FACTOR * usual_s * commands:
-            self._slow += 1
-            if self._slow >= SLOW_RUN:
+    def on_success(self, kind: str, commands: int, duration_s: float, started_at: float, now: float) -> None:
+        """Record an answer to *commands* of one *kind* that took the portal *duration_s* seconds."""
+        usual_s = self._usual_s.get(kind, duration_s / commands)
+        self._usual_s.remember(kind, usual_s + (duration_s / commands - usual_s) * SMOOTHING)
+        if duration_s >= MIN_SLOW_S and duration_s > SLOW_FACTOR * usual_s * commands:
+            self._slow_answers += 1
+            if self._slow_answers >= SLOW_STREAK:
                 self.on_overload(started_at, now)
         else:
-            self._slow = 0
-            if started_at >= self._cut_at and now >= self._grown_at + GROWS_EVERY_S:
-                self._size = min(self._size + 1, self._most)
-                self._grown_at = now
+            self._slow_answers = 0
+            if started_at >= self._decreased_at and now >= self._increased_at + INCREASE_INTERVAL_S:
+                self._size = min(self._size + 1, self._max_size)
+                self._increased_at = now
 
     def on_overload(self, started_at: float, now: float) -> None:
-        """Take a failure of the portal's, or its being slow, in a request sent at *started_at*."""
-        if started_at < self._cut_at:
+        """Record that the portal failed or was slow to answer a request sent at *started_at*."""
+        if started_at < self._decreased_at:
             return
-        self._size = max(math.floor(self._size * HALVED), min(MIN_SIZE, self._most))
-        self._cut_at = self._grown_at = now
-        self._slow = 0
+        self._size = max(math.floor(self._size * DECREASE_FACTOR), min(MIN_SIZE, self._max_size))
+        self._decreased_at = self._increased_at = now
+        self._slow_answers = 0
 
 
 def _weigh(kind: str, _usual_s: float) -> int:

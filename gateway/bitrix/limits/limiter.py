@@ -1,7 +1,7 @@
-"""The one limiter before a portal, shared by everything that calls it."""
+"""The limiter of a portal, shared by everything that calls it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from weakref import WeakSet
 
@@ -16,26 +16,45 @@ from gateway.bitrix.errors import (
 )
 from gateway.bitrix.limits.activity_checkpoint import CHECKPOINT_S, ActivityCheckpoint
 from gateway.bitrix.limits.concurrency_limit import ConcurrencyLimit
-from gateway.bitrix.limits.leaky_bucket import OPERATING_LIMIT_S, LeakyBucket, OperatingBudget
+from gateway.bitrix.limits.leaky_bucket import LeakyBucket
+from gateway.bitrix.limits.operating_budget import OPERATING_LIMIT_S, OperatingBudgets
+from gateway.bitrix.limits.portal_request import PortalRequest
 from gateway.bitrix.limits.request_queue import GRACE_S, Priority, RequestQueue
 from gateway.bitrix.protocol.v2 import Answer
 from gateway.clock import Clock
 from gateway.errors import TooBusy
-from gateway.memory import LruCache
-
-BUDGET_CACHE_BYTES = 96 * 1024  # of one portal
-BUDGET_BYTES = 512  # what a budget takes beside its names
-NO_BUDGETS: tuple[str, tuple[str, ...]] = ("", ())
 
 
-class OutOfOperatingTime(Exception):
-    """A method's operating time ran out while a request for it stood in line."""
+class OperatingTimeSpent(Exception):
+    """A method of a queued request ran out of operating time; the request was not sent."""
+
+    def __init__(self, waited_s: float) -> None:
+        super().__init__()
+        self.waited_s = waited_s  # in the queue
+
+
+class LimiterState:
+    """What the limiters of one portal share: its queue, its operating budgets and its checkpoint."""
+
+    def __init__(self, queue: RequestQueue, budgets: OperatingBudgets) -> None:
+        self.queue = queue
+        self.budgets = budgets
+        self.checkpoint: ActivityCheckpoint | None = None
+        self.users: WeakSet[PortalLimiter] = WeakSet()
+
+    def merge(self, other: "LimiterState") -> None:
+        """Take over the requests and readings of *other*, and its users."""
+        self.queue.merge(other.queue)
+        self.budgets.merge(other.budgets)
+        for limiter in list(other.users):
+            limiter.use(self)
 
 
 class PortalLimiter:
-    """One leaky bucket, one bound on requests in flight, and the operating budgets of every credential's methods.
+    """Keeps requests within a portal's limits: its leaky bucket, a concurrency limit, and the operating budgets.
 
-    Two accounts on one portal must share one limiter: the portal counts them together.
+    The portal counts all accounts together, so all of them must share one limiter. Limiters of portals that turn out to
+    be the same can be merged; all of them remain usable.
     """
 
     def __init__(
@@ -47,153 +66,149 @@ class PortalLimiter:
         operating_limit_s: float = OPERATING_LIMIT_S,
     ) -> None:
         self._clock = clock
-        self._line = RequestQueue(clock, LeakyBucket(capacity, leak_per_s), ConcurrencyLimit(concurrency))
-        self._operating_limit_s = operating_limit_s
-        self._budgets: LruCache[tuple[str, str], OperatingBudget] = LruCache(BUDGET_CACHE_BYTES, _weigh)
-        self._use_mark: ActivityCheckpoint | None = None
-        self._names = WeakSet([self])  # all limiters that are this one
+        queue = RequestQueue(clock, LeakyBucket(capacity, leak_per_s), ConcurrencyLimit(concurrency))
+        self.use(LimiterState(queue, OperatingBudgets(operating_limit_s)))
+
+    def use(self, state: LimiterState) -> None:
+        """Limit by *state* from now on."""
+        self.state = state
+        state.users.add(self)
+
+    def merge(self, other: "PortalLimiter") -> None:
+        """Share one state with *other*, which limits the same portal, and with all that share its state."""
+        if other.state is not self.state:
+            self.state.merge(other.state)
 
     @property
     def level(self) -> float:
-        """What the portal's counter stands at."""
-        return self._line.bucket.level(self._clock.monotonic())
+        """The value of the portal's request counter."""
+        return self.state.queue.bucket.level(self._clock.monotonic())
 
     @property
-    def at_rest(self) -> bool:
-        """Whether nothing waits, is under way or is to be waited for, under this name or another: it knows nothing."""
-        now = self._clock.now()
-        rested = all(budget.wait(now) <= 0 for budget in self._budgets.values())
-        return rested and self._line.at_rest and len(self._names) == 1
+    def is_idle(self) -> bool:
+        """Whether a new limiter could replace this one.
 
-    def restore(self, level: float | None, marked_at: float) -> None:
-        """Continue from the *level* of an earlier limiter at *marked_at* (wall time); None if not known."""
+        True if no request waits or is in flight, nothing is counted or paused, and no other limiter shares the state.
+        """
+        state = self.state
+        return state.budgets.all_available(self._clock.now()) and state.queue.is_idle and len(state.users) == 1
+
+    def restore(self, level: float | None, checkpoint: float) -> None:
+        """Continue from an earlier limiter's *level* at the wall time *checkpoint*; None for an unknown level."""
         if level is None:
-            marked_at += CHECKPOINT_S
-        self._line.bucket.restore(level, self._clock.now() - marked_at, self._clock.monotonic())
+            checkpoint += CHECKPOINT_S
+        self.state.queue.bucket.restore(level, self._clock.now() - checkpoint, self._clock.monotonic())
 
-    def keep_marks(self, save: Callable[[float], Awaitable[None]]) -> None:
-        """Before anything is sent, have *save* keep a mark of the wall time: once in CHECKPOINT_S seconds."""
-        self._use_mark = ActivityCheckpoint(self._clock, save)
+    def save_checkpoints(self, save: Callable[[float], Awaitable[None]]) -> None:
+        """Before sending a request, store the wall time with *save*, at most once in CHECKPOINT_S seconds."""
+        self.state.checkpoint = ActivityCheckpoint(self._clock, save)
 
     def room(self, priority: Priority) -> int:
-        """How many requests *priority* could send right now without waiting."""
-        return self._line.room(priority)
+        """Return how many requests of *priority* could be sent without waiting."""
+        return self.state.queue.room(priority)
 
-    def wait(self, priority: Priority, requests: int) -> float:
-        """How many seconds the bucket would keep the last of so many requests of *priority* waiting."""
-        return self._line.wait(priority, requests=requests)
+    def wait_s(self, priority: Priority, requests: int) -> float:
+        """Return the predicted seconds until the last of *requests* new ones of *priority* could be sent."""
+        return self.state.queue.wait_s(priority, requests=requests)
 
     @asynccontextmanager
-    async def place(
-        self,
-        priority: Priority,
-        *,
-        max_wait_s: float | None = None,
-        again: bool = False,
-        budgets: tuple[str, Iterable[str]] = NO_BUDGETS,
-    ) -> AsyncIterator[None]:
-        """Room for one request, for as long as the block lasts; one that goes *again* goes first in its priority.
+    async def slot(self, request: PortalRequest) -> AsyncIterator["Slot"]:
+        """Wait until *request* may be sent, and keep its slot until the block ends.
 
-        *budgets* are the key and the methods that it will draw on.
+        A repeated request goes before the others of its priority.
 
         Raises:
-            TooBusy: there is none within *max_wait_s* seconds; None waits for as long as it takes.
-            OutOfOperatingTime: one of its methods must rest by now.
+            TooBusy: the request would wait longer than its attempts allow.
+            OperatingTimeSpent: one of its methods ran out of operating time while it waited.
         """
-        waiter = self._line.queue(priority, max_wait_s, first=again)
+        queued_at = self._clock.monotonic()
+        max_wait_s = request.attempts.queue_wait_s
+        waiter = self.state.queue.enqueue(request.priority, max_wait_s, first=request.attempts.count > 0)
+        if not waiter.done():
+            await self._wait_for_turn(request.priority, waiter, max_wait_s)
         try:
-            if not waiter.done():
-                await self._turn(waiter, max_wait_s)
-        except TimeoutError:
-            self._line.cancel(priority, waiter)
-            raise TooBusy(max(self._line.wait(priority), 1.0)) from None
-        except asyncio.CancelledError:
-            self._line.cancel(priority, waiter)
+            if self.state.checkpoint is not None:
+                await self.state.checkpoint.ensure_saved()
+            started_at = self._clock.monotonic()
+            if self.budget_wait_s(request.budget_key, request.methods) > 0:
+                raise OperatingTimeSpent(started_at - queued_at)
+        except BaseException:  # also a cancellation: the request is not sent
+            self.state.queue.cancel(request.priority, waiter)
             raise
         try:
-            if self._use_mark is not None:
-                await self._use_mark.cover()
-            if self.rest_s(*budgets) > 0:
-                raise OutOfOperatingTime
-        except BaseException:  # cancelled perhaps: whatever it is, nothing is sent
-            self._line.cancel(priority, waiter)
-            raise
-        try:
-            yield
+            yield Slot(self, request, started_at, started_at - queued_at)
         finally:
-            self._line.leave()
+            self.state.queue.release()
 
-    async def _turn(self, waiter: asyncio.Future[None], max_wait_s: float | None) -> None:
-        if max_wait_s is None:
-            await waiter
-        else:
-            async with self._clock.timeout(max_wait_s + GRACE_S):
+    async def _wait_for_turn(self, priority: Priority, waiter: asyncio.Future[None], max_wait_s: float | None) -> None:
+        try:
+            if max_wait_s is None:
                 await waiter
+            else:
+                async with self._clock.timeout(max_wait_s + GRACE_S):
+                    await waiter
+        except TimeoutError:
+            self.state.queue.cancel(priority, waiter)
+            raise TooBusy(max(self.state.queue.wait_s(priority), 1.0)) from None
+        except asyncio.CancelledError:
+            self.state.queue.cancel(priority, waiter)
+            raise
 
-    async def rest(self, budget_key: str, methods: Iterable[str], max_wait_s: float | None = None) -> float:
-        """Wait until none of *methods* is out of operating time; the seconds that took.
+    async def wait_for_budget(
+        self, budget_key: str, methods: Collection[str], max_wait_s: float | None = None
+    ) -> float:
+        """Wait until all *methods* have operating time, and return the seconds waited.
 
         Raises:
-            TooBusy: that would take more than *max_wait_s* seconds.
+            TooBusy: the wait would exceed *max_wait_s* seconds.
         """
-        rested_s = 0.0
-        while (wait_s := self.rest_s(budget_key, methods)) > 0:
-            if max_wait_s is not None and rested_s + wait_s > max_wait_s:
+        waited_s = 0.0
+        while (wait_s := self.budget_wait_s(budget_key, methods)) > 0:
+            if max_wait_s is not None and waited_s + wait_s > max_wait_s:
                 raise TooBusy(wait_s)
             await self._clock.sleep(wait_s)
-            rested_s += wait_s
-        return rested_s
+            waited_s += wait_s
+        return waited_s
 
-    def rest_s(self, budget_key: str, methods: Iterable[str]) -> float:
-        """For how many seconds one of *methods* is out of operating time."""
-        now = self._clock.now()
-        budgets = [self._budgets.get((budget_key, method.lower())) for method in methods]
-        return max((budget.wait(now) for budget in budgets if budget is not None), default=0.0)
+    def budget_wait_s(self, budget_key: str, methods: Collection[str]) -> float:
+        """Return the seconds until all *methods* have operating time for the credential of *budget_key*."""
+        return self.state.budgets.wait_s(budget_key, methods, self._clock.now())
 
-    def heed(self, budget_key: str, method: str, outcome: Answer | PortalError) -> None:
-        """Learn from what came of a call of *method*, also where it was one of a batch."""
+    def record(self, budget_key: str, method: str, outcome: Answer | PortalError) -> None:
+        """Update the bucket and the operating budget from the outcome of one call, alone or in a batch."""
         match outcome:
             case QueryLimitExceeded():
-                self._line.bucket.fill(self._clock.monotonic())
+                self.state.queue.bucket.mark_full(self._clock.monotonic())
             case OperatingLimitReached():
-                self._budget(budget_key, method).block(self._clock.now())
+                self.state.budgets.of(budget_key, method).block(self._clock.now())
             case Answer() if outcome.operating_s is not None or outcome.operating_reset_at is not None:
-                budget = self._budget(budget_key, method)
-                budget.note(outcome.operating_s, outcome.operating_reset_at, self._clock.now())
+                budget = self.state.budgets.of(budget_key, method)
+                budget.update(outcome.operating_s, outcome.operating_reset_at, self._clock.now())
 
-    def _budget(self, budget_key: str, method: str) -> OperatingBudget:
-        key = budget_key, method.lower()
-        budget = self._budgets.get(key) or OperatingBudget(self._operating_limit_s)
-        self._budgets.remember(key, budget)
-        return budget
-
-    def landed(self, methods: Iterable[str], commands: int, outcome: Answer | PortalError, started_at: float) -> None:
-        """Learn how the portal bears what it is sent, from a request of so many *commands* of these *methods*."""
-        now, kind = self._clock.monotonic(), " ".join(sorted(methods))
+    def record_load(self, request: PortalRequest, outcome: Answer | PortalError, started_at: float) -> None:
+        """Update the concurrency limit from the outcome of a request that was sent at *started_at*."""
+        now, concurrency = self._clock.monotonic(), self.state.queue.concurrency
         match outcome:
             case Answer():
-                took_s = now - started_at if outcome.duration_s is None else outcome.duration_s
-                self._line.flight.answered(kind, commands, took_s, started_at, now)
+                duration_s = now - started_at if outcome.duration_s is None else outcome.duration_s
+                kind = " ".join(sorted(request.methods))
+                concurrency.on_success(kind, request.commands, duration_s, started_at, now)
             case PortalFailing() | PortalUnreachable(sent=True) | AnswerTooLarge():
-                self._line.flight.on_overload(started_at, now)
+                concurrency.on_overload(started_at, now)
             case PortalBroken() if outcome.status is not None and outcome.status >= 500:
-                self._line.flight.on_overload(started_at, now)
-
-    def join(self, other: "PortalLimiter") -> None:
-        """Become one with *other*, which turned out to be before the same portal; all names of both stay good."""
-        if other._line is self._line:
-            return
-        self._line.absorb(other._line)
-        for key, budget in other._budgets.items():
-            if (ours := self._budgets.get(key)) is not None:
-                ours.join(budget)
-            else:
-                self._budgets.remember(key, budget)
-        self._names |= other._names
-        for limiter in other._names:
-            limiter._line, limiter._budgets, limiter._use_mark = self._line, self._budgets, self._use_mark
-            limiter._names = self._names
+                concurrency.on_overload(started_at, now)
 
 
-def _weigh(key: tuple[str, str], _budget: OperatingBudget) -> int:
-    return sum(map(len, key)) + BUDGET_BYTES
+class Slot:
+    """The place of one request among those in flight. It was sent after *waited_s* seconds in the queue."""
+
+    def __init__(self, limiter: PortalLimiter, request: PortalRequest, started_at: float, waited_s: float) -> None:
+        self._limiter = limiter
+        self._request = request
+        self._started_at = started_at
+        self.waited_s = waited_s
+
+    def record(self, outcome: Answer | PortalError) -> None:
+        """Update the portal's limits from the *outcome* of the request."""
+        self._limiter.record(self._request.budget_key, self._request.method, outcome)
+        self._limiter.record_load(self._request, outcome, self._started_at)

@@ -1,4 +1,4 @@
-"""Those who wait to call one portal, in two priorities, and what lets the next one go."""
+"""The queue of requests to one portal, in two priorities."""
 
 import asyncio
 import math
@@ -10,60 +10,74 @@ from gateway.bitrix.limits.leaky_bucket import LeakyBucket
 from gateway.clock import Clock
 from gateway.errors import TooBusy
 
-# What is kept for callers, so that one a second is answered at once whatever goes on: a small bucket, of which a tenth
-# would be little, still takes a handful who come together; a large one leaves the background nearly all of its burst.
+# The part of the bucket that is reserved for callers, so that one request a second is sent at once whatever runs in the
+# background. A tenth of a small bucket would be too little for a handful of callers at once; of a large one, a tenth
+# leaves nearly all of it to the background.
 MIN_RESERVE = 5
 RESERVE_SHARE = 0.1
-GRACE_S = 1.0  # for what nobody could foresee: a refusal, requests that take long
+GRACE_S = 1.0  # added to a maximum wait for what cannot be predicted: a refusal, slow requests in flight
 
 
 class Priority(Enum):
-    """Who waits: a caller, or work that nobody waits for. In the order in which they are served."""
+    """Who waits for a request: a caller, or background work. Members are in the order in which they are served."""
 
     INTERACTIVE = auto()
     BACKGROUND = auto()
 
 
-class RequestQueue:
-    """One portal's bucket and its bound on requests in flight, with those who wait for them.
+Waiting = dict[Priority, deque[asyncio.Future[None]]]
 
-    First come, first served within a priority. INTERACTIVE overtakes BACKGROUND, which leaves it a part of the bucket
-    (a tenth of the capacity, five at least) and of the places in flight. A place in the line is a reservation: room is
-    counted for the first in the line the moment it is there, so no two can see the same room.
+
+class RequestQueue:
+    """Queues requests until the portal's bucket and its concurrency limit have room for them.
+
+    First in, first out within a priority. INTERACTIVE overtakes BACKGROUND. BACKGROUND leaves INTERACTIVE a part of the
+    bucket (a tenth of the capacity, at least five) and of the concurrency. Room is counted when a request is
+    dispatched, so two requests never use the same room.
     """
 
-    def __init__(self, clock: Clock, bucket: LeakyBucket, flight: ConcurrencyLimit) -> None:
+    def __init__(self, clock: Clock, bucket: LeakyBucket, concurrency: ConcurrencyLimit) -> None:
         self._clock = clock
-        self._waiting: dict[Priority, deque[asyncio.Future[None]]] = {priority: deque() for priority in Priority}
-        self._kept = {
+        self._waiting: Waiting = {priority: deque() for priority in Priority}
+        self._reserved = {
             Priority.INTERACTIVE: 0,
             Priority.BACKGROUND: max(MIN_RESERVE, math.ceil(bucket.capacity * RESERVE_SHARE)),
         }
         self._in_flight = 0
-        self._watch: asyncio.Task[None] | None = None
+        self._drain_watcher: asyncio.Task[None] | None = None
         self.bucket = bucket
-        self.flight = flight
+        self.concurrency = concurrency
 
     @property
-    def at_rest(self) -> bool:
-        """Whether nobody waits, nothing is in flight, and the bucket is empty."""
+    def is_idle(self) -> bool:
+        """Whether no request waits or is in flight, and the bucket is empty."""
         empty = self.bucket.level(self._clock.monotonic()) <= 0
         return empty and not self._in_flight and not any(self._waiting.values())
 
     def room(self, priority: Priority) -> int:
-        """How many requests *priority* could send now without waiting."""
-        in_flight = self.flight.for_background if priority is Priority.BACKGROUND else self.flight.size
-        return max(min(self.bucket.room(self._clock.monotonic(), self._kept[priority]), in_flight - self._in_flight), 0)
+        """Return how many requests of *priority* could be sent without waiting."""
+        limit = self.concurrency.background_size if priority is Priority.BACKGROUND else self.concurrency.size
+        in_bucket = self.bucket.room(self._clock.monotonic(), self._reserved[priority])
+        return max(min(in_bucket, limit - self._in_flight), 0)
 
-    def queue(self, priority: Priority, max_wait_s: float | None, *, first: bool = False) -> asyncio.Future[None]:
-        """A place at the end of *priority*, or its *first*: done when the request may be sent.
+    def wait_s(self, priority: Priority, *, first: bool = False, requests: int = 1) -> float:
+        """Return the predicted seconds until the bucket has room for the last of *requests* new ones of *priority*.
 
-        It is to be ended by `leave`, or by `cancel` where nothing was sent.
+        With *first*, they go before the others of their priority. Requests in flight are not taken into account.
+        """
+        ahead = sum(len(self._waiting[before]) for before in Priority if before.value <= priority.value - first)
+        return self.bucket.wait_s(self._clock.monotonic(), ahead + requests - 1, self._reserved[priority])
+
+    def enqueue(self, priority: Priority, max_wait_s: float | None, *, first: bool = False) -> asyncio.Future[None]:
+        """Add a request at the end of its *priority*, or with *first* at the front.
+
+        The returned future is done when the request may be sent. Call `release` after the request, or `cancel` if it
+        was not sent.
 
         Raises:
-            TooBusy: it would be more than *max_wait_s* seconds until then.
+            TooBusy: the predicted wait exceeds *max_wait_s* seconds.
         """
-        wait_s = self.wait(priority, first=first)
+        wait_s = self.wait_s(priority, first=first)
         if max_wait_s is not None and wait_s > max_wait_s:
             raise TooBusy(wait_s)
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -71,44 +85,42 @@ class RequestQueue:
             self._waiting[priority].appendleft(waiter)
         else:
             self._waiting[priority].append(waiter)
-        self._admit()
+        self._dispatch()
         return waiter
 
-    def wait(self, priority: Priority, *, first: bool = False, requests: int = 1) -> float:
-        """The seconds that the bucket would let a newcomer to *priority* wait, as far as can be foreseen.
-
-        Of so many *requests* that come together, the last one.
-        """
-        ahead = sum(len(self._waiting[before]) for before in Priority if before.value <= priority.value - first)
-        return self.bucket.wait(self._clock.monotonic(), ahead + requests - 1, self._kept[priority])
-
-    def leave(self) -> None:
-        """Take note that a request has come to its end."""
+    def release(self) -> None:
+        """End a request that was in flight."""
         self._in_flight -= 1
-        self._admit()
+        self._dispatch()
 
     def cancel(self, priority: Priority, waiter: asyncio.Future[None]) -> None:
-        """Take *waiter*, who sends nothing, out of the line, and give back what it may hold."""
-        if not waiter.cancelled():  # it was let go already
-            self.bucket.give_back()
+        """Remove a request that is not sent, and return the room that it may hold."""
+        if not waiter.cancelled():  # it was dispatched
+            self.bucket.refund()
             self._in_flight -= 1
         elif waiter in self._waiting[priority]:
             self._waiting[priority].remove(waiter)
-        self._admit()
+        self._dispatch()
 
-    def absorb(self, other: "RequestQueue") -> None:
-        """Take over what *other*, which turned out to be before the same portal, has counted, and who waits there."""
+    def merge(self, other: "RequestQueue") -> None:
+        """Take over the requests of *other*, which queues for the same portal, and its bucket's level."""
         now = self._clock.monotonic()
         self.bucket.add(other.bucket.level(now), now)
-        self._in_flight += other._in_flight
-        for priority in Priority:
-            self._waiting[priority].extend(other._waiting[priority])
-            other._waiting[priority].clear()
-        other._admit()
-        self._admit()
+        in_flight, waiting = other.hand_over()
+        self._in_flight += in_flight
+        for priority, waiters in waiting.items():
+            self._waiting[priority].extend(waiters)
+        self._dispatch()
 
-    def _admit(self) -> None:
-        """Let go all who may."""
+    def hand_over(self) -> tuple[int, Waiting]:
+        """Return the number of requests in flight and those that wait, and forget both."""
+        in_flight, waiting = self._in_flight, self._waiting
+        self._in_flight, self._waiting = 0, {priority: deque() for priority in Priority}
+        self._dispatch()
+        return in_flight, waiting
+
+    def _dispatch(self) -> None:
+        """Send off every request there is room for."""
         for priority, waiting in self._waiting.items():
             while waiting and self.room(priority):
                 waiter = waiting.popleft()
@@ -117,13 +129,13 @@ class RequestQueue:
                 self.bucket.take(self._clock.monotonic())
                 self._in_flight += 1
                 waiter.set_result(None)
-        if self._watch is None and any(self._waiting.values()):
-            self._watch = asyncio.create_task(self._watch_drains(), name="waiting line")
-        elif self._watch is not None and not any(self._waiting.values()):
-            self._watch.cancel()
-            self._watch = None
+        if self._drain_watcher is None and any(self._waiting.values()):
+            self._drain_watcher = asyncio.create_task(self._dispatch_after_drains(), name="request queue")
+        elif self._drain_watcher is not None and not any(self._waiting.values()):
+            self._drain_watcher.cancel()
+            self._drain_watcher = None
 
-    async def _watch_drains(self) -> None:
+    async def _dispatch_after_drains(self) -> None:
         while True:
-            await self._clock.sleep(self.bucket.until_drain(self._clock.monotonic()))
-            self._admit()
+            await self._clock.sleep(self.bucket.next_drain_s(self._clock.monotonic()))
+            self._dispatch()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.bitrix.errors import AnswerTooLarge, OutcomeUnknown, PortalBroken, PortalError, portal_error
 from gateway.bitrix.limits.concurrency_limit import ConcurrencyLimit
-from gateway.bitrix.limits.leaky_bucket import OPERATING_WINDOW_S, OperatingBudget
+from gateway.bitrix.limits.operating_budget import WINDOW_S, OperatingBudget
 from gateway.bitrix.lists.list_specs import METHODS, row_id
 from gateway.bitrix.protocol.json_body import MOST_VALUES, UNCOUNTED_BYTES, decode_json
 from gateway.bitrix.protocol.v2 import LATEST_S, Answer, decode_answer, decode_answer3, decode_batch
@@ -165,21 +165,21 @@ def test_no_reading_of_a_portals_pauses_a_method_for_longer_than_its_window(
     readings: list[tuple[float, float, int]],
 ) -> None:
     budget, now = OperatingBudget(), 1_800_000_000.0
-    for operating, reset_at, later in readings:
-        now += later
+    for operating, reset_at, passed_s in readings:
+        now += passed_s
         time = {"operating": operating, "operating_reset_at": reset_at}
         answer = decode_answer(200, body_of({"result": [], "time": time}))
-        budget.note(answer.operating_s, answer.operating_reset_at, now)
+        budget.update(answer.operating_s, answer.operating_reset_at, now)
         budget.block(now)
-        assert 0 < budget.wait(now) <= OPERATING_WINDOW_S
+        assert 0 < budget.wait_s(now) <= WINDOW_S
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=50))
-def test_no_duration_of_a_portals_upsets_the_limit_on_requests_in_flight(durations: list[float]) -> None:
-    flight = ConcurrencyLimit(32)
+def test_no_duration_from_a_portal_breaks_the_concurrency_limit(durations: list[float]) -> None:
+    limit = ConcurrencyLimit(32)
     for now, duration in enumerate(durations):
         answer = decode_answer(200, body_of({"result": [], "time": {"duration": duration}}))
-        took_s = 1.0 if answer.duration_s is None else answer.duration_s
-        assert math.isfinite(took_s)
-        flight.answered("kind", 1, took_s, float(now), float(now))
-        assert 2 <= flight.size <= 32
+        duration_s = 1.0 if answer.duration_s is None else answer.duration_s
+        assert math.isfinite(duration_s)
+        limit.on_success("kind", 1, duration_s, float(now), float(now))
+        assert 2 <= limit.size <= 32

@@ -1,0 +1,154 @@
+"""Sends one request to a portal: in its turn, with a valid access, repeated by the retry rules."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
+from typing import TypeVar
+
+from gateway.bitrix.auth.credentials import Access, Credential
+from gateway.bitrix.errors import OperatingLimitReached, PortalError, PortalMoved, TokenExpired
+from gateway.bitrix.limits.limiter import OperatingTimeSpent, PortalLimiter
+from gateway.bitrix.limits.portal_request import PortalRequest
+from gateway.bitrix.protocol.v2 import Answer, decode_answer, decode_answer3
+from gateway.bitrix.protocol.v3 import rest3_endpoint
+from gateway.bitrix.transport.session import HttpAnswer, PortalSession
+from gateway.clock import Clock
+from gateway.errors import TooBusy
+
+T = TypeVar("T")
+OnRetry = Callable[[PortalError, float], None]
+"""Called with the error, and the seconds until the next attempt."""
+
+MIN_REPORTED_WAIT_S = 1.0  # shorter waits for an operating budget are not reported
+
+
+class RequestSender:
+    """Sends requests to one portal with one credential."""
+
+    def __init__(
+        self,
+        session: PortalSession,
+        limiter: PortalLimiter,
+        credential: Credential,
+        clock: Clock,
+        on_retry: OnRetry,
+    ) -> None:
+        self._session = session
+        self._limiter = limiter
+        self._credential = credential
+        self._clock = clock
+        self._on_retry = on_retry
+
+    async def run(self, request: PortalRequest, send: Callable[[Access], Awaitable[T]]) -> T:
+        """Return what *send* returns, repeated by the retry rules. The access is renewed at most once."""
+        renewed = False
+        while True:
+            await self._wait_for_budget(request)
+            access = await self._credential.access()
+            try:
+                return await send(access)
+            except OperatingTimeSpent as spent:
+                request.attempts.on_queue_wait(spent.waited_s)
+            except (TokenExpired, PortalMoved) as error:
+                if renewed:
+                    raise
+                renewed = await self._credential.renew(access)
+                if not renewed:
+                    await self._pause(error, request)
+            except PortalError as error:
+                await self._pause(error, request)
+
+    async def _pause(self, error: PortalError, request: PortalRequest) -> None:
+        """Wait until a failed *request* may be repeated.
+
+        Raises:
+            PortalError: it must not be repeated.
+        """
+        decision = request.attempts.decide(self._credential.judge(error), request.write)
+        if decision.wait_s is None:
+            raise decision.error from error
+        self._on_retry(error, decision.wait_s)
+        await self._clock.sleep(decision.wait_s)
+
+    async def _wait_for_budget(self, request: PortalRequest) -> None:
+        """Wait until all methods of *request* have operating time.
+
+        Raises:
+            TooBusy: that would take longer than the call may wait.
+            OperatingLimitReached: the same for a committed call.
+        """
+        attempts = request.attempts
+        wait_s = self._limiter.budget_wait_s(request.budget_key, request.methods)
+        if wait_s <= 0:
+            return
+        if wait_s > MIN_REPORTED_WAIT_S:
+            message = f"{', '.join(sorted(request.methods))} must rest"
+            self._on_retry(OperatingLimitReached("", told=message), wait_s)
+        try:
+            attempts.on_budget_wait(
+                await self._limiter.wait_for_budget(request.budget_key, request.methods, attempts.budget_wait_s)
+            )
+        except TooBusy as error:
+            if not attempts.committed:
+                raise
+            message = f"the method must rest: try again in {error.retry_after_s} s"
+            raise OperatingLimitReached("OPERATION_TIME_LIMIT", message) from error
+
+    async def post(self, request: PortalRequest, params: object, access: Access) -> Answer:
+        """Send one REST 2 request in its turn."""
+        body, headers = _with_token(access, params)
+        post = partial(self._session.post, access.endpoint + request.method, body, access.secrets, headers)
+        _, answer = await self._in_turn(request, post, decode_answer, access.secrets)
+        return answer
+
+    async def post3(
+        self, request: PortalRequest, body: object, headers: Mapping[str, str], access: Access
+    ) -> HttpAnswer:
+        """Send one REST 3.0 request in its turn."""
+        body, token_header = _with_token(access, body)
+        url = rest3_endpoint(access.endpoint) + request.method
+        post = partial(self._session.post, url, body, access.secrets, {**headers, **token_header})
+        http, _ = await self._in_turn(request, post, decode_answer3, access.secrets)
+        return http
+
+    async def _in_turn(
+        self,
+        request: PortalRequest,
+        post: Callable[[], Awaitable[HttpAnswer]],
+        decode: Callable[[int, bytes, Collection[str]], Answer],
+        secrets: Collection[str],
+    ) -> tuple[HttpAnswer, Answer]:
+        """Return the answer of *post*, received and decoded. The limiter delays the request and learns its outcome."""
+        async with self._limiter.slot(request) as slot:
+            request.attempts.on_queue_wait(slot.waited_s)
+            request.attempts.on_sent()
+            try:
+                http, answer = await _receive(post, decode, secrets)
+            except PortalError as error:
+                error.__traceback__ = error.__context__ = None  # its frames would keep the answer in memory
+                slot.record(error)
+                raise
+            slot.record(answer)
+        return http, answer
+
+
+def _with_token(access: Access, body: object) -> tuple[object, dict[str, str]]:
+    """Return *body* with the token, and headers.
+
+    The token goes into the body, where no access log sees it. A list has no place for it, so it goes into a header.
+
+    Source: protocol.md 5, 9.9 (b24restdocs settings/how-to-call-rest-api/authorization.md)
+    """
+    if access.token is None:
+        return body, {}
+    if isinstance(body, Mapping):
+        return {**body, "auth": access.token}, {}
+    return body, {"Authorization": f"Bearer {access.token}"}
+
+
+async def _receive(
+    post: Callable[[], Awaitable[HttpAnswer]],
+    decode: Callable[[int, bytes, Collection[str]], Answer],
+    secrets: Collection[str],
+) -> tuple[HttpAnswer, Answer]:
+    http = await post()
+    return http, decode(http.status, http.body, secrets)
