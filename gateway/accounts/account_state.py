@@ -53,7 +53,7 @@ def trouble_of(error: PortalError) -> Trouble | None:
     if isinstance(error, PortalMoved):
         return Trouble(error.code, f"the portal has moved to {error.host}", error.host)
     words = (type(error).__doc__ or "").split("\n", 1)[0]
-    if isinstance(error, WebhookDoubted) and not error.cause.spoke:
+    if isinstance(error, WebhookDoubted) and not error.cause.has_portal_message:
         words = str(error.cause)
     told = f" ({error.portal_code})" if PLAIN_CODE.fullmatch(error.portal_code) else ""
     return Trouble(error.code, words + told, None)

@@ -83,7 +83,7 @@ class Authorizations:
                 raise
             raise InvalidInput.of_field(FIELD, error.code, error.detail) from error
         if head.status >= 500:
-            raise PortalFailing("", status=head.status, told=f"{page} answers {head.status}")
+            raise PortalFailing("", status=head.status, message=f"{page} answers {head.status}")
         asked = URL(page).with_query(query)
         if (moved := _moved_to(self._session, asked, head)) is not None:
             raise InvalidInput.of_field(FIELD, PortalMoved.code, f"the portal has moved to {moved}: give that address")

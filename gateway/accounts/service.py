@@ -128,7 +128,7 @@ class AccountService:
             async with self._clock.timeout(self._config.max_wait_s):
                 yield
         except TimeoutError:
-            raise PortalUnreachable(f"not within {self._config.max_wait_s} s", sent=True) from None
+            raise PortalUnreachable(f"no response within {self._config.max_wait_s} s", sent=True) from None
 
     async def _connect_webhook(self, account_key: str, address: PortalAddress, webhook: str) -> Account:
         account = await self._store_connection(

@@ -1,117 +1,79 @@
-"""What a portal, its authorization server or the way to them can answer instead of data.
+"""The errors of a portal, its authorization server, and the connection to them.
 
-PortalError                      a code we know nothing about; it keeps the portal's own words
-├── (documented codes)           a class each, found by the code: see answers_to below
-├── PortalFailing                any other 5xx, or 429: over there, for now
-├── PortalBroken                 HTML, cut-off JSON, an envelope that is none
+PortalError                      a code without a class of its own; the portal's message is kept
+├── (documented codes)           one class per kind; protocol/error_codes.py maps the codes to them
+├── PortalFailing                any other 5xx, or 429: a temporary failure
+├── PortalBroken                 HTML, truncated JSON, an unknown envelope
 ├── AnswerTooLarge               more bytes or values than are read of one answer
-├── PortalUnreachable            no answer at all; `sent` says whether the request may have arrived
-├── OutcomeUnknown               a write that may or may not have been done
-├── PortalMoved                  a redirect to another address, which is never followed
-├── RedirectsToItself            a redirect to the address that was called
-├── AddressRefused               our own policy forbids calling this address
-├── WrongPortal                  tokens came for another portal than they were asked for
+├── PortalUnreachable            no answer; `sent` says whether the request may have arrived
+├── OutcomeUnknown               a write that may or may not have been executed
+├── PortalMoved                  a redirect to another address; redirects are never followed
+├── RedirectsToItself            a redirect to the requested address
+├── AddressRefused               the egress policy forbids the address
+├── WrongPortal                  the authorization server returned tokens for another portal
 └── WalkFailed                   a list could not be read to its proven end
 
-What to do about an error is a property, apart from what happened; whoever decides reads the properties.
+How to react to an error is stated by its properties, so that callers need not know the classes.
 """
 
-import re
-from collections.abc import Callable, Collection
-from typing import TypeVar
-
 from gateway.errors import GatewayError
-from gateway.redaction import mask_known, printable, redact
+from gateway.redaction import printable, redact
 
 MAX_CODE_CHARS = 100
 MAX_DESCRIPTION_CHARS = 500
-NO_CODES = ("", "0")
-NOT_FOUND = re.compile(r"\bnot found\.?$", re.IGNORECASE)  # as in "Contact is not found", "TypeAddress not found."
-LOOKED_AT_CHARS = 10_000  # a portal may say megabytes, and looking for secrets takes its time
+MAX_REDACTED_CHARS = 10_000  # a portal may send megabytes, and redaction takes time
 
 
-def readable(text: str, most: int) -> str:
-    """*text* with what looks like a secret masked, control characters escaped, cut to *most* characters."""
-    shown = printable(redact(text[:LOOKED_AT_CHARS]))
-    return shown if len(shown) <= most else shown[:most] + "…"
+def readable(text: str, max_chars: int) -> str:
+    """Mask what looks like a secret, escape control characters, and cut *text* to *max_chars* characters."""
+    safe = printable(redact(text[:MAX_REDACTED_CHARS]))
+    return safe if len(safe) <= max_chars else safe[:max_chars] + "…"
 
 
 class PortalError(GatewayError):
     """the portal refused the call
 
-    The portal's own words are *portal_code* and *description*, both empty where it said nothing; *told* is our sentence
-    in their place.
+    *portal_code* and *description* are the portal's own, both empty if it sent none. *message* replaces them in the
+    text of the error. By default, the first line of the class's docstring does if both are empty.
     """
 
     code: str = "portal_refused"
     retryable: bool = False  # the same call may succeed later
-    rate_limited: bool = False  # a limit of ours does the waiting, so tries are not counted against it
-    not_executed: bool = False  # the call provably had no effect, so that even a write may be repeated
+    rate_limited: bool = False  # our limits delay the next attempt, so the number of attempts is not limited
+    not_executed: bool = False  # the call certainly had no effect, so even a write may be repeated
     credential_dead: bool = False  # a person must authorize the portal again
-    whole_portal: bool = False  # says something about the portal or its address, not about this one command
-    validation: tuple[dict[str, str], ...] = ()  # what REST 3.0 says of single parameters
-    operator_hint: str | None = None  # a sentence for whoever runs the gateway
+    whole_portal: bool = False  # concerns the portal or its address, not only this command
+    validation: tuple[dict[str, str], ...] = ()  # what REST 3.0 reports about single parameters
+    operator_hint: str | None = None  # a sentence for the operator of the gateway
 
     def __init__(
-        self, portal_code: str, description: str = "", status: int | None = None, *, told: str | None = None
+        self, portal_code: str, description: str = "", status: int | None = None, *, message: str | None = None
     ) -> None:
         self.portal_code = readable(portal_code, MAX_CODE_CHARS)
         self.description = readable(description, MAX_DESCRIPTION_CHARS)
         self.status = status
-        words = ": ".join(part for part in (self.portal_code, self.description) if part)
-        words = readable(told, MAX_DESCRIPTION_CHARS) if told is not None else words or self._said(status)
-        super().__init__(words if self.operator_hint is None else f"{words.removesuffix('.')}. {self.operator_hint}")
+        if message is not None:
+            text = readable(message, MAX_DESCRIPTION_CHARS)
+        else:
+            text = ": ".join(part for part in (self.portal_code, self.description) if part) or self._default(status)
+        super().__init__(text if self.operator_hint is None else f"{text.removesuffix('.')}. {self.operator_hint}")
 
     @classmethod
-    def _said(cls, status: int | None) -> str:
+    def _default(cls, status: int | None) -> str:
         sentence = (cls.__doc__ or "").split("\n", 1)[0]
         return sentence if status is None else f"{sentence} (HTTP {status})"
 
     @property
-    def spoke(self) -> bool:
-        """Whether the portal said anything."""
+    def has_portal_message(self) -> bool:
+        """Whether the portal sent a code or a description."""
         return bool(self.portal_code or self.description)
 
     @property
     def refuses_command(self) -> bool:
-        """Whether this is a plain no to one command, so that its neighbours may go on without it."""
+        """Whether the portal refused this one command permanently; others may still succeed."""
         return not (self.retryable or self.credential_dead or self.whole_portal or isinstance(self, AnswerTooLarge))
 
 
-E = TypeVar("E", bound=type[PortalError])
-_CLASSES: dict[str, type[PortalError]] = {}
-
-
-def answers_to(*codes: str) -> Callable[[E], E]:
-    """Make the decorated class the one for these documented *codes*, whatever their case."""
-
-    def register(cls: E) -> E:
-        _CLASSES.update({code.upper(): cls for code in codes})
-        return cls
-
-    return register
-
-
-def portal_error(code: object, description: object, status: int | None, secrets: Collection[str] = ()) -> PortalError:
-    """The error for what a portal sent under ``error`` and ``error_description``.
-
-    The *secrets* are those that the portal was sent: whatever it does with them, they do not come out of here.
-    *status* is the HTTP status, None for a command inside a batch. Classic methods send "" as their code, others a
-    number, so an unknown code is kept as text and sorted by the status alone, and without one a missing record is
-    known by its words.
-
-    Source: protocol.md 3, 7 and 10; methods.md (b24restdocs _includes/system-errors.md, settings/oauth/error-codes.md)
-    """
-    text = str(code) if isinstance(code, str | int) else ""
-    failing = status is not None and (status >= 500 or status == 429)
-    words = description if isinstance(description, str) else ""
-    missing = text in NO_CODES and NOT_FOUND.search(words[-MAX_DESCRIPTION_CHARS:])
-    unknown = PortalFailing if failing else ThingNotFound if missing else PortalError
-    cls = _CLASSES.get(text.upper(), unknown)
-    return cls(mask_known(text, secrets), mask_known(words, secrets), status)
-
-
-@answers_to("INTERNAL_SERVER_ERROR", "ERROR_UNEXPECTED_ANSWER")
 class PortalFailing(PortalError):
     """the portal failed to answer the call"""
 
@@ -119,7 +81,6 @@ class PortalFailing(PortalError):
     retryable = True
 
 
-@answers_to("QUERY_LIMIT_EXCEEDED")
 class QueryLimitExceeded(PortalError):
     """the portal's request rate is used up"""
 
@@ -127,15 +88,13 @@ class QueryLimitExceeded(PortalError):
     retryable = rate_limited = not_executed = whole_portal = True
 
 
-@answers_to("OPERATION_TIME_LIMIT")
 class OperatingLimitReached(PortalError):
-    """the portal has blocked this method until some of its operating time has passed"""
+    """the portal has blocked the method until its operating time drops"""
 
     code = "operation_time_limit"
     retryable = rate_limited = not_executed = True
 
 
-@answers_to("OVERLOAD_LIMIT")
 class PortalBlocked(PortalError):
     """REST is blocked for this portal"""
 
@@ -144,7 +103,6 @@ class PortalBlocked(PortalError):
     operator_hint = "Ask Bitrix24 support to lift the block; waiting does not help."
 
 
-@answers_to("PORTAL_DELETED")
 class PortalDeleted(PortalError):
     """the portal no longer exists"""
 
@@ -153,15 +111,13 @@ class PortalDeleted(PortalError):
     operator_hint = "Delete the account, or connect another portal."
 
 
-@answers_to("INVALID_REQUEST")
 class HttpsRequired(PortalError):
-    """the portal wants https"""
+    """the portal requires https"""
 
     code = "https_required"
     not_executed = whole_portal = True
 
 
-@answers_to("expired_token")
 class TokenExpired(PortalError):
     """the access token has expired"""
 
@@ -169,7 +125,6 @@ class TokenExpired(PortalError):
     retryable = not_executed = whole_portal = True
 
 
-@answers_to("NO_AUTH_FOUND", "INVALID_CREDENTIALS", "authorization_error", "user_access_error")
 class CredentialRefused(PortalError):
     """the portal no longer accepts this authorization"""
 
@@ -178,12 +133,10 @@ class CredentialRefused(PortalError):
     operator_hint = "Authorize the portal again, or give a working inbound webhook."
 
 
-@answers_to("invalid_token")
 class TokenUnknown(CredentialRefused):
     """the portal does not know the access token"""
 
 
-@answers_to("APPLICATION_NOT_FOUND", "ERROR_OAUTH", "NOT_INSTALLED", "PAYMENT_REQUIRED")
 class ApplicationGone(PortalError):
     """the application is not installed on the portal, or is no longer paid for"""
 
@@ -192,16 +145,14 @@ class ApplicationGone(PortalError):
     operator_hint = "Install the application on the portal (or renew its subscription) and authorize again."
 
 
-@answers_to("invalid_grant")
 class GrantRefused(PortalError):
-    """the code or refresh token was wrong, used before, or too old"""
+    """the authorization code or refresh token is invalid, used or expired"""
 
     code = "grant_refused"
     not_executed = credential_dead = True
     operator_hint = "Authorize the portal again."
 
 
-@answers_to("invalid_client", "wrong_client")
 class ClientRefused(PortalError):
     """the authorization server does not know this application"""
 
@@ -210,7 +161,6 @@ class ClientRefused(PortalError):
     operator_hint = "Check GATEWAY_BITRIX_CLIENT_ID and GATEWAY_BITRIX_CLIENT_SECRET."
 
 
-@answers_to("CONNECTION_ERROR")
 class AuthorizationServerDown(PortalError):
     """the portal could not reach its authorization server"""
 
@@ -218,7 +168,6 @@ class AuthorizationServerDown(PortalError):
     retryable = not_executed = whole_portal = True
 
 
-@answers_to("ERROR_METHOD_NOT_FOUND")
 class MethodNotFound(PortalError):
     """the portal has no such method"""
 
@@ -226,7 +175,6 @@ class MethodNotFound(PortalError):
     not_executed = True
 
 
-@answers_to("insufficient_scope", "invalid_scope")
 class ScopeMissing(PortalError):
     """the authorization does not cover this method"""
 
@@ -235,7 +183,6 @@ class ScopeMissing(PortalError):
     operator_hint = "Add the scope to the application or webhook and authorize again."
 
 
-@answers_to("ACCESS_DENIED", "allowed_only_intranet_user")
 class AccessDenied(PortalError):
     """the user behind the authorization may not do this"""
 
@@ -243,7 +190,6 @@ class AccessDenied(PortalError):
     not_executed = True
 
 
-@answers_to("WRONG_AUTH_TYPE")
 class WrongAuthType(PortalError):
     """the method needs an application, not a webhook"""
 
@@ -251,7 +197,6 @@ class WrongAuthType(PortalError):
     not_executed = True
 
 
-@answers_to("WRONG_LICENSE")
 class LicenseMissing(PortalError):
     """the portal's tariff does not include this"""
 
@@ -259,7 +204,6 @@ class LicenseMissing(PortalError):
     not_executed = True
 
 
-@answers_to("METHOD_CONFIRM_WAITING", "METHOD_CONFIRM_DENIED")
 class MethodUnconfirmed(PortalError):
     """the portal's administrator has not allowed this method"""
 
@@ -268,21 +212,18 @@ class MethodUnconfirmed(PortalError):
     operator_hint = "An administrator of the portal must confirm the call."
 
 
-@answers_to("ERROR_ARGUMENT", "100")
 class ArgumentRefused(PortalError):
     """the portal refused a parameter"""
 
     code = "argument_refused"
 
 
-@answers_to("ENTITY_TYPE_NOT_SUPPORTED", "NOT_FOUND", "ERROR_NOT_FOUND")
-class ThingNotFound(PortalError):
-    """the portal has no such thing"""
+class RecordNotFound(PortalError):
+    """the portal has no such record"""
 
     code = "portal_not_found"
 
 
-@answers_to("ERROR_BATCH_LENGTH_EXCEEDED", "ERROR_BATCH_METHOD_NOT_ALLOWED")
 class BatchRefused(PortalError):
     """the portal does not run this command in a batch"""
 
@@ -298,13 +239,13 @@ class KeyReused(PortalError):
 
 
 class PortalBroken(PortalError):
-    """the portal's answer is not an answer"""
+    """the portal's answer cannot be read"""
 
     code = "portal_broken"
     retryable = True
 
     def __init__(self, reason: str, status: int | None = None) -> None:
-        super().__init__("", status=status, told=f"the portal's answer cannot be read: {reason}")
+        super().__init__("", status=status, message=f"the portal's answer cannot be read: {reason}")
 
 
 class AnswerTooLarge(PortalError):
@@ -313,7 +254,7 @@ class AnswerTooLarge(PortalError):
     code = "answer_too_large"
 
     def __init__(self, limit: str, status: int | None = None) -> None:
-        super().__init__("", status=status, told=f"the portal's answer is too large: more than {limit}")
+        super().__init__("", status=status, message=f"the portal's answer is too large: more than {limit}")
 
 
 class PortalUnreachable(PortalError):
@@ -323,7 +264,7 @@ class PortalUnreachable(PortalError):
     retryable = whole_portal = True
 
     def __init__(self, reason: str, *, sent: bool) -> None:
-        super().__init__("", told=f"the portal does not answer: {reason}")
+        super().__init__("", message=f"the portal does not answer: {reason}")
         self.sent = sent
         self.not_executed = not sent
 
@@ -334,8 +275,8 @@ class OutcomeUnknown(PortalError):
     code = "outcome_unknown"
 
     def __init__(self, cause: PortalError) -> None:
-        told = f"it is not known whether the call was carried out: {cause}"
-        super().__init__(cause.portal_code, cause.description, cause.status, told=told)
+        message = f"it is not known whether the call was carried out: {cause}"
+        super().__init__(cause.portal_code, cause.description, cause.status, message=message)
         self.validation = cause.validation
         self.cause = cause
         self.whole_portal = cause.whole_portal
@@ -351,8 +292,8 @@ class PortalMoved(PortalError):
     def __init__(self, host: str | None, status: int) -> None:
         if host is None:
             self.operator_hint = None
-        told = f"moved to {host}" if host else "moved to an address it does not name, or that may not be called"
-        super().__init__("", status=status, told=f"the portal has {told}")
+        target = host or "an unknown address, or one that may not be called"
+        super().__init__("", status=status, message=f"the portal has moved to {target}")
         self.host = host
 
 
@@ -360,7 +301,7 @@ class RedirectsToItself(PortalError):
     """the portal redirects the call to its own address"""
 
     code = "portal_redirects"
-    retryable = not_executed = whole_portal = True  # it answered instead of running the call
+    retryable = not_executed = whole_portal = True  # the redirect is sent instead of executing the call
 
 
 class AddressRefused(PortalError):
@@ -370,7 +311,7 @@ class AddressRefused(PortalError):
     not_executed = whole_portal = True
 
     def __init__(self, reason: str) -> None:
-        super().__init__("", told=f"the address may not be called: {reason}")
+        super().__init__("", message=f"the address may not be called: {reason}")
 
 
 class WrongPortal(PortalError):
@@ -389,8 +330,8 @@ class WalkFailed(PortalError):
     code = "walk_failed"
 
     def __init__(self, method: str, cursor: int, cause: PortalError) -> None:
-        told = f"{method} could not be read beyond id {cursor}: {cause}"
-        super().__init__(cause.portal_code, cause.description, cause.status, told=told)
+        message = f"{method} could not be read beyond id {cursor}: {cause}"
+        super().__init__(cause.portal_code, cause.description, cause.status, message=message)
         self.validation = cause.validation
         self.method = method
         self.cursor = cursor

@@ -81,8 +81,8 @@ class RequestSender:
         if wait_s <= 0:
             return
         if wait_s > MIN_REPORTED_WAIT_S:
-            message = f"{', '.join(sorted(request.methods))} must rest"
-            self._on_retry(OperatingLimitReached("", told=message), wait_s)
+            message = f"out of operating time: {', '.join(sorted(request.methods))}"
+            self._on_retry(OperatingLimitReached("", message=message), wait_s)
         try:
             attempts.on_budget_wait(
                 await self._limiter.wait_for_budget(request.budget_key, request.methods, attempts.budget_wait_s)
@@ -90,7 +90,7 @@ class RequestSender:
         except TooBusy as error:
             if not attempts.committed:
                 raise
-            message = f"the method must rest: try again in {error.retry_after_s} s"
+            message = f"the method is out of operating time: try again in {error.retry_after_s} s"
             raise OperatingLimitReached("OPERATION_TIME_LIMIT", message) from error
 
     async def post(self, request: PortalRequest, params: object, access: Access) -> Answer:

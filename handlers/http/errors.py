@@ -25,8 +25,8 @@ from gateway.bitrix.errors import (
     PortalError,
     PortalUnreachable,
     QueryLimitExceeded,
+    RecordNotFound,
     ScopeMissing,
-    ThingNotFound,
     TokenExpired,
     WrongAuthType,
 )
@@ -62,7 +62,7 @@ CALL_STATUSES: dict[type[GatewayError], int] = STATUSES | {
     StorageFailed: 503,
     ArgumentRefused: 400,
     BatchRefused: 400,
-    ThingNotFound: 404,
+    RecordNotFound: 404,
     MethodNotFound: 404,
     AccessDenied: 403,
     ScopeMissing: 403,
@@ -171,14 +171,14 @@ def problem(error: GatewayError, status: int, request_id: str) -> dict[str, obje
         told["errors"] = [render_field(one) for one in error.errors]
     if isinstance(error, AuthorizationRequired) and error.authorize_url:
         told["authorizeURL"] = error.authorize_url
-    if isinstance(error, PortalError) and error.spoke:
+    if isinstance(error, PortalError) and error.has_portal_message:
         told["portalError"] = own_words(error)
     return told
 
 
 def words_of(error: GatewayError) -> dict[str, object]:
     """What befell one command of a batch: the portal's words, or ours where it said nothing that settles the matter."""
-    if isinstance(error, OutcomeUnknown) or not (isinstance(error, PortalError) and error.spoke):
+    if isinstance(error, OutcomeUnknown) or not (isinstance(error, PortalError) and error.has_portal_message):
         status = error.status if isinstance(error, PortalError) else None
         return {"code": error.code, "description": error.detail, "status": status}
     return own_words(error)

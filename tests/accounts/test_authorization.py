@@ -94,7 +94,7 @@ async def test_a_portal_that_fails_or_does_not_answer_is_a_bad_gateway(connected
         failing = await post(connected, origin)
     assert (failing.status, failing.json) == (502, f"{origin}{PAGE} answers 502")
     nobody = await post(connected, "http://127.0.0.1:1")
-    assert (nobody.status, nobody.json) == (502, "the portal does not answer: no connection: nobody listens there")
+    assert (nobody.status, nobody.json) == (502, "the portal does not answer: no connection: refused")
     assert await is_unchanged(connected, sandbox)
 
 
@@ -106,7 +106,7 @@ async def test_a_silent_portal_is_waited_for_ten_seconds(connected: Gateway, san
     started = connected.clock.now()
     async with listening(silent) as origin:
         answer = await post(connected, origin)
-    assert (answer.status, answer.json) == (502, "the portal does not answer: not within 10 s")
+    assert (answer.status, answer.json) == (502, "the portal does not answer: no response within 10 s")
     assert connected.clock.now() - started <= 11
     assert await is_unchanged(connected, sandbox)
 

@@ -23,7 +23,7 @@ from tests.gateway import RESOURCES, Gateway, Sandbox, authorize, serve_sandbox
 from tests.support.stored import credentials
 
 ACCOUNT = "/bitrix/account"
-UNREAD = "the portal's answer cannot be read: no JSON"
+UNREAD = "the portal's answer cannot be read: not JSON"
 
 UNREADABLE = "user.get could not be read beyond id 0: "
 AGAIN = "Authorize the portal again."
@@ -136,7 +136,7 @@ async def test_a_portal_that_is_slow_or_sleeps_for_a_minute_is_waited_for(
 
 @pytest.mark.parametrize(
     ("fault", "told"),
-    [("batch:delay=1000*", "the portal does not answer: not within 70 s"), ("batch:html200*", UNREAD)],
+    [("batch:delay=1000*", "the portal does not answer: no response within 70 s"), ("batch:html200*", UNREAD)],
 )
 async def test_a_portal_that_does_not_wake_up_is_given_up_with_a_sentence(
     connected: Gateway, sandbox: Sandbox, fault: str, told: str
@@ -198,7 +198,7 @@ async def test_a_certificate_that_does_not_prove_the_portal_ends_the_connection(
         body = {"client_bitrix_url": secured.webhook}
         told = await gateway.clock.until(gateway.post(ACCOUNT, json=body))
         assert told.status == 502
-        assert told.json == "the portal does not answer: no connection: its certificate is not valid"
+        assert told.json == "the portal does not answer: no connection: invalid certificate"
         assert sandbox.portal.http_requests == 0
         await gateway.restart(GATEWAY_INSECURE_PORTALS="0", GATEWAY_OAUTH_SERVERS="oauth.example")
         refused = await gateway.post(ACCOUNT, json=body)

@@ -307,7 +307,7 @@ async def test_a_dead_authorization_of_an_application_tells_its_reason_and_is_no
     await gateway.sync("users")
     account = await shown(gateway)
     assert (account["state"], account["reasonCode"]) == ("stale", "grant_refused")
-    assert account["reason"] == "the code or refresh token was wrong, used before, or too old (invalid_grant)"
+    assert account["reason"] == "the authorization code or refresh token is invalid, used or expired (invalid_grant)"
     requests = sandbox.portal.http_requests, len(sandbox.portal.token_requests)
     await gateway.restart(GATEWAY_SYNC_INTERVAL_S="60")
     await clock.advance(3600)

@@ -14,12 +14,12 @@ from gateway.bitrix.errors import (
     PortalMoved,
     PortalUnreachable,
     QueryLimitExceeded,
-    ThingNotFound,
+    RecordNotFound,
     TokenExpired,
     WalkFailed,
     WrongPortal,
-    portal_error,
 )
+from gateway.bitrix.protocol.error_codes import portal_error
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_an_error_without_words_says_what_it_is() -> None:
         (portal_error("invalid_token", "", None), False),
         (portal_error("OVERLOAD_LIMIT", "", None), False),
         (portal_error("INTERNAL_SERVER_ERROR", "", None), False),
-        (PortalBroken("no JSON"), False),
+        (PortalBroken("not JSON"), False),
         (PortalUnreachable("dropped", sent=True), False),
     ],
 )
@@ -90,8 +90,8 @@ def test_only_a_plain_no_concerns_one_command_alone(error: PortalError, refuses:
 def test_a_missing_record_without_a_code_is_known_by_the_end_of_its_words(
     code: object, words: str, missing: bool
 ) -> None:
-    assert (type(portal_error(code, words, 400)) is ThingNotFound) is missing
-    assert (type(portal_error(code, words, None)) is ThingNotFound) is missing
+    assert (type(portal_error(code, words, 400)) is RecordNotFound) is missing
+    assert (type(portal_error(code, words, None)) is RecordNotFound) is missing
     assert type(portal_error(code, words, 500)) is PortalFailing
 
 
@@ -112,11 +112,15 @@ def test_no_secret_of_the_portals_words_is_kept(words: str) -> None:
 
 def test_only_what_the_portal_said_counts_as_its_words() -> None:
     said = portal_error("INTERNAL_SERVER_ERROR", "Later", 500)
-    for silent in (PortalBroken("no JSON", 502), PortalMoved("new.example", 302), PortalUnreachable("x", sent=True)):
-        assert (silent.spoke, silent.portal_code, silent.description) == (False, "", "")
-        assert not OutcomeUnknown(silent).spoke
+    for silent in (PortalBroken("not JSON", 502), PortalMoved("new.example", 302), PortalUnreachable("x", sent=True)):
+        assert (silent.has_portal_message, silent.portal_code, silent.description) == (False, "", "")
+        assert not OutcomeUnknown(silent).has_portal_message
     for wrapped in (OutcomeUnknown(said), WalkFailed("user.get", 0, said)):
-        assert (wrapped.spoke, wrapped.portal_code, wrapped.description) == (True, "INTERNAL_SERVER_ERROR", "Later")
+        assert (wrapped.has_portal_message, wrapped.portal_code, wrapped.description) == (
+            True,
+            "INTERNAL_SERVER_ERROR",
+            "Later",
+        )
 
 
 def test_endless_words_are_cut() -> None:
@@ -137,5 +141,5 @@ def test_a_failed_walk_says_where_and_why_and_what_may_be_done() -> None:
 
 def test_a_move_names_the_new_host() -> None:
     assert "new.example" in str(PortalMoved("new.example", 302))
-    assert "does not name" in str(PortalMoved(None, 302))
+    assert "unknown address" in str(PortalMoved(None, 302))
     assert WrongPortal().whole_portal

@@ -4,14 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bitrix.errors import OutcomeUnknown, PortalBroken, PortalError, PortalUnreachable, portal_error
+from gateway.bitrix.errors import OutcomeUnknown, PortalBroken, PortalError, PortalUnreachable
+from gateway.bitrix.protocol.error_codes import portal_error
 from gateway.bitrix.retry import FIRST_PAUSE_S, MAX_TRIES, RETRY_DEADLINE_S, decide
 
 TRANSIENT = [
     portal_error("INTERNAL_SERVER_ERROR", "", 500),
     portal_error("", "", 502),
     portal_error("", "", 429),
-    PortalBroken("no JSON", 502),
+    PortalBroken("not JSON", 502),
     PortalUnreachable("dropped", sent=True),
 ]
 NEVER_RAN = [

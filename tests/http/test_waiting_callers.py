@@ -80,7 +80,7 @@ async def test_a_webhooks_portal_that_is_silent_holds_nobody_up_for_long(gateway
     await gateway.clock.settle()
     assert (await gateway.delete("/bitrix/account")).status == 200
     answer = await gateway.clock.until(connecting)
-    assert (answer.status, answer.json) == (502, "the portal does not answer: not within 30 s")
+    assert (answer.status, answer.json) == (502, "the portal does not answer: no response within 30 s")
     assert gateway.clock.now() - began <= 31
 
 

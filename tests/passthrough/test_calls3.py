@@ -237,7 +237,7 @@ async def test_words_of_ours_are_never_told_as_the_portals(connected: Gateway, s
     assert (told["portalError"]["description"], told["portalError"]["status"]) == ("Internal server error", 500)
     sandbox.portal.fault(f"{ADD}:html500")
     told = (await call3(connected, ADD, ADDED)).json
-    assert told["detail"].endswith("the portal's answer cannot be read: no JSON")
+    assert told["detail"].endswith("the portal's answer cannot be read: not JSON")
     assert "portalError" not in told
 
 

@@ -14,9 +14,9 @@ from tests.support.onlooker import Onlooker, saying
 TOO_LARGE = f"the portal's answer is too large: more than {LIMIT} bytes"
 OVERFLOWING = ("endless", "huge=300", "bomb=300", "dense=2")
 BROKEN = {
-    "headers=64": "the portal's answer cannot be read: it is no HTTP",
-    "headers=2000": "the portal's answer cannot be read: it is no HTTP",
-    "deep=100000": "the portal's answer cannot be read: no JSON",
+    "headers=64": "the portal's answer cannot be read: not HTTP",
+    "headers=2000": "the portal's answer cannot be read: not HTTP",
+    "deep=100000": "the portal's answer cannot be read: not JSON",
 }
 SLOW = ("trickle", "interim")
 PROFILE = {"method": "profile"}
@@ -147,13 +147,13 @@ async def test_an_answer_that_only_trickles_ends_by_the_deadline(
     began = limited.clock.now()
     answer = await limited.clock.until(ask(limited), step_s=5)
     assert (answer.status, answer.json["code"]) == (504, "portal_unreachable")
-    assert answer.json["detail"] == "the portal does not answer: not within 70 s"
+    assert answer.json["detail"] == "the portal does not answer: no response within 70 s"
     assert limited.clock.now() - began < 5 * 80 + 60
 
 
 MOVED = {
     "loop": "the portal redirects the call to its own address",
-    "nowhere": "the portal has moved to an address it does not name",
+    "nowhere": "the portal has moved to an unknown address",
 }
 
 

@@ -39,7 +39,8 @@ class WebhookDoubted(PortalError):
     retryable = not_executed = whole_portal = True
 
     def __init__(self, cause: PortalError) -> None:
-        super().__init__(cause.portal_code, cause.description, cause.status, told=None if cause.spoke else str(cause))
+        message = None if cause.has_portal_message else str(cause)
+        super().__init__(cause.portal_code, cause.description, cause.status, message=message)
         self.cause = cause
 
 

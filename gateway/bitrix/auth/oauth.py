@@ -19,8 +19,8 @@ from gateway.bitrix.errors import (
     PortalError,
     RedirectsToItself,
     WrongPortal,
-    portal_error,
 )
+from gateway.bitrix.protocol.error_codes import portal_error
 from gateway.bitrix.protocol.json_body import decode_json
 from gateway.bitrix.retry import decide
 from gateway.clock import Clock
@@ -127,7 +127,7 @@ class AuthorizationServers:
     ) -> Tokens:
         answer = decode_json(body, status)
         if not isinstance(answer, dict):
-            raise PortalBroken("no JSON object", status)
+            raise PortalBroken("not a JSON object", status)
         if "error" in answer:  # also under 200: wrong_client comes so
             raise portal_error(answer["error"], answer.get("error_description"), status, secrets)
         endpoint = _text(answer, "client_endpoint")

@@ -26,4 +26,4 @@ def decode_json(body: bytes, status: int | None = None) -> object:
     with suppress(orjson.JSONDecodeError):
         value: object = orjson.loads(body)
         return value
-    raise PortalBroken("no JSON" if body.strip() else "empty", status)
+    raise PortalBroken("not JSON" if body.strip() else "empty", status)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import quote
 
-from gateway.bitrix.errors import PortalBroken, PortalError, portal_error
+from gateway.bitrix.errors import PortalBroken, PortalError
+from gateway.bitrix.protocol.error_codes import portal_error
 from gateway.bitrix.protocol.json_body import decode_json
 from gateway.bitrix.protocol.v3 import rest3_error
 from gateway.errors import InvalidInput
@@ -105,7 +106,7 @@ def decode_answer(status: int, body: bytes, secrets: Collection[str] = ()) -> An
 
 def _decode_envelope(envelope: object, status: int, secrets: Collection[str]) -> Answer:
     if not isinstance(envelope, dict):
-        raise PortalBroken("no JSON object", status)
+        raise PortalBroken("not a JSON object", status)
     if "error" in envelope:
         error = envelope["error"]
         if isinstance(error, dict):

@@ -19,8 +19,8 @@ from gateway.bitrix.errors import (
     OperatingLimitReached,
     PortalError,
     PortalFailing,
+    RecordNotFound,
     ScopeMissing,
-    ThingNotFound,
     TokenExpired,
     readable,
 )
@@ -42,7 +42,7 @@ CLASSES: dict[str, type[PortalError]] = {
     "INVALIDIDEMPOTENCYKEYEXCEPTION": ArgumentRefused,
     "WRONGHTTPREQUESTMETHODEXCEPTION": ArgumentRefused,
     "IDEMPOTENCYKEYREUSEDEXCEPTION": KeyReused,
-    "ENTITYNOTFOUNDEXCEPTION": ThingNotFound,
+    "ENTITYNOTFOUNDEXCEPTION": RecordNotFound,
     "METHODNOTFOUNDEXCEPTION": MethodNotFound,
     "ACCESSDENIEDEXCEPTION": AccessDenied,
     "INSUFFICIENTSCOPEEXCEPTION": ScopeMissing,

@@ -33,10 +33,10 @@ MAX_CONNECTIONS = 200
 ACCEPT = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 NO_CONNECTION: tuple[tuple[type[OSError], str], ...] = (  # the first that fits
-    (socket.gaierror, ": there is no host of that name"),
-    (ssl.SSLCertVerificationError, ": its certificate is not valid"),
-    (ssl.SSLError, ": it does not speak TLS"),
-    (ConnectionRefusedError, ": nobody listens there"),
+    (socket.gaierror, ": unknown host"),
+    (ssl.SSLCertVerificationError, ": invalid certificate"),
+    (ssl.SSLError, ": TLS handshake failed"),
+    (ConnectionRefusedError, ": refused"),
 )
 
 
@@ -154,7 +154,7 @@ class PortalSession:
                     ) as response:
                         yield target, response
         except TimeoutError:
-            raise PortalUnreachable(f"not within {within_s:.0f} s", sent=True) from None
+            raise PortalUnreachable(f"no response within {within_s:.0f} s", sent=True) from None
 
 
 @asynccontextmanager
@@ -205,9 +205,9 @@ def _told_as_ours() -> Iterator[None]:
     except (aiohttp.InvalidURL, UnicodeError):  # of a host that is no name and nearly a number, or has an endless label
         raise AddressRefused("it names no host") from None
     except aiohttp.ClientPayloadError:
-        raise PortalBroken("it broke off") from None
+        raise PortalBroken("incomplete body") from None
     except aiohttp.ClientResponseError:
-        raise PortalBroken("it is no HTTP") from None
+        raise PortalBroken("not HTTP") from None
     except (aiohttp.ClientError, OSError):
         raise PortalUnreachable("the connection was dropped", sent=True) from None
 

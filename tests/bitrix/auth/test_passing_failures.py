@@ -49,7 +49,7 @@ async def test_a_redirect_that_names_no_usable_host_is_a_passing_fault_of_a_webh
         with pytest.raises(WebhookDoubted) as caught:
             await clock.until(client_of(session, clock, f"{origin}/rest/1/canary/").call(WRITE))
     assert isinstance(caught.value.cause, PortalMoved)
-    assert str(caught.value) == ("the portal has moved to an address it does not name, or that may not be called")
+    assert str(caught.value) == ("the portal has moved to an unknown address, or one that may not be called")
     assert len(requests) == MAX_TRIES
 
 

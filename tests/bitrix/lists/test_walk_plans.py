@@ -35,7 +35,7 @@ PACES = st.sampled_from(Pace)
 
 FAULTS = (
     PortalFailing("INTERNAL_SERVER_ERROR"),
-    PortalBroken("no JSON"),
+    PortalBroken("not JSON"),
     PortalUnreachable("the connection was dropped", sent=True),
     QueryLimitExceeded("QUERY_LIMIT_EXCEEDED", status=200),
     OperatingLimitReached("OPERATION_TIME_LIMIT"),
@@ -304,7 +304,7 @@ async def test_a_batch_that_timed_out_is_halved_and_batches_grow_again() -> None
     def too_long(number: int, _commands: Sequence[Command]) -> PortalError | None:
         if number == 1:
             portal.clock.time += 70
-            return PortalUnreachable("not within 70 s", sent=True)
+            return PortalUnreachable("no response within 70 s", sent=True)
         return None
 
     portal = PretendedPortal(range(1, 50_001), broken=too_long, command_s=0.01)

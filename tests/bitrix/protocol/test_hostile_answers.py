@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bitrix.errors import AnswerTooLarge, OutcomeUnknown, PortalBroken, PortalError, portal_error
+from gateway.bitrix.errors import AnswerTooLarge, OutcomeUnknown, PortalBroken, PortalError
 from gateway.bitrix.limits.concurrency_limit import ConcurrencyLimit
 from gateway.bitrix.limits.operating_budget import WINDOW_S, OperatingBudget
 from gateway.bitrix.lists.list_specs import METHODS, row_id
+from gateway.bitrix.protocol.error_codes import portal_error
 from gateway.bitrix.protocol.json_body import MOST_VALUES, UNCOUNTED_BYTES, decode_json
 from gateway.bitrix.protocol.v2 import LATEST_S, Answer, decode_answer, decode_answer3, decode_batch
 from gateway.bitrix.protocol.v3 import rest3_error
@@ -110,7 +111,7 @@ def test_what_is_no_id_is_refused_by_name(value: object) -> None:
     ids=lambda body: repr(body[:20]),
 )
 def test_what_is_not_json_is_told_so_and_not_kept(body: bytes) -> None:
-    with pytest.raises(PortalBroken, match=r": (no JSON|empty)$") as caught:
+    with pytest.raises(PortalBroken, match=r": (not JSON|empty)$") as caught:
         decode_json(body)
     assert caught.value.__context__ is None  # orjson's error has the whole text
 
