@@ -7,7 +7,7 @@ from yarl import URL
 from gateway.accounts.addresses import FIELD, PortalAddress
 from gateway.accounts.states import State, StateSigner
 from gateway.bitrix.errors import PortalError, PortalFailing, PortalMoved
-from gateway.bitrix.transport.session import PageHead, PortalSession, redirect_host
+from gateway.bitrix.transport.session import PortalSession, ResponseHead, redirect_host
 from gateway.errors import InvalidInput
 from gateway.origins import origin_of
 from gateway.settings.config import Config
@@ -77,7 +77,7 @@ class Authorizations:
         page = f"{address.origin}{AUTHORIZE_PATH}"
         query = {"client_id": self._config.bitrix_client_id or ""}
         try:
-            head = await self._session.look(page, query, min(LOOK_S, self._config.max_wait_s))
+            head = await self._session.fetch_head(page, query, min(LOOK_S, self._config.max_wait_s))
         except PortalError as error:
             if error.retryable:
                 raise
@@ -93,7 +93,7 @@ class Authorizations:
             )
 
 
-def _moved_to(session: PortalSession, asked: URL, head: PageHead) -> str | None:
+def _moved_to(session: PortalSession, asked: URL, head: ResponseHead) -> str | None:
     """The host that a renamed portal sends to: the same page elsewhere. Source: protocol.md 1"""
     host = redirect_host(session.policy, asked, head.location) if 300 <= head.status < 400 else None
     if host is None or head.location is None:
@@ -102,7 +102,7 @@ def _moved_to(session: PortalSession, asked: URL, head: PageHead) -> str | None:
     return host if target.origin() != asked.origin() and target.raw_path_qs == asked.raw_path_qs else None
 
 
-def refusal_of(asked: URL, head: PageHead) -> str | None:
+def refusal_of(asked: URL, head: ResponseHead) -> str | None:
     """Why the answer *head* to *asked* is not that of a Bitrix24's authorize page; None when it may well be.
 
     Whoever has not logged in yet, as we have not, is shown a page of HTML (200, 401 or 403), or is redirected to log in

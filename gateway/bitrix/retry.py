@@ -1,4 +1,4 @@
-"""Whether a failed call is made again, and when; pure."""
+"""The retry rules: whether a failed call is repeated, and when; pure."""
 
 from dataclasses import dataclass
 
@@ -11,28 +11,31 @@ FIRST_PAUSE_S = 1.0
 
 @dataclass(frozen=True)
 class RetryDecision:
-    """What to do about a failure: pause for *wait_s* and try again, or raise *error* where that is None."""
+    """How to react to a failure: repeat after *wait_s* seconds, or raise *error* if *wait_s* is None."""
 
     error: PortalError
     wait_s: float | None
 
 
 def decide(error: PortalError, attempt: int, elapsed_s: float, write: bool, jitter: float) -> RetryDecision:
-    """Decide after try number *attempt* (from 1), *elapsed_s* seconds into the call; *jitter* is from [0, 1).
+    """Decide about another attempt after number *attempt* (from 1), *elapsed_s* seconds into the call.
 
-    Pauses double, each drawn from the upper half of its step, so that callers who failed together come back apart.
-    Where one of our limits does the waiting (QUERY_LIMIT_EXCEEDED, OPERATION_TIME_LIMIT) there is no pause of its own,
-    and tries are bounded by the deadline; those for operating time, whose waiting does not count against it, by their
-    number as well. A write is repeated only when it provably did not run. An answer that is too large would be again.
+    A write is repeated only if the failed attempt certainly had no effect. Pauses double. *jitter*, from [0, 1), picks
+    a point in the upper half of each pause, so that callers that failed together do not return together.
+
+    After QUERY_LIMIT_EXCEEDED and OPERATION_TIME_LIMIT our limits delay the next attempt, so there is no pause, and
+    only the deadline ends the attempts. Waits for operating time do not count towards the deadline; the number of
+    attempts bounds them. AnswerTooLarge is final: the next answer would be as large.
     """
     if write and not error.not_executed and (error.retryable or isinstance(error, AnswerTooLarge)):
         return RetryDecision(OutcomeUnknown(error), None)
     if not error.retryable:
         return RetryDecision(error, None)
     if error.rate_limited:
-        rested_enough = isinstance(error, OperatingLimitReached) and attempt >= MAX_TRIES  # each took up to ten minutes
-        again = elapsed_s <= RETRY_DEADLINE_S and not rested_enough
-        return RetryDecision(error, 0.0 if again else None)
+        # Each of these attempts may have waited up to ten minutes.
+        budget_exhausted = isinstance(error, OperatingLimitReached) and attempt >= MAX_TRIES
+        repeat = elapsed_s <= RETRY_DEADLINE_S and not budget_exhausted
+        return RetryDecision(error, 0.0 if repeat else None)
     pause_s = FIRST_PAUSE_S * 2 ** (attempt - 1) * (1 + jitter) / 2
     if attempt >= MAX_TRIES or elapsed_s + pause_s > RETRY_DEADLINE_S:
         return RetryDecision(error, None)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.auth.tokens import issue_token
-from gateway.bitrix.rows.dictionaries import FIELD_TYPES, SHOWN_AS
+from gateway.bitrix.rows.dictionaries import FIELD_TYPE_ALIASES, FIELD_TYPES
 from gateway.cli.demo_servers import DemoSettings, demo_servers
 from gateway.cli.gateway_client import GatewayClient, RequestFailed, open_client
 from gateway.cli.serve import serve_until_stopped
@@ -116,10 +116,10 @@ def portal_rows(portal: SandboxPortal) -> dict[str, set[tuple[object, ...]]]:
             for row in data.categories.get(type_id, {}).values()
         },
         "fields": {
-            (entity, row["ID"], row["FIELD_NAME"], SHOWN_AS.get(row["USER_TYPE_ID"], row["USER_TYPE_ID"]))
+            (entity, row["ID"], row["FIELD_NAME"], FIELD_TYPE_ALIASES.get(row["USER_TYPE_ID"], row["USER_TYPE_ID"]))
             for entity in entities
             for row in data.userfields[entity].values()
-            if row["USER_TYPE_ID"] in FIELD_TYPES | SHOWN_AS.keys()
+            if row["USER_TYPE_ID"] in FIELD_TYPES | FIELD_TYPE_ALIASES.keys()
         },
     }
 

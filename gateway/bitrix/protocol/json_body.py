@@ -1,4 +1,4 @@
-"""The JSON in the body of an answer, decoded only where what it decodes to is bounded."""
+"""Decode the JSON body of an answer, with a bounded number of values."""
 
 from contextlib import suppress
 
@@ -6,23 +6,24 @@ import orjson
 
 from gateway.bitrix.errors import AnswerTooLarge, PortalBroken
 
-UNCOUNTED_BYTES = 4 * 1024 * 1024  # a body this short needs no count: its values fit into 200 MB whatever they are
-TOO_DEEP = "nested too deeply"  # to be written again: 254 levels can be
-MOST_VALUES = 2_000_000  # in one answer: 50 pages of 50 rows with 800 fields each
+MAX_UNCOUNTED_BYTES = 4 * 1024 * 1024  # the values of a shorter body take at most 200 MB, so they are not counted
+TOO_DEEP = "nested too deeply"  # to be encoded again: orjson encodes 254 levels
+MAX_VALUES = 2_000_000  # per answer: 50 pages of 50 rows with 800 fields each
 
 
 def decode_json(body: bytes, status: int | None = None) -> object:
-    """The value that *body* holds.
+    """Return the value of *body*.
 
-    A value takes up to about 150 bytes of memory and as few as two of the body, so that their number is bounded too.
+    A value takes at least two bytes of the body and up to about 150 bytes of memory. So the number of values is limited
+    as well as the size of the body.
 
     Raises:
-        PortalBroken: it is not JSON: empty, cut off, not in UTF-8, nested more than 1024 levels deep.
-        AnswerTooLarge: it holds more than MOST_VALUES values.
+        PortalBroken: not JSON: empty, truncated, not UTF-8, or nested more than 1024 levels deep.
+        AnswerTooLarge: more than MAX_VALUES values.
     """
-    if len(body) > UNCOUNTED_BYTES and body.count(b",") + body.count(b"[") + body.count(b"{") > MOST_VALUES:
-        raise AnswerTooLarge(f"{MOST_VALUES} values", status)
-    # The decoder's own error holds the whole text, so none is raised while it is handled: it would hold that error.
+    if len(body) > MAX_UNCOUNTED_BYTES and body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
+        raise AnswerTooLarge(f"{MAX_VALUES} values", status)
+    # The decoder's error holds the whole text. Raising ours outside of its handler keeps it out of __context__.
     with suppress(orjson.JSONDecodeError):
         value: object = orjson.loads(body)
         return value

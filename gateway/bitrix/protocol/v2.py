@@ -1,4 +1,4 @@
-"""Build a call, decode an answer: the portal's wire format (v2), with no I/O.
+"""The wire format of REST 2: encode calls, decode answers; no I/O.
 
 Source: protocol.md 2, 3 and 8 (b24restdocs settings/how-to-call-rest-api/, api-reference/data-types.md)
 """
@@ -17,18 +17,18 @@ from gateway.bitrix.protocol.v3 import rest3_error
 from gateway.errors import InvalidInput
 
 BATCH_COMMANDS = 50
-LATEST_S = 1e11  # of Unix times and durations; a number beyond it is not one of seconds
+MAX_SECONDS = 1e11  # of Unix times and durations; a larger number cannot be one
 
 Params = Mapping[str, object]
 Arguments: TypeAlias = Params | list[object]
-"""What a method is given: parameters by name, or arguments by position."""
+"""Parameters by name, or arguments by position."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """One call of one *method*, which is a name; a *write* is repeated only when it provably did not run.
+    """One call of *method* with *params* by name, or with *positional* arguments.
 
-    It is given *params* by name or, where there are any, *positional* arguments.
+    *write* says that the call may change something: it is repeated only if it certainly was not executed.
     """
 
     method: str
@@ -38,17 +38,17 @@ class Command:
 
     @property
     def arguments(self) -> Arguments:
-        """What the method is given."""
+        """The parameters by name, or the arguments by position."""
         return self.params if self.positional is None else self.positional
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one call brought: its data, and what the portal says of the list and of our operating time.
+    """The decoded answer to one call.
 
-    *total* and *next* are absent outside lists; *operating_s* is the portal's own gauge for the method, in seconds,
-    and *operating_reset_at* the Unix time when it next shrinks; *duration_s* is how long it took by its own clock, and
-    *time* all that it says of time.
+    *total* and *next* are None outside lists. *operating_s* is the operating time that the portal has counted for the
+    method, *operating_reset_at* the Unix time at which it drops, and *duration_s* the portal's own measure of the call.
+    *time* is the complete ``time`` object.
     """
 
     result: object
@@ -61,45 +61,47 @@ class Answer:
 
 
 def encode_params(params: Arguments) -> str:
-    """*params* as a PHP-style nested query string, every name and value percent-encoded; a list is named 0, 1, 2, …
+    """Encode *params* as a PHP-style nested query string, all names and values percent-encoded.
 
-    True and false become 1 and 0, as PHP writes them; None and an empty list or mapping below the top become an empty
-    value, which empties a field and makes a filter match nothing rather than everything. At the top they are left out:
-    to PHP an empty array and no array are the same, an empty string is a wrong type.
+    The items of a list are named 0, 1, 2 and so on. True and False become 1 and 0, as in PHP.
+
+    Below the top level, None and an empty list or mapping become an empty value. It clears a field, and makes a filter
+    match nothing rather than everything. At the top level, empty lists and mappings are left out: PHP treats a missing
+    array as an empty one, but an empty string has the wrong type.
 
     Raises:
-        InvalidInput: a name or value that PHP's notation cannot say.
+        InvalidInput: a name or value has no representation in PHP's notation.
     """
     pairs: list[tuple[str, str]] = []
     if isinstance(params, list):
-        params = _by_place(params)
+        params = _named_by_position(params)
     for name, value in params.items():
         if re.search(r"[\[\]. \0]", name) or not name:
-            raise _unsayable(name)
+            raise _not_encodable(name)
         if not _is_empty_array(value):
             pairs += _pairs(quote(name, safe=""), value)
     return "&".join(f"{name}={value}" for name, value in pairs)
 
 
 def batch_label(index: int) -> str:
-    """The label of a batch's command number *index*, from 0."""
+    """Return the label of a batch's command by its *index*, from 0."""
     return f"c{index}"
 
 
 def encode_command(method: str, params: Arguments) -> str:
-    """One command of a batch: the method and its query, encoded once (the JSON body around it needs no second time)."""
+    """Encode one command of a batch as method and query. The query is not encoded again in the JSON body."""
     query = encode_params(params)
     return f"{method}?{query}" if query else method
 
 
 def decode_answer(status: int, body: bytes, secrets: Collection[str] = ()) -> Answer:
-    """Turn the *status* and *body* of one HTTP answer into data; no error tells any of *secrets*.
+    """Decode an HTTP answer. The *secrets* that were sent are masked in errors.
 
     Raises:
-        PortalError: the body carries an error; it may do so under any status, 200 included, and the error may be "",
-            0 or "0", so that the presence of the key decides; where it is an object, it is REST 3.0's.
-        PortalBroken: the body is no JSON object, or none of the documented envelope.
-        AnswerTooLarge: the body holds too many values.
+        PortalError: the body has the key ``error``. Any status may come with it, also 200, and its value may be "", 0
+            or "0". An object is an error of REST 3.0.
+        PortalBroken: the body is not a JSON object, or not the documented envelope.
+        AnswerTooLarge: the body has too many values.
     """
     return _decode_envelope(decode_json(body, status), status, secrets)
 
@@ -118,7 +120,7 @@ def _decode_envelope(envelope: object, status: int, secrets: Collection[str]) ->
 
 
 def decode_answer3(status: int, body: bytes, secrets: Collection[str] = ()) -> Answer:
-    """As `decode_answer`, of REST 3.0; what has no envelope, as the portal's OpenAPI document, is its own result."""
+    """As `decode_answer`, for REST 3.0. A document without an envelope, such as the OpenAPI document, is the result."""
     document = decode_json(body, status)
     if status < 400 and isinstance(document, dict) and not document.keys() & {"error", "result"}:
         return Answer(document)
@@ -128,17 +130,17 @@ def decode_answer3(status: int, body: bytes, secrets: Collection[str] = ()) -> A
 def decode_batch(
     answer: Answer, labels: Sequence[str], secrets: Collection[str] = (), *, halt: bool = False
 ) -> dict[str, Answer | PortalError]:
-    """What each command of a batch brought, in the order of *labels*; no error tells any of *secrets*.
+    """Return the outcome of each command of a batch, in the order of *labels*. *secrets* are masked in errors.
 
-    A map of the answer may come as an object, as a list (labels 0..n-1) or, when nothing is in it, as ``[]``. A
-    command that appears neither among the results nor among the errors is PortalBroken. With *halt*, those after the
-    first error were not run, and are left out.
+    PHP encodes the maps of the answer as objects, as lists if the labels are 0 to n-1, and as ``[]`` if they are empty.
+    The outcome of a command without a result or an error is PortalBroken. With *halt*, commands after the first error
+    were not executed and are left out.
 
     Raises:
-        PortalBroken: the answer is not that of a batch.
+        PortalBroken: not the answer to a batch.
     """
     if not isinstance(answer.result, dict):
-        raise PortalBroken("no maps of results")
+        raise PortalBroken("a batch without results")
     errors, results, totals, nexts, times = (
         _php_map(answer.result.get(name, []))
         for name in ("result_error", "result", "result_total", "result_next", "result_time")
@@ -164,9 +166,9 @@ def _outcome(
         error = errors[label]
         if isinstance(error, dict) and "error" in error:
             return portal_error(error["error"], error.get("error_description"), None, secrets)
-        return PortalBroken("an error without a code in a batch")
+        return PortalBroken("a batch with an error without a code")
     if label not in results:
-        return PortalBroken("a command of a batch has no answer")
+        return PortalBroken("a batch without an outcome for a command")
     try:
         return _answer(results[label], totals.get(label), nexts.get(label), times.get(label))
     except PortalBroken as error:
@@ -178,46 +180,46 @@ def _php_map(value: object) -> Params:
         return {str(index): item for index, item in enumerate(value)}
     if isinstance(value, dict):
         return value
-    raise PortalBroken("a batch's member is no map")
+    raise PortalBroken("a batch with an unknown envelope")
 
 
-def _answer(result: object, total: object, following: object, time: object) -> Answer:
-    spent: Params = time if isinstance(time, dict) else {}
+def _answer(result: object, total: object, next_start: object, time: object) -> Answer:
+    times: Params = time if isinstance(time, dict) else {}
     return Answer(
         result=result,
-        total=_count("total", total),
-        next=_count("next", following),
-        operating_s=_seconds(spent.get("operating")),
-        operating_reset_at=_seconds(spent.get("operating_reset_at")),
-        duration_s=_seconds(spent.get("duration")),
-        time=spent,
+        total=_integer("total", total),
+        next=_integer("next", next_start),
+        operating_s=_seconds(times.get("operating")),
+        operating_reset_at=_seconds(times.get("operating_reset_at")),
+        duration_s=_seconds(times.get("duration")),
+        time=times,
     )
 
 
-def _count(name: str, value: object) -> int | None:
+def _integer(name: str, value: object) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
-    raise PortalBroken(f"{name} is no number")
+    raise PortalBroken(f"{name} is not an integer")
 
 
 def _seconds(value: object) -> float | None:
-    """A number of seconds; None for anything else, so that nothing is reckoned with it."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LATEST_S:
+    """Return *value* if it is a plausible number of seconds, otherwise None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_SECONDS:
         return None
     return float(value)
 
 
-def _by_place(arguments: list[object]) -> Params:
-    """*arguments* under the names that PHP gives them.
+def _named_by_position(arguments: list[object]) -> Params:
+    """Return *arguments* by their index, as PHP names them. Empty lists and objects at the end are left out.
 
     Raises:
-        InvalidInput: an empty list or object comes before others, which would move up in its place.
+        InvalidInput: an empty list or object before other arguments, which PHP would shift into its position.
     """
-    sent = [at for at, value in enumerate(arguments) if not _is_empty_array(value)]
+    sent = [index for index, value in enumerate(arguments) if not _is_empty_array(value)]
     if sent and sent[-1] >= len(sent):
         rule = "an empty list or object before other arguments cannot be sent to a portal in a batch"
         raise InvalidInput.of_parameter("params", "params", rule)
-    return {str(at): arguments[at] for at in sent}
+    return {str(index): arguments[index] for index in sent}
 
 
 def _pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
@@ -226,7 +228,7 @@ def _pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
     elif isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str) or not key.strip() or re.search(r"[\]\0]", key):
-                raise _unsayable(str(key))
+                raise _not_encodable(str(key))
             yield from _pairs(f"{name}[{quote(key, safe='')}]", item)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
@@ -241,15 +243,15 @@ def _scalar(value: object) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, float) and not math.isfinite(value):
-        raise _unsayable(str(value))
+        raise _not_encodable(str(value))
     if isinstance(value, str | int | float):
         return str(value)
-    raise _unsayable(type(value).__name__)
+    raise _not_encodable(type(value).__name__)
 
 
 def _is_empty_array(value: object) -> bool:
     return isinstance(value, Mapping | list | tuple) and not value
 
 
-def _unsayable(what: str) -> InvalidInput:
-    return InvalidInput.of_parameter("params", "params", f"{what!r} cannot be sent to a portal in a batch")
+def _not_encodable(text: str) -> InvalidInput:
+    return InvalidInput.of_parameter("params", "params", f"{text!r} cannot be sent to a portal in a batch")

@@ -1,4 +1,4 @@
-"""REST 3.0 on the wire: where its calls go, and what its errors mean; with no I/O.
+"""The wire format of REST 3.0: its endpoint and its errors; no I/O.
 
 Source: protocol.md 1, 9.1, 9.2 (b24restdocs api-reference/rest-v3.md)
 """
@@ -26,9 +26,9 @@ from gateway.bitrix.errors import (
 )
 from gateway.redaction import mask_known
 
-MOST_VALIDATIONS = 50  # parameters that one answer says something of
-MOST_WORDS = 10  # about each
-PREFIX = re.compile(r"BITRIX_REST_V3_EXCEPTIONS?_(?:VALIDATION_|INTERNAL_)?")  # an older generation has the plural
+MAX_VALIDATIONS = 50  # entries kept of one answer
+MAX_VALIDATION_TEXTS = 10  # kept of each entry
+PREFIX = re.compile(r"BITRIX_REST_V3_EXCEPTIONS?_(?:VALIDATION_|INTERNAL_)?")  # older versions use the plural
 CLASSES: dict[str, type[PortalError]] = {
     "REQUESTVALIDATIONEXCEPTION": ArgumentRefused,
     "DTOVALIDATIONEXCEPTION": ArgumentRefused,
@@ -54,22 +54,22 @@ CLASSES: dict[str, type[PortalError]] = {
 
 
 class NotAuthenticated(TokenExpired):
-    """the portal does not accept the credential; of a token it may only have expired
+    """the portal does not accept the credential; an access token may only have expired
 
-    REST 3.0 has one answer for both. Source: protocol.md 9.2
+    REST 3.0 has one error for both. Source: protocol.md 9.2
     """
 
 
 def rest3_endpoint(endpoint: str) -> str:
-    """Where 3.0 calls of the credential with that v2 *endpoint* go: ``/rest/api/`` in the place of ``/rest/``."""
+    """Return the 3.0 endpoint of a credential from its v2 *endpoint*: ``/rest/api/`` instead of ``/rest/``."""
     origin, rest, path = endpoint.partition("/rest/")
     return f"{origin}{rest}api/{path}"
 
 
 def rest3_error(error: Mapping[str, object], status: int, secrets: Collection[str] = ()) -> PortalError:
-    """The error for the object that 3.0 sends under ``error``; the *secrets* that the portal was sent stay out of it.
+    """Return the error for the ``error`` object of an answer, with the *secrets* that were sent masked.
 
-    Wrong credentials have no code of their own: they come as a refused access under 401.
+    Invalid credentials have no separate code. They are reported as ACCESSDENIEDEXCEPTION with status 401.
     """
     code, message = error.get("code"), error.get("message")
     text = code if isinstance(code, str) else ""
@@ -77,24 +77,25 @@ def rest3_error(error: Mapping[str, object], status: int, secrets: Collection[st
     if cls is AccessDenied and status == 401:
         cls = NotAuthenticated
     elif cls is None:
-        cls = _by_status(status)
-    told = cls(mask_known(text, secrets), mask_known(message if isinstance(message, str) else "", secrets), status)
+        cls = _class_by_status(status)
+    result = cls(mask_known(text, secrets), mask_known(message if isinstance(message, str) else "", secrets), status)
     validation = error.get("validation")
     if isinstance(validation, list):
-        told.validation = tuple(_words(one, secrets) for one in validation[:MOST_VALIDATIONS] if isinstance(one, dict))
-    return told
+        entries = [entry for entry in validation[:MAX_VALIDATIONS] if isinstance(entry, dict)]
+        result.validation = tuple(_readable_texts(entry, secrets) for entry in entries)
+    return result
 
 
-def _words(one: Mapping[str, object], secrets: Collection[str]) -> dict[str, str]:
-    """What *one* entry of ``validation`` says, as it may be shown."""
+def _readable_texts(entry: Mapping[str, object], secrets: Collection[str]) -> dict[str, str]:
+    """Return the texts of one *entry* of ``validation``, safe to show."""
     return {
         readable(mask_known(name, secrets), MAX_CODE_CHARS): readable(mask_known(value, secrets), MAX_DESCRIPTION_CHARS)
-        for name, value in list(one.items())[:MOST_WORDS]
+        for name, value in list(entry.items())[:MAX_VALIDATION_TEXTS]
         if isinstance(value, str)
     }
 
 
-def _by_status(status: int) -> type[PortalError]:
+def _class_by_status(status: int) -> type[PortalError]:
     if status == 401:
         return CredentialRefused
     if status == 402:

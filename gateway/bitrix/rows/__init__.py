@@ -1,1 +1,1 @@
-"""Rows of a portal's lists, decoded."""
+"""Decoders of the rows of a portal's lists."""

@@ -1,7 +1,7 @@
-"""Rows as portals send them, turned into the properties that we promise. Fields we do not know are dropped.
+"""Decode rows of a portal's dictionaries into the properties of our contract. Unknown fields are dropped.
 
-Each function returns the properties of the row with that id, without our own id and createdAt, and None where the
-contract has no way to show the row. They are the only place where Bitrix24's spelling of a field meets ours.
+Each function returns the properties of one row, without our own id and createdAt. It returns None if the contract
+cannot represent the row. Only this module translates Bitrix24's field names into ours.
 """
 
 import re
@@ -9,10 +9,11 @@ import re
 from gateway.bitrix.lists.list_specs import Row
 
 is_email = re.compile(r"[^@\s]+@[^@\s]+").fullmatch
-# A stage's pipeline when CATEGORY_ID does not say it: DEAL_STAGE_7, SMART_INVOICE_STAGE_9, DYNAMIC_128_STAGE_12.
+# ENTITY_ID contains a stage's pipeline if CATEGORY_ID is missing: DEAL_STAGE_7, SMART_INVOICE_STAGE_9,
+# DYNAMIC_128_STAGE_12.
 # Source: b24restdocs api-reference/crm/status/crm-status-list.md, crm-status-entity-types.md
 STAGE_OF_PIPELINE = re.compile(r"(?:[A-Z]+_)*(?:\d+_)?STAGE_(\d+)")
-# Bitrix24's own types and the one that a partner adds; `date` is shown as the nearest of them.
+# The types of the contract: Bitrix24's own, and one that a partner adds.
 FIELD_TYPES = frozenset(
     {
         "string",
@@ -33,9 +34,9 @@ FIELD_TYPES = frozenset(
         "crm_pena_tag",
     }
 )
-SHOWN_AS = {"date": "datetime"}
-LOWEST_INT32, HIGHEST_INT32 = -(2**31), 2**31 - 1
-INT32 = range(LOWEST_INT32, HIGHEST_INT32 + 1)
+FIELD_TYPE_ALIASES = {"date": "datetime"}  # types outside the contract, and the closest type in it
+MIN_INT32, MAX_INT32 = -(2**31), 2**31 - 1
+INT32 = range(MIN_INT32, MAX_INT32 + 1)
 
 
 def _text(value: object) -> str:
@@ -46,24 +47,24 @@ def _text(value: object) -> str:
 
 def _int32(value: object) -> int | None:
     if type(value) is int:
-        return value if LOWEST_INT32 <= value <= HIGHEST_INT32 else None
+        return value if MIN_INT32 <= value <= MAX_INT32 else None
     if isinstance(value, str) and re.fullmatch(r"-?\d{1,10}", value, re.ASCII):
         return _int32(int(value))
     return None
 
 
 def decode_user(row: Row, bitrix_id: int) -> dict[str, object]:
-    """A user of the portal. Source: b24restdocs api-reference/user/user-get.md"""
+    """Decode a user. Source: b24restdocs api-reference/user/user-get.md"""
     field = row.get
     departments = field("UF_DEPARTMENT")
-    found = departments if isinstance(departments, list) else [departments]
+    department_ids = departments if isinstance(departments, list) else [departments]
     user: dict[str, object] = {
         "bitrixUserID": str(bitrix_id),
         "name": _text(field("NAME")),
         "lastName": _text(field("LAST_NAME")),
         "secondName": _text(field("SECOND_NAME")),
         "title": _text(field("TITLE")),
-        "uf_department": [number for value in found if (number := _int32(value)) is not None],
+        "uf_department": [number for value in department_ids if (number := _int32(value)) is not None],
         "workPosition": _text(field("WORK_POSITION")),
         "deleted": False,
     }
@@ -73,7 +74,7 @@ def decode_user(row: Row, bitrix_id: int) -> dict[str, object]:
 
 
 def decode_step(row: Row, bitrix_id: int) -> dict[str, object]:
-    """A row of a directory, stages among them. Source: b24restdocs api-reference/crm/status/crm-status-list.md"""
+    """Decode a row of a directory, such as a stage. Source: b24restdocs api-reference/crm/status/crm-status-list.md"""
     entity_id = _text(row.get("ENTITY_ID"))
     pipeline_id = _int32(row.get("CATEGORY_ID"))
     if pipeline_id is None and (stage := STAGE_OF_PIPELINE.fullmatch(entity_id)):
@@ -91,7 +92,10 @@ def decode_step(row: Row, bitrix_id: int) -> dict[str, object]:
 
 
 def decode_pipeline(row: Row, bitrix_id: int, entity_type_id: int) -> dict[str, object] | None:
-    """A pipeline of one entity type. Source: b24restdocs api-reference/crm/universal/category/crm-category-list.md"""
+    """Decode a pipeline.
+
+    Source: b24restdocs api-reference/crm/universal/category/crm-category-list.md
+    """
     if bitrix_id not in INT32:
         return None
     return {
@@ -103,12 +107,15 @@ def decode_pipeline(row: Row, bitrix_id: int, entity_type_id: int) -> dict[str, 
 
 
 def decode_userfield(row: Row, bitrix_id: int, entity_id: str) -> dict[str, object] | None:
-    """A custom field of a classic entity. Source: b24restdocs api-reference/crm/*/userfields/crm-*-userfield-list.md"""
+    """Decode a custom field of a classic entity.
+
+    Source: b24restdocs api-reference/crm/*/userfields/crm-*-userfield-list.md
+    """
     return _field(bitrix_id, entity_id, row.get("FIELD_NAME"), row.get("USER_TYPE_ID"), row.get("EDIT_FORM_LABEL"))
 
 
 def decode_userfieldconfig(row: Row, bitrix_id: int, entity_id: str, language: str) -> dict[str, object] | None:
-    """A custom field as `userfieldconfig.list` gives it: other spellings, and its label as a map by language.
+    """Decode a custom field of `userfieldconfig.list`, which has other field names, and its labels by language.
 
     Source: b24restdocs api-reference/crm/universal/userfieldconfig/userfieldconfig-list.md
     """
@@ -120,7 +127,7 @@ def decode_userfieldconfig(row: Row, bitrix_id: int, entity_id: str, language: s
 def _field(
     bitrix_id: int, entity_id: str, field_name: object, user_type: object, label: object
 ) -> dict[str, object] | None:
-    field_type = SHOWN_AS.get(_text(user_type), _text(user_type))
+    field_type = FIELD_TYPE_ALIASES.get(_text(user_type), _text(user_type))
     if field_type not in FIELD_TYPES:
         return None
     return {

@@ -1,8 +1,8 @@
-"""Which addresses the gateway may call: a portal's address is a stranger's input.
+"""The egress policy: which addresses the gateway may call. A portal's address is untrusted input.
 
-The scheme and shape are checked before a call, the IP address where the socket is made: there every address passes,
-literal or resolved, so that no answer of a name server can smuggle one in. An operator may list portals inside a
-network: a listed network allows its addresses, a listed name allows what that name, and no other, resolves to.
+The URL is checked before a call, the IP address when the socket is created. Every address passes there, literal or
+resolved, so a name server cannot bypass the check. An operator may list private portals: a listed network allows its
+addresses, a listed name allows the private addresses that this name resolves to, and no other.
 """
 
 import ipaddress
@@ -21,20 +21,23 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 PrivatePortal = ipaddress.IPv4Network | ipaddress.IPv6Network | str
-"""A network whose addresses may be called, or the name of a host; `*.corp.example` is any name below corp.example."""
+"""A network, or a host name; `*.corp.example` is any name below corp.example."""
 
-# What a listed name may lead to: neither loopback nor link-local addresses, where clouds tell a machine its secrets.
+# The private addresses that a listed name may resolve to. Loopback is not among them, and neither are link-local
+# addresses: clouds serve a machine's credentials there.
 # Source: RFC 1918, RFC 6598, RFC 4193
 COMPANY_NETWORKS = tuple(
-    ipaddress.ip_network(one) for one in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+    ipaddress.ip_network(network)
+    for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 )
-METADATA = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})  # the same there
+# Clouds serve credentials at these addresses too.
+METADATA = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
 
-_called_host: ContextVar[str] = ContextVar("called_host", default="")  # whose address the next socket is made for
+_called_host: ContextVar[str] = ContextVar("called_host", default="")  # the host that sockets are created for
 
 
 class NotPublic(OSError):
-    """A socket was asked for towards an address inside somebody's own network."""
+    """A socket was requested for an address that is not public and not allowed by the policy."""
 
     def __init__(self) -> None:
         super().__init__("not a public address")
@@ -42,44 +45,44 @@ class NotPublic(OSError):
 
 @dataclass(frozen=True)
 class EgressPolicy:
-    """Only https, only public addresses and the *private* ones listed; *insecure* lifts both, for a sandbox here."""
+    """Allows https to public addresses and to the listed *private* ones; *insecure* allows all, for a local sandbox."""
 
     insecure: bool
     private: tuple[PrivatePortal, ...] = ()
 
     def check_url(self, url: str) -> URL:
-        """*url*, parsed, if its shape allows calling it.
+        """Return *url*, parsed.
 
         Raises:
-            AddressRefused: not an absolute http(s) address, not https, or with a user's name in it.
+            AddressRefused: not an absolute http(s) URL, not https, or with a user name.
         """
         try:
             parsed = URL(url)
             host, port = parsed.host, parsed.port
         except ValueError:
-            raise AddressRefused("it is not an address") from None
+            raise AddressRefused("it is not a valid URL") from None
         if parsed.scheme not in ("https", "http") or not host or not port:
-            raise AddressRefused("it is not an absolute https address")
+            raise AddressRefused("it is not an absolute https URL")
         if parsed.scheme == "http" and not self.insecure:
             raise AddressRefused("it is not https")
         if parsed.user is not None or parsed.password is not None:
-            raise AddressRefused("it names a user")
+            raise AddressRefused("it contains a user name")
         return parsed
 
     def may_call(self, host: str) -> bool:
-        """Whether *host*, without brackets, is an IP address that may be called, or a name that could lead to one."""
+        """Whether *host*, without brackets, is an allowed IP address, or a name that may resolve to one."""
         if self.insecure or self._lists(host):
             return True
         try:
             return self._may_connect(ipaddress.ip_address(host), host)
         except ValueError:
             labels = host.split(".")
-            named = all(labels) and not labels[-1][0].isdigit()  # no top-level domain begins with a digit
-            return named and (len(labels) > 1 or any(not isinstance(one, str) for one in self.private))
+            is_name = all(labels) and not labels[-1][0].isdigit()  # no top-level domain begins with a digit
+            return is_name and (len(labels) > 1 or bool(self._networks))
 
     @contextmanager
     def calling(self, url: URL) -> Iterator[None]:
-        """Make sockets within the block for the host of *url*."""
+        """Create sockets in the block for the host of *url*."""
         token = _called_host.set((url.raw_host or "").lower())
         try:
             yield
@@ -87,10 +90,10 @@ class EgressPolicy:
             _called_host.reset(token)
 
     def socket_factory(self, address: AddrInfoType) -> socket.socket:
-        """A socket for *address* of the host being called, as aiohttp's connector asks for one.
+        """Create a socket for *address* of the host being called; a `socket_factory` of aiohttp's connector.
 
         Raises:
-            NotPublic: the address may not be called; PortalSession turns this into AddressRefused.
+            NotPublic: the address is not allowed; PortalSession turns this into AddressRefused.
         """
         family, kind, protocol, _, target = address
         if not self._may_connect(ipaddress.ip_address(target[0]), _called_host.get()):
@@ -101,30 +104,35 @@ class EgressPolicy:
         if self.insecure or is_public(address):
             return True
         plain = getattr(address, "ipv4_mapped", None) or address
-        networks = [one for one in self.private if not isinstance(one, str)]
-        named = self._lists(host) and plain not in METADATA
-        return any(plain in network for network in (*networks, *(COMPANY_NETWORKS if named else ())))
+        networks = self._networks
+        if self._lists(host) and plain not in METADATA:
+            networks += COMPANY_NETWORKS
+        return any(plain in network for network in networks)
+
+    @property
+    def _networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        return tuple(entry for entry in self.private if not isinstance(entry, str))
 
     def _lists(self, host: str) -> bool:
         """Whether *host* is a listed name."""
         return any(
-            host.endswith(one[1:]) and len(host) >= len(one) if one.startswith("*.") else host == one
-            for one in self.private
-            if isinstance(one, str)
+            host.endswith(name[1:]) and len(host) >= len(name) if name.startswith("*.") else host == name
+            for name in self.private
+            if isinstance(name, str)
         )
 
 
 def is_public(address: IPAddress) -> bool:
-    """Whether *address*, and any IPv4 address wrapped in it, belongs to the open internet."""
-    wrapped = _wrapped(address) if isinstance(address, ipaddress.IPv6Address) else None
-    if wrapped is not None:
-        return is_public(wrapped)
+    """Whether *address*, or the IPv4 address embedded in it, is public."""
+    embedded = _embedded_ipv4(address) if isinstance(address, ipaddress.IPv6Address) else None
+    if embedded is not None:
+        return is_public(embedded)
     local = address.is_multicast or address.is_reserved or address.is_unspecified or address.is_link_local
     site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
     return address.is_global and not local and not site_local
 
 
-def _wrapped(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+def _embedded_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     if address in NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     teredo = address.teredo

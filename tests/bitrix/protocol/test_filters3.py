@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bitrix.protocol.filters3 import DEEPEST, check_filter
+from gateway.bitrix.protocol.filters3 import MAX_DEPTH, check_filter
 from gateway.errors import InvalidInput
 
 LETTERS = "aZж=<>. '\""
@@ -182,8 +182,8 @@ def test_groups_lie_only_so_deep() -> None:
             elements = [{"logic": "or", "conditions": elements}]
         return elements
 
-    assert refused_at(nested(DEEPEST)) is None
-    assert refused_at(nested(DEEPEST + 1)) == "/filter" + "/0/conditions" * DEEPEST + "/0"
+    assert refused_at(nested(MAX_DEPTH)) is None
+    assert refused_at(nested(MAX_DEPTH + 1)) == "/filter" + "/0/conditions" * MAX_DEPTH + "/0"
 
 
 def test_the_long_form_of_a_condition_is_judged_by_the_portal_but_for_its_operator() -> None:

@@ -15,8 +15,8 @@ from gateway.bitrix.limits.concurrency_limit import ConcurrencyLimit
 from gateway.bitrix.limits.operating_budget import WINDOW_S, OperatingBudget
 from gateway.bitrix.lists.list_specs import METHODS, row_id
 from gateway.bitrix.protocol.error_codes import portal_error
-from gateway.bitrix.protocol.json_body import MOST_VALUES, UNCOUNTED_BYTES, decode_json
-from gateway.bitrix.protocol.v2 import LATEST_S, Answer, decode_answer, decode_answer3, decode_batch
+from gateway.bitrix.protocol.json_body import MAX_UNCOUNTED_BYTES, MAX_VALUES, decode_json
+from gateway.bitrix.protocol.v2 import MAX_SECONDS, Answer, decode_answer, decode_answer3, decode_batch
 from gateway.bitrix.protocol.v3 import rest3_error
 from gateway.bitrix.retry import decide
 from gateway.redaction import printable
@@ -56,7 +56,7 @@ def test_any_bytes_become_an_answer_or_an_error_of_the_portals(decode: Decode, s
         assert len(outcome.detail) < 1500
         return
     for seconds in (outcome.operating_s, outcome.operating_reset_at, outcome.duration_s):
-        assert seconds is None or 0 <= seconds <= LATEST_S
+        assert seconds is None or 0 <= seconds <= MAX_SECONDS
     for number in (outcome.total, outcome.next):
         assert number is None or type(number) is int
 
@@ -117,10 +117,10 @@ def test_what_is_not_json_is_told_so_and_not_kept(body: bytes) -> None:
 
 
 def test_an_answer_of_too_many_values_is_not_decoded() -> None:
-    body = b"[" + b"[]," * (UNCOUNTED_BYTES // 2) + b"0]"
+    body = b"[" + b"[]," * (MAX_UNCOUNTED_BYTES // 2) + b"0]"
     tracemalloc.start()
     try:
-        with pytest.raises(AnswerTooLarge, match=f"more than {MOST_VALUES} values$"):
+        with pytest.raises(AnswerTooLarge, match=f"more than {MAX_VALUES} values$"):
             decode_json(body)
         assert tracemalloc.get_traced_memory()[1] < MEGABYTE
     finally:
@@ -130,7 +130,7 @@ def test_an_answer_of_too_many_values_is_not_decoded() -> None:
 def test_an_answer_as_large_as_portals_of_good_faith_send_is_decoded() -> None:
     rows = [{f"UF_CRM_{column}": "some value" for column in range(300)}] * 2500
     body = orjson.dumps({"result": rows})
-    assert len(body) > UNCOUNTED_BYTES
+    assert len(body) > MAX_UNCOUNTED_BYTES
     assert decode_json(body) == {"result": rows}
 
 

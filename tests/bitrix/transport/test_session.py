@@ -31,8 +31,8 @@ WRITE = Command("profile", write=True)  # the client goes by what it is told, no
     [
         ("http://127.0.0.1:1/", PortalUnreachable, "does not answer: no connection: refused"),
         ("http://nobody.invalid/", PortalUnreachable, "does not answer: no connection: unknown host"),
-        ("http://1.2.3/", AddressRefused, "may not be called: it names no host"),
-        (f"http://{'a' * 64}.example/", AddressRefused, "may not be called: it names no host"),
+        ("http://1.2.3/", AddressRefused, "may not be called: its host is not valid"),
+        (f"http://{'a' * 64}.example/", AddressRefused, "may not be called: its host is not valid"),
     ],
 )
 async def test_who_cannot_be_reached_is_told_in_plain_words(
