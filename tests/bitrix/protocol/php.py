@@ -1,10 +1,10 @@
-"""PHP's way to read a query string, for what the encoder may write: names with brackets, every value text."""
+"""Decode a query string as PHP does: names with brackets, every value a string."""
 
 from urllib.parse import unquote_plus
 
 
 def parse(query: str) -> dict[str, object]:
-    """The parameters of *query* as PHP would see them; a list is a map with keys "0", "1" and so on."""
+    """Return the parameters of *query* as PHP decodes them. A list is a map with the keys "0", "1" and so on."""
     parsed: dict[str, object] = {}
     for pair in filter(None, query.split("&")):
         name, _, value = pair.partition("=")
@@ -13,7 +13,7 @@ def parse(query: str) -> dict[str, object]:
 
 
 def path(name: str) -> list[str]:
-    """The keys that *name* leads along."""
+    """Return the nested keys of *name*."""
     top, bracket, rest = name.partition("[")
     keys = [top.replace(".", "_").replace(" ", "_")]
     while bracket:

@@ -1,4 +1,4 @@
-"""Filters of REST 3.0: every one that the grammar makes is let through, and every break of it is pointed at."""
+"""The filter grammar of REST 3.0: valid filters pass, and errors point to the invalid part."""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -33,7 +33,7 @@ def groups(elements: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 filters = st.lists(st.recursive(conditions, groups, max_leaves=8), max_size=5) | conditions
 
-# What breaks a condition or a group, and where in it that shows.
+# Functions that make a condition or a group invalid, and return the pointer to the error in it.
 Break = Callable[[Any], str]
 
 
@@ -122,7 +122,7 @@ OF_GROUPS: list[Break] = [_logic, _no_conditions, _object_for_conditions, _scala
 
 
 def parts(elements: list[Any], pointer: str) -> Iterator[tuple[Any, str]]:
-    """Every condition and group, with its place."""
+    """Yield every condition and group, with its pointer."""
     for index, element in enumerate(elements):
         place = f"{pointer}/{index}"
         yield element, place
@@ -130,63 +130,63 @@ def parts(elements: list[Any], pointer: str) -> Iterator[tuple[Any, str]]:
             yield from parts(element["conditions"], f"{place}/conditions")
 
 
-def refused_at(given: object, *, references: bool = False) -> str | None:
-    """The pointer to what is wrong; None where nothing is."""
+def error_pointer(value: object, *, references: bool = False) -> str | None:
+    """Return the pointer to the invalid part; None for a valid filter."""
     try:
-        check_filter(given, "/filter", references=references)
+        check_filter(value, "/filter", references=references)
     except InvalidInput as error:
         return error.errors[0].pointer
     return None
 
 
 @given(filters)
-def test_whatever_the_grammar_makes_is_a_filter_and_stays_as_it_is(given: list[Any]) -> None:
-    before = deepcopy(given)
-    assert refused_at(given) is None
-    assert refused_at(given, references=True) is None
-    assert given == before
+def test_every_filter_of_the_grammar_is_accepted_and_not_changed(value: list[Any]) -> None:
+    before = deepcopy(value)
+    assert error_pointer(value) is None
+    assert error_pointer(value, references=True) is None
+    assert value == before
 
 
 @given(st.lists(st.recursive(conditions, groups, max_leaves=8), min_size=1, max_size=5), st.data())
-def test_what_breaks_the_grammar_is_pointed_at(given: list[Any], data: st.DataObject) -> None:
-    given = deepcopy(given)
-    part, place = data.draw(st.sampled_from(list(parts(given, "/filter"))))
+def test_the_error_points_to_the_invalid_part(value: list[Any], data: st.DataObject) -> None:
+    value = deepcopy(value)
+    part, place = data.draw(st.sampled_from(list(parts(value, "/filter"))))
     breaks = OF_GROUPS if isinstance(part, dict) else OF_CONDITIONS
     below = data.draw(st.sampled_from(breaks))(part)
-    assert refused_at(given) == place + below
+    assert error_pointer(value) == place + below
 
 
-@pytest.mark.parametrize("given", [None, True, 5, "id", {}, {"logic": "or", "conditions": []}])
-def test_what_is_no_list_is_no_filter(given: object) -> None:
-    assert refused_at(given) == "/filter"
+@pytest.mark.parametrize("value", [None, True, 5, "id", {}, {"logic": "or", "conditions": []}])
+def test_only_a_list_is_a_filter(value: object) -> None:
+    assert error_pointer(value) == "/filter"
 
 
-def test_one_condition_may_stand_alone() -> None:
-    assert refused_at(["id", ">", 5]) is None
-    assert refused_at(["id", "like", 5]) == "/filter/1"
+def test_a_single_condition_needs_no_list() -> None:
+    assert error_pointer(["id", ">", 5]) is None
+    assert error_pointer(["id", "like", 5]) == "/filter/1"
 
 
 @pytest.mark.parametrize("operator", ["=", "in", "between", ">="])
 @pytest.mark.parametrize("name", ["$ref", "$refArray"])
-def test_a_reference_may_stand_for_a_value_in_a_batch_alone(operator: str, name: str) -> None:
-    assert refused_at([["id", operator, {name: "0.id"}]], references=True) is None
-    assert refused_at([["id", operator, {name: "0.id"}]]) == "/filter/0/2"
-    assert refused_at([["id", operator, {"ref": "0.id"}]], references=True) == "/filter/0/2"
-    assert refused_at([{"conditions": [["id", {name: "0.id"}]]}], references=True) is None
+def test_a_reference_is_a_value_only_in_a_batch(operator: str, name: str) -> None:
+    assert error_pointer([["id", operator, {name: "0.id"}]], references=True) is None
+    assert error_pointer([["id", operator, {name: "0.id"}]]) == "/filter/0/2"
+    assert error_pointer([["id", operator, {"ref": "0.id"}]], references=True) == "/filter/0/2"
+    assert error_pointer([{"conditions": [["id", {name: "0.id"}]]}], references=True) is None
 
 
-def test_groups_lie_only_so_deep() -> None:
+def test_groups_have_a_maximum_depth() -> None:
     def nested(depth: int) -> list[Any]:
         elements: list[Any] = [["id", 1]]
         for _ in range(depth):
             elements = [{"logic": "or", "conditions": elements}]
         return elements
 
-    assert refused_at(nested(MAX_DEPTH)) is None
-    assert refused_at(nested(MAX_DEPTH + 1)) == "/filter" + "/0/conditions" * MAX_DEPTH + "/0"
+    assert error_pointer(nested(MAX_DEPTH)) is None
+    assert error_pointer(nested(MAX_DEPTH + 1)) == "/filter" + "/0/conditions" * MAX_DEPTH + "/0"
 
 
-def test_the_long_form_of_a_condition_is_judged_by_the_portal_but_for_its_operator() -> None:
+def test_only_the_operator_of_a_long_form_condition_is_checked() -> None:
     long = {"leftOperand": {"field": "id"}, "operator": "=", "rightOperand": 5}
-    assert refused_at([long]) is None
-    assert refused_at([{**long, "operator": "like"}]) == "/filter/0/operator"
+    assert error_pointer([long]) is None
+    assert error_pointer([{**long, "operator": "like"}]) == "/filter/0/operator"

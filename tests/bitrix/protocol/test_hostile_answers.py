@@ -1,4 +1,4 @@
-"""Decoders under bytes and JSON of any kind: a value, or an error of a portal's."""
+"""Decoders under arbitrary bytes and JSON: each returns a value or raises a PortalError."""
 
 import math
 import tracemalloc
@@ -49,7 +49,7 @@ def body_of(value: object) -> bytes:
 
 @DECODERS
 @given(STATUSES, st.binary() | VALUES.map(body_of))
-def test_any_bytes_become_an_answer_or_an_error_of_the_portals(decode: Decode, status: int, body: bytes) -> None:
+def test_any_bytes_become_an_answer_or_a_portal_error(decode: Decode, status: int, body: bytes) -> None:
     outcome = outcome_of(lambda: decode(status, body))
     if isinstance(outcome, PortalError):
         assert printable(outcome.detail) == outcome.detail
@@ -69,7 +69,7 @@ def outcome_of(decode: Callable[[], T]) -> T | PortalError:
 
 
 @pytest.mark.parametrize("value", [-1, -1e-9, 1e12, 1e308, -1e308, 2**64 - 1, "480", True, None, [], {}], ids=repr)
-def test_a_number_that_is_not_one_of_seconds_is_none(value: object) -> None:
+def test_an_implausible_number_of_seconds_is_none(value: object) -> None:
     time = dict.fromkeys(("operating", "operating_reset_at", "duration"), value)
     answer = decode_answer(200, body_of({"result": [], "time": time}))
     assert (answer.operating_s, answer.operating_reset_at, answer.duration_s) == (None, None, None)
@@ -77,11 +77,11 @@ def test_a_number_that_is_not_one_of_seconds_is_none(value: object) -> None:
 
 
 @given(VALUES, st.booleans())
-def test_any_batch_becomes_an_outcome_for_each_command_or_an_error(result: object, halt: bool) -> None:
+def test_any_batch_becomes_one_outcome_per_command_or_an_error(result: object, halt: bool) -> None:
     outcomes = outcome_of(lambda: decode_batch(Answer(result), ["c0", "c1"], halt=halt))
     if isinstance(outcomes, PortalError):
         return
-    assert all(isinstance(one, Answer | PortalError) for one in outcomes.values())
+    assert all(isinstance(outcome, Answer | PortalError) for outcome in outcomes.values())
     assert list(outcomes) in (["c0"], ["c0", "c1"])
 
 
@@ -100,7 +100,7 @@ ODD_IDS += [None, [], {}, "", "0x7", "7.0", "7e0", "-7", "７", "²", "7\n", "7\
 
 
 @pytest.mark.parametrize("value", ODD_IDS, ids=repr)
-def test_what_is_no_id_is_refused_by_name(value: object) -> None:
+def test_an_invalid_id_is_a_broken_answer(value: object) -> None:
     with pytest.raises(PortalBroken, match="a row without a usable ID"):
         row_id({"ID": value}, "ID")
 
@@ -110,13 +110,13 @@ def test_what_is_no_id_is_refused_by_name(value: object) -> None:
     [b"", b" ", b"[", b"\xff{}", b'"\\ud800"', b"NaN", b"1e999", b"{}{}", b"[" * 2000 + b"]" * 2000, b"[" * 10**6],
     ids=lambda body: repr(body[:20]),
 )
-def test_what_is_not_json_is_told_so_and_not_kept(body: bytes) -> None:
+def test_a_body_that_is_not_json_is_broken_and_not_kept_in_memory(body: bytes) -> None:
     with pytest.raises(PortalBroken, match=r": (not JSON|empty)$") as caught:
         decode_json(body)
     assert caught.value.__context__ is None  # orjson's error has the whole text
 
 
-def test_an_answer_of_too_many_values_is_not_decoded() -> None:
+def test_an_answer_with_too_many_values_is_not_decoded() -> None:
     body = b"[" + b"[]," * (MAX_UNCOUNTED_BYTES // 2) + b"0]"
     tracemalloc.start()
     try:
@@ -127,7 +127,7 @@ def test_an_answer_of_too_many_values_is_not_decoded() -> None:
         tracemalloc.stop()
 
 
-def test_an_answer_as_large_as_portals_of_good_faith_send_is_decoded() -> None:
+def test_the_largest_answer_of_a_regular_portal_is_decoded() -> None:
     rows = [{f"UF_CRM_{column}": "some value" for column in range(300)}] * 2500
     body = orjson.dumps({"result": rows})
     assert len(body) > MAX_UNCOUNTED_BYTES
@@ -135,7 +135,7 @@ def test_an_answer_as_large_as_portals_of_good_faith_send_is_decoded() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400, 500, None])
-def test_the_words_of_a_portal_are_printable_and_of_bounded_length(status: int | None) -> None:
+def test_the_messages_of_a_portal_are_printable_and_of_limited_length(status: int | None) -> None:
     long = ESCAPES * 10_000
     errors = [portal_error(long, long, status), rest3_error({"code": long, "message": long}, status or 400)]
     for error in [*errors, *map(OutcomeUnknown, errors)]:
@@ -144,25 +144,25 @@ def test_the_words_of_a_portal_are_printable_and_of_bounded_length(status: int |
             assert len(text) < 1500
 
 
-def test_what_is_said_of_parameters_is_bounded_in_number_and_length() -> None:
+def test_validation_entries_are_limited_in_number_and_length() -> None:
     entry = {f"{number}{ESCAPES}": ESCAPES * 1000 for number in range(1000)}
     error = rest3_error({"code": "X", "message": "", "validation": [entry] * 1000}, 400)
     assert len(error.validation) == 50
-    assert all(len(one) == 10 for one in error.validation)
+    assert all(len(entry) == 10 for entry in error.validation)
     assert all(
-        text.isprintable() and len(text) <= 501 for one in error.validation for pair in one.items() for text in pair
+        text.isprintable() and len(text) <= 501 for entry in error.validation for pair in entry.items() for text in pair
     )
 
 
 @pytest.mark.parametrize(("write", "kind"), [(False, AnswerTooLarge), (True, OutcomeUnknown)])
-def test_an_answer_that_is_too_large_is_not_asked_for_again(write: bool, kind: type[PortalError]) -> None:
+def test_an_answer_that_is_too_large_is_not_requested_again(write: bool, kind: type[PortalError]) -> None:
     decision = decide(AnswerTooLarge("1 bytes"), 1, 0, write, 0)
     assert (type(decision.error), decision.wait_s) == (kind, None)
     assert not decision.error.refuses_command or write
 
 
 @given(st.lists(st.tuples(NUMBERS, NUMBERS, st.integers(0, 10**6)), max_size=20))
-def test_no_reading_of_a_portals_pauses_a_method_for_longer_than_its_window(
+def test_no_reading_from_a_portal_pauses_a_method_for_longer_than_the_window(
     readings: list[tuple[float, float, int]],
 ) -> None:
     budget, now = OperatingBudget(), 1_800_000_000.0

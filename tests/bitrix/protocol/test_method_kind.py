@@ -1,4 +1,4 @@
-"""What is known of a call by its name and arguments."""
+"""What the name and the arguments of a call tell about its method."""
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,7 @@ def test_a_read_is_safe_to_repeat(method: str) -> None:
         "disk.file.getExternalLink", "telephony.externalCall.register", "user.option.set", "batch", "listing",
     ],
 )  # fmt: skip
-def test_what_writes_or_is_unknown_is_not(method: str) -> None:
+def test_a_write_or_an_unknown_method_is_not_safe_to_repeat(method: str) -> None:
     assert not is_safe_to_repeat(method, PROCESS)
 
 
@@ -58,18 +58,18 @@ def test_what_writes_or_is_unknown_is_not(method: str) -> None:
         {**PROCESS, "clear": 0, "Clear": 1},
     ],
 )
-def test_taking_events_from_the_queue_is_not_repeated(params: dict[str, object]) -> None:
+def test_taking_events_from_the_queue_is_not_safe_to_repeat(params: dict[str, object]) -> None:
     assert not is_safe_to_repeat(TAKE, params)
     assert not is_safe_to_repeat(TAKE.title(), params)
 
 
 @pytest.mark.parametrize("clear", [None, 0, False, "0", "00", "", "N", "-0", "0.5", []])
-def test_the_reserved_events_of_a_process_may_be_read_again(clear: object) -> None:
+def test_reading_the_reserved_events_of_a_process_is_safe_to_repeat(clear: object) -> None:
     assert is_safe_to_repeat(TAKE, PROCESS)
     assert is_safe_to_repeat(TAKE.upper(), {"PROCESS_ID": "p-1", "CLEAR": clear, "limit": 10})
 
 
-def test_a_list_of_arguments_tells_no_process() -> None:
+def test_a_list_of_arguments_names_no_process() -> None:
     assert not is_safe_to_repeat(TAKE, ["p-1"])
     assert is_safe_to_repeat("task.item.getlist", [{"ID": "asc"}])
 
@@ -86,7 +86,7 @@ def test_letter_case_makes_no_difference(params: dict[str, object], of_method: o
 
 
 @given(st.sampled_from(sorted(READ_VERBS)), CASES)
-def test_only_the_last_part_of_a_name_tells_that_it_reads(word: str, case: object) -> None:
+def test_only_the_last_part_of_a_name_can_be_a_read_verb(word: str, case: object) -> None:
     assert callable(case)
     assert is_safe_to_repeat(case(f"crm.deal.{word}"), {})
     assert not is_safe_to_repeat(case(f"crm.{word}.add"), {})
@@ -105,5 +105,5 @@ def test_only_the_last_part_of_a_name_tells_that_it_reads(word: str, case: objec
         ("crm.deal.list", False),
     ],
 )
-def test_the_old_methods_of_tasks_take_arguments_by_position(method: str, expected: bool) -> None:
+def test_the_old_task_methods_take_arguments_by_position(method: str, expected: bool) -> None:
     assert takes_arguments_by_position(method) is expected

@@ -1,4 +1,4 @@
-"""What goes over the wire, and what comes back."""
+"""Encoded calls and decoded answers of REST 2."""
 
 import json
 from collections.abc import Mapping
@@ -32,13 +32,13 @@ def as_php_sees(value: object) -> object:
 
 
 @given(st.dictionaries(names, values))
-def test_php_reads_what_was_meant(params: dict[str, object]) -> None:
+def test_php_decodes_the_same_parameters(params: dict[str, object]) -> None:
     meant = {name: as_php_sees(value) for name, value in params.items() if value not in ([], {}, ())}
     assert php.parse(encode_params(params)) == meant
 
 
 @given(st.lists(values))
-def test_php_reads_arguments_at_their_places(arguments: list[object]) -> None:
+def test_php_decodes_arguments_at_their_positions(arguments: list[object]) -> None:
     meant = {str(place): as_php_sees(value) for place, value in enumerate(arguments) if value not in ([], {}, ())}
     places = [int(place) for place in meant]
     if places == list(range(len(places))):
@@ -49,7 +49,7 @@ def test_php_reads_arguments_at_their_places(arguments: list[object]) -> None:
 
 
 @given(st.dictionaries(names, values))
-def test_a_query_holds_nothing_but_names_brackets_and_escapes(params: dict[str, object]) -> None:
+def test_a_query_contains_only_names_brackets_and_escapes(params: dict[str, object]) -> None:
     query = encode_params(params)
     assert query.isascii()
     assert not set(query) & set(" #?+<>!@\"'\\$;/:,")
@@ -69,7 +69,7 @@ def test_a_query_holds_nothing_but_names_brackets_and_escapes(params: dict[str, 
         ({"x": "a+b &#"}, "x=a%2Bb%20%26%23"),
     ],
 )
-def test_a_query_is_spelt_like_this(params: dict[str, object], query: str) -> None:
+def test_parameters_are_encoded_as_a_php_query(params: dict[str, object], query: str) -> None:
     assert encode_params(params) == query
 
 
@@ -86,7 +86,7 @@ def test_a_query_is_spelt_like_this(params: dict[str, object], query: str) -> No
         {"a": object()},
     ],
 )
-def test_what_php_cannot_be_told_is_refused(params: dict[str, object]) -> None:
+def test_parameters_without_a_php_notation_are_refused(params: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
         encode_params(params)
 
@@ -96,7 +96,7 @@ def test_a_command_is_a_method_and_its_query() -> None:
     assert encode_command("user.get", {"FILTER": {">ID": 5}}) == "user.get?FILTER[%3EID]=5"
 
 
-def test_an_answer_holds_the_result_and_what_is_said_of_it() -> None:
+def test_an_answer_has_the_result_and_its_metadata() -> None:
     time = {"start": 1, "operating": 3.5, "operating_reset_at": 1778747792}
     body = json.dumps({"result": [1], "next": 50, "total": 94, "time": time}).encode()
     assert decode_answer(200, body) == Answer([1], 94, 50, 3.5, 1778747792, time=time)
@@ -105,7 +105,7 @@ def test_an_answer_holds_the_result_and_what_is_said_of_it() -> None:
 
 @pytest.mark.parametrize("status", [200, 400, 503])
 @pytest.mark.parametrize("code", ['""', "0", '"0"', "null", '"QUERY_LIMIT_EXCEEDED"'])
-def test_the_presence_of_an_error_decides_whatever_the_status(status: int, code: str) -> None:
+def test_an_error_key_makes_an_error_with_any_status(status: int, code: str) -> None:
     with pytest.raises(PortalError) as caught:
         decode_answer(status, f'{{"error": {code}, "error_description": "no", "result": []}}'.encode())
     assert not isinstance(caught.value, PortalBroken)
@@ -126,7 +126,7 @@ def test_the_presence_of_an_error_decides_whatever_the_status(status: int, code:
         (200, b'{"result": [], "next": true}'),
     ],
 )
-def test_what_is_no_answer_is_said_to_be_broken(status: int, body: bytes) -> None:
+def test_an_unknown_body_is_a_broken_answer(status: int, body: bytes) -> None:
     with pytest.raises(PortalBroken):
         decode_answer(status, body)
 
@@ -136,20 +136,20 @@ def batch(**members: object) -> Answer:
     return Answer({name: members.get(name, []) for name in names})
 
 
-def test_a_batch_is_read_in_all_its_shapes() -> None:
+def test_a_batch_is_decoded_in_all_its_shapes() -> None:
     as_list = batch(result=[["a"], ["b"]], result_total=[1, 1])
     as_object = batch(result={"0": ["a"], "1": ["b"]}, result_total={"0": 1, "1": 1})
     expected = {"0": Answer(["a"], 1), "1": Answer(["b"], 1)}
     assert decode_batch(as_list, ["0", "1"]) == decode_batch(as_object, ["0", "1"]) == expected
 
 
-def test_what_a_halted_batch_did_not_run_is_left_out() -> None:
+def test_commands_that_a_halted_batch_did_not_execute_are_left_out() -> None:
     answer = batch(result={"a": 1}, result_error={"b": {"error": "NO", "error_description": ""}})
     assert list(decode_batch(answer, ["a", "b", "c"], halt=True)) == ["a", "b"]
     assert list(decode_batch(answer, ["a", "b", "c"])) == ["a", "b", "c"]
 
 
-def test_every_command_of_a_batch_is_accounted_for() -> None:
+def test_every_command_of_a_batch_has_an_outcome() -> None:
     answer = batch(
         result={"ok": None, "odd": []},
         result_error={"slow": {"error": "QUERY_LIMIT_EXCEEDED", "error_description": ""}, "mute": "?"},
@@ -164,6 +164,6 @@ def test_every_command_of_a_batch_is_accounted_for() -> None:
 
 
 @pytest.mark.parametrize("answer", [Answer([]), Answer(None), batch(result="x"), batch(result_error=7)])
-def test_what_is_no_batch_is_broken(answer: Answer) -> None:
+def test_an_unknown_batch_envelope_is_a_broken_answer(answer: Answer) -> None:
     with pytest.raises(PortalBroken):
         decode_batch(answer, ["a"])

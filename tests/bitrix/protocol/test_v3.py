@@ -1,4 +1,4 @@
-"""REST 3.0 on the wire: its addresses, and the errors behind its words."""
+"""The endpoint and the errors of REST 3.0."""
 
 import pytest
 from hypothesis import given
@@ -59,7 +59,7 @@ def test_calls_go_below_rest_api(endpoint: str, expected: str) -> None:
         ("NEWEXCEPTION", 429, PortalFailing),
     ],
 )
-def test_a_code_decides_and_then_the_status(code: str, status: int, kind: type[PortalError]) -> None:
+def test_the_code_decides_about_the_class_and_then_the_status(code: str, status: int, kind: type[PortalError]) -> None:
     for spelled in (PREFIX + code, PREFIX.replace("EXCEPTION_", "EXCEPTIONS_") + code, (PREFIX + code).lower()):
         error = rest3_error({"code": spelled, "message": "Слова"}, status)
         assert type(error) is kind
@@ -67,23 +67,23 @@ def test_a_code_decides_and_then_the_status(code: str, status: int, kind: type[P
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_every_known_exception_is_known_with_and_without_its_prefix(name: str) -> None:
+def test_every_known_code_is_recognized_with_and_without_its_prefix(name: str) -> None:
     assert type(rest3_error({"code": name}, 400)) is type(rest3_error({"code": PREFIX + name}, 400)) is CLASSES[name]
 
 
 @given(st.dictionaries(st.sampled_from(["code", "message", "validation", "x"]), json), st.integers(200, 599))
-def test_an_error_of_any_form_is_an_error(error: dict[str, object], status: int) -> None:
-    told = rest3_error(error, status)
-    assert isinstance(told, PortalError)
-    assert isinstance(error.get("validation"), list) or told.validation == ()
-    assert all(isinstance(value, str) for one in told.validation for value in one.values())
+def test_any_error_object_becomes_a_portal_error(error: dict[str, object], status: int) -> None:
+    decoded = rest3_error(error, status)
+    assert isinstance(decoded, PortalError)
+    assert isinstance(error.get("validation"), list) or decoded.validation == ()
+    assert all(isinstance(value, str) for entry in decoded.validation for value in entry.values())
 
 
-def test_what_is_said_of_parameters_is_kept_without_secrets() -> None:
-    said = {"code": "x", "message": "of s3cret", "validation": [{"message": "s3cret!", "field": "id", "n": 1}, 5]}
-    told = rest3_error(said, 400, ["s3cret"])
-    assert told.description == "of ***"
-    assert told.validation == ({"message": "***!", "field": "id"},)
+def test_validation_entries_are_kept_without_secrets() -> None:
+    body = {"code": "x", "message": "of s3cret", "validation": [{"message": "s3cret!", "field": "id", "n": 1}, 5]}
+    decoded = rest3_error(body, 400, ["s3cret"])
+    assert decoded.description == "of ***"
+    assert decoded.validation == ({"message": "***!", "field": "id"},)
 
 
 @pytest.mark.parametrize(
@@ -97,13 +97,13 @@ def test_what_is_said_of_parameters_is_kept_without_secrets() -> None:
         (500, b"{}", PortalBroken),
     ],
 )
-def test_an_answer_that_is_none_or_an_error_is_told(status: int, body: bytes, kind: type[PortalError]) -> None:
+def test_an_error_or_an_unknown_body_is_raised(status: int, body: bytes, kind: type[PortalError]) -> None:
     with pytest.raises(PortalError) as caught:
         decode_answer3(status, body)
     assert type(caught.value) is kind
 
 
-def test_an_answer_without_an_envelope_is_its_own_result() -> None:
+def test_a_document_without_an_envelope_is_the_result() -> None:
     assert decode_answer3(200, b'{"openapi":"3.0.0"}').result == {"openapi": "3.0.0"}
     answer = decode_answer3(200, b'{"result":{"result":false},"time":{"operating":1.5}}')
     assert (answer.result, answer.operating_s) == ({"result": False}, 1.5)

@@ -1,4 +1,4 @@
-"""Rows as portals send them: whatever comes is shown as the contract has it, left out, or reported as broken."""
+"""Any row of a portal is decoded as documented, left out, or reported as broken."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from gateway.bitrix.rows.dictionaries import (
 from gateway.mirror.resources import RESOURCES, PortalList, Resource
 from tests.gateway import CONTRACT
 
-LISTS = [(resource, one) for resource in RESOURCES.values() for one in resource.lists("ru")]
+LISTS = [(resource, portal_list) for resource in RESOURCES.values() for portal_list in resource.lists("ru")]
 HEADERS = {
     "Content-Type": "application/json; charset=utf-8",
     "X-Request-ID": "0123456789abcdef0123456789abcdef",
@@ -30,7 +30,7 @@ HEADERS = {
     "Vary": "Authorization",
 }
 
-# JSON as orjson reads it: integers of 64 bits, no lone surrogates.
+# JSON as orjson decodes it: 64-bit integers, no lone surrogates.
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
@@ -71,7 +71,7 @@ IDS = st.one_of(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1).map(str))
 
 
 def accept(resource: Resource, portal_list: PortalList, row: dict[str, Any]) -> bool:
-    """Whether *row* is shown; what is shown is checked against openapi.yaml."""
+    """Return whether *row* is shown, and check the shown properties against openapi.yaml."""
     rendered = portal_list.render([row])
     for _, tail in rendered:
         item = resource.head(1_800_000_000) % 1 + b'"p.bitrix24.ru"' + tail
@@ -94,11 +94,11 @@ def test_any_row_is_shown_as_documented_left_out_or_broken(
         with pytest.raises(PortalBroken):
             row_id(row, id_key)
     else:
-        assert shown or resource.name not in ("users", "steps")  # those have no row that cannot be shown
+        assert shown or resource.name not in ("users", "steps")  # the contract can represent all of their rows
 
 
 @given(row=ROWS, portal_id=IDS)
-def test_fields_we_drop_do_not_touch_what_is_kept(row: dict[str, Any], portal_id: int | str) -> None:
+def test_unknown_fields_do_not_change_the_result(row: dict[str, Any], portal_id: int | str) -> None:
     (portal_list,) = RESOURCES["users"].lists("ru")
     ((kept_id, tail),) = portal_list.render([{**row, "ID": portal_id, "IS_ONLINE": "Y"}])
     assert [(kept_id, tail)] == portal_list.render([{**row, "ID": portal_id, "IS_ONLINE": "N", "LAST_LOGIN": ""}])
@@ -106,7 +106,7 @@ def test_fields_we_drop_do_not_touch_what_is_kept(row: dict[str, Any], portal_id
 
 
 @pytest.mark.parametrize(("value", "found"), [(7, 7), ("7", 7), ("007", 7), (0, 0), ("0", 0), (2**63 - 1, 2**63 - 1)])
-def test_an_id_comes_as_a_number_or_as_its_digits(value: object, found: int) -> None:
+def test_an_id_is_a_number_or_a_string_of_digits(value: object, found: int) -> None:
     assert row_id({"ID": value}, "ID") == found
 
 
@@ -114,7 +114,7 @@ def test_an_id_comes_as_a_number_or_as_its_digits(value: object, found: int) -> 
     "value",
     [None, "", " 7", "7 ", "+7", "-7", -7, "7.0", 7.0, True, [7], {}, "٣", "1_000", 2**63, str(2**63), "9" * 5000],
 )
-def test_an_id_that_is_none_is_a_broken_row(value: object) -> None:
+def test_an_invalid_id_makes_a_row_broken(value: object) -> None:
     with pytest.raises(PortalBroken, match="usable ID"):
         row_id({"ID": value}, "ID")
 
@@ -129,12 +129,12 @@ def test_a_row_without_its_id_is_broken(row: object) -> None:
     ("departments", "shown"),
     [([1, "2"], [1, 2]), (3, [3]), ("4", [4]), ([], []), (None, []), (False, []), ([None, "x", 2**31, True], [])],
 )
-def test_a_users_departments_are_those_that_are_numbers(departments: object, shown: list[int]) -> None:
+def test_departments_that_are_not_numbers_are_dropped(departments: object, shown: list[int]) -> None:
     assert decode_user({"UF_DEPARTMENT": departments}, 1)["uf_department"] == shown
 
 
 @pytest.mark.parametrize("email", ["", None, "not an address", "a@b c", "@", ["a@b.ru"], 5])
-def test_a_user_without_a_usable_address_has_none(email: object) -> None:
+def test_an_invalid_email_address_is_dropped(email: object) -> None:
     assert "email" not in decode_user({"EMAIL": email}, 1)
     assert decode_user({"EMAIL": "a@b.ru"}, 1)["email"] == "a@b.ru"
 
@@ -157,12 +157,14 @@ def test_a_user_without_a_usable_address_has_none(email: object) -> None:
         ("DEAL_STAGE_7_X", None, 0),
     ],
 )
-def test_a_stages_pipeline_is_told_or_decoded(entity_id: str, category_id: object, pipeline_id: int) -> None:
+def test_a_stages_pipeline_comes_from_its_category_or_its_entity(
+    entity_id: str, category_id: object, pipeline_id: int
+) -> None:
     row = {"ID": "1", "ENTITY_ID": entity_id, "CATEGORY_ID": category_id}
     assert decode_step(row, 1)["pipelineID"] == pipeline_id
 
 
-def test_a_pipeline_whose_id_the_contract_cannot_hold_is_left_out() -> None:
+def test_a_pipeline_with_an_id_outside_the_contract_is_left_out() -> None:
     assert decode_pipeline({"name": "x"}, 2**31, entity_type_id=2) is None
     assert decode_pipeline({"name": "x"}, 2**31 - 1, entity_type_id=2) is not None
 
@@ -175,7 +177,7 @@ def test_a_field_of_a_known_type_is_shown(user_type: str) -> None:
 
 
 @pytest.mark.parametrize("user_type", ["", None, "rest_12_mine", "STRING", 5, ["string"]])
-def test_a_field_of_a_type_beyond_the_contract_is_left_out(user_type: object) -> None:
+def test_a_field_of_a_type_outside_the_contract_is_left_out(user_type: object) -> None:
     assert decode_userfield({"FIELD_NAME": "UF", "USER_TYPE_ID": user_type}, 1, "CRM_DEAL") is None
 
 
@@ -191,7 +193,7 @@ def test_a_field_of_a_type_beyond_the_contract_is_left_out(user_type: object) ->
         (None, "UF_CRM_1"),
     ],
 )
-def test_a_field_without_a_label_in_the_language_is_called_by_its_name(label: object, shown: str) -> None:
+def test_a_field_without_a_label_in_the_language_is_labelled_with_its_name(label: object, shown: str) -> None:
     row = {"id": "1", "fieldName": "UF_CRM_1", "userTypeId": "string", "editFormLabel": label}
     field = decode_userfieldconfig(row, 1, "CRM_SMART_INVOICE", "ru")
     assert field is not None
@@ -199,7 +201,7 @@ def test_a_field_without_a_label_in_the_language_is_called_by_its_name(label: ob
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
-def test_a_text_is_shown_letter_for_letter(text: str) -> None:
+def test_a_text_is_not_changed(text: str) -> None:
     (portal_list,) = RESOURCES["users"].lists("ru")
     ((_, tail),) = portal_list.render([{"ID": "1", "NAME": text}])
     assert orjson.loads(b"{" + tail[1:])["name"] == text

@@ -1,4 +1,4 @@
-"""Answers that go on for ever, grow on the way or are none: each ends in an error by name, with little in memory."""
+"""Endless, growing or malformed answers: each ends in its error, with little data in memory."""
 
 import asyncio
 import gzip
@@ -15,7 +15,7 @@ from gateway.bitrix.transport.session import REQUEST_DEADLINE_S, HttpAnswer, Por
 from tests.clock import ManualClock
 
 LIMIT = 2**20
-CHUNK = 256 * 1024  # what may be read of a socket at once
+CHUNK = 256 * 1024  # read from a socket at once
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 SMALL = b"Content-Length: 2\r\n\r\n{}"
@@ -23,26 +23,26 @@ PIECE = b"a" * 65_536
 
 
 class Wire:
-    """A server that sends the same bytes to everybody, whatever is asked, for as long as somebody reads."""
+    """A server that answers every request with the same bytes, until the client stops reading."""
 
     def __init__(self) -> None:
         self.url = ""
         self.pieces: Iterator[bytes] = iter(())
         self.sent = 0
-        self.asked: list[bytes] = []
+        self.requests: list[bytes] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
-                self.asked.append(await reader.readuntil(b"\r\n\r\n"))
+                self.requests.append(await reader.readuntil(b"\r\n\r\n"))
                 for piece in self.pieces:
                     writer.write(piece)
                     self.sent += len(piece)
                     await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client has seen enough
+            pass  # the client stopped reading
         finally:
-            writer.transport.abort()  # close() would wait for a client that reads no more
+            writer.transport.abort()  # close() would wait for the client
 
 
 @asynccontextmanager
@@ -66,7 +66,7 @@ async def session(clock: ManualClock) -> AsyncIterator[PortalSession]:
 
 
 async def answer_to(session: PortalSession, wire: Wire, *pieces: bytes, then: bytes | None = None) -> HttpAnswer:
-    """What comes of these bytes, *then* the same for ever."""
+    """Return the answer to a request if the server sends *pieces*, and *then* the same bytes without end."""
     wire.pieces = chain(pieces, repeat(then)) if then is not None else iter(pieces)
     return await session.post(wire.url, {}, ("canary",))
 
@@ -75,9 +75,9 @@ def chunk(body: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(body), body)
 
 
-def packed(megabytes: int, wbits: int) -> bytes:
-    packing = zlib.compressobj(9, wbits=wbits)
-    return b"".join(packing.compress(b" " * 2**20) for _ in range(megabytes)) + packing.flush()
+def compressed(megabytes: int, wbits: int) -> bytes:
+    compressor = zlib.compressobj(9, wbits=wbits)
+    return b"".join(compressor.compress(b" " * 2**20) for _ in range(megabytes)) + compressor.flush()
 
 
 TOO_LARGE = {
@@ -85,19 +85,19 @@ TOO_LARGE = {
     "in chunks": ([CHUNKED], chunk(PIECE)),
     "in one chunk that never ends": ([CHUNKED, b"ffffffffff\r\n"], PIECE),
     "announced, and never sent": ([OK, b"Content-Length: 99999999999\r\n\r\n"], None),
-    "gzip": ([OK, b"Content-Encoding: gzip\r\n\r\n", packed(300, 31)], None),
+    "gzip": ([OK, b"Content-Encoding: gzip\r\n\r\n", compressed(300, 31)], None),
     "gzip in one chunk": (
-        [CHUNKED.replace(b"OK\r\n", b"OK\r\nContent-Encoding: gzip\r\n"), chunk(packed(300, 31))],
+        [CHUNKED.replace(b"OK\r\n", b"OK\r\nContent-Encoding: gzip\r\n"), chunk(compressed(300, 31))],
         None,
     ),
-    "deflate": ([OK, b"Content-Encoding: deflate\r\n\r\n", packed(300, 15)], None),
-    "raw deflate": ([OK, b"Content-Encoding: deflate\r\n\r\n", packed(300, -15)], None),
-    "gzip that never ends": ([OK, b"Content-Encoding: gzip\r\n\r\n"], packed(2, 31)),
+    "deflate": ([OK, b"Content-Encoding: deflate\r\n\r\n", compressed(300, 15)], None),
+    "raw deflate": ([OK, b"Content-Encoding: deflate\r\n\r\n", compressed(300, -15)], None),
+    "gzip that never ends": ([OK, b"Content-Encoding: gzip\r\n\r\n"], compressed(2, 31)),
 }
 
 
 @pytest.mark.parametrize(("pieces", "then"), TOO_LARGE.values(), ids=TOO_LARGE)
-async def test_an_answer_is_read_up_to_the_limit_and_the_connection_dropped(
+async def test_an_answer_is_read_up_to_the_limit_and_the_connection_closed(
     session: PortalSession, wire: Wire, pieces: list[bytes], then: bytes | None
 ) -> None:
     with pytest.raises(AnswerTooLarge, match=f"too large: more than {LIMIT} bytes$") as caught:
@@ -105,8 +105,8 @@ async def test_an_answer_is_read_up_to_the_limit_and_the_connection_dropped(
     assert not caught.value.retryable
     assert wire.sent < LIMIT + 32 * CHUNK  # the buffers of two sockets
     await answer_to(session, wire, OK, SMALL)
-    assert len(wire.asked) == 2
-    assert b"Accept-Encoding: gzip, deflate\r\n" in wire.asked[0]
+    assert len(wire.requests) == 2
+    assert b"Accept-Encoding: gzip, deflate\r\n" in wire.requests[0]
 
 
 async def test_an_answer_of_exactly_the_limit_is_read(session: PortalSession, wire: Wire) -> None:
@@ -116,7 +116,7 @@ async def test_an_answer_of_exactly_the_limit_is_read(session: PortalSession, wi
         await answer_to(session, wire, CHUNKED, chunk(body + b" "), b"0\r\n\r\n")
 
 
-async def test_an_answer_may_have_a_limit_of_its_own(session: PortalSession, wire: Wire) -> None:
+async def test_a_request_may_lower_the_limit(session: PortalSession, wire: Wire) -> None:
     wire.pieces = iter([OK, SMALL])
     assert (await session.get(wire.url, {}, (), max_bytes=2)).body == b"{}"
     wire.pieces = iter([OK, SMALL])
@@ -139,13 +139,13 @@ BROKEN = {
     "a trailer without end": ([CHUNKED, chunk(b"{}"), b"0\r\nX-A: "], PIECE),
     "gzip that is none": ([OK, b"Content-Encoding: gzip\r\n", SMALL], None),
     "thousands of members of gzip": ([OK, b"Content-Encoding: gzip\r\n\r\n", gzip.compress(b"") * 100_000], None),
-    "an encoding that nobody asked for": ([OK, b"Content-Encoding: br\r\n", SMALL], None),
+    "an encoding that was not accepted": ([OK, b"Content-Encoding: br\r\n", SMALL], None),
     "bare JSON": ([b'{"result": []}\r\n\r\n'], None),
 }
 
 
 @pytest.mark.parametrize(("pieces", "then"), BROKEN.values(), ids=BROKEN)
-async def test_what_is_no_answer_of_http_is_broken(
+async def test_a_malformed_answer_is_broken(
     session: PortalSession, wire: Wire, pieces: list[bytes], then: bytes | None
 ) -> None:
     with pytest.raises(PortalBroken, match=r"cannot be read: (not HTTP|incomplete body)$"):
@@ -156,13 +156,18 @@ async def test_what_is_no_answer_of_http_is_broken(
 ENDLESS = {
     "a body of nothing": [OK, b"Content-Length: 10\r\n\r\n"],
     "interim answers": [b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"] * 1000,
-    "gzip of nothing": [OK, b"Content-Encoding: gzip\r\n\r\n", packed(0, 31)[:10], b"\x00\x00\x00\xff\xff" * 100_000],
+    "gzip of nothing": [
+        OK,
+        b"Content-Encoding: gzip\r\n\r\n",
+        compressed(0, 31)[:10],
+        b"\x00\x00\x00\xff\xff" * 100_000,
+    ],
     "the extension of a chunk": [CHUNKED, b"5;", *[PIECE] * 100],
 }
 
 
 @pytest.mark.parametrize("pieces", ENDLESS.values(), ids=ENDLESS)
-async def test_what_brings_nothing_ends_by_the_deadline(
+async def test_a_request_without_a_complete_answer_ends_at_the_deadline(
     session: PortalSession, wire: Wire, clock: ManualClock, pieces: list[bytes]
 ) -> None:
     began = clock.now()
@@ -171,11 +176,11 @@ async def test_what_brings_nothing_ends_by_the_deadline(
     assert clock.now() - began <= REQUEST_DEADLINE_S + 20
 
 
-async def test_no_cookie_of_a_portal_is_kept(session: PortalSession, wire: Wire) -> None:
+async def test_cookies_are_not_stored(session: PortalSession, wire: Wire) -> None:
     for _ in range(2):
         await answer_to(session, wire, OK, b"Set-Cookie: a=b; Domain=127.0.0.1\r\n", SMALL)
-    assert len(wire.asked) == 2
-    assert b"cookie" not in b"".join(wire.asked).lower()
+    assert len(wire.requests) == 2
+    assert b"cookie" not in b"".join(wire.requests).lower()
 
 
 LOCATIONS = {
@@ -195,23 +200,23 @@ LOCATIONS = {
 
 @pytest.mark.parametrize(("location", "host"), LOCATIONS.items())
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 306, 307, 308])
-async def test_a_redirect_names_a_host_in_plain_letters_or_none(
+async def test_a_redirect_has_a_printable_host_or_none(
     session: PortalSession, wire: Wire, location: bytes, host: str | None, status: int
 ) -> None:
     head = b"HTTP/1.1 %d Moved\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % (status, location)
     try:
         await answer_to(session, wire, head)
     except PortalMoved as moved:
-        told = moved
-    except PortalBroken:  # the head is refused as a whole
+        error = moved
+    except PortalBroken:  # the whole head is refused
         assert host is None
         return
-    assert told.host == host
-    assert told.detail.isprintable()
-    assert len(wire.asked) == 1
+    assert error.host == host
+    assert error.detail.isprintable()
+    assert len(wire.requests) == 1
 
 
-async def test_a_redirect_with_a_body_without_end_is_not_read(session: PortalSession, wire: Wire) -> None:
+async def test_the_endless_body_of_a_redirect_is_not_read(session: PortalSession, wire: Wire) -> None:
     head = b"HTTP/1.1 302 Found\r\nLocation: https://new.example/\r\n\r\n"
     with pytest.raises(PortalMoved):
         await answer_to(session, wire, head, then=PIECE)

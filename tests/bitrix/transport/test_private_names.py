@@ -1,4 +1,4 @@
-"""Which names may lead to private addresses: those that are listed, and no other that resolves to the same place."""
+"""Listed names may resolve to private addresses; other names with the same address may not."""
 
 import socket
 from typing import Any
@@ -12,24 +12,24 @@ from gateway.bitrix.transport.session import open_session
 from tests.bitrix.conftest import client_of
 from tests.clock import ManualClock
 
-INSIDE = "10.255.255.253"
-TWO = [INSIDE, "10.255.255.254"]
+PRIVATE = "10.255.255.253"
+TWO = [PRIVATE, "10.255.255.254"]
 
 
 @pytest.fixture
 def addresses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What every name resolves to, as a hostile name server would have it."""
-    found = [INSIDE]
+    """The addresses that every name resolves to, as if the name server were hostile."""
+    resolved = [PRIVATE]
 
     def resolve(_host: str, port: int, *_: object, **__: object) -> list[Any]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (one, port)) for one in found]
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port)) for address in resolved]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    return found
+    return resolved
 
 
 async def outcome(clock: ManualClock, policy: EgressPolicy, host: str) -> type[Exception]:
-    """How a call of *host* ends: PortalUnreachable where a socket was made, at which nobody answers."""
+    """Return the error of a call to *host*: PortalUnreachable if a socket was created, which nobody answers."""
     async with open_session(policy, clock) as session:
         client = client_of(session, clock, f"https://{host}/rest/1/canary/")
         with pytest.raises((AddressRefused, PortalUnreachable)) as caught:
@@ -37,8 +37,8 @@ async def outcome(clock: ManualClock, policy: EgressPolicy, host: str) -> type[E
     return caught.type
 
 
-@pytest.mark.parametrize("resolved", [[INSIDE], TWO])
-async def test_a_listed_name_is_called_and_its_neighbour_at_the_same_address_is_not(
+@pytest.mark.parametrize("resolved", [[PRIVATE], TWO])
+async def test_a_listed_name_is_called_and_another_name_of_the_same_address_is_not(
     clock: ManualClock, addresses: list[str], resolved: list[str]
 ) -> None:
     addresses[:] = resolved
@@ -58,7 +58,7 @@ async def test_a_listed_name_is_called_and_its_neighbour_at_the_same_address_is_
 @pytest.mark.parametrize(
     "address", ["127.0.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "240.0.0.1", "192.0.2.1", "100.100.100.200"]
 )
-async def test_a_listed_name_does_not_lead_to_this_machine_or_to_the_clouds_secrets(
+async def test_a_listed_name_does_not_allow_loopback_or_the_metadata_of_clouds(
     clock: ManualClock, addresses: list[str], address: str
 ) -> None:
     addresses[:] = [address]

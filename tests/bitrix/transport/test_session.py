@@ -1,4 +1,4 @@
-"""Portals that cannot be reached, may not be, or do not speak as they should."""
+"""Portals that cannot be reached, must not be called, or do not speak HTTP."""
 
 import asyncio
 
@@ -23,11 +23,11 @@ from tests.clock import ManualClock
 from tests.support.rogue import listening
 
 PROFILE = Command("profile")
-WRITE = Command("profile", write=True)  # the client goes by what it is told, not by the method's name
+WRITE = Command("profile", write=True)  # the client relies on the flag, not on the name of the method
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "error", "words"),
+    ("endpoint", "error", "message"),
     [
         ("http://127.0.0.1:1/", PortalUnreachable, "does not answer: no connection: refused"),
         ("http://nobody.invalid/", PortalUnreachable, "does not answer: no connection: unknown host"),
@@ -35,14 +35,14 @@ WRITE = Command("profile", write=True)  # the client goes by what it is told, no
         (f"http://{'a' * 64}.example/", AddressRefused, "may not be called: its host is not valid"),
     ],
 )
-async def test_who_cannot_be_reached_is_told_in_plain_words(
-    session: PortalSession, clock: ManualClock, endpoint: str, error: type[PortalError], words: str
+async def test_the_error_says_why_a_portal_cannot_be_reached(
+    session: PortalSession, clock: ManualClock, endpoint: str, error: type[PortalError], message: str
 ) -> None:
-    with pytest.raises(error, match=f"{words}$"):
+    with pytest.raises(error, match=f"{message}$"):
         await clock.until(client_of(session, clock, endpoint).call(PROFILE))
 
 
-async def test_a_server_without_tls_is_told_in_plain_words(
+async def test_the_error_says_that_a_server_has_no_tls(
     session: PortalSession, server: SandboxServer, clock: ManualClock
 ) -> None:
     with pytest.raises(PortalUnreachable, match=r"TLS handshake failed$"):
@@ -51,7 +51,7 @@ async def test_a_server_without_tls_is_told_in_plain_words(
         )
 
 
-async def test_a_silent_portal_is_given_up_within_the_deadline(
+async def test_a_request_to_a_silent_portal_ends_at_the_deadline(
     client: PortalClient, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     portal.hold("profile")
@@ -61,7 +61,7 @@ async def test_a_silent_portal_is_given_up_within_the_deadline(
     assert clock.now() - started == pytest.approx(REQUEST_DEADLINE_S, abs=1)
 
 
-async def test_nobody_listening_means_not_sent_even_for_a_write(session: PortalSession, clock: ManualClock) -> None:
+async def test_a_refused_connection_means_not_sent_even_for_a_write(session: PortalSession, clock: ManualClock) -> None:
     client = client_of(session, clock, "http://127.0.0.1:1/rest/1/canary/")
     with pytest.raises(PortalUnreachable) as caught:
         await clock.until(client.call(WRITE))
@@ -69,7 +69,7 @@ async def test_nobody_listening_means_not_sent_even_for_a_write(session: PortalS
     assert "canary" not in str(caught.value) + repr(caught.value) + repr(caught.value.__cause__)
 
 
-async def test_a_redirect_is_told_and_not_followed(session: PortalSession, clock: ManualClock) -> None:
+async def test_a_redirect_is_reported_and_not_followed(session: PortalSession, clock: ManualClock) -> None:
     async def moved(_request: web.Request) -> web.Response:
         return web.Response(status=302, headers={"Location": "https://new.example/rest/1/canary/profile"})
 
@@ -80,7 +80,7 @@ async def test_a_redirect_is_told_and_not_followed(session: PortalSession, clock
     assert "canary" not in str(caught.value)
 
 
-async def test_a_private_address_is_not_called_whatever_its_name(clock: ManualClock, server: SandboxServer) -> None:
+async def test_a_private_address_is_not_called_by_any_name(clock: ManualClock, server: SandboxServer) -> None:
     port = server.origin.rpartition(":")[2]
     async with open_session(EgressPolicy(insecure=False), clock) as session:
         for host in ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"):
