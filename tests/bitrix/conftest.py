@@ -1,4 +1,4 @@
-"""A sandbox portal on a real socket, and the client that is under test."""
+"""A sandbox portal on a real socket, and clients for it."""
 
 from collections.abc import AsyncIterator
 
@@ -17,7 +17,7 @@ from tests.clock import ManualClock
 
 
 class Row:
-    """The stored tokens of one account, and all that was ever saved."""
+    """The stored tokens of one account, with every earlier version."""
 
     def __init__(self, tokens: Tokens) -> None:
         self.saved = [tokens]
@@ -74,7 +74,7 @@ def limiter(clock: ManualClock) -> PortalLimiter:
 def client(
     session: PortalSession, limiter: PortalLimiter, server: SandboxServer, portal: SandboxPortal, clock: ManualClock
 ) -> PortalClient:
-    """Calls by inbound webhook."""
+    """A client with an inbound webhook."""
     return PortalClient(session, limiter, WebhookCredential(server.origin + portal.webhook_path), clock)
 
 
@@ -100,10 +100,10 @@ def refresher(row: Row, servers: AuthorizationServers, clock: ManualClock) -> To
 def oauth_client(
     session: PortalSession, limiter: PortalLimiter, row: Row, refresher: TokenRefresher, clock: ManualClock
 ) -> PortalClient:
-    """Calls by an application's token."""
+    """A client with an application's tokens."""
     return PortalClient(session, limiter, OAuthCredential(row.saved[0].client_endpoint, refresher), clock)
 
 
 def client_of(session: PortalSession, clock: ManualClock, endpoint: str) -> PortalClient:
-    """A client of whatever is at *endpoint*, with a limiter of its own."""
+    """Return a client for *endpoint* with a new limiter."""
     return PortalClient(session, PortalLimiter(clock, 50, 2, 32), WebhookCredential(endpoint), clock)

@@ -1,4 +1,4 @@
-"""Calls and batches on a portal that fails in every way it can."""
+"""Calls and batches on a portal that fails in every known way."""
 
 import asyncio
 
@@ -23,24 +23,24 @@ from tests.bitrix.conftest import Row, client_of
 from tests.clock import ManualClock
 
 PROFILE = Command("profile")
-WRITE = Command("profile", write=True)  # the client goes by what it is told, not by the method's name
+WRITE = Command("profile", write=True)  # the client relies on the flag, not on the name of the method
 
 
-async def test_a_call_brings_the_portals_answer(client: PortalClient, portal: SandboxPortal) -> None:
+async def test_a_call_returns_the_portals_answer(client: PortalClient, portal: SandboxPortal) -> None:
     answer = await client.call(Command("user.get", {"FILTER": {"ID": [1]}}))
     assert isinstance(answer.result, list)
     assert answer.total == len(answer.result) == 1
     assert portal.calls["user.get"] == 1
 
 
-async def test_a_call_by_token_brings_the_portals_answer(oauth_client: PortalClient, row: Row) -> None:
+async def test_a_call_with_a_token_returns_the_portals_answer(oauth_client: PortalClient, row: Row) -> None:
     assert isinstance((await oauth_client.call(PROFILE)).result, dict)
     assert len(row.saved) == 1
 
 
 @pytest.mark.parametrize("fault", ["drop", "cut", "truncated", "html500", "502", "qle", "qle200", "otl"])
 @pytest.mark.parametrize("times", [1, 4])
-async def test_a_read_outlasts_a_fault(
+async def test_a_read_is_repeated_after_a_fault(
     client: PortalClient, portal: SandboxPortal, clock: ManualClock, fault: str, times: int
 ) -> None:
     portal.fault(f"profile:{fault}*{times}")
@@ -51,7 +51,7 @@ async def test_a_read_outlasts_a_fault(
 @pytest.mark.parametrize(
     ("fault", "error"), [("drop", PortalUnreachable), ("cut", PortalError), ("truncated", PortalBroken)]
 )
-async def test_a_read_fails_by_name_after_five_tries(
+async def test_a_read_fails_after_five_attempts(
     client: PortalClient, portal: SandboxPortal, clock: ManualClock, fault: str, error: type[PortalError]
 ) -> None:
     portal.fault(f"profile:{fault}*")
@@ -61,7 +61,7 @@ async def test_a_read_fails_by_name_after_five_tries(
 
 
 @pytest.mark.parametrize("fault", ["drop", "cut", "truncated", "html500", "502"])
-async def test_a_write_that_may_have_run_is_not_repeated(
+async def test_a_write_that_may_have_been_executed_is_not_repeated(
     client: PortalClient, portal: SandboxPortal, clock: ManualClock, fault: str
 ) -> None:
     portal.fault(f"profile:{fault}")
@@ -71,7 +71,7 @@ async def test_a_write_that_may_have_run_is_not_repeated(
 
 
 @pytest.mark.parametrize("fault", ["qle", "qle200", "otl"])
-async def test_a_write_that_did_not_run_is_repeated(
+async def test_a_write_that_was_not_executed_is_repeated(
     client: PortalClient, portal: SandboxPortal, clock: ManualClock, fault: str
 ) -> None:
     portal.fault(f"profile:{fault}")
@@ -88,14 +88,14 @@ async def test_a_refusal_is_not_repeated(client: PortalClient, portal: SandboxPo
 async def test_a_batch_of_any_size_keeps_its_order(client: PortalClient, portal: SandboxPortal) -> None:
     commands = [Command("method.get", {"name": name}) for name in ("profile", "no.such")] * 60
     outcomes = await client.batch(commands)
-    seen = [outcome.result for outcome in outcomes if isinstance(outcome, Answer)]
-    assert [isinstance(result, dict) and result["isExisting"] for result in seen] == [True, False] * 60
+    results = [outcome.result for outcome in outcomes if isinstance(outcome, Answer)]
+    assert [isinstance(result, dict) and result["isExisting"] for result in results] == [True, False] * 60
     assert portal.http_requests == 3
     assert await client.batch([]) == []
 
 
 @pytest.mark.parametrize("fault", ["error=INTERNAL_SERVER_ERROR", "qle", "otl"])
-async def test_only_the_commands_that_failed_go_again(
+async def test_only_failed_commands_are_repeated(
     client: PortalClient, portal: SandboxPortal, clock: ManualClock, fault: str
 ) -> None:
     portal.fault(f"scope:{fault}")
@@ -104,7 +104,7 @@ async def test_only_the_commands_that_failed_go_again(
     assert (portal.calls["profile"], portal.calls["scope"], portal.http_requests) == (2, 2, 2)
 
 
-async def test_a_refused_command_stands_as_its_error_beside_the_others(
+async def test_a_refused_command_is_returned_as_its_error_among_the_others(
     client: PortalClient, portal: SandboxPortal
 ) -> None:
     portal.fault("scope:error=ACCESS_DENIED")
@@ -115,7 +115,7 @@ async def test_a_refused_command_stands_as_its_error_beside_the_others(
     assert refused.refuses_command
 
 
-async def test_a_write_in_a_batch_that_may_have_run_stands_as_unknown(
+async def test_a_write_in_a_batch_that_may_have_been_executed_has_an_unknown_outcome(
     client: PortalClient, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     portal.fault("scope:error=INTERNAL_SERVER_ERROR")
@@ -124,7 +124,7 @@ async def test_a_write_in_a_batch_that_may_have_run_stands_as_unknown(
     assert isinstance(write, OutcomeUnknown)
 
 
-async def test_an_expired_token_leads_to_one_refresh_however_many_wait(
+async def test_an_expired_token_is_refreshed_once_for_all_waiting_calls(
     oauth_client: PortalClient, portal: SandboxPortal, row: Row, clock: ManualClock
 ) -> None:
     portal.oauth.expire_access_tokens()
@@ -135,7 +135,7 @@ async def test_an_expired_token_leads_to_one_refresh_however_many_wait(
     assert len(row.saved) == 2
 
 
-async def test_a_batch_outlives_its_token(
+async def test_a_batch_continues_after_its_token_expired(
     oauth_client: PortalClient, portal: SandboxPortal, row: Row, clock: ManualClock
 ) -> None:
     portal.oauth.expire_access_tokens()
@@ -144,7 +144,7 @@ async def test_a_batch_outlives_its_token(
     assert len(row.saved) == 2
 
 
-async def test_a_token_that_stays_expired_is_renewed_only_once(
+async def test_a_token_that_remains_expired_is_renewed_only_once(
     oauth_client: PortalClient, portal: SandboxPortal, row: Row, clock: ManualClock
 ) -> None:
     portal.fault("profile:expired_token*")
@@ -153,7 +153,7 @@ async def test_a_token_that_stays_expired_is_renewed_only_once(
     assert len(row.saved) == 2
 
 
-async def test_other_errors_of_the_credential_are_raised_at_once(
+async def test_other_credential_errors_are_raised_at_once(
     oauth_client: PortalClient, portal: SandboxPortal, row: Row
 ) -> None:
     portal.fault("profile:invalid_token")
@@ -174,7 +174,7 @@ async def test_a_wrong_webhook_is_a_dead_credential(
 
 def test_no_credential_shows_its_secret(refresher: TokenRefresher, row: Row) -> None:
     tokens = row.saved[0]
-    shown = repr(WebhookCredential("https://portal.example/rest/1/canary/")) + repr(tokens) + repr(refresher)
-    assert "canary" not in shown
-    assert tokens.access_token not in shown
-    assert tokens.refresh_token not in shown
+    text = repr(WebhookCredential("https://portal.example/rest/1/canary/")) + repr(tokens) + repr(refresher)
+    assert "canary" not in text
+    assert tokens.access_token not in text
+    assert tokens.refresh_token not in text

@@ -1,4 +1,4 @@
-"""Calls and batches that keep to the portal's limits, and wait for them."""
+"""Calls and batches wait for the portal's limits."""
 
 import asyncio
 
@@ -6,9 +6,7 @@ import pytest
 
 from gateway.bitrix.auth.credentials import WebhookCredential
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.errors import (
-    OperatingLimitReached,
-)
+from gateway.bitrix.errors import OperatingLimitReached
 from gateway.bitrix.limits.limiter import PortalLimiter
 from gateway.bitrix.limits.request_queue import Priority
 from gateway.bitrix.protocol.v2 import Answer, Command
@@ -20,10 +18,10 @@ from tests.bitrix.conftest import client_of
 from tests.clock import ManualClock
 
 PROFILE = Command("profile")
-WRITE = Command("profile", write=True)  # the client goes by what it is told, not by the method's name
+WRITE = Command("profile", write=True)  # the client relies on the flag, not on the name of the method
 
 
-async def test_120_calls_at_once_meet_no_single_refusal(clock: ManualClock, session: PortalSession) -> None:
+async def test_none_of_120_calls_at_once_is_refused(clock: ManualClock, session: PortalSession) -> None:
     portal = SandboxPortal(SandboxSettings(users=5), clock)
     async with SandboxServer(portal) as server:
         client = client_of(session, clock, server.origin + portal.webhook_path)
@@ -33,7 +31,7 @@ async def test_120_calls_at_once_meet_no_single_refusal(clock: ManualClock, sess
 
 
 @pytest.mark.parametrize(("tariff", "capacity", "leak_per_s"), [("standard", 50, 2), ("enterprise", 250, 5)])
-async def test_batches_at_once_meet_no_single_refusal(
+async def test_none_of_many_batches_at_once_is_refused(
     clock: ManualClock, session: PortalSession, tariff: str, capacity: int, leak_per_s: int
 ) -> None:
     portal = SandboxPortal(SandboxSettings(users=5, tariff=tariff), clock)
@@ -49,17 +47,17 @@ async def test_batches_at_once_meet_no_single_refusal(
     assert not portal.refusals
 
 
-async def test_a_refusal_under_200_holds_everybody_back_as_under_503(
+async def test_a_refusal_with_status_200_delays_all_calls_like_one_with_503(
     client: PortalClient, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     portal.fault("profile:qle200")
-    asked = clock.monotonic()
+    started_at = clock.monotonic()
     await clock.until(client.call(PROFILE))
-    assert clock.monotonic() - asked >= 2
+    assert clock.monotonic() - started_at >= 2
     assert portal.http_requests == 2
 
 
-async def test_a_batch_that_is_begun_is_not_given_up_for_having_to_wait(
+async def test_a_started_batch_finishes_however_long_it_waits(
     session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
 ) -> None:
     limiter = PortalLimiter(clock, 10, 2, 32)
@@ -73,7 +71,7 @@ async def test_a_batch_that_is_begun_is_not_given_up_for_having_to_wait(
     assert portal.refusals == {"OPERATION_TIME_LIMIT": 1}
 
 
-async def test_waiting_for_limits_is_counted_over_all_tries_of_a_call(
+async def test_the_maximum_wait_covers_all_attempts_of_a_call(
     session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
 ) -> None:
     limiter = PortalLimiter(clock, 50, 2, 32)
@@ -85,7 +83,7 @@ async def test_waiting_for_limits_is_counted_over_all_tries_of_a_call(
     assert portal.http_requests == 3
 
 
-async def test_a_long_wait_for_the_first_turn_is_not_held_against_a_call(
+async def test_a_long_wait_in_the_queue_does_not_count_towards_the_retry_deadline(
     session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
 ) -> None:
     limiter = PortalLimiter(clock, 2, 0.01, 32)  # a request in a hundred seconds
@@ -96,7 +94,7 @@ async def test_a_long_wait_for_the_first_turn_is_not_held_against_a_call(
     assert portal.refusals["QUERY_LIMIT_EXCEEDED"] == 1
 
 
-async def test_a_portal_that_fails_is_sent_less_at_once(
+async def test_a_failure_of_the_portal_lowers_the_concurrency(
     client: PortalClient, limiter: PortalLimiter, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     portal.fault("profile:502")
@@ -108,7 +106,7 @@ async def test_a_portal_that_fails_is_sent_less_at_once(
     assert limiter.room(Priority.INTERACTIVE) == 32
 
 
-async def test_no_more_than_the_bound_are_in_flight(
+async def test_the_concurrency_limits_requests_in_flight(
     session: PortalSession, portal: SandboxPortal, server: SandboxServer, clock: ManualClock
 ) -> None:
     limiter = PortalLimiter(clock, 50, 2, concurrency=3)
@@ -118,7 +116,7 @@ async def test_no_more_than_the_bound_are_in_flight(
     await clock.settle()
     await clock.settle()
     assert portal.http_requests == 3
-    calls[0].cancel()  # gives its place to the next
+    calls[0].cancel()  # its slot goes to the next call
     await clock.settle()
     await clock.settle()
     assert portal.http_requests == 4
@@ -126,19 +124,19 @@ async def test_no_more_than_the_bound_are_in_flight(
     assert len([call for call in await asyncio.gather(*calls, return_exceptions=True) if isinstance(call, Answer)]) == 9
 
 
-async def test_a_method_out_of_operating_time_rests_while_others_go_on(
+async def test_a_method_out_of_operating_time_waits_while_others_continue(
     client: PortalClient, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     portal.fault("user.get:otl")
-    resting = asyncio.create_task(client.call(Command("user.get", {"start": -1})))
+    paused = asyncio.create_task(client.call(Command("user.get", {"start": -1})))
     await clock.settle()
     assert isinstance((await client.call(PROFILE)).result, dict)
     await clock.advance(30)
-    assert not resting.done()
-    assert isinstance((await clock.until(resting)).result, list)
+    assert not paused.done()
+    assert isinstance((await clock.until(paused)).result, list)
 
 
-async def test_a_caller_who_leaves_the_line_gives_its_place_to_the_next(
+async def test_a_cancelled_call_leaves_its_place_in_the_queue_to_the_next(
     client: PortalClient, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     await asyncio.gather(*(client.call(PROFILE) for _ in range(48)))
@@ -152,7 +150,7 @@ async def test_a_caller_who_leaves_the_line_gives_its_place_to_the_next(
 
 
 class TestWithoutResting:
-    """Batches for callers who wait: a method that must rest for long is told, and not waited for."""
+    """Batches for interactive callers: a long pause of a method is reported instead of waited for."""
 
     @pytest.fixture
     def credential(self, portal: SandboxPortal, server: SandboxServer) -> WebhookCredential:
@@ -164,38 +162,38 @@ class TestWithoutResting:
     ) -> PortalClient:
         return PortalClient(session, limiter, credential, clock, max_wait_s=30)
 
-    def let_rest(
+    def pause_profile(
         self, limiter: PortalLimiter, credential: WebhookCredential, clock: ManualClock, seconds: float
     ) -> None:
         limiter.record(
             credential.budget_key, "profile", Answer([], operating_s=470, operating_reset_at=clock.now() + seconds)
         )
 
-    async def test_a_method_that_is_blocked_in_the_first_request_does_not_hold_up_the_others(
+    async def test_a_method_that_is_blocked_in_the_first_request_does_not_delay_the_others(
         self, client: PortalClient, portal: SandboxPortal, clock: ManualClock
     ) -> None:
         portal.fault("profile:otl")
-        began = clock.now()
+        started_at = clock.now()
         outcomes = await clock.until(client.batch([PROFILE] * 120, resting=False))
-        told = [isinstance(outcome, OperatingLimitReached) for outcome in outcomes]
-        assert told == [True] + [False] * 49 + [True] * 70
+        blocked = [isinstance(outcome, OperatingLimitReached) for outcome in outcomes]
+        assert blocked == [True] + [False] * 49 + [True] * 70
         assert "again in 60 s" in str(outcomes[-1])
-        assert (clock.now() - began < 5, portal.http_requests) == (True, 1)
+        assert (clock.now() - started_at < 5, portal.http_requests) == (True, 1)
 
-    async def test_a_command_that_would_go_again_after_a_long_rest_spoils_no_other(
+    async def test_a_command_that_would_be_repeated_after_a_long_pause_does_not_affect_the_others(
         self, client: PortalClient, portal: SandboxPortal, clock: ManualClock
     ) -> None:
         portal.fault("profile:otl")
         portal.fault("user.get:error=INTERNAL_SERVER_ERROR")
         portal.fault("user.get:otl")
         commands = [PROFILE, Command("user.get"), Command("user.get"), Command("scope")]
-        began = clock.now()
+        started_at = clock.now()
         outcomes = await clock.until(client.batch(commands, resting=False))
         kinds = [type(outcome) for outcome in outcomes]
         assert kinds == [OperatingLimitReached, OperatingLimitReached, OperatingLimitReached, Answer]
-        assert (clock.now() - began < 5, portal.http_requests) == (True, 1)
+        assert (clock.now() - started_at < 5, portal.http_requests) == (True, 1)
 
-    async def test_work_in_the_background_rests_for_so_long_and_no_longer(
+    async def test_background_batches_wait_up_to_the_maximum_and_no_longer(
         self,
         client: PortalClient,
         limiter: PortalLimiter,
@@ -204,10 +202,10 @@ class TestWithoutResting:
         clock: ManualClock,
     ) -> None:
         client = client.background()
-        self.let_rest(limiter, credential, clock, 20)
+        self.pause_profile(limiter, credential, clock, 20)
         (outcome,) = await clock.until(client.batch([PROFILE], resting=False))
         assert isinstance(outcome, Answer)
-        self.let_rest(limiter, credential, clock, 40)
+        self.pause_profile(limiter, credential, clock, 40)
         (outcome,) = await client.batch([PROFILE], resting=False)
         assert isinstance(outcome, OperatingLimitReached)
         with pytest.raises(OperatingLimitReached, match="again in 40 s"):
@@ -215,7 +213,7 @@ class TestWithoutResting:
         assert portal.http_requests == 1
         assert isinstance((await clock.until(client.call(PROFILE))).result, dict)
 
-    async def test_nothing_of_a_first_request_is_sent_where_its_method_must_rest(
+    async def test_a_first_request_is_not_sent_if_its_method_is_paused(
         self,
         client: PortalClient,
         limiter: PortalLimiter,
@@ -223,7 +221,7 @@ class TestWithoutResting:
         portal: SandboxPortal,
         clock: ManualClock,
     ) -> None:
-        self.let_rest(limiter, credential, clock, 40)
+        self.pause_profile(limiter, credential, clock, 40)
         with pytest.raises(TooBusy):
             await client.batch([PROFILE] * 120, resting=False)
         assert portal.http_requests == 0

@@ -1,4 +1,4 @@
-"""What a portal's words become, and what they say about trying again."""
+"""Portal errors: their classes, their texts, and their properties."""
 
 import pytest
 
@@ -41,10 +41,10 @@ from gateway.bitrix.protocol.error_codes import portal_error
         (["odd"], 400, PortalError),
     ],
 )
-def test_a_code_becomes_its_class_whatever_the_status(code: object, status: int, cls: type[PortalError]) -> None:
-    error = portal_error(code, "words", status)
+def test_a_documented_code_becomes_its_class_with_any_status(code: object, status: int, cls: type[PortalError]) -> None:
+    error = portal_error(code, "Description", status)
     assert type(error) is cls
-    assert (error.description, error.status) == ("words", status)
+    assert (error.description, error.status) == ("Description", status)
 
 
 def test_an_unknown_code_keeps_its_text() -> None:
@@ -52,7 +52,7 @@ def test_an_unknown_code_keeps_its_text() -> None:
     assert portal_error(0, None, 400).portal_code == "0"
 
 
-def test_an_error_without_words_says_what_it_is() -> None:
+def test_an_error_without_a_message_has_a_default_text() -> None:
     assert str(portal_error("", "", 400)) == "the portal refused the call (HTTP 400)"
 
 
@@ -70,12 +70,12 @@ def test_an_error_without_words_says_what_it_is() -> None:
         (PortalUnreachable("dropped", sent=True), False),
     ],
 )
-def test_only_a_plain_no_concerns_one_command_alone(error: PortalError, refuses: bool) -> None:
+def test_only_a_permanent_refusal_concerns_one_command(error: PortalError, refuses: bool) -> None:
     assert error.refuses_command is refuses
 
 
 @pytest.mark.parametrize(
-    ("code", "words", "missing"),
+    ("code", "description", "missing"),
     [
         ("", "Not found", True),
         ("", "Not found.", True),
@@ -87,16 +87,16 @@ def test_only_a_plain_no_concerns_one_command_alone(error: PortalError, refuses:
         ("ERROR_CORE", "Not found", False),
     ],
 )
-def test_a_missing_record_without_a_code_is_known_by_the_end_of_its_words(
-    code: object, words: str, missing: bool
+def test_a_missing_record_without_a_code_is_recognized_by_the_end_of_its_description(
+    code: object, description: str, missing: bool
 ) -> None:
-    assert (type(portal_error(code, words, 400)) is RecordNotFound) is missing
-    assert (type(portal_error(code, words, None)) is RecordNotFound) is missing
-    assert type(portal_error(code, words, 500)) is PortalFailing
+    assert (type(portal_error(code, description, 400)) is RecordNotFound) is missing
+    assert (type(portal_error(code, description, None)) is RecordNotFound) is missing
+    assert type(portal_error(code, description, 500)) is PortalFailing
 
 
 @pytest.mark.parametrize(
-    "words",
+    "description",
     [
         "see https://portal.example/rest/1/canary/user.get for more",
         "see /rest/api/17/canary/tasks",
@@ -104,18 +104,18 @@ def test_a_missing_record_without_a_code_is_known_by_the_end_of_its_words(
         "access_token=canary refresh_token=canary client_secret=canary code=canary",
     ],
 )
-def test_no_secret_of_the_portals_words_is_kept(words: str) -> None:
-    error = portal_error("ODD", words, 400)
+def test_secrets_in_a_description_are_masked(description: str) -> None:
+    error = portal_error("ODD", description, 400)
     for text in (str(error), repr(error), error.detail, error.description, str(OutcomeUnknown(error))):
         assert "canary" not in text
 
 
-def test_only_what_the_portal_said_counts_as_its_words() -> None:
-    said = portal_error("INTERNAL_SERVER_ERROR", "Later", 500)
-    for silent in (PortalBroken("not JSON", 502), PortalMoved("new.example", 302), PortalUnreachable("x", sent=True)):
-        assert (silent.has_portal_message, silent.portal_code, silent.description) == (False, "", "")
-        assert not OutcomeUnknown(silent).has_portal_message
-    for wrapped in (OutcomeUnknown(said), WalkFailed("user.get", 0, said)):
+def test_only_texts_from_the_portal_are_a_portal_message() -> None:
+    reported = portal_error("INTERNAL_SERVER_ERROR", "Later", 500)
+    for error in (PortalBroken("not JSON", 502), PortalMoved("new.example", 302), PortalUnreachable("x", sent=True)):
+        assert (error.has_portal_message, error.portal_code, error.description) == (False, "", "")
+        assert not OutcomeUnknown(error).has_portal_message
+    for wrapped in (OutcomeUnknown(reported), WalkFailed("user.get", 0, reported)):
         assert (wrapped.has_portal_message, wrapped.portal_code, wrapped.description) == (
             True,
             "INTERNAL_SERVER_ERROR",
@@ -123,11 +123,11 @@ def test_only_what_the_portal_said_counts_as_its_words() -> None:
         )
 
 
-def test_endless_words_are_cut() -> None:
+def test_a_long_description_is_cut() -> None:
     assert len(str(portal_error("ODD", "x" * 100_000, 400))) < 600
 
 
-def test_a_failed_walk_says_where_and_why_and_what_may_be_done() -> None:
+def test_a_failed_walk_has_its_position_its_cause_and_a_hint() -> None:
     cause = portal_error("invalid_token", "Unable to get application by token", 401)
     error = WalkFailed("user.get", 250, cause)
     assert (error.method, error.cursor, error.cause) == ("user.get", 250, cause)
@@ -139,7 +139,7 @@ def test_a_failed_walk_says_where_and_why_and_what_may_be_done() -> None:
     )
 
 
-def test_a_move_names_the_new_host() -> None:
+def test_a_move_has_the_new_host() -> None:
     assert "new.example" in str(PortalMoved("new.example", 302))
     assert "unknown address" in str(PortalMoved(None, 302))
     assert WrongPortal().whole_portal
