@@ -111,19 +111,19 @@ class PortalClient:
         request = self._request(method, self._attempts(), write=write)
         return await self._sender.run(request, partial(self._sender.post3, request, body, headers))
 
-    async def batch(self, commands: Sequence[Command], *, resting: bool = True) -> list[Answer | PortalError]:
+    async def batch(self, commands: Sequence[Command], *, wait_for_budget: bool = True) -> list[Answer | PortalError]:
         """Return the answer or error of each of *commands*, in their order, sent up to 50 in a request.
 
         Failed commands are repeated without those that succeeded. If the answers of several commands together are too
         large, they are requested in two halves. A batch that has started is finished, however long it waits.
 
-        Without *resting*, a command whose method is blocked ends in OperatingLimitReached: at once if the portal says
-        so, otherwise if the method is blocked for more than *max_wait_s* seconds.
+        Without *wait_for_budget*, a blocked method ends its commands in OperatingLimitReached: at once if the portal
+        refuses a command, otherwise if the method is blocked for more than *max_wait_s* seconds.
         """
         outcomes: list[Answer | PortalError] = []
         for start in range(0, len(commands), BATCH_COMMANDS):
-            attempts = self._attempts(None if resting else self._max_wait_s, started=bool(outcomes))
-            outcomes += await self._batch(commands[start : start + BATCH_COMMANDS], attempts, resting)
+            attempts = self._attempts(None if wait_for_budget else self._max_wait_s, started=bool(outcomes))
+            outcomes += await self._batch(commands[start : start + BATCH_COMMANDS], attempts, wait_for_budget)
         return outcomes
 
     async def batch_once(self, commands: Mapping[str, Command], *, halt: bool) -> dict[str, Answer | PortalError]:
@@ -164,13 +164,13 @@ class PortalClient:
         return PortalRequest(method, {method}, attempts, self._credential.budget_key, self._priority, write=write)
 
     async def _batch(
-        self, commands: Sequence[Command], attempts: Attempts, resting: bool
+        self, commands: Sequence[Command], attempts: Attempts, wait_for_budget: bool
     ) -> list[Answer | PortalError]:
         """Send *commands* until each has succeeded or failed permanently."""
         outcomes: dict[int, Answer | PortalError] = {}
         pending = list(range(len(commands)))
         while pending:
-            received = await self._send_splitting([commands[index] for index in pending], attempts, resting)
+            received = await self._send_splitting([commands[index] for index in pending], attempts, wait_for_budget)
             retried, pause_s = [], 0.0
             failure: PortalError | None = None
             for index, outcome in zip(pending, received, strict=True):
@@ -178,7 +178,7 @@ class PortalClient:
                 if isinstance(outcome, PortalError):
                     decision = attempts.decide(outcome, commands[index].write)
                     outcomes[index] = decision.error
-                    retryable = resting or not isinstance(outcome, OperatingLimitReached)
+                    retryable = wait_for_budget or not isinstance(outcome, OperatingLimitReached)
                     if decision.wait_s is not None and retryable:
                         retried.append(index)
                         pause_s = max(pause_s, decision.wait_s)
@@ -191,13 +191,13 @@ class PortalClient:
         return [outcomes[index] for index in range(len(commands))]
 
     async def _send_splitting(
-        self, commands: Sequence[Command], attempts: Attempts, resting: bool
+        self, commands: Sequence[Command], attempts: Attempts, wait_for_budget: bool
     ) -> list[Answer | PortalError]:
         """As `_send_list`; in two requests if the answers together are too large."""
         try:
             return await self._send_list(commands, attempts)
         except OperatingLimitReached as error:
-            if resting:
+            if wait_for_budget:
                 raise
             return [error] * len(commands)
         except AnswerTooLarge as error:
@@ -206,7 +206,9 @@ class PortalClient:
         middle = len(commands) // 2
         outcomes: list[Answer | PortalError] = []
         for half in (commands[:middle], commands[middle:]):  # one after the other: only one large answer is in memory
-            outcomes += await self._batch(half, self._attempts(attempts.budget_wait_left_s, started=True), resting)
+            outcomes += await self._batch(
+                half, self._attempts(attempts.budget_wait_left_s, started=True), wait_for_budget
+            )
         return outcomes
 
     async def _send_list(self, commands: Sequence[Command], attempts: Attempts) -> list[Answer | PortalError]:

@@ -147,7 +147,7 @@ class CallService:
         async with self._connections.mark_stale_on_auth_failure(account):
             if halt or is_linked(chunk) or any(command.write for command in chunk.values()):
                 return await client.batch_once(chunk, halt=halt)
-            return dict(zip(chunk, await client.batch(list(chunk.values()), resting=False), strict=True))
+            return dict(zip(chunk, await client.batch(list(chunk.values()), wait_for_budget=False), strict=True))
 
     async def _send_later(
         self, account: Account, client: PortalClient, chunk: Chunk, halt: bool

@@ -149,7 +149,7 @@ async def test_a_cancelled_call_leaves_its_place_in_the_queue_to_the_next(
     assert portal.http_requests == 50
 
 
-class TestWithoutResting:
+class TestWithoutWaitingForBudgets:
     """Batches for interactive callers: a long pause of a method is reported instead of waited for."""
 
     @pytest.fixture
@@ -174,7 +174,7 @@ class TestWithoutResting:
     ) -> None:
         portal.fault("profile:otl")
         started_at = clock.now()
-        outcomes = await clock.until(client.batch([PROFILE] * 120, resting=False))
+        outcomes = await clock.until(client.batch([PROFILE] * 120, wait_for_budget=False))
         blocked = [isinstance(outcome, OperatingLimitReached) for outcome in outcomes]
         assert blocked == [True] + [False] * 49 + [True] * 70
         assert "again in 60 s" in str(outcomes[-1])
@@ -188,7 +188,7 @@ class TestWithoutResting:
         portal.fault("user.get:otl")
         commands = [PROFILE, Command("user.get"), Command("user.get"), Command("scope")]
         started_at = clock.now()
-        outcomes = await clock.until(client.batch(commands, resting=False))
+        outcomes = await clock.until(client.batch(commands, wait_for_budget=False))
         kinds = [type(outcome) for outcome in outcomes]
         assert kinds == [OperatingLimitReached, OperatingLimitReached, OperatingLimitReached, Answer]
         assert (clock.now() - started_at < 5, portal.http_requests) == (True, 1)
@@ -203,10 +203,10 @@ class TestWithoutResting:
     ) -> None:
         client = client.background()
         self.pause_profile(limiter, credential, clock, 20)
-        (outcome,) = await clock.until(client.batch([PROFILE], resting=False))
+        (outcome,) = await clock.until(client.batch([PROFILE], wait_for_budget=False))
         assert isinstance(outcome, Answer)
         self.pause_profile(limiter, credential, clock, 40)
-        (outcome,) = await client.batch([PROFILE], resting=False)
+        (outcome,) = await client.batch([PROFILE], wait_for_budget=False)
         assert isinstance(outcome, OperatingLimitReached)
         with pytest.raises(OperatingLimitReached, match="again in 40 s"):
             await client.batch_once({"me": PROFILE}, halt=False)
@@ -223,5 +223,5 @@ class TestWithoutResting:
     ) -> None:
         self.pause_profile(limiter, credential, clock, 40)
         with pytest.raises(TooBusy):
-            await client.batch([PROFILE] * 120, resting=False)
+            await client.batch([PROFILE] * 120, wait_for_budget=False)
         assert portal.http_requests == 0

@@ -33,6 +33,16 @@ def test_merged_limiters_add_up_and_both_remain_usable() -> None:
     run(play)
 
 
+async def test_merged_limiters_are_not_idle_while_both_are_in_use() -> None:
+    clock = QuickClock(START)
+    limiter, other = PortalLimiter(clock, CAPACITY, LEAK, 32), PortalLimiter(clock, CAPACITY, LEAK, 32)
+    assert (limiter.is_idle, other.is_idle) == (True, True)
+    limiter.merge(other)
+    assert (limiter.is_idle, other.is_idle) == (False, False)
+    del other
+    assert limiter.is_idle
+
+
 @pytest.mark.parametrize("last", [False, True])
 def test_merged_limiters_stay_together_in_later_merges(last: bool) -> None:
     async def play() -> None:
