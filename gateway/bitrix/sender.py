@@ -1,4 +1,4 @@
-"""Sends one request to a portal: in its turn, with a valid access, repeated by the retry rules."""
+"""Send one request to a portal, within its limits, with a valid access, repeated by the retry rules."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
@@ -39,7 +39,14 @@ class RequestSender:
         self._on_retry = on_retry
 
     async def run(self, request: PortalRequest, send: Callable[[Access], Awaitable[T]]) -> T:
-        """Return what *send* returns, repeated by the retry rules. The access is renewed at most once."""
+        """Return the result of *send*, which sends *request* with the given access by `post` or `post3`.
+
+        Failed attempts are repeated by the retry rules. An expired access is renewed once.
+
+        Raises:
+            PortalError: the request failed permanently.
+            TooBusy: the limits would delay the request longer than its attempts allow.
+        """
         renewed = False
         while True:
             await self._wait_for_budget(request)
@@ -94,30 +101,30 @@ class RequestSender:
             raise OperatingLimitReached("OPERATION_TIME_LIMIT", message) from error
 
     async def post(self, request: PortalRequest, params: object, access: Access) -> Answer:
-        """Send one REST 2 request in its turn."""
+        """Send a REST 2 request once its portal has room for it."""
         body, headers = _with_token(access, params)
         post = partial(self._session.post, access.endpoint + request.method, body, access.secrets, headers)
-        _, answer = await self._in_turn(request, post, decode_answer, access.secrets)
+        _, answer = await self._send(request, post, decode_answer, access.secrets)
         return answer
 
     async def post3(
         self, request: PortalRequest, body: object, headers: Mapping[str, str], access: Access
     ) -> HttpAnswer:
-        """Send one REST 3.0 request in its turn."""
+        """Send a REST 3.0 request once its portal has room for it."""
         body, token_header = _with_token(access, body)
         url = rest3_endpoint(access.endpoint) + request.method
         post = partial(self._session.post, url, body, access.secrets, {**headers, **token_header})
-        http, _ = await self._in_turn(request, post, decode_answer3, access.secrets)
+        http, _ = await self._send(request, post, decode_answer3, access.secrets)
         return http
 
-    async def _in_turn(
+    async def _send(
         self,
         request: PortalRequest,
         post: Callable[[], Awaitable[HttpAnswer]],
         decode: Callable[[int, bytes, Collection[str]], Answer],
         secrets: Collection[str],
     ) -> tuple[HttpAnswer, Answer]:
-        """Return the answer of *post*, received and decoded. The limiter delays the request and learns its outcome."""
+        """Return the answer, as received and decoded. The limiter delays the request and records its outcome."""
         async with self._limiter.slot(request) as slot:
             request.attempts.on_queue_wait(slot.waited_s)
             request.attempts.on_sent()
