@@ -119,13 +119,10 @@ class PortalSession:
         max_bytes: int | None = None,
     ) -> HttpAnswer:
         max_bytes = self._max_answer_bytes if max_bytes is None else min(max_bytes, self._max_answer_bytes)
-        headers = {**ACCEPT, **headers}
-        async with self._open_response(
-            method, url, REQUEST_DEADLINE_S, tls=tls, query=query, json=json, headers=headers
-        ) as (
-            target,
-            response,
-        ):
+        opened = self._open_response(
+            method, url, REQUEST_DEADLINE_S, tls=tls, query=query, json=json, headers={**ACCEPT, **headers}
+        )
+        async with opened as (target, response):
             if 300 <= response.status < 400:
                 host = redirect_host(self.policy, target, response.headers.get("Location"))
                 if host == host_of(target):
