@@ -123,7 +123,7 @@ class EgressPolicy:
 
 
 def is_public(address: IPAddress) -> bool:
-    """Whether *address*, or the IPv4 address embedded in it, is public."""
+    """Whether *address* is public. An embedded IPv4 address decides for the IPv6 address around it."""
     embedded = _embedded_ipv4(address) if isinstance(address, ipaddress.IPv6Address) else None
     if embedded is not None:
         return is_public(embedded)
