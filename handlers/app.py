@@ -36,6 +36,7 @@ from handlers.app_keys import (
     CONNECTIONS,
     DATABASE,
     DRAINING,
+    OPENAPI,
     PAGES,
     POLICY,
     REQUEST_LOG,
@@ -57,10 +58,12 @@ from handlers.bitrix.syncs import get_sync, list_syncs
 from handlers.bitrix.webhook import finish_authorization, show_connected
 from handlers.http.access_log import RequestLog
 from handlers.http.body_reader import expect_nothing
-from handlers.http.middleware import bordered, refuse_address, refuse_method
+from handlers.http.middleware import refuse_address, refuse_method, with_middleware
 from handlers.http.query import accepting
 from handlers.http.storage_log import StorageLog
 from handlers.operations.health import check_health, get_liveness, get_readiness
+from handlers.operations.openapi import get_openapi_json, get_openapi_yaml
+from handlers.operations.openapi_document import OpenAPIDocument
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
 from storage.database import Database
@@ -74,6 +77,8 @@ logger = logging.getLogger(__name__)
 SHUTDOWN_GRACE_S = 5.0  # at the end, for tokens that an authorization server has been asked for
 
 ROUTES: list[tuple[str, str, Handler]] = [
+    ("GET", "/openapi.yaml", get_openapi_yaml),
+    ("GET", "/openapi.json", get_openapi_json),
     ("GET", "/healthz", get_liveness),
     ("GET", "/readyz", get_readiness),
     ("GET", "/connected", show_connected),
@@ -98,7 +103,8 @@ ROUTES: list[tuple[str, str, Handler]] = [
     *(("PATCH", f"/bitrix/{resource.name}", sync_of(resource)) for resource in RESOURCES.values()),
 ]
 
-# The promised contract's addresses: they ignore query parameters that they do not know, as the contract allows.
+# The addresses of the promised contract: their errors are JSON strings unless `Accept` names problem+json, and they
+# ignore unknown query parameters. All other addresses answer with problems and refuse such parameters.
 PROMISED = {
     *("/bitrix", "/bitrix/account", "/bitrix/users", "/bitrix/steps", "/bitrix/pipelines", "/bitrix/fields"),
     *("/bitrix/rules/{quizID}", "/webhook/create"),
@@ -116,16 +122,19 @@ def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
     app[CONFIG], app[SECRETS], app[CLOCK] = config, secrets, clock
     app[TOKENS] = TokenVerifier(config, secrets, clock)
     app[STORAGE_LOG] = StorageLog(clock)
+    app[OPENAPI] = OpenAPIDocument.load()
     app[DRAINING] = asyncio.Event()
     allowed: dict[str, list[str]] = {}
     for method, path, handler in ROUTES:
         if path not in PROMISED:
             handler = accepting(QUERY_PARAMETERS.get(path, ()), handler)
-        app.router.add_route(method, path, bordered(path, handler), expect_handler=expect_nothing)
+        wrapped = with_middleware(handler, route=path, promised=path in PROMISED)
+        app.router.add_route(method, path, wrapped, expect_handler=expect_nothing)
         allowed.setdefault(path, []).append(method)
     for path, methods in allowed.items():
-        app.router.add_route("*", path, bordered("", refuse_method(methods)), expect_handler=expect_nothing)
-    app.router.add_route("*", "/{anything:.*}", bordered("", refuse_address), expect_handler=expect_nothing)
+        refused = with_middleware(refuse_method(methods), promised=path in PROMISED)
+        app.router.add_route("*", path, refused, expect_handler=expect_nothing)
+    app.router.add_route("*", "/{anything:.*}", with_middleware(refuse_address), expect_handler=expect_nothing)
     app.cleanup_ctx.extend(LIFECYCLE)
     app.on_shutdown.append(drain)
     return app

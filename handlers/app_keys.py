@@ -19,6 +19,7 @@ from gateway.settings.config import Config
 from gateway.settings.secret_file import Secrets
 from handlers.http.access_log import RequestLog
 from handlers.http.storage_log import StorageLog
+from handlers.operations.openapi_document import OpenAPIDocument
 from storage.database import Database
 
 CONFIG = web.AppKey("CONFIG", Config)
@@ -27,6 +28,7 @@ CLOCK = web.AppKey("CLOCK", Clock)
 TOKENS = web.AppKey("TOKENS", TokenVerifier)
 REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)
 STORAGE_LOG = web.AppKey("STORAGE_LOG", StorageLog)
+OPENAPI = web.AppKey("OPENAPI", OpenAPIDocument)
 DRAINING = web.AppKey("DRAINING", asyncio.Event)
 DATABASE = web.AppKey("DATABASE", Database)
 POLICY = web.AppKey("POLICY", EgressPolicy)

@@ -3,13 +3,13 @@
 from http import HTTPStatus
 
 from aiohttp import web
-from aiohttp.hdrs import IF_NONE_MATCH
 from aiohttp.typedefs import Handler
 
 from gateway.errors import InvalidInput
 from gateway.mirror.resources import Resource
 from handlers.app_keys import PAGES, SYNCS
 from handlers.bitrix.account_loading import find_account, load_authorized_account
+from handlers.http.etags import etag_matches
 from handlers.http.query import one_value, page_and_size
 from handlers.http.responses import PrebuiltResponse
 
@@ -24,7 +24,7 @@ def page_of(resource: Resource) -> Handler:
         page, size = page_and_size(request.rel_url.raw_query_string)
         account = await find_account(request)
         served = await request.app[PAGES].page(account, resource, page=page, size=size)
-        if etag_matches(request.headers.get(IF_NONE_MATCH), served.etag):
+        if etag_matches(request, served.etag):
             return PrebuiltResponse(HTTPStatus.NOT_MODIFIED, LIST_HEAD.format(etag=served.etag))
         return PrebuiltResponse(HTTPStatus.OK, PAGE_HEAD.format(etag=served.etag, length=len(served.body)), served.body)
 
@@ -42,11 +42,3 @@ def sync_of(resource: Resource) -> Handler:
         return web.Response(headers={"Location": f"/bitrix/sync/{resource.name}"})
 
     return start_sync
-
-
-def etag_matches(if_none_match: str | None, etag: str) -> bool:
-    """Whether an If-None-Match names *etag*, weakly compared as RFC 9110 section 13.1.2 asks."""
-    if if_none_match is None:
-        return False
-    named = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return etag in named or named == ["*"]

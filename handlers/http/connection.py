@@ -240,7 +240,7 @@ class Connection(web.RequestHandler):
         """Send *resp*; a page of aiohttp's own comes from an address that no route can have, like "*"."""
         self._tell_lost = None
         if isinstance(resp, web.HTTPException):
-            resp = refuse(request, http_error(resp))
+            resp = refuse(request, http_error(resp), promised=False)
         body = request._payload
         if self._deaf or not (body is EMPTY_PAYLOAD or body.is_eof()):
             return self._finish_early(request, resp, start_time)
@@ -300,10 +300,13 @@ def head_bytes(message: "RawRequestMessage | _ErrInfo") -> int:
     return len(message.path) + sum(len(name) + len(value) for name, value in message.raw_headers)
 
 
-def refuse(request: web.BaseRequest, error: GatewayError) -> web.Response:
-    """The last answer on its connection."""
+def refuse(request: web.BaseRequest, error: GatewayError, *, promised: bool = True) -> web.Response:
+    """Return the last response on its connection.
+
+    The address of a malformed request is unknown, so its error has the form of the *promised* contract.
+    """
     request_id = request_id_of(request)
-    response = render_error(error, request, request_id)
+    response = render_error(error, request, request_id, promised=promised)
     finish(response, request_id)
     response.headers[CONNECTION] = "close"  # aiohttp leaves it out towards a client whose version it does not know
     response.force_close()

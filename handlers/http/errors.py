@@ -1,6 +1,6 @@
-"""What a failure looks like to a caller: a bare JSON string, or an RFC 9457 problem where `Accept` asks for one.
+"""Error responses: a JSON string at the promised contract's addresses, an RFC 9457 problem at all others.
 
-The only place that picks a status.
+The promised addresses answer with a problem too when `Accept` names its media type. Statuses are chosen here alone.
 """
 
 from http import HTTPStatus
@@ -44,21 +44,20 @@ from gateway.errors import (
     Unauthenticated,
 )
 
-STATUSES: dict[type[GatewayError], int] = {
+PROMISED_STATUSES: dict[type[GatewayError], int] = {
     InvalidInput: 400,
     Unauthenticated: 401,
     NotFound: 404,
     AuthorizationRequired: 409,
-    AlreadyExists: 500,  # as the contract has it
+    AlreadyExists: 500,  # required by the contract
     MethodDenied: 403,
     TooBusy: 429,
     Stopping: 503,
     PortalError: 502,
     GatewayError: 500,
 }
-# Where callers speak to the portal themselves, what it says of their call is theirs to mend. A database that fails is
-# 500 in the contract, and 503 here.
-CALL_STATUSES: dict[type[GatewayError], int] = STATUSES | {
+# At all other addresses, callers can fix what the portal refuses, and a failing database is 503; the contract has 500.
+STATUSES: dict[type[GatewayError], int] = PROMISED_STATUSES | {
     StorageFailed: 503,
     ArgumentRefused: 400,
     BatchRefused: 400,
@@ -98,39 +97,42 @@ class HttpError(GatewayError):
 def http_error(error: web.HTTPException) -> HttpError:
     """A refusal of aiohttp's in our words; its own are plain text."""
     if isinstance(error, web.HTTPNotFound):
-        return HttpError(404, "there is nothing at this address")
+        return HttpError(404, "no such endpoint")
     return HttpError(error.status, error.reason)
 
 
-def status_of(error: GatewayError, *, plain: bool = True) -> int:
-    """The HTTP status that *error* is answered with, *plain* at the contract's addresses and false at calls."""
+def status_of(error: GatewayError, *, promised: bool) -> int:
+    """Return the HTTP status of *error* at an address of the *promised* contract, or at any other."""
     if isinstance(error, HttpError):
         return error.status
-    statuses = STATUSES if plain else CALL_STATUSES
+    statuses = PROMISED_STATUSES if promised else STATUSES
     status = next(statuses[kind] for kind in type(error).__mro__ if kind in statuses)
-    if not plain and type(error) is PortalError and (error.status is None or error.status < 500):
-        return 400  # a code that we do not know, and the portal does not say that the fault is its own
+    if not promised and type(error) is PortalError and (error.status is None or error.status < 500):
+        return 400  # an unknown error code, and the portal does not report a failure of its own
     return status
 
 
-def is_ours(error: GatewayError, *, plain: bool = True) -> bool:
-    """Whether the gateway itself failed, which its log tells and its callers need not know."""
-    return status_of(error, plain=plain) == 500 and not isinstance(error, AlreadyExists)
+def is_internal(error: GatewayError, *, promised: bool) -> bool:
+    """Return whether the gateway itself failed: the log has the details, the response does not."""
+    return status_of(error, promised=promised) == 500 and not isinstance(error, AlreadyExists)
 
 
-def concealed(error: GatewayError) -> GatewayError:
-    """What callers are told of *error*, which is ours."""
-    told = GatewayError()
+def without_details(error: GatewayError) -> GatewayError:
+    """Return what callers may see of an internal *error*."""
+    public = GatewayError()
     if isinstance(error, StorageFailed):
-        told.code = error.code
-    return told
+        public.code = error.code
+    return public
 
 
-def render_error(error: GatewayError, request: web.BaseRequest, request_id: str, *, plain: bool = True) -> web.Response:
-    """The answer to a request that failed with *error*; without *plain* it is a problem whatever `Accept` says."""
-    status = status_of(error, plain=plain)
-    if is_ours(error, plain=plain):
-        error = concealed(error)
+def render_error(error: GatewayError, request: web.BaseRequest, request_id: str, *, promised: bool) -> web.Response:
+    """Return the response to a *request* that failed with *error*.
+
+    It is a problem, except at an address of the *promised* contract when `Accept` does not name problem+json.
+    """
+    status = status_of(error, promised=promised)
+    if is_internal(error, promised=promised):
+        error = without_details(error)
     headers: dict[str, str] = {}
     if isinstance(error, HttpError):
         headers |= error.headers
@@ -138,11 +140,11 @@ def render_error(error: GatewayError, request: web.BaseRequest, request_id: str,
         headers["WWW-Authenticate"] = challenge(error)
     if isinstance(error, TooBusy):
         headers["Retry-After"] = str(error.retry_after_s)
-    wants_problem = not plain or PROBLEM_JSON in request.headers.get("Accept", "")
+    as_problem = not promised or PROBLEM_JSON in request.headers.get("Accept", "")
     response = web.Response(
         status=status,
-        body=orjson.dumps(problem(error, status, request_id) if wants_problem else error.detail),
-        content_type=PROBLEM_JSON if wants_problem else "application/json",
+        body=orjson.dumps(problem(error, status, request_id) if as_problem else error.detail),
+        content_type=PROBLEM_JSON if as_problem else "application/json",
         headers=headers,
     )
     if status in BODY_STATUSES:

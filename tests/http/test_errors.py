@@ -40,11 +40,39 @@ WAYS_TO_FAIL: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("GET", "/bitrix/fields", {}, 404, "fields_not_found"),
     ("GET", "/bitrix/account", {}, 404, "account_not_found"),
     ("PATCH", "/bitrix/fields", {}, 404, "account_not_found"),
-    ("GET", "/bitrix/sync/deals", {}, 404, "resource_not_found"),
-    ("GET", "/nowhere", {}, 404, "not_found"),
     ("PUT", "/bitrix/users", {}, 405, "method_not_allowed"),
     ("POST", "/bitrix/account", {"data": "x" * 2000}, 413, "body_too_large"),
 ]
+
+ALWAYS_PROBLEMS: list[tuple[str, str, dict[str, Any], int, str]] = [
+    ("GET", "/bitrix/sync", {"token": NO_TOKEN}, 401, "unauthenticated"),
+    ("GET", "/bitrix/sync", {}, 404, "account_not_found"),
+    ("GET", "/bitrix/sync?x=1", {}, 400, "invalid_input"),
+    ("GET", "/bitrix/sync/deals", {}, 404, "resource_not_found"),
+    ("POST", "/bitrix/sync/users", {}, 405, "method_not_allowed"),
+    ("GET", "/bitrix/stream/deals?limit=0", {}, 400, "invalid_input"),
+    ("GET", "/bitrix/stream/nothing", {}, 404, "stream_not_found"),
+    ("POST", "/bitrix/call/user.get", {"token": "a.b.c"}, 401, "unauthenticated"),
+    ("POST", "/bitrix/batch", {"data": "x" * 2000}, 413, "body_too_large"),
+    ("GET", "/healthz?x=1", {"token": NO_TOKEN}, 400, "invalid_input"),
+    ("PUT", "/readyz", {"token": NO_TOKEN}, 405, "method_not_allowed"),
+    ("GET", "/connected?x=1", {"token": NO_TOKEN}, 400, "invalid_input"),
+    ("GET", "/openapi.yaml?x=1", {"token": NO_TOKEN}, 400, "invalid_input"),
+    ("GET", f"/healthz?{'x' * 40_000}", {}, 400, "bad_request"),
+    ("GET", "/nowhere", {}, 404, "not_found"),
+    ("GET", "/bitrix/users/", {}, 404, "not_found"),
+]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "*/*", "application/problem+json"])
+@pytest.mark.parametrize(("method", "path", "options", "status", "code"), ALWAYS_PROBLEMS, ids=name_of)
+async def test_addresses_outside_the_contract_always_answer_with_problems(
+    gateway: Gateway, method: str, path: str, options: dict[str, Any], status: int, code: str, accept: str
+) -> None:
+    await gateway.restart(GATEWAY_MAX_BODY_BYTES="1500")
+    answer = await gateway.request(method, path, headers={"Accept": accept}, **options)
+    assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    assert (answer.json["status"], answer.json["code"]) == (status, code)
 
 
 @pytest.mark.parametrize(("method", "path", "options", "status", "code"), WAYS_TO_FAIL, ids=name_of)
@@ -94,7 +122,9 @@ async def test_a_request_keeps_the_id_it_came_with_if_that_is_a_modest_one(gatew
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "TRACE", "PROPFIND"])
-@pytest.mark.parametrize("path", ["/bitrix", "/bitrix/users", "/bitrix/account", "/bitrix/rules/5", "/webhook/create"])
+@pytest.mark.parametrize(
+    "path", ["/bitrix", "/bitrix/users", "/bitrix/account", "/bitrix/rules/5", "/webhook/create", "/openapi.yaml"]
+)
 async def test_a_method_that_an_address_has_not_is_405_with_those_it_has(
     gateway: Gateway, method: str, path: str
 ) -> None:
@@ -112,12 +142,19 @@ async def test_an_unknown_address_is_404_with_or_without_a_token(
     gateway: Gateway, path: str, token: str | None
 ) -> None:
     answer = await gateway.get(path, token=token)
-    assert (answer.status, answer.json) == (404, "there is nothing at this address")
+    assert (answer.status, answer.json["detail"], answer.json["code"]) == (404, "no such endpoint", "not_found")
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
+        ("POST", "/bitrix/sync", 405),
+        ("PUT", "/healthz", 405),
+        ("DELETE", "/openapi.yaml", 405),
+        ("GET", "/bitrix/callers", 404),
+        ("GET", "/bitrix/batches", 404),
+        ("GET", "/bitrix/v30/x", 404),
+        ("GET", "/bitrix/streams/deals", 404),
         ("GET", "/bitrix/call/user.get", 405),
         ("GET", "/bitrix/batch", 405),
         ("GET", "/bitrix/v3/batch", 405),
@@ -137,11 +174,6 @@ async def test_where_errors_are_always_problems_those_of_unknown_methods_and_add
     answer = await gateway.request(method, path)
     assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
     assert answer.json["code"] == {404: "not_found", 405: "method_not_allowed"}[status]
-
-
-@pytest.mark.parametrize("path", ["/bitrix/callers", "/bitrix/batches", "/bitrix/v30/x", "/bitrix/streams/deals"])
-async def test_addresses_that_only_begin_alike_answer_as_all_others(gateway: Gateway, path: str) -> None:
-    assert (await gateway.get(path)).json == "there is nothing at this address"
 
 
 @pytest.mark.parametrize("length", [33_000, 1_000_000, 3_000_000])
@@ -182,6 +214,8 @@ OPERATIONS: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/bitrix/sync/users", {}),
 ]
 
+OUTSIDE = ("/bitrix/sync", "/bitrix/sync/users")  # the contract: their errors are problems
+
 
 def rename_tables(gateway: Gateway, old: str, new: str) -> None:
     """Take tables away from the running gateway, or give them back."""
@@ -199,7 +233,7 @@ async def test_a_store_that_fails_is_an_internal_server_error_and_no_more_than_t
     await connected.restart()  # caches cold
     rename_tables(connected, "", "_gone")
     plain = await connected.request(method, path, **options)
-    assert (plain.status, plain.body) == (500, b'"Internal Server Error"')
+    assert (plain.status, plain.json["detail"] if path in OUTSIDE else plain.json) == (500, "Internal Server Error")
     told = (await connected.request(method, path, headers=PROBLEM, **options)).json
     assert (told["detail"], told["code"], told["title"]) == (
         "Internal Server Error",

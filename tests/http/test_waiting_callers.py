@@ -115,7 +115,7 @@ async def test_what_can_be_no_host_is_refused_and_changes_nothing(connected: Gat
     before = (await connected.get("/bitrix/account")).json
     answer = await connected.post("/bitrix/account", json={"client_bitrix_url": f"https://{host}/"})
     assert answer.status == 400
-    assert answer.json.startswith("client_bitrix_url: has to ")
+    assert answer.json.startswith("client_bitrix_url: must ")
     assert (await connected.get("/bitrix/account")).json == before
 
 

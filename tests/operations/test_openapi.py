@@ -1,0 +1,64 @@
+"""The gateway serves its own OpenAPI document."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gateway.errors import SettingsError
+from handlers.operations import openapi_document
+from handlers.operations.openapi_document import OpenAPIDocument
+from tests.gateway import NO_TOKEN, Gateway
+
+OPENAPI_YAML = Path(__file__).parents[2] / "openapi.yaml"
+PATHS = ["/openapi.yaml", "/openapi.json"]
+
+
+async def test_both_formats_have_the_same_content_as_the_file(gateway: Gateway) -> None:
+    as_yaml = await gateway.get("/openapi.yaml", token=NO_TOKEN)
+    as_json = await gateway.get("/openapi.json", token=NO_TOKEN)
+    assert as_yaml.headers["Content-Type"] == "application/yaml"
+    assert as_json.headers["Content-Type"] == "application/json"
+    assert as_yaml.body == OPENAPI_YAML.read_bytes()
+    assert json.loads(as_json.body) == yaml.safe_load(as_yaml.body)
+    assert as_yaml.headers["ETag"] != as_json.headers["ETag"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_the_document_is_not_sent_again_to_a_caller_who_has_it(gateway: Gateway, path: str) -> None:
+    first = await gateway.get(path, token=NO_TOKEN)
+    etag = first.headers["ETag"]
+    for condition in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        again = await gateway.get(path, token=NO_TOKEN, headers={"If-None-Match": condition})
+        assert (again.status, again.body, again.headers["ETag"]) == (304, b"", etag)
+    changed = await gateway.get(path, token=NO_TOKEN, headers={"If-None-Match": '"other"'})
+    assert (changed.status, changed.body) == (200, first.body)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_the_etag_is_the_same_after_a_restart(gateway: Gateway, path: str) -> None:
+    etag = (await gateway.get(path, token=NO_TOKEN)).headers["ETag"]
+    await gateway.restart()
+    assert (await gateway.get(path, token=NO_TOKEN)).headers["ETag"] == etag
+
+
+async def test_the_file_is_read_once(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openapi_document, "PLACES", ())
+    for path in PATHS * 2:
+        assert (await gateway.get(path, token=NO_TOKEN)).status == 200
+
+
+def test_an_installed_file_is_preferred_to_that_of_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed, checkout = tmp_path / "installed.yaml", tmp_path / "checkout.yaml"
+    monkeypatch.setattr(openapi_document, "PLACES", (installed, checkout))
+    checkout.write_bytes(b"openapi: 3.0.3")
+    assert OpenAPIDocument.load().yaml.body == b"openapi: 3.0.3"
+    installed.write_bytes(b"openapi: 3.0.4")
+    assert OpenAPIDocument.load().yaml.body == b"openapi: 3.0.4"
+
+
+def test_a_missing_file_is_reported_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openapi_document, "PLACES", (tmp_path / "openapi.yaml", tmp_path / "other.yaml"))
+    with pytest.raises(SettingsError, match=r"cannot read .*openapi\.yaml .*: install the gateway again"):
+        OpenAPIDocument.load()
