@@ -29,6 +29,7 @@ from gateway.quizzes.rules import RuleService
 from gateway.settings.config import Config
 from gateway.settings.secret_file import Secrets
 from handlers.app_keys import (
+    ACCESS_LOG,
     ACCOUNTS,
     CALLS,
     CLOCK,
@@ -39,7 +40,6 @@ from handlers.app_keys import (
     OPENAPI,
     PAGES,
     POLICY,
-    REQUEST_LOG,
     RULES,
     SECRETS,
     SESSION,
@@ -56,10 +56,10 @@ from handlers.bitrix.streams import PARAMETERS as STREAM_PARAMETERS
 from handlers.bitrix.streams import stream_items, stream_list
 from handlers.bitrix.syncs import get_sync, list_syncs
 from handlers.bitrix.webhook import finish_authorization, show_connected
-from handlers.http.access_log import RequestLog
-from handlers.http.body_reader import expect_nothing
+from handlers.http.access_log import AccessLog
+from handlers.http.body_reader import ignore_expectation
 from handlers.http.middleware import refuse_address, refuse_method, with_middleware
-from handlers.http.query import accepting
+from handlers.http.query import with_known_parameters
 from handlers.http.storage_log import StorageLog
 from handlers.operations.health import check_health, get_liveness, get_readiness
 from handlers.operations.openapi import get_openapi_json, get_openapi_yaml
@@ -127,24 +127,25 @@ def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
     allowed: dict[str, list[str]] = {}
     for method, path, handler in ROUTES:
         if path not in PROMISED:
-            handler = accepting(QUERY_PARAMETERS.get(path, ()), handler)
+            handler = with_known_parameters(handler, QUERY_PARAMETERS.get(path, ()))
         wrapped = with_middleware(handler, route=path, promised=path in PROMISED)
-        app.router.add_route(method, path, wrapped, expect_handler=expect_nothing)
+        app.router.add_route(method, path, wrapped, expect_handler=ignore_expectation)
         allowed.setdefault(path, []).append(method)
     for path, methods in allowed.items():
         refused = with_middleware(refuse_method(methods), promised=path in PROMISED)
-        app.router.add_route("*", path, refused, expect_handler=expect_nothing)
-    app.router.add_route("*", "/{anything:.*}", with_middleware(refuse_address), expect_handler=expect_nothing)
+        app.router.add_route("*", path, refused, expect_handler=ignore_expectation)
+    app.router.add_route("*", "/{anything:.*}", with_middleware(refuse_address), expect_handler=ignore_expectation)
     app.cleanup_ctx.extend(LIFECYCLE)
     app.on_shutdown.append(drain)
     return app
 
 
-async def request_log(app: web.Application) -> AsyncIterator[None]:
-    """Write a line for every request until the last one is answered."""
-    app[REQUEST_LOG] = RequestLog(app[CONFIG], app[CLOCK])
+async def access_log(app: web.Application) -> AsyncIterator[None]:
+    """Log every request until the last one is answered."""
+    config = app[CONFIG]
+    app[ACCESS_LOG] = AccessLog(app[CLOCK], level=config.log_level, form=config.log_format)
     yield
-    await app[REQUEST_LOG].close()
+    await app[ACCESS_LOG].close()
 
 
 async def database(app: web.Application) -> AsyncIterator[None]:
@@ -243,7 +244,7 @@ async def settle(work: Awaitable[None], clock: Clock) -> None:
         logger.warning("an authorization server did not answer before the gateway ended: authorize again where needed")
 
 
-LIFECYCLE = (request_log, database, portal_session, services)  # opened left to right, closed right to left
+LIFECYCLE = (access_log, database, portal_session, services)  # opened left to right, closed right to left
 
 
 async def drain(app: web.Application) -> None:

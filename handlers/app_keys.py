@@ -1,4 +1,4 @@
-"""Where the application keeps its parts, with their types."""
+"""Typed keys of the parts of the application, and of the values of a request."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ from gateway.passthrough.streams import StreamService
 from gateway.quizzes.rules import RuleService
 from gateway.settings.config import Config
 from gateway.settings.secret_file import Secrets
-from handlers.http.access_log import RequestLog
+from handlers.http.access_log import AccessLog
 from handlers.http.storage_log import StorageLog
 from handlers.operations.openapi_document import OpenAPIDocument
 from storage.database import Database
@@ -26,7 +26,7 @@ CONFIG = web.AppKey("CONFIG", Config)
 SECRETS = web.AppKey("SECRETS", Secrets)
 CLOCK = web.AppKey("CLOCK", Clock)
 TOKENS = web.AppKey("TOKENS", TokenVerifier)
-REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)
+ACCESS_LOG = web.AppKey("ACCESS_LOG", AccessLog)
 STORAGE_LOG = web.AppKey("STORAGE_LOG", StorageLog)
 OPENAPI = web.AppKey("OPENAPI", OpenAPIDocument)
 DRAINING = web.AppKey("DRAINING", asyncio.Event)
@@ -39,11 +39,10 @@ SYNCS = web.AppKey("SYNCS", SyncService)
 ACCOUNTS = web.AppKey("ACCOUNTS", AccountService)
 CALLS = web.AppKey("CALLS", CallService)
 RULES = web.AppKey("RULES", RuleService)
-
 STREAMS = web.AppKey("STREAMS", StreamService)
 
 ACCOUNT_KEY = web.RequestKey("ACCOUNT_KEY", str)
-"""The request's key for the account that its token names."""
+"""The account that the token of the request names."""
 
 REQUEST_ID = web.RequestKey("REQUEST_ID", str)
-"""The key for the id of a request whose answer begins before it is whole."""
+"""The id of a stream's request, whose response starts before its handler returns."""

@@ -7,9 +7,17 @@ from gateway.accounts.addresses import subdomain_of
 from gateway.mirror.resources import format_time
 from handlers.app_keys import ACCOUNT_KEY, ACCOUNTS, CLOCK
 from handlers.bitrix.account_loading import load_account
-from handlers.http.bodies import ACCOUNT_BODY, load_body
+from handlers.http.bodies import Body, String, load_body
 from handlers.http.responses import json_response
 from storage.records import Account
+
+
+class AccountBody(Body):
+    client_bitrix_url = String()
+    redirect_url = String(required=False, name="redirectURL")
+
+
+ACCOUNT_BODY = AccountBody()
 
 
 async def get_account(request: web.Request) -> web.Response:

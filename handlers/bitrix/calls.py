@@ -2,10 +2,11 @@
 
 import asyncio
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import orjson
 from aiohttp import web
+from marshmallow import ValidationError
 
 from gateway.bitrix.errors import OutcomeUnknown, PortalBroken, PortalError
 from gateway.bitrix.protocol.json_body import TOO_DEEP
@@ -15,10 +16,10 @@ from gateway.errors import GatewayError, InvalidInput
 from gateway.passthrough.calls import Work
 from handlers.app_keys import CALLS
 from handlers.bitrix.account_loading import load_authorized_account
-from handlers.http.bodies import BATCH_BODY, load_body, load_json
+from handlers.http.bodies import Boolean, ClosedBody, StrictField, String, load_body, load_json
 from handlers.http.body_reader import CallerLeft
 from handlers.http.connection import Connection
-from handlers.http.errors import words_of
+from handlers.http.errors import command_error
 from handlers.http.query import one_value
 from handlers.http.responses import json_response
 
@@ -28,6 +29,49 @@ KEY_HEADER = "Idempotency-Key"
 NOT_RUN = {"code": "not_run", "description": "the batch ended before it, at a failure", "status": None}
 BATCH3_CALLS = 50
 OPENAPI_METHOD = "rest.documentation.openapi"
+
+
+class Arguments(StrictField):
+    rule = "must be an object or, for a method that takes arguments by position, a list"
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, dict | list)
+
+
+class BatchCommand(ClosedBody):
+    method = String()
+    params = Arguments(required=False)
+
+
+BATCH_COMMAND = BatchCommand()
+
+
+class Commands(StrictField):
+    """The commands of a batch, in a list or by name."""
+
+    rule = "must be a list or an object of commands, and not empty"
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if not isinstance(value, list | dict) or not value:
+            raise ValidationError(self.rule)
+        named = value if isinstance(value, dict) else dict(enumerate(value))
+        loaded, errors = {}, {}
+        for name, command in named.items():
+            try:
+                loaded[name] = BATCH_COMMAND.load(command)
+            except ValidationError as error:
+                errors[str(name)] = error.messages
+        if errors:
+            raise ValidationError(cast("Any", errors))
+        return loaded if isinstance(value, dict) else list(loaded.values())
+
+
+class BatchBody(ClosedBody):
+    halt = Boolean(required=False)
+    commands = Commands()
+
+
+BATCH_BODY = BatchBody()
 
 
 async def call_method(request: web.Request) -> web.Response:
@@ -55,7 +99,7 @@ async def call_batch(request: web.Request) -> web.Response:
     try:
         return batch_response(commands, results)
     except orjson.JSONEncodeError:
-        told: dict[str, object] = {"error": words_of(too_deep(work))}
+        told: dict[str, object] = {"error": command_error(too_deep(work))}
         shown = {name: result if can_be_written(result) else told for name, result in results.items()}
         return batch_response(commands, shown)
 
@@ -190,4 +234,4 @@ def render_outcome(outcome: Answer | GatewayError | None) -> dict[str, object]:
         return {"error": NOT_RUN}
     if isinstance(outcome, Answer):
         return render_answer(outcome)
-    return {"error": words_of(outcome)}
+    return {"error": command_error(outcome)}

@@ -3,12 +3,44 @@
 import orjson
 from aiohttp import web
 
+from gateway.errors import InvalidInput
 from gateway.quizzes.rules import no_rules
 from handlers.app_keys import RULES
 from handlers.bitrix.account_loading import find_account, load_account
-from handlers.http.bodies import RULES_BODY, load_body
-from handlers.http.query import quiz_id
+from handlers.http.bodies import INT32, Body, Boolean, Int32, Object, String, StringListMap, StringMap, load_body
+from handlers.http.query import is_digits
 from handlers.http.responses import json_response
+
+
+class FieldRule(Body):
+    QuestionID = StringMap(required=False)
+
+
+class ContactRules(Body):
+    ContactRuleMap = StringMap(required=False)
+    QuestionID = StringMap(required=False)
+
+
+class FieldRules(Body):
+    lead = Object(FieldRule)
+    deal = Object(FieldRule)
+    company = Object(FieldRule)
+    contact = Object(ContactRules)
+
+
+class RulesBody(Body):
+    PerformerID = String()
+    PipelineID = Int32()
+    TypeID = String()
+    StageID = String()
+    SourceID = String()
+    FieldsRule = Object(FieldRules, required=True)
+    TagsToAdd = StringListMap()
+    LeadFlag = Boolean()
+    StatusID = String()
+
+
+RULES_BODY = RulesBody()
 
 
 async def get_rules(request: web.Request) -> web.Response:
@@ -47,3 +79,15 @@ async def replace_rules(request: web.Request) -> web.Response:
         raise no_rules(quiz)
     await request.app[RULES].replace(account, quiz, body)
     return web.Response()
+
+
+def quiz_id(request: web.Request) -> int:
+    """Return the quiz that the path names.
+
+    Raises:
+        InvalidInput: It is not a 32-bit integer.
+    """
+    value = request.match_info["quizID"]
+    if not (is_digits(value.removeprefix("-")) and int(value) in INT32):
+        raise InvalidInput.of_parameter("quizID", "invalid_value", "must be a 32-bit integer")
+    return int(value)

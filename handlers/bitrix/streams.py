@@ -15,9 +15,10 @@ from gateway.passthrough.calls import DEEPEST, TOO_DEEP, is_deeper
 from gateway.passthrough.streams import STREAMS, TASKS3, StreamAsked, StreamedList, items_of
 from handlers import app_keys as keys
 from handlers.bitrix.account_loading import load_authorized_account
+from handlers.http.bodies import INT32
 from handlers.http.connection import Connection
-from handlers.http.middleware import finish
-from handlers.http.query import entity_type_id, one_value, positive
+from handlers.http.middleware import add_common_headers
+from handlers.http.query import is_digits, one_value, positive
 
 HEADERS = {
     "Content-Type": "application/x-ndjson",
@@ -50,6 +51,18 @@ async def stream_items(request: web.Request) -> web.StreamResponse:
     return await stream(request, items_of(entity_type_id(request)))
 
 
+def entity_type_id(request: web.Request) -> int:
+    """Return the entity type that the path names.
+
+    Raises:
+        InvalidInput: It is not a positive 32-bit integer.
+    """
+    value = request.match_info["entityTypeId"]
+    if not (is_digits(value) and 0 < int(value) <= INT32[-1]):
+        raise InvalidInput.of_parameter("entityTypeId", "invalid_value", "must be a positive integer")
+    return int(value)
+
+
 async def stream(request: web.Request, listed: StreamedList) -> web.StreamResponse:
     """Rows as they come; what fails before the first of them is an answer like any other."""
     asked = read_asked(request, listed)
@@ -61,7 +74,7 @@ async def stream(request: web.Request, listed: StreamedList) -> web.StreamRespon
             first = await anext(chunks, b"")
             packed = GzipEncoder(GZIP.search(request.headers.get("Accept-Encoding", "")) is not None)
             response = web.StreamResponse(headers=HEADERS | packed.headers)
-            finish(response, request[keys.REQUEST_ID])
+            add_common_headers(response, request[keys.REQUEST_ID])
             with suppress(ConnectionError):  # the caller has left
                 await response.prepare(request)
                 await response.write(packed.add(first))

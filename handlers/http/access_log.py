@@ -1,7 +1,8 @@
-"""A line for every request, which costs the request no more than appending to a list.
+"""The access log: one line for each request.
 
-The lines are rendered and written in batches beside the requests. They name the route's template and never what the
-caller put into it, so there is nothing in them to redact; their shape is that of all other log lines.
+A request only appends an entry to a list. A background task renders the entries and writes them in batches, in the form
+of all other log lines. An entry holds the template of the route and nothing that the caller sent except a request id,
+so there is nothing to redact.
 """
 
 import asyncio
@@ -14,62 +15,67 @@ import orjson
 
 from gateway.background import end
 from gateway.clock import Clock
-from gateway.settings.config import Config
 
 FLUSH_S = 0.5
-MOST_WAITING = 128  # so that no request waits long for the lines of others
-LEVELS_WITH_REQUESTS = ("debug", "info")
+MAX_BUFFERED_ENTRIES = 128  # a larger batch would delay the requests that are served meanwhile
+ENABLED_LEVELS = ("debug", "info")
 
 
 class AccessLogEntry(NamedTuple):
-    """One request that was answered: when (Unix seconds), what, how, how long it took, its id."""
+    """One answered request."""
 
-    at: float
+    at: float  # Unix time, in seconds
     method: str
     route: str
     status: int
-    seconds: float
+    duration_s: float
     request_id: str
 
 
-def to_stderr(text: str) -> None:
-    """Write *text* to what is the standard error now."""
+def write_to_stderr(text: str) -> None:
+    """Write *text* to the current standard error."""
     sys.stderr.write(text)
 
 
-class RequestLog:
-    """Collects what was served and writes it as log lines."""
+class AccessLog:
+    """Buffers entries and writes each within half a second.
 
-    def __init__(self, config: Config, clock: Clock, write: Callable[[str], object] = to_stderr) -> None:
-        self.enabled = config.log_level in LEVELS_WITH_REQUESTS
-        self._render = render_json if config.log_format == "json" else render_console
+    *level* and *form* are the settings of all other log lines: with a *level* above info, nothing is logged; *form* is
+    "json" or "console".
+    """
+
+    def __init__(
+        self, clock: Clock, *, level: str, form: str, write: Callable[[str], object] = write_to_stderr
+    ) -> None:
+        self.enabled = level in ENABLED_LEVELS
+        self._render = render_json if form == "json" else render_console
         self._clock = clock
         self._write = write
-        self._waiting: list[AccessLogEntry] = []
-        self._flushing: asyncio.Task[None] | None = None
+        self._buffer: list[AccessLogEntry] = []
+        self._flush_task: asyncio.Task[None] | None = None
 
-    def add(self, served: AccessLogEntry) -> None:
-        """Take note of a request; it is written within half a second."""
-        self._waiting.append(served)
-        if len(self._waiting) >= MOST_WAITING:
+    def add(self, entry: AccessLogEntry) -> None:
+        """Buffer *entry*."""
+        self._buffer.append(entry)
+        if len(self._buffer) >= MAX_BUFFERED_ENTRIES:
             self.flush()
-        elif self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush_soon(), name="request log")
+        elif self._flush_task is None:
+            self._flush_task = asyncio.create_task(self._flush_later(), name="access log")
 
     def flush(self) -> None:
-        """Write what has been collected."""
-        lines, self._waiting = self._waiting, []
-        self._write("".join(map(self._render, lines)))
+        """Write all buffered entries."""
+        entries, self._buffer = self._buffer, []
+        self._write("".join(map(self._render, entries)))
 
     async def close(self) -> None:
-        """Write what is left."""
-        if self._flushing is not None:
-            await end([self._flushing])
+        """Write all buffered entries and stop the background task."""
+        if self._flush_task is not None:
+            await end([self._flush_task])
         self.flush()
 
-    async def _flush_soon(self) -> None:
+    async def _flush_later(self) -> None:
         await self._clock.sleep(FLUSH_S)
-        self._flushing = None
+        self._flush_task = None
         self.flush()
 
 
@@ -77,21 +83,21 @@ def timestamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def render_json(served: AccessLogEntry) -> str:
+def render_json(entry: AccessLogEntry) -> str:
     line = {
-        "event": f"{served.method} {served.route} {served.status}",
+        "event": f"{entry.method} {entry.route} {entry.status}",
         "level": "info",
         "logger": "handlers.requests",
-        "timestamp": timestamp(served.at),
-        "ms": round(served.seconds * 1000, 1),
-        "request_id": served.request_id,
+        "timestamp": timestamp(entry.at),
+        "ms": round(entry.duration_s * 1000, 1),
+        "request_id": entry.request_id,
     }
     return orjson.dumps(line).decode() + "\n"
 
 
-def render_console(served: AccessLogEntry) -> str:
-    event = f"{served.method} {served.route} {served.status}"
+def render_console(entry: AccessLogEntry) -> str:
+    event = f"{entry.method} {entry.route} {entry.status}"
     return (
-        f"{timestamp(served.at)} [info     ] {event:30} [handlers.requests] "
-        f"ms={served.seconds * 1000:.1f} request_id={served.request_id}\n"
+        f"{timestamp(entry.at)} [info     ] {event:30} [handlers.requests] "
+        f"ms={entry.duration_s * 1000:.1f} request_id={entry.request_id}\n"
     )

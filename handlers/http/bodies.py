@@ -1,4 +1,7 @@
-"""What we accept in bodies: strict JSON types, further properties ignored, every broken rule named with its place."""
+"""JSON bodies of requests: strict types for the schemas, and every broken rule named with its JSON pointer.
+
+The schema of each body is defined beside its handler.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -7,13 +10,17 @@ import orjson
 from aiohttp import web
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields
 
-from gateway.bitrix.rows.dictionaries import INT32
 from gateway.errors import FieldError, InvalidInput
 from handlers.http.body_reader import read_body
 
+INT32 = range(-(2**31), 2**31)
+OBJECT_RULE = "must be an object"
+UNKNOWN_RULE = "unknown property"
+CODES = {"is required": "required", UNKNOWN_RULE: "unknown_property"}
 
-class Strict(fields.Field[Any]):
-    """A value of exactly one JSON type; *rule* says which."""
+
+class StrictField(fields.Field[Any]):
+    """A value of exactly one JSON type. *rule* is the error for any other value."""
 
     rule = ""
 
@@ -25,63 +32,50 @@ class Strict(fields.Field[Any]):
         )
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        if not self.fits(value):
+        if not self.accepts(value):
             raise ValidationError(self.rule)
         return value
 
-    def fits(self, value: Any) -> bool:
-        """Whether *value* is of the type."""
+    def accepts(self, value: Any) -> bool:
+        """Return whether *value* is of the type."""
         raise NotImplementedError
 
 
-class Text(Strict):
+class String(StrictField):
     rule = "must be a string"
 
-    def fits(self, value: Any) -> bool:
+    def accepts(self, value: Any) -> bool:
         return isinstance(value, str)
 
 
-class Flag(Strict):
+class Boolean(StrictField):
     rule = "must be true or false"
 
-    def fits(self, value: Any) -> bool:
+    def accepts(self, value: Any) -> bool:
         return isinstance(value, bool)
 
 
-class Int32(Strict):
+class Int32(StrictField):
     rule = "must be a 32-bit integer"
 
-    def fits(self, value: Any) -> bool:
+    def accepts(self, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value in INT32
 
 
-class ObjectOrList(Strict):
-    rule = "must be an object or, for a method that takes arguments by position, a list"
-
-    def fits(self, value: Any) -> bool:
-        return isinstance(value, dict | list)
-
-
-class TextMap(Strict):
+class StringMap(StrictField):
     rule = "must be an object of strings"
 
-    def fits(self, value: Any) -> bool:
+    def accepts(self, value: Any) -> bool:
         return isinstance(value, dict) and all(isinstance(member, str) for member in value.values())
 
 
-class TextListMap(Strict):
+class StringListMap(StrictField):
     rule = "must be an object of lists of strings"
 
-    def fits(self, value: Any) -> bool:
+    def accepts(self, value: Any) -> bool:
         return isinstance(value, dict) and all(
-            isinstance(member, list) and all(isinstance(text, str) for text in member) for member in value.values()
+            isinstance(member, list) and all(isinstance(item, str) for item in member) for member in value.values()
         )
-
-
-OBJECT_RULE = "must be an object"
-NO_OBJECT = {"type": OBJECT_RULE}
-UNKNOWN_RULE = "is not known here"
-CODES = {"is required": "required", UNKNOWN_RULE: "unknown_property"}
 
 
 class Object(fields.Nested):
@@ -96,98 +90,30 @@ class Object(fields.Nested):
 
 
 class Body(Schema):
-    """An object of a body. Properties that are not named are ignored, as the contract allows them."""
+    """An object in a body of the promised contract, which allows unknown properties: they are ignored."""
 
-    error_messages = NO_OBJECT
+    error_messages = {"type": OBJECT_RULE}  # noqa: RUF012  # as marshmallow declares it
 
     class Meta:
         unknown = EXCLUDE
 
 
 class ClosedBody(Body):
-    """An object of a body at an address of our own. A property that is not named may be misspelt, and is refused."""
+    """An object in a body at any other address. An unknown property may be a misspelling, and is an error."""
 
-    error_messages = NO_OBJECT | {"unknown": UNKNOWN_RULE}
+    error_messages = {"type": OBJECT_RULE, "unknown": UNKNOWN_RULE}  # noqa: RUF012
 
     class Meta:
         unknown = RAISE
 
 
-class FieldRule(Body):
-    QuestionID = TextMap(required=False)
-
-
-class ContactRules(Body):
-    ContactRuleMap = TextMap(required=False)
-    QuestionID = TextMap(required=False)
-
-
-class FieldRules(Body):
-    lead = Object(FieldRule)
-    deal = Object(FieldRule)
-    company = Object(FieldRule)
-    contact = Object(ContactRules)
-
-
-class RulesBody(Body):
-    PerformerID = Text()
-    PipelineID = Int32()
-    TypeID = Text()
-    StageID = Text()
-    SourceID = Text()
-    FieldsRule = Object(FieldRules, required=True)
-    TagsToAdd = TextListMap()
-    LeadFlag = Flag()
-    StatusID = Text()
-
-
-class AccountBody(Body):
-    client_bitrix_url = Text()
-    redirect_url = Text(required=False, name="redirectURL")
-
-
-class BatchCommand(ClosedBody):
-    method = Text()
-    params = ObjectOrList(required=False)
-
-
-class Commands(Strict):
-    """Commands in a list or by name, each after BatchCommand."""
-
-    rule = "must be a list or an object of commands, and not empty"
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        if not isinstance(value, list | dict) or not value:
-            raise ValidationError(self.rule)
-        named = value if isinstance(value, dict) else dict(enumerate(value))
-        loaded, broken = {}, {}
-        for name, command in named.items():
-            try:
-                loaded[name] = BATCH_COMMAND.load(command)
-            except ValidationError as error:
-                broken[str(name)] = error.messages
-        if broken:
-            raise ValidationError(cast("Any", broken))
-        return loaded if isinstance(value, dict) else list(loaded.values())
-
-
-class BatchBody(ClosedBody):
-    halt = Flag(required=False)
-    commands = Commands()
-
-
-RULES_BODY = RulesBody()
-BATCH_COMMAND = BatchCommand()
-BATCH_BODY = BatchBody()
-ACCOUNT_BODY = AccountBody()
-
-
 async def load_json(request: web.Request) -> Any:
-    """The request's JSON body.
+    """Return the decoded JSON body.
 
     Raises:
-        InvalidInput: when it is none.
-        HttpError, CallerLeft: as by `read_body`.
+        InvalidInput: The body is not JSON, or not sent as `application/json`.
+        HttpError: As in `read_body`.
+        CallerLeft: As in `read_body`.
     """
     try:
         body = await read_body(request)
@@ -202,11 +128,12 @@ async def load_json(request: web.Request) -> Any:
 
 
 async def load_body(request: web.Request, schema: Schema) -> dict[str, Any]:
-    """The request's JSON body after *schema*.
+    """Return the JSON body, validated by *schema*.
 
     Raises:
-        InvalidInput: naming each field that breaks a rule.
-        HttpError, CallerLeft: as by `read_body`.
+        InvalidInput: Names every broken rule.
+        HttpError: As in `read_body`.
+        CallerLeft: As in `read_body`.
     """
     document = await load_json(request)
     if not isinstance(document, dict):
@@ -214,21 +141,23 @@ async def load_body(request: web.Request, schema: Schema) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = schema.load(document)
     except ValidationError as error:
-        broken = [
+        errors = [
             FieldError(CODES.get(rule, "invalid_value"), rule, pointer=pointer)
             for pointer, rule in broken_rules(cast("dict[str, Any]", error.messages))
         ]
-        sentence = "; ".join(f"{one.pointer[1:].replace('/', '.')}: {one.detail}" for one in broken if one.pointer)
-        raise InvalidInput(sentence, broken) from error
+        sentence = "; ".join(
+            f"{field.pointer[1:].replace('/', '.')}: {field.detail}" for field in errors if field.pointer
+        )
+        raise InvalidInput(sentence, errors) from error
     return loaded
 
 
-def broken_rules(messages: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, str]]:
-    """A JSON pointer and the rule for each of marshmallow's nested *messages*."""
-    for name, below in messages.items():
-        place = at if name == "_schema" else f"{at}/{name}"
-        if isinstance(below, dict):
-            yield from broken_rules(below, place)
+def broken_rules(messages: Mapping[str, Any], parent: str = "") -> Iterator[tuple[str, str]]:
+    """Yield a JSON pointer and a rule for each of marshmallow's nested *messages*."""
+    for name, nested in messages.items():
+        pointer = parent if name == "_schema" else f"{parent}/{name}"
+        if isinstance(nested, dict):
+            yield from broken_rules(nested, pointer)
         else:
-            for rule in below:
-                yield place, rule
+            for rule in nested:
+                yield pointer, rule

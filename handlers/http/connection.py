@@ -1,8 +1,8 @@
-"""One client's connection: aiohttp's protocol, with bounds on what it reads and for how long, and an end in good order.
+"""One connection of a client: aiohttp's protocol, with limits on what is read, and an orderly end.
 
-Whatever is answered while the client still sends would be lost in the reset that closing a socket with unread bytes
-causes. So after the last answer the sending side is closed first, and what still comes is dropped, for a bounded time
-and number of bytes.
+Closing a socket with unread bytes resets the connection, and the client may then lose a response that was sent while it
+was still sending. So the last response is followed by the end of the sending side, and what the client still sends is
+discarded, up to a limit of time and bytes.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from aiohttp.web_protocol import _ErrInfo
 
 from gateway.errors import GatewayError
 from handlers.http.errors import INTERNAL, HttpError, http_error, render_error
-from handlers.http.middleware import finish, request_id_of
+from handlers.http.middleware import add_common_headers, request_id_of
 
 if TYPE_CHECKING:
     from handlers.http.server import Server
@@ -29,188 +29,188 @@ logger = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES = 128 * 1024
 MAX_FIELD_BYTES = 64 * 1024
-MAX_QUEUED_REQUESTS = 4  # read ahead of their turn, before reading pauses; aiohttp has 32
-DROPPED_S = 5.0
-DROPPED_BYTES = 16 * 1024 * 1024
-AWAITED_BYTES = 64 * 1024  # a body that nobody reads and is not longer costs no connection
-WRITE_TIMEOUT_S = 600.0  # for what was sent to be taken: a line that crawls is quicker, who just stopped is not
+MAX_QUEUED_REQUESTS = 4  # read ahead before reading pauses; aiohttp has 32
+DISCARD_TIMEOUT_S = 5.0
+MAX_DISCARDED_BYTES = 16 * 1024 * 1024
+MAX_AWAITED_BODY_BYTES = 64 * 1024  # the connection is kept alive if an unread body is not longer
+WRITE_TIMEOUT_S = 600.0  # for sent bytes to be read; long enough for a slow line, not for a client that stopped reading
 
 CONNECTION_SETTINGS: dict[str, Any] = {
     "access_log": None,
     "keepalive_timeout": 75.0,
-    "lingering_time": 0,  # the end is ours
-    "max_line_size": MAX_HEAD_BYTES,  # most long lines are for the border to refuse, which looks at the token first
+    "lingering_time": 0,  # see _wait_for_client
+    "max_line_size": MAX_HEAD_BYTES,  # the middleware refuses shorter lines, after it has checked the token
     "max_field_size": MAX_FIELD_BYTES,
 }
 TOO_LONG = HttpError(400, "the address or a header is longer than this gateway reads")
-UNREADABLE = HttpError(400, "this is not a valid HTTP request")
-# Each request passes these: `super()` would look them up for each.
+MALFORMED = HttpError(400, "this is not a valid HTTP request")
+LATE_HEAD = HttpError(408, "the head of the request was not received in time (GATEWAY_HEAD_TIMEOUT_S)")
+# Called for each request; `super()` would look them up each time.
 receive = web.RequestHandler.data_received
 finish_response = web.RequestHandler.finish_response
-LATE_HEAD = HttpError(408, "the head of the request did not come in time (GATEWAY_HEAD_TIMEOUT_S)")
 
 
 class Connection(web.RequestHandler):
-    """A connection. What is no request is answered as everything else is, and ends it."""
+    """A connection of a client. A malformed request gets an error response, which closes the connection."""
 
     __slots__ = (
-        "_deaf",
-        "_dropped",
+        "_discarded_bytes",
+        "_discarding",
+        "_disconnect_callback",
         "_head_bytes",
-        "_incoming",
-        "_over",
+        "_last_body",
+        "_open_transport",
         "_server",
-        "_tell_lost",
-        "_wire",
+        "_waiting_for_client",
     )
 
     def __init__(self, server: "Server", loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(server, loop=loop, **CONNECTION_SETTINGS)
         self._max_msg_queue_size, self._msg_queue_resume_size = MAX_QUEUED_REQUESTS, MAX_QUEUED_REQUESTS // 2
         self._server = server
-        self._wire: asyncio.Transport | None = None  # until the connection is lost; aiohttp's own goes as it is closed
-        self._tell_lost: Callable[[], None] | None = None
-        self._incoming: StreamReader = EMPTY_PAYLOAD  # the body of the request whose head came last
-        self._head_bytes = 0  # of a request whose head is not complete
-        self._deaf = False  # what comes now is not read: it is no request, or comes too late
-        self._dropped = 0
-        self._over: asyncio.Future[None] | None = None  # set once there is nothing more to wait for at the end
+        self._open_transport: asyncio.Transport | None = None  # until connection_lost; aiohttp's own, until close
+        self._disconnect_callback: Callable[[], None] | None = None
+        self._last_body: StreamReader = EMPTY_PAYLOAD  # of the latest request
+        self._head_bytes = 0  # received of an incomplete head
+        self._discarding = False  # received bytes are not parsed any more
+        self._discarded_bytes = 0
+        self._waiting_for_client: asyncio.Future[None] | None = None  # while the end of the connection waits
 
     @property
     def idle_after(self) -> int | None:
-        """The number of requests that it has brought, while it waits for the next one; None while it does not."""
-        waits = self._waiter is not None and not self._waiter.done() and not self._head_bytes
-        return self._request_count if waits and self._request_count else None
+        """The number of requests received, while the connection waits for the next one; else None."""
+        idle = self._waiter is not None and not self._waiter.done() and not self._head_bytes
+        return self._request_count if idle and self._request_count else None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to read, unless there are too many connections."""
-        wire = cast("asyncio.Transport", transport)
-        if self._server.admission.admit(self, wire):
-            self._wire = wire
+        """Start reading, unless too many connections are open."""
+        open_transport = cast("asyncio.Transport", transport)
+        if self._server.admission.admit(self, open_transport):
+            self._open_transport = open_transport
             super().connection_made(transport)
-            self._server.heads.begin(self)
+            self._server.head_deadlines.start(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The client has left, whatever is still under way for it."""
-        server, self._wire = self._server, None
-        server.admission.leave(self)
-        for deadlines in (server.heads, server.ends, server.untaken):
-            deadlines.end(self)
+        """Release everything held for the client, which has left."""
+        server, self._open_transport = self._server, None
+        server.admission.release(self)
+        for deadlines in (server.head_deadlines, server.discard_deadlines, server.write_deadlines):
+            deadlines.remove(self)
         super().connection_lost(exc)
-        self._be_over()
-        tell, self._tell_lost = self._tell_lost, None
-        if tell is not None:
-            tell()
+        self._stop_waiting()
+        callback, self._disconnect_callback = self._disconnect_callback, None
+        if callback is not None:
+            callback()
 
-    def on_disconnect(self, tell: Callable[[], None]) -> None:
-        """Call *tell* if the client leaves before its request is answered, at once if it has; of several, the last."""
+    def on_disconnect(self, callback: Callable[[], None]) -> None:
+        """Call *callback* if the client leaves before its response, or now if it has left. Replaces an earlier one."""
         if self.transport is None:
-            tell()
+            callback()
         else:
-            self._tell_lost = tell
+            self._disconnect_callback = callback
 
     def data_received(self, data: bytes) -> None:
-        """Read on, within the bounds of a head; a body's are for who reads it."""
-        if self._deaf:
-            self._drop(len(data))
+        """Parse *data* within the limits of a request head. `read_body` has the limits of a body."""
+        if self._discarding:
+            self._discard(len(data))
             return
-        requests, between_bodies = self._request_count, self._incoming is EMPTY_PAYLOAD or self._incoming.is_eof()
+        requests, between_bodies = self._request_count, self._last_body is EMPTY_PAYLOAD or self._last_body.is_eof()
         receive(self, data)
         if self._request_count == requests:
             if data and between_bodies:
-                self._head_grows(len(data))
+                self._on_partial_head(len(data))
         elif requests and not self._head_bytes and len(data) <= MAX_HEAD_BYTES:
-            self._heed_last()
+            self._on_last_request()
         else:
-            self._head_complete(self._request_count - requests, len(data))
+            self._on_requests(self._request_count - requests, len(data))
 
-    def _head_complete(self, requests: int, size: int) -> None:
-        """Take in what the last of so many new *requests*, read from *size* bytes, means for what comes now."""
+    def _on_requests(self, requests: int, size: int) -> None:
+        """Check the heads of the latest *requests*, which were completed by *size* bytes."""
         if self._head_bytes or self._request_count == requests:
-            self._server.heads.end(self)
+            self._server.head_deadlines.remove(self)
         size += self._head_bytes
         self._head_bytes = 0
         if size > MAX_HEAD_BYTES and any(
-            head_bytes(one) > MAX_HEAD_BYTES for one, _ in list(self._messages)[-requests:]
+            head_bytes(message) > MAX_HEAD_BYTES for message, _ in list(self._messages)[-requests:]
         ):
             for _ in range(requests):
                 self._messages.pop()
-            self._fail(TOO_LONG)
+            self._refuse_head(TOO_LONG)
             return
-        self._heed_last()
+        self._on_last_request()
 
-    def _heed_last(self) -> None:
+    def _on_last_request(self) -> None:
         message, payload = self._messages[-1]
         if isinstance(message, _ErrInfo):
-            self._break()
+            self._stop_parsing()
         else:
-            self._incoming = payload
+            self._last_body = payload
 
-    def _head_grows(self, size: int) -> None:
+    def _on_partial_head(self, size: int) -> None:
         if not self._head_bytes and self._request_count:
-            self._server.heads.begin(self)
+            self._server.head_deadlines.start(self)
         self._head_bytes += size
         if self._head_bytes > MAX_HEAD_BYTES:
-            self._fail(TOO_LONG)
+            self._refuse_head(TOO_LONG)
 
-    def head_is_late(self) -> None:
-        """End the connection: the head that has begun is not complete in time, or none has begun after connecting."""
+    def on_late_head(self) -> None:
+        """Refuse a head that is incomplete after its timeout; close a connection on which nothing was received."""
         if self._reading_paused or self._buffer_paused:
-            self._server.heads.begin(self)  # the delay is ours
+            self._server.head_deadlines.start(self)  # the gateway itself stopped reading
         elif self._head_bytes:
-            self._fail(LATE_HEAD)
+            self._refuse_head(LATE_HEAD)
         else:
             self.force_close()
 
-    def _fail(self, error: HttpError) -> None:
-        """Answer with *error* in the place of a request that does not come."""
-        self._server.heads.end(self)
+    def _refuse_head(self, error: HttpError) -> None:
+        """Respond with *error* to a request whose head is not read to its end."""
+        self._server.head_deadlines.remove(self)
         self._head_bytes = 0
         self._messages.append((_ErrInfo(status=error.status, exc=error, message=error.detail), EMPTY_PAYLOAD))
-        self._break()
+        self._stop_parsing()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _break(self) -> None:
-        """Read nothing more as a request, nor as a body."""
-        self._deaf = True
-        if not self._incoming.is_eof():
-            self._incoming.set_exception(web.RequestPayloadError("the body is not framed as it must be"))
-        self._be_over()
+    def _stop_parsing(self) -> None:
+        """Parse no further request and no further body."""
+        self._discarding = True
+        if not self._last_body.is_eof():
+            self._last_body.set_exception(web.RequestPayloadError("the framing of the body is invalid"))
+        self._stop_waiting()
 
-    def _drop(self, size: int) -> None:
-        self._dropped += size
-        if self._dropped > DROPPED_BYTES:
+    def _discard(self, size: int) -> None:
+        self._discarded_bytes += size
+        if self._discarded_bytes > MAX_DISCARDED_BYTES:
             self._pause_transport_reading()
-            self._be_over()
+            self._stop_waiting()
 
     def pause_writing(self) -> None:
-        """The client takes less than is sent to it."""
+        """Start the write timeout: the client reads more slowly than the gateway sends."""
         super().pause_writing()
-        self._server.untaken.begin(self)
+        self._server.write_deadlines.start(self)
 
     def resume_writing(self) -> None:
-        """The client has taken what was sent to it."""
+        """End the write timeout: the client has read what was sent."""
         super().resume_writing()
-        self._server.untaken.end(self)
+        self._server.write_deadlines.remove(self)
 
     def abort(self) -> None:
-        """End the connection without sending what the client has not taken."""
-        if self._wire is not None:
-            self._wire.abort()
+        """Close the connection and drop unsent data."""
+        if self._open_transport is not None:
+            self._open_transport.abort()
 
     def close(self) -> None:
-        """Close the connection after the answer that is under way."""
+        """Close the connection after the current response."""
         super().close()
-        self._be_over()
+        self._stop_waiting()
 
     async def start(self) -> None:
-        """Answer requests until the connection ends; what then waits to be taken, waits for a bounded time."""
+        """Serve requests until the connection is closed. Unsent data then has the write timeout."""
         try:
             await super().start()
         finally:
-            if self._wire is not None and self._wire.get_write_buffer_size():
-                self._server.untaken.begin(self)
+            if self._open_transport is not None and self._open_transport.get_write_buffer_size():
+                self._server.write_deadlines.start(self)
 
     def handle_error(
         self,
@@ -219,82 +219,88 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         _message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to what could not be read (its text is not repeated, nor logged), or to a failure of ours."""
+        """Return the response to a malformed request, or to an exception that passed the middleware.
+
+        The text of a malformed request is neither sent back nor logged.
+
+        Raises:
+            ConnectionResetError: A part of the response has been sent.
+        """
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.error("request failed outside the border", exc_info=exc)
+            logger.error("request failed outside the middleware", exc_info=exc)
             if request.writer.output_size > 0:
-                raise ConnectionResetError("a part of the answer has been sent")
+                raise ConnectionResetError("a part of the response has been sent")
             return refuse(request, INTERNAL)
         if isinstance(exc, HttpError):
             return refuse(request, exc)
-        return refuse(request, TOO_LONG if isinstance(exc, LineTooLong) else UNREADABLE)
+        return refuse(request, TOO_LONG if isinstance(exc, LineTooLong) else MALFORMED)
 
     def log_exception(self, *args: Any, exc_info: BaseException | None = None, **more: Any) -> None:
-        """Log what befell the connection, unless it is a client's unreadable body, dropped after its answer."""
+        """Log an exception, unless it is that of a malformed body that is discarded after the response."""
         if not isinstance(exc_info, web.RequestPayloadError):
             super().log_exception(*args, exc_info=exc_info, **more)
 
     def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
-        """Send *resp*; a page of aiohttp's own comes from an address that no route can have, like "*"."""
-        self._tell_lost = None
+        """Send *resp*, or an error response if it is aiohttp's own page for an address that no route can have ("*")."""
+        self._disconnect_callback = None
         if isinstance(resp, web.HTTPException):
             resp = refuse(request, http_error(resp), promised=False)
         body = request._payload
-        if self._deaf or not (body is EMPTY_PAYLOAD or body.is_eof()):
-            return self._finish_early(request, resp, start_time)
+        if self._discarding or not (body is EMPTY_PAYLOAD or body.is_eof()):
+            return self._finish_before_end(request, resp, start_time)
         return finish_response(self, request, resp, start_time)
 
-    async def _finish_early(
+    async def _finish_before_end(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send *resp* to a client that has not sent all of its request, or something that is none."""
-        awaited = not self._deaf and request.keep_alive and resp.keep_alive is not False and is_short(request)
-        if not awaited:
+        """Send *resp* before the whole request was received, or to a malformed request."""
+        keep_alive = not self._discarding and request.keep_alive and resp.keep_alive is not False and is_short(request)
+        if not keep_alive:
             resp.force_close()
         finished = await super().finish_response(request, resp, start_time)
-        if self.transport is not None and (self._deaf or not request.content.is_eof()):
-            await self._see_off(request.content if awaited else None)
+        if self.transport is not None and (self._discarding or not request.content.is_eof()):
+            await self._wait_for_client(request.content if keep_alive else None)
         return finished
 
-    async def _see_off(self, awaited: StreamReader | None) -> None:
-        """Wait for the rest of the *awaited* body; without one, take leave, and wait for the client to do so."""
+    async def _wait_for_client(self, body: StreamReader | None) -> None:
+        """Wait for the rest of *body*; without one, close the sending side and wait until the client closes its own."""
         assert self.transport is not None
-        self._over = self._loop.create_future()
-        if awaited is not None:
-            awaited.on_eof(self._be_over)
+        self._waiting_for_client = self._loop.create_future()
+        if body is not None:
+            body.on_eof(self._stop_waiting)
         else:
-            self._deaf = True
+            self._discarding = True
             if not self.transport.is_closing():
                 self.transport.write_eof()
             self._reading_paused = self._buffer_paused = False
             self._resume_transport_reading()
-        self._server.ends.begin(self)
+        self._server.discard_deadlines.start(self)
         try:
             if not self._close and not self._force_close:
-                await self._over
+                await self._waiting_for_client
         finally:
-            self._server.ends.end(self)
-            self._over = None
+            self._server.discard_deadlines.remove(self)
+            self._waiting_for_client = None
 
-    def _be_over(self) -> None:
-        if self._over is not None and not self._over.done():
-            self._over.set_result(None)
+    def _stop_waiting(self) -> None:
+        if self._waiting_for_client is not None and not self._waiting_for_client.done():
+            self._waiting_for_client.set_result(None)
 
-    end_is_late = _be_over
+    on_discard_timeout = _stop_waiting
 
 
 def is_short(request: web.BaseRequest) -> bool:
-    """Whether the rest of the body is on its way and soon here."""
+    """Return whether the rest of the body is small and already being sent."""
     headers = request.headers
     if EXPECT in headers or CONTENT_ENCODING in headers:
         return False
-    return CONTENT_LENGTH in headers and int(headers[CONTENT_LENGTH]) <= AWAITED_BYTES
+    return CONTENT_LENGTH in headers and int(headers[CONTENT_LENGTH]) <= MAX_AWAITED_BODY_BYTES
 
 
 def head_bytes(message: "RawRequestMessage | _ErrInfo") -> int:
-    """The length of a request's head, its line ends left out."""
+    """Return the length of a request head without its line ends."""
     if isinstance(message, _ErrInfo):
         return 0
     return len(message.path) + sum(len(name) + len(value) for name, value in message.raw_headers)
@@ -307,8 +313,8 @@ def refuse(request: web.BaseRequest, error: GatewayError, *, promised: bool = Tr
     """
     request_id = request_id_of(request)
     response = render_error(error, request, request_id, promised=promised)
-    finish(response, request_id)
-    response.headers[CONNECTION] = "close"  # aiohttp leaves it out towards a client whose version it does not know
+    add_common_headers(response, request_id)
+    response.headers[CONNECTION] = "close"  # aiohttp omits it when the HTTP version of the request is unknown
     response.force_close()
     logger.info("refused", extra={"status": response.status, "reason": error.detail, "request_id": request_id})
     return response

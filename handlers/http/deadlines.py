@@ -1,4 +1,4 @@
-"""Deadlines of many things that all have the same time: one sleeping task serves them all."""
+"""Deadlines of many items that all have the same timeout, served by one sleeping task."""
 
 import asyncio
 from collections import OrderedDict
@@ -12,48 +12,48 @@ T = TypeVar("T", bound=Hashable)
 
 
 class Deadlines(Generic[T]):
-    """Calls *on_due* with each thing that has begun and not ended within *seconds*.
+    """Calls *on_timeout* with each item that was started and not removed within *timeout_s*.
 
-    All have the same time, so they are due in the order in which they began.
+    Since the timeout is the same for all, items expire in the order in which they were started.
     """
 
-    def __init__(self, clock: Clock, seconds: float, on_due: Callable[[T], None]) -> None:
+    def __init__(self, clock: Clock, timeout_s: float, on_timeout: Callable[[T], None]) -> None:
         self._clock = clock
-        self._seconds = seconds
-        self._on_due = on_due
-        self._due: OrderedDict[T, float] = OrderedDict()
-        self._watching: asyncio.Task[None] | None = None
+        self._timeout_s = timeout_s
+        self._on_timeout = on_timeout
+        self._deadlines: OrderedDict[T, float] = OrderedDict()
+        self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        return len(self._due)
+        return len(self._deadlines)
 
     def __iter__(self) -> Iterator[T]:
-        return iter(self._due)
+        return iter(self._deadlines)
 
-    def begin(self, one: T) -> None:
-        """Give *one* its full time from now on."""
-        self._due[one] = self._clock.monotonic() + self._seconds
-        self._due.move_to_end(one)
-        if self._watching is None:
-            self._watching = asyncio.get_running_loop().create_task(self._watch(), name="deadlines")
+    def start(self, item: T) -> None:
+        """Start the timeout of *item*, or restart it."""
+        self._deadlines[item] = self._clock.monotonic() + self._timeout_s
+        self._deadlines.move_to_end(item)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._watch(), name="deadlines")
 
-    def end(self, one: T) -> None:
-        """Take note that *one* has ended; it may not have begun."""
-        self._due.pop(one, None)
+    def remove(self, item: T) -> None:
+        """Forget *item*, if it was started."""
+        self._deadlines.pop(item, None)
 
     async def close(self) -> None:
-        """Call nobody any more."""
-        self._due.clear()
-        if self._watching is not None:
-            await end([self._watching])
+        """Forget all items."""
+        self._deadlines.clear()
+        if self._task is not None:
+            await end([self._task])
 
     async def _watch(self) -> None:
-        while self._due:
-            one, due_at = next(iter(self._due.items()))
-            wait_s = due_at - self._clock.monotonic()
+        while self._deadlines:
+            item, deadline = next(iter(self._deadlines.items()))
+            wait_s = deadline - self._clock.monotonic()
             if wait_s > 0:
                 await self._clock.sleep(wait_s)
             else:
-                del self._due[one]
-                self._on_due(one)
-        self._watching = None
+                del self._deadlines[item]
+                self._on_timeout(item)
+        self._task = None

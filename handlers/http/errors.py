@@ -79,13 +79,13 @@ STATUSES: dict[type[GatewayError], int] = PROMISED_STATUSES | {
     PortalUnreachable: 504,
 }
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "body_too_large"}
-BODY_STATUSES = (408, 413)  # of a body that is not read to its end
+UNREAD_BODY_STATUSES = (408, 413)
 INTERNAL = GatewayError()
 PROBLEM_JSON = "application/problem+json"
 
 
 class HttpError(GatewayError):
-    """An error of HTTP itself: no such address, no such method, a body that is too large or too slow."""
+    """An error of HTTP itself: an unknown address or method, a body that is too large or too slow."""
 
     def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -95,7 +95,7 @@ class HttpError(GatewayError):
 
 
 def http_error(error: web.HTTPException) -> HttpError:
-    """A refusal of aiohttp's in our words; its own are plain text."""
+    """Translate an exception of aiohttp, whose own response is plain text."""
     if isinstance(error, web.HTTPNotFound):
         return HttpError(404, "no such endpoint")
     return HttpError(error.status, error.reason)
@@ -147,21 +147,24 @@ def render_error(error: GatewayError, request: web.BaseRequest, request_id: str,
         content_type=PROBLEM_JSON if as_problem else "application/json",
         headers=headers,
     )
-    if status in BODY_STATUSES:
+    if status in UNREAD_BODY_STATUSES:
         response.force_close()
     return response
 
 
 def challenge(error: Unauthenticated) -> str:
-    """The WWW-Authenticate of a refused token; bare when none came. Source: RFC 6750, section 3"""
+    """Return the WWW-Authenticate header: the reason of a refused token, or `Bearer` alone if there was no token.
+
+    Source: RFC 6750, section 3
+    """
     if error.error is None:
         return "Bearer"
     return f'Bearer error="{error.error}", error_description="{error.reason}"'
 
 
 def problem(error: GatewayError, status: int, request_id: str) -> dict[str, object]:
-    """*error* after RFC 9457."""
-    told: dict[str, object] = {
+    """Return *error* as an RFC 9457 problem."""
+    members: dict[str, object] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
@@ -170,35 +173,35 @@ def problem(error: GatewayError, status: int, request_id: str) -> dict[str, obje
         "requestId": request_id,
     }
     if isinstance(error, InvalidInput) and error.errors:
-        told["errors"] = [render_field(one) for one in error.errors]
+        members["errors"] = [render_field(field) for field in error.errors]
     if isinstance(error, AuthorizationRequired) and error.authorize_url:
-        told["authorizeURL"] = error.authorize_url
+        members["authorizeURL"] = error.authorize_url
     if isinstance(error, PortalError) and error.has_portal_message:
-        told["portalError"] = own_words(error)
-    return told
+        members["portalError"] = portal_error(error)
+    return members
 
 
-def words_of(error: GatewayError) -> dict[str, object]:
-    """What befell one command of a batch: the portal's words, or ours where it said nothing that settles the matter."""
+def command_error(error: GatewayError) -> dict[str, object]:
+    """Return the error of one command of a batch: that of the portal, or our own if the portal gave no clear answer."""
     if isinstance(error, OutcomeUnknown) or not (isinstance(error, PortalError) and error.has_portal_message):
         status = error.status if isinstance(error, PortalError) else None
         return {"code": error.code, "description": error.detail, "status": status}
-    return own_words(error)
+    return portal_error(error)
 
 
-def own_words(error: PortalError) -> dict[str, object]:
-    """What the portal itself said, in one shape for both of its versions."""
-    words: dict[str, object] = {
+def portal_error(error: PortalError) -> dict[str, object]:
+    """Return the portal's own error, in one shape for both versions of its REST API."""
+    members: dict[str, object] = {
         "code": error.portal_code,
         "description": error.description,
         "status": error.status,
     }
     if error.validation:
-        words["validation"] = list(error.validation)
-    return words
+        members["validation"] = list(error.validation)
+    return members
 
 
 def render_field(error: FieldError) -> dict[str, str]:
-    """One broken rule, with the place it was broken in."""
+    """Return one broken rule, with the parameter or the JSON pointer to blame."""
     place = {"parameter": error.parameter} if error.parameter is not None else {"pointer": error.pointer or ""}
     return place | {"code": error.code, "detail": error.detail}

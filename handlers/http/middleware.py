@@ -1,4 +1,4 @@
-"""What every request passes on its way in and out: request id, the caller's account, errors, headers, a log line."""
+"""What every request passes: request id, token, error responses, common headers, access log."""
 
 import itertools
 import logging
@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler
 from multidict import istr
 
 from gateway.errors import GatewayError, MalformedAuthorization, StorageFailed
-from handlers.app_keys import ACCOUNT_KEY, CLOCK, REQUEST_ID, REQUEST_LOG, STORAGE_LOG, TOKENS
+from handlers.app_keys import ACCESS_LOG, ACCOUNT_KEY, CLOCK, REQUEST_ID, STORAGE_LOG, TOKENS
 from handlers.http.access_log import AccessLogEntry
 from handlers.http.body_reader import CallerLeft
 from handlers.http.errors import INTERNAL, HttpError, http_error, is_internal, render_error, status_of
@@ -20,40 +20,40 @@ from storage.errors import StorageUnusable
 
 logger = logging.getLogger(__name__)
 
-# Names in the form that a multidict compares without folding their case first.
+# A multidict compares names of this type without folding their case first.
 X_REQUEST_ID = istr("X-Request-ID")
 X_CONTENT_TYPE_OPTIONS = istr("X-Content-Type-Options")
 
-MODEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-CALLER_LEFT = 499  # in the log alone; the number that other servers have for it
-MAX_ADDRESS_CHARACTERS = 32 * 1024  # characters of path and query
-NEEDS_TOKEN = "/bitrix"
-STREAMS = "/bitrix/stream"
+REQUEST_ID_FORMAT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+CALLER_LEFT = 499  # in the log only, as nginx has it
+MAX_ADDRESS_CHARACTERS = 32 * 1024  # of path and query
+TOKEN_PREFIX = "/bitrix"
+STREAM_PREFIX = "/bitrix/stream"
 
-# Ids of requests that bring none: unlike those of another start, and counted, which costs less than chance.
+# Ids of requests that have none: a random prefix for each start, then a counter, which is faster than random ids.
 new_request_id = map(f"{secrets.token_hex(6)}-{{:x}}".format, itertools.count(1)).__next__
 
 
 def with_middleware(handler: Handler, *, route: str = "", promised: bool = False) -> Handler:
-    """Wrap *handler*: check the token, turn exceptions into error responses, log the request.
+    """Wrap *handler*: verify the token, turn exceptions into error responses, log the request.
 
-    *route* is the path template for the log; "" for unknown addresses and methods, which need no token. Errors take the
-    form of the *promised* contract or that of all other addresses. Each handler is wrapped when its route is added,
-    because a middleware of aiohttp costs a request about 3 µs more.
+    *route* is the path template for the log; "" for unknown addresses and methods, which need no token. Errors have the
+    form of the *promised* contract or that of all other addresses. Each handler is wrapped when its route is added: a
+    middleware of aiohttp costs a request about 3 µs more.
     """
-    needs_token = route.startswith(NEEDS_TOKEN)
-    streams = route.startswith(STREAMS)
+    needs_token = route.startswith(TOKEN_PREFIX)
+    streams = route.startswith(STREAM_PREFIX)
 
-    async def answer(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.Request) -> web.StreamResponse:
         app = request.app
-        log = app[REQUEST_LOG]
-        began = app[CLOCK].monotonic() if log.enabled else 0.0
+        log = app[ACCESS_LOG]
+        started_at = app[CLOCK].monotonic() if log.enabled else 0.0
         request_id = request_id_of(request)
         if streams:
             request[REQUEST_ID] = request_id
         try:
             if needs_token:
-                request[ACCOUNT_KEY] = app[TOKENS].verify(one_authorization(request))
+                request[ACCOUNT_KEY] = app[TOKENS].verify(authorization_of(request))
             if len(request.raw_path) > MAX_ADDRESS_CHARACTERS:
                 raise HttpError(400, f"the address is longer than {MAX_ADDRESS_CHARACTERS} characters")
             response = await handler(request)
@@ -68,58 +68,58 @@ def with_middleware(handler: Handler, *, route: str = "", promised: bool = False
         except CallerLeft:
             response = web.Response(status=CALLER_LEFT)
         except StorageUnusable as error:
-            app[STORAGE_LOG].refused(error.told, request_id)
+            app[STORAGE_LOG].add(error.told, request_id)
             response = render_error(StorageFailed(error.told), request, request_id, promised=promised)
         except Exception:
             if request.writer.output_size > 0:
-                raise  # a part of the answer has been sent: the server ends the connection, and says why
+                raise  # a part of the response has been sent: the server closes the connection and logs the error
             logger.exception("request failed", extra={"request_id": request_id})
             response = render_error(INTERNAL, request, request_id, promised=promised)
         if not response.prepared:
-            finish(response, request_id)
+            add_common_headers(response, request_id)
         if log.enabled:
             clock = app[CLOCK]
-            seconds = clock.monotonic() - began
-            log.add(AccessLogEntry(clock.now(), request.method, route, response.status, seconds, request_id))
+            duration_s = clock.monotonic() - started_at
+            log.add(AccessLogEntry(clock.now(), request.method, route, response.status, duration_s, request_id))
         return response
 
-    return answer
+    return handle
 
 
 def request_id_of(request: web.BaseRequest) -> str:
-    """The id that *request* brings, if it is a modest one, or a new one."""
+    """Return the caller's X-Request-ID if it has a valid format, else a new id."""
     request_id = request.headers.get(X_REQUEST_ID)
-    return request_id if request_id is not None and MODEST_ID.fullmatch(request_id) else new_request_id()
+    return request_id if request_id is not None and REQUEST_ID_FORMAT.fullmatch(request_id) else new_request_id()
 
 
-def finish(response: web.StreamResponse, request_id: str) -> None:
-    """Give *response* the headers that every answer has."""
+def add_common_headers(response: web.StreamResponse, request_id: str) -> None:
+    """Add the headers that every response has."""
     response.headers[X_REQUEST_ID] = request_id
     response.headers[X_CONTENT_TYPE_OPTIONS] = "nosniff"
 
 
 def refuse_method(allowed: Iterable[str]) -> Handler:
-    """The answer to a method that an address does not have."""
-    listed = ", ".join(sorted(allowed))
+    """Return the handler for all methods of an address but the *allowed* ones."""
+    methods = ", ".join(sorted(allowed))
 
     async def refuse(request: web.Request) -> web.StreamResponse:
-        raise HttpError(405, f"{request.method} is not allowed here: use {listed}", {"Allow": listed})
+        raise HttpError(405, f"{request.method} is not allowed here: use {methods}", {"Allow": methods})
 
     return refuse
 
 
 async def refuse_address(_request: web.Request) -> web.StreamResponse:
-    """The answer at an address where there is nothing."""
+    """Respond with 404 to an unknown address."""
     raise web.HTTPNotFound
 
 
-def one_authorization(request: web.Request) -> str | None:
-    """The Authorization header; None when there is none.
+def authorization_of(request: web.Request) -> str | None:
+    """Return the Authorization header, or None if there is none.
 
     Raises:
-        MalformedAuthorization: when there are several.
+        MalformedAuthorization: There is more than one.
     """
-    found = request.headers.getall(AUTHORIZATION, [])
-    if len(found) > 1:
+    values = request.headers.getall(AUTHORIZATION, [])
+    if len(values) > 1:
         raise MalformedAuthorization("there is more than one Authorization header", error="invalid_request")
-    return found[0] if found else None
+    return values[0] if values else None

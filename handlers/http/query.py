@@ -1,4 +1,4 @@
-"""What an address asks for, read strictly: known names, one value each, plain digits, no silent default."""
+"""Query parameters, read strictly: known names, one value each, plain digits, no silent default."""
 
 from collections.abc import Collection
 from functools import lru_cache
@@ -8,25 +8,27 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from multidict import MultiDict, MultiMapping
 
-from gateway.bitrix.rows.dictionaries import INT32
 from gateway.errors import InvalidInput
 
-DEFAULT_SIZE = 25
-QUERY_CACHE_SIZE = 4096  # reading one costs as much as all the rest of a page that is served from memory
-MAX_CACHED_QUERY_CHARACTERS = 128  # characters; page and size alone take some 30
-MAX_DIGITS = 18  # digits, so that it fits 64 bits
-NO_QUERY = "is not accepted: this address takes no query parameters"
+DEFAULT_PAGE, DEFAULT_SIZE = 1, 25
+QUERY_CACHE_SIZE = 4096  # parsing a query takes as long as all the rest of serving a page from memory
+MAX_CACHED_QUERY_CHARACTERS = 128  # page and size alone take some 30
+MAX_DIGITS = 18  # fit a 64-bit integer
+NO_PARAMETERS = "is not accepted: this address takes no query parameters"
 BODY_HINT = ", send them in the body"
-NO_COUNT = f"must be a positive integer of at most {MAX_DIGITS} digits"
+NOT_POSITIVE = f"must be a positive integer of at most {MAX_DIGITS} digits"
 
 
-def accepting(known: Collection[str], handler: Handler) -> Handler:
-    """*handler*, behind a check that the query has no other parameters than the *known*."""
-    rule = f"is none of {', '.join(known)}" if known else NO_QUERY
+def with_known_parameters(handler: Handler, known: Collection[str]) -> Handler:
+    """Wrap *handler*: refuse query parameters that are not *known*.
+
+    A filter or limit that is ignored would give the answer to a different question.
+    """
+    rule = f"unknown parameter, expected one of {', '.join(known)}" if known else NO_PARAMETERS
 
     async def handle(request: web.Request) -> web.StreamResponse:
         for name in request.query:
-            if name not in known:  # an ignored filter or limit would answer another question than the one asked
+            if name not in known:
                 hint = BODY_HINT if request.method == "POST" else ""
                 raise InvalidInput.of_parameter(name or "a parameter without a name", "unknown_parameter", rule + hint)
         return await handler(request)
@@ -35,68 +37,48 @@ def accepting(known: Collection[str], handler: Handler) -> Handler:
 
 
 def one_value(query: MultiMapping[str], name: str) -> str | None:
-    """The value of *name*, None when it is not given.
+    """Return the value of *name*, or None if it is absent.
 
     Raises:
-        InvalidInput: when it is given more than once.
+        InvalidInput: There is more than one.
     """
-    found = query.getall(name, [])
-    if len(found) > 1:
+    values = query.getall(name, [])
+    if len(values) > 1:
         raise InvalidInput.of_parameter(name, "repeated", "is given more than once")
-    return found[0] if found else None
+    return values[0] if values else None
 
 
 def positive(query: MultiMapping[str], name: str, default: int) -> int:
-    """The positive integer that *name* gives.
+    """Return the value of *name* as an integer, or *default* if it is absent.
 
     Raises:
-        InvalidInput: when it gives anything else.
+        InvalidInput: The value is not a positive integer.
     """
     value = one_value(query, name)
     if value is None:
         return default
-    if not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS and int(value) > 0):
-        raise InvalidInput.of_parameter(name, "invalid_value", NO_COUNT)
+    if not (is_digits(value) and int(value) > 0):
+        raise InvalidInput.of_parameter(name, "invalid_value", NOT_POSITIVE)
     return int(value)
 
 
+def is_digits(value: str) -> bool:
+    """Return whether *value* is a non-negative integer of at most MAX_DIGITS ASCII digits."""
+    return value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS
+
+
 def page_and_size(raw_query: str) -> tuple[int, int]:
-    """The page and the size that an address asks for by its query string; 1 and 25 where it does not say.
+    """Return `page` and `size` of a raw query string, by default 1 and 25.
 
     Raises:
-        InvalidInput: when either is not a positive integer.
+        InvalidInput: One of them is not a positive integer.
     """
-    return _remembered(raw_query) if len(raw_query) <= MAX_CACHED_QUERY_CHARACTERS else _page_and_size(raw_query)
+    return _cached(raw_query) if len(raw_query) <= MAX_CACHED_QUERY_CHARACTERS else _page_and_size(raw_query)
 
 
 def _page_and_size(raw_query: str) -> tuple[int, int]:
     query = MultiDict(parse_qsl(raw_query, keep_blank_values=True))
-    return positive(query, "page", 1), positive(query, "size", DEFAULT_SIZE)
+    return positive(query, "page", DEFAULT_PAGE), positive(query, "size", DEFAULT_SIZE)
 
 
-_remembered = lru_cache(maxsize=QUERY_CACHE_SIZE)(_page_and_size)
-
-
-def quiz_id(request: web.Request) -> int:
-    """The quiz that the path names.
-
-    Raises:
-        InvalidInput: when it is no 32-bit integer.
-    """
-    value = request.match_info["quizID"]
-    digits = value.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS and int(value) in INT32):
-        raise InvalidInput.of_parameter("quizID", "invalid_value", "must be a 32-bit integer")
-    return int(value)
-
-
-def entity_type_id(request: web.Request) -> int:
-    """The type of the items that the path names.
-
-    Raises:
-        InvalidInput: when it is no 32-bit integer above zero.
-    """
-    value = request.match_info["entityTypeId"]
-    if value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS and 0 < int(value) <= INT32[-1]:
-        return int(value)
-    raise InvalidInput.of_parameter("entityTypeId", "invalid_value", "must be a positive integer")
+_cached = lru_cache(maxsize=QUERY_CACHE_SIZE)(_page_and_size)

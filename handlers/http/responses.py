@@ -1,4 +1,4 @@
-"""Answers of one kind, made in one place."""
+"""Responses that several handlers send."""
 
 from http import HTTPStatus
 
@@ -8,7 +8,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import SERVER_SOFTWARE
 
-# What the head says of a connection, by the request's version and whether the connection goes on.
+# The Connection header, by the version of the request and whether the connection is kept alive.
 CONNECTION: dict[tuple[HttpVersion, bool], str] = {
     (HttpVersion11, True): "",
     (HttpVersion11, False): "Connection: close\r\n",
@@ -17,23 +17,27 @@ CONNECTION: dict[tuple[HttpVersion, bool], str] = {
 
 
 def json_response(value: object) -> web.Response:
-    """*value* as JSON."""
+    """Return a response with *value* as JSON."""
     return web.Response(body=orjson.dumps(value), content_type="application/json")
 
 
 class PrebuiltResponse(web.StreamResponse):
-    """An answer of which all is known, written in one piece: *head* (header lines, each with its line end) and *body*.
+    """A response that is written in one piece: *head*, header lines that each end in CRLF, and *body*.
 
-    It is for what is served most: a `web.Response` makes its head from a multidict, which costs it some 5 µs.
+    Pages use it: a `web.Response` builds its head from a multidict, which takes some 5 µs.
     """
 
     def __init__(self, status: HTTPStatus, head: str, body: bytes = b"") -> None:
         super().__init__(status=status, reason=status.phrase)
         self._head = head
-        self._all_of_body = body
+        self._prebuilt_body = body
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Write all of it, the headers that were added meanwhile included."""
+        """Write the response, with the headers that were added to `headers`.
+
+        Raises:
+            ConnectionResetError: The caller has left.
+        """
         if self.prepared:
             return None
         if self._keep_alive is None:
@@ -46,7 +50,7 @@ class PrebuiltResponse(web.StreamResponse):
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the caller has left")
-        transport.write(head.encode("latin-1") + self._all_of_body)
+        transport.write(head.encode("latin-1") + self._prebuilt_body)
         self._eof_sent = True
         await request.writer.drain()
         return None

@@ -1,4 +1,4 @@
-"""Log lines of requests that the database refused: one each, unless they come by the thousand."""
+"""Log lines for requests that failed because the database cannot be used, limited in number."""
 
 import logging
 
@@ -6,11 +6,11 @@ from gateway.clock import Clock
 
 logger = logging.getLogger(__name__)
 
-LINES_A_SECOND = 20
+MAX_LINES_PER_S = 20
 
 
 class StorageLog:
-    """Writes at most LINES_A_SECOND lines a second; the next line after that says how many were left out."""
+    """Writes at most MAX_LINES_PER_S lines a second; the next line says how many were left out."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -18,17 +18,17 @@ class StorageLog:
         self._lines = 0
         self._left_out = 0
 
-    def refused(self, reason: str, request_id: str) -> None:
-        """Note a request that failed for *reason*."""
+    def add(self, reason: str, request_id: str) -> None:
+        """Log a request that failed for *reason*."""
         second = int(self._clock.monotonic())
         if second != self._second:
             self._second, self._lines = second, 0
-        if self._lines >= LINES_A_SECOND:
+        if self._lines >= MAX_LINES_PER_S:
             self._left_out += 1
             return
         self._lines += 1
-        told: dict[str, object] = {"reason": reason, "request_id": request_id}
+        fields: dict[str, object] = {"reason": reason, "request_id": request_id}
         if self._left_out:
-            told["left_out"] = self._left_out
+            fields["left_out"] = self._left_out
             self._left_out = 0
-        logger.warning("request refused: the database cannot be used", extra=told)
+        logger.warning("request refused: the database cannot be used", extra=fields)

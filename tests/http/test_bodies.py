@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from marshmallow import Schema, ValidationError
 from openapi_schema_validator import OAS30WriteValidator, oas30_format_checker
 
-from handlers.http.bodies import ACCOUNT_BODY, RULES_BODY, broken_rules
+from handlers.bitrix.account import ACCOUNT_BODY
+from handlers.bitrix.rules import RULES_BODY
+from handlers.http.bodies import broken_rules
 from tests.contract import inline
 
 DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8"))

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from handlers.http.admission import LOG_EVERY_S, MAX_REFUSALS, REFUSAL_S, address_of
+from handlers.http.admission import LOG_INTERVAL_S, MAX_REFUSALS, REFUSAL_TIMEOUT_S, address_of
 from tests.gateway import CONTRACT, Answer, Gateway
 from tests.support.raw import Dial, read_answer
 
 ASKING = b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n"
-FULL = "the gateway has too many open connections: try again in 5 s"
+FULL = "too many open connections: try again in 5 s"
 
 
 async def asked(dial: Dial, local_address: str = "127.0.0.1") -> Answer:
@@ -99,7 +99,7 @@ async def test_refusals_are_one_line_a_minute(small: Gateway, dial: Dial, caplog
         await dial()
     for _ in range(20):
         assert (await asked(dial)).status == 503
-    await small.clock.advance(LOG_EVERY_S)
+    await small.clock.advance(LOG_INTERVAL_S)
     for _ in range(3):
         await dial()
     assert (await asked(dial)).status == 503
@@ -115,7 +115,7 @@ async def test_of_very_many_refused_ones_most_are_disconnected_without_a_word(sm
     await small.clock.settle()
     answers = await asyncio.gather(*(reader.read() for reader, _ in refused), return_exceptions=True)
     assert sum(isinstance(one, bytes) and b" 503 " in one for one in answers) == MAX_REFUSALS
-    await small.clock.advance(REFUSAL_S)
+    await small.clock.advance(REFUSAL_TIMEOUT_S)
     assert (await asked(dial)).status == 503
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from handlers.http.connection import DROPPED_BYTES, DROPPED_S
+from handlers.http.connection import DISCARD_TIMEOUT_S, MAX_DISCARDED_BYTES
 from tests.gateway import CONTRACT, Gateway
 from tests.support.raw import Dial, read_answer, send_before_reading
 
@@ -83,7 +83,7 @@ async def test_a_client_that_neither_reads_nor_leaves_is_disconnected_in_time(ga
     reader, writer = await dial()
     writer.write(request_of(gateway, "POST", "/bitrix/account", (BAD, LENGTH)))
     assert b" 401 " in await reader.read()
-    await gateway.clock.advance(DROPPED_S - 1)
+    await gateway.clock.advance(DISCARD_TIMEOUT_S - 1)
     writer.write(b"x")
     await writer.drain()
     await gateway.clock.advance(1)
@@ -92,9 +92,9 @@ async def test_a_client_that_neither_reads_nor_leaves_is_disconnected_in_time(ga
 
 
 async def test_a_client_that_sends_on_and_on_is_disconnected(gateway: Gateway) -> None:
-    endless = request_of(gateway, "POST", "/bitrix/account", (BAD, f"Content-Length: {4 * DROPPED_BYTES}"))
+    endless = request_of(gateway, "POST", "/bitrix/account", (BAD, f"Content-Length: {4 * MAX_DISCARDED_BYTES}"))
     with pytest.raises(ConnectionError):
-        await send_before_reading(gateway, endless + b" " * (3 * DROPPED_BYTES))
+        await send_before_reading(gateway, endless + b" " * (3 * MAX_DISCARDED_BYTES))
 
 
 @pytest.mark.parametrize(("method", "path", "line"), [("POST", "/bitrix/batch", BAD), ("PUT", "/bitrix/users", GOOD)])
@@ -114,7 +114,7 @@ async def test_a_short_body_that_does_not_come_ends_the_connection(gateway: Gate
     reader, writer = await dial()
     writer.write(request_of(gateway, "POST", "/bitrix/batch", (BAD, "Content-Length: 10")))
     reading = asyncio.ensure_future(reader.read())
-    await gateway.clock.advance(DROPPED_S - 1)
+    await gateway.clock.advance(DISCARD_TIMEOUT_S - 1)
     assert not reading.done()
     await gateway.clock.advance(1)
     assert b" 401 " in await reading

@@ -6,7 +6,7 @@ from asyncio import StreamReader, StreamWriter
 import orjson
 import pytest
 
-from handlers.http.body_reader import LATE_BODY, PACE_S, SLOW_BODY
+from handlers.http.body_reader import LATE_BODY, RATE_WINDOW_S, SLOW_BODY
 from handlers.http.connection import LATE_HEAD, WRITE_TIMEOUT_S
 from tests.gateway import CONTRACT, Gateway
 from tests.support.raw import Dial, read_answer
@@ -74,7 +74,7 @@ async def test_the_time_of_a_head_can_be_set(gateway: Gateway, dial: Dial) -> No
 )
 async def test_a_body_that_trickles_in_is_given_up(gateway: Gateway, dial: Dial, path: str) -> None:
     reader, writer = await begin(dial, path, len(BODY))
-    await trickle(gateway, writer, BODY[: round(PACE_S) - 1])
+    await trickle(gateway, writer, BODY[: round(RATE_WINDOW_S) - 1])
     assert not reader.at_eof()
     await trickle(gateway, writer, BODY[:2])
     answer = read_answer(await reader.read(), "POST")

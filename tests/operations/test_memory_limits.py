@@ -22,8 +22,8 @@ from gateway.bitrix.protocol.v2 import Command
 from gateway.mirror.resources import RESOURCES
 from gateway.passthrough.field_names import FieldNames
 from gateway.settings.config import Config, load_config
-from handlers.app_keys import CLOCK, CONNECTIONS, DATABASE, PAGES, REQUEST_LOG, SESSION, TOKENS
-from handlers.http.access_log import MOST_WAITING, AccessLogEntry
+from handlers.app_keys import ACCESS_LOG, CLOCK, CONNECTIONS, DATABASE, PAGES, SESSION, TOKENS
+from handlers.http.access_log import MAX_BUFFERED_ENTRIES, AccessLogEntry
 from handlers.http.query import page_and_size
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
@@ -210,9 +210,9 @@ async def fill_keepers(gateway: Gateway, sandbox: Sandbox) -> None:
 
 @fills("request log lines, for half a second")
 async def fill_request_log(gateway: Gateway, _sandbox: Sandbox) -> None:
-    log = gateway.app[REQUEST_LOG]
+    log = gateway.app[ACCESS_LOG]
     log.flush()
-    for number in range(20 * MOST_WAITING - 1):
+    for number in range(20 * MAX_BUFFERED_ENTRIES - 1):
         log.add(
             AccessLogEntry(
                 1e9 + number, "PROPPATCH", "/bitrix/stream/items/{entityTypeId}", 200, 0.5, f"{number}".ljust(128)

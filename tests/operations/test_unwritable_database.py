@@ -11,7 +11,7 @@ import pytest
 
 from gateway.sandbox.portal import SandboxSettings
 from handlers.app_keys import CONNECTIONS
-from handlers.http.storage_log import LINES_A_SECOND
+from handlers.http.storage_log import MAX_LINES_PER_S
 from tests.gateway import Answer, Gateway, Sandbox, Streamed, authorize
 from tests.support.stored import unwritable
 
@@ -164,8 +164,8 @@ async def test_refusals_by_the_thousand_are_counted_instead_of_logged(
 ) -> None:
     caplog.clear()
     async with unwritable(authorized):
-        await asyncio.gather(*(authorized.patch("/bitrix/users") for _ in range(LINES_A_SECOND + 30)))
-        assert len(lines(caplog, REFUSED)) == LINES_A_SECOND
+        await asyncio.gather(*(authorized.patch("/bitrix/users") for _ in range(MAX_LINES_PER_S + 30)))
+        assert len(lines(caplog, REFUSED)) == MAX_LINES_PER_S
         await authorized.clock.advance(1)
         await authorized.patch("/bitrix/users")
     assert vars(lines(caplog, REFUSED)[-1])["left_out"] == 30

@@ -342,7 +342,7 @@ async def test_a_failure_of_the_gateway_itself_in_the_middle_breaks_the_connecti
         sandbox.portal.fault("oauth.token:invalid_grant*")
         with pytest.raises(aiohttp.ClientPayloadError):
             await gateway.clock.until(response.read())
-    assert "request failed outside the border" in caplog.text
+    assert "request failed outside the middleware" in caplog.text
 
 
 class TestConsumersThatDoNotRead:

@@ -29,7 +29,7 @@ TABLES = {
     "tasks?version=3": "tasks",
     "eventlog": "eventlog",
 }
-NONE_OF = "is none of source, filter, select, cursor, limit, pace, version"
+NONE_OF = "unknown parameter, expected one of source, filter, select, cursor, limit, pace, version"
 WHOLE = "must be a positive integer"
 STREAM = "/bitrix/stream"
 

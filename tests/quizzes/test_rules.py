@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.http.bodies import RULES_BODY
+from handlers.bitrix.rules import RULES_BODY
 from tests.clock import ManualClock
 from tests.gateway import Gateway, Sandbox
 from tests.support.stored import select
@@ -166,7 +166,8 @@ NO_JSON = [b"", b"{", b"[]", b"null", b'"x"', b"7", b"\xff\xfe", b"NaN", b'{"a":
 @pytest.mark.parametrize("body", NO_JSON, ids=range(len(NO_JSON)))
 async def test_a_body_that_is_no_json_object_is_refused(connected: Gateway, method: str, body: bytes) -> None:
     answer = await connected.request(method, RULES, data=body, headers=AS_JSON)
-    assert (answer.status, answer.json[:16]) == (400, "body: must be ")
+    assert answer.status == 400
+    assert answer.json.startswith("body: must be ")
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
