@@ -1,4 +1,4 @@
-"""Contract: openapi.yaml as a check on what the gateway answers."""
+"""Checks the responses of the gateway against openapi.yaml."""
 
 import hashlib
 import json
@@ -13,27 +13,27 @@ from openapi_schema_validator import OAS30ReadValidator, oas30_format_checker
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 PROMISED_CONTRACT = Path(__file__).parent / "data/contract/bitrix-openapi.yaml"
-YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # written in C where PyYAML was built so: 10 times faster
+YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is 10 times faster
 SHOWN_CHARACTERS = 300
 SHOWN_ERRORS = 3
 
 
 class SchemaError(Protocol):
-    """What a validator found, and where."""
+    """An error that a validator members."""
 
     json_path: str
     message: str
 
 
 class Validator(Protocol):
-    """A schema, compiled."""
+    """A compiled schema."""
 
     def iter_errors(self, instance: object) -> Iterable[SchemaError]: ...
 
 
 @dataclass(frozen=True)
 class Header:
-    """One header of an answer: whether it must be there, and what it may say."""
+    """A documented header."""
 
     required: bool
     validator: Validator
@@ -41,17 +41,17 @@ class Header:
 
 @dataclass(frozen=True)
 class Answer:
-    """One documented answer: its headers by lower-case name, its bodies by media type (none: no body)."""
+    """A documented response: headers by lower-case name, bodies by media type; no media type means no body."""
 
     headers: Mapping[str, Header]
     content: Mapping[str, Validator]
 
 
 class Contract:
-    """The operations of an OpenAPI 3.0 document and their answers, compiled once.
+    """The operations of an OpenAPI 3.0 document and their responses, compiled once.
 
-    The answers of the document may grow for its readers; a check takes them as closed: a property that is not
-    documented is an error. Schemas may not refer to themselves.
+    An undocumented property is an error, although readers of the document must expect new ones. Recursive schemas are
+    not supported.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,7 +60,7 @@ class Contract:
             (method.upper(), template): {
                 int(status): _compile(answer)
                 for status, answer in inline(document, operation["responses"]).items()
-                if status != "default"  # an answer that a test sees has a status of its own in the document
+                if status != "default"  # tests only see documented statuses
             }
             for template, item in document["paths"].items()
             for method, operation in item.items()
@@ -69,7 +69,7 @@ class Contract:
         self._promised = yaml.safe_load(PROMISED_CONTRACT.read_text(encoding="utf-8"))["paths"].keys()
         self._answers: Mapping[tuple[str, str], Mapping[int, Answer]] = answers
         self.operations = frozenset(answers)
-        self._accepted: set[tuple[int, str, bytes]] = set()  # answer, media type and digest of bodies already checked
+        self._accepted: set[tuple[int, str, bytes]] = set()  # response, media type and digest of checked bodies
         templates = sorted(document["paths"], key=lambda template: template.count("{"))
         self._paths = [(_pattern(template), template) for template in templates]
         self._refusal, self._problem = (
@@ -82,66 +82,66 @@ class Contract:
         )
 
     def check(self, method: str, path_with_query: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Accept an answer that the document describes.
+        """Check a response against the document.
 
-        405 (with Allow) to a method that the address does not have and 404 to an unknown address need no
-        description; they must have the form of every other error at such an address.
+        405 to an unknown method and 404 to an unknown address are not documented. They must have the form of all other
+        errors at such an address, and 405 the header Allow.
 
         Raises:
-            AssertionError: saying what of the answer departs from the document.
+            AssertionError: The response differs from the document.
         """
-        told = f"{method} {path_with_query[:SHOWN_CHARACTERS]} -> {status}"
-        given = {name.lower(): value for name, value in headers.items()}
-        answer = self._documented(told, method.upper(), path_with_query.partition("?")[0], status, given)
+        label = f"{method} {path_with_query[:SHOWN_CHARACTERS]} -> {status}"
+        received = {name.lower(): value for name, value in headers.items()}
+        answer = self._documented(label, method.upper(), path_with_query.partition("?")[0], status, received)
         for name, header in answer.headers.items():
-            if name in given:
-                _accept(f"{told}: header {name}", header.validator, given[name])
+            if name in received:
+                _accept(f"{label}: header {name}", header.validator, received[name])
             else:
-                assert not header.required, f"{told}: header {name} is missing"
+                assert not header.required, f"{label}: header {name} is missing"
         if not answer.content:
-            assert not body, f"{told}: no body is documented, but there is {_shown(body)}"
+            assert not body, f"{label}: unexpected body: {_shown(body)}"
             return
-        media = given.get("content-type", "").partition(";")[0].strip().lower()
-        assert media in answer.content, f"{told}: content type {media!r} is none of {sorted(answer.content)}"
+        media = received.get("content-type", "").partition(";")[0].strip().lower()
+        assert media in answer.content, f"{label}: content type {media!r}, expected one of {sorted(answer.content)}"
         if media == "application/x-ndjson":
-            self._check_lines(told, body)
+            self._check_lines(label, body)
             return
         seen = (id(answer), media, hashlib.sha256(body).digest())
         if seen in self._accepted:
             return
-        data = _load(told, media, body)
-        _accept(f"{told} {media}", answer.content[media], data)
+        data = _load(label, media, body)
+        _accept(f"{label} {media}", answer.content[media], data)
         if media == "application/problem+json":
-            assert data["status"] == status, f"{told}: the problem says status {data['status']}"
-            assert data["requestId"] == given["x-request-id"], f"{told}: the problem names another request"
+            assert data["status"] == status, f"{label}: the problem says status {data['status']}"
+            assert data["requestId"] == received["x-request-id"], f"{label}: the problem names another request"
         else:
             self._accepted.add(seen)
 
-    def _check_lines(self, told: str, body: bytes) -> None:
+    def _check_lines(self, label: str, body: bytes) -> None:
         *rows, end, after = body.split(b"\n")
-        assert after == b"", f"{told}: the last line has no end: {_shown(after)}"
+        assert after == b"", f"{label}: the last line is incomplete: {_shown(after)}"
         for row in rows:
-            _accept(f"{told}: a row", self._stream_row, _load_json(told, row))
-        _accept(f"{told}: the last line", self._stream_end, _load_json(told, end))
+            _accept(f"{label}: a row", self._stream_row, _load_json(label, row))
+        _accept(f"{label}: the last line", self._stream_end, _load_json(label, end))
 
-    def _documented(self, told: str, method: str, path: str, status: int, given: Mapping[str, str]) -> Answer:
+    def _documented(self, label: str, method: str, path: str, status: int, received: Mapping[str, str]) -> Answer:
         template = next((template for pattern, template in self._paths if pattern.fullmatch(path)), None)
         if template is None:
-            assert status == 404, f"{told}: the address is not documented, so it must answer 404"
+            assert status == 404, f"{label}: the address is not documented, so its status must be 404"
             return self._problem
         answers = self._answers.get((method, template))
         if answers is None:
-            assert status == 405, f"{told}: {template} has no {method}, so it must answer 405"
-            had = {name for name, where in self.operations if where == template}
-            allow = {word.strip() for word in given.get("allow", "").split(",")}
-            assert allow == had, f"{told}: Allow names {sorted(allow)}, not {sorted(had)}"
+            assert status == 405, f"{label}: {template} has no {method}, so the status must be 405"
+            documented = {name for name, where in self.operations if where == template}
+            allow = {word.strip() for word in received.get("allow", "").split(",")}
+            assert allow == documented, f"{label}: Allow names {sorted(allow)}, not {sorted(documented)}"
             return self._refusal if template in self._promised else self._problem
-        assert status in answers, f"{told}: the status is none of {sorted(answers)}"
+        assert status in answers, f"{label}: unexpected status, expected one of {sorted(answers)}"
         return answers[status]
 
 
 def inline(document: Mapping[str, Any], node: Any) -> Any:
-    """Copy *node* of *document* with every ``$ref`` replaced by what it leads to; words beside one are dropped."""
+    """Return a copy of *node* with every ``$ref`` replaced by its target in *document*."""
     if isinstance(node, list):
         return [inline(document, item) for item in node]
     if not isinstance(node, dict):
@@ -184,38 +184,38 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile("[^/]+".join(re.escape(part) for part in re.split(r"\{[^}]*\}", template)))
 
 
-def _accept(told: str, validator: Validator, value: object) -> None:
+def _accept(label: str, validator: Validator, value: object) -> None:
     errors = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
-    assert not errors, "\n  ".join([told, *(error[:SHOWN_CHARACTERS] for error in errors[:SHOWN_ERRORS])])
+    assert not errors, "\n  ".join([label, *(error[:SHOWN_CHARACTERS] for error in errors[:SHOWN_ERRORS])])
 
 
-def _load(told: str, media: str, body: bytes) -> Any:
+def _load(label: str, media: str, body: bytes) -> Any:
     if media.startswith("text/"):
         return body.decode("utf-8")
     if media != "application/yaml":
-        return _load_json(told, body)
+        return _load_json(label, body)
     try:
         return yaml.load(body, YAML_LOADER)
     except yaml.YAMLError as error:
-        raise AssertionError(f"{told}: the body is not YAML ({error}): {_shown(body)}") from error
+        raise AssertionError(f"{label}: the body is not YAML ({error}): {_shown(body)}") from error
 
 
-def _load_json(told: str, body: bytes) -> Any:
+def _load_json(label: str, body: bytes) -> Any:
     try:
         return json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except ValueError as error:
-        raise AssertionError(f"{told}: the body is not JSON ({error}): {_shown(body)}") from error
+        raise AssertionError(f"{label}: the body is not JSON ({error}): {_shown(body)}") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError(f"a name comes twice among {[name for name, _ in pairs]}")
-    return found
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError(f"duplicate names: {[name for name, _ in pairs]}")
+    return members
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _shown(body: bytes) -> str:

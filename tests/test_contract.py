@@ -1,4 +1,4 @@
-"""openapi.yaml, the promised contract and the routes say the same; and the check that all other tests use can fail."""
+"""openapi.yaml agrees with the promised contract and the routes, and the contract check of all other tests can fail."""
 
 import json
 import tomllib
@@ -79,13 +79,13 @@ def page_of(*users: object, **more: object) -> bytes:
     return as_json({"count": len(users), "items": users} | more)
 
 
-def departures(promised: Any, ours: Any, where: str = "") -> Iterator[str]:
-    """Yield the places where *ours* lacks or changes what is *promised*; words and additions are free."""
+def differences(promised: Any, ours: Any, where: str = "") -> Iterator[str]:
+    """Yield where *ours* omits or changes a part of *promised*. Descriptions and additions are ignored."""
     if isinstance(promised, dict) and isinstance(ours, dict):
         for key, value in promised.items():
             if key in ours:
                 if key not in WORDS or isinstance(value, dict):
-                    yield from departures(value, ours[key], f"{where}/{key}")
+                    yield from differences(value, ours[key], f"{where}/{key}")
             elif key not in WORDS:
                 yield f"{where}/{key} is missing"
     elif isinstance(promised, list) and isinstance(ours, list):
@@ -94,18 +94,18 @@ def departures(promised: Any, ours: Any, where: str = "") -> Iterator[str]:
             if counterpart is None:
                 yield f"{where} lacks {name_of(item)}"
             else:
-                yield from departures(item, counterpart, f"{where}/{name_of(item)}")
+                yield from differences(item, counterpart, f"{where}/{name_of(item)}")
     elif type(promised) is not type(ours) or promised != ours:
-        yield f"{where}: {promised!r} has become {ours!r}"
+        yield f"{where}: {promised!r} became {ours!r}"
 
 
 def name_of(item: Any) -> Any:
-    """What to find a list's item by: its name where it has one, else all of it."""
+    """Return the key of an item in a list: its name if it has one, else the item itself."""
     return item.get("name", item) if isinstance(item, dict) else item
 
 
 def operations(document: Any) -> dict[str, Any]:
-    """Every operation of a document by its method and path, references followed."""
+    """Return every operation of a document by method and path, with references resolved."""
     return {
         f"{method.upper()} {path}": inline(document, operation)
         for path, item in document["paths"].items()
@@ -114,14 +114,14 @@ def operations(document: Any) -> dict[str, Any]:
     }
 
 
-def demands(operation: Any) -> dict[str, Any]:
-    """What a caller must bring to an operation."""
+def requirements(operation: Any) -> dict[str, Any]:
+    """Return what an operation requires of its caller."""
     body = operation.get("requestBody", {})
     return {
-        "token": operation.get("security") or None,  # an empty list asks for none
+        "token": operation.get("security") or None,  # an empty list means none
         "parameters": {parameter["name"] for parameter in operation.get("parameters", []) if parameter["required"]},
         "body": body.get("required", False),
-        "properties": {media: set(given["schema"]["required"]) for media, given in body.get("content", {}).items()},
+        "properties": {media: set(content["schema"]["required"]) for media, content in body.get("content", {}).items()},
     }
 
 
@@ -129,33 +129,33 @@ def test_the_document_is_openapi() -> None:
     validate(DOCUMENT)
 
 
-def test_the_document_has_the_name_and_the_version_of_the_product() -> None:
+def test_the_document_has_the_name_and_version_of_the_package() -> None:
     with (OPENAPI_YAML.parent / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
     assert (DOCUMENT["info"]["title"], DOCUMENT["info"]["version"]) == (project["name"], project["version"])
 
 
-def test_the_promised_contract_is_a_part_of_the_document() -> None:
-    promised = {key: value for key, value in PROMISED.items() if key != "info"}  # the document has a name of its own
-    assert not list(departures(inline(PROMISED, promised), inline(DOCUMENT, DOCUMENT)))
+def test_the_document_contains_the_promised_contract() -> None:
+    promised = {key: value for key, value in PROMISED.items() if key != "info"}  # the title differs
+    assert not list(differences(inline(PROMISED, promised), inline(DOCUMENT, DOCUMENT)))
 
 
 @pytest.mark.parametrize("name", operations(PROMISED))
-def test_an_operation_asks_no_more_of_its_caller_than_was_promised(name: str) -> None:
-    assert demands(operations(DOCUMENT)[name]) == demands(operations(PROMISED)[name])
+def test_an_operation_requires_no_more_than_the_promised_contract(name: str) -> None:
+    assert requirements(operations(DOCUMENT)[name]) == requirements(operations(PROMISED)[name])
 
 
 @pytest.mark.parametrize(
-    ("change", "departure"),
+    ("change", "difference"),
     [
-        ({"type": "string"}, "/type: 'integer' has become 'string'"),
-        ({"minimum": True}, "/minimum: 1 has become True"),
+        ({"type": "string"}, "/type: 'integer' became 'string'"),
+        ({"minimum": True}, "/minimum: 1 became True"),
         ({"enum": [1]}, "/enum lacks 2"),
         ({"items": {}}, "/items/format is missing"),
-        ({"tags": [{"name": "Users", "in": "path"}]}, "/tags/Users/in: 'query' has become 'path'"),
+        ({"tags": [{"name": "Users", "in": "path"}]}, "/tags/Users/in: 'query' became 'path'"),
     ],
 )
-def test_a_departure_from_the_promised_contract_is_named(change: dict[str, Any], departure: str) -> None:
+def test_a_difference_from_the_promised_contract_is_reported(change: dict[str, Any], difference: str) -> None:
     promised = {
         "type": "integer",
         "minimum": 1,
@@ -163,28 +163,28 @@ def test_a_departure_from_the_promised_contract_is_named(change: dict[str, Any],
         "items": {"format": "int32"},
         "tags": [{"name": "Users", "in": "query", "description": "free"}],
     }
-    assert list(departures(promised, promised | {"description": "more"})) == []
-    assert list(departures(promised, promised | change)) == [departure]
+    assert list(differences(promised, promised | {"description": "more"})) == []
+    assert list(differences(promised, promised | change)) == [difference]
 
 
 @pytest.mark.parametrize("name", operations(DOCUMENT))
-def test_an_operation_is_described_in_words_of_ours(name: str) -> None:
+def test_every_operation_is_described_in_english(name: str) -> None:
     operation = operations(DOCUMENT)[name]
     assert all(operation[key].isascii() and operation[key].strip() for key in ("operationId", "summary", "description"))
     assert set(operation["tags"]) <= {tag["name"] for tag in DOCUMENT["tags"]}
 
 
 @pytest.mark.parametrize("name", operations(DOCUMENT))
-def test_an_operation_answers_401_exactly_where_it_asks_for_a_token(name: str) -> None:
+def test_an_operation_has_a_401_exactly_if_it_requires_a_token(name: str) -> None:
     operation = operations(DOCUMENT)[name]
     assert ("401" in operation["responses"]) == bool(operation["security"])
 
 
 @pytest.mark.parametrize("name", operations(DOCUMENT))
-def test_every_answer_names_its_request_and_every_error_of_the_api_has_its_forms(name: str) -> None:
+def test_every_response_has_the_common_headers_and_every_error_its_media_types(name: str) -> None:
     for status, answer in operations(DOCUMENT)[name]["responses"].items():
         assert {"X-Request-ID", "X-Content-Type-Options"} <= answer["headers"].keys(), status
-        if status == "503":  # the refusal of a connection, whose address is unknown, is a string everywhere
+        if status == "503":  # the rejection of a connection, whose address is unknown, is a string everywhere
             assert "application/json" in answer["content"]
             assert answer["content"].keys() <= {"application/json", "application/problem+json"}
         elif status >= "400" and name.split()[1] in PROMISED["paths"]:
@@ -227,7 +227,7 @@ def test_the_routes_are_the_operations(contract: Contract) -> None:
         ("GET /bitrix/batch", 405, PROBLEM_ANSWER | {"Allow": "POST"}, as_json(PROBLEM | {"status": 405})),
     ],
 )
-def test_a_documented_answer_passes(
+def test_a_documented_response_is_accepted(
     contract: Contract, request_line: str, status: int, headers: dict[str, str], body: bytes
 ) -> None:
     method, path = request_line.split()
@@ -237,7 +237,7 @@ def test_a_documented_answer_passes(
 @pytest.mark.parametrize(
     ("request_line", "status", "headers", "body", "complaint"),
     [
-        ("GET /bitrix/users", 418, PAGE_ANSWER, b'""', "the status is none of"),
+        ("GET /bitrix/users", 418, PAGE_ANSWER, b'""', "unexpected status"),
         ("GET /elsewhere", 200, JSON_ANSWER, b'""', "the address is not documented"),
         ("GET /bitrix/users/", 200, PAGE_ANSWER, page_of(USER), "the address is not documented"),
         ("GET /elsewhere", 404, EVERY_ANSWER | {"Content-Type": "text/plain"}, b"404: Not Found", "content type"),
@@ -261,19 +261,25 @@ def test_a_documented_answer_passes(
         ("GET /bitrix", 200, JSON_ANSWER, b"OK", "the body is not JSON"),
         ("GET /bitrix", 200, JSON_ANSWER, b"", "the body is not JSON"),
         ("GET /bitrix", 200, EVERY_ANSWER | {"Content-Type": "text/plain"}, b'"OK"', "content type 'text/plain'"),
-        ("GET /bitrix/users", 200, PAGE_ANSWER, b'{"count": NaN, "items": []}', "NaN is no JSON"),
-        ("GET /bitrix/users", 200, PAGE_ANSWER, b'{"count": 1, "count": 0, "items": []}', "a name comes twice"),
+        ("GET /bitrix/users", 200, PAGE_ANSWER, b'{"count": NaN, "items": []}', "NaN is not JSON"),
+        ("GET /bitrix/users", 200, PAGE_ANSWER, b'{"count": 1, "count": 0, "items": []}', "duplicate names"),
         ("GET /bitrix/users", 200, JSON_ANSWER, page_of(USER), "header etag is missing"),
         ("GET /bitrix/users", 200, PAGE_ANSWER | {"Vary": "Accept"}, page_of(USER), "header vary"),
         ("GET /bitrix/users", 200, PAGE_ANSWER, page_of(next="more"), "'next' was unexpected"),
         ("GET /bitrix/users", 200, PAGE_ANSWER, as_json({"count": 0, "items": None}), "$.items"),
-        ("GET /bitrix/users", 304, PAGE_ANSWER, page_of(USER), "no body is documented"),
+        ("GET /bitrix/users", 304, PAGE_ANSWER, page_of(USER), "unexpected body"),
         ("GET /bitrix/users", 401, JSON_ANSWER, b'"account id is required"', "header www-authenticate is missing"),
         ("GET /bitrix/users", 401, JSON_ANSWER | REFUSED_TOKEN, b'""', "should be non-empty"),
         ("GET /bitrix/users", 500, JSON_ANSWER, b'"KeyError: NAME"', "is not one of"),
         ("PATCH /bitrix/users", 200, EVERY_ANSWER, b"", "header location is missing"),
-        ("DELETE /bitrix/account", 200, EVERY_ANSWER, b"{}", "no body is documented"),
-        ("GET /webhook/create?code=1", 302, EVERY_ANSWER | {"Location": "/connected"}, b"302: Found", "no body"),
+        ("DELETE /bitrix/account", 200, EVERY_ANSWER, b"{}", "unexpected body"),
+        (
+            "GET /webhook/create?code=1",
+            302,
+            EVERY_ANSWER | {"Location": "/connected"},
+            b"302: Found",
+            "unexpected body",
+        ),
         ("GET /bitrix/users", 400, JSON_ANSWER, as_json(PROBLEM), "is not of type 'string'"),
         ("GET /bitrix/users", 400, PROBLEM_ANSWER, as_json("page"), "is not of type 'object'"),
         ("GET /bitrix/users", 400, PROBLEM_ANSWER, as_json(PROBLEM | {"code": "Too Small"}), "$.code"),
@@ -289,14 +295,14 @@ def test_a_documented_answer_passes(
         ),
     ],
 )
-def test_an_answer_that_departs_from_the_document_is_refused(
+def test_an_undocumented_response_is_rejected(
     contract: Contract, request_line: str, status: int, headers: dict[str, str], body: bytes, complaint: str
 ) -> None:
     method, path = request_line.split()
-    with pytest.raises(AssertionError) as refusal:
+    with pytest.raises(AssertionError) as rejection:
         contract.check(method, path, status, headers, body)
-    assert complaint in str(refusal.value)
-    assert str(refusal.value).startswith(f"{method} {path} -> {status}")
+    assert complaint in str(rejection.value)
+    assert str(rejection.value).startswith(f"{method} {path} -> {status}")
 
 
 @pytest.mark.parametrize(
@@ -319,19 +325,19 @@ def test_an_answer_that_departs_from_the_document_is_refused(
         ("isOnline", "Y"),
     ],
 )
-def test_a_row_with_a_value_of_another_kind_is_refused(contract: Contract, name: str, value: object) -> None:
+def test_a_row_with_a_value_of_another_type_is_rejected(contract: Contract, name: str, value: object) -> None:
     with pytest.raises(AssertionError, match=name):
         contract.check("GET", "/bitrix/users", 200, PAGE_ANSWER, page_of(USER | {name: value}))
 
 
 @pytest.mark.parametrize("name", sorted(USER.keys() - {"email"}))
-def test_a_row_without_a_property_that_is_always_sent_is_refused(contract: Contract, name: str) -> None:
+def test_a_row_without_a_required_property_is_rejected(contract: Contract, name: str) -> None:
     with pytest.raises(AssertionError, match=f"'{name}' is a required property"):
         contract.check("GET", "/bitrix/users", 200, PAGE_ANSWER, page_of({k: v for k, v in USER.items() if k != name}))
 
 
 @given(number=st.integers() | st.integers(2**63 - 2, 2**63 + 2))
-def test_an_id_passes_exactly_when_it_is_a_positive_int64(contract: Contract, number: int) -> None:
+def test_an_id_is_accepted_exactly_if_it_is_a_positive_int64(contract: Contract, number: int) -> None:
     expected = 1 <= number < 2**63
     try:
         contract.check("GET", "/bitrix/users", 200, PAGE_ANSWER, page_of(USER | {"id": number}))

@@ -1,4 +1,4 @@
-"""Bodies: what the document allows is taken, everything else is refused with its place and its rule."""
+"""A body is accepted exactly if openapi.yaml allows it; each error names a pointer and a rule."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -51,7 +51,7 @@ JSON = st.recursive(
 
 
 def refusal(schema: Schema, body: dict[str, Any]) -> dict[str, str]:
-    """The rule broken at each place of *body*; none where it is taken."""
+    """Return the broken rule at each pointer of *body*; empty if the body is valid."""
     try:
         schema.load(body)
     except ValidationError as error:
@@ -59,11 +59,11 @@ def refusal(schema: Schema, body: dict[str, Any]) -> dict[str, str]:
     return {}
 
 
-def test_a_full_body_is_taken_as_it_is() -> None:
+def test_a_complete_body_is_accepted_unchanged() -> None:
     assert RULES_BODY.load(RULES) == RULES
 
 
-def test_properties_that_nobody_named_are_ignored_at_every_depth() -> None:
+def test_unknown_properties_are_ignored_at_every_depth() -> None:
     more = {**RULES, "more": 1, "FieldsRule": {"quote": 5, "lead": {"QuestionID": {}, "ContactRuleMap": 9}}}
     assert RULES_BODY.load(more) == {**RULES, "FieldsRule": {"lead": {"QuestionID": {}}}}
 
@@ -72,7 +72,7 @@ def test_properties_that_nobody_named_are_ignored_at_every_depth() -> None:
     changes=st.dictionaries(st.sampled_from([*RULES, "more"]), JSON, max_size=3),
     left_out=st.sets(st.sampled_from(list(RULES)), max_size=1),
 )
-def test_a_body_is_taken_exactly_if_the_document_allows_it(changes: dict[str, Any], left_out: set[str]) -> None:
+def test_a_body_is_accepted_exactly_if_the_document_allows_it(changes: dict[str, Any], left_out: set[str]) -> None:
     body = {name: value for name, value in (RULES | changes).items() if name not in left_out}
     documented = [error.json_path for error in DOCUMENTED_RULES.iter_errors(body)]
     refused = refusal(RULES_BODY, body)
@@ -81,7 +81,7 @@ def test_a_body_is_taken_exactly_if_the_document_allows_it(changes: dict[str, An
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_every_property_is_required_and_may_not_be_null(name: str) -> None:
+def test_every_property_is_required_and_must_not_be_null(name: str) -> None:
     body = {key: value for key, value in RULES.items() if key != name}
     assert refusal(RULES_BODY, body) == {f"/{name}": "is required"}
     ((place, rule),) = refusal(RULES_BODY, {**RULES, name: None}).items()
@@ -118,17 +118,17 @@ def test_a_value_of_another_json_type_is_refused(name: str, values: list[object]
         ({"contact": {"ContactRuleMap": "x"}}, "/FieldsRule/contact/ContactRuleMap", "must be an object of strings"),
     ],
 )
-def test_a_broken_rule_deep_down_is_named_by_its_place(fields_rule: object, place: str, rule: str) -> None:
+def test_an_error_in_a_nested_object_has_its_pointer(fields_rule: object, place: str, rule: str) -> None:
     assert refusal(RULES_BODY, {**RULES, "FieldsRule": fields_rule}) == {place: rule}
 
 
-def test_every_broken_rule_is_named_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     body = {**RULES, "PipelineID": "0", "LeadFlag": 1, "FieldsRule": {"lead": {"QuestionID": 5}}}
     del body["TypeID"]
     assert refusal(RULES_BODY, body).keys() == {"/PipelineID", "/LeadFlag", "/TypeID", "/FieldsRule/lead/QuestionID"}
 
 
-def test_an_account_is_connected_by_an_address_and_perhaps_a_way_back() -> None:
+def test_the_account_body_has_an_address_and_an_optional_redirect() -> None:
     assert ACCOUNT_BODY.load({"client_bitrix_url": "x", "more": 1}) == {"client_bitrix_url": "x"}
     assert ACCOUNT_BODY.load({"client_bitrix_url": "x", "redirectURL": "y"})["redirect_url"] == "y"
     assert refusal(ACCOUNT_BODY, {}) == {"/client_bitrix_url": "is required"}

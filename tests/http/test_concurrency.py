@@ -1,4 +1,4 @@
-"""Many callers at once, and callers beside a sync."""
+"""Concurrent callers, and callers during a sync."""
 
 import asyncio
 from itertools import cycle, islice
@@ -9,33 +9,33 @@ from tests.support.portal_rows import MIRRORED, USERS, fill_all
 CALLERS = 200
 
 
-async def test_200_callers_at_once_all_get_their_page(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_200_concurrent_callers_all_get_their_page(gateway: Gateway, sandbox: Sandbox) -> None:
     fill_all(sandbox.portal.data, 60)
     await gateway.connect(sandbox.webhook)
     paths = [f"/bitrix/{name}?page={page}&size=20" for page in (1, 2, 3) for name in RESOURCES]
     alone = {path: (await gateway.get(path)).body for path in paths}
-    await gateway.restart()  # nothing remembered
-    asked = list(islice(cycle(paths), CALLERS))
-    answers = await asyncio.gather(*(gateway.get(path) for path in asked))
+    await gateway.restart()  # with cold caches
+    requested = list(islice(cycle(paths), CALLERS))
+    answers = await asyncio.gather(*(gateway.get(path) for path in requested))
     assert [answer.status for answer in answers] == [200] * CALLERS
-    assert [answer.body for answer in answers] == [alone[path] for path in asked]
+    assert [answer.body for answer in answers] == [alone[path] for path in requested]
 
 
-async def test_lists_are_read_while_a_sync_waits_for_the_portal(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_lists_are_served_while_a_sync_waits_for_the_portal(gateway: Gateway, sandbox: Sandbox) -> None:
     fill_all(sandbox.portal.data, 60)
     await gateway.connect(sandbox.webhook)
-    before = [await gateway.get(f"/bitrix/{one.name}") for one in MIRRORED]
-    for one in MIRRORED:
-        sandbox.portal.hold(one.method)
-        await gateway.patch(f"/bitrix/{one.name}")
-    during = [await gateway.get(f"/bitrix/{one.name}") for one in MIRRORED]
+    before = [await gateway.get(f"/bitrix/{resource.name}") for resource in MIRRORED]
+    for resource in MIRRORED:
+        sandbox.portal.hold(resource.method)
+        await gateway.patch(f"/bitrix/{resource.name}")
+    during = [await gateway.get(f"/bitrix/{resource.name}") for resource in MIRRORED]
     assert [answer.body for answer in during] == [answer.body for answer in before]
-    for one in MIRRORED:
-        sandbox.portal.release(one.method)
+    for resource in MIRRORED:
+        sandbox.portal.release(resource.method)
     assert {run["state"] for run in await gateway.synced()} == {"done"}
 
 
-async def test_every_page_read_during_a_sync_is_whole(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_every_page_served_during_a_sync_is_consistent(gateway: Gateway, sandbox: Sandbox) -> None:
     USERS.fill(sandbox.portal.data, 100)
     await gateway.connect(sandbox.webhook)
     USERS.fill(sandbox.portal.data, 3000)
@@ -50,7 +50,7 @@ async def test_every_page_read_during_a_sync_is_whole(gateway: Gateway, sandbox:
     assert (counts[0] >= 100, (await gateway.get("/bitrix/users?size=1")).json["count"]) == (True, 3000)
 
 
-async def test_a_crowd_that_asks_for_the_same_sync_starts_one(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_concurrent_requests_for_a_sync_start_only_one(gateway: Gateway, sandbox: Sandbox) -> None:
     fill_all(sandbox.portal.data, 3)
     await gateway.connect(sandbox.webhook)
     sandbox.portal.hold("crm.status.list")

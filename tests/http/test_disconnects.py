@@ -1,4 +1,4 @@
-"""Callers that leave in the middle, and bodies that break off or are not what they say: no failure of the gateway's."""
+"""Callers that leave early and malformed bodies are not errors of the gateway."""
 
 import asyncio
 import socket
@@ -21,13 +21,13 @@ READING = [
     ("POST", "/bitrix/v3/tasks.task.list"),
     ("POST", "/bitrix/v3/batch"),
 ]
-BEGINNINGS = {
+PARTIAL_BODIES = {
     "a part of the body": ("Content-Length: 1000", b"{"),
-    "nothing of the body": ("Content-Length: 1000", b""),
+    "no part of the body": ("Content-Length: 1000", b""),
     "a chunk": ("Transfer-Encoding: chunked", b"1\r\n{\r\n"),
     "a part of a chunk": ("Transfer-Encoding: chunked", b"100\r\n{"),
-    "packed": ("Content-Encoding: gzip\r\nContent-Length: 1000", zlib.compress(BODY, wbits=31)[:20]),
-    "a body held back": ("Expect: 100-continue\r\nContent-Length: 1000", b""),
+    "a part of a gzip stream": ("Content-Encoding: gzip\r\nContent-Length: 1000", zlib.compress(BODY, wbits=31)[:20]),
+    "a body after 100 Continue": ("Expect: 100-continue\r\nContent-Length: 1000", b""),
 }
 
 
@@ -53,7 +53,7 @@ WAYS_TO_LEAVE = [close, reset, close_one_side]
 
 
 def request_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What the log of requests says: method, route and status of each."""
+    """Return the lines of the access log: method, route and status."""
     return [
         line.partition("] ")[2].partition("[handlers.requests]")[0].strip()
         for line in capsys.readouterr().err.splitlines()
@@ -66,42 +66,42 @@ async def lines_written(gateway: Gateway, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
-@pytest.mark.parametrize(("line", "beginning"), BEGINNINGS.values(), ids=BEGINNINGS)
-async def test_a_caller_who_leaves_within_a_body_is_one_line_of_the_request_log(
+@pytest.mark.parametrize(("line", "part"), PARTIAL_BODIES.values(), ids=PARTIAL_BODIES)
+async def test_a_caller_who_leaves_during_the_body_is_one_line_of_the_access_log(
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
     gateway: Gateway,
     dial: Dial,
     line: str,
-    beginning: bytes,
+    part: bytes,
     leave: object,
 ) -> None:
     assert callable(leave)
     for method, path in READING:
         _, writer = await dial()
-        writer.write(head_of(gateway, method, path, line) + beginning)
+        writer.write(head_of(gateway, method, path, line) + part)
         await gateway.clock.settle()
         leave(writer)
         await gateway.clock.settle()
     lines = await lines_written(gateway, capsys)
-    assert [one.split()[0::2] for one in lines] == [[method, "499"] for method, _ in READING]
-    assert [one for one in caplog.records if one.levelname != "INFO"] == []
+    assert [line.split()[0::2] for line in lines] == [[method, "499"] for method, _ in READING]
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
 
 
-async def test_a_caller_who_leaves_within_a_head_is_no_line_at_all(
+async def test_a_caller_who_leaves_during_the_head_is_not_logged(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, gateway: Gateway, dial: Dial
 ) -> None:
     for leave in WAYS_TO_LEAVE:
-        for beginning in (b"", b"GET", b"GET /bitrix HTTP/1.1\r\nHost: ga"):
+        for part in (b"", b"GET", b"GET /bitrix HTTP/1.1\r\nHost: ga"):
             _, writer = await dial()
-            writer.write(beginning)
+            writer.write(part)
             await gateway.clock.settle()
             leave(writer)
     assert await lines_written(gateway, capsys) == []
-    assert [one for one in caplog.records if one.levelname != "INFO"] == []
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
 
 
-async def test_a_caller_who_leaves_before_the_portal_answers_is_one_line(
+async def test_a_caller_who_leaves_before_the_portal_responds_is_one_line_of_the_access_log(
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
     connected: Gateway,
@@ -116,10 +116,10 @@ async def test_a_caller_who_leaves_before_the_portal_answers_is_one_line(
     close(writer)
     assert await lines_written(connected, capsys) == ["POST /bitrix/call/{method} 499"]
     sandbox.portal.release("user.get")
-    assert [one for one in caplog.records if one.levelname != "INFO"] == []
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
 
 
-async def test_callers_who_leave_before_and_within_an_answer_are_no_failure(
+async def test_callers_who_leave_before_or_during_the_response_are_not_errors(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, connected: Gateway, dial: Dial
 ) -> None:
     await lines_written(connected, capsys)
@@ -130,21 +130,21 @@ async def test_callers_who_leave_before_and_within_an_answer_are_no_failure(
             await writer.drain()
             leave(writer)
             await connected.clock.advance(1)
-    assert {one.split()[2] for one in await lines_written(connected, capsys)} <= {"200", "499"}
-    assert [one for one in caplog.records if one.levelname != "INFO"] == []
+    assert {line.split()[2] for line in await lines_written(connected, capsys)} <= {"200", "499"}
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
 
 
 BROKEN = {
     "a chunk without a size": (("Transfer-Encoding: chunked",), b"1\r\n{\r\n", b"none\r\n"),
-    "a chunk that is longer than it says": (("Transfer-Encoding: chunked",), b"1\r\n{", b"xxx\r\n"),
-    "a chunk of a negative size": (("Transfer-Encoding: chunked",), b"1\r\n{\r\n", b"-1\r\n"),
-    "deflate that breaks off": (
+    "a chunk longer than its size": (("Transfer-Encoding: chunked",), b"1\r\n{", b"xxx\r\n"),
+    "a chunk with a negative size": (("Transfer-Encoding: chunked",), b"1\r\n{\r\n", b"-1\r\n"),
+    "truncated deflate": (
         ("Content-Encoding: deflate", "Transfer-Encoding: chunked"),
         b"8\r\n" + zlib.compress(BODY)[:8] + b"\r\n",
         b"0\r\n\r\n",
     ),
-    "gzip that is none": (("Content-Encoding: gzip", "Content-Length: 6"), b"abc", b"def"),
-    "gzip that turns bad": (
+    "not gzip": (("Content-Encoding: gzip", "Content-Length: 6"), b"abc", b"def"),
+    "gzip with invalid data": (
         ("Content-Encoding: gzip", "Content-Length: 1044"),
         zlib.compress(BODY, wbits=31)[:20],
         bytes(range(256)) * 4,
@@ -153,7 +153,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("lines", "first", "then"), BROKEN.values(), ids=BROKEN)
-async def test_a_body_that_turns_out_to_be_none_is_refused_and_ends_the_connection(
+async def test_a_malformed_body_is_refused_and_closes_the_connection(
     gateway: Gateway,
     dial: Dial,
     caplog: pytest.LogCaptureFixture,
@@ -168,7 +168,7 @@ async def test_a_body_that_turns_out_to_be_none_is_refused_and_ends_the_connecti
     answer = read_answer(await reader.read(), "POST")
     CONTRACT.check("POST", "/bitrix/account", 400, answer.headers, answer.body)
     assert answer.json == "body: cannot be read in its Content-Encoding"
-    assert [one for one in caplog.records if one.levelname != "INFO"] == []
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ async def test_a_body_that_turns_out_to_be_none_is_refused_and_ends_the_connecti
     ],
     ids=" ".join,
 )
-async def test_an_odd_body_is_refused_and_not_logged_as_a_failure(
+async def test_an_unsupported_body_is_refused_and_not_logged_as_an_error(
     gateway: Gateway, dial: Dial, caplog: pytest.LogCaptureFixture, lines: tuple[str, ...]
 ) -> None:
     reader, writer = await dial()
@@ -200,10 +200,10 @@ async def test_an_odd_body_is_refused_and_not_logged_as_a_failure(
     writer.write_eof()
     received = await reader.read()
     assert received.split()[1] in (b"400", b"413")
-    assert [one for one in caplog.records if one.levelname != "INFO"] == []
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
 
 
-async def test_a_broken_body_behind_a_request_that_is_still_served_ends_it_in_order(
+async def test_a_malformed_request_closes_the_connection_after_the_response_to_the_request_before(
     connected: Gateway, sandbox: Sandbox, dial: Dial
 ) -> None:
     sandbox.portal.hold("user.get")

@@ -1,4 +1,4 @@
-"""Every way to fail, as a caller meets it: a sentence in JSON, or a problem document where `Accept` asks for one."""
+"""Error responses: JSON strings at the addresses of the promised contract, problems at all others."""
 
 import re
 from contextlib import closing
@@ -19,7 +19,7 @@ RULES = {
 
 
 def name_of(value: object) -> str:
-    """A parameter as a short part of a test's name."""
+    """Return a short part of a test id for a parameter."""
     return str(value)[:40]
 
 
@@ -76,35 +76,35 @@ async def test_addresses_outside_the_contract_always_answer_with_problems(
 
 
 @pytest.mark.parametrize(("method", "path", "options", "status", "code"), WAYS_TO_FAIL, ids=name_of)
-async def test_every_failure_tells_the_same_in_both_forms(
+async def test_a_string_and_a_problem_carry_the_same_error(
     gateway: Gateway, method: str, path: str, options: dict[str, Any], status: int, code: str
 ) -> None:
     await gateway.restart(GATEWAY_MAX_BODY_BYTES="1500")
     plain = await gateway.request(method, path, **options)
     problem = await gateway.request(method, path, headers=PROBLEM, **options)
-    told = problem.json
+    error = problem.json
     assert plain.headers["Content-Type"] == "application/json"
     assert problem.headers["Content-Type"] == "application/problem+json"
-    assert plain.status == problem.status == told["status"] == status
-    assert (plain.json, told["code"]) == (told["detail"], code)
-    assert told["title"]
+    assert plain.status == problem.status == error["status"] == status
+    assert (plain.json, error["code"]) == (error["detail"], code)
+    assert error["title"]
     assert plain.headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize("accept", ["application/json", "*/*", "text/html", "application/xml", ""])
-async def test_only_who_asks_for_a_problem_gets_one(gateway: Gateway, accept: str) -> None:
+async def test_addresses_of_the_contract_send_a_problem_only_on_request(gateway: Gateway, accept: str) -> None:
     answer = await gateway.get("/bitrix/users?page=0", headers={"Accept": accept})
     assert answer.headers["Content-Type"] == "application/json"
     assert isinstance(answer.json, str)
 
 
-async def test_a_problem_names_the_parameter_and_each_field_that_is_to_blame(gateway: Gateway) -> None:
-    told = (await gateway.get("/bitrix/users?size=x", headers=PROBLEM)).json
-    assert [(one["parameter"], one["code"]) for one in told["errors"]] == [("size", "invalid_value")]
+async def test_a_problem_names_each_invalid_parameter_and_field(gateway: Gateway) -> None:
+    error = (await gateway.get("/bitrix/users?size=x", headers=PROBLEM)).json
+    assert [(field["parameter"], field["code"]) for field in error["errors"]] == [("size", "invalid_value")]
     body = RULES | {"PipelineID": "5", "TagsToAdd": {"a": "b"}, "FieldsRule": {"lead": {"QuestionID": []}}}
     del body["StatusID"]
-    told = (await gateway.post("/bitrix/rules/5", json=body, headers=PROBLEM)).json
-    assert {(one["pointer"], one["code"]) for one in told["errors"]} == {
+    error = (await gateway.post("/bitrix/rules/5", json=body, headers=PROBLEM)).json
+    assert {(field["pointer"], field["code"]) for field in error["errors"]} == {
         ("/PipelineID", "invalid_value"),
         ("/TagsToAdd", "invalid_value"),
         ("/FieldsRule/lead/QuestionID", "invalid_value"),
@@ -112,26 +112,28 @@ async def test_a_problem_names_the_parameter_and_each_field_that_is_to_blame(gat
     }
 
 
-async def test_a_request_keeps_the_id_it_came_with_if_that_is_a_modest_one(gateway: Gateway) -> None:
-    for given in ("abc-1.2:3_4", "x" * 128):
-        assert (await gateway.get("/bitrix", headers={"X-Request-ID": given})).headers["X-Request-ID"] == given
-    for given in ("x" * 129, "a b", "", "{}", "é"):
-        made = (await gateway.get("/bitrix", headers={"X-Request-ID": given})).headers["X-Request-ID"]
-        assert made != given
-        assert re.fullmatch(r"[\w.:-]{8,40}", made, re.ASCII)
+async def test_a_request_id_of_the_caller_is_kept_if_its_format_is_valid(gateway: Gateway) -> None:
+    for request_id in ("abc-1.2:3_4", "x" * 128):
+        assert (await gateway.get("/bitrix", headers={"X-Request-ID": request_id})).headers[
+            "X-Request-ID"
+        ] == request_id
+    for request_id in ("x" * 129, "a b", "", "{}", "é"):
+        generated = (await gateway.get("/bitrix", headers={"X-Request-ID": request_id})).headers["X-Request-ID"]
+        assert generated != request_id
+        assert re.fullmatch(r"[\w.:-]{8,40}", generated, re.ASCII)
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "TRACE", "PROPFIND"])
 @pytest.mark.parametrize(
     "path", ["/bitrix", "/bitrix/users", "/bitrix/account", "/bitrix/rules/5", "/webhook/create", "/openapi.yaml"]
 )
-async def test_a_method_that_an_address_has_not_is_405_with_those_it_has(
-    gateway: Gateway, method: str, path: str
-) -> None:
+async def test_an_unknown_method_is_405_with_the_allowed_methods(gateway: Gateway, method: str, path: str) -> None:
     answer = await send_raw(gateway, method, path)
     assert answer.status == 405
     template = path.replace("5", "{quizID}")
-    assert set(answer.headers["Allow"].split(", ")) == {one for one, at in CONTRACT.operations if at == template}
+    assert set(answer.headers["Allow"].split(", ")) == {
+        name for name, address in CONTRACT.operations if address == template
+    }
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,7 @@ async def test_an_unknown_address_is_404_with_or_without_a_token(
         ("GET", "/bitrix/stream", 404),
     ],
 )
-async def test_where_errors_are_always_problems_those_of_unknown_methods_and_addresses_are(
+async def test_unknown_methods_and_addresses_outside_the_contract_are_problems(
     gateway: Gateway, method: str, path: str, status: int
 ) -> None:
     answer = await gateway.request(method, path)
@@ -177,7 +179,7 @@ async def test_where_errors_are_always_problems_those_of_unknown_methods_and_add
 
 
 @pytest.mark.parametrize("length", [33_000, 1_000_000, 3_000_000])
-async def test_a_megabyte_in_the_address_is_refused_without_repeating_it(
+async def test_a_long_address_is_refused_and_not_echoed(
     gateway: Gateway, length: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("DEBUG"):
@@ -189,13 +191,13 @@ async def test_a_megabyte_in_the_address_is_refused_without_repeating_it(
     assert "canary" not in caplog.text
 
 
-async def test_an_address_just_within_the_limit_is_read(gateway: Gateway) -> None:
+async def test_an_address_of_the_maximum_length_is_accepted(gateway: Gateway) -> None:
     path = "/bitrix/users?x="
     assert (await gateway.get(path + "x" * (32 * 1024 - len(path)))).status == 200
     assert (await gateway.get(path + "x" * (32 * 1024 - len(path) + 1))).status == 400
 
 
-async def test_what_a_caller_sent_is_not_echoed_beyond_measure(gateway: Gateway) -> None:
+async def test_an_error_echoes_at_most_a_short_part_of_the_request(gateway: Gateway) -> None:
     answer = await gateway.get("/bitrix/sync/" + quote("<script>" * 1000))
     assert answer.status == 404
     assert len(answer.body) < 300
@@ -214,52 +216,57 @@ OPERATIONS: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/bitrix/sync/users", {}),
 ]
 
-OUTSIDE = ("/bitrix/sync", "/bitrix/sync/users")  # the contract: their errors are problems
+SYNC_ADDRESSES = ("/bitrix/sync", "/bitrix/sync/users")  # their errors are problems
 
 
 def rename_tables(gateway: Gateway, old: str, new: str) -> None:
-    """Take tables away from the running gateway, or give them back."""
+    """Rename tables under the running gateway."""
     with closing(pysqlite3.connect(gateway.environ["GATEWAY_DATABASE"], isolation_level=None)) as connection:
         for table in ("accounts", "mirror_lists", "mirror_rows", "rules", "sync_runs"):
             connection.execute(f"ALTER TABLE {table}{old} RENAME TO {table}{new}")
 
 
 @pytest.mark.parametrize(("method", "path", "options"), OPERATIONS, ids=name_of)
-async def test_a_store_that_fails_is_an_internal_server_error_and_no_more_than_that(
+async def test_a_database_failure_is_500_without_details(
     connected: Gateway, sandbox: Sandbox, method: str, path: str, options: dict[str, Any]
 ) -> None:
-    if "client_bitrix_url" in (sent := options.get("json", {})):
-        options = {"json": sent | {"client_bitrix_url": sandbox.webhook}}
+    if "client_bitrix_url" in (body := options.get("json", {})):
+        options = {"json": body | {"client_bitrix_url": sandbox.webhook}}
     await connected.restart()  # caches cold
     rename_tables(connected, "", "_gone")
     plain = await connected.request(method, path, **options)
-    assert (plain.status, plain.json["detail"] if path in OUTSIDE else plain.json) == (500, "Internal Server Error")
-    told = (await connected.request(method, path, headers=PROBLEM, **options)).json
-    assert (told["detail"], told["code"], told["title"]) == (
+    assert (plain.status, plain.json["detail"] if path in SYNC_ADDRESSES else plain.json) == (
+        500,
+        "Internal Server Error",
+    )
+    error = (await connected.request(method, path, headers=PROBLEM, **options)).json
+    assert (error["detail"], error["code"], error["title"]) == (
         "Internal Server Error",
         "internal_error",
         "Internal Server Error",
     )
-    assert set(told) == {"type", "title", "status", "detail", "code", "requestId"}
+    assert set(error) == {"type", "title", "status", "detail", "code", "requestId"}
     rename_tables(connected, "_gone", "")
     assert (await connected.get("/bitrix/account")).status == 200
     assert (await connected.get("/bitrix/steps")).status == 200
 
 
-async def test_a_portal_that_fails_is_one_line_in_the_log(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_portal_failure_is_one_line_in_the_log(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     body = {"client_bitrix_url": "http://127.0.0.1:1/rest/1/code/"}
     answer = await gateway.clock.until(gateway.post("/bitrix/account", json=body))
     assert answer.status == 502
-    (logged,) = [one for one in caplog.records if one.levelname in ("WARNING", "ERROR")]
-    assert (getattr(logged, "reason", None), logged.exc_info) == (answer.json, None)
-    assert getattr(logged, "request_id", None) == answer.headers["X-Request-ID"]
+    (record,) = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    assert (getattr(record, "reason", None), record.exc_info) == (answer.json, None)
+    assert getattr(record, "request_id", None) == answer.headers["X-Request-ID"]
 
 
-async def test_the_log_tells_what_the_answer_does_not(connected: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_has_the_details_that_the_response_omits(
+    connected: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
     await connected.restart()
     rename_tables(connected, "", "_gone")
     answer = await connected.get("/bitrix/users")
-    (logged,) = [one for one in caplog.records if one.levelname == "ERROR"]
-    assert getattr(logged, "request_id", None) == answer.headers["X-Request-ID"]
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert getattr(record, "request_id", None) == answer.headers["X-Request-ID"]
     assert "no such table" in caplog.text
     rename_tables(connected, "_gone", "")

@@ -1,4 +1,4 @@
-"""Bytes that are no request of HTTP: refused like everything else, and never repeated."""
+"""Malformed requests are refused, and neither echoed nor record."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from tests.clock import ManualClock
 from tests.gateway import Gateway
 from tests.support.raw import Received
 
-UNREADABLE = "this is not a valid HTTP request"
+MALFORMED = "this is not a valid HTTP request"
 TOO_LONG = "the address or a header is longer than this gateway reads"
 NOWHERE = "no such endpoint"
 HOST = b"Host: gateway\r\n"
@@ -25,75 +25,73 @@ GET = b"GET /bitrix/users?canary HTTP/1.1\r\n" + HOST
 POST = b"POST /bitrix/rules/5?canary HTTP/1.1\r\n" + HOST
 
 REFUSED: dict[str, tuple[bytes, int, str]] = {
-    "an illegal byte in a header": (GET + b"X-Canary: a\x00canary\r\n\r\n", 400, UNREADABLE),
-    "a header without a colon": (GET + b"canary\r\n\r\n", 400, UNREADABLE),
-    "two lengths": (POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\ncanary", 400, UNREADABLE),
-    "a length that is none": (POST + b"Content-Length: canary\r\n\r\n", 400, UNREADABLE),
-    "an unknown version": (b"GET /canary HTTP/7.canary\r\n" + HOST + b"\r\n", 400, UNREADABLE),
-    "an illegal method": (b"CAN{RY /canary HTTP/1.1\r\n" + HOST + b"\r\n", 400, UNREADABLE),
-    "another protocol": (b"\x16\x03\x01\x02canary\x00\x01\r\n\r\n", 400, UNREADABLE),
+    "an illegal byte in a header": (GET + b"X-Canary: a\x00canary\r\n\r\n", 400, MALFORMED),
+    "a header without a colon": (GET + b"canary\r\n\r\n", 400, MALFORMED),
+    "two lengths": (POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\ncanary", 400, MALFORMED),
+    "a length that is not a number": (POST + b"Content-Length: canary\r\n\r\n", 400, MALFORMED),
+    "an unknown version": (b"GET /canary HTTP/7.canary\r\n" + HOST + b"\r\n", 400, MALFORMED),
+    "an illegal method": (b"CAN{RY /canary HTTP/1.1\r\n" + HOST + b"\r\n", 400, MALFORMED),
+    "another protocol": (b"\x16\x03\x01\x02canary\x00\x01\r\n\r\n", 400, MALFORMED),
     "a header over the limit": (GET + b"X-Canary: " + b"canary" * 12_000 + b"\r\n\r\n", 400, TOO_LONG),
     "an address over the limit": (b"GET /" + b"canary" * 800_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 400, TOO_LONG),
     "an asterisk": (b"OPTIONS * HTTP/1.1\r\n" + HOST + b"X-Canary: canary\r\n\r\n", 404, NOWHERE),
-    "an asterisk to be read": (b"GET * HTTP/1.1\r\n" + HOST + b"\r\n", 400, UNREADABLE),
+    "an asterisk to be read": (b"GET * HTTP/1.1\r\n" + HOST + b"\r\n", 400, MALFORMED),
     "a tunnel": (b"CONNECT canary.example:443 HTTP/1.1\r\nHost: canary.example:443\r\n\r\n", 404, NOWHERE),
 }
 
 
-async def send(gateway: Gateway, sent: bytes) -> tuple[HTTPResponse, bytes]:
-    """What comes back until the connection is closed, which is not asked for."""
+async def send(gateway: Gateway, data: bytes) -> tuple[HTTPResponse, bytes]:
+    """Send bytes and return the response; the gateway must close the connection."""
     address = urlsplit(gateway.origin)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    writer.write(sent)
+    writer.write(data)
     received = await asyncio.wait_for(reader.read(), 20)
     writer.close()
-    response = HTTPResponse(Received(received))  # type: ignore[arg-type]  # all it wants is makefile
+    response = HTTPResponse(Received(received))  # type: ignore[arg-type]  # only makefile is used
     response.begin()
     return response, response.read()
 
 
-@pytest.mark.parametrize(("sent", "status", "sentence"), REFUSED.values(), ids=REFUSED.keys())
-async def test_what_is_no_request_is_refused_in_our_words_and_ends_the_connection(
-    gateway: Gateway, caplog: pytest.LogCaptureFixture, sent: bytes, status: int, sentence: str
+@pytest.mark.parametrize(("data", "status", "sentence"), REFUSED.values(), ids=REFUSED.keys())
+async def test_a_malformed_request_is_refused_and_closes_the_connection(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture, data: bytes, status: int, sentence: str
 ) -> None:
     caplog.set_level(logging.INFO)
-    response, body = await send(gateway, sent)
+    response, body = await send(gateway, data)
     error = orjson.loads(body)
-    if status == 404:  # the address could be read, and it is not one of the contract
+    if status == 404:  # the address is known, and it is not one of the contract
         assert (response.status, error["detail"]) == (status, sentence)
         assert response.headers["Content-Type"] == "application/problem+json"
     else:
         assert (response.status, error) == (status, sentence)
         assert response.headers["Content-Type"] == "application/json"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
-    (logged,) = [one for one in caplog.records if one.name in ("handlers.http.connection", "aiohttp.server")]
-    assert getattr(logged, "request_id", None) == response.headers["X-Request-ID"]
-    assert logged.exc_info is None
+    (record,) = [record for record in caplog.records if record.name in ("handlers.http.connection", "aiohttp.server")]
+    assert getattr(record, "request_id", None) == response.headers["X-Request-ID"]
+    assert record.exc_info is None
     assert "canary" not in caplog.text.lower()
 
 
-async def test_an_address_that_no_route_can_have_is_refused_with_the_request_id_that_came(gateway: Gateway) -> None:
+async def test_a_refusal_of_an_unroutable_address_has_the_request_id_of_the_caller(gateway: Gateway) -> None:
     _, body = await send(gateway, b"OPTIONS * HTTP/1.1\r\n" + HOST + b"X-Request-ID: mine\r\n\r\n")
     assert (orjson.loads(body)["code"], orjson.loads(body)["requestId"]) == ("not_found", "mine")
 
 
-async def test_a_request_that_breaks_off_in_a_chunk_that_is_none_is_refused(
-    gateway: Gateway, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_request_with_a_malformed_chunk_is_refused(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     token = f"Authorization: Bearer {gateway.token()}\r\n".encode()
     response, body = await send(gateway, POST + token + b"Transfer-Encoding: chunked\r\n\r\nzz\r\ncanary\r\n")
     assert response.status == 400
     assert b"canary" not in body
     assert isinstance(orjson.loads(body), str)
-    assert all(one.exc_info is None for one in caplog.records)
+    assert all(record.exc_info is None for record in caplog.records)
 
 
-@pytest.mark.parametrize("begun", [False, True])
-async def test_a_failure_outside_the_border_is_an_internal_server_error_or_an_answer_that_breaks_off(
-    caplog: pytest.LogCaptureFixture, begun: bool
+@pytest.mark.parametrize("started", [False, True])
+async def test_an_error_outside_the_middleware_is_500_or_a_truncated_response(
+    caplog: pytest.LogCaptureFixture, started: bool
 ) -> None:
     async def fail(request: web.Request) -> web.StreamResponse:
-        if begun:
+        if started:
             await web.StreamResponse().prepare(request)
         raise RuntimeError("canary")
 
@@ -106,7 +104,7 @@ async def test_a_failure_outside_the_border_is_an_internal_server_error_or_an_an
     try:
         async with aiohttp.ClientSession() as session:
             response = await session.get(f"http://127.0.0.1:{runner.addresses[0][1]}/")
-            if begun:
+            if started:
                 with pytest.raises(aiohttp.ClientPayloadError):
                     await response.read()
             else:
@@ -117,7 +115,7 @@ async def test_a_failure_outside_the_border_is_an_internal_server_error_or_an_an
     assert "RuntimeError: canary" in caplog.text
 
 
-async def test_the_gateway_serves_on_after_refusals(gateway: Gateway) -> None:
-    for sent, _, _ in REFUSED.values():
-        await send(gateway, sent)
+async def test_the_gateway_keeps_serving_after_malformed_requests(gateway: Gateway) -> None:
+    for data, _, _ in REFUSED.values():
+        await send(gateway, data)
     assert (await gateway.get("/bitrix/users")).status == 200

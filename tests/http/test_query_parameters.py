@@ -1,4 +1,4 @@
-"""Query parameters that an address does not know: refused everywhere but at the promised contract's own addresses."""
+"""Unknown query parameters are refused, except at the addresses of the promised contract."""
 
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,17 @@ ROOT = Path(__file__).parents[2]
 DOCUMENT = yaml.safe_load((ROOT / "openapi.yaml").read_text(encoding="utf-8"))
 CONTRACT = yaml.safe_load((ROOT / "tests/data/contract/bitrix-openapi.yaml").read_text(encoding="utf-8"))
 NAMES = {"resource": "users", "method": "profile", "entityTypeId": "2", "quizID": "7"}
-LATER = [(method, path) for method, path, _ in ROUTES if path not in PROMISED]
+OTHERS = [(method, path) for method, path, _ in ROUTES if path not in PROMISED]
 
 
 def documented(path: str, method: str) -> set[str]:
-    """The query parameters that openapi.yaml has for an address."""
+    """Return the query parameters that openapi.yaml documents for an operation."""
     operation = DOCUMENT["paths"][path][method.lower()]
     parameters = [
-        DOCUMENT["components"]["parameters"][one["$ref"].rpartition("/")[2]] if "$ref" in one else one
-        for one in operation.get("parameters", [])
+        DOCUMENT["components"]["parameters"][parameter["$ref"].rpartition("/")[2]] if "$ref" in parameter else parameter
+        for parameter in operation.get("parameters", [])
     ]
-    return {one["name"] for one in parameters if one["in"] == "query"}
+    return {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
 
 
 def refused(body: Any) -> tuple[str, str, str]:
@@ -31,20 +31,20 @@ def refused(body: Any) -> tuple[str, str, str]:
     return body["code"], error["code"], error["parameter"]
 
 
-def test_the_addresses_that_ignore_parameters_are_those_of_the_contract() -> None:
+def test_only_addresses_of_the_contract_ignore_unknown_parameters() -> None:
     assert set(CONTRACT["paths"]) == PROMISED
-    assert PROMISED | {path for _, path in LATER} == {path for _, path, _ in ROUTES}
+    assert PROMISED | {path for _, path in OTHERS} == {path for _, path, _ in ROUTES}
 
 
-def test_the_parameters_of_all_others_are_the_documented_ones() -> None:
-    assert {(method, path): set(QUERY_PARAMETERS.get(path, ())) for method, path in LATER} == {
-        (method, path): documented(path, method) for method, path in LATER
+def test_all_other_addresses_accept_the_documented_parameters() -> None:
+    assert {(method, path): set(QUERY_PARAMETERS.get(path, ())) for method, path in OTHERS} == {
+        (method, path): documented(path, method) for method, path in OTHERS
     }
-    assert QUERY_PARAMETERS.keys() <= {path for _, path in LATER}
+    assert QUERY_PARAMETERS.keys() <= {path for _, path in OTHERS}
 
 
-@pytest.mark.parametrize(("method", "path"), LATER)
-async def test_a_parameter_that_is_not_documented_is_refused(
+@pytest.mark.parametrize(("method", "path"), OTHERS)
+async def test_an_undocumented_parameter_is_refused(
     connected: Gateway, sandbox: Sandbox, method: str, path: str
 ) -> None:
     requests = sandbox.portal.http_requests
@@ -65,7 +65,7 @@ async def test_a_parameter_that_is_not_documented_is_refused(
     assert sandbox.portal.http_requests == requests
 
 
-async def test_the_refusal_says_where_parameters_go(connected: Gateway) -> None:
+async def test_the_error_says_where_parameters_belong(connected: Gateway) -> None:
     answer = await connected.post("/bitrix/call/user.get?FILTER[ID]=5", json={})
     assert answer.json["detail"] == (
         "FILTER[ID]: is not accepted: this address takes no query parameters, send them in the body"
@@ -75,7 +75,7 @@ async def test_the_refusal_says_where_parameters_go(connected: Gateway) -> None:
     assert answer.json["detail"] == "verbose: is not accepted: this address takes no query parameters"
 
 
-async def test_version_is_of_named_lists_alone(connected: Gateway) -> None:
+async def test_version_is_only_valid_for_named_lists(connected: Gateway) -> None:
     answer = await connected.get("/bitrix/stream/items/2?version=3")
     assert refused(answer.json) == ("invalid_input", "unknown_parameter", "version")
 
@@ -86,7 +86,7 @@ async def test_an_empty_query_has_no_parameters(connected: Gateway, query: str) 
     assert (await connected.post(f"/bitrix/call/profile{query}", json={})).status == 200
 
 
-async def test_a_caller_without_a_token_learns_nothing_of_parameters(connected: Gateway) -> None:
+async def test_the_token_is_checked_before_the_parameters(connected: Gateway) -> None:
     answer = await connected.post("/bitrix/call/profile?x=1", json={}, token=NO_TOKEN)
     assert answer.status == 401
 
@@ -94,7 +94,7 @@ async def test_a_caller_without_a_token_learns_nothing_of_parameters(connected: 
 @pytest.mark.parametrize(
     "path", ["/bitrix", "/bitrix/account", "/bitrix/users", "/bitrix/steps", "/bitrix/pipelines", "/bitrix/fields"]
 )
-async def test_the_contracts_own_addresses_go_on_ignoring_them(connected: Gateway, path: str) -> None:
-    plain, asked = await connected.get(path), await connected.get(f"{path}?filter[ID]=5&x=1")
-    assert (asked.status, asked.body) == (plain.status, plain.body)
-    assert asked.status == 200
+async def test_addresses_of_the_contract_ignore_unknown_parameters(connected: Gateway, path: str) -> None:
+    plain, with_query = await connected.get(path), await connected.get(f"{path}?filter[ID]=5&x=1")
+    assert (with_query.status, with_query.body) == (plain.status, plain.body)
+    assert with_query.status == 200

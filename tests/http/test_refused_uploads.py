@@ -1,4 +1,4 @@
-"""A refusal reaches a client that is still sending, and what it goes on sending costs little."""
+"""A client that is still sending gets the error response, and the bytes it keeps sending are discarded."""
 
 import asyncio
 
@@ -8,21 +8,21 @@ from handlers.http.connection import DISCARD_TIMEOUT_S, MAX_DISCARDED_BYTES
 from tests.gateway import CONTRACT, Gateway
 from tests.support.raw import Dial, read_answer, send_before_reading
 
-MUCH = 8 * 1024 * 1024
+LARGE = 8 * 1024 * 1024
 JSON = "Content-Type: application/json"
 CHUNK = 65_536
-CHUNKED = b"%x\r\n%b\r\n" % (CHUNK, b" " * CHUNK) * (MUCH // CHUNK) + b"0\r\n\r\n"
-PLAIN = b" " * MUCH
-LENGTH = f"Content-Length: {MUCH}"
+CHUNKED = b"%x\r\n%b\r\n" % (CHUNK, b" " * CHUNK) * (LARGE // CHUNK) + b"0\r\n\r\n"
+PLAIN = b" " * LARGE
+LENGTH = f"Content-Length: {LARGE}"
 IN_CHUNKS = "Transfer-Encoding: chunked"
 GOOD = "Authorization: Bearer {token}"
 BAD = "Authorization: Bearer a.b.c"
 FIELDS = tuple(f"X-{number}: {'x' * 60_000}" for number in range(3))
 
 REFUSALS: dict[str, tuple[str, str, tuple[str, ...], bytes, int]] = {
-    "a long address": ("GET", "/bitrix/users?x=" + "x" * MUCH, (GOOD,), b"", 400),
+    "a long address": ("GET", "/bitrix/users?x=" + "x" * LARGE, (GOOD,), b"", 400),
     "an address within a head": ("GET", "/bitrix/users?x=" + "x" * 40_000, (GOOD, LENGTH), PLAIN, 400),
-    "a long header": ("GET", "/bitrix/users", (GOOD, f"X-Long: {'x' * MUCH}"), b"", 400),
+    "a long header": ("GET", "/bitrix/users", (GOOD, f"X-Long: {'x' * LARGE}"), b"", 400),
     "a header just too long": ("GET", "/bitrix/users", (GOOD, f"X-Long: {'x' * 70_000}"), b"", 400),
     "a long head": ("GET", "/bitrix/users", (GOOD, *FIELDS), b"", 400),
     "a long head and a body": ("GET", "/bitrix/users", (GOOD, *FIELDS, LENGTH), PLAIN, 400),
@@ -32,14 +32,14 @@ REFUSALS: dict[str, tuple[str, str, tuple[str, ...], bytes, int]] = {
     "a large body of a call": ("POST", "/bitrix/call/user.get", (GOOD, JSON, IN_CHUNKS), CHUNKED, 413),
     "a bad token": ("POST", "/bitrix/account", (BAD, JSON, LENGTH), PLAIN, 401),
     "a bad token and chunks": ("POST", "/bitrix/batch", (BAD, JSON, IN_CHUNKS), CHUNKED, 401),
-    "a bad token, body not held back": ("POST", "/bitrix/batch", (BAD, LENGTH, "Expect: 100-continue"), PLAIN, 401),
+    "a bad token, body sent at once": ("POST", "/bitrix/batch", (BAD, LENGTH, "Expect: 100-continue"), PLAIN, 401),
     "an unknown address": ("POST", "/nowhere", (GOOD, LENGTH), PLAIN, 404),
     "an unknown method": ("PUT", "/bitrix/users", (GOOD, IN_CHUNKS), CHUNKED, 405),
     "no account": ("PATCH", "/bitrix/users", (GOOD, LENGTH), PLAIN, 404),
-    "a body that is not wanted": ("GET", "/bitrix", (GOOD, LENGTH), PLAIN, 200),
-    "a length that is none": ("POST", "/bitrix/account", (GOOD, "Content-Length: x"), PLAIN, 400),
+    "a body of a GET": ("GET", "/bitrix", (GOOD, LENGTH), PLAIN, 200),
+    "a length that is not a number": ("POST", "/bitrix/account", (GOOD, "Content-Length: x"), PLAIN, 400),
     "two hosts": ("GET", "/bitrix/users", ("Host: again", LENGTH), PLAIN, 400),
-    "a chunk that is none": ("POST", "/bitrix/account", (GOOD, JSON, IN_CHUNKS), b"no size\r\n" + PLAIN, 400),
+    "a malformed chunk": ("POST", "/bitrix/account", (GOOD, JSON, IN_CHUNKS), b"no size\r\n" + PLAIN, 400),
 }
 
 
@@ -49,7 +49,7 @@ def request_of(gateway: Gateway, method: str, target: str, lines: tuple[str, ...
 
 
 @pytest.mark.parametrize(("method", "target", "lines", "body", "status"), REFUSALS.values(), ids=REFUSALS)
-async def test_a_client_that_sends_all_before_it_reads_gets_the_whole_refusal(
+async def test_a_client_that_sends_before_it_reads_gets_the_whole_error(
     gateway: Gateway,
     caplog: pytest.LogCaptureFixture,
     method: str,
@@ -63,23 +63,25 @@ async def test_a_client_that_sends_all_before_it_reads_gets_the_whole_refusal(
     assert (answer.status, answer.headers["Connection"]) == (status, "close")
     assert received.count(b"HTTP/1.") == 1
     CONTRACT.check(method, target, status, answer.headers, answer.body)
-    assert [one for one in caplog.records if one.levelname != "INFO"] == []
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
 
 
 @pytest.mark.parametrize("data", [b"\x16\x03\x01" * 1000, b"no request\r\n" + PLAIN, b"GET / HTTP/9.9\r\n\r\n" + PLAIN])
-async def test_what_is_no_request_gets_its_whole_refusal_too(gateway: Gateway, data: bytes) -> None:
+async def test_a_malformed_request_gets_the_whole_error(gateway: Gateway, data: bytes) -> None:
     answer = read_answer(await send_before_reading(gateway, data))
     assert (answer.status, answer.json) == (400, "this is not a valid HTTP request")
 
 
-async def send_on(gateway: Gateway, writer: asyncio.StreamWriter) -> None:
+async def send_until_error(gateway: Gateway, writer: asyncio.StreamWriter) -> None:
     for _ in range(100):
         writer.write(b"x")
         await writer.drain()
         await gateway.clock.settle()
 
 
-async def test_a_client_that_neither_reads_nor_leaves_is_disconnected_in_time(gateway: Gateway, dial: Dial) -> None:
+async def test_a_client_that_neither_reads_nor_leaves_is_disconnected_after_a_timeout(
+    gateway: Gateway, dial: Dial
+) -> None:
     reader, writer = await dial()
     writer.write(request_of(gateway, "POST", "/bitrix/account", (BAD, LENGTH)))
     assert b" 401 " in await reader.read()
@@ -88,17 +90,17 @@ async def test_a_client_that_neither_reads_nor_leaves_is_disconnected_in_time(ga
     await writer.drain()
     await gateway.clock.advance(1)
     with pytest.raises(ConnectionError):
-        await send_on(gateway, writer)
+        await send_until_error(gateway, writer)
 
 
-async def test_a_client_that_sends_on_and_on_is_disconnected(gateway: Gateway) -> None:
+async def test_a_client_that_keeps_sending_is_disconnected(gateway: Gateway) -> None:
     endless = request_of(gateway, "POST", "/bitrix/account", (BAD, f"Content-Length: {4 * MAX_DISCARDED_BYTES}"))
     with pytest.raises(ConnectionError):
         await send_before_reading(gateway, endless + b" " * (3 * MAX_DISCARDED_BYTES))
 
 
 @pytest.mark.parametrize(("method", "path", "line"), [("POST", "/bitrix/batch", BAD), ("PUT", "/bitrix/users", GOOD)])
-async def test_a_refusal_of_a_short_body_leaves_the_connection_open(
+async def test_a_refused_short_body_keeps_the_connection_alive(
     gateway: Gateway, dial: Dial, method: str, path: str, line: str
 ) -> None:
     reader, writer = await dial()
@@ -110,7 +112,7 @@ async def test_a_refusal_of_a_short_body_leaves_the_connection_open(
         await reader.readexactly(int(head.partition(b"Content-Length: ")[2].split()[0]))
 
 
-async def test_a_short_body_that_does_not_come_ends_the_connection(gateway: Gateway, dial: Dial) -> None:
+async def test_a_refused_short_body_that_is_not_sent_closes_the_connection(gateway: Gateway, dial: Dial) -> None:
     reader, writer = await dial()
     writer.write(request_of(gateway, "POST", "/bitrix/batch", (BAD, "Content-Length: 10")))
     reading = asyncio.ensure_future(reader.read())
@@ -124,7 +126,7 @@ async def test_a_short_body_that_does_not_come_ends_the_connection(gateway: Gate
     ("line", "target", "status"),
     [(BAD, "/bitrix/account", 401), (GOOD, "/nowhere", 404), (GOOD, "/bitrix/account", 413)],
 )
-async def test_no_body_is_asked_for_that_nobody_is_going_to_read(
+async def test_no_100_continue_is_sent_for_a_body_that_is_refused(
     gateway: Gateway, dial: Dial, line: str, target: str, status: int
 ) -> None:
     reader, writer = await dial()
@@ -132,11 +134,13 @@ async def test_no_body_is_asked_for_that_nobody_is_going_to_read(
     assert read_answer(await reader.read()).status == status
 
 
-async def test_requests_behind_each_other_are_answered_in_their_order(gateway: Gateway, dial: Dial) -> None:
+async def test_pipelined_requests_are_answered_in_order(gateway: Gateway, dial: Dial) -> None:
     reader, writer = await dial()
-    asked = [request_of(gateway, "GET", f"/nowhere/{number}", (f"X-Request-ID: id-{number}",)) for number in range(100)]
+    requests = [
+        request_of(gateway, "GET", f"/nowhere/{number}", (f"X-Request-ID: id-{number}",)) for number in range(100)
+    ]
     last = request_of(gateway, "GET", "/healthz", ("Connection: close",))
-    writer.write(b"".join([*asked, last]))
+    writer.write(b"".join([*requests, last]))
     received = await reader.read()
     ids = [part.split(b"\r\n", 1)[0] for part in received.split(b"X-Request-ID: ")[1:]]
     assert ids[:100] == [b"id-%d" % number for number in range(100)]

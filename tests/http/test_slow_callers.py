@@ -1,4 +1,4 @@
-"""Callers that take their time: over the head of a request, over its body, and over taking the answer."""
+"""Slow callers: slow heads, slow bodies, slow reading of the response."""
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
@@ -16,17 +16,17 @@ ACCOUNT = "/bitrix/account"
 BODY = orjson.dumps({"client_bitrix_url": "https://example.bitrix24.ru"})
 
 
-async def trickle(gateway: Gateway, writer: StreamWriter, data: bytes, *, a_second: int = 1) -> None:
-    """Send *data*, so many bytes for every second of our clock, until all is sent or the connection is lost."""
-    for at in range(0, len(data), a_second):
+async def trickle(gateway: Gateway, writer: StreamWriter, data: bytes, *, bytes_per_s: int = 1) -> None:
+    """Send *data* at a number of bytes per second of the test clock, until all is sent or the connection is lost."""
+    for at in range(0, len(data), bytes_per_s):
         if writer.is_closing():
             return
-        writer.write(data[at : at + a_second])
+        writer.write(data[at : at + bytes_per_s])
         await gateway.clock.advance(1)
 
 
-async def begin(dial: Dial, path: str, length: int, *lines: str) -> tuple[StreamReader, StreamWriter]:
-    """A connection on which the head of a POST has been sent."""
+async def start_post(dial: Dial, path: str, length: int, *lines: str) -> tuple[StreamReader, StreamWriter]:
+    """Open a connection and send the head of a POST."""
     reader, writer = await dial()
     head = [f"POST {path} HTTP/1.1", "Host: gateway", f"Authorization: Bearer {dial.gateway.token()}"]
     head += ["Content-Type: application/json", f"Content-Length: {length}", *lines]
@@ -35,7 +35,7 @@ async def begin(dial: Dial, path: str, length: int, *lines: str) -> tuple[Stream
     return reader, writer
 
 
-async def test_a_head_that_trickles_in_is_given_up_after_its_time(gateway: Gateway, dial: Dial) -> None:
+async def test_a_slow_head_is_408(gateway: Gateway, dial: Dial) -> None:
     reader, writer = await dial()
     await trickle(gateway, writer, HEAD[:9])
     assert not writer.is_closing()
@@ -44,7 +44,7 @@ async def test_a_head_that_trickles_in_is_given_up_after_its_time(gateway: Gatew
     assert (answer.status, answer.json, answer.headers["Connection"]) == (408, LATE_HEAD.detail, "close")
 
 
-async def test_a_connection_on_which_nothing_comes_is_closed_without_a_word(gateway: Gateway, dial: Dial) -> None:
+async def test_a_silent_connection_is_closed_without_a_response(gateway: Gateway, dial: Dial) -> None:
     reader, _ = await dial()
     await gateway.clock.advance(9)
     assert not reader.at_eof()
@@ -52,17 +52,17 @@ async def test_a_connection_on_which_nothing_comes_is_closed_without_a_word(gate
     assert await reader.read() == b""
 
 
-async def test_a_connection_may_be_idle_and_each_head_has_its_own_time(gateway: Gateway, dial: Dial) -> None:
+async def test_a_connection_may_be_idle_and_each_head_has_its_own_timeout(gateway: Gateway, dial: Dial) -> None:
     reader, writer = await dial()
     for _ in range(3):
-        await trickle(gateway, writer, HEAD, a_second=8)
+        await trickle(gateway, writer, HEAD, bytes_per_s=8)
         assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 OK")
         await gateway.clock.advance(60)
     await trickle(gateway, writer, HEAD[:11])
     assert read_answer(await reader.read()).status == 408
 
 
-async def test_the_time_of_a_head_can_be_set(gateway: Gateway, dial: Dial) -> None:
+async def test_the_timeout_of_a_head_is_a_setting(gateway: Gateway, dial: Dial) -> None:
     await gateway.restart(GATEWAY_HEAD_TIMEOUT_S="3")
     reader, writer = await dial()
     await trickle(gateway, writer, HEAD[:4])
@@ -72,64 +72,64 @@ async def test_the_time_of_a_head_can_be_set(gateway: Gateway, dial: Dial) -> No
 @pytest.mark.parametrize(
     "path", [ACCOUNT, "/bitrix/rules/5", "/bitrix/call/user.get", "/bitrix/batch", "/bitrix/v3/x.y", "/bitrix/v3/batch"]
 )
-async def test_a_body_that_trickles_in_is_given_up(gateway: Gateway, dial: Dial, path: str) -> None:
-    reader, writer = await begin(dial, path, len(BODY))
+async def test_a_body_below_the_minimum_rate_is_408(gateway: Gateway, dial: Dial, path: str) -> None:
+    reader, writer = await start_post(dial, path, len(BODY))
     await trickle(gateway, writer, BODY[: round(RATE_WINDOW_S) - 1])
     assert not reader.at_eof()
     await trickle(gateway, writer, BODY[:2])
     answer = read_answer(await reader.read(), "POST")
     CONTRACT.check("POST", path, 408, answer.headers, answer.body)
-    told = answer.json if isinstance(answer.json, str) else answer.json["detail"]
-    assert (answer.status, told, answer.headers["Connection"]) == (408, SLOW_BODY, "close")
+    detail = answer.json if isinstance(answer.json, str) else answer.json["detail"]
+    assert (answer.status, detail, answer.headers["Connection"]) == (408, SLOW_BODY, "close")
 
 
-async def test_a_body_at_a_good_pace_is_given_up_after_its_time(gateway: Gateway, dial: Dial) -> None:
-    reader, writer = await begin(dial, ACCOUNT, 30_000)
-    await trickle(gateway, writer, b" " * 59 * 300, a_second=300)
+async def test_a_body_that_exceeds_its_timeout_is_408(gateway: Gateway, dial: Dial) -> None:
+    reader, writer = await start_post(dial, ACCOUNT, 30_000)
+    await trickle(gateway, writer, b" " * 59 * 300, bytes_per_s=300)
     assert not reader.at_eof()
-    await trickle(gateway, writer, b" " * 300, a_second=300)
+    await trickle(gateway, writer, b" " * 300, bytes_per_s=300)
     answer = read_answer(await reader.read(), "POST")
     assert (answer.status, answer.json) == (408, LATE_BODY)
 
 
-async def test_a_body_that_keeps_the_pace_is_read(gateway: Gateway, dial: Dial) -> None:
+async def test_a_body_above_the_minimum_rate_is_read(gateway: Gateway, dial: Dial) -> None:
     body = BODY + b" " * 10_000
-    reader, writer = await begin(dial, ACCOUNT, len(body), "Connection: close")
-    await trickle(gateway, writer, body, a_second=300)
+    reader, writer = await start_post(dial, ACCOUNT, len(body), "Connection: close")
+    await trickle(gateway, writer, body, bytes_per_s=300)
     assert read_answer(await reader.read(), "POST").status == 200
 
 
-async def test_the_time_and_the_pace_of_a_body_can_be_set(gateway: Gateway, dial: Dial) -> None:
+async def test_the_timeout_and_the_minimum_rate_of_a_body_are_settings(gateway: Gateway, dial: Dial) -> None:
     await gateway.restart(GATEWAY_MIN_BODY_BYTES_PER_S="0", GATEWAY_BODY_TIMEOUT_S="30")
-    reader, writer = await begin(dial, ACCOUNT, len(BODY))
+    reader, writer = await start_post(dial, ACCOUNT, len(BODY))
     await trickle(gateway, writer, BODY[:29])
     assert not reader.at_eof()
     await trickle(gateway, writer, BODY[29:31])
     assert read_answer(await reader.read(), "POST").json == LATE_BODY
 
 
-async def test_a_slow_body_without_a_token_is_not_waited_for(dial: Dial) -> None:
+async def test_a_slow_body_without_a_token_is_refused_at_once(dial: Dial) -> None:
     reader, writer = await dial()
     writer.write(b"POST /bitrix/account HTTP/1.1\r\nHost: gateway\r\nContent-Length: 100000\r\n\r\n")
     answer = read_answer(await reader.read(), "POST")
     assert (answer.status, answer.headers["Connection"]) == (401, "close")
 
 
-async def test_who_never_takes_the_answers_costs_little_and_is_disconnected(gateway: Gateway, dial: Dial) -> None:
+async def test_a_client_that_never_reads_is_not_read_from_and_is_disconnected(gateway: Gateway, dial: Dial) -> None:
     _, writer = await dial(buffer_bytes=4096)
-    asking = asyncio.ensure_future(ask_on_and_on(writer))
-    waiting = [-1]
-    while len(waiting) < 50 or len(set(waiting[-50:])) > 1:
+    requesting = asyncio.ensure_future(request_endlessly(writer))
+    unsent = [-1]
+    while len(unsent) < 50 or len(set(unsent[-50:])) > 1:
         await gateway.clock.settle()
-        waiting.append(writer.transport.get_write_buffer_size())
-    assert not asking.done(), "what comes is no longer read"
+        unsent.append(writer.transport.get_write_buffer_size())
+    assert not requesting.done(), "the gateway must stop reading"
     await gateway.clock.advance(WRITE_TIMEOUT_S)
     with pytest.raises(ConnectionError):
-        await asking
+        await requesting
 
 
-async def ask_on_and_on(writer: StreamWriter) -> None:
-    """Ask for one page after the other and read none: 100,000 times, or until what is sent is no longer taken."""
+async def request_endlessly(writer: StreamWriter) -> None:
+    """Send 100,000 requests without reading a response, or as many as the gateway reads."""
     for _ in range(100):
         writer.write(b"GET /connected HTTP/1.1\r\nHost: gateway\r\n\r\n" * 1000)
         await writer.drain()

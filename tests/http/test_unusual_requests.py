@@ -1,4 +1,4 @@
-"""Requests that HTTP allows and few clients send: answered by us, and never by a page of aiohttp's own."""
+"""Unusual but valid requests get responses of the gateway, never pages of aiohttp."""
 
 import asyncio
 import gzip
@@ -27,44 +27,44 @@ def bearer(gateway: Gateway) -> str:
     ("method", "path", "status"),
     [("GET", "/bitrix/users", 200), ("GET", "/nowhere", 404), ("PUT", "/bitrix/users", 405), ("GET", "/healthz", 200)],
 )
-async def test_an_expectation_that_nobody_knows_is_let_be(
+async def test_an_unknown_expectation_is_ignored(
     gateway: Gateway, expectation: str, method: str, path: str, status: int
 ) -> None:
     answer = await send_raw(gateway, method, path, bearer(gateway), f"Expect: {expectation}")
     assert answer.status == status
 
 
-async def test_a_body_that_is_held_back_is_asked_for(gateway: Gateway) -> None:
+async def test_a_client_that_waits_for_100_continue_is_told_to_send(gateway: Gateway) -> None:
     answer = await gateway.post(ACCOUNT, json={"client_bitrix_url": "https://example.bitrix24.ru"}, expect100=True)
     assert answer.status == 200
 
 
 @pytest.mark.parametrize(
-    ("version", "asked", "told"),
+    ("version", "requested", "expected"),
     [("1.1", None, None), ("1.1", "close", "close"), ("1.0", None, None), ("1.0", "keep-alive", "keep-alive")],
 )
-@pytest.mark.parametrize("held", [False, True])
-async def test_a_page_keeps_the_connection_as_it_is_asked_to(
-    gateway: Gateway, version: str, asked: str | None, told: str | None, held: bool
+@pytest.mark.parametrize("cached", [False, True])
+async def test_a_page_obeys_the_connection_header(
+    gateway: Gateway, version: str, requested: str | None, expected: str | None, cached: bool
 ) -> None:
     etag = (await gateway.get("/bitrix/users")).headers["ETag"]
     lines = [f"GET /bitrix/users HTTP/{version}", "Host: gateway", bearer(gateway)]
-    lines += [f"Connection: {asked}"] if asked else []
-    lines += [f"If-None-Match: {etag}"] if held else []
+    lines += [f"Connection: {requested}"] if requested else []
+    lines += [f"If-None-Match: {etag}"] if cached else []
     request = "\r\n".join([*lines, "", ""]).encode()
     address = URL(gateway.origin)
     reader, writer = await asyncio.open_connection(address.host, address.port)
-    goes_on = (version, asked) in {("1.1", None), ("1.0", "keep-alive")}
-    for _ in range(2 if goes_on else 1):
+    keeps_alive = (version, requested) in {("1.1", None), ("1.0", "keep-alive")}
+    for _ in range(2 if keeps_alive else 1):
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        assert head.startswith("HTTP/1.1 304 Not Modified\r\n" if held else "HTTP/1.1 200 OK\r\n")
+        assert head.startswith("HTTP/1.1 304 Not Modified\r\n" if cached else "HTTP/1.1 200 OK\r\n")
         headers = dict(line.split(": ", 1) for line in head.splitlines()[1:-1])
-        assert headers.get("Connection") == told
+        assert headers.get("Connection") == expected
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert parsedate_to_datetime(headers["Date"])
-        assert await reader.readexactly(0 if held else int(headers["Content-Length"])) == (b"" if held else EMPTY)
-    if not goes_on:
+        assert await reader.readexactly(0 if cached else int(headers["Content-Length"])) == (b"" if cached else EMPTY)
+    if not keeps_alive:
         assert await reader.read() == b""
     writer.close()
     await writer.wait_closed()
@@ -83,7 +83,7 @@ async def test_a_compressed_body_is_read(gateway: Gateway, encoding: str, pack: 
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", ACCOUNT), ("POST", "/bitrix/rules/5"), ("PATCH", "/bitrix/rules/5")]
 )
-async def test_a_body_that_is_not_compressed_as_it_says_is_refused(
+async def test_a_body_with_a_wrong_content_encoding_is_refused(
     gateway: Gateway, method: str, path: str, encoding: str
 ) -> None:
     headers = (bearer(gateway), JSON, f"Content-Encoding: {encoding}")
@@ -102,7 +102,7 @@ async def test_a_body_that_is_not_compressed_as_it_says_is_refused(
     ids=["gzip", "deflate", "chunks", "less than announced"],
 )
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "late"])
-async def test_an_unreadable_body_that_nobody_needs_ends_the_connection_and_is_not_logged(
+async def test_a_malformed_body_that_is_not_read_closes_the_connection_and_is_not_logged(
     gateway: Gateway, caplog: pytest.LogCaptureFixture, head: str, body: bytes, late: bool
 ) -> None:
     address = URL(gateway.origin)
@@ -118,4 +118,4 @@ async def test_an_unreadable_body_that_nobody_needs_ends_the_connection_and_is_n
     await writer.wait_closed()
     assert answer.split()[1] in (b"400", b"401")
     assert answer.count(b"HTTP/1.") == 1
-    assert [one for one in caplog.records if one.levelname != "INFO"] == []
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []

@@ -1,4 +1,4 @@
-"""Callers that leave before their answer, and callers that wait."""
+"""Callers that leave before the response, and callers that wait."""
 
 import asyncio
 import socket
@@ -19,18 +19,18 @@ from tests.clock import ManualClock
 from tests.gateway import NO_TOKEN, Gateway, Sandbox, callback_path
 
 
-async def turns_of_the_loop(turns: int) -> None:
+async def loop_cycles(turns: int) -> None:
     for _ in range(turns):
         await asyncio.sleep(0)
 
 
-async def until(happened: Callable[[], object]) -> None:
-    while not happened():
-        await turns_of_the_loop(1)
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():
+        await loop_cycles(1)
 
 
 async def leave(gateway: Gateway, method: str, path: str, *, after: Awaitable[None]) -> None:
-    """Send a request and close the connection as soon as *after* has happened; the gateway runs in this event loop."""
+    """Send a request and abort the connection after *after*; the gateway runs in the same event loop."""
     _, writer = await asyncio.open_connection("127.0.0.1", urlsplit(gateway.origin).port)
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {gateway.token()}\r\n"
@@ -43,22 +43,20 @@ async def leave(gateway: Gateway, method: str, path: str, *, after: Awaitable[No
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 21, 34])
-async def test_a_delete_is_carried_out_in_memory_and_file_though_its_caller_leaves(
-    connected: Gateway, turns: int
-) -> None:
-    async def begun() -> None:
+async def test_a_delete_reaches_memory_and_database_when_its_caller_leaves(connected: Gateway, turns: int) -> None:
+    async def started() -> None:
         before = connected.requests
         await until(lambda: connected.requests > before)
-        await turns_of_the_loop(turns)
+        await loop_cycles(turns)
 
-    await leave(connected, "DELETE", "/bitrix/account", after=begun())
+    await leave(connected, "DELETE", "/bitrix/account", after=started())
     while (await connected.get("/bitrix/account")).status == 200:
         await connected.clock.settle()
     await connected.restart()
     assert (await connected.get("/bitrix/account")).status == 404
 
 
-async def test_an_account_cannot_change_while_its_code_is_exchanged(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_delete_waits_for_the_exchange_of_a_code(gateway: Gateway, sandbox: Sandbox) -> None:
     answer = await gateway.post("/bitrix/account", json={"client_bitrix_url": sandbox.origin})
     callback = await callback_path(gateway, answer.json["authorizeURL"])
     sandbox.portal.hold("oauth.token")
@@ -73,37 +71,37 @@ async def test_an_account_cannot_change_while_its_code_is_exchanged(gateway: Gat
     assert (await gateway.patch("/bitrix/users")).status == 404
 
 
-async def test_a_webhooks_portal_that_is_silent_holds_nobody_up_for_long(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_connecting_a_webhook_of_a_silent_portal_times_out(gateway: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.hold("scope")
-    began = gateway.clock.now()
+    started_at = gateway.clock.now()
     connecting = asyncio.create_task(gateway.post("/bitrix/account", json={"client_bitrix_url": sandbox.webhook}))
     await gateway.clock.settle()
     assert (await gateway.delete("/bitrix/account")).status == 200
     answer = await gateway.clock.until(connecting)
     assert (answer.status, answer.json) == (502, "the portal does not answer: no response within 30 s")
-    assert gateway.clock.now() - began <= 31
+    assert gateway.clock.now() - started_at <= 31
 
 
-async def test_a_code_that_nobody_answers_for_is_an_error_in_time(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_the_exchange_of_a_code_with_a_silent_server_times_out(gateway: Gateway, sandbox: Sandbox) -> None:
     answer = await gateway.post("/bitrix/account", json={"client_bitrix_url": sandbox.origin})
     callback = await callback_path(gateway, answer.json["authorizeURL"])
     sandbox.portal.hold("oauth.token")
-    began = gateway.clock.now()
+    started_at = gateway.clock.now()
     answer = await gateway.clock.until(gateway.get(callback, token=NO_TOKEN))
     assert answer.status == 500
-    assert gateway.clock.now() - began <= 31
+    assert gateway.clock.now() - started_at <= 31
 
 
-async def test_many_accounts_that_meet_a_new_portal_at_once_share_its_limit(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_many_accounts_that_connect_to_one_portal_share_its_limit(gateway: Gateway, sandbox: Sandbox) -> None:
     answers = await gateway.clock.until(
         asyncio.gather(
             *(
-                gateway.post("/bitrix/account", account=f"a{one}", json={"client_bitrix_url": sandbox.webhook})
-                for one in range(60)
+                gateway.post("/bitrix/account", account=f"a{number}", json={"client_bitrix_url": sandbox.webhook})
+                for number in range(60)
             )
         )
     )
-    assert {answer.status for answer in answers} <= {200, 502}, "those who would have to wait too long are told so"
+    assert {answer.status for answer in answers} <= {200, 502}, "a caller who would wait too long gets 502"
     assert sandbox.portal.http_requests > 50
     assert sandbox.portal.refusals["QUERY_LIMIT_EXCEEDED"] == 0
 
@@ -111,7 +109,7 @@ async def test_many_accounts_that_meet_a_new_portal_at_once_share_its_limit(gate
 @pytest.mark.parametrize(
     "host", ["a.b|c", "a.b,c.d", "a.*", "%zz.b", "a.b'", "-a.b", "a..b", ".a.b", "[fe80::1%25eth0]", "a_.b-"]
 )
-async def test_what_can_be_no_host_is_refused_and_changes_nothing(connected: Gateway, host: str) -> None:
+async def test_an_invalid_host_is_refused_and_changes_nothing(connected: Gateway, host: str) -> None:
     before = (await connected.get("/bitrix/account")).json
     answer = await connected.post("/bitrix/account", json={"client_bitrix_url": f"https://{host}/"})
     assert answer.status == 400
@@ -121,7 +119,7 @@ async def test_what_can_be_no_host_is_refused_and_changes_nothing(connected: Gat
 
 @asynccontextmanager
 async def served(handler: Handler, listener: socket.socket) -> AsyncIterator[str]:
-    """An address where *handler* alone answers, on connections of ours."""
+    """Serve *handler* on the connections of the gateway, and yield its address."""
     app = web.Application()
     app[CONFIG], app[CLOCK] = Config(), ManualClock()
     app.router.add_get("/", handler)
@@ -137,37 +135,37 @@ def connection_of(request: web.Request) -> Connection:
     return request.protocol
 
 
-async def test_who_asks_to_be_told_after_the_caller_has_left_is_told_at_once(listener: socket.socket) -> None:
-    begun, left, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
+async def test_on_disconnect_calls_back_at_once_if_the_caller_has_left(listener: socket.socket) -> None:
+    started, disconnected, called = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def answer(request: web.Request) -> web.Response:
-        connection_of(request).on_disconnect(left.set)
-        begun.set()
-        await left.wait()
-        connection_of(request).on_disconnect(told.set)
+        connection_of(request).on_disconnect(disconnected.set)
+        started.set()
+        await disconnected.wait()
+        connection_of(request).on_disconnect(called.set)
         return web.Response()
 
     async with served(answer, listener) as address, aiohttp.ClientSession() as session:
         asking = asyncio.ensure_future(session.get(address))
-        await begun.wait()
+        await started.wait()
         asking.cancel()
         async with asyncio.timeout(5):
-            await told.wait()
+            await called.wait()
 
 
-async def test_who_asked_to_be_told_is_not_told_once_the_request_is_answered(listener: socket.socket) -> None:
-    told: list[str] = []
+async def test_on_disconnect_does_not_call_back_after_the_response(listener: socket.socket) -> None:
+    called: list[str] = []
     connections: list[Connection] = []
 
     async def answer(request: web.Request) -> web.Response:
         connections.append(connection_of(request))
-        connections[-1].on_disconnect(lambda: told.append("the caller of an earlier request has left"))
+        connections[-1].on_disconnect(lambda: called.append("disconnected"))
         return web.Response()
 
     async with served(answer, listener) as address, aiohttp.ClientSession() as session:
         for _ in range(2):
             async with session.get(address) as response:
                 assert response.status == 200
-        assert connections[0] is connections[1], "it is kept alive"
+        assert connections[0] is connections[1], "the connection is kept alive"
     assert connections[0].transport is None
-    assert not told
+    assert not called

@@ -1,4 +1,4 @@
-"""Whether the gateway says honestly how it is."""
+"""Health checks."""
 
 from gateway import __version__
 from handlers.app import drain
@@ -8,12 +8,12 @@ from tests.support.stored import run_sql
 WRITES_FAIL = "CREATE TRIGGER full BEFORE INSERT ON facts BEGIN SELECT RAISE(FAIL, 'disk full'); END"
 
 
-async def test_the_api_answers_ok_with_its_quotes(gateway: Gateway) -> None:
+async def test_the_api_responds_with_a_json_ok(gateway: Gateway) -> None:
     answer = await gateway.get("/bitrix")
     assert (answer.status, answer.body, answer.headers["Content-Type"]) == (200, b'"OK"', "application/json")
 
 
-async def test_liveness_tells_the_version(gateway: Gateway) -> None:
+async def test_liveness_has_the_version(gateway: Gateway) -> None:
     answer = await gateway.get("/healthz", token=NO_TOKEN)
     assert (answer.status, answer.json) == (200, {"status": "ok", "version": __version__})
 
@@ -30,7 +30,7 @@ async def test_the_gateway_is_ready_while_its_database_can_be_written(gateway: G
     assert (await gateway.get("/readyz", token=NO_TOKEN)).status == 200
 
 
-async def test_a_gateway_that_drains_says_so_and_still_answers(gateway: Gateway) -> None:
+async def test_a_draining_gateway_is_not_ready_and_still_responds(gateway: Gateway) -> None:
     await drain(gateway.app)
     answer = await gateway.get("/readyz", token=NO_TOKEN)
     assert (answer.status, answer.json["reason"]) == (503, "the gateway is shutting down")

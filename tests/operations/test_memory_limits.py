@@ -1,4 +1,4 @@
-"""The README's table of memories: each is filled through its public interface, and stays within what the table says."""
+"""Each cache and buffer in the README's table is filled through its public interface and stays within its bound."""
 
 import gc
 import re
@@ -46,7 +46,7 @@ SETTINGS = {
     "GATEWAY_PAGE_CACHE_BYTES": "4194304",
     "GATEWAY_LOG_FORMAT": "json",
 }
-CACHES = (  # which the fills leave full
+CACHES = (  # must be full after the test filled them
     "verified tokens",
     "parsed page queries",
     "cached pages",
@@ -57,7 +57,7 @@ CACHES = (  # which the fills leave full
 )
 Fill = Callable[[Gateway, Sandbox], Awaitable[None]]
 FILLS: dict[str, Fill] = {}
-# Memories that other tests fill.
+# Filled by other tests.
 SHOWN_IN = {
     "stream lines that wait to be sent": "tests/passthrough/test_stream_faults.py",
     "rows held back, per running sync": "tests/bitrix/lists/test_walk_plans.py",
@@ -65,13 +65,13 @@ SHOWN_IN = {
 
 
 def table() -> dict[str, str]:
-    """The bound of each memory, as the README states it."""
+    """Return the bounds that the README states."""
     section = README.read_text(encoding="utf-8").partition("### What it keeps in memory\n")[2].partition("\n## ")[0]
     return {name: bound for name, _, bound in ROW.findall(section)}
 
 
 def bytes_of(bound: str, config: Config) -> int:
-    """A bound in bytes: factors that are numbers, sizes or settings."""
+    """Return a bound in bytes. Its factors are numbers, sizes or settings."""
     product = 1
     for factor in bound.split(" × "):
         number, _, unit = factor.partition(" ")
@@ -83,7 +83,7 @@ def bytes_of(bound: str, config: Config) -> int:
 
 
 def fills(name: str) -> Callable[[Fill], Fill]:
-    """Note what fills a memory of the table."""
+    """Register a function that fills a cache or buffer of the table."""
 
     def note(fill: Fill) -> Fill:
         FILLS[name] = fill
@@ -92,14 +92,14 @@ def fills(name: str) -> Callable[[Fill], Fill]:
     return note
 
 
-def test_the_table_names_every_memory_and_each_is_filled() -> None:
+def test_the_table_lists_every_cache_and_buffer_and_each_is_filled() -> None:
     assert table().keys() == FILLS.keys() | SHOWN_IN.keys()
     assert not FILLS.keys() & SHOWN_IN.keys()
     for file in SHOWN_IN.values():
         assert (README.parent / file).exists()
 
 
-def test_the_table_names_the_modules() -> None:
+def test_the_table_names_existing_modules() -> None:
     section = README.read_text(encoding="utf-8").partition("### What it keeps in memory\n")[2].partition("\n## ")[0]
     for _, module, _ in ROW.findall(section):
         assert (README.parent / module).exists(), module
@@ -110,8 +110,8 @@ async def fill_tokens(gateway: Gateway, _sandbox: Sandbox) -> None:
     for number in range(2_500):
         claims = orjson.dumps({"sub": str(number).ljust(LONG, "x"), "padding": "x" * 5_000})
         header = f"Bearer {jws.sign(claims, JWT_SECRET, algorithm='HS256')}"
-        for spelled in (header, header + " " * 50_000):
-            gateway.app[TOKENS].verify(spelled)
+        for variant in (header, header + " " * 50_000):
+            gateway.app[TOKENS].verify(variant)
 
 
 @fills("parsed page queries")
@@ -150,7 +150,7 @@ async def fill_indexes(gateway: Gateway, _sandbox: Sandbox) -> None:
             f"WHERE n + 1 < {blocks}) INSERT INTO mirror_blocks (list_id, block, first_row_id, live) "
             f"SELECT {1000 + number}, n, 1000000000 + n * 256, 256 FROM numbers",
         )
-    gateway.kept = store  # type: ignore[attr-defined]  # for as long as it is measured
+    gateway.retained = store  # type: ignore[attr-defined]  # until it is measured
     for number in range(12):
         await store.page(account.account_id, account.portal, f"list {number}", page=2, size=1)
 
@@ -162,7 +162,7 @@ async def fill_accounts(gateway: Gateway, _sandbox: Sandbox) -> None:
 
 
 class ManyFields:
-    """A portal whose every list has 400 fields with long names."""
+    """A portal whose lists have 400 fields with long names."""
 
     async def call(self, _command: Command) -> PortalAnswer:
         return PortalAnswer({f"UF_CRM_{number}_".ljust(60, "x"): {"title": "x"} for number in range(400)})
@@ -171,7 +171,7 @@ class ManyFields:
 @fills("field names of portals' lists")
 async def fill_fields(gateway: Gateway, _sandbox: Sandbox) -> None:
     account = await gateway.app[CONNECTIONS].require("acme")
-    gateway.kept = names = FieldNames(gateway.clock)  # type: ignore[attr-defined]  # for as long as it is measured
+    gateway.retained = names = FieldNames(gateway.clock)  # type: ignore[attr-defined]  # until it is measured
     for number in range(100):
         rules = FieldRules(f"list.{number}", EQUAL, any_case=True)
         selected = ["UF_CRM_7_".ljust(60, "x")]
@@ -182,7 +182,7 @@ async def fill_fields(gateway: Gateway, _sandbox: Sandbox) -> None:
 async def fill_limiters(gateway: Gateway, _sandbox: Sandbox) -> None:
     database, clock = gateway.app[DATABASE], gateway.app[CLOCK]
     limiters = PortalLimiters(Config(), AccountStore(database), BucketStore(database), clock)
-    gateway.kept = limiters  # type: ignore[attr-defined]  # for as long as it is measured
+    gateway.retained = limiters  # type: ignore[attr-defined]  # until it is measured
     for number in range(2 * MAX_GATES):
         learn_much(limiters.of(Portal(number, f"{number}.example.com", None)), 3)
     for number in range(20):
@@ -190,7 +190,7 @@ async def fill_limiters(gateway: Gateway, _sandbox: Sandbox) -> None:
 
 
 def learn_much(limiter: PortalLimiter, methods: int) -> None:
-    """Let *limiter* learn of many methods with long names."""
+    """Make *limiter* record many methods with long names."""
     answer = PortalAnswer([], operating_s=1.0)
     for number in range(methods):
         name = f"m{number}.".ljust(LONG, "x")
@@ -225,14 +225,14 @@ async def fill_connections(gateway: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.hold("user.get")
     asking = head_of(gateway, "POST", "/bitrix/call/user.get", "Content-Length: 0")
     further = head_of(gateway, "GET", "/bitrix/users", f"X-Long: {'x' * 60_000}")
-    gateway.kept = [await Flood.begin(gateway, asking + 50 * further) for _ in range(8)]  # type: ignore[attr-defined]
+    gateway.retained = [await Flood.begin(gateway, asking + 50 * further) for _ in range(8)]  # type: ignore[attr-defined]
 
 
 @fills("request bodies being read")
 async def fill_bodies(gateway: Gateway, _sandbox: Sandbox) -> None:
     head = head_of(gateway, "POST", "/bitrix/account", "Content-Type: application/json", "Content-Length: 1048576")
     data = head + b" " * 1_048_575
-    gateway.kept = [await Flood.begin(gateway, data) for _ in range(8)]  # type: ignore[attr-defined]
+    gateway.retained = [await Flood.begin(gateway, data) for _ in range(8)]  # type: ignore[attr-defined]
 
 
 @fills("portal responses being read")
@@ -253,7 +253,7 @@ async def fill_sqlite(gateway: Gateway, _sandbox: Sandbox) -> None:
     def kibibytes(connection: object) -> int:
         return -connection.execute("PRAGMA cache_size").fetchone()[0]  # type: ignore[attr-defined,no-any-return]
 
-    assert await gateway.app[DATABASE].read(kibibytes) <= 2 * 1024  # which no memory of Python's is
+    assert await gateway.app[DATABASE].read(kibibytes) <= 2 * 1024  # not memory of Python
 
 
 @fills("parsed URLs and content types, in aiohttp and yarl")
@@ -266,26 +266,26 @@ async def fill_addresses(gateway: Gateway, _sandbox: Sandbox) -> None:
             await send_before_reading(gateway, head + b"{}")
 
 
-def held_bytes() -> int:
-    """How many bytes Python holds of those that were taken since tracing began; what the tests take down is none."""
+def allocated_bytes() -> int:
+    """Return the bytes allocated since tracing started and not freed, without those of the tests' own records."""
     gc.collect()
     taken = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, "*/tests/canaries.py")])
     return sum(trace.size for trace in taken.traces)
 
 
 @pytest.mark.parametrize("name", FILLS)
-async def test_a_memory_that_is_filled_stays_within_its_bound(connected: Gateway, sandbox: Sandbox, name: str) -> None:
+async def test_a_full_cache_or_buffer_stays_within_its_bound(connected: Gateway, sandbox: Sandbox, name: str) -> None:
     await connected.restart(**SETTINGS)
     bound = bytes_of(table()[name], load_config(connected.environ | SETTINGS))
     gc.collect()
     tracemalloc.start()
     try:
         await FILLS[name](connected, sandbox)
-        now, (_, most) = held_bytes(), tracemalloc.get_traced_memory()
+        allocated, (_, peak) = allocated_bytes(), tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     if name == "portal responses being read":
-        now, bound = most, bound // 200
-    assert now <= bound, f"{now:,} bytes are held"
-    assert name not in CACHES or now > bound / 2, f"{now:,} bytes fill little of it"
+        allocated, bound = peak, bound // 200
+    assert allocated <= bound, f"{allocated:,} bytes are allocated"
+    assert name not in CACHES or allocated > bound / 2, f"{allocated:,} bytes fill less than half"
     sandbox.portal.release("user.get")

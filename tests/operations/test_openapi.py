@@ -26,7 +26,7 @@ async def test_both_formats_have_the_same_content_as_the_file(gateway: Gateway) 
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_the_document_is_not_sent_again_to_a_caller_who_has_it(gateway: Gateway, path: str) -> None:
+async def test_a_cached_document_is_not_sent_again(gateway: Gateway, path: str) -> None:
     first = await gateway.get(path, token=NO_TOKEN)
     etag = first.headers["ETag"]
     for condition in (etag, f"W/{etag}", f'"other", {etag}', "*"):
@@ -49,7 +49,7 @@ async def test_the_file_is_read_once(gateway: Gateway, monkeypatch: pytest.Monke
         assert (await gateway.get(path, token=NO_TOKEN)).status == 200
 
 
-def test_an_installed_file_is_preferred_to_that_of_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_of_an_installed_package_has_priority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed, checkout = tmp_path / "installed.yaml", tmp_path / "checkout.yaml"
     monkeypatch.setattr(openapi_document, "PLACES", (installed, checkout))
     checkout.write_bytes(b"openapi: 3.0.3")
@@ -58,7 +58,7 @@ def test_an_installed_file_is_preferred_to_that_of_a_checkout(tmp_path: Path, mo
     assert OpenAPIDocument.load().yaml.body == b"openapi: 3.0.4"
 
 
-def test_a_missing_file_is_reported_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_file_is_a_settings_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openapi_document, "PLACES", (tmp_path / "openapi.yaml", tmp_path / "other.yaml"))
     with pytest.raises(SettingsError, match=r"cannot read .*openapi\.yaml .*: install the gateway again"):
         OpenAPIDocument.load()

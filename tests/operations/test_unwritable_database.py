@@ -1,4 +1,4 @@
-"""A database that cannot be written, as on a full disk: what only reads from the portal goes on, the rest says why."""
+"""An unwritable database, as on a full disk: requests that store nothing work, all others fail with a reason."""
 
 import asyncio
 import logging
@@ -42,8 +42,8 @@ def lines(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecor
     return [record for record in caplog.records if record.getMessage() == event]
 
 
-def as_left_by_a_crash(directory: Path) -> Path:
-    """A copy of the database in *directory* as it is on disk, the times of its files included."""
+def copy_as_after_crash(directory: Path) -> Path:
+    """Return a copy of the database files in *directory*, with their modification times."""
     copies = directory / "left"
     copies.mkdir()
     for path in directory.glob("gateway.db*"):
@@ -57,7 +57,7 @@ def no_traceback(caplog: pytest.LogCaptureFixture) -> bool:
 
 @pytest.mark.parametrize(("path", "body"), CALLS)
 @pytest.mark.parametrize("by_webhook", [True, False])
-async def test_calls_go_on_where_nothing_must_be_stored(
+async def test_calls_work_if_nothing_must_be_stored(
     gateway: Gateway,
     sandbox: Sandbox,
     caplog: pytest.LogCaptureFixture,
@@ -80,37 +80,37 @@ async def test_calls_go_on_where_nothing_must_be_stored(
     assert no_traceback(caplog)
 
 
-async def test_streams_go_on_where_nothing_must_be_stored(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_streams_work_if_nothing_must_be_stored(connected: Gateway, sandbox: Sandbox) -> None:
     await connected.clock.advance(5)
     async with unwritable(connected):
-        told = await connected.stream("deals")
-    assert (told.end["complete"], len(told.rows)) == (True, len(sandbox.portal.data.tables["deals"]))
+        streamed = await connected.stream("deals")
+    assert (streamed.end["complete"], len(streamed.rows)) == (True, len(sandbox.portal.data.tables["deals"]))
 
 
 @pytest.mark.parametrize(("path", "body"), [*CALLS, ("/bitrix/stream/deals", None)])
-async def test_what_needs_tokens_that_cannot_be_stored_is_503_with_one_line_in_the_log(
+async def test_a_request_that_must_store_tokens_is_503_with_one_line_in_the_log(
     authorized: Gateway, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, path: str, body: object
 ) -> None:
-    async def ask() -> Answer:
+    async def send() -> Answer:
         return await (authorized.get(path) if body is None else authorized.post(path, json=body))
 
     sandbox.portal.oauth.expire_access_tokens()
     renewals = len(sandbox.portal.token_requests)
     caplog.clear()
     async with unwritable(authorized):
-        for asked in (1, 2):
-            answer = await authorized.clock.until(ask())
+        for attempt in (1, 2):
+            answer = await authorized.clock.until(send())
             assert (answer.status, answer.json["code"]) == (503, "storage_unavailable")
             assert "try again later" in answer.json["detail"]
             refusals = lines(caplog, REFUSED)
-            assert len(refusals) == asked
+            assert len(refusals) == attempt
             assert vars(refusals[-1])["request_id"] == answer.json["requestId"]
     assert no_traceback(caplog)
-    assert (await authorized.clock.until(ask())).status == 200
-    assert len(sandbox.portal.token_requests) == renewals + 1  # the pair that could not be stored was kept
+    assert (await authorized.clock.until(send())).status == 200
+    assert len(sandbox.portal.token_requests) == renewals + 1  # the token pair was kept in memory
 
 
-async def test_a_stream_that_needs_new_tokens_in_its_middle_ends_with_a_line_that_says_why(
+async def test_a_stream_that_must_store_tokens_ends_with_an_error_line(
     authorized: Gateway, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.portal.fault("batch:delay=5*@1")
@@ -119,14 +119,14 @@ async def test_a_stream_that_needs_new_tokens_in_its_middle_ends_with_a_line_tha
         sandbox.portal.oauth.expire_access_tokens()
         sandbox.portal.clear_faults()
         async with unwritable(authorized):
-            told = Streamed.of(first + await authorized.clock.until(response.read()))
-    assert (told.end["code"], told.end["cursor"]) == ("storage_unavailable", told.ids[-1])
+            streamed = Streamed.of(first + await authorized.clock.until(response.read()))
+    assert (streamed.end["code"], streamed.end["cursor"]) == ("storage_unavailable", streamed.ids[-1])
     assert no_traceback(caplog)
-    rest = await authorized.stream("deals", cursor=told.end["cursor"])
-    assert told.ids + rest.ids == sorted(sandbox.portal.data.tables["deals"])
+    rest = await authorized.stream("deals", cursor=streamed.end["cursor"])
+    assert streamed.ids + rest.ids == sorted(sandbox.portal.data.tables["deals"])
 
 
-async def test_later_parts_of_a_batch_that_need_new_tokens_say_why(
+async def test_later_parts_of_a_batch_that_must_store_tokens_are_errors(
     authorized: Gateway, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.portal.fault("batch:expired_token@1")
@@ -135,7 +135,7 @@ async def test_later_parts_of_a_batch_that_need_new_tokens_say_why(
         answer = await authorized.clock.until(authorized.post("/bitrix/batch", json=body))
     assert answer.status == 200
     *done, last = answer.json["results"]
-    assert all("result" in one for one in done)
+    assert all("result" in result for result in done)
     assert last["error"]["code"] == "storage_unavailable"
     assert no_traceback(caplog)
 
@@ -144,7 +144,7 @@ async def test_later_parts_of_a_batch_that_need_new_tokens_say_why(
     ("method", "path", "own_portal"),
     [("PATCH", "/bitrix/users", False), ("POST", "/bitrix/account", True), ("DELETE", "/bitrix/account", False)],
 )
-async def test_addresses_of_the_contract_answer_500_as_it_says(
+async def test_addresses_of_the_contract_respond_with_500(
     connected: Gateway, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, method: str, path: str, own_portal: bool
 ) -> None:
     body = {"client_bitrix_url": sandbox.origin} if own_portal else None
@@ -159,7 +159,7 @@ async def test_addresses_of_the_contract_answer_500_as_it_says(
     assert no_traceback(caplog)
 
 
-async def test_refusals_by_the_thousand_are_counted_instead_of_logged(
+async def test_many_refused_requests_are_counted_instead_of_logged(
     authorized: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.clear()
@@ -171,7 +171,7 @@ async def test_refusals_by_the_thousand_are_counted_instead_of_logged(
     assert vars(lines(caplog, REFUSED)[-1])["left_out"] == 30
 
 
-async def test_readiness_says_so_without_a_traceback(connected: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+async def test_readiness_fails_without_a_traceback(connected: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     async with unwritable(connected):
         unready = await connected.get("/readyz")
         assert (unready.status, "cannot be written" in unready.json["reason"]) == (503, True)
@@ -180,7 +180,7 @@ async def test_readiness_says_so_without_a_traceback(connected: Gateway, caplog:
     assert (await connected.get("/readyz")).status == 200
 
 
-async def test_a_crash_while_no_marks_can_be_stored_forgets_no_limit(
+async def test_a_crash_while_the_database_is_unwritable_keeps_the_limits(
     connected: Gateway, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     await connected.clock.advance(600)
@@ -189,18 +189,18 @@ async def test_a_crash_while_no_marks_can_be_stored_forgets_no_limit(
     async with unwritable(connected):
         await connected.clock.until(asyncio.gather(*(connected.post("/bitrix/call/profile") for _ in range(40))))
         assert client.limiter.level > 30
-        left = as_left_by_a_crash(tmp_path)
+        left = copy_as_after_crash(tmp_path)
     await connected.stop()
     await connected.start(GATEWAY_DATABASE=str(left))
     connections = connected.app[CONNECTIONS]
     assert connections.client(await connections.require("acme")).limiter.level == 51
     await connected.clock.advance(10)
-    await connected.restart(GATEWAY_DATABASE=str(left))  # a clean stop knows the level again
+    await connected.restart(GATEWAY_DATABASE=str(left))  # after a clean stop the level is known
     connections = connected.app[CONNECTIONS]
     assert connections.client(await connections.require("acme")).limiter.level == 31
     assert sandbox.portal.refusals["QUERY_LIMIT_EXCEEDED"] == 0
 
 
-async def test_streams_ask_proxies_not_to_hold_lines_back(connected: Gateway) -> None:
+async def test_streams_disable_proxy_buffering(connected: Gateway) -> None:
     async with connected.opened("/bitrix/stream/deals?limit=1") as response:
         assert response.headers["X-Accel-Buffering"] == "no"
