@@ -1,1 +1,1 @@
-"""What callers see: routes, middleware, schemas and the application itself."""
+"""The HTTP layer: the application, its routes and their handlers."""

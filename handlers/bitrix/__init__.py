@@ -1,1 +1,1 @@
-"""The addresses below /bitrix and the way back from authorization."""
+"""The addresses under /bitrix, and the redirect target of the authorization."""

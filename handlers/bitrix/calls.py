@@ -1,4 +1,4 @@
-"""Any method of the portal: one call, a batch, and the same of REST 3.0."""
+"""Calls of any method of the portal: single calls and batches, of REST and of REST 3.0."""
 
 import asyncio
 from functools import partial
@@ -26,8 +26,8 @@ from handlers.http.responses import json_response
 T = TypeVar("T")
 
 KEY_HEADER = "Idempotency-Key"
-NOT_RUN = {"code": "not_run", "description": "the batch ended before it, at a failure", "status": None}
-BATCH3_CALLS = 50
+NOT_RUN = {"code": "not_run", "description": "an earlier command failed and stopped the batch", "status": None}
+MAX_BATCH3_CALLS = 50
 OPENAPI_METHOD = "rest.documentation.openapi"
 
 
@@ -89,58 +89,58 @@ async def call_batch(request: web.Request) -> web.Response:
     """POST /bitrix/batch"""
     body = await load_body(request, BATCH_BODY)
     commands = body["commands"]
-    named = commands.items() if isinstance(commands, dict) else ((str(at), one) for at, one in enumerate(commands))
-    asked = [(name, one["method"], one.get("params", {})) for name, one in named]
-    pointers = [f"/commands/{pointer_part(name)}" for name, _, _ in asked]
+    by_name = commands if isinstance(commands, dict) else {str(index): item for index, item in enumerate(commands)}
+    calls = [(name, command["method"], command.get("params", {})) for name, command in by_name.items()]
+    pointers = [f"/commands/{pointer_token(name)}" for name in by_name]
     halt = body.get("halt", False)
-    work = request.app[CALLS].batch(asked, halt=halt, pointers=pointers)
+    work = request.app[CALLS].batch(calls, halt=halt, pointers=pointers)
     outcomes = await cancel_on_disconnect(request, work)
     results = {name: render_outcome(outcome) for name, outcome in outcomes.items()}
     try:
         return batch_response(commands, results)
     except orjson.JSONEncodeError:
-        told: dict[str, object] = {"error": command_error(too_deep(work))}
-        shown = {name: result if can_be_written(result) else told for name, result in results.items()}
-        return batch_response(commands, shown)
+        failure: dict[str, object] = {"error": command_error(too_deep(work))}
+        encodable = {name: result if is_encodable(result) else failure for name, result in results.items()}
+        return batch_response(commands, encodable)
 
 
 async def call_method3(request: web.Request) -> web.Response:
     """POST /bitrix/v3/{method}"""
     body, method = await load_object(request), request.match_info["method"]
     work = request.app[CALLS].call3(method, body, one_value(request.headers, KEY_HEADER))
-    return passed_on(await cancel_on_disconnect(request, work))
+    return portal_response(await cancel_on_disconnect(request, work))
 
 
 async def call_batch3(request: web.Request) -> web.Response:
     """POST /bitrix/v3/batch"""
     calls = await load_json(request)
-    if not isinstance(calls, list) or not 0 < len(calls) <= BATCH3_CALLS:
-        raise InvalidInput.of_field("", "invalid_value", f"must be a list of 1 to {BATCH3_CALLS} calls")
-    for index, one in enumerate(calls):
-        if not isinstance(one, dict):
+    if not isinstance(calls, list) or not 0 < len(calls) <= MAX_BATCH3_CALLS:
+        raise InvalidInput.of_field("", "invalid_value", f"must be a list of 1 to {MAX_BATCH3_CALLS} calls")
+    for index, call in enumerate(calls):
+        if not isinstance(call, dict):
             raise InvalidInput.of_field(f"/{index}", "invalid_value", "must be an object")
     work = request.app[CALLS].batch3(calls, one_value(request.headers, KEY_HEADER))
-    return passed_on(await cancel_on_disconnect(request, work))
+    return portal_response(await cancel_on_disconnect(request, work))
 
 
 async def get_openapi3(request: web.Request) -> web.Response:
     """GET /bitrix/v3/openapi"""
     work = request.app[CALLS].call3(OPENAPI_METHOD, {}, None)
-    return passed_on(await cancel_on_disconnect(request, work))
+    return portal_response(await cancel_on_disconnect(request, work))
 
 
 async def cancel_on_disconnect(request: web.Request, work: Work[T]) -> T:
-    """The result of *work* for the caller's account; unless it writes, it is cancelled when the caller disconnects.
+    """Return the result of *work* for the caller's account. Work that does not write is cancelled when the caller leaves.
 
     Raises:
-        CallerLeft: the caller disconnected, and the work was cancelled.
+        CallerLeft: The caller has left, and the work was cancelled.
     """
     running = run_work(request, work)
     if work.write:
         return await running
     task = asyncio.create_task(running)
     if isinstance(request.protocol, Connection):
-        request.protocol.on_disconnect(partial(end_early, task))
+        request.protocol.on_disconnect(partial(cancel, task))
     try:
         return await task
     except asyncio.CancelledError:
@@ -150,20 +150,20 @@ async def cancel_on_disconnect(request: web.Request, work: Work[T]) -> T:
 
 
 async def run_work(request: web.Request, work: Work[T]) -> T:
-    """The result of *work* for the caller's account."""
+    """Return the result of *work* for the caller's account."""
     return await work.run(await load_authorized_account(request))
 
 
-def end_early(task: asyncio.Task[T]) -> None:
-    """Cancel *task*; it may have ended."""
+def cancel(task: asyncio.Task[T]) -> None:
+    """Cancel *task* and return nothing, as a callback must."""
     task.cancel()
 
 
 async def load_arguments(request: web.Request) -> dict[str, Any] | list[Any]:
-    """The request's body: an object, empty where there is no body at all, or a list.
+    """Return the body: an object or a list; an empty object if there is no body.
 
     Raises:
-        InvalidInput: when it is anything else.
+        InvalidInput: The body is anything else.
     """
     if not request.can_read_body:
         return {}
@@ -174,10 +174,10 @@ async def load_arguments(request: web.Request) -> dict[str, Any] | list[Any]:
 
 
 async def load_object(request: web.Request) -> dict[str, Any]:
-    """The request's body: an object, empty where there is no body at all.
+    """Return the body: an object; an empty one if there is no body.
 
     Raises:
-        InvalidInput: when it is anything else.
+        InvalidInput: The body is anything else.
     """
     body = await load_arguments(request)
     if not isinstance(body, dict):
@@ -185,30 +185,30 @@ async def load_object(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def pointer_part(name: str) -> str:
-    """*name* as a part of a JSON pointer. Source: RFC 6901, section 3"""
+def pointer_token(name: str) -> str:
+    """Escape *name* for a JSON pointer. Source: RFC 6901, section 3"""
     return name.replace("~", "~0").replace("/", "~1")
 
 
-def passed_on(answer: HttpAnswer) -> web.Response:
-    """A portal's answer as it came."""
+def portal_response(answer: HttpAnswer) -> web.Response:
+    """Return the portal's response unchanged."""
     headers = {"Idempotent-Replayed": "true"} if answer.replayed else {}
     return web.Response(body=answer.body, content_type="application/json", headers=headers)
 
 
 def batch_response(commands: object, results: dict[str, dict[str, object]]) -> web.Response:
-    """The *results* in the form that the *commands* came in: an object, or a list."""
+    """Return the *results* in the form of the *commands*, an object or a list."""
     return json_response({"results": results if isinstance(commands, dict) else list(results.values())})
 
 
 def too_deep(work: Work[T]) -> PortalError:
-    """The error of an answer that can be read, but not be written again."""
+    """Return the error for a response of the portal that can be decoded, but is nested too deeply to be encoded."""
     error = PortalBroken(TOO_DEEP)
     return OutcomeUnknown(error) if work.write else error
 
 
-def can_be_written(result: object) -> bool:
-    """Whether *result* can be one of the results of a batch: JSON is written up to a depth."""
+def is_encodable(result: object) -> bool:
+    """Return whether *result* can be encoded as a result of a batch; the depth of JSON is limited."""
     try:
         orjson.dumps({"results": [result]})
     except orjson.JSONEncodeError:
@@ -217,7 +217,7 @@ def can_be_written(result: object) -> bool:
 
 
 def render_answer(answer: Answer) -> dict[str, object]:
-    """The portal's envelope around one result."""
+    """Return the portal's envelope of one result."""
     envelope: dict[str, object] = {"result": answer.result}
     if answer.total is not None:
         envelope["total"] = answer.total
@@ -229,7 +229,7 @@ def render_answer(answer: Answer) -> dict[str, object]:
 
 
 def render_outcome(outcome: Answer | GatewayError | None) -> dict[str, object]:
-    """What one command of a batch brought."""
+    """Return the result or the error of one command of a batch."""
     if outcome is None:
         return {"error": NOT_RUN}
     if isinstance(outcome, Answer):

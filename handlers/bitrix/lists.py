@@ -1,4 +1,4 @@
-"""The mirrored lists: a page of each, and the start of its sync. One pair of handlers for every Resource."""
+"""The mirrored lists: pages, and the start of a sync. Each Resource has one pair of handlers."""
 
 from http import HTTPStatus
 
@@ -18,7 +18,7 @@ PAGE_HEAD = LIST_HEAD + "Content-Type: application/json\r\nContent-Length: {leng
 
 
 def page_of(resource: Resource) -> Handler:
-    """GET one page of *resource*, lowest of our ids first; 304 where the caller has it already."""
+    """Return the handler that GETs one page of *resource*, or 304 if the caller already has it."""
 
     async def get_page(request: web.Request) -> web.StreamResponse:
         page, size = page_and_size(request.rel_url.raw_query_string)
@@ -32,12 +32,12 @@ def page_of(resource: Resource) -> Handler:
 
 
 def sync_of(resource: Resource) -> Handler:
-    """PATCH: start a sync of *resource*, or join the one that runs."""
+    """Return the PATCH handler that starts a sync of *resource*, unless one is running."""
 
     async def start_sync(request: web.Request) -> web.Response:
         mode = one_value(request.query, "mode")
         if mode not in (None, "full"):
-            raise InvalidInput.of_parameter("mode", "invalid_value", "must be full: this list is always read whole")
+            raise InvalidInput.of_parameter("mode", "invalid_value", "must be full: this list is always read in full")
         await request.app[SYNCS].start(await load_authorized_account(request), resource)
         return web.Response(headers={"Location": f"/bitrix/sync/{resource.name}"})
 

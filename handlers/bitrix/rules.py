@@ -64,7 +64,7 @@ async def get_rules(request: web.Request) -> web.Response:
 
 async def create_rules(request: web.Request) -> web.Response:
     """POST /bitrix/rules/{quizID}"""
-    quiz = quiz_id(request)
+    quiz = quiz_id(request)  # checked before the body is read
     body = await load_body(request, RULES_BODY)
     await request.app[RULES].create(await load_account(request), quiz, body)
     return web.Response()
@@ -72,7 +72,7 @@ async def create_rules(request: web.Request) -> web.Response:
 
 async def replace_rules(request: web.Request) -> web.Response:
     """PATCH /bitrix/rules/{quizID}"""
-    quiz = quiz_id(request)
+    quiz = quiz_id(request)  # checked before the body is read
     body = await load_body(request, RULES_BODY)
     account = await find_account(request)
     if account is None:

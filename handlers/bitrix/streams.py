@@ -1,4 +1,4 @@
-"""Lists of the portal as NDJSON, row by row."""
+"""Streams of the portal's lists as NDJSON."""
 
 import re
 import zlib
@@ -24,11 +24,11 @@ HEADERS = {
     "Content-Type": "application/x-ndjson",
     "Cache-Control": "no-store",
     "Vary": "Authorization, Accept-Encoding",
-    "X-Accel-Buffering": "no",  # nginx passes each line on as it comes. Source: nginx.org ngx_http_proxy_module.html
+    "X-Accel-Buffering": "no",  # for nginx. Source: nginx.org ngx_http_proxy_module.html
 }
 GZIP = re.compile(r"(?:^|[\s,])gzip(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
-GZIP_LEVEL = 1  # of what is gone in a moment
-GZIP_FORMAT = 31  # of zlib's wbits: the widest window, behind a gzip header
+GZIP_LEVEL = 1  # the fastest
+GZIP_WBITS = 31  # the largest window, with a gzip header
 FIELD_NAME = re.compile(r"\*|[A-Za-z][A-Za-z0-9_.]*\*?")
 PACES = {pace.value: pace for pace in Pace}
 PARAMETERS = ("source", "filter", "select", "cursor", "limit", "pace")
@@ -39,10 +39,10 @@ async def stream_list(request: web.Request) -> web.StreamResponse:
     name = request.match_info["resource"]
     listed = STREAMS.get(name)
     if listed is None:
-        raise NotFound(f"there is no list {name} to stream", code="stream_not_found")
+        raise NotFound(f"unknown list {name[:64]!r}", code="stream_not_found")
     version = one_value(request.query, "version")
     if version not in (None, "2", "3") or (version is not None and name != "tasks"):
-        raise InvalidInput.of_parameter("version", "invalid_value", "must be 2 or 3, and is of tasks alone")
+        raise InvalidInput.of_parameter("version", "invalid_value", "must be 2 or 3, and is only valid for tasks")
     return await stream(request, TASKS3 if version == "3" else listed)
 
 
@@ -64,49 +64,49 @@ def entity_type_id(request: web.Request) -> int:
 
 
 async def stream(request: web.Request, listed: StreamedList) -> web.StreamResponse:
-    """Rows as they come; what fails before the first of them is an answer like any other."""
-    asked = read_asked(request, listed)
+    """Send the rows while they are read. A failure before the first row is an ordinary error response."""
+    stream_request = parse_request(request, listed)
     account = await load_authorized_account(request)
-    async with request.app[keys.STREAMS].open(account, asked) as rows:
+    async with request.app[keys.STREAMS].open(account, stream_request) as rows:
         if isinstance(request.protocol, Connection):
             request.protocol.on_disconnect(partial(rows.end, None))
         async with aclosing(rows.chunks()) as chunks:
             first = await anext(chunks, b"")
-            packed = GzipEncoder(GZIP.search(request.headers.get("Accept-Encoding", "")) is not None)
-            response = web.StreamResponse(headers=HEADERS | packed.headers)
+            encoder = GzipEncoder(GZIP.search(request.headers.get("Accept-Encoding", "")) is not None)
+            response = web.StreamResponse(headers=HEADERS | encoder.headers)
             add_common_headers(response, request[keys.REQUEST_ID])
             with suppress(ConnectionError):  # the caller has left
                 await response.prepare(request)
-                await response.write(packed.add(first))
+                await response.write(encoder.encode(first))
                 async for chunk in chunks:
-                    await response.write(packed.add(chunk))
-                await response.write_eof(packed.end())
+                    await response.write(encoder.encode(chunk))
+                await response.write_eof(encoder.finish())
     return response
 
 
 class GzipEncoder:
-    """A body in its Content-Encoding; each piece can be read as soon as it has come."""
+    """Compresses a body if *enabled*; the client can decode each chunk as soon as it arrives."""
 
-    def __init__(self, zipped: bool) -> None:
-        self._zip = zlib.compressobj(GZIP_LEVEL, wbits=GZIP_FORMAT) if zipped else None
-        self.headers = {"Content-Encoding": "gzip"} if zipped else {}
+    def __init__(self, enabled: bool) -> None:
+        self._compressor = zlib.compressobj(GZIP_LEVEL, wbits=GZIP_WBITS) if enabled else None
+        self.headers = {"Content-Encoding": "gzip"} if enabled else {}
 
-    def add(self, piece: bytes) -> bytes:
-        """What to send for *piece*."""
-        if self._zip is None:
-            return piece
-        return self._zip.compress(piece) + self._zip.flush(zlib.Z_SYNC_FLUSH)
+    def encode(self, chunk: bytes) -> bytes:
+        """Return the bytes to send for *chunk*."""
+        if self._compressor is None:
+            return chunk
+        return self._compressor.compress(chunk) + self._compressor.flush(zlib.Z_SYNC_FLUSH)
 
-    def end(self) -> bytes:
-        """What to send at the end."""
-        return b"" if self._zip is None else self._zip.flush()
+    def finish(self) -> bytes:
+        """Return the last bytes to send."""
+        return b"" if self._compressor is None else self._compressor.flush()
 
 
-def read_asked(request: web.Request, listed: StreamedList) -> StreamAsked:
-    """What the address asks for.
+def parse_request(request: web.Request, listed: StreamedList) -> StreamAsked:
+    """Return what the query requests of a list.
 
     Raises:
-        InvalidInput: naming the parameter that breaks a rule.
+        InvalidInput: Names the invalid parameter.
     """
     query = request.query
     if one_value(query, "source") not in (None, "portal"):
@@ -114,18 +114,17 @@ def read_asked(request: web.Request, listed: StreamedList) -> StreamAsked:
     pace = one_value(query, "pace")
     if pace not in (None, *PACES):
         raise InvalidInput.of_parameter("pace", "invalid_value", "must be thrifty or eager")
-    limited = one_value(query, "limit") is not None
     return StreamAsked(
         listed,
-        cursor=read_cursor(one_value(query, "cursor")),
-        limit=positive(query, "limit", 1) if limited else None,
-        filter=read_filter(one_value(query, "filter")),
-        select=read_select(one_value(query, "select")),
+        cursor=parse_cursor(one_value(query, "cursor")),
+        limit=positive(query, "limit", 1) if "limit" in query else None,
+        filter=parse_filter(one_value(query, "filter")),
+        select=parse_select(one_value(query, "select")),
         pace=Pace.EAGER if pace is None else PACES[pace],
     )
 
 
-def read_cursor(value: str | None) -> int:
+def parse_cursor(value: str | None) -> int:
     if value is None:
         return 0
     if not (value.isascii() and value.isdigit() and len(value) <= len(str(HIGHEST_ID)) and int(value) < HIGHEST_ID):
@@ -133,24 +132,24 @@ def read_cursor(value: str | None) -> int:
     return int(value)
 
 
-def read_filter(value: str | None) -> object:
+def parse_filter(value: str | None) -> object:
     if value is None:
         return None
     try:
-        found: object = orjson.loads(value)
+        parsed: object = orjson.loads(value)
     except orjson.JSONDecodeError as error:
         raise InvalidInput.of_parameter("filter", "not_json", "must be JSON") from error
-    if found is None:  # it would read everything
+    if parsed is None:  # would return all rows
         raise InvalidInput.of_parameter("filter", "invalid_value", "must be a JSON object or list, and not null")
-    if is_deeper(found, DEEPEST):
+    if is_deeper(parsed, DEEPEST):
         raise InvalidInput.of_parameter("filter", "too_deep", TOO_DEEP)
-    return found
+    return parsed
 
 
-def read_select(value: str | None) -> tuple[str, ...]:
+def parse_select(value: str | None) -> tuple[str, ...]:
     if value is None:
         return ()
     names = tuple(value.split(","))
     if not all(FIELD_NAME.fullmatch(name) for name in names):
-        raise InvalidInput.of_parameter("select", "invalid_value", "must be names of fields, separated by commas")
+        raise InvalidInput.of_parameter("select", "invalid_value", "must be field names, separated by commas")
     return names

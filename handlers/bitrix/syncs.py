@@ -1,4 +1,4 @@
-"""How far the mirroring of each list has come."""
+"""The progress of mirroring each list."""
 
 from aiohttp import web
 
@@ -14,34 +14,35 @@ from storage.records import Account, SyncRun
 async def list_syncs(request: web.Request) -> web.Response:
     """GET /bitrix/sync"""
     account = await load_account(request)
-    return json_response({"items": [await load_sync(request, account, one) for one in RESOURCES.values()]})
+    return json_response({"items": [await load_sync(request, account, resource) for resource in RESOURCES.values()]})
 
 
 async def get_sync(request: web.Request) -> web.Response:
     """GET /bitrix/sync/{resource}"""
     name = request.match_info["resource"]
     if name not in RESOURCES:
-        raise NotFound(f"resource: there is no {name[:64]!r}, only {', '.join(RESOURCES)}", code="resource_not_found")
+        expected = ", ".join(RESOURCES)
+        raise NotFound(f"resource: unknown list {name[:64]!r}, expected one of {expected}", code="resource_not_found")
     account = await load_account(request)
     return json_response(await load_sync(request, account, RESOURCES[name]))
 
 
 async def load_sync(request: web.Request, account: Account, resource: Resource) -> dict[str, object]:
-    """The latest run of *resource*; an idle one before the first."""
-    nothing = ("mode", "total", "cursor", "startedAt", "finishedAt", "error")
+    """Return the latest sync of *resource*; its state is `idle` if there was none."""
+    unknown = dict.fromkeys(("mode", "total", "cursor", "startedAt", "finishedAt", "error"))
     blank: dict[str, object] = {"resource": resource.name, "rows": 0, "leftOut": 0, "skipped": []}
     try:
         run = await request.app[SYNCS].load(account, resource)
     except StorageDamaged as error:
-        return blank | dict.fromkeys(nothing) | {"state": "failed", "error": error.told}
+        return blank | unknown | {"state": "failed", "error": error.told}
     if run is None:
-        return blank | dict.fromkeys(nothing) | {"state": "idle"}
-    names = {one.part: one.name for one in resource.lists(request.app[CONFIG].field_language)}
+        return blank | unknown | {"state": "idle"}
+    names = {item.part: item.name for item in resource.lists(request.app[CONFIG].field_language)}
     return render_run(run, names)
 
 
 def render_run(run: SyncRun, names: dict[int, str]) -> dict[str, object]:
-    """*run* as callers see it; *names* are those of the portal's lists."""
+    """Return the JSON of *run*; *names* has the names of the portal's lists by part."""
     return {
         "resource": run.resource,
         "state": run.state,
@@ -53,5 +54,7 @@ def render_run(run: SyncRun, names: dict[int, str]) -> dict[str, object]:
         "finishedAt": None if run.finished_at is None else format_time(run.finished_at),
         "error": run.error,
         "leftOut": run.left_out,
-        "skipped": [{"list": names[one.part], "reason": one.skipped} for one in run.parts if one.skipped is not None],
+        "skipped": [
+            {"list": names[item.part], "reason": item.skipped} for item in run.parts if item.skipped is not None
+        ],
     }

@@ -1,1 +1,1 @@
-"""What every request passes."""
+"""What every request passes: connections, middleware, bodies, queries, errors."""

@@ -1,1 +1,1 @@
-"""Addresses for operators: health and readiness."""
+"""Addresses for operators: health checks and the OpenAPI document."""

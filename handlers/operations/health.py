@@ -1,4 +1,4 @@
-"""Whether the API answers: to callers with a token, to supervisors and to load balancers."""
+"""Health checks for callers, supervisors and load balancers."""
 
 import logging
 
@@ -25,19 +25,19 @@ async def get_liveness(_request: web.Request) -> web.Response:
 async def get_readiness(request: web.Request) -> web.Response:
     """GET /readyz"""
     if request.app[DRAINING].is_set():
-        return unready("the gateway is shutting down")
+        return not_ready("the gateway is shutting down")
     try:
         await request.app[DATABASE].check_writable(int(request.app[CLOCK].now()))
     except StorageDamaged as error:
-        return unready(str(error))
+        return not_ready(str(error))
     except StorageError as error:
         logger.warning("the database cannot be written", extra={"reason": str(error)})
-        return unready(f"the database cannot be written: {error}")
+        return not_ready(f"the database cannot be written: {error}")
     return json_response({"status": "ready"})
 
 
-def unready(reason: str) -> web.Response:
-    """Send requests elsewhere."""
+def not_ready(reason: str) -> web.Response:
+    """Return 503 with *reason*."""
     response = json_response({"status": "unavailable", "reason": reason})
     response.set_status(503)
     return response

@@ -274,16 +274,16 @@ def test_gzip_is_accepted_where_it_is_named_and_not_refused(accepted: str, zippe
         ("deals?limit=1e3", f"limit: {WHOLE} of at most 18 digits"),
         ("deals?filter={", "filter: must be JSON"),
         ("deals?filter=null", "filter: must be a JSON object or list, and not null"),
-        ("deals?select=", "select: must be names of fields, separated by commas"),
-        ("deals?select=A,,B", "select: must be names of fields, separated by commas"),
+        ("deals?select=", "select: must be field names, separated by commas"),
+        ("deals?select=A,,B", "select: must be field names, separated by commas"),
         ("deals?pace=fast", "pace: must be thrifty or eager"),
         ("deals?pace=", "pace: must be thrifty or eager"),
         ("deals?=1", f"a parameter without a name: {NONE_OF}"),
         ("deals?fitler={}", f"fitler: {NONE_OF}"),
         (f"deals?filter={'[' * 70}{']' * 70}", "filter: has more than 64 objects and lists in each other"),
         ("deals?source=mirror", "source: must be portal"),
-        ("deals?version=2", "version: must be 2 or 3, and is of tasks alone"),
-        ("tasks?version=4", "version: must be 2 or 3, and is of tasks alone"),
+        ("deals?version=2", "version: must be 2 or 3, and is only valid for tasks"),
+        ("tasks?version=4", "version: must be 2 or 3, and is only valid for tasks"),
         ("items/0", f"entityTypeId: {WHOLE}"),
         ("items/x", f"entityTypeId: {WHOLE}"),
         ("items/99999999999", f"entityTypeId: {WHOLE}"),
@@ -316,7 +316,7 @@ async def test_a_list_whose_method_is_denied_is_no_stream(connected: Gateway, sa
 
 async def test_a_list_that_there_is_not_is_not_found(connected: Gateway) -> None:
     problem = await refused(connected, "steps", 404)
-    assert (problem["code"], problem["detail"]) == ("stream_not_found", "there is no list steps to stream")
+    assert (problem["code"], problem["detail"]) == ("stream_not_found", "unknown list 'steps'")
 
 
 async def test_an_account_that_is_not_connected_has_no_streams(gateway: Gateway, sandbox: Sandbox) -> None:
