@@ -74,7 +74,7 @@ from storage.syncs import SyncStore
 
 logger = logging.getLogger(__name__)
 
-SHUTDOWN_GRACE_S = 5.0  # at the end, for tokens that an authorization server has been asked for
+SHUTDOWN_GRACE_S = 5.0  # for requests to authorization servers that are in flight at shutdown
 
 ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/openapi.yaml", get_openapi_yaml),
@@ -228,15 +228,15 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     try:
         async with app[SYNCS].open():
             yield
-            await settle(app[ACCOUNTS].settle(), clock)
+            await finish_pending(app[ACCOUNTS].settle(), clock)
     finally:
         await recovery.close()
-        await settle(app[CONNECTIONS].settle(), clock)
+        await finish_pending(app[CONNECTIONS].settle(), clock)
         await app[CONNECTIONS].close()
 
 
-async def settle(work: Awaitable[None], clock: Clock) -> None:
-    """Let *work* end by itself for a while, then cancel it: what it waits for may never come."""
+async def finish_pending(work: Awaitable[None], clock: Clock) -> None:
+    """Wait for *work* for SHUTDOWN_GRACE_S, then cancel it."""
     try:
         async with clock.timeout(SHUTDOWN_GRACE_S):
             await work

@@ -16,7 +16,7 @@ from gateway.errors import GatewayError, InvalidInput
 from gateway.passthrough.calls import Work
 from handlers.app_keys import CALLS
 from handlers.bitrix.account_loading import load_authorized_account
-from handlers.http.bodies import Boolean, ClosedBody, StrictField, String, load_body, load_json
+from handlers.http.bodies import Boolean, ClosedBody, StrictField, String, load_body, load_json, require_object
 from handlers.http.body_reader import CallerLeft
 from handlers.http.connection import Connection
 from handlers.http.errors import command_error
@@ -168,9 +168,7 @@ async def load_arguments(request: web.Request) -> dict[str, Any] | list[Any]:
     if not request.can_read_body:
         return {}
     body = await load_json(request)
-    if not isinstance(body, dict | list):
-        raise InvalidInput.of_field("", "not_an_object", "must be a JSON object")
-    return body
+    return body if isinstance(body, list) else require_object(body)
 
 
 async def load_object(request: web.Request) -> dict[str, Any]:
@@ -179,10 +177,7 @@ async def load_object(request: web.Request) -> dict[str, Any]:
     Raises:
         InvalidInput: The body is anything else.
     """
-    body = await load_arguments(request)
-    if not isinstance(body, dict):
-        raise InvalidInput.of_field("", "not_an_object", "must be a JSON object")
-    return body
+    return require_object(await load_arguments(request))
 
 
 def pointer_token(name: str) -> str:

@@ -127,6 +127,17 @@ async def load_json(request: web.Request) -> Any:
         raise InvalidInput.of_field("", "not_json", "must be JSON") from error
 
 
+def require_object(document: object) -> dict[str, Any]:
+    """Return *document*.
+
+    Raises:
+        InvalidInput: It is not a JSON object.
+    """
+    if not isinstance(document, dict):
+        raise InvalidInput.of_field("", "not_an_object", "must be a JSON object")
+    return document
+
+
 async def load_body(request: web.Request, schema: Schema) -> dict[str, Any]:
     """Return the JSON body, validated by *schema*.
 
@@ -135,9 +146,7 @@ async def load_body(request: web.Request, schema: Schema) -> dict[str, Any]:
         HttpError: As in `read_body`.
         CallerLeft: As in `read_body`.
     """
-    document = await load_json(request)
-    if not isinstance(document, dict):
-        raise InvalidInput.of_field("", "not_an_object", "must be a JSON object")
+    document = require_object(await load_json(request))
     try:
         loaded: dict[str, Any] = schema.load(document)
     except ValidationError as error:

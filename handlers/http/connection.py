@@ -12,15 +12,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
-from aiohttp.hdrs import CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT
+from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH, EXPECT
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import _ErrInfo
 
-from gateway.errors import GatewayError
-from handlers.http.errors import INTERNAL, HttpError, http_error, render_error
-from handlers.http.middleware import add_common_headers, request_id_of
+from handlers.http.errors import INTERNAL, HttpError, http_error
+from handlers.http.refusals import LATE_HEAD, MALFORMED, TOO_LONG, refuse
 
 if TYPE_CHECKING:
     from handlers.http.server import Server
@@ -42,9 +41,6 @@ CONNECTION_SETTINGS: dict[str, Any] = {
     "max_line_size": MAX_HEAD_BYTES,  # the middleware refuses shorter lines, after it has checked the token
     "max_field_size": MAX_FIELD_BYTES,
 }
-TOO_LONG = HttpError(400, "the address or a header is longer than this gateway reads")
-MALFORMED = HttpError(400, "this is not a valid HTTP request")
-LATE_HEAD = HttpError(408, "the head of the request was not received in time (GATEWAY_HEAD_TIMEOUT_S)")
 # Called for each request; `super()` would look them up each time.
 receive = web.RequestHandler.data_received
 finish_response = web.RequestHandler.finish_response
@@ -304,17 +300,3 @@ def head_bytes(message: "RawRequestMessage | _ErrInfo") -> int:
     if isinstance(message, _ErrInfo):
         return 0
     return len(message.path) + sum(len(name) + len(value) for name, value in message.raw_headers)
-
-
-def refuse(request: web.BaseRequest, error: GatewayError, *, promised: bool = True) -> web.Response:
-    """Return the last response on its connection.
-
-    The address of a malformed request is unknown, so its error has the form of the *promised* contract.
-    """
-    request_id = request_id_of(request)
-    response = render_error(error, request, request_id, promised=promised)
-    add_common_headers(response, request_id)
-    response.headers[CONNECTION] = "close"  # aiohttp omits it when the HTTP version of the request is unknown
-    response.force_close()
-    logger.info("refused", extra={"status": response.status, "reason": error.detail, "request_id": request_id})
-    return response

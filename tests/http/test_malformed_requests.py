@@ -66,7 +66,7 @@ async def test_a_malformed_request_is_refused_and_closes_the_connection(
         assert (response.status, error) == (status, sentence)
         assert response.headers["Content-Type"] == "application/json"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
-    (record,) = [record for record in caplog.records if record.name in ("handlers.http.connection", "aiohttp.server")]
+    (record,) = [record for record in caplog.records if record.name in ("handlers.http.refusals", "aiohttp.server")]
     assert getattr(record, "request_id", None) == response.headers["X-Request-ID"]
     assert record.exc_info is None
     assert "canary" not in caplog.text.lower()

@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from handlers.http.body_reader import LATE_BODY, RATE_WINDOW_S, SLOW_BODY
-from handlers.http.connection import LATE_HEAD, WRITE_TIMEOUT_S
+from handlers.http.connection import WRITE_TIMEOUT_S
+from handlers.http.refusals import LATE_HEAD
 from tests.gateway import CONTRACT, Gateway
 from tests.support.raw import Dial, read_answer
 
