@@ -130,7 +130,9 @@ async def get_openapi3(request: web.Request) -> web.Response:
 
 
 async def cancel_on_disconnect(request: web.Request, work: Work[T]) -> T:
-    """Return the result of *work* for the caller's account. Work that does not write is cancelled when the caller leaves.
+    """Return the result of *work* for the caller's account.
+
+    Work that does not write is cancelled when the caller leaves.
 
     Raises:
         CallerLeft: The caller has left, and the work was cancelled.
