@@ -19,7 +19,7 @@ SHOWN_ERRORS = 3
 
 
 class SchemaError(Protocol):
-    """An error that a validator members."""
+    """An error that a validator found."""
 
     json_path: str
     message: str

@@ -184,7 +184,7 @@ def test_an_operation_has_a_401_exactly_if_it_requires_a_token(name: str) -> Non
 def test_every_response_has_the_common_headers_and_every_error_its_media_types(name: str) -> None:
     for status, answer in operations(DOCUMENT)[name]["responses"].items():
         assert {"X-Request-ID", "X-Content-Type-Options"} <= answer["headers"].keys(), status
-        if status == "503":  # the rejection of a connection, whose address is unknown, is a string everywhere
+        if status == "503":  # the refusal of a connection, whose address is unknown, is a string everywhere
             assert "application/json" in answer["content"]
             assert answer["content"].keys() <= {"application/json", "application/problem+json"}
         elif status >= "400" and name.split()[1] in PROMISED["paths"]:

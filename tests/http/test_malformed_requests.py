@@ -1,4 +1,4 @@
-"""Malformed requests are refused, and neither echoed nor record."""
+"""Malformed requests are refused, and neither echoed nor logged."""
 
 import asyncio
 import logging
@@ -35,8 +35,8 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
     "a header over the limit": (GET + b"X-Canary: " + b"canary" * 12_000 + b"\r\n\r\n", 400, TOO_LONG),
     "an address over the limit": (b"GET /" + b"canary" * 800_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 400, TOO_LONG),
     "an asterisk": (b"OPTIONS * HTTP/1.1\r\n" + HOST + b"X-Canary: canary\r\n\r\n", 404, NOWHERE),
-    "an asterisk to be read": (b"GET * HTTP/1.1\r\n" + HOST + b"\r\n", 400, MALFORMED),
-    "a tunnel": (b"CONNECT canary.example:443 HTTP/1.1\r\nHost: canary.example:443\r\n\r\n", 404, NOWHERE),
+    "an asterisk with GET": (b"GET * HTTP/1.1\r\n" + HOST + b"\r\n", 400, MALFORMED),
+    "a CONNECT request": (b"CONNECT canary.example:443 HTTP/1.1\r\nHost: canary.example:443\r\n\r\n", 404, NOWHERE),
 }
 
 
