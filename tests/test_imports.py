@@ -1,8 +1,9 @@
-"""The arrows between our packages go one way, and what only one place may touch is touched there alone."""
+"""The table of rooms: which part of the product may import which, and what only one part may use."""
 
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,36 +16,108 @@ MODULES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 
-# What a module may import of ours. The first line that names the module or a package it is in counts.
-ARROWS = (
-    ("storage", ("storage", "gateway.memory")),
-    ("gateway.memory", ()),
-    ("gateway.redaction", ()),
-    (
-        "gateway.bitrix",
-        (
-            "gateway.bitrix",
-            "gateway.clock",
-            "gateway.errors",
-            "gateway.memory",
-            "gateway.origins",
-            "gateway.redaction",
-        ),
-    ),
-    ("gateway.sandbox", ("gateway.sandbox", "gateway.clock")),
-    ("gateway.cli.serve", ("gateway", "storage", "handlers.app", "handlers.http.server")),
-    ("gateway", ("gateway", "storage")),
-    ("handlers", ("gateway", "storage", "handlers")),
+GROUND_FLOOR = (
+    "gateway.background",
+    "gateway.clock",
+    "gateway.errors",
+    "gateway.log",
+    "gateway.memory",
+    "gateway.origins",
+    "gateway.redaction",
+)
+BELOW_SERVICES = (
+    *GROUND_FLOOR,
+    "gateway.__version__",
+    "gateway.bitrix",
+    "gateway.crypto",
+    "gateway.settings",
+    "storage",
 )
 
-# What only some modules may name.
-KEPT = (
+# Every room with the rooms it may import. A module belongs to the most specific room that its name begins with.
+# A room includes the rooms inside it: "gateway.bitrix" allows "gateway.bitrix.lists" too.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "gateway": (),
+    "gateway.background": (),
+    "gateway.clock": (),
+    "gateway.errors": (),
+    "gateway.log": ("gateway.redaction",),
+    "gateway.memory": (),
+    "gateway.origins": (),
+    "gateway.redaction": (),
+    "storage": GROUND_FLOOR,
+    "gateway.crypto": GROUND_FLOOR,
+    "gateway.bitrix": (),
+    "gateway.bitrix.errors": GROUND_FLOOR,
+    "gateway.bitrix.retry": ("gateway.bitrix.errors",),
+    "gateway.bitrix.protocol": (*GROUND_FLOOR, "gateway.bitrix.errors"),
+    "gateway.bitrix.transport": (*GROUND_FLOOR, "gateway.bitrix.errors"),
+    "gateway.bitrix.auth": (
+        *GROUND_FLOOR,
+        "gateway.bitrix.errors",
+        "gateway.bitrix.protocol",
+        "gateway.bitrix.retry",
+        "gateway.bitrix.transport",
+    ),
+    "gateway.bitrix.limits": (*GROUND_FLOOR, "gateway.bitrix.errors", "gateway.bitrix.protocol"),
+    "gateway.bitrix.attempts": (*GROUND_FLOOR, "gateway.bitrix.errors", "gateway.bitrix.retry"),
+    "gateway.bitrix.client": (
+        *GROUND_FLOOR,
+        "gateway.bitrix.attempts",
+        "gateway.bitrix.auth",
+        "gateway.bitrix.errors",
+        "gateway.bitrix.limits",
+        "gateway.bitrix.protocol",
+        "gateway.bitrix.retry",
+        "gateway.bitrix.transport",
+    ),
+    "gateway.bitrix.lists": (
+        *GROUND_FLOOR,
+        "gateway.bitrix.client",
+        "gateway.bitrix.errors",
+        "gateway.bitrix.limits",
+        "gateway.bitrix.protocol",
+        "gateway.bitrix.retry",
+    ),
+    "gateway.bitrix.rows": (*GROUND_FLOOR, "gateway.bitrix.errors", "gateway.bitrix.lists"),
+    "gateway.settings": (*GROUND_FLOOR, "gateway.bitrix.transport", "gateway.crypto", "storage"),
+    "gateway.auth": (*GROUND_FLOOR, "gateway.crypto", "gateway.settings"),
+    "gateway.accounts": BELOW_SERVICES,
+    "gateway.mirror": (*BELOW_SERVICES, "gateway.accounts"),
+    "gateway.passthrough": (*BELOW_SERVICES, "gateway.accounts"),
+    "gateway.quizzes": (*BELOW_SERVICES, "gateway.accounts", "gateway.mirror"),
+    "gateway.sandbox": ("gateway.clock",),
+    "handlers.http": (*GROUND_FLOOR, "gateway.auth", "gateway.bitrix.errors", "gateway.settings", "storage.errors"),
+    "handlers.app_keys": ("gateway", "storage", "handlers.http"),
+    "handlers.bitrix": ("gateway", "storage", "handlers.app_keys", "handlers.http"),
+    "handlers.operations": ("gateway", "storage", "handlers.app_keys", "handlers.http"),
+    "handlers.app": ("gateway", "storage", "handlers"),
+    "gateway.cli": (
+        *BELOW_SERVICES,
+        "gateway.accounts",
+        "gateway.auth",
+        "gateway.mirror",
+        "gateway.passthrough",
+        "gateway.sandbox",
+        "handlers.app",
+        "handlers.http.server",
+    ),
+    "gateway.__main__": ("gateway.cli",),
+    "handlers": (),
+}
+
+# Packages that hold rooms, and no module beside them.
+PACKAGES_OF_ROOMS = ("gateway", "gateway.bitrix", "handlers")
+
+# Names that only the listed modules and packages may use.
+RESTRICTED = (
     (("aiohttp.web",), ("handlers", "gateway.sandbox", "gateway.cli.serve", "gateway.cli.demo_servers")),
     (
         ("aiohttp.ClientSession",),
         ("gateway.bitrix.transport.session", "gateway.cli.gateway_client", "gateway.cli.demo"),
     ),
-    (("gateway.sandbox",), ("gateway.sandbox", "gateway.cli")),
+    (("aiohttp",), ("handlers", "gateway.bitrix.transport", "gateway.cli", "gateway.sandbox")),
+    (("handlers",), ("handlers", "gateway.cli.serve")),
     (
         (
             "time",
@@ -73,6 +146,16 @@ def within(name: str, *places: str) -> bool:
     return any(name == place or name.startswith(f"{place}.") for place in places)
 
 
+def room_of(name: str) -> str:
+    """The most specific room of the table that a dotted *name* is in."""
+    return max((room for room in ROOMS if within(name, room)), key=len)
+
+
+def module_of(name: str) -> str:
+    """The module that a dotted *name* is, or is imported from."""
+    return name if name in MODULES else name.rpartition(".")[0]
+
+
 def names_used(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Yield line and full dotted name of everything imported, and of every attribute reached through an import."""
     bound: dict[str, str] = {}
@@ -93,6 +176,7 @@ def names_used(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def dotted(node: ast.expr, bound: dict[str, str]) -> str | None:
+    """The full name of an attribute of an import; None for any other expression."""
     if isinstance(node, ast.Attribute):
         owner = dotted(node.value, bound)
         return f"{owner}.{node.attr}" if owner else None
@@ -100,37 +184,59 @@ def dotted(node: ast.expr, bound: dict[str, str]) -> str | None:
 
 
 def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield line and text of every string that is not a docstring; a hole in an f-string reads as ``x``."""
-    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    """Yield line and text of every string that is not a docstring. A placeholder of an f-string reads as ``x``."""
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
-            yield (
-                node.lineno,
-                "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in node.values),
-            )
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
+            parts = (str(part.value) if isinstance(part, ast.Constant) else "x" for part in node.values)
+            yield node.lineno, "".join(parts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             yield node.lineno, node.value
 
 
-def trespasses(module: str, source: str) -> list[str]:
-    """Name every place where *module* reaches for what it may not."""
+def definitions(tree: ast.Module) -> set[str]:
+    """The names that a module itself defines at its top level."""
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)}
+    return names
+
+
+def load(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+DEFINITIONS = {module: definitions(load(module)) for module in MODULES}
+
+
+def violations(module: str, source: str) -> list[str]:
+    """Every place where *source*, as the text of *module*, breaks a rule of this file."""
     tree = ast.parse(source)
-    allowed = next(ours for place, ours in ARROWS if within(module, place))
+    room = room_of(module)
     found = set()
     for line, name in names_used(tree):
         if name.startswith("."):
             found.add((line, f"imports {name}, which is relative"))
-        if within(name, *PACKAGES) and not within(name, *allowed):
+        if within(name, *PACKAGES) and room_of(name) != room and not within(name, *ROOMS[room]):
             found.add((line, f"imports {name}"))
-        for names, owners in KEPT:
+        for names, owners in RESTRICTED:
             if within(name, *names) and not within(module, *owners):
-                found.add((line, f"names {name}"))
-    if not within(module, "storage"):
-        found |= {(line, f"speaks SQL: {text.strip()[:40]}") for line, text in texts(tree) if SQL.search(text)}
+                found.add((line, f"uses {name}"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            for alias in node.names:
+                if alias.name not in DEFINITIONS[node.module] and f"{node.module}.{alias.name}" not in MODULES:
+                    found.add((node.lineno, f"imports {alias.name} from {node.module}, which does not define it"))
+    if room != "storage":
+        found |= {(line, f"contains SQL: {text.strip()[:40]}") for line, text in texts(tree) if SQL.search(text)}
     return [f"{module}:{line} {what}" for line, what in sorted(found)]
 
 
-def test_no_test_module_imports_from_another() -> None:
+def test_test_modules_do_not_import_test_modules() -> None:
     imports = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"
         for path in sorted((ROOT / "tests").rglob("*.py"))
@@ -140,21 +246,48 @@ def test_no_test_module_imports_from_another() -> None:
     assert imports == []
 
 
-def test_every_package_is_looked_into() -> None:
-    assert {"storage", "gateway", "gateway.bitrix", "gateway.sandbox", "gateway.clock", "handlers"} <= MODULES.keys()
+def test_every_module_is_in_a_listed_room() -> None:
+    assert [
+        module for module in MODULES if room_of(module) in PACKAGES_OF_ROOMS and module not in PACKAGES_OF_ROOMS
+    ] == []
+
+
+def test_every_room_has_modules() -> None:
+    assert ROOMS.keys() == {room_of(module) for module in MODULES}
+
+
+def test_rooms_do_not_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for module in MODULES:
+        for _, name in names_used(load(module)):
+            if within(name, *PACKAGES) and (target := room_of(module_of(name))) != room_of(module):
+                graph[room_of(module)].add(target)
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_module_reaches_only_for_what_it_may(module: str) -> None:
-    assert trespasses(module, MODULES[module].read_text(encoding="utf-8")) == []
+def test_a_module_keeps_the_rules(module: str) -> None:
+    assert violations(module, MODULES[module].read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("storage.accounts", "from gateway.errors import NotFound"),
+        ("storage.accounts", "from gateway.settings.config import Config"),
+        ("storage.accounts", "from gateway.bitrix.client import PortalClient"),
+        ("gateway.accounts.service", "from gateway.mirror.pages import Pages"),
+        ("gateway.accounts.service", "from gateway.passthrough.streams import StreamService"),
+        ("gateway.mirror.sync", "from gateway.passthrough.streams import StreamService"),
+        ("gateway.passthrough.streams", "from gateway.mirror.pages import Pages"),
+        ("gateway.bitrix.protocol.v2", "import aiohttp"),
+        ("gateway.bitrix.protocol.v2", "from gateway.bitrix.client import PortalClient"),
+        ("gateway.bitrix.limits.limiter", "from gateway.bitrix.lists.walk import walk"),
+        ("gateway.auth.tokens", "from gateway.accounts.service import AccountService"),
+        ("handlers.http.errors", "from gateway.mirror.pages import Pages"),
+        ("gateway.cli.sync", "from handlers.app import make_app"),
+        ("gateway.bitrix.lists.walk", "from gateway.bitrix.lists.walk import ListCall"),
         ("storage.accounts", "from handlers import keys"),
-        ("storage.accounts", "def late():\n    import gateway.clock"),
+        ("storage.accounts", "def late():\n    import gateway.accounts.service"),
         ("gateway.accounts.service", "from handlers.app_keys import CONFIG"),
         ("gateway.accounts.service", "from handlers.app import make_app"),
         ("gateway.cli.serve", "from handlers.app_keys import CONFIG"),
@@ -163,6 +296,7 @@ def test_a_module_reaches_only_for_what_it_may(module: str) -> None:
         ("gateway.bitrix.client", "from gateway.settings.config import Config"),
         ("gateway.bitrix.client", "from gateway import config"),
         ("gateway.redaction", "from gateway.errors import NotFound"),
+        ("gateway.clock", "from gateway.redaction import redact"),
         ("gateway.bitrix.client", "import gateway\ngateway.config"),
         ("gateway.bitrix.client", "from storage.records import Account"),
         ("gateway.sandbox.portal", "from gateway.bitrix.protocol.v2 import encode"),
@@ -187,8 +321,8 @@ def test_a_module_reaches_only_for_what_it_may(module: str) -> None:
         ("gateway.bitrix.auth.oauth", 'run("PRAGMA journal_mode")'),
     ],
 )
-def test_a_trespass_is_caught(module: str, source: str) -> None:
-    assert trespasses(module, source) != []
+def test_a_violation_is_found(module: str, source: str) -> None:
+    assert violations(module, source) != []
 
 
 @pytest.mark.parametrize(
@@ -206,12 +340,16 @@ def test_a_trespass_is_caught(module: str, source: str) -> None:
         ("gateway.sandbox.portal", "from aiohttp import web\nfrom gateway.clock import Clock"),
         ("gateway.cli.serve", "from aiohttp.web import AppRunner\nfrom handlers.app import make_app"),
         ("gateway.cli.demo", "from gateway.sandbox.portal import SandboxPortal\nfrom aiohttp import ClientSession"),
+        ("storage.accounts", "from gateway.errors import NotFound"),
         ("gateway.clock", "import asyncio, time\ntime.monotonic()\nasyncio.timeout(1)"),
         ("gateway.mirror.sync", "import asyncio\nfrom datetime import UTC, datetime\ndatetime.fromtimestamp(0, UTC)"),
-        ("gateway.mirror.sync", "from gateway import timetable\nself.time.sleep()"),
-        ("handlers.users", 'from gateway.accounts.service import Accounts\n"""It may SELECT a row FROM a table."""'),
-        ("handlers.users", 'hint = "Select a portal from the list"'),
+        ("gateway.mirror.sync", "self.time.sleep()"),
+        (
+            "handlers.bitrix.users",
+            'from gateway.accounts.service import AccountService\n"""It may SELECT a row FROM a table."""',
+        ),
+        ("handlers.bitrix.users", 'hint = "Select a portal from the list"'),
     ],
 )
-def test_what_is_allowed_is_no_trespass(module: str, source: str) -> None:
-    assert trespasses(module, source) == []
+def test_an_allowed_import_is_accepted(module: str, source: str) -> None:
+    assert violations(module, source) == []
