@@ -20,6 +20,7 @@ from gateway.clock import Clock
 from gateway.crypto.vault import KEY_CHECK, NO_KEY, Vault, key_needed
 from gateway.mirror.pages import Pages
 from gateway.mirror.resources import RESOURCES
+from gateway.mirror.schedule import SyncSchedule
 from gateway.mirror.sync import SyncService
 from gateway.passthrough.allowed_methods import MethodAllowlist
 from gateway.passthrough.calls import CallService
@@ -201,12 +202,11 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[SYNCS] = SyncService(
         SyncStore(app[DATABASE]),
         app[CONNECTIONS],
-        recovery,
         app[PAGES],
         clock,
-        interval_s=config.sync_interval_s,
         language=config.field_language,
     )
+    schedule = SyncSchedule(app[SYNCS], app[CONNECTIONS], recovery, clock, interval_s=config.sync_interval_s)
     app[STREAMS] = StreamService(
         MethodAllowlist(config), app[CONNECTIONS], FieldNames(clock), buffer_bytes=config.stream_buffer_bytes
     )
@@ -226,7 +226,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[CALLS] = CallService(MethodAllowlist(config), app[CONNECTIONS])
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, clock)
     try:
-        async with app[SYNCS].open():
+        async with app[SYNCS].open(), schedule.open():
             yield
             await finish_pending(app[ACCOUNTS].settle(), clock)
     finally:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 
 import orjson
@@ -16,6 +15,7 @@ from gateway.bitrix.rows.dictionaries import (
     decode_userfield,
     decode_userfieldconfig,
 )
+from gateway.clock import format_time
 from storage.records import MirrorRow
 
 
@@ -59,11 +59,6 @@ class Resource:
     def resumes(self, language: str) -> bool:
         """Whether a run that was cut short goes on from a cursor; lists that are read whole are read again."""
         return all(one.call.facts.paging is Paging.KEYSET for one in self.lists(language))
-
-
-def format_time(at: int) -> str:
-    """Unix seconds as RFC 3339 in UTC."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _user_head(created_at: int) -> bytes:

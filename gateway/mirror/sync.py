@@ -1,35 +1,31 @@
-"""Starts, joins, resumes, schedules and stops the syncs of all accounts."""
+"""Start, join, resume and end the syncs of all accounts."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from weakref import WeakValueDictionary
 
 from gateway import __version__
-from gateway.accounts.account_state import RETRY_S, retry_due_at
 from gateway.accounts.connections import Connections
-from gateway.accounts.recovery import WebhookRecovery
 from gateway.accounts.service import SUSPENDED
-from gateway.background import end, running
+from gateway.background import end
 from gateway.bitrix.errors import PortalError
 from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.mirror.pages import Pages
 from gateway.mirror.resources import RESOURCES, Resource
 from gateway.mirror.sync_pass import SyncPass
-from storage.errors import StorageDamaged, StorageError, StorageUnavailable, StorageUnusable
+from storage.errors import StorageDamaged, StorageError, StorageUnavailable
 from storage.records import Account, RunState, SyncRun
 from storage.syncs import SyncStore
 
 logger = logging.getLogger(__name__)
 
 RESUMABLE_S = 3600  # an older interrupted run starts over
-SCHEDULE_RETRY_S = 60  # after the schedule could not be read
 STORAGE_RETRY_S = 15  # after the database could not be used
-RECOVERIES = 8  # stale webhooks that are tried side by side: each may wait for a portal that does not answer
 UNAUTHORIZED = "ended because the portal must be authorized again"
 UNSTORED = "ended without a note of how, because the database could not be written: the next sync goes on from there"
 INTERNAL = "an error inside the gateway: its log says which"
@@ -59,38 +55,29 @@ class SyncService:
         self,
         store: SyncStore,
         connections: Connections,
-        recovery: WebhookRecovery,
         pages: Pages,
         clock: Clock,
         *,
-        interval_s: int,
         language: str,
     ) -> None:
         self._store = store
         self._connections = connections
-        self._recovery = recovery
-        self._recovering: dict[int, asyncio.Task[None]] = {}
-        self._recoveries = asyncio.Semaphore(RECOVERIES)
         self._pages = pages
         self._clock = clock
-        self._interval_s = interval_s
         self._language = language
         self._running: dict[tuple[int, str], _Running] = {}
         self._changing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         # Runs by list_id that the file takes to be running: when they ended, and what to say of it.
         self._unstored: dict[int, tuple[int, str]] = {}
-        self._schedule_failure: str | None = None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Go on with what was interrupted and keep the schedule; at the end every run is left where it can go on."""
+        """Resume interrupted runs. When the block ends, cancel all runs so that the next start can resume them."""
         try:
             await self._store.forget_progress_of_others(f"{__version__} {self._language}")
             await self._go_on()
-            async with running(self._keep_schedule(), name="sync schedule") if self._interval_s else nullcontext():
-                yield
+            yield
         finally:
-            await end(list(self._recovering.values()))
             await end(one.task for one in list(self._running.values()))
 
     async def _go_on(self) -> None:
@@ -175,69 +162,6 @@ class SyncService:
 
     def _lock(self, account_id: int) -> asyncio.Lock:
         return self._changing.setdefault(account_id, asyncio.Lock())
-
-    async def _keep_schedule(self) -> None:
-        while True:
-            try:
-                next_due = await self._start_due()
-                self._schedule_failure = None
-            except StorageUnusable as error:
-                if str(error) != self._schedule_failure:
-                    logger.warning("the sync schedule could not be kept", extra={"reason": str(error)})
-                self._schedule_failure = str(error)
-                next_due = self._clock.now() + SCHEDULE_RETRY_S
-            except Exception:
-                logger.exception("the sync schedule could not be kept")
-                next_due = self._clock.now() + SCHEDULE_RETRY_S
-            await self._clock.sleep(max(next_due - self._clock.now(), 1))
-
-    async def _start_due(self) -> float:
-        """Start each sync that is due, and try each stale webhook that is; the wall time to look again."""
-        next_due = self._clock.now() + min(self._interval_s, RETRY_S)  # an account may become stale meanwhile
-        for account in await self._connections.list_authorized():
-            next_due = min(next_due, await self._start_due_of(account))
-        for account in await self._connections.list_stale_webhooks():
-            next_due = min(next_due, self._recover_due(account))
-        return next_due
-
-    async def _start_due_of(self, account: Account) -> float:
-        """Start each sync of *account* whose interval has passed since the end of its last run."""
-        next_due = self._clock.now() + self._interval_s
-        for resource in RESOURCES.values():
-            run = await self.load(account, resource)
-            now = self._clock.now()
-            ended = 0 if run is None else run.finished_at or now
-            due = ended + self._interval_s
-            if due <= now or ended > now:  # an end that lies ahead was noted by a clock that has been set back
-                await self.start(account, resource)
-            else:
-                next_due = min(next_due, due)
-        return next_due
-
-    def _recover_due(self, account: Account) -> float:
-        """Try the stale webhook of *account* beside the schedule where that is due; when it may be tried next."""
-        now = self._clock.now()
-        due_at = retry_due_at(account, now)
-        if due_at is not None and due_at > now:
-            return due_at
-        if account.account_id not in self._recovering:
-            task = asyncio.create_task(self._recover(account), name="stale webhook")
-            self._recovering[account.account_id] = task
-            task.add_done_callback(lambda _: self._recovering.pop(account.account_id))
-        return now + RETRY_S
-
-    async def _recover(self, account: Account) -> None:
-        """Try a stale webhook again, and go on with its syncs where it works."""
-        try:
-            async with self._recoveries:
-                account = await self._recovery.try_again(account)
-            if not account.stale:
-                await self._start_due_of(account)
-        except StorageUnusable as error:
-            told = {"account": account.account_key, "reason": str(error)}
-            logger.warning("a stale webhook could not be tried again", extra=told)
-        except Exception:
-            logger.exception("a stale webhook could not be tried again")
 
     async def _run(self, account: Account, resource: Resource, list_id: int, run: SyncRun | None) -> None:
         """Run to the end; where the database cannot be used for now, go on when it can be."""

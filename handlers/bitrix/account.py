@@ -4,7 +4,7 @@ from aiohttp import web
 
 from gateway.accounts.account_state import state_of
 from gateway.accounts.addresses import subdomain_of
-from gateway.mirror.resources import format_time
+from gateway.clock import format_time
 from handlers.app_keys import ACCOUNT_KEY, ACCOUNTS, CLOCK
 from handlers.bitrix.account_loading import load_account
 from handlers.http.bodies import Body, String, load_body

@@ -2,8 +2,9 @@
 
 from aiohttp import web
 
+from gateway.clock import format_time
 from gateway.errors import NotFound
-from gateway.mirror.resources import RESOURCES, Resource, format_time
+from gateway.mirror.resources import RESOURCES, Resource
 from handlers.app_keys import CONFIG, SYNCS
 from handlers.bitrix.account_loading import load_account
 from handlers.http.responses import json_response
