@@ -161,12 +161,12 @@ ADD_MISSING = "INSERT INTO sync_missing (list_id, row_id) VALUES (:list_id, :row
 def compare_rows(
     connection: Connection,
     list_id: int,
-    part: int,
+    sublist: int,
     rows: list[MirrorRow],
     *,
     after: int | None,
     upto: int | None,
-    head: bytes,
+    prefix: bytes,
 ) -> None:
     """Bring the stored rows of a range up to date with *rows*, which are all that the portal has of it.
 
@@ -177,7 +177,7 @@ def compare_rows(
     """
     key = {
         "list_id": list_id,
-        "part": part,
+        "part": sublist,
         "after": LOWEST_ID - 1 if after is None else after,
         "upto": HIGHEST_ID if upto is None else upto,
     }
@@ -189,19 +189,19 @@ def compare_rows(
     new: list[MirrorRow] = []
     changed: list[dict[str, object]] = []
     for row in rows:
-        portal_row_id, tail = row
+        portal_row_id, suffix = row
         known = stored.pop(portal_row_id, None)
         if known is None:
             new.append(row)
             continue
-        row_id, stored_tail, deleted, block = known
-        if deleted or tail != stored_tail:
-            changed.append({"row_id": row_id, "tail": tail})
+        row_id, stored_suffix, deleted, block = known
+        if deleted or suffix != stored_suffix:
+            changed.append({"row_id": row_id, "tail": suffix})
             live_by_block[block] += deleted
     if changed:
         connection.executemany(CHANGE_ROW, changed)
     if new:
-        _add_rows(connection, list_id, part, new, live_by_block, head)
+        _add_rows(connection, list_id, sublist, new, live_by_block, prefix)
     if new or changed:
         _count(connection, list_id, live_by_block, inserted=len(new))
     missing = [{"list_id": list_id, "row_id": known[0]} for known in stored.values() if not known[2]]
@@ -212,21 +212,21 @@ def compare_rows(
 def _add_rows(
     connection: Connection,
     list_id: int,
-    part: int,
+    sublist: int,
     rows: Sequence[MirrorRow],
     live_by_block: Counter[int],
-    head: bytes,
+    prefix: bytes,
 ) -> None:
     (first_row_id,) = connection.execute(NEXT_ROW_ID).fetchone()
     (inserted,) = connection.execute(COUNT_INSERTED, {"list_id": list_id}).fetchone()
     added = []
-    for row_id, (position, (portal_row_id, tail)) in enumerate(enumerate(rows, start=inserted), start=first_row_id):
+    for row_id, (position, (portal_row_id, suffix)) in enumerate(enumerate(rows, start=inserted), start=first_row_id):
         block, place = divmod(position, BLOCK)
         if place == 0:
             connection.execute(ADD_BLOCK, {"list_id": list_id, "block": block, "first_row_id": row_id})
         live_by_block[block] += 1
         # By position, not by name: of the 10 µs that a new row costs, names would be one.
-        added.append((row_id, list_id, part, portal_row_id, block, head % row_id, tail))
+        added.append((row_id, list_id, sublist, portal_row_id, block, prefix % row_id, suffix))
     connection.executemany(ADD_ROW, added)
 
 

@@ -95,10 +95,10 @@ class MirrorPage:
 
 
 @dataclass(frozen=True)
-class SyncPart:
+class SublistProgress:
     """How far a run has come in one part: the last proven id, whether its end is proven, why it was skipped."""
 
-    part: int
+    sublist: int
     cursor: int | None
     done: bool
     skipped: str | None
@@ -117,12 +117,12 @@ class SyncRun:
     started_at: int
     finished_at: int | None
     error: str | None
-    parts: tuple[SyncPart, ...]
+    sublists: tuple[SublistProgress, ...]
 
     @property
     def cursor(self) -> int | None:
         """The last proven id of the part that the run is in; None before the first, and where parts are read whole."""
-        return next((part.cursor for part in reversed(self.parts) if part.cursor is not None), None)
+        return next((sublist.cursor for sublist in reversed(self.sublists) if sublist.cursor is not None), None)
 
 
 @dataclass(frozen=True)

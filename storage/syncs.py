@@ -6,7 +6,7 @@ from sqlite3 import Connection
 from storage.database import Database
 from storage.metadata import load_fact, save_fact
 from storage.mirror import compare_rows, mark_deleted
-from storage.records import MirrorRow, RunState, SyncPart, SyncRun
+from storage.records import MirrorRow, RunState, SublistProgress, SyncRun
 
 MissingRow = tuple[int, int, int]
 """Our row id, the part and the portal's id of a live row that the run did not meet."""
@@ -23,7 +23,7 @@ class SyncStore:
         account_id: int,
         portal_id: int,
         resource: str,
-        parts: Sequence[int],
+        sublists: Sequence[int],
         *,
         now: int,
         resumable_since: int | None,
@@ -33,7 +33,7 @@ class SyncStore:
         The one before goes on where it was, unless it is done, has other parts (or none any more, after
         `forget_progress`), or began before *resumable_since* or after *now*; None lets every run start over.
         """
-        return await self._database.write(_begin, account_id, portal_id, resource, parts, now, resumable_since)
+        return await self._database.write(_begin, account_id, portal_id, resource, sublists, now, resumable_since)
 
     async def load(self, account_id: int, portal_id: int, resource: str) -> SyncRun | None:
         """The latest run, or None before the first."""
@@ -59,23 +59,23 @@ class SyncStore:
     async def save_page(
         self,
         list_id: int,
-        part: int,
+        sublist: int,
         rows: list[MirrorRow],
         *,
         after: int | None,
         upto: int | None,
         left_out: int,
-        head: bytes,
+        prefix: bytes,
     ) -> int:
         """The list's generation after a range's proven rows (see `compare_rows`) and its end were stored.
 
         *upto* None: the range is the last of its part.
         """
-        return await self._database.write(_save_page, list_id, part, rows, after, upto, left_out, head)
+        return await self._database.write(_save_page, list_id, sublist, rows, after, upto, left_out, prefix)
 
-    async def skip_part(self, list_id: int, part: int, reason: str) -> None:
+    async def skip_sublist(self, list_id: int, sublist: int, reason: str) -> None:
         """Note that the portal does not offer this part; its rows stay as they are."""
-        await self._database.write(_skip_part, list_id, part, reason)
+        await self._database.write(_skip_sublist, list_id, sublist, reason)
 
     async def set_total(self, list_id: int, total: int) -> None:
         """Note how many rows the run will have read in the end."""
@@ -91,13 +91,13 @@ class SyncStore:
         asked: Sequence[MissingRow],
         found: dict[int, list[MirrorRow]],
         *,
-        head: bytes,
+        prefix: bytes,
     ) -> int:
         """The list's generation after the rows *asked* for by id were settled.
 
         Those that the portal still has (*found*, by part) are brought up to date, the others marked deleted.
         """
-        return await self._database.write(_settle_missing, list_id, asked, found, head)
+        return await self._database.write(_settle_missing, list_id, asked, found, prefix)
 
     async def finish(self, list_id: int, state: RunState, *, error: str | None, now: int) -> int:
         """End the run; the rows that it has read."""
@@ -109,7 +109,7 @@ SELECT list_id, resource, state, rows, total, left_out, started_at, finished_at,
 FROM sync_runs JOIN mirror_lists USING (list_id)
 WHERE account_id = :account_id AND portal_id = :portal_id AND resource = :resource
 """
-LIST_PARTS = "SELECT part, cursor, done, skipped FROM sync_parts WHERE list_id = :list_id ORDER BY part"
+LIST_SUBLISTS = "SELECT part, cursor, done, skipped FROM sync_parts WHERE list_id = :list_id ORDER BY part"
 
 
 def _find_run(connection: Connection, account_id: int, portal_id: int, resource: str) -> SyncRun | None:
@@ -118,11 +118,11 @@ def _find_run(connection: Connection, account_id: int, portal_id: int, resource:
     if row is None:
         return None
     list_id, resource, state, rows, total, left_out, started_at, finished_at, error = row
-    parts = tuple(
-        SyncPart(part, cursor, bool(done), skipped)
-        for part, cursor, done, skipped in connection.execute(LIST_PARTS, {"list_id": list_id})
+    sublists = tuple(
+        SublistProgress(sublist, cursor, bool(done), skipped)
+        for sublist, cursor, done, skipped in connection.execute(LIST_SUBLISTS, {"list_id": list_id})
     )
-    return SyncRun(list_id, resource, state, rows, total, left_out, started_at, finished_at, error, parts)
+    return SyncRun(list_id, resource, state, rows, total, left_out, started_at, finished_at, error, sublists)
 
 
 LIST_INTERRUPTED = """
@@ -177,7 +177,7 @@ INSERT OR REPLACE INTO sync_runs (list_id, state, rows, left_out, started_at) VA
 """
 FORGET_PARTS = "DELETE FROM sync_parts WHERE list_id = :list_id"
 FORGET_ALL_MISSING = "DELETE FROM sync_missing WHERE list_id = :list_id"
-ADD_PART = "INSERT INTO sync_parts (list_id, part, done) VALUES (:list_id, :part, 0)"
+ADD_SUBLIST = "INSERT INTO sync_parts (list_id, part, done) VALUES (:list_id, :part, 0)"
 
 
 def _begin(
@@ -185,13 +185,13 @@ def _begin(
     account_id: int,
     portal_id: int,
     resource: str,
-    parts: Sequence[int],
+    sublists: Sequence[int],
     now: int,
     resumable_since: int | None,
 ) -> SyncRun:
     key = {"account_id": account_id, "portal_id": portal_id, "resource": resource}
     before = _find_run(connection, account_id, portal_id, resource)
-    if before is not None and _resumes(before, parts, now, resumable_since):
+    if before is not None and _resumes(before, sublists, now, resumable_since):
         connection.execute(GO_ON, {"list_id": before.list_id})
     else:
         connection.execute(ADD_LIST, key)
@@ -199,18 +199,18 @@ def _begin(
         connection.execute(START_OVER, {"list_id": list_id, "now": now})
         connection.execute(FORGET_PARTS, {"list_id": list_id})
         connection.execute(FORGET_ALL_MISSING, {"list_id": list_id})
-        connection.executemany(ADD_PART, [{"list_id": list_id, "part": part} for part in parts])
+        connection.executemany(ADD_SUBLIST, [{"list_id": list_id, "part": sublist} for sublist in sublists])
     run = _find_run(connection, account_id, portal_id, resource)
     assert run is not None
     return run
 
 
-def _resumes(before: SyncRun, parts: Sequence[int], now: int, resumable_since: int | None) -> bool:
+def _resumes(before: SyncRun, sublists: Sequence[int], now: int, resumable_since: int | None) -> bool:
     return (
         resumable_since is not None
         and before.state != "done"
         and resumable_since <= before.started_at <= now  # later: the clock has been set back since
-        and {one.part for one in before.parts} == set(parts)
+        and {one.sublist for one in before.sublists} == set(sublists)
     )
 
 
@@ -224,16 +224,16 @@ GENERATION = "SELECT generation FROM mirror_lists WHERE list_id = :list_id"
 def _save_page(
     connection: Connection,
     list_id: int,
-    part: int,
+    sublist: int,
     rows: list[MirrorRow],
     after: int | None,
     upto: int | None,
     left_out: int,
-    head: bytes,
+    prefix: bytes,
 ) -> int:
-    compare_rows(connection, list_id, part, rows, after=after, upto=upto, head=head)
+    compare_rows(connection, list_id, sublist, rows, after=after, upto=upto, prefix=prefix)
     proven = rows[-1][0] if upto is None and rows else upto
-    connection.execute(MOVE_CURSOR, {"list_id": list_id, "part": part, "cursor": proven, "done": upto is None})
+    connection.execute(MOVE_CURSOR, {"list_id": list_id, "part": sublist, "cursor": proven, "done": upto is None})
     connection.execute(COUNT_ROWS, {"list_id": list_id, "rows": len(rows) + left_out, "left_out": left_out})
     return _generation(connection, list_id)
 
@@ -243,11 +243,11 @@ def _generation(connection: Connection, list_id: int) -> int:
     return row[0]
 
 
-SKIP_PART = "UPDATE sync_parts SET done = 1, skipped = :reason WHERE list_id = :list_id AND part = :part"
+SKIP_SUBLIST = "UPDATE sync_parts SET done = 1, skipped = :reason WHERE list_id = :list_id AND part = :part"
 
 
-def _skip_part(connection: Connection, list_id: int, part: int, reason: str) -> None:
-    connection.execute(SKIP_PART, {"list_id": list_id, "part": part, "reason": reason})
+def _skip_sublist(connection: Connection, list_id: int, sublist: int, reason: str) -> None:
+    connection.execute(SKIP_SUBLIST, {"list_id": list_id, "part": sublist, "reason": reason})
 
 
 SET_TOTAL = "UPDATE sync_runs SET total = :total WHERE list_id = :list_id"
@@ -275,14 +275,16 @@ def _settle_missing(
     list_id: int,
     asked: Sequence[MissingRow],
     found: dict[int, list[MirrorRow]],
-    head: bytes,
+    prefix: bytes,
 ) -> int:
-    present = {(part, portal_row_id) for part, rows in found.items() for portal_row_id, _ in rows}
+    present = {(sublist, portal_row_id) for sublist, rows in found.items() for portal_row_id, _ in rows}
     mark_deleted(connection, list_id, [row_id for row_id, *place in asked if tuple(place) not in present])
-    for part, rows in found.items():
+    for sublist, rows in found.items():
         for row in rows:
             portal_row_id, _ = row
-            compare_rows(connection, list_id, part, [row], after=portal_row_id - 1, upto=portal_row_id, head=head)
+            compare_rows(
+                connection, list_id, sublist, [row], after=portal_row_id - 1, upto=portal_row_id, prefix=prefix
+            )
     connection.executemany(FORGET_MISSING, [{"list_id": list_id, "row_id": row_id} for row_id, *_ in asked])
     return _generation(connection, list_id)
 

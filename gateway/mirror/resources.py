@@ -1,10 +1,8 @@
-"""What is mirrored: one declaration per resource. Paging, sync, shell and documentation all go through this table."""
+"""The mirrored dictionaries: one declaration per resource, used by paging, sync, command line and documentation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-
-import orjson
 
 from gateway.bitrix.lists.list_specs import Paging, Row
 from gateway.bitrix.lists.page import ListCall
@@ -15,58 +13,40 @@ from gateway.bitrix.rows.dictionaries import (
     decode_userfield,
     decode_userfieldconfig,
 )
-from gateway.clock import format_time
-from storage.records import MirrorRow
+from gateway.mirror.row_json import Decode, dictionary_prefix, user_prefix
 
 
 @dataclass(frozen=True)
 class PortalList:
-    """One list on a portal that a resource is read from.
+    """One list of a portal that a resource is read from.
 
-    *part* tells the lists of one resource apart, *decode* gives the properties of a row with that id, None
-    where the contract cannot show it, *wanted* says which of the rows belong to the resource at all.
+    *sublist* is its number within the resource. *decode* gives the properties of a row. *belongs* filters out rows that
+    are not part of the resource.
     """
 
-    part: int
+    sublist: int
     name: str
     call: ListCall
-    decode: Callable[[Row, int], dict[str, object] | None]
-    wanted: Callable[[Row], bool] = lambda _: True
-
-    def render(self, rows: Sequence[Row]) -> list[MirrorRow]:
-        """The portal's *rows* as they are stored and served, without those that the contract cannot show."""
-        rendered = []
-        for portal_row_id, row in zip(self.call.facts.ids(rows), rows, strict=True):
-            properties = self.decode(row, portal_row_id)
-            if properties is not None:
-                rendered.append((portal_row_id, orjson.dumps(properties).replace(b"{", b",", 1)))
-        return rendered
+    decode: Decode
+    belongs: Callable[[Row], bool] = lambda _: True
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A mirrored thing: its name in our addresses, the portal's lists it is read from, and how its rows begin.
+    """A mirrored dictionary: its name in our addresses, the portal's lists it is read from, and its JSON.
 
-    *lists* gives them for a language of labels, *head* the beginning of rows made at a Unix second, with %d for our id.
-    *empty* is the 404 of an empty list, None where that is a 200.
+    *lists* gives the lists for a language of labels. *prefix* gives the prefix of rows created at a Unix second.
+    *empty* is the message of the 404 for an empty list; None if an empty list is a 200.
     """
 
     name: str
     lists: Callable[[str], tuple[PortalList, ...]]
-    head: Callable[[int], bytes]
+    prefix: Callable[[int], bytes]
     empty: str | None
 
     def resumes(self, language: str) -> bool:
-        """Whether a run that was cut short goes on from a cursor; lists that are read whole are read again."""
+        """Whether an interrupted run can continue from a cursor. Lists without keyset are read again from the start."""
         return all(one.call.facts.paging is Paging.KEYSET for one in self.lists(language))
-
-
-def _user_head(created_at: int) -> bytes:
-    return b'{"id":%%d,"createdAt":"%b","accountID":' % format_time(created_at).encode()
-
-
-def _head(created_at: int) -> bytes:
-    return b'{"ID":%%d,"createdAt":%d,"accountID":' % created_at
 
 
 def _user_lists(_language: str) -> tuple[PortalList, ...]:
@@ -77,7 +57,7 @@ def _step_lists(_language: str) -> tuple[PortalList, ...]:
     return (PortalList(0, "crm.status.list", ListCall("crm.status.list"), decode_step),)
 
 
-# The contract's IntegerEntityType. Portals refuse some of them: those are skipped by name.
+# The contract's IntegerEntityType. Portals refuse some of them; a sync reports those as skipped.
 # Source: b24restdocs api-reference/crm/universal/category/crm-category-list.md
 PIPELINE_ENTITY_TYPES = {
     1: "lead",
@@ -122,7 +102,7 @@ def _field_lists(language: str) -> tuple[PortalList, ...]:
         PortalList(
             entity_type_id,
             method,
-            # Labels come only when a language is asked for. Source: b24restdocs crm-deal-userfield-list.md
+            # Labels are returned only if a language is requested. Source: b24restdocs crm-deal-userfield-list.md
             ListCall(method, {"filter": {"LANG": language}}),
             partial(decode_userfield, entity_id=entity_id),
         )
@@ -131,10 +111,10 @@ def _field_lists(language: str) -> tuple[PortalList, ...]:
     universal = PortalList(
         SMART_INVOICE,
         f"userfieldconfig.list of {SMART_INVOICE_FIELDS}",
-        # entityId is no documented filter: all fields of the module come, and we keep those of smart invoices.
+        # entityId is not a documented filter: the list has all fields of the module; smart invoices' are kept.
         ListCall("userfieldconfig.list", {"moduleId": "crm", "select": {"0": "*", "language": language}}),
         partial(decode_userfieldconfig, entity_id=SMART_INVOICE_FIELDS, language=language),
-        wanted=lambda row: row.get("entityId") == SMART_INVOICE_FIELDS,
+        belongs=lambda row: row.get("entityId") == SMART_INVOICE_FIELDS,
     )
     return (*classic, universal)
 
@@ -142,9 +122,9 @@ def _field_lists(language: str) -> tuple[PortalList, ...]:
 RESOURCES = {
     resource.name: resource
     for resource in (
-        Resource("users", _user_lists, _user_head, empty=None),
-        Resource("steps", _step_lists, _head, empty="stages not found"),
-        Resource("pipelines", _pipeline_lists, _head, empty="pipelines not found"),
-        Resource("fields", _field_lists, _head, empty="fields not found"),
+        Resource("users", _user_lists, user_prefix, empty=None),
+        Resource("steps", _step_lists, dictionary_prefix, empty="stages not found"),
+        Resource("pipelines", _pipeline_lists, dictionary_prefix, empty="pipelines not found"),
+        Resource("fields", _field_lists, dictionary_prefix, empty="fields not found"),
     )
 }

@@ -114,7 +114,7 @@ class SyncService:
             account.account_id,
             account.portal.portal_id,
             resource.name,
-            [one.part for one in resource.lists(self._language)],
+            [one.sublist for one in resource.lists(self._language)],
             now=now,
             resumable_since=now - RESUMABLE_S if resource.resumes(self._language) else None,
         )

@@ -13,6 +13,7 @@ from gateway.bitrix.lists.walk import walk
 from gateway.clock import Clock
 from gateway.mirror.pages import Pages
 from gateway.mirror.resources import PortalList, Resource
+from gateway.mirror.row_json import render_rows
 from storage.records import MirrorRow, SyncRun
 from storage.syncs import SyncStore
 
@@ -42,7 +43,7 @@ class SyncPass:
         self._pages = pages
         self._clock = clock
         self._resource = resource
-        self._lists = {one.part: one for one in lists}
+        self._lists = {one.sublist: one for one in lists}
         self._run = run
         self._progressed = progressed
 
@@ -53,17 +54,17 @@ class SyncPass:
             PortalError: when the portal cannot be read to its end; what was stored until then stays.
         """
         whole: list[PortalList] = []
-        for part in self._run.parts:
-            if part.done:
+        for sublist in self._run.sublists:
+            if sublist.done:
                 continue
-            portal_list = self._lists[part.part]
+            portal_list = self._lists[sublist.sublist]
             if portal_list.call.facts.paging is Paging.KEYSET:
-                await self._read_by_keyset(portal_list, part.cursor or 0)
+                await self._read_by_keyset(portal_list, sublist.cursor or 0)
             else:
                 whole.append(portal_list)
         if whole:
             await self._read_whole(whole)
-        await self._settle_missing()
+        await self._resolve_missing()
 
     async def _read_by_keyset(self, portal_list: PortalList, cursor: int) -> None:
         async with aclosing(walk(self._client, portal_list.call, cursor=cursor)) as pages:
@@ -77,9 +78,9 @@ class SyncPass:
         for portal_list, answer in zip(lists, answers, strict=True):
             if isinstance(answer, PortalError):
                 refusal = answer
-                await self._store.skip_part(self._run.list_id, portal_list.part, answer.detail)
+                await self._store.skip_sublist(self._run.list_id, portal_list.sublist, answer.detail)
             else:
-                found.append((portal_list, [row for row in answer if portal_list.wanted(row)]))
+                found.append((portal_list, [row for row in answer if portal_list.belongs(row)]))
         if refusal is not None and not found and len(lists) == len(self._lists):  # the portal offers none of it
             raise refusal
         await self._store.set_total(self._run.list_id, self._run.rows + sum(len(rows) for _, rows in found))
@@ -88,30 +89,34 @@ class SyncPass:
                 await self._save(portal_list, page)
 
     async def _save(self, portal_list: PortalList, page: Page[list[Row]]) -> None:
-        rendered = portal_list.render(page.rows)
+        rendered = render_rows(page.ids, page.rows, portal_list.decode)
         generation = await self._store.save_page(
             self._run.list_id,
-            portal_list.part,
+            portal_list.sublist,
             rendered,
             after=page.after,
             upto=page.upto,
             left_out=len(page.rows) - len(rendered),
-            head=self._resource.head(int(self._clock.now())),
+            prefix=self._resource.prefix(int(self._clock.now())),
         )
         self._pages.changed(self._run.list_id, generation)
         self._progressed()
 
-    async def _settle_missing(self) -> None:
+    async def _read_by_ids(self, portal_list: PortalList, ids: Sequence[int]) -> list[MirrorRow]:
+        rows = await read_by_ids(self._client, portal_list.call, ids)
+        return render_rows(portal_list.call.facts.ids(rows), rows, portal_list.decode)
+
+    async def _resolve_missing(self) -> None:
         """Mark deleted what was not met, after asking for it once more where that can be done by id."""
         while asked := await self._store.load_missing(self._run.list_id, limit=ASKED_AT_ONCE):
             found: dict[int, list[MirrorRow]] = {}
-            for part in {part for _, part, _ in asked}:
-                portal_list = self._lists[part]
+            for sublist in {sublist for _, sublist, _ in asked}:
+                portal_list = self._lists[sublist]
                 if portal_list.call.facts.paging is Paging.KEYSET:
-                    ids = [portal_row_id for _, of_part, portal_row_id in asked if of_part == part]
-                    found[part] = portal_list.render(await read_by_ids(self._client, portal_list.call, ids))
+                    ids = [portal_row_id for _, of_sublist, portal_row_id in asked if of_sublist == sublist]
+                    found[sublist] = await self._read_by_ids(portal_list, ids)
             generation = await self._store.resolve_missing(
-                self._run.list_id, asked, found, head=self._resource.head(int(self._clock.now()))
+                self._run.list_id, asked, found, prefix=self._resource.prefix(int(self._clock.now()))
             )
             self._pages.changed(self._run.list_id, generation)
             self._progressed()

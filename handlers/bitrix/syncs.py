@@ -38,7 +38,7 @@ async def load_sync(request: web.Request, account: Account, resource: Resource) 
         return blank | unknown | {"state": "failed", "error": error.told}
     if run is None:
         return blank | unknown | {"state": "idle"}
-    names = {item.part: item.name for item in resource.lists(request.app[CONFIG].field_language)}
+    names = {item.sublist: item.name for item in resource.lists(request.app[CONFIG].field_language)}
     return render_run(run, names)
 
 
@@ -56,6 +56,6 @@ def render_run(run: SyncRun, names: dict[int, str]) -> dict[str, object]:
         "error": run.error,
         "leftOut": run.left_out,
         "skipped": [
-            {"list": names[item.part], "reason": item.skipped} for item in run.parts if item.skipped is not None
+            {"list": names[item.sublist], "reason": item.skipped} for item in run.sublists if item.skipped is not None
         ],
     }

@@ -17,7 +17,7 @@ from handlers.app import make_app
 from handlers.app_keys import DATABASE, PAGES
 from handlers.http.server import Runner
 from storage.syncs import SyncStore
-from tests.load.fill import NOW, USER_LIST, USERS, ranges, user
+from tests.load.fill import NOW, USER_LIST, USERS, ranges, render_users, user
 
 ROWS_A_SECOND = 2_500
 
@@ -40,18 +40,18 @@ async def change_rows(app: web.Application, rows: int) -> None:
     due = loop.time()
     while True:
         version += 1
-        run_ = await syncs.begin(1, 1, USERS.name, [USER_LIST.part], now=NOW, resumable_since=NOW + 1)
+        run_ = await syncs.begin(1, 1, USERS.name, [USER_LIST.sublist], now=NOW, resumable_since=NOW + 1)
         for first, last in ranges(rows, ROWS_A_TRANSACTION):
             changed = [{**user(number), "TITLE": f"version {version}"} for number in range(first, last + 1)]
-            rendered = USER_LIST.render(changed)
+            rendered = render_users(changed)
             generation = await syncs.save_page(
                 run_.list_id,
-                USER_LIST.part,
+                USER_LIST.sublist,
                 rendered,
                 after=first - 1,
                 upto=None if last == rows else last,
                 left_out=0,
-                head=USERS.head(NOW),
+                prefix=USERS.prefix(NOW),
             )
             app[PAGES].changed(run_.list_id, generation)
             due += pause_s

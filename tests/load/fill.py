@@ -1,6 +1,6 @@
 """A database as a sync of many users would have left it, written through the storage that a sync uses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import orjson
@@ -9,6 +9,7 @@ from yarl import URL
 from gateway.bitrix.lists.list_specs import Row
 from gateway.crypto.vault import Vault
 from gateway.mirror.resources import RESOURCES, PortalList
+from gateway.mirror.row_json import render_rows
 from storage.accounts import AccountStore
 from storage.database import Database
 from storage.metadata import MetadataStore
@@ -43,9 +44,14 @@ def user(number: int) -> Row:
     }
 
 
+def render_users(rows: Sequence[Row]) -> list[MirrorRow]:
+    """The portal's rows of users as they are stored."""
+    return render_rows([int(str(row["ID"])) for row in rows], rows, USER_LIST.decode)
+
+
 def rendered(first: int, last: int) -> list[MirrorRow]:
     """Users *first* to *last*, as they are stored."""
-    return USER_LIST.render([user(number) for number in range(first, last + 1)])
+    return render_users([user(number) for number in range(first, last + 1)])
 
 
 def ranges(rows: int, size: int) -> Iterator[tuple[int, int]]:
@@ -70,16 +76,16 @@ async def fill(path: Path, rows: int) -> None:
         account = await connect_account(database)
         syncs = SyncStore(database)
         run = await syncs.begin(
-            account.account_id, account.portal.portal_id, USERS.name, [USER_LIST.part], now=NOW, resumable_since=NOW
+            account.account_id, account.portal.portal_id, USERS.name, [USER_LIST.sublist], now=NOW, resumable_since=NOW
         )
         for first, last in ranges(rows, ROWS_A_TRANSACTION):
             await syncs.save_page(
                 run.list_id,
-                USER_LIST.part,
+                USER_LIST.sublist,
                 rendered(first, last),
                 after=first - 1,
                 upto=None if last == rows else last,
                 left_out=0,
-                head=USERS.head(NOW),
+                prefix=USERS.prefix(NOW),
             )
         await syncs.finish(run.list_id, "done", error=None, now=NOW)

@@ -23,7 +23,7 @@ from gateway.mirror.sync_pass import ROWS_A_TRANSACTION
 from storage.database import WRITER_PRAGMAS, Database
 from storage.records import MirrorRow
 from storage.syncs import SyncStore
-from tests.load.fill import NOW, USER_LIST, USERS, connect_account, ranges, user
+from tests.load.fill import NOW, USERS, connect_account, ranges, render_users, user
 
 COLUMNS = """
 CREATE TABLE bare (
@@ -44,8 +44,8 @@ def time_bare(path: Path, rows: Sequence[MirrorRow], indexes: Sequence[str]) -> 
     for statement in (*WRITER_PRAGMAS, COLUMNS, *indexes):
         connection.execute(statement)
     columns = [
-        (number, 1, 0, portal_row_id, number // 256, 0, USERS.head(NOW) % number, tail)
-        for number, (portal_row_id, tail) in enumerate(rows, start=1)
+        (number, 1, 0, portal_row_id, number // 256, 0, USERS.prefix(NOW) % number, suffix)
+        for number, (portal_row_id, suffix) in enumerate(rows, start=1)
     ]
     began = time.perf_counter()
     for at in range(0, len(columns), ROWS_A_TRANSACTION):
@@ -74,7 +74,7 @@ async def time_ours(path: Path, pages: Sequence[bytes]) -> tuple[float, float]:
                 arrived = time.perf_counter()
                 rows = orjson.loads(page)
                 decoding_s += time.perf_counter() - arrived
-                rendered = USER_LIST.render(rows)
+                rendered = render_users(rows)
                 await syncs.save_page(
                     begun.list_id,
                     0,
@@ -82,7 +82,7 @@ async def time_ours(path: Path, pages: Sequence[bytes]) -> tuple[float, float]:
                     after=after,
                     upto=None if number == len(pages) else after + ROWS_A_TRANSACTION,
                     left_out=0,
-                    head=USERS.head(NOW),
+                    prefix=USERS.prefix(NOW),
                 )
                 after += ROWS_A_TRANSACTION
             await syncs.finish(begun.list_id, "done", error=None, now=NOW)
@@ -96,7 +96,7 @@ def main() -> None:
     ask.add_argument("--rounds", type=int, default=3)
     chosen = ask.parse_args()
     rows = [user(number) for number in range(1, chosen.rows + 1)]
-    finished = USER_LIST.render(rows)
+    finished = render_users(rows)
     pages = [orjson.dumps(rows[first - 1 : last]) for first, last in ranges(len(rows), ROWS_A_TRANSACTION)]
     del rows
     found: dict[str, list[float]] = {name: [] for name in ("bare", "bare with indexes", "first sync", "second sync")}

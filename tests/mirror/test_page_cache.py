@@ -36,7 +36,7 @@ class Mirror:
         """The generation of the list that holds exactly *names* at its beginning."""
         rows = [(at, b',"name":%b}' % orjson.dumps(name)) for at, name in enumerate(names, start=1)]
         return await SyncStore(self.database).save_page(
-            self.list_id, 0, rows, after=0, upto=len(names), left_out=0, head=USERS.head(NOW)
+            self.list_id, 0, rows, after=0, upto=len(names), left_out=0, prefix=USERS.prefix(NOW)
         )
 
 

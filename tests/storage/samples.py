@@ -18,7 +18,7 @@ def rows(portal_row_ids: Iterable[int], text: str = "as it was") -> list[MirrorR
     return [row(portal_row_id, text) for portal_row_id in portal_row_ids]
 
 
-def head(created_at: int) -> bytes:
+def prefix(created_at: int) -> bytes:
     return b'{"id":%%d,"createdAt":%d' % created_at
 
 
@@ -26,7 +26,7 @@ def listed(page: MirrorPage) -> list[tuple[bytes, bytes]]:
     """The rows of *page* as (head, tail), without the accountID that was joined in between."""
     items = ITEM.findall(page.items)
     assert b",".join(b"".join(item) for item in items) == page.items
-    return [(head, tail) for head, _, tail in items]
+    return [(prefix, suffix) for prefix, _, suffix in items]
 
 
 def execute(connection: Connection, statement: str) -> None:

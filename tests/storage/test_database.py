@@ -45,7 +45,7 @@ def write(request: pytest.FixtureRequest, database: Database) -> Write:
     return bound
 
 
-@pytest.fixture(params=["read", "read_gathered"])
+@pytest.fixture(params=["read", "read_batched"])
 def read(request: pytest.FixtureRequest, database: Database) -> Write:
     bound: Write = getattr(database, request.param)
     return bound

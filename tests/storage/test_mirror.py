@@ -23,9 +23,9 @@ from storage.database import Database
 from storage.mirror import BLOCK, MirrorStore
 from storage.records import Account, MirrorPage, MirrorRow, Portal
 from storage.syncs import SyncStore
-from tests.storage.samples import NOW, head, listed, row, rows
+from tests.storage.samples import NOW, listed, prefix, row, rows
 
-PARTS = (0, 7)
+SUBLISTS = (0, 7)
 IDS = 3 * BLOCK // 2
 
 
@@ -41,7 +41,7 @@ class ModelRow:
 
     @property
     def bytes(self) -> tuple[bytes, bytes]:
-        return head(self.made_at) % self.own_id, row(self.portal_row_id, self.text)[1]
+        return prefix(self.made_at) % self.own_id, row(self.portal_row_id, self.text)[1]
 
 
 @dataclass
@@ -101,7 +101,7 @@ class Mirror(RuleBasedStateMachine):
         account = self.accounts[index]
         run = self.runner.run(
             self.syncs.begin(
-                account.account_id, account.portal.portal_id, "users", PARTS, now=self.clock, resumable_since=0
+                account.account_id, account.portal.portal_id, "users", SUBLISTS, now=self.clock, resumable_since=0
             )
         )
         return run.list_id
@@ -114,13 +114,13 @@ class Mirror(RuleBasedStateMachine):
 
     @rule(
         index=st.integers(0, 1),
-        part=st.sampled_from(PARTS),
+        sublist=st.sampled_from(SUBLISTS),
         after=st.one_of(st.just(-1), st.integers(0, IDS)),
         width=st.one_of(st.none(), st.integers(1, 20), st.integers(1, 2 * BLOCK)),
         modulus=st.integers(1, 5),
         version=st.integers(0, 3),
     )
-    def read_a_range(self, index: int, part: int, after: int, width: int | None, modulus: int, version: int) -> None:
+    def read_a_range(self, index: int, sublist: int, after: int, width: int | None, modulus: int, version: int) -> None:
         """A range of the portal's list is read: all ids that are no multiple of *modulus* (all of them if it is 1)."""
         self.clock += 1
         model = self.lists[index]
@@ -133,31 +133,31 @@ class Mirror(RuleBasedStateMachine):
         generation = self.runner.run(
             self.syncs.save_page(
                 model.list_id,
-                part,
+                sublist,
                 rendered(ids, version),
                 after=after,
                 upto=upto,
                 left_out=0,
-                head=head(self.clock),
+                prefix=prefix(self.clock),
             )
         )
         for place, known in model.rows.items():
-            if place[0] == part and after < place[1] and (upto is None or place[1] <= upto):
+            if place[0] == sublist and after < place[1] and (upto is None or place[1] <= upto):
                 model.missing.discard(place)
                 if not known.deleted and place[1] not in set(ids):
                     model.missing.add(place)
-        self.apply(model, part, ids, version, generation)
+        self.apply(model, sublist, ids, version, generation)
 
     @rule(
         index=st.integers(0, 1),
-        part=st.sampled_from(PARTS),
+        sublist=st.sampled_from(SUBLISTS),
         modulus=st.integers(1, 5),
         still_there=st.integers(1, 4),
         version=st.integers(0, 3),
     )
-    def sync_a_part(self, index: int, part: int, modulus: int, still_there: int, version: int) -> None:
+    def sync_a_sublist(self, index: int, sublist: int, modulus: int, still_there: int, version: int) -> None:
         """All of a part is read, and all that is missing settled."""
-        self.read_a_range(index, part, -1, None, modulus, version)
+        self.read_a_range(index, sublist, -1, None, modulus, version)
         while self.lists[index].missing:
             self.settle(index, IDS, still_there, version)
 
@@ -175,26 +175,28 @@ class Mirror(RuleBasedStateMachine):
         expected = sorted((model.rows[place].own_id, *place) for place in model.missing)
         assert asked == expected[:limit]
         found = {
-            part: [at for _, of_part, at in asked if of_part == part and at % still_there == 0 and still_there > 1]
-            for part in PARTS
+            sublist: [
+                at for _, of_sublist, at in asked if of_sublist == sublist and at % still_there == 0 and still_there > 1
+            ]
+            for sublist in SUBLISTS
         }
         generation = self.runner.run(
             self.syncs.resolve_missing(
                 model.list_id,
                 asked,
-                {part: rendered(ids, version) for part, ids in found.items()},
-                head=head(self.clock),
+                {sublist: rendered(ids, version) for sublist, ids in found.items()},
+                prefix=prefix(self.clock),
             )
         )
         changed = False
-        for _, part, at in asked:
-            model.missing.discard((part, at))
-            if at not in found[part]:
-                model.rows[part, at].deleted = changed = True
-        for part, ids in found.items():
-            changed |= any(model.rows[part, at].text != text_of(at, version) for at in ids)
+        for _, sublist, at in asked:
+            model.missing.discard((sublist, at))
+            if at not in found[sublist]:
+                model.rows[sublist, at].deleted = changed = True
+        for sublist, ids in found.items():
+            changed |= any(model.rows[sublist, at].text != text_of(at, version) for at in ids)
             for at in ids:
-                model.rows[part, at].text = text_of(at, version)
+                model.rows[sublist, at].text = text_of(at, version)
         self.check_generation(model, changed, generation)
 
     @rule(index=st.integers(0, 1), state=st.sampled_from(["done", "failed"]))
@@ -208,13 +210,13 @@ class Mirror(RuleBasedStateMachine):
             self.runner.run(self.syncs.finish(model.list_id, "failed", error="portal away", now=self.clock))
         assert self.begin(index) == model.list_id
 
-    def apply(self, model: ModelList, part: int, ids: list[int], version: int, generation: int) -> None:
+    def apply(self, model: ModelList, sublist: int, ids: list[int], version: int, generation: int) -> None:
         changed = False
         for at in ids:
-            known = model.rows.get((part, at))
+            known = model.rows.get((sublist, at))
             if known is None:
                 self.own_ids += 1
-                model.rows[part, at] = ModelRow(self.own_ids, at, self.clock, text_of(at, version))
+                model.rows[sublist, at] = ModelRow(self.own_ids, at, self.clock, text_of(at, version))
                 changed = True
             elif known.deleted or known.text != text_of(at, version):
                 known.deleted, known.text = False, text_of(at, version)
@@ -280,7 +282,7 @@ async def fill(syncs: SyncStore, account: Account, count: int, resource: str = "
     run = await syncs.begin(
         account.account_id, account.portal.portal_id, resource, [0], now=NOW, resumable_since=NOW - 3600
     )
-    await syncs.save_page(run.list_id, 0, rows(range(1, count + 1)), after=0, upto=None, left_out=0, head=head(NOW))
+    await syncs.save_page(run.list_id, 0, rows(range(1, count + 1)), after=0, upto=None, left_out=0, prefix=prefix(NOW))
     return run.list_id
 
 
@@ -312,9 +314,9 @@ async def test_a_deep_page_costs_what_the_first_one_costs_also_among_many_delete
     count = 16 * BLOCK
     list_id = await fill(syncs, acme, count)
     kept = [at for at in range(1, count + 1) if at % 8 == 0]
-    await syncs.save_page(list_id, 0, rows(kept), after=0, upto=None, left_out=0, head=head(NOW))
+    await syncs.save_page(list_id, 0, rows(kept), after=0, upto=None, left_out=0, prefix=prefix(NOW))
     asked = await syncs.load_missing(list_id, limit=count)
-    await syncs.resolve_missing(list_id, asked, {}, head=head(NOW))
+    await syncs.resolve_missing(list_id, asked, {}, prefix=prefix(NOW))
     steps = Steps(database)
     await steps.watch()
     key = (acme.account_id, acme.portal, "users")
@@ -370,7 +372,7 @@ async def test_pages_at_the_edges_of_blocks_are_slices(mirror: MirrorStore, sync
     for page, size in corners():
         found = await mirror.page(acme.account_id, acme.portal, "users", page=page, size=size)
         assert found is not None
-        assert [tail for _, tail in listed(found)] == tails[(page - 1) * size : page * size], (page, size)
+        assert [suffix for _, suffix in listed(found)] == tails[(page - 1) * size : page * size], (page, size)
 
 
 async def test_a_list_whose_rows_are_all_deleted_is_empty_and_each_returns_under_its_id(
@@ -379,13 +381,13 @@ async def test_a_list_whose_rows_are_all_deleted_is_empty_and_each_returns_under
     list_id = await fill(syncs, acme, BLOCK + 1)
     key = (acme.account_id, acme.portal, "users")
     before = await mirror.page(*key, page=1, size=2 * BLOCK)
-    await syncs.save_page(list_id, 0, [], after=0, upto=None, left_out=0, head=head(NOW + 1))
+    await syncs.save_page(list_id, 0, [], after=0, upto=None, left_out=0, prefix=prefix(NOW + 1))
     asked = await syncs.load_missing(list_id, limit=2 * BLOCK)
-    await syncs.resolve_missing(list_id, asked, {}, head=head(NOW + 1))
+    await syncs.resolve_missing(list_id, asked, {}, prefix=prefix(NOW + 1))
     empty = await mirror.page(*key, page=1, size=10)
     assert empty is not None
     assert (empty.count, listed(empty)) == (0, [])
-    await syncs.save_page(list_id, 0, rows(range(1, BLOCK + 2)), after=0, upto=None, left_out=0, head=head(NOW + 2))
+    await syncs.save_page(list_id, 0, rows(range(1, BLOCK + 2)), after=0, upto=None, left_out=0, prefix=prefix(NOW + 2))
     after = await mirror.page(*key, page=1, size=2 * BLOCK)
     assert before is not None
     assert after is not None
@@ -398,8 +400,12 @@ async def test_rows_that_did_not_change_are_not_written(database: Database, sync
 
     list_id = await fill(syncs, acme, 500)
     before = await database.write(written)
-    generation = await syncs.save_page(list_id, 0, rows(range(1, 501)), after=0, upto=None, left_out=0, head=head(NOW))
+    generation = await syncs.save_page(
+        list_id, 0, rows(range(1, 501)), after=0, upto=None, left_out=0, prefix=prefix(NOW)
+    )
     assert await database.write(written) - before == 2  # the run's place and its count of rows read
     changed = [*rows(range(1, 500)), row(500, "another")]
-    assert await syncs.save_page(list_id, 0, changed, after=0, upto=None, left_out=0, head=head(NOW)) == generation + 1
+    assert (
+        await syncs.save_page(list_id, 0, changed, after=0, upto=None, left_out=0, prefix=prefix(NOW)) == generation + 1
+    )
     assert await database.write(written) - before == 2 + 2 + 2  # and the row, and the list's generation

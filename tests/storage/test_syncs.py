@@ -8,9 +8,9 @@ from storage.accounts import AccountStore
 from storage.database import Database
 from storage.errors import StorageError
 from storage.mirror import MirrorStore
-from storage.records import Account, SyncPart, SyncRun
+from storage.records import Account, SublistProgress, SyncRun
 from storage.syncs import SyncStore
-from tests.storage.samples import NOW, head, listed, row, rows
+from tests.storage.samples import NOW, listed, prefix, row, rows
 
 HOUR = 3600
 
@@ -25,9 +25,9 @@ def mirror(database: Database) -> MirrorStore:
     return MirrorStore(database)
 
 
-async def begin(syncs: SyncStore, account: Account, *parts: int, now: int = NOW, resource: str = "users") -> SyncRun:
+async def begin(syncs: SyncStore, account: Account, *sublists: int, now: int = NOW, resource: str = "users") -> SyncRun:
     return await syncs.begin(
-        account.account_id, account.portal.portal_id, resource, parts or (0,), now=now, resumable_since=now - HOUR
+        account.account_id, account.portal.portal_id, resource, sublists or (0,), now=now, resumable_since=now - HOUR
     )
 
 
@@ -38,14 +38,16 @@ async def latest(syncs: SyncStore, account: Account, resource: str = "users") ->
 
 
 async def save(
-    syncs: SyncStore, run: SyncRun, ids: range, *, after: int = 0, upto: int | None = None, part: int = 0
+    syncs: SyncStore, run: SyncRun, ids: range, *, after: int = 0, upto: int | None = None, sublist: int = 0
 ) -> int:
-    return await syncs.save_page(run.list_id, part, rows(ids), after=after, upto=upto, left_out=0, head=head(NOW))
+    return await syncs.save_page(
+        run.list_id, sublist, rows(ids), after=after, upto=upto, left_out=0, prefix=prefix(NOW)
+    )
 
 
 async def live_ids(mirror: MirrorStore, account: Account) -> list[bytes]:
     found = await mirror.page(account.account_id, account.portal, "users", page=1, size=10_000)
-    return [] if found is None else [tail for _, tail in listed(found)]
+    return [] if found is None else [suffix for _, suffix in listed(found)]
 
 
 def tails(ids: range) -> list[bytes]:
@@ -62,7 +64,7 @@ async def test_a_run_begins_at_the_start_of_every_part(syncs: SyncStore, acme: A
     assert run == await latest(syncs, acme)
     assert (run.state, run.rows, run.total, run.left_out, run.started_at) == ("running", 0, None, 0, NOW)
     assert (run.finished_at, run.error, run.cursor) == (None, None, None)
-    assert run.parts == tuple(SyncPart(part, None, False, None) for part in (1, 2, 3))
+    assert run.sublists == tuple(SublistProgress(sublist, None, False, None) for sublist in (1, 2, 3))
 
 
 async def test_a_pages_rows_and_the_place_it_ends_at_are_stored_together(
@@ -86,22 +88,25 @@ async def test_a_pages_rows_and_the_place_it_ends_at_are_stored_together(
     assert (await latest(syncs, acme)).cursor == 60
     await save(syncs, run, range(61, 111), after=60)
     found = await latest(syncs, acme)
-    assert (found.rows, found.parts) == (100, (SyncPart(0, 110, True, None),))
+    assert (found.rows, found.sublists) == (100, (SublistProgress(0, 110, True, None),))
 
 
 async def test_the_last_page_of_a_part_ends_it_and_an_empty_one_keeps_its_cursor(
     syncs: SyncStore, acme: Account
 ) -> None:
     run = await begin(syncs, acme, 1, 2)
-    await save(syncs, run, range(1, 11), upto=20, part=1)
-    await save(syncs, run, range(0), after=20, part=1)
-    assert (await latest(syncs, acme)).parts == (SyncPart(1, 20, True, None), SyncPart(2, None, False, None))
+    await save(syncs, run, range(1, 11), upto=20, sublist=1)
+    await save(syncs, run, range(0), after=20, sublist=1)
+    assert (await latest(syncs, acme)).sublists == (
+        SublistProgress(1, 20, True, None),
+        SublistProgress(2, None, False, None),
+    )
 
 
 async def test_rows_that_cannot_be_shown_are_counted_among_those_read(syncs: SyncStore, acme: Account) -> None:
     run = await begin(syncs, acme)
     await syncs.set_total(run.list_id, 12)
-    await syncs.save_page(run.list_id, 0, rows(range(10)), after=-1, upto=None, left_out=2, head=head(NOW))
+    await syncs.save_page(run.list_id, 0, rows(range(10)), after=-1, upto=None, left_out=2, prefix=prefix(NOW))
     found = await latest(syncs, acme)
     assert (found.rows, found.left_out, found.total) == (12, 2, 12)
 
@@ -110,11 +115,11 @@ async def test_a_part_the_portal_does_not_offer_is_done_with_its_reason_and_its_
     syncs: SyncStore, mirror: MirrorStore, acme: Account
 ) -> None:
     run = await begin(syncs, acme, 1, 2)
-    await save(syncs, run, range(1, 4), part=2)
+    await save(syncs, run, range(1, 4), sublist=2)
     await syncs.finish(run.list_id, "done", error=None, now=NOW)
     run = await begin(syncs, acme, 1, 2)
-    await syncs.skip_part(run.list_id, 2, "no such entity")
-    assert (await latest(syncs, acme)).parts[1] == SyncPart(2, None, True, "no such entity")
+    await syncs.skip_sublist(run.list_id, 2, "no such entity")
+    assert (await latest(syncs, acme)).sublists[1] == SublistProgress(2, None, True, "no such entity")
     assert await syncs.load_missing(run.list_id, limit=10) == []
     assert await live_ids(mirror, acme) == tails(range(1, 4))
 
@@ -139,14 +144,14 @@ async def test_a_run_begun_too_long_ago_or_done_starts_over(syncs: SyncStore, ac
     run = await begin(syncs, acme, 0, 5)
     await save(syncs, run, range(1, 51), upto=60)
     await syncs.set_total(run.list_id, 99)
-    await syncs.skip_part(run.list_id, 5, "no such entity")
+    await syncs.skip_sublist(run.list_id, 5, "no such entity")
     if state == "failed":
         await syncs.finish(run.list_id, "failed", error="the portal is away", now=NOW)
     if state == "done":
         await syncs.finish(run.list_id, "done", error=None, now=NOW)
     again = await begin(syncs, acme, now=NOW + (1 if state == "done" else HOUR + 1))
     assert (again.list_id, again.state, again.rows, again.total) == (run.list_id, "running", 0, None)
-    assert again.parts == (SyncPart(0, None, False, None),)
+    assert again.sublists == (SublistProgress(0, None, False, None),)
 
 
 async def test_only_interrupted_runs_of_accounts_that_can_go_on_are_listed(
@@ -185,11 +190,11 @@ async def test_a_row_that_was_not_met_stays_until_it_is_settled(
     asked = await syncs.load_missing(run.list_id, limit=10)
     assert [portal_row_id for _, _, portal_row_id in asked] == [3, 4, 5]
     assert await live_ids(mirror, acme) == tails(range(1, 6))
-    generation = await syncs.resolve_missing(run.list_id, asked, {0: [row(4, "was only slow")]}, head=head(NOW))
+    generation = await syncs.resolve_missing(run.list_id, asked, {0: [row(4, "was only slow")]}, prefix=prefix(NOW))
     found = await mirror.page(acme.account_id, acme.portal, "users", page=1, size=10)
     assert found is not None
     assert found.generation == generation
-    assert [tail for _, tail in listed(found)] == [*tails(range(1, 3)), row(4, "was only slow")[1]]
+    assert [suffix for _, suffix in listed(found)] == [*tails(range(1, 3)), row(4, "was only slow")[1]]
     assert await syncs.load_missing(run.list_id, limit=10) == []
 
 
@@ -220,12 +225,14 @@ async def test_a_run_that_starts_over_forgets_what_the_old_one_missed(syncs: Syn
 
 async def test_a_row_is_missed_only_in_the_part_and_the_range_that_was_read(syncs: SyncStore, acme: Account) -> None:
     run = await begin(syncs, acme, 1, 2)
-    for part in (1, 2):
-        await save(syncs, run, range(10), after=-1, part=part)
+    for sublist in (1, 2):
+        await save(syncs, run, range(10), after=-1, sublist=sublist)
     await syncs.finish(run.list_id, "done", error=None, now=NOW)
     run = await begin(syncs, acme, 1, 2)
-    await save(syncs, run, range(0), after=3, upto=5, part=2)
-    missing = [(part, portal_row_id) for _, part, portal_row_id in await syncs.load_missing(run.list_id, limit=99)]
+    await save(syncs, run, range(0), after=3, upto=5, sublist=2)
+    missing = [
+        (sublist, portal_row_id) for _, sublist, portal_row_id in await syncs.load_missing(run.list_id, limit=99)
+    ]
     assert missing == [(2, 4), (2, 5)]
 
 
@@ -234,7 +241,7 @@ async def test_missing_rows_come_in_bundles(syncs: SyncStore, mirror: MirrorStor
     await save(syncs, run, range(0))
     bundles = 0
     while asked := await syncs.load_missing(run.list_id, limit=300):
-        await syncs.resolve_missing(run.list_id, asked, {}, head=head(NOW))
+        await syncs.resolve_missing(run.list_id, asked, {}, prefix=prefix(NOW))
         bundles += 1
     assert bundles == 4
     assert await live_ids(mirror, acme) == []

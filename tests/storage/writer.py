@@ -11,7 +11,7 @@ from storage.accounts import AccountStore
 from storage.database import Database
 from storage.rules import RuleStore
 from storage.syncs import SyncStore
-from tests.storage.samples import NOW, head, rows
+from tests.storage.samples import NOW, prefix, rows
 
 PAGE = 100
 
@@ -32,10 +32,12 @@ async def write(path: Path, turn: int) -> None:
             print("rule", key, flush=True)
             run = await syncs.begin(account.account_id, portal_id, "users", [0], now=NOW, resumable_since=NOW)
             for text, ids in (("as it was", range(1, PAGE + 1)), ("changed", range(1, PAGE + 1, 2))):
-                await syncs.save_page(run.list_id, 0, rows(ids, text), after=0, upto=PAGE, left_out=0, head=head(NOW))
+                await syncs.save_page(
+                    run.list_id, 0, rows(ids, text), after=0, upto=PAGE, left_out=0, prefix=prefix(NOW)
+                )
                 print("page", key, flush=True)
             asked = await syncs.load_missing(run.list_id, limit=PAGE)
-            await syncs.resolve_missing(run.list_id, asked, {}, head=head(NOW))
+            await syncs.resolve_missing(run.list_id, asked, {}, prefix=prefix(NOW))
             print("settled", key, flush=True)
             number += 1
 

@@ -18,6 +18,8 @@ from gateway.bitrix.rows.dictionaries import (
     decode_userfieldconfig,
 )
 from gateway.mirror.resources import RESOURCES, PortalList, Resource
+from gateway.mirror.row_json import render_rows
+from storage.records import MirrorRow
 from tests.gateway import CONTRACT
 
 LISTS = [(resource, portal_list) for resource in RESOURCES.values() for portal_list in resource.lists("ru")]
@@ -70,11 +72,15 @@ ROWS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=len(NAMES))
 IDS = st.one_of(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1).map(str))
 
 
+def render(portal_list: PortalList, row: dict[str, Any]) -> list[MirrorRow]:
+    return render_rows(portal_list.call.facts.ids([row]), [row], portal_list.decode)
+
+
 def accept(resource: Resource, portal_list: PortalList, row: dict[str, Any]) -> bool:
     """Return whether *row* is shown, and check the shown properties against openapi.yaml."""
-    rendered = portal_list.render([row])
-    for _, tail in rendered:
-        item = resource.head(1_800_000_000) % 1 + b'"p.bitrix24.ru"' + tail
+    rendered = render(portal_list, row)
+    for _, suffix in rendered:
+        item = resource.prefix(1_800_000_000) % 1 + b'"p.bitrix24.ru"' + suffix
         CONTRACT.check("GET", f"/bitrix/{resource.name}", 200, HEADERS, b'{"count":1,"items":[%b]}' % item)
     return bool(rendered)
 
@@ -100,8 +106,8 @@ def test_any_row_is_shown_as_documented_left_out_or_broken(
 @given(row=ROWS, portal_id=IDS)
 def test_unknown_fields_do_not_change_the_result(row: dict[str, Any], portal_id: int | str) -> None:
     (portal_list,) = RESOURCES["users"].lists("ru")
-    ((kept_id, tail),) = portal_list.render([{**row, "ID": portal_id, "IS_ONLINE": "Y"}])
-    assert [(kept_id, tail)] == portal_list.render([{**row, "ID": portal_id, "IS_ONLINE": "N", "LAST_LOGIN": ""}])
+    ((kept_id, suffix),) = render(portal_list, {**row, "ID": portal_id, "IS_ONLINE": "Y"})
+    assert [(kept_id, suffix)] == render(portal_list, {**row, "ID": portal_id, "IS_ONLINE": "N", "LAST_LOGIN": ""})
     assert kept_id == int(portal_id)
 
 
@@ -203,5 +209,5 @@ def test_a_field_without_a_label_in_the_language_is_labelled_with_its_name(label
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_text_is_not_changed(text: str) -> None:
     (portal_list,) = RESOURCES["users"].lists("ru")
-    ((_, tail),) = portal_list.render([{"ID": "1", "NAME": text}])
-    assert orjson.loads(b"{" + tail[1:])["name"] == text
+    ((_, suffix),) = render(portal_list, {"ID": "1", "NAME": text})
+    assert orjson.loads(b"{" + suffix[1:])["name"] == text
