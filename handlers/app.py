@@ -30,24 +30,18 @@ from gateway.quizzes.rules import RuleService
 from gateway.settings.config import Config
 from gateway.settings.secret_file import Secrets
 from handlers.app_keys import (
-    ACCESS_LOG,
     ACCOUNTS,
     CALLS,
-    CLOCK,
-    CONFIG,
     CONNECTIONS,
     DATABASE,
     DRAINING,
-    OPENAPI,
     PAGES,
     POLICY,
     RULES,
     SECRETS,
     SESSION,
-    STORAGE_LOG,
     STREAMS,
     SYNCS,
-    TOKENS,
 )
 from handlers.bitrix.account import connect_account, delete_account, get_account
 from handlers.bitrix.calls import call_batch, call_batch3, call_method, call_method3, get_openapi3
@@ -59,12 +53,13 @@ from handlers.bitrix.syncs import get_sync, list_syncs
 from handlers.bitrix.webhook import finish_authorization, show_connected
 from handlers.http.access_log import AccessLog
 from handlers.http.body_reader import ignore_expectation
+from handlers.http.keys import ACCESS_LOG, CLOCK, CONFIG, STORAGE_LOG, TOKENS
 from handlers.http.middleware import refuse_address, refuse_method, with_middleware
 from handlers.http.query import with_known_parameters
 from handlers.http.storage_log import StorageLog
 from handlers.operations.health import check_health, get_liveness, get_readiness
 from handlers.operations.openapi import get_openapi_json, get_openapi_yaml
-from handlers.operations.openapi_document import OpenAPIDocument
+from handlers.operations.openapi_document import OPENAPI, OpenAPIDocument
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
 from storage.database import Database

@@ -2,7 +2,8 @@
 
 from aiohttp import web
 
-from handlers.app_keys import ACCOUNT_KEY, ACCOUNTS, CONNECTIONS
+from handlers.app_keys import ACCOUNTS, CONNECTIONS
+from handlers.http.keys import ACCOUNT_KEY
 from storage.records import Account
 
 

@@ -13,10 +13,11 @@ from gateway.bitrix.lists.page_reader import Pace
 from gateway.errors import InvalidInput, NotFound
 from gateway.passthrough.calls import DEEPEST, TOO_DEEP, is_deeper
 from gateway.passthrough.streams import STREAMS, TASKS3, StreamAsked, StreamedList, items_of
-from handlers import app_keys as keys
+from handlers import app_keys
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.http.bodies import INT32
 from handlers.http.connection import Connection
+from handlers.http.keys import REQUEST_ID
 from handlers.http.middleware import add_common_headers
 from handlers.http.query import is_digits, one_value, positive
 
@@ -67,14 +68,14 @@ async def stream(request: web.Request, listed: StreamedList) -> web.StreamRespon
     """Send the rows while they are read. A failure before the first row is an ordinary error response."""
     stream_request = parse_request(request, listed)
     account = await load_authorized_account(request)
-    async with request.app[keys.STREAMS].open(account, stream_request) as rows:
+    async with request.app[app_keys.STREAMS].open(account, stream_request) as rows:
         if isinstance(request.protocol, Connection):
             request.protocol.on_disconnect(partial(rows.end, None))
         async with aclosing(rows.chunks()) as chunks:
             first = await anext(chunks, b"")
             encoder = GzipEncoder(GZIP.search(request.headers.get("Accept-Encoding", "")) is not None)
             response = web.StreamResponse(headers=HEADERS | encoder.headers)
-            add_common_headers(response, request[keys.REQUEST_ID])
+            add_common_headers(response, request[REQUEST_ID])
             with suppress(ConnectionError):  # the caller has left
                 await response.prepare(request)
                 await response.write(encoder.encode(first))

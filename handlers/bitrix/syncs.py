@@ -5,8 +5,9 @@ from aiohttp import web
 from gateway.clock import format_time
 from gateway.errors import NotFound
 from gateway.mirror.resources import RESOURCES, Resource
-from handlers.app_keys import CONFIG, SYNCS
+from handlers.app_keys import SYNCS
 from handlers.bitrix.account_loading import load_account
+from handlers.http.keys import CONFIG
 from handlers.http.responses import json_response
 from storage.errors import StorageDamaged
 from storage.records import Account, SyncRun

@@ -3,8 +3,8 @@
 from aiohttp import HttpVersion11, web
 from aiohttp.hdrs import CONTENT_LENGTH, EXPECT
 
-from handlers.app_keys import CLOCK, CONFIG
 from handlers.http.errors import HttpError
+from handlers.http.keys import CLOCK, CONFIG
 
 RATE_WINDOW_S = 10.0
 LATE_BODY = "body: was not received in time (GATEWAY_BODY_TIMEOUT_S)"

@@ -12,10 +12,10 @@ from aiohttp.typedefs import Handler
 from multidict import istr
 
 from gateway.errors import GatewayError, MalformedAuthorization, StorageFailed
-from handlers.app_keys import ACCESS_LOG, ACCOUNT_KEY, CLOCK, REQUEST_ID, STORAGE_LOG, TOKENS
 from handlers.http.access_log import AccessLogEntry
 from handlers.http.body_reader import CallerLeft
 from handlers.http.errors import INTERNAL, HttpError, http_error, is_internal, render_error, status_of
+from handlers.http.keys import ACCESS_LOG, ACCOUNT_KEY, CLOCK, REQUEST_ID, STORAGE_LOG, TOKENS
 from storage.errors import StorageUnusable
 
 logger = logging.getLogger(__name__)

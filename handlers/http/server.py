@@ -2,10 +2,10 @@
 
 from aiohttp import web
 
-from handlers.app_keys import CLOCK, CONFIG
 from handlers.http.admission import Admission
 from handlers.http.connection import DISCARD_TIMEOUT_S, WRITE_TIMEOUT_S, Connection
 from handlers.http.deadlines import Deadlines
+from handlers.http.keys import CLOCK, CONFIG
 
 # A handler runs to its end even if its caller leaves: a change that is written to the database must reach memory too.
 HANDLER_CANCELLATION = False

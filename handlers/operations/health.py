@@ -5,7 +5,8 @@ import logging
 from aiohttp import web
 
 from gateway import __version__
-from handlers.app_keys import CLOCK, DATABASE, DRAINING
+from handlers.app_keys import DATABASE, DRAINING
+from handlers.http.keys import CLOCK
 from handlers.http.responses import json_response
 from storage.errors import StorageDamaged, StorageError
 

@@ -4,9 +4,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from handlers.app_keys import OPENAPI
 from handlers.http.etags import etag_matches
-from handlers.operations.openapi_document import Representation
+from handlers.operations.openapi_document import OPENAPI, Representation
 
 
 async def get_openapi_yaml(request: web.Request) -> web.Response:

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import orjson
 import yaml
+from aiohttp import web
 
 from gateway.errors import SettingsError
 
-# A wheel has the file beside this module (setup.py puts it there), a checkout at its top.
-PLACES = (Path(__file__).with_name("openapi.yaml"), Path(__file__).parents[2] / "openapi.yaml")
+PATH = Path(__file__).with_name("openapi.yaml")  # in a checkout, a link to the file at its top; a package has a copy
 YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader, if PyYAML has it, is 10 times faster
 
 
@@ -36,16 +36,18 @@ class OpenAPIDocument:
         Raises:
             SettingsError: The file is missing or cannot be read.
         """
-        place = next((place for place in PLACES if place.exists()), PLACES[0])
         try:
-            return cls(place.read_bytes())
+            return cls(PATH.read_bytes())
         except OSError as error:
-            raise SettingsError(f"cannot read {place} ({error.strerror}): install the gateway again") from error
+            raise SettingsError(f"cannot read {PATH} ({error.strerror}): install the gateway again") from error
 
     @cached_property
     def json(self) -> Representation:
         """The same document as JSON."""
         return represent(orjson.dumps(yaml.load(self.yaml.body, YAML_LOADER)), "application/json")
+
+
+OPENAPI = web.AppKey("OPENAPI", OpenAPIDocument)
 
 
 def represent(body: bytes, content_type: str) -> Representation:

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from gateway.settings.config import Config
-from handlers.app_keys import CLOCK, CONFIG
+from handlers.http.keys import CLOCK, CONFIG
 from handlers.http.server import Runner
 from tests.clock import ManualClock
 from tests.gateway import Gateway

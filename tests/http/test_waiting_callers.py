@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.settings.config import Config
-from handlers.app_keys import CLOCK, CONFIG
 from handlers.http.connection import Connection
+from handlers.http.keys import CLOCK, CONFIG
 from handlers.http.server import Runner
 from tests.clock import ManualClock
 from tests.gateway import NO_TOKEN, Gateway, Sandbox, callback_path

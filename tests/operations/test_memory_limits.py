@@ -22,8 +22,9 @@ from gateway.bitrix.protocol.v2 import Command
 from gateway.mirror.resources import RESOURCES
 from gateway.passthrough.field_names import FieldNames
 from gateway.settings.config import Config, load_config
-from handlers.app_keys import ACCESS_LOG, CLOCK, CONNECTIONS, DATABASE, PAGES, SESSION, TOKENS
+from handlers.app_keys import CONNECTIONS, DATABASE, PAGES, SESSION
 from handlers.http.access_log import MAX_BUFFERED_ENTRIES, AccessLogEntry
+from handlers.http.keys import ACCESS_LOG, CLOCK, TOKENS
 from handlers.http.query import page_and_size
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore

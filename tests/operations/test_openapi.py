@@ -43,22 +43,17 @@ async def test_the_etag_is_the_same_after_a_restart(gateway: Gateway, path: str)
     assert (await gateway.get(path, token=NO_TOKEN)).headers["ETag"] == etag
 
 
-async def test_the_file_is_read_once(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openapi_document, "PLACES", ())
+async def test_the_file_is_read_once(gateway: Gateway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(openapi_document, "PATH", tmp_path / "missing.yaml")
     for path in PATHS * 2:
         assert (await gateway.get(path, token=NO_TOKEN)).status == 200
 
 
-def test_the_file_of_an_installed_package_has_priority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed, checkout = tmp_path / "installed.yaml", tmp_path / "checkout.yaml"
-    monkeypatch.setattr(openapi_document, "PLACES", (installed, checkout))
-    checkout.write_bytes(b"openapi: 3.0.3")
-    assert OpenAPIDocument.load().yaml.body == b"openapi: 3.0.3"
-    installed.write_bytes(b"openapi: 3.0.4")
-    assert OpenAPIDocument.load().yaml.body == b"openapi: 3.0.4"
+def test_the_packaged_file_is_the_file_at_the_top() -> None:
+    assert openapi_document.PATH.read_bytes() == OPENAPI_YAML.read_bytes()
 
 
 def test_a_missing_file_is_a_settings_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openapi_document, "PLACES", (tmp_path / "openapi.yaml", tmp_path / "other.yaml"))
+    monkeypatch.setattr(openapi_document, "PATH", tmp_path / "openapi.yaml")
     with pytest.raises(SettingsError, match=r"cannot read .*openapi\.yaml .*: install the gateway again"):
         OpenAPIDocument.load()
