@@ -46,7 +46,7 @@ class Resource:
 
     def resumes(self, language: str) -> bool:
         """Whether an interrupted run can continue from a cursor. Lists without keyset are read again from the start."""
-        return all(one.call.facts.paging is Paging.KEYSET for one in self.lists(language))
+        return all(one.call.spec.paging is Paging.KEYSET for one in self.lists(language))
 
 
 def _user_lists(_language: str) -> tuple[PortalList, ...]:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
 from gateway.bitrix.lists.by_ids import read_by_ids
-from gateway.bitrix.lists.full import read_whole
+from gateway.bitrix.lists.full import read_full
 from gateway.bitrix.lists.list_specs import Paging, Row
 from gateway.bitrix.lists.page import Page
 from gateway.bitrix.lists.walk import walk
@@ -58,12 +58,12 @@ class SyncPass:
             if sublist.done:
                 continue
             portal_list = self._lists[sublist.sublist]
-            if portal_list.call.facts.paging is Paging.KEYSET:
+            if portal_list.call.spec.paging is Paging.KEYSET:
                 await self._read_by_keyset(portal_list, sublist.cursor or 0)
             else:
                 whole.append(portal_list)
         if whole:
-            await self._read_whole(whole)
+            await self._read_full(whole)
         await self._resolve_missing()
 
     async def _read_by_keyset(self, portal_list: PortalList, cursor: int) -> None:
@@ -71,8 +71,8 @@ class SyncPass:
             async for page in in_larger_pages(pages):
                 await self._save(portal_list, page)
 
-    async def _read_whole(self, lists: Sequence[PortalList]) -> None:
-        answers = await read_whole(self._client, [one.call for one in lists])
+    async def _read_full(self, lists: Sequence[PortalList]) -> None:
+        answers = await read_full(self._client, [one.call for one in lists])
         found: list[tuple[PortalList, list[Row]]] = []
         refusal: PortalError | None = None
         for portal_list, answer in zip(lists, answers, strict=True):
@@ -104,7 +104,7 @@ class SyncPass:
 
     async def _read_by_ids(self, portal_list: PortalList, ids: Sequence[int]) -> list[MirrorRow]:
         rows = await read_by_ids(self._client, portal_list.call, ids)
-        return render_rows(portal_list.call.facts.ids(rows), rows, portal_list.decode)
+        return render_rows(portal_list.call.spec.ids(rows), rows, portal_list.decode)
 
     async def _resolve_missing(self) -> None:
         """Mark deleted what was not met, after asking for it once more where that can be done by id."""
@@ -112,7 +112,7 @@ class SyncPass:
             found: dict[int, list[MirrorRow]] = {}
             for sublist in {sublist for _, sublist, _ in asked}:
                 portal_list = self._lists[sublist]
-                if portal_list.call.facts.paging is Paging.KEYSET:
+                if portal_list.call.spec.paging is Paging.KEYSET:
                     ids = [portal_row_id for _, of_sublist, portal_row_id in asked if of_sublist == sublist]
                     found[sublist] = await self._read_by_ids(portal_list, ids)
             generation = await self._store.resolve_missing(
@@ -137,7 +137,7 @@ async def in_larger_pages(pages: AsyncIterator[Page[list[Row]]]) -> AsyncIterato
 
 def cut(portal_list: PortalList, rows: Sequence[Row]) -> list[Page[list[Row]]]:
     """A list that was read whole, as pages of at most ROWS_A_TRANSACTION."""
-    ids = portal_list.call.facts.ids(rows)
+    ids = portal_list.call.spec.ids(rows)
     pages: list[Page[list[Row]]] = []
     after = -1  # ids begin at 0: the deals' default pipeline has it
     for at in range(0, max(len(ids), 1), ROWS_A_TRANSACTION):

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import MethodNotFound, PortalBroken, ScopeMissing
-from gateway.bitrix.lists.field_check import UNKNOWN, Checked, Field, ListFields, check_fields, read_fields
+from gateway.bitrix.lists.field_check import UNKNOWN_FIELD, CheckedFields, check_fields
 from gateway.bitrix.lists.field_rules import FieldRules
+from gateway.bitrix.lists.list_fields import Field, ListFields, decode_fields
 from gateway.bitrix.protocol.v2 import Command, Params, decode_answer3
 from gateway.clock import Clock
 from gateway.errors import InvalidInput
@@ -33,7 +34,7 @@ class FieldNames:
         conditions: Mapping[str, object],
         selected: Sequence[str] = (),
         params: Params | None = None,
-    ) -> Checked:
+    ) -> CheckedFields:
         """A filter's *conditions* and the names *selected*, as the list obeys them.
 
         *params* are those that the fields method takes.
@@ -43,32 +44,32 @@ class FieldNames:
             PortalError: the fields could not be had.
         """
         params = params or {}
-        if not selected and (not conditions or not rules.names_filters):
+        if not selected and (not conditions or not rules.checks_filter_names):
             return check_fields(ListFields(rules, {}), conditions, ())
-        key = account.portal.portal_id, rules.fields, repr(sorted(params.items()))
+        key = account.portal.portal_id, rules.fields_method, repr(sorted(params.items()))
         at, known = self._known.get(key, (None, None))
         if at is not None and known is not None and self._clock.monotonic() - at <= KNOWN_S:
             try:
                 return check_fields(known, conditions, selected)
             except InvalidInput as error:
-                if not any(one.code == UNKNOWN for one in error.errors):
+                if not any(one.code == UNKNOWN_FIELD for one in error.errors):
                     raise
         try:
             known = await self._ask3(client, rules) if rules.version == 3 else await self._ask(client, rules, params)
         except ScopeMissing:
             if rules.version != 3:
                 raise
-            return check_fields(ListFields(rules, {}, told=False), conditions, selected)  # others may be told
+            return check_fields(ListFields(rules, {}, described=False), conditions, selected)  # others may be told
         self._known.remember(key, (self._clock.monotonic(), known))
         return check_fields(known, conditions, selected)
 
     async def _ask(self, client: PortalClient, rules: FieldRules, params: Params) -> ListFields:
-        result = (await client.call(Command(rules.fields, params))).result
+        result = (await client.call(Command(rules.fields_method, params))).result
         if isinstance(result, dict) and isinstance(result.get("fields"), dict):
             result = result["fields"]
         if not isinstance(result, dict):
             raise PortalBroken("fields are no object")
-        return ListFields(rules, read_fields(result))
+        return ListFields(rules, decode_fields(result))
 
     async def _ask3(self, client: PortalClient, rules: FieldRules) -> ListFields:
         """As `_ask`, by a method of REST 3.0, which older portals do not have.
@@ -76,16 +77,16 @@ class FieldNames:
         Source: protocol.md 9.8 (b24restdocs api-reference/rest-v3/main/main-eventlog-field-list.md)
         """
         try:
-            answer = await client.call3(rules.fields, {}, write=False)
+            answer = await client.call3(rules.fields_method, {}, write=False)
         except MethodNotFound:
-            return ListFields(rules, {}, told=False)
+            return ListFields(rules, {}, described=False)
         result = decode_answer3(answer.status, answer.body).result
         items = result.get("items") if isinstance(result, dict) else None
         if not items or not isinstance(items, list):
             raise PortalBroken("fields are no list")
         if not all(isinstance(item, dict) and isinstance(item.get("name"), str) for item in items):
             raise PortalBroken("a field has no name")
-        return ListFields(rules, read_fields({item["name"]: item for item in items}))
+        return ListFields(rules, decode_fields({item["name"]: item for item in items}))
 
 
 def _weigh(_key: tuple[int, str, str], known: tuple[float, ListFields]) -> int:

@@ -14,7 +14,7 @@ from gateway.bitrix.lists.field_rules import FIELD_RULES, FIELD_RULES3
 from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.lists.page import ListCall, Page
 from gateway.bitrix.lists.page_reader import Pace
-from gateway.bitrix.lists.tail import tail
+from gateway.bitrix.lists.tail import read_tail
 from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.protocol.filters3 import check_filter_parameter
 from gateway.bitrix.protocol.json_body import TOO_DEEP
@@ -228,23 +228,23 @@ class StreamService:
             given = [] if asked.filter is None else asked.filter
             check_filter_parameter(given, "filter")
             checked = await self._names.check(account, client, FIELD_RULES3[listed.method], {}, asked.select)
-            return tail(
+            return read_tail(
                 client,
                 listed.method,
                 given,
                 checked.select,
                 cursor=asked.cursor,
-                unsure=checked.unsure,
+                unverified=checked.unverified,
                 render=as_lines,
             )
         given = {} if asked.filter is None else asked.filter
         if not isinstance(given, dict):
             raise InvalidInput.of_parameter("filter", "invalid_value", "must be a JSON object")
-        rules, facts = FIELD_RULES[listed.method], ListCall(listed.method).facts
+        rules, spec = FIELD_RULES[listed.method], ListCall(listed.method).spec
         checked = await self._names.check(account, client, rules, given, asked.select, listed.params)
-        params = {**listed.params, **({facts.filter_key: checked.filter} if given else {})}
+        params = {**listed.params, **({spec.filter_key: checked.filter} if given else {})}
         if checked.select:
-            params["select"] = list(dict.fromkeys([*checked.select, facts.bound_key]))
+            params["select"] = list(dict.fromkeys([*checked.select, spec.filter_id_key]))
         call = ListCall(listed.method, params)
         return walk(
             client,

@@ -8,7 +8,7 @@ from functools import partial
 import orjson
 from aiohttp import web
 
-from gateway.bitrix.lists.list_specs import HIGHEST_ID
+from gateway.bitrix.lists.list_specs import MAX_ID
 from gateway.bitrix.lists.page_reader import Pace
 from gateway.errors import InvalidInput, NotFound
 from gateway.passthrough.calls import DEEPEST, TOO_DEEP, is_deeper
@@ -128,7 +128,7 @@ def parse_request(request: web.Request, listed: StreamedList) -> StreamAsked:
 def parse_cursor(value: str | None) -> int:
     if value is None:
         return 0
-    if not (value.isascii() and value.isdigit() and len(value) <= len(str(HIGHEST_ID)) and int(value) < HIGHEST_ID):
+    if not (value.isascii() and value.isdigit() and len(value) <= len(str(MAX_ID)) and int(value) < MAX_ID):
         raise InvalidInput.of_parameter("cursor", "invalid_value", "must be the id of a row, or 0")
     return int(value)
 

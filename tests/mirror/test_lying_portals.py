@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from gateway.bitrix.lists.full import OFFSET_ROWS
+from gateway.bitrix.lists.full import MAX_OFFSET_ROWS
 from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS
 from tests.gateway import RESOURCES, Gateway, Sandbox
 from tests.support.meddler import Meddler, Told, meddling
@@ -58,7 +58,7 @@ async def test_a_wrong_total_never_makes_a_list_shorter(
     mirrored.add(sandbox.portal.data, 6)
     meddler.answer = about(mirrored, lambda told: told.said.update(lie) if "row 6" in str(told.rows) else None)
     (run,) = await gateway.sync(mirrored.name)
-    assert len(meddler.batches) <= MAX_PAGE_ATTEMPTS * (1 + OFFSET_ROWS / 50 / 50)
+    assert len(meddler.batches) <= MAX_PAGE_ATTEMPTS * (1 + MAX_OFFSET_ROWS / 50 / 50)
     if mirrored is USERS or lie["total"] < 6:  # users are read without a total; fewer than there are is no loss
         assert (run["state"], run["error"]) == ("done", None)
         assert mirrored.ids(await gateway.rows(mirrored.name)) == [1, 2, 3, 4, 5, 6]

@@ -174,7 +174,7 @@ async def fill_fields(gateway: Gateway, _sandbox: Sandbox) -> None:
     account = await gateway.app[CONNECTIONS].require("acme")
     gateway.retained = names = FieldNames(gateway.clock)  # type: ignore[attr-defined]  # until it is measured
     for number in range(100):
-        rules = FieldRules(f"list.{number}", EQUAL, any_case=True)
+        rules = FieldRules(f"list.{number}", EQUAL, case_insensitive=True)
         selected = ["UF_CRM_7_".ljust(60, "x")]
         await names.check(account, cast(PortalClient, ManyFields()), rules, {"=" + selected[0]: "x"}, selected)
 

@@ -49,14 +49,14 @@ async def test_a_name_that_the_portal_would_drop_is_refused_with_the_nearest(
     connected: Gateway, sandbox: Sandbox, resource: str, name: str, meant: str | None
 ) -> None:
     advice = "" if meant is None else f"; did you mean '{meant}'?"
-    rule = f"has '{name}', which the list does not know and would ignore{advice}"
+    rule = f"unknown field '{name}', which the list would ignore{advice}"
     assert await refusals(connected, f"{resource}id,{name}") == [("select", "unknown_field", rule)]
     assert sandbox.portal.calls[LISTS[resource]] == 0
 
 
 async def test_every_unknown_name_is_in_one_answer(connected: Gateway) -> None:
     told = await refusals(connected, f"{TASKS}nope,title,Status,UF_CRM_TASK")
-    assert [detail.split(",")[0] for _, _, detail in told] == ["has 'nope'", "has 'Status'"]
+    assert [detail.split(",")[0] for _, _, detail in told] == ["unknown field 'nope'", "unknown field 'Status'"]
 
 
 async def test_names_that_the_portal_has_come(connected: Gateway, sandbox: Sandbox) -> None:
@@ -81,7 +81,7 @@ async def test_an_unknown_field_of_a_related_object_is_refused_by_the_portal(con
     assert answer.json["portalError"]["description"] == "Unknown field `stageId` for entity `UserDto`"
 
 
-NOT_SENT = "has '{}', which the list ignores: none of its first rows has it"
+NOT_SENT = "unknown field '{}': none of the first rows has it"
 
 
 async def test_custom_fields_which_the_portal_does_not_list_are_proved_by_the_rows(

@@ -1,4 +1,4 @@
-"""Rows of a keyset list that are read by their ids."""
+"""Reads selected rows of a keyset list by their ids."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from gateway.bitrix.protocol.v2 import Answer, Command
 
 
 async def read_by_ids(client: PortalClient, call: ListCall, ids: Sequence[int]) -> list[Row]:
-    """The rows with the given *ids*, as far as the portal has them, sorted by id; for keyset lists.
+    """The existing rows among *ids*, sorted by id. The list must be a keyset list.
 
-    Only an empty page proves that rows are gone. Ids that are missing from a page with other rows are requested again,
-    so a portal with smaller pages, or with a total that is too low, costs requests and no rows.
+    Only an empty page proves that rows do not exist. Ids missing from a page with other rows are requested again, so
+    smaller pages, or a total that is too low, cost requests but no rows.
 
     Raises:
-        WalkFailed: not every one of *ids* could be asked for.
+        WalkFailed: one of *ids* could not be requested.
     """
     wanted = sorted(set(ids))
     pending = [(wanted[start : start + PAGE_ROWS], 1) for start in range(0, len(wanted), PAGE_ROWS)]
@@ -26,34 +26,38 @@ async def read_by_ids(client: PortalClient, call: ListCall, ids: Sequence[int]) 
             outcomes = await client.batch([_command(call, chunk) for chunk, _ in pending])
         except PortalError as error:
             raise WalkFailed(call.method, 0, error) from error
-        again: list[tuple[list[int], int]] = []
-        for (chunk, ask), outcome in zip(pending, outcomes, strict=True):
+        retried: list[tuple[list[int], int]] = []
+        for (chunk, attempt), outcome in zip(pending, outcomes, strict=True):
             try:
-                rows = _checked(call, chunk, outcome)
+                rows = _checked_rows(call, chunk, outcome)
             except PortalError as error:
-                if ask == MAX_PAGE_ATTEMPTS or not isinstance(error, PortalBroken):
+                if attempt == MAX_PAGE_ATTEMPTS or not isinstance(error, PortalBroken):
                     raise WalkFailed(call.method, 0, error) from error
-                again.append((chunk, ask + 1))
+                retried.append((chunk, attempt + 1))
                 continue
             found |= rows
-            left = [row_id for row_id in chunk if row_id not in rows]
-            if rows and left:
-                again.append((left, 1))
-        pending = again
+            missing = [row_id for row_id in chunk if row_id not in rows]
+            if rows and missing:
+                retried.append((missing, 1))
+        pending = retried
     return [found[row_id] for row_id in sorted(found)]
 
 
 def _command(call: ListCall, ids: Sequence[int]) -> Command:
-    facts = call.facts
-    return Command(call.method, {**facts.filtered(call.params, {"@": ids}), **facts.ordered("ASC")})
+    spec = call.spec
+    return Command(call.method, {**spec.filtered(call.params, {"@": ids}), **spec.ordered("ASC")})
 
 
-def _checked(call: ListCall, ids: Sequence[int], outcome: Answer | PortalError) -> dict[int, Row]:
+def _checked_rows(call: ListCall, ids: Sequence[int], outcome: Answer | PortalError) -> dict[int, Row]:
+    """
+    Raises:
+        PortalError: the command failed, or its rows are not among *ids*, or contradict its total.
+    """
     if isinstance(outcome, PortalError):
         raise outcome
-    rows = call.facts.rows(outcome)
+    rows = call.spec.rows(outcome)
     if not set(checked_ids(rows, 0, None)) <= set(ids):
-        raise PortalBroken("rows that were not asked for")
-    if not rows and outcome.total:  # no total comes with no rows
+        raise PortalBroken("rows that were not requested")
+    if not rows and outcome.total:  # an empty page may come without a total
         raise PortalBroken(f"the portal counts {outcome.total} rows and gives none")
     return dict(rows)

@@ -1,4 +1,4 @@
-"""What a list still holds, as far as can be told, and how large the ranges are to be that it is read by; pure."""
+"""Estimates how many rows a list still holds, and from that how large its ranges and chains should be. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -7,134 +7,135 @@ from gateway.bitrix.lists.density import Density
 from gateway.bitrix.lists.page import PAGE_ROWS
 from gateway.bitrix.protocol.v2 import BATCH_COMMANDS
 
-EVEN_ROWS = 46  # expected in a range just under a page; where so many cannot be had safely, ranges take several pages
-SAFE_DEVIATIONS = 1.8  # between the rows expected in a range and a full page
-CHAIN_DEVIATIONS = 1.2  # the same of a range that several pages are there for: few more cost less than some in vain
-REST_DEVIATIONS = 2.0  # the same of the rest of a range that turned out longer, for which all that follow wait
-SPARE = 0.1  # of the pages of a chain, at most, are there for rows beyond those expected
-CHAINED_ROWS = PAGE_ROWS * BATCH_COMMANDS  # in a range, at most: what the pages of one batch can hold
-UNCHAINED_ROWS = 300  # the same where each page of it takes a batch of its own
-BELIEVED = 4  # times what was met of late a count may make it
-BELIEVED_FROM = 20  # pages met
+MIN_SINGLE_PAGE_ROWS = 46  # single-page ranges must be this full on average; if that is not safe, chains are used
+PAGE_SIGMAS = 1.8  # safety margin (σ) between the expected rows of a single-page range and a full page
+CHAIN_SIGMAS = 1.2  # the same of a chained range: a few overfull ranges cost less than many unused commands
+OVERFULL_SIGMAS = 2.0  # safety margin (σ) for the remainder of an overfull range; later ranges wait for it
+MAX_MARGIN = 0.1  # upper limit of a chained range's safety margin, as a share of its rows
+MAX_CHAINED_ROWS = PAGE_ROWS * BATCH_COMMANDS  # in one range: as many as the pages of one batch hold
+MAX_UNCHAINED_ROWS = 300  # in one range without chains, where each page takes a batch of its own
+MAX_COUNT_RATIO = 4  # ignore the portal's count if it differs more than this from the observed density
+MIN_CHECKED_PAGES = 20  # observed pages before the count is compared with the observed density
 
 
 class Estimate:
-    """How the rows lie among so many *ids* that are not proven yet: by what was met of them, and by a count.
+    """The estimated distribution of rows among the *ids* not yet proven: from the observed density and a count.
 
-    Ranges hold just under a page where rows lie evenly, so that one command proves a range. Elsewhere they hold just
-    under several pages, which are read by a chain of commands: each range ends in a page that is not full, and the more
-    rows it has, the less that weighs.
+    Where rows are even, a range is sized to hold just under one page, so that one command proves it. Elsewhere it is
+    sized to hold just under several pages, read by a chain. A range ends in a page that is not full, and this loss
+    weighs less the more pages the range has.
     """
 
     def __init__(self, ids: int) -> None:
         self._ids = ids
-        self._counted = 0  # rows among them; 0 where that is not known, or not believed
+        self._count = 0  # the portal's count of rows among the ids; 0 if unknown or not trusted
         self._density = Density()
-        self._pages_met = 0
-        self._follows = True  # the portal follows references, so that there can be chains
-        self.most_rows = CHAINED_ROWS  # in a range
+        self._observed_pages = 0
+        self._chains_work = True
+        self.max_range_rows = MAX_CHAINED_ROWS
 
-    def meet(self, ids: Sequence[int], after: int, upto: int) -> None:
-        """Take in the rows that lie between *after* and *upto*."""
-        self._density.note(ids, after, upto)
-        self._pages_met += 1
+    def observe(self, ids: Sequence[int], after: int, upto: int) -> None:
+        """Learn from the ids of all rows with ``after < id <= upto``."""
+        self._density.observe(ids, after, upto)
+        self._observed_pages += 1
 
-    def sample(self, ids: Sequence[int], after: int, upto: int) -> None:
-        """Take in a page of rows from any id *after* on, which ends by *upto*.
+    def observe_sample(self, ids: Sequence[int], after: int, upto: int) -> None:
+        """Learn from a page that starts at an arbitrary id, *after*, and ends at *upto* at the latest.
 
-        That id is the likelier within a gap the longer the gap is: only what follows the first row tells of the whole,
-        unless the page is not full.
+        An arbitrary id is likelier to fall between two distant rows than between two close ones. To correct for that,
+        only half of the distance before the first row counts. A page that is not full covers its range as it is.
         """
         if len(ids) == PAGE_ROWS:
-            self.meet(ids, (after + ids[0]) // 2, ids[-1])
+            self.observe(ids, (after + ids[0]) // 2, ids[-1])
         else:
-            self.meet(ids, after, upto)
+            self.observe(ids, after, upto)
 
     def prove(self, ids: Sequence[int], after: int, upto: int) -> None:
-        """Take in that these are all rows that lie between *after* and *upto*."""
-        self.meet(ids, after, upto)
+        """Learn from the ids of all rows with ``after < id <= upto``, and remove that range from the unproven ids."""
+        self.observe(ids, after, upto)
         self._ids -= upto - after
-        self._counted = max(self._counted - len(ids), 0) if self._ids else 0
-        if self._counted and self._pages_met >= BELIEVED_FROM:
-            met, counted = self._density.rows(self._ids), self._counted
-            if not met / BELIEVED <= counted <= met * BELIEVED:
-                self._counted = 0
+        self._count = max(self._count - len(ids), 0) if self._ids else 0
+        if self._count and self._observed_pages >= MIN_CHECKED_PAGES:
+            expected = self._density.expected_rows(self._ids)
+            if not expected / MAX_COUNT_RATIO <= self._count <= expected * MAX_COUNT_RATIO:
+                self._count = 0
 
-    def count(self, rows: int | None) -> None:
-        """Take in how many rows the portal counts among the ids; None where it does not say."""
-        self._counted = min(max(rows or 0, 0), self._ids)
+    def set_count(self, rows: int | None) -> None:
+        """Use the portal's count of the rows among the unproven ids; None if the portal sent none."""
+        self._count = min(max(rows or 0, 0), self._ids)
 
-    def unchain(self) -> None:
-        """Take in that the portal does not follow references as it should."""
-        self._follows = False
-        self.most_rows = UNCHAINED_ROWS
-
-    @property
-    def counted(self) -> bool:
-        """Whether the number of rows is known."""
-        return self._counted > 0
+    def disable_chains(self) -> None:
+        """Stop using chains: the portal does not resolve references."""
+        self._chains_work = False
+        self.max_range_rows = MAX_UNCHAINED_ROWS
 
     @property
-    def chained(self) -> bool:
+    def has_count(self) -> bool:
+        """Whether the portal's count is known and trusted."""
+        return self._count > 0
+
+    @property
+    def uses_chains(self) -> bool:
         """Whether new ranges are read by chains."""
-        return self._follows and not self._even
+        return self._chains_work and not self._is_even
 
     @property
-    def rows_left(self) -> float:
-        """How many rows there should still be."""
-        return self.rows(self._ids)
+    def remaining_rows(self) -> float:
+        """The number of rows expected among the unproven ids."""
+        return self.expected_rows(self._ids)
 
-    def rows(self, ids: int) -> float:
-        """How many rows to expect among so many *ids*."""
-        return ids * self._counted / self._ids if self._counted else self._density.rows(ids)
+    def expected_rows(self, ids: int) -> float:
+        """The number of rows expected among *ids* consecutive ids."""
+        return ids * self._count / self._ids if self._count else self._density.expected_rows(ids)
 
-    def ids(self, rows: float) -> float:
-        """How many ids should hold so many *rows*."""
-        return rows * self._ids / self._counted if self._counted else self._density.ids(rows)
+    def expected_ids(self, rows: float) -> float:
+        """The number of consecutive ids expected to hold *rows* rows."""
+        return rows * self._ids / self._count if self._count else self._density.expected_ids(rows)
 
-    def commands(self, rows: float) -> float:
-        """How many commands so many *rows* should take."""
-        return rows / self._just_under(self.most_rows) * self.most_rows / PAGE_ROWS
+    def expected_commands(self, rows: float) -> float:
+        """The number of commands expected to be needed for *rows* rows."""
+        return rows / self._target_rows(self.max_range_rows) * self.max_range_rows / PAGE_ROWS
 
-    def rows_a_range(self, most: int, *, tight: bool) -> float:
-        """How many rows the next ranges are to hold, where a batch has *most* commands.
+    def range_rows(self, batch_commands: int, *, budget_scarce: bool) -> float:
+        """The number of rows that a new range should hold, in batches of *batch_commands* commands.
 
-        Where requests are *tight*, what chains can hold: some commands more for the rest of a range, which go with
-        others, cost less than some in vain in each.
+        While the *budget is scarce*, chained ranges have no safety margin: the remainders of a few overfull ranges
+        share a batch with other ranges, and cost less than unused commands in every chain.
         """
-        if self._even:
-            return self._just_under(PAGE_ROWS)
-        rows = min(self.most_rows, PAGE_ROWS * most)
-        return rows if tight and rows > PAGE_ROWS else self._just_under(rows)
+        if self._is_even:
+            return self._target_rows(PAGE_ROWS)
+        capacity = min(self.max_range_rows, PAGE_ROWS * batch_commands)
+        return capacity if budget_scarce and capacity > PAGE_ROWS else self._target_rows(capacity)
 
-    def pages(self, rows: float) -> int:
-        """How many pages to ask for in one chain where so many *rows* are expected: as many as there may well be."""
-        if not self._follows:
+    def chain_pages(self, rows: float) -> int:
+        """The number of pages to request in one chain for *rows* expected rows: an upper bound on what is likely."""
+        if not self._chains_work:
             return 1
-        most_likely = rows + min(self._margin(rows), 2 * SPARE * rows)
-        return max(min(math.ceil(most_likely / PAGE_ROWS), BATCH_COMMANDS), 1)
+        likely_rows = rows + min(self._margin(rows), 2 * MAX_MARGIN * rows)
+        return max(min(math.ceil(likely_rows / PAGE_ROWS), BATCH_COMMANDS), 1)
 
-    def pages_after(self, pages: int, local: float, rows: float, ids: int) -> int:
-        """How many to ask for next where so many *pages* were full.
+    def remainder_pages(self, requested_pages: int, local_rows: float, rows: float, ids: int) -> int:
+        """The number of pages to request for the rest of an overfull range, first requested in *requested_pages* pages.
 
-        There are so many *ids* left, which *local* rows lie among if they lie as on those pages, and probably *rows*.
+        *ids* ids remain. They hold *local_rows* rows at the density of the pages read; *rows* is the best estimate.
         """
-        if not self._follows:
+        if not self._chains_work:
             return 1
-        margin = REST_DEVIATIONS * math.sqrt(max(rows, 1) * self._density.spread)
-        most_likely = min(rows + min(margin, 2 * SPARE * rows + PAGE_ROWS), ids)
-        pages = max(math.ceil(most_likely / PAGE_ROWS), min(2 * pages, math.ceil(local / PAGE_ROWS)))
+        margin = OVERFULL_SIGMAS * math.sqrt(max(rows, 1) * self._density.dispersion)
+        likely_rows = min(rows + min(margin, 2 * MAX_MARGIN * rows + PAGE_ROWS), ids)
+        pages = max(math.ceil(likely_rows / PAGE_ROWS), min(2 * requested_pages, math.ceil(local_rows / PAGE_ROWS)))
         return max(min(pages, BATCH_COMMANDS), 1)
 
     @property
-    def _even(self) -> bool:
-        """Whether rows lie so evenly that a range can be had that is just under a page."""
-        return self._just_under(PAGE_ROWS) >= EVEN_ROWS
+    def _is_even(self) -> bool:
+        """Whether rows are even enough for single-page ranges."""
+        return self._target_rows(PAGE_ROWS) >= MIN_SINGLE_PAGE_ROWS
 
-    def _just_under(self, rows: int) -> float:
-        return rows - min(self._margin(rows), SPARE * rows if rows > PAGE_ROWS else PAGE_ROWS / 2)
+    def _target_rows(self, capacity: int) -> float:
+        """*capacity* rows minus a safety margin."""
+        return capacity - min(self._margin(capacity), MAX_MARGIN * capacity if capacity > PAGE_ROWS else PAGE_ROWS / 2)
 
     def _margin(self, rows: float) -> float:
-        """How many rows more, or fewer, than expected are still likely."""
-        deviations = SAFE_DEVIATIONS if rows <= PAGE_ROWS else CHAIN_DEVIATIONS
-        return deviations * math.sqrt(rows * self._density.spread)
+        """How far the number of rows is likely to differ from *rows* expected ones."""
+        sigmas = PAGE_SIGMAS if rows <= PAGE_ROWS else CHAIN_SIGMAS
+        return sigmas * math.sqrt(rows * self._density.dispersion)

@@ -1,34 +1,34 @@
-"""A list to be read, the pages that it comes in, and what a page must fulfil before it counts."""
+"""A call that lists rows, the pages it is read in, and the checks that every page must pass."""
 
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from gateway.bitrix.errors import PortalBroken
-from gateway.bitrix.lists.list_specs import METHODS, ListSpec, Row
+from gateway.bitrix.lists.list_specs import LIST_SPECS, ListSpec, Row
 from gateway.bitrix.protocol.v2 import Params
 
-PAGE_ROWS = 50  # of version 2, as documented
-MAX_PAGE_ATTEMPTS = 3  # of the same page, when it comes and breaks a check
+PAGE_ROWS = 50  # documented page size of REST version 2
+MAX_PAGE_ATTEMPTS = 3  # requests for one page whose answers fail a check
 
-Rendered = TypeVar("Rendered", bound=Sized)  # what a reader makes of the rows of a page
+Rendered = TypeVar("Rendered", bound=Sized)  # the form into which a reader renders the rows of a page
 
 
 @dataclass(frozen=True)
 class ListCall:
-    """A list method and its own parameters; ordering and paging are the reader's to add."""
+    """A list method with the caller's parameters. The reader adds ordering and paging."""
 
     method: str
     params: Params = field(default_factory=dict)
 
     @property
-    def facts(self) -> ListSpec:
-        return METHODS[self.method]
+    def spec(self) -> ListSpec:
+        return LIST_SPECS[self.method]
 
 
 @dataclass(frozen=True)
 class Page(Generic[Rendered]):
-    """All rows with ``after < id <= upto``, ascending, and their *ids*; *upto* None: there is nothing beyond."""
+    """All rows with ``after < id <= upto``, ascending, and their *ids*. *upto* is None on the last page of a list."""
 
     rows: Rendered
     ids: list[int]
@@ -36,34 +36,34 @@ class Page(Generic[Rendered]):
     upto: int | None
 
 
-def smaller_pages(rows: int) -> PortalBroken:
-    """The error of a portal whose pages have only so many *rows*, so that a short page does not prove an end."""
+def page_size_error(rows: int) -> PortalBroken:
+    """The error for a portal whose pages hold only *rows* rows: a short page then proves nothing."""
     return PortalBroken(f"the portal gives pages of {rows} rows, not {PAGE_ROWS}")
 
 
-def as_they_came(rows: list[Row]) -> list[Row]:
-    """The rows."""
+def unrendered(rows: list[Row]) -> list[Row]:
+    """Render nothing: return the rows unchanged."""
     return rows
 
 
-def check_ascent(ids: Sequence[int], after: int) -> None:
+def check_ascending(ids: Sequence[int], after: int) -> None:
     """
     Raises:
-        PortalBroken: the *ids* do not ascend from beyond *after*.
+        PortalBroken: *ids* are not strictly ascending, or do not start after *after*.
     """
-    if any(here >= following for here, following in zip([after, *ids], ids, strict=False)):
+    if any(current >= following for current, following in zip([after, *ids], ids, strict=False)):
         raise PortalBroken("a page that does not ascend from where it should begin")
 
 
-def checked_ids(rows: Sequence[tuple[int, Row]], lo: int, hi: int | None) -> list[int]:
-    """The ids of a page that begins after *lo*, ascends, ends by *hi*, and is no longer than a page.
+def checked_ids(rows: Sequence[tuple[int, Row]], after: int, upto: int | None) -> list[int]:
+    """The ids of a page of at most PAGE_ROWS rows that ascend from after *after* to at most *upto* (None: unbounded).
 
     Raises:
-        PortalBroken: it is no such page.
+        PortalBroken: the rows are not such a page.
     """
     ids = [row_id for row_id, _ in rows]
-    check_ascent(ids, lo)
-    if hi is not None and ids and ids[-1] > hi:
+    check_ascending(ids, after)
+    if upto is not None and ids and ids[-1] > upto:
         raise PortalBroken("a page that goes past its range")
     if len(ids) > PAGE_ROWS:
         raise PortalBroken(f"a page of more than {PAGE_ROWS} rows")

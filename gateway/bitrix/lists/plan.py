@@ -1,300 +1,253 @@
-"""The plan of a walk: which ids are proven, asked for, and still to be cut into ranges. Pure; nothing here waits."""
+"""The plan of a walk: which ids are proven, requested, and not requested yet. Pure; nothing here waits."""
 
 import heapq
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic
 
 from gateway.bitrix.lists.estimate import Estimate
-from gateway.bitrix.lists.list_specs import HIGHEST_ID
+from gateway.bitrix.lists.list_specs import MAX_ID
 from gateway.bitrix.lists.page import PAGE_ROWS, Page, Rendered
+from gateway.bitrix.lists.ranges import Gap, Gaps, Range
 from gateway.bitrix.protocol.v2 import BATCH_COMMANDS
 
-SURVEYED_COMMANDS = 50  # a list that should take more is surveyed before it is cut
-SAMPLES = 8  # of a survey, at most; fewer where there would be less than SAMPLED_COMMANDS to each
-SAMPLED_COMMANDS = 12
-TRUSTED_RANGES = 60  # of a list that is not counted may be asked for on the strength of each page with rows
+MIN_SURVEYED_COMMANDS = 50  # a list expected to take more commands is surveyed first
+MAX_SAMPLES = 8  # in a survey
+COMMANDS_PER_SAMPLE = 12  # a survey has one sample for each 12 commands that the list should take
+RANGES_PER_PAGE = 60  # in flight in a list without a count, for each page with rows: its density may be wrong
 
 
-@dataclass(order=True)
-class Range:
-    """Ids from beyond *lo* up to *hi*, read by a chain of so many *pages*, that should have about so many *rows*.
-
-    Two kinds make up a survey: the *head* is all that there is to read, and a *sample* tells of the list around it.
-    """
-
-    lo: int
-    hi: int
-    pages: int = field(default=1, compare=False)
-    rows: float = field(default=PAGE_ROWS, compare=False)
-    sample: bool = field(default=False, compare=False)
-    head: bool = field(default=False, compare=False)
-
-
-@dataclass(order=True)
-class _Gap:
-    """Ids from beyond *lo* up to *hi* still to be cut, with so many *rows* an id, None for as many as on the whole."""
-
-    lo: int
-    hi: int
-    rows: float | None = field(default=None, compare=False)
-
-
-def boundless() -> float:
-    """No bound."""
+def unlimited() -> float:
+    """No limit."""
     return math.inf
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What a plan keeps to: *rows* held back or under way, what these may weigh now, and how many are *wanted*.
+class Window:
+    """The limits of a walk: *rows* in flight or held back, their *weight* now, and the total number *wanted*.
 
-    A page weighs the length of what was made of its rows.
+    The weight of a page is the length of its rendered rows.
     """
 
     rows: int
-    weight: Callable[[], float] = boundless
+    weight: Callable[[], float] = unlimited
     wanted: float = math.inf
 
 
 class Plan(Generic[Rendered]):
-    """The ids from the end of a *first* page up to *largest*, and the *tail* beyond, up to its highest id, if any.
+    """The ids between a *first* page and the *largest* id, and the growth range beyond it up to *growth_upto*, if any.
 
-    New ranges are cut as long as the rows before them, held back or under way, fit into the *bounds*. What was begun
-    goes on ahead of them and needs no room, and the head of the line may always go, so that the bounds cannot jam.
+    New ranges are requested while they fit into the *window*. Continuations go first and ignore the window, and so
+    does the range at the position, so the window cannot block the walk.
     """
 
-    def __init__(self, first: Page[Rendered], largest: int, *, tail: int | None, bounds: Bounds) -> None:
+    def __init__(self, first: Page[Rendered], largest: int, *, growth_upto: int | None, window: Window) -> None:
         position = first.upto or 0
-        self.position = position
-        self.counts = True  # whether a head may be asked for its number of rows
-        self.tight = False  # whether requests are what there is least of
-        self._end = largest
-        self._tail = None if tail is None else Range(largest, tail)
-        self._bounds = bounds
-        self._wanted = bounds.wanted - len(first.ids)  # rows beyond the position
+        self.position = position  # all pages up to this id were returned by `next_page`
+        self.request_count = True  # request the portal's count with the head
+        self.budget_scarce = False  # save requests rather than time
+        self._largest = largest
+        self._growth = None if growth_upto is None else Range(largest, growth_upto)
+        self._window = window
+        self._wanted_rows = window.wanted - len(first.ids)  # after the position
         self._estimate = Estimate(largest - position)
-        self._estimate.meet(first.ids[1:], first.ids[0], position)  # what is missing before them tells of nothing else
-        self._pages_seen = 1
-        self._wall: int = HIGHEST_ID + 1
-        self._urgent: list[Range] = []
-        self._asked: dict[int, Range] = {}
-        self._asked_rows = 0.0
-        self._proven: dict[int, Page[Rendered]] = {}
-        self._held = 0
-        self._weight, self._weighed = len(first.rows), len(first.ids)  # of all pages, and their rows
-        self._uncut = [_Gap(position, largest)] if position < largest else []
-        self._surveyed: set[int] = set()  # where ranges of the survey begin that have not told yet
-        if self._uncut and self.commands_left > SURVEYED_COMMANDS:
-            self._survey()
+        self._estimate.observe(first.ids[1:], first.ids[0], position)  # ids missing before the first row are no sample
+        self._pages_with_rows = 1
+        self._failure_bound: int = MAX_ID + 1  # no range from here on is requested
+        self._continuations: list[Range] = []  # a heap
+        self._requested: dict[int, Range] = {}  # ranges in flight, by the id that they start after
+        self._requested_rows = 0.0  # expected in these
+        self._proven: dict[int, Page[Rendered]] = {}  # pages held back, by the id that they start after
+        self._held_rows = 0  # in these
+        self._unfinished_survey: set[int] = set()  # ranges of the survey without an answer, by the same
+        self._total_weight, self._weighed_rows = len(first.rows), len(first.ids)  # of all pages so far
+        self._gaps = Gaps(self._estimate)
+        self._gaps.add(Gap(position, largest))
+        if self._gaps and self.remaining_commands > MIN_SURVEYED_COMMANDS:
+            self._start_survey()
 
     @property
-    def commands_left(self) -> float:
-        """How many more commands the plan should take, as far as can be told."""
-        commands = self._estimate.commands(min(self._estimate.rows_left, self._wanted))
-        return max(commands - sum(one.pages for one in self._asked.values()), self.begun)
+    def remaining_commands(self) -> float:
+        """How many more commands the plan is expected to request."""
+        commands = self._estimate.expected_commands(min(self._estimate.remaining_rows, self._wanted_rows))
+        return max(
+            commands - sum(requested.pages for requested in self._requested.values()), self.continuation_commands
+        )
 
     @property
-    def pending(self) -> bool:
-        """Whether there is anything to ask for, now or later, beyond what is under way."""
-        return bool(self._urgent or self._uncut or self._tail)
+    def has_unrequested(self) -> bool:
+        """Whether anything is left to request, now or later, besides what is in flight."""
+        return bool(self._continuations or self._gaps or self._growth)
 
     @property
-    def begun(self) -> int:
-        """How many commands there are to give for what was begun, or failed."""
-        return sum(one.pages for one in self._urgent if one.lo < self._wall)
+    def continuation_commands(self) -> int:
+        """How many commands the continuations take."""
+        return sum(waiting.pages for waiting in self._continuations if waiting.after < self._failure_bound)
 
     @property
-    def at_wall(self) -> bool:
-        """Whether all that lies before a range that failed for good has been given out."""
-        return self.position >= self._wall
+    def at_failure_bound(self) -> bool:
+        """Whether all pages before a permanently failed range have been returned."""
+        return self.position >= self._failure_bound
 
     @property
     def surveying(self) -> bool:
-        """Whether the list is still to be learned of, before anything is cut."""
-        return bool(self._surveyed)
+        """Whether the survey is not finished; until then no gap is cut."""
+        return bool(self._unfinished_survey)
 
-    def available(self, most: int) -> int:
-        """How many commands there are to give now, where *most* go into a batch; more than that count as *most*."""
-        return most if self.begun >= most else min(self.begun + self._cuttable(most), most)
+    def available_commands(self, batch_commands: int) -> int:
+        """How many commands can be requested now, up to *batch_commands*."""
+        continuing = self.continuation_commands
+        if continuing >= batch_commands:
+            return batch_commands
+        return min(continuing + self._new_commands(batch_commands), batch_commands)
 
-    def take(self, most: int) -> list[Range]:
-        """Ranges to ask for by up to *most* commands: begun ones first, new ones in order."""
-        taken: list[Range] = []
-        left, cuttable = most, self._cuttable(most)
-        while self._urgent and left > 0 and self._urgent[0].lo < self._wall:
-            begun = heapq.heappop(self._urgent)
-            begun.pages = min(begun.pages, left)
-            taken.append(begun)
-            left -= begun.pages
-        left = min(left, cuttable)
-        while left > 0 and self._uncut:
-            cut = [self._cut_chain(left)] if self._estimate.chained else self._cut(left, most)
-            taken += cut
-            left -= sum(one.pages for one in cut)
-        if left > 0 and self._tail is not None and not self._uncut:
-            taken.append(self._tail)
-            self._tail = None
-        self._asked.update((one.lo, one) for one in taken)
-        self._asked_rows += sum(one.rows for one in taken)
-        return taken
+    def next_ranges(self, batch_commands: int) -> list[Range]:
+        """The ranges of the next batch, up to *batch_commands* commands: continuations, new ranges, growth range."""
+        ranges: list[Range] = []
+        left, new_commands = batch_commands, self._new_commands(batch_commands)
+        while self._continuations and left > 0 and self._continuations[0].after < self._failure_bound:
+            continuation = heapq.heappop(self._continuations)
+            continuation.pages = min(continuation.pages, left)
+            ranges.append(continuation)
+            left -= continuation.pages
+        left = min(left, new_commands)
+        while left > 0 and self._gaps:
+            new_ranges = self._gaps.cut(left, batch_commands, budget_scarce=self.budget_scarce)
+            ranges += new_ranges
+            left -= sum(new_range.pages for new_range in new_ranges)
+        if left > 0 and self._growth is not None and not self._gaps:
+            ranges.append(self._growth)
+            self._growth = None
+        self._requested.update((requested.after, requested) for requested in ranges)
+        self._requested_rows += sum(requested.rows for requested in ranges)
+        return ranges
 
-    def count(self, rows: int | None) -> None:
-        """Take in how many rows the portal counts among the ids that are not proven; None where it does not say."""
-        self._estimate.count(rows)
+    def set_count(self, rows: int | None) -> None:
+        """Use the portal's count of the rows among the unproven ids; None if the portal sent none."""
+        self._estimate.set_count(rows)
 
-    def prove(self, asked: Range, pages: Sequence[tuple[Rendered, list[int]]]) -> None:
-        """Take in the checked *pages* of *asked*, each its rows and their ids, all but the last one full.
+    def prove(self, requested: Range, pages: Sequence[tuple[Rendered, list[int]]]) -> None:
+        """Record the checked *pages* of a range: each its rows and their ids, all but the last one full.
 
-        A short page proves the rest of the range, a full one as much as it goes over.
+        A full page proves the ids up to its last row, a page that is not full proves the rest of the range.
         """
-        self._answered(asked)
-        if asked.sample:
+        self._finish_request(requested)
+        if requested.sample:
             ((_, ids),) = pages
-            self._pages_seen += bool(ids)
-            self._estimate.sample(ids, asked.lo, asked.hi)
+            self._pages_with_rows += bool(ids)
+            self._estimate.observe_sample(ids, requested.after, requested.upto)
             return
-        upto = asked.lo
+        is_growth = requested.after >= self._largest
+        upto = requested.after
         for rows, ids in pages:
-            after, upto = upto, ids[-1] if len(ids) == PAGE_ROWS else asked.hi
+            after, upto = upto, ids[-1] if len(ids) == PAGE_ROWS else requested.upto
             self._proven[after] = Page(rows, ids, after, upto)
-            self._held += len(ids)
-            self._weight += len(rows)
-            self._weighed += len(ids)
-            self._pages_seen += bool(ids)
-            if asked.lo < self._end:
+            self._held_rows += len(ids)
+            self._total_weight += len(rows)
+            self._weighed_rows += len(ids)
+            self._pages_with_rows += bool(ids)
+            if not is_growth:
                 self._estimate.prove(ids, after, upto)
-        if asked.head:
-            self._uncut = [_Gap(upto, asked.hi)] if upto < asked.hi else []
-        elif upto < asked.hi and asked.lo < self._end:  # where the tail goes on is not for this plan
-            self._go_on(asked, upto, (asked.lo, len(pages)))
+        if requested.head:
+            self._gaps.add(Gap(upto, requested.upto))
+        elif upto < requested.upto and not is_growth:  # the walk continues an overfull growth range by another round
+            self._continue(requested, upto, len(pages))
 
-    def unchain(self) -> None:
-        """Take in that the portal does not follow references as it should: one command a range from now on."""
-        self._estimate.unchain()
-        for begun in self._urgent:
-            begun.pages = 1
+    def disable_chains(self) -> None:
+        """Request one page per range from now on: the portal does not resolve references."""
+        self._estimate.disable_chains()
+        for continuation in self._continuations:
+            continuation.pages = 1
 
-    def requeue(self, asked: Range) -> None:
-        """Ask for a range again, ahead of new ones, and not for a count: it brought nothing that counts."""
-        self._withdraw(asked)
-        self.counts = self.counts and not asked.head
-        heapq.heappush(self._urgent, asked)
+    def requeue(self, requested: Range) -> None:
+        """Request a range again, before new ones and without a count: its first command proved nothing."""
+        self._forget_request(requested)
+        self.request_count = self.request_count and not requested.head
+        heapq.heappush(self._continuations, requested)
 
-    def mark_failed(self, asked: Range) -> None:
-        """Take in that a range failed for good: what lies before it is still read, and nothing beyond."""
-        self._answered(asked)
-        if not asked.sample:
-            self._wall = min(self._wall, asked.lo)
+    def mark_failed(self, requested: Range) -> None:
+        """Record that a range failed permanently. The ids before it are still read, those after it are not."""
+        self._finish_request(requested)
+        if not requested.sample:
+            self._failure_bound = min(self._failure_bound, requested.after)
 
     def next_page(self) -> Page[Rendered] | None:
-        """The page at the head of the line, once it is proven."""
+        """The page at the position, which moves past it; None if that page is not proven yet."""
         page = self._proven.pop(self.position, None)
         if page is not None:
             assert page.upto is not None
-            self._held -= len(page.ids)
-            self._wanted -= len(page.ids)
+            self._held_rows -= len(page.ids)
+            self._wanted_rows -= len(page.ids)
             self.position = page.upto
         return page
 
-    def _withdraw(self, asked: Range) -> None:
-        del self._asked[asked.lo]
-        self._asked_rows -= asked.rows
+    def _forget_request(self, requested: Range) -> None:
+        del self._requested[requested.after]
+        self._requested_rows -= requested.rows
 
-    def _answered(self, asked: Range) -> None:
-        self._withdraw(asked)
-        self._surveyed.discard(asked.lo)
+    def _finish_request(self, requested: Range) -> None:
+        self._forget_request(requested)
+        self._unfinished_survey.discard(requested.after)
 
-    def _survey(self) -> None:
-        """Ask for two pages from the beginning on, counted, and for one here and there, before anything is cut.
+    def _start_survey(self) -> None:
+        """Request the head and samples at regular distances; nothing else until they are answered.
 
-        The count tells how many rows there are to an id, the samples how unevenly they lie, and the two pages whether
-        references are followed.
+        The head yields the portal's count and shows whether references are resolved, the samples show the dispersion.
         """
-        (whole,) = self._uncut
-        self._uncut = []
-        samples = min(int(self.commands_left / SAMPLED_COMMANDS), SAMPLES)
-        stripe = (whole.hi - whole.lo) // (samples + 1)
-        self._urgent = [Range(whole.lo, whole.hi, 2, head=True)]
-        for lo in range(whole.lo + stripe, whole.hi - stripe + 1, stripe):
-            self._urgent.append(Range(lo, lo + stripe, sample=True))
-        self._surveyed.update(one.lo for one in self._urgent)
+        gap = self._gaps.pop()
+        samples = min(int(self.remaining_commands / COMMANDS_PER_SAMPLE), MAX_SAMPLES)
+        distance = gap.ids // (samples + 1)
+        self._continuations = [Range(gap.after, gap.upto, 2, head=True)]
+        for after in range(gap.after + distance, gap.upto - distance + 1, distance):
+            self._continuations.append(Range(after, after + distance, sample=True))
+        self._unfinished_survey.update(surveyed.after for surveyed in self._continuations)
 
-    def _go_on(self, asked: Range, upto: int, seen: tuple[int, int]) -> None:
-        """Plan what is left of *asked* beyond *upto*, after *seen*: so many full pages from an id on."""
-        rest = asked.hi - upto
-        since, pages = seen
-        local = pages * PAGE_ROWS * rest / (upto - since)
-        expected = math.sqrt(max(self._estimate.rows(rest), 1) * local)  # the list says one thing, the place another
-        most = self._estimate.most_rows
-        if expected > most:
-            heapq.heappush(self._uncut, _Gap(upto, asked.hi, min(expected, BATCH_COMMANDS * most) / rest))
+    def _continue(self, requested: Range, upto: int, full_pages: int) -> None:
+        """Plan the remainder of an overfull range after *upto*, where its *full_pages* end.
+
+        The list as a whole and these pages predict different numbers of rows; the geometric mean is used. If it is
+        more than a range may hold, the remainder becomes a gap, otherwise a continuation.
+        """
+        ids = requested.upto - upto
+        local_rows = full_pages * PAGE_ROWS * ids / (upto - requested.after)
+        rows = math.sqrt(max(self._estimate.expected_rows(ids), 1) * local_rows)
+        limit = self._estimate.max_range_rows
+        if rows > limit:
+            self._gaps.add(Gap(upto, requested.upto, min(rows, BATCH_COMMANDS * limit) / ids))
         else:
-            longest = self._estimate.pages_after(asked.pages, local, expected, rest)
-            heapq.heappush(self._urgent, Range(upto, asked.hi, longest, expected))
+            pages = self._estimate.remainder_pages(requested.pages, local_rows, rows, ids)
+            heapq.heappush(self._continuations, Range(upto, requested.upto, pages, rows))
 
-    def _cuttable(self, most: int) -> int:
-        """How many commands new ranges are worth that may be cut now, or at least *most*; the tail is one."""
+    def _new_commands(self, batch_commands: int) -> int:
+        """How many commands can be requested now for new ranges and the growth range; counting stops at a batch."""
         if self.surveying:
             return 0
-        left = int(self._tail is not None and self._end < self._wall)
-        if not self._uncut or self._uncut[0].lo >= self._wall:
-            return left
-        lo = self._uncut[0].lo
-        expected = self._estimate.rows_a_range(most, tight=self.tight)
-        pages = self._estimate.pages(expected) if self._estimate.chained else 1
-        room = int(self._room_before(lo) / expected)
-        if not self._estimate.counted:
-            room = min(room, TRUSTED_RANGES * (1 + self._pages_seen) - len(self._asked))
-        room *= pages
-        if lo == self.position:
-            wanted = self._estimate.commands(max(self._wanted, PAGE_ROWS))
-            room = max(room, BATCH_COMMANDS if wanted > BATCH_COMMANDS else math.ceil(wanted))
-        for stretch in self._uncut:
-            if left >= most:
-                break
-            left += math.ceil((stretch.hi - stretch.lo) / self._width(expected, stretch)) * pages
-        return max(min(left, room), 0)
+        growth = int(self._growth is not None and self._largest < self._failure_bound)
+        if not self._gaps or self._gaps.after >= self._failure_bound:
+            return growth
+        rows = self._estimate.range_rows(batch_commands, budget_scarce=self.budget_scarce)
+        pages = self._estimate.chain_pages(rows) if self._estimate.uses_chains else 1
+        ranges = int(self._free_rows(self._gaps.after) / rows)
+        if not self._estimate.has_count:
+            ranges = min(ranges, RANGES_PER_PAGE * (1 + self._pages_with_rows) - len(self._requested))
+        allowed = ranges * pages
+        if self._gaps.after == self.position:
+            wanted = self._estimate.expected_commands(max(self._wanted_rows, PAGE_ROWS))
+            allowed = max(allowed, BATCH_COMMANDS if wanted > BATCH_COMMANDS else math.ceil(wanted))
+        commands = growth + self._gaps.commands(rows, pages, enough=batch_commands - growth)
+        return max(min(commands, allowed), 0)
 
-    def _room_before(self, lo: int) -> float:
-        """How many rows more may be under way or held back, where the next range begins at *lo*."""
-        a_row = self._weight / self._weighed if self._weighed else 1.0
-        window = min(self._bounds.rows, self._bounds.weight() / max(a_row, 1.0), self._wanted)
-        before = total = self._asked_rows + self._held
-        if 2 * total > window:  # not all of it lies before
-            before = sum(asked.rows for start, asked in self._asked.items() if start < lo)
-            before += sum(len(page.ids) for start, page in self._proven.items() if start < lo)
-        return min(window - before, 2 * window - total)
+    def _free_rows(self, after: int) -> float:
+        """How many rows of the window are free for a range that begins after *after*.
 
-    def _cut(self, commands: int, most: int) -> list[Range]:
-        """Up to so many ranges of about the same width and a page each, from the beginning of what is uncut."""
-        stretch = heapq.heappop(self._uncut)
-        rows = self._estimate.rows_a_range(most, tight=self.tight)
-        ids = stretch.hi - stretch.lo
-        width = math.ceil(ids / math.ceil(ids / self._width(rows, stretch)))
-        hi = min(stretch.lo + commands * width, stretch.hi)
-        self._leave(stretch, hi)
-        return [Range(lo, min(lo + width, hi), 1, rows) for lo in range(stretch.lo, hi, width)]
-
-    def _cut_chain(self, commands: int) -> Range:
-        """A range that most likely takes no more than so many *commands*, from the beginning of what is uncut."""
-        stretch = heapq.heappop(self._uncut)
-        rows = self._estimate.rows_a_range(commands, tight=self.tight)
-        width = max(self._width(rows, stretch), commands * PAGE_ROWS)
-        if stretch.lo + width < stretch.hi:
-            self._leave(stretch, stretch.lo + width)
-            return Range(stretch.lo, stretch.lo + width, commands, rows)
-        rows *= (stretch.hi - stretch.lo) / width
-        return Range(stretch.lo, stretch.hi, min(self._estimate.pages(rows), commands), rows)
-
-    def _leave(self, stretch: _Gap, lo: int) -> None:
-        """Keep what is uncut of *stretch* beyond *lo*: the further it goes, the more like the list on the whole."""
-        if lo < stretch.hi:
-            ids = stretch.hi - lo
-            rows = stretch.rows and math.sqrt(stretch.rows * max(self._estimate.rows(ids), 1) / ids)
-            heapq.heappush(self._uncut, _Gap(lo, stretch.hi, rows))
-
-    def _width(self, rows: float, stretch: _Gap) -> int:
-        """How many ids of *stretch* should hold so many *rows*; as many as a page has rows can always be had."""
-        return max(math.floor(rows / stretch.rows if stretch.rows else self._estimate.ids(rows)), PAGE_ROWS)
+        Only rows before that range use up the window: those after it cannot delay it. All rows together may use twice
+        the window.
+        """
+        row_weight = self._total_weight / self._weighed_rows if self._weighed_rows else 1.0
+        limit = min(self._window.rows, self._window.weight() / max(row_weight, 1.0), self._wanted_rows)
+        before = total = self._requested_rows + self._held_rows
+        if 2 * total > limit:  # look closer: some rows may lie after the range
+            before = sum(requested.rows for start, requested in self._requested.items() if start < after)
+            before += sum(len(page.ids) for start, page in self._proven.items() if start < after)
+        return min(limit - before, 2 * limit - total)

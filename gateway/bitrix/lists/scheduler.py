@@ -1,8 +1,8 @@
-"""The batches of a walk: they go one after another, several side by side, and those that fail go again."""
+"""Sends the batches of a walk, several in flight at once, and retries the ranges that failed."""
 
 import asyncio
 import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
@@ -10,33 +10,58 @@ from gateway.bitrix.errors import AnswerTooLarge, PortalError, WalkFailed
 from gateway.bitrix.lists.batch_size import BatchSizer
 from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, Page, Rendered
 from gateway.bitrix.lists.page_reader import PageReader
-from gateway.bitrix.lists.plan import Plan, Range
-from gateway.bitrix.protocol.v2 import Answer
+from gateway.bitrix.lists.plan import Plan
+from gateway.bitrix.lists.ranges import Range
+from gateway.bitrix.protocol.v2 import Answer, Command
 from gateway.bitrix.retry import decide
 
 
 @dataclass
+class _Batch:
+    """One request of a walk, and what became of it."""
+
+    ranges: Sequence[Range]
+    commands: Sequence[Command]
+    counted: bool  # it requests a count
+    sent_at: float | None = None  # None while it waits for its turn
+    rested_s: float = 0.0  # how long it waited for an operating budget
+    outcomes: Sequence[Answer | PortalError] = ()
+    failure: PortalError | None = None  # of the batch as a whole
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether its answer was too large and smaller batches can help."""
+        return isinstance(self.failure, AnswerTooLarge) and len(self.commands) > 1
+
+    def chains(self) -> Iterable[tuple[Range, list[Answer | PortalError]]]:
+        """Each range with the outcomes of its commands."""
+        outcomes = iter(self.outcomes)
+        for requested in self.ranges:
+            yield requested, [next(outcomes) for _ in range(requested.pages)]
+
+
+@dataclass
 class _History:
-    """What has become of a range so far: how often it was asked for, since when, and how much of that was rest."""
+    """The attempts to read a range, since its first failure."""
 
-    since: float
-    tries: int = 0
-    rested_s: float = 0.0
+    since: float  # when the first attempt was sent
+    attempts: int = 0
+    rested_s: float = 0.0  # how long later attempts waited for an operating budget
 
-    def wait_s(self, error: PortalError, now: float, rested_s: float, *, came: bool) -> float | None:
-        """Seconds until it may be asked for again, None if not; a page that *came* and broke a check needs no pause."""
-        if self.tries:
+    def wait_s(self, error: PortalError, now: float, rested_s: float, *, answered: bool) -> float | None:
+        """Seconds until the next attempt after *error*, None if there is none. *answered*: a page failed a check."""
+        if self.attempts:
             self.rested_s += rested_s
-        self.tries += 1
-        if came:
-            return 0.0 if self.tries < MAX_PAGE_ATTEMPTS else None
-        return decide(error, self.tries, now - self.since - self.rested_s, False, random.random()).wait_s
+        self.attempts += 1
+        if answered:
+            return 0.0 if self.attempts < MAX_PAGE_ATTEMPTS else None
+        return decide(error, self.attempts, now - self.since - self.rested_s, False, random.random()).wait_s
 
 
 class BatchScheduler(Generic[Rendered]):
-    """Sends the batches of one plan, several side by side, and hands its pages on.
+    """Sends the batches of one plan and returns its pages in order.
 
-    No more than one batch waits for its turn to be sent, so that what goes next is decided when it can go.
+    At most one batch waits for its turn. Its successor is composed only when it has been sent, from what is known then.
     """
 
     def __init__(self, reader: PageReader[Rendered], plan: Plan[Rendered]) -> None:
@@ -44,20 +69,20 @@ class BatchScheduler(Generic[Rendered]):
         self._client = reader.client
         self._clock = reader.client.clock
         self._plan = plan
+        self._sizer = BatchSizer(reader.client, plan, reader.pace, reader.opening_command_s)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._pacing = BatchSizer(reader.client, plan, reader.pace, reader.command_s)
-        self._in_flight = 0  # batches that are sent, or wait for their turn
-        self._one_waits = False
-        self._wakeup = asyncio.Event()
-        self._histories: dict[int, _History] = {}  # of ranges that failed, by where they begin
-        self._failed: tuple[int, PortalError] | None = None  # the first range that failed for good
-        self._fatal: BaseException | None = None  # what concerns more than one range
+        self._in_flight = 0  # batches that were sent or wait for their turn
+        self._one_waits = False  # a batch waits for its turn, or the pause after the last one is not over
+        self._wakeup = asyncio.Event()  # there may be a next page, a failure or the end
+        self._histories: dict[int, _History] = {}  # of failed ranges, by the id that they start after
+        self._failed: tuple[int, PortalError] | None = None  # the first permanently failed range, and its error
+        self._fatal: BaseException | None = None  # an error of more than one range
 
     async def next(self) -> Page[Rendered] | None:
-        """The next page in order; None at the end of the plan.
+        """Return the next page in the order of ids, or None at the end of the plan.
 
         Raises:
-            WalkFailed: a range failed for good, and all before it has been given out.
+            WalkFailed: a range failed permanently, and all pages before it have been returned.
         """
         while True:
             self._wakeup.clear()
@@ -66,7 +91,7 @@ class BatchScheduler(Generic[Rendered]):
                 return page
             if self._fatal is not None and not isinstance(self._fatal, PortalError):
                 raise self._fatal
-            cause = self._fatal or (self._failed[1] if self._failed and self._plan.at_wall else None)
+            cause = self._fatal or (self._failed[1] if self._failed and self._plan.at_failure_bound else None)
             if isinstance(cause, PortalError):
                 raise WalkFailed(self._reader.method, self._plan.position, cause) from cause
             if not self._tasks:
@@ -74,107 +99,128 @@ class BatchScheduler(Generic[Rendered]):
             await self._wakeup.wait()
 
     async def close(self) -> None:
-        """End all requests under way."""
+        """Cancel all requests in flight."""
         self._fatal = self._fatal or asyncio.CancelledError()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _send_ready(self) -> None:
-        """Start what can go now: a batch that is not full waits for others under way, unless there is room enough."""
-        while not self._one_waits and self._fatal is None and self._plan.pending:
-            self._plan.tight = self._pacing.tight
-            size = self._pacing.size(alone=not self._in_flight)
-            available = self._plan.available(size)
+        """Send ready batches. Hold back a partial batch while others are in flight."""
+        while not self._one_waits and self._fatal is None and self._plan.has_unrequested:
+            self._plan.budget_scarce = self._sizer.budget_scarce
+            size = self._sizer.next_size(alone=not self._in_flight)
+            available = self._plan.available_commands(size)
             if available == 0 or (available < size and self._in_flight):
                 return
             self._one_waits = True
             self._in_flight += 1
-            self._begin(self._ask(self._plan.take(size)))
+            self._start(self._run_batch(self._plan.next_ranges(size)))
 
-    def _let_next_go(self, pause_s: float = 0.0) -> None:
+    def _allow_next(self, pause_s: float) -> None:
+        """Allow the next batch after *pause_s* seconds."""
         if pause_s > 0:
-            self._begin(self._go_on_after(pause_s))
+            self._start(self._allow_after(pause_s))
         else:
             self._one_waits = False
             self._send_ready()
 
-    async def _go_on_after(self, pause_s: float) -> None:
+    async def _allow_after(self, pause_s: float) -> None:
         await self._clock.sleep(pause_s)
-        self._let_next_go()
+        self._allow_next(0.0)
 
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
+    def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_done)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fatal = self._fatal or error
         self._wakeup.set()
 
-    async def _ask(self, ranges: Sequence[Range]) -> None:
-        """Ask for *ranges* in one batch, and again for those that failed and may come right, after their pause."""
-        sent_at: float | None = None
-        rested_s = 0.0
-
-        def sent(rested: float) -> None:
-            nonlocal sent_at, rested_s
-            rested_s += rested
-            if sent_at is None:
-                sent_at = self._clock.monotonic()
-                self._let_next_go(self._pacing.sent(len(commands), self._in_flight))
-
-        commands = self._reader.commands(ranges, counts=self._plan.counts)
-        counted = self._plan.counts and any(asked.head for asked in ranges)
-        outcomes: Sequence[Answer | PortalError]
-        try:
-            outcomes = await self._client.attempt(commands, sent)
-            failure = None
-        except PortalError as error:
-            outcomes = [error] * len(commands)
-            failure = error
-        finally:
-            self._in_flight -= 1
-            self._one_waits = self._one_waits and sent_at is not None
-        now = self._clock.monotonic()
-        if sent_at is not None:
-            self._pacing.came(len(commands), now - sent_at, failure, counted=counted)
-        smaller_will_do = isinstance(failure, AnswerTooLarge) and len(commands) > 1
-        again, pause_s = [], 0.0
-        reason: PortalError | None = None
-        told = iter(outcomes)
-        for asked in ranges:
-            chain = [next(told) for _ in range(asked.pages)]
-            try:
-                self._reader.prove(self._plan, asked, chain)
-                self._histories.pop(asked.lo, None)
-            except PortalError as error:
-                if asked.sample:
-                    self._plan.mark_failed(asked)  # it would only have told of the list
-                    continue
-                if smaller_will_do:
-                    again.append(asked)
-                    continue
-                history = self._histories.setdefault(asked.lo, _History(now if sent_at is None else sent_at))
-                wait_s = history.wait_s(error, now, rested_s, came=isinstance(chain[0], Answer))
-                if wait_s is not None:
-                    again.append(asked)
-                    pause_s = max(pause_s, wait_s)
-                    reason = error
-                elif failure is not None:
-                    self._fatal = failure
-                else:
-                    self._plan.mark_failed(asked)
-                    del self._histories[asked.lo]
-                    self._failed = min(self._failed or (asked.lo, error), (asked.lo, error), key=lambda one: one[0])
+    async def _run_batch(self, ranges: Sequence[Range]) -> None:
+        """Send *ranges* in one batch, record what it proves, and requeue the ranges to retry after their pause."""
+        request_count = self._plan.request_count
+        batch = _Batch(
+            ranges,
+            self._reader.commands(ranges, request_count=request_count),
+            counted=request_count and any(requested.head for requested in ranges),
+        )
+        await self._send(batch)
+        retried, pause_s, reason = self._record(batch)
         self._send_ready()
-        if again:
+        if retried:
             if reason is not None:
                 self._client.retrying(reason, pause_s)
             self._wakeup.set()
             await self._clock.sleep(pause_s)
-            for asked in again:
-                self._plan.requeue(asked)
+            for requested in retried:
+                self._plan.requeue(requested)
             self._send_ready()
+
+    async def _send(self, batch: _Batch) -> None:
+        """Wait for the batch's turn, send it once and store its outcomes. When it is sent, the next batch may queue."""
+
+        def sent(rested_s: float) -> None:
+            batch.rested_s += rested_s
+            if batch.sent_at is None:
+                batch.sent_at = self._clock.monotonic()
+                self._allow_next(self._sizer.on_sent(len(batch.commands), self._in_flight))
+
+        try:
+            batch.outcomes = await self._client.attempt(batch.commands, sent)
+        except PortalError as error:
+            batch.outcomes = [error] * len(batch.commands)
+            batch.failure = error
+        finally:
+            self._in_flight -= 1
+            self._one_waits = self._one_waits and batch.sent_at is not None
+
+    def _record(self, batch: _Batch) -> tuple[list[Range], float, PortalError | None]:
+        """Record the outcomes of *batch* in the plan.
+
+        Return the ranges to retry, the seconds to wait before, and the error to report for the wait, if any.
+        """
+        now = self._clock.monotonic()
+        if batch.sent_at is not None:
+            self._sizer.on_response(len(batch.commands), now - batch.sent_at, batch.failure, counted=batch.counted)
+        retried: list[Range] = []
+        pause_s, reason = 0.0, None
+        for requested, outcomes in batch.chains():
+            try:
+                self._reader.prove(self._plan, requested, outcomes)
+                self._histories.pop(requested.after, None)
+            except PortalError as error:
+                if requested.sample:
+                    self._plan.mark_failed(requested)  # a sample is not needed
+                    continue
+                if batch.is_too_large:
+                    retried.append(requested)
+                    continue
+                wait_s = self._retry_wait_s(requested, error, batch, now, answered=isinstance(outcomes[0], Answer))
+                if wait_s is None:
+                    self._give_up(requested, error, batch)
+                else:
+                    retried.append(requested)
+                    pause_s, reason = max(pause_s, wait_s), error
+        return retried, pause_s, reason
+
+    def _retry_wait_s(
+        self, requested: Range, error: PortalError, batch: _Batch, now: float, *, answered: bool
+    ) -> float | None:
+        """Seconds until the range may be retried after *error*; None if it may not."""
+        since = now if batch.sent_at is None else batch.sent_at
+        history = self._histories.setdefault(requested.after, _History(since))
+        return history.wait_s(error, now, batch.rested_s, answered=answered)
+
+    def _give_up(self, requested: Range, error: PortalError, batch: _Batch) -> None:
+        """Record a permanent failure: of the whole walk if the batch as a whole failed, otherwise of one range."""
+        if batch.failure is not None:
+            self._fatal = batch.failure
+            return
+        self._plan.mark_failed(requested)
+        del self._histories[requested.after]
+        if self._failed is None or requested.after < self._failed[0]:
+            self._failed = requested.after, error

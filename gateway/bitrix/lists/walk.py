@@ -1,10 +1,9 @@
-"""Read a keyset list of a portal by many cursors at once: complete and in order, or with a loud failure.
+"""Reads a keyset list by many cursors at once: completely and in the order of ids, or with an error.
 
-An opening reads the first page after the cursor and finds the largest id. A survey counts the rows of a long list and
-finds how they lie. The ids between are then cut into ranges: where rows lie evenly one to a command, elsewhere one to a
-batch, which reads it by a chain of commands. The batches run side by side, and every page is checked against the
-boundary it should begin at. A tail reads what has come beyond the largest id, and its end is the end of the walk.
-Nothing is addressed by offset, so deletions and additions meanwhile shift nothing.
+The opening reads both ends of the list. The survey of a long list measures its density. The ids between are cut into
+ranges, which batches read side by side; every page is checked against the range it belongs to. The growth range reads
+the rows created meanwhile. No offset is used, so rows that are added or deleted during the walk shift nothing.
+README.md in this package explains each step.
 
 Source: protocol.md 6.1 (b24restdocs settings/performance/huge-data.md)
 """
@@ -13,11 +12,11 @@ from collections.abc import AsyncGenerator, Callable
 from math import inf
 from typing import Any, overload
 
-from gateway.bitrix.lists.id_filter import Bounded
-from gateway.bitrix.lists.list_specs import HIGHEST_ID, Row
-from gateway.bitrix.lists.page import ListCall, Page, Rendered, as_they_came
+from gateway.bitrix.lists.id_filter import BoundedCall
+from gateway.bitrix.lists.list_specs import MAX_ID, Row
+from gateway.bitrix.lists.page import ListCall, Page, Rendered, unrendered
 from gateway.bitrix.lists.page_reader import Pace, PageReader, Portal
-from gateway.bitrix.lists.plan import Bounds, Plan, boundless
+from gateway.bitrix.lists.plan import Plan, Window, unlimited
 from gateway.bitrix.lists.scheduler import BatchScheduler
 
 
@@ -36,7 +35,7 @@ def walk(
     pace: Pace = Pace.THRIFTY,
     limit: int | None = None,
     render: Callable[[list[Row]], Rendered],
-    weight: Callable[[], float] = boundless,
+    weight: Callable[[], float] = unlimited,
 ) -> AsyncGenerator[Page[Rendered], None]: ...
 
 
@@ -47,45 +46,44 @@ async def walk(
     cursor: int = 0,
     pace: Pace = Pace.THRIFTY,
     limit: int | None = None,
-    render: Callable[[list[Row]], Any] = as_they_came,
-    weight: Callable[[], float] = boundless,
+    render: Callable[[list[Row]], Any] = unrendered,
+    weight: Callable[[], float] = unlimited,
 ) -> AsyncGenerator[Page[Any], None]:
-    """The pages of a keyset list in the order of ids, from beyond *cursor* to the proven end; each follows on the last.
+    """Yield the pages of a keyset list in the order of ids, from after *cursor* to the proven end.
 
-    A page shorter than PAGE_ROWS proves the end of its range. The opening finds portals with smaller pages: it reads
-    the first and the last page in one request, and fails, saying so, unless they are the same page.
-
-    Pages are rendered as they come, and held so until those before them have come: a bounded number of rows, whatever
-    the length of the list, that weigh together no more than about *weight* at that time, by the length of what they
-    were rendered to. Hardly more is asked for than *limit* rows, after which the reader must stop by itself.
-    Conditions on the id in the call's own filter narrow what is read. An eager walk spends what the portal's bucket
-    has room for: at once where that will do for all that is left, evenly where it will not.
+    *render* is applied to the rows of each page when it is read. A page is then held back until all pages before it
+    have been read. The number of rows held back is limited, and so is their weight, the total length of the rendered
+    rows: to about what *weight* returns at the time. The walk requests few rows beyond *limit*, but does not stop
+    there; the caller does. Conditions on the id in the call's own filter narrow the walk. An eager walk spends the
+    portal's request budget at once if it suffices for the rest of the list, otherwise evenly.
     The first request has the client's own priority, all others BACKGROUND, so interactive calls overtake them.
-    Closing the iterator (``contextlib.aclosing``) ends the requests under way.
+    Closing the iterator (``contextlib.aclosing``) cancels the requests in flight.
 
     Raises:
-        WalkFailed: the portal failed for good; its cursor is the end of the last page given out, to go on from.
-        InvalidInput: the call's filter is none, or bounds the id by what is no number.
-        TooBusy, AuthorizationRequired: nothing was given out; the limits, or the account's credential, forbid it.
+        WalkFailed: the portal failed permanently, or its pages are smaller than PAGE_ROWS. A new walk can continue
+            from the error's cursor: the end of the last page yielded.
+        InvalidInput: the call's filter is not an object, or bounds the id by a value that is not a number.
+        TooBusy: the first request would have to wait too long for the limits; no page was yielded.
+        AuthorizationRequired: the credential does not permit the first request; no page was yielded.
     """
-    reader = PageReader(client, Bounded.of(call, cursor), pace, render)
-    after, upto = reader.bounded.after, reader.bounded.upto
-    bounds = Bounds(pace.window, weight, inf if limit is None else limit)
-    for tail in (upto or HIGHEST_ID, None):  # the second round only if the first one's tail is a full page
+    reader = PageReader(client, BoundedCall.of(call, cursor), pace, render)
+    after, upto = reader.bounded_call.after, reader.bounded_call.upto
+    window = Window(pace.window_rows, weight, inf if limit is None else limit)
+    for growth_upto in (upto or MAX_ID, None):  # a second round follows only if the growth range has a full page
         first, largest = await reader.open(after)
         yield first
         if first.upto is None:
             return
-        plan = Plan(first, largest, tail=tail if tail != largest else None, bounds=bounds)
+        plan = Plan(first, largest, growth_upto=growth_upto if growth_upto != largest else None, window=window)
         batches = BatchScheduler(reader, plan)
         try:
             while (page := await batches.next()) is not None:
-                at_end = page.upto == (tail or largest)
+                at_end = page.upto == (growth_upto or largest)
                 yield Page(page.rows, page.ids, page.after, None) if at_end else page
                 if at_end:
                     return
         finally:
             await batches.close()
-        if plan.position < largest:  # never: it would be an end without a proof
+        if plan.position < largest:  # would end the walk without a proof; never happens
             raise AssertionError(f"the walk of {call.method} lost the ranges beyond id {plan.position}")
         after = plan.position

@@ -11,7 +11,7 @@ from gateway.bitrix.lists.page import ListCall
 from gateway.bitrix.lists.page_reader import Pace
 from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.protocol.v2 import Answer, Command
-from tests.bitrix.lists.pretended import PretendedPortal
+from tests.bitrix.lists.memory_portal import MemoryPortal
 from tests.bitrix.lists.walks import clusters
 
 USERS = ListCall("user.get")
@@ -22,7 +22,7 @@ IDS = clusters(ROWS, 0.35, Random(1))
 BUCKET, LEAK = 40, 2.0
 
 
-class Watched(PretendedPortal):
+class Watched(MemoryPortal):
     """Takes note of when requests come, and of how many rows it has given, also those that go twice."""
 
     def __init__(

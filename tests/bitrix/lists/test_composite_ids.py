@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalBroken, WalkFailed
-from gateway.bitrix.lists.list_specs import COMPOSITE_BASE, HIGHEST_ID, METHODS, Paging, Row
+from gateway.bitrix.lists.list_specs import COMPOSITE_BASE, LIST_SPECS, MAX_ID, Paging, Row
 from gateway.bitrix.lists.page import ListCall
 from gateway.mirror.pages import Pages
 from gateway.mirror.resources import PortalList, Resource
@@ -26,7 +26,7 @@ from storage.records import Account
 from storage.syncs import SyncStore
 from tests.clock import ManualClock
 
-FACTS = METHODS["crm.address.list"]
+SPEC = LIST_SPECS["crm.address.list"]
 HOUR = 3600
 
 
@@ -123,7 +123,7 @@ async def test_rows_are_added_changed_deleted_and_revived_under_their_own_id(
     [
         ({"TYPE_ID": str(COMPOSITE_BASE)}, f"a row whose TYPE_ID is {COMPOSITE_BASE}, too large for a composite id"),
         ({"ENTITY_TYPE_ID": "10001"}, "a row whose ENTITY_TYPE_ID is 10001, too large for a composite id"),
-        ({"ENTITY_ID": str(HIGHEST_ID // COMPOSITE_BASE)}, "a row whose ENTITY_ID is too large for a composite id"),
+        ({"ENTITY_ID": str(MAX_ID // COMPOSITE_BASE)}, "a row whose ENTITY_ID is too large for a composite id"),
         ({"ENTITY_ID": "9" * 20}, "a row without a usable ENTITY_ID"),
         ({"TYPE_ID": None}, "a row without a usable TYPE_ID"),
         ({"TYPE_ID": "-1"}, "a row without a usable TYPE_ID"),
@@ -142,12 +142,12 @@ async def test_a_key_that_does_not_fit_fails_the_sync_and_changes_nothing(
 
 
 def row_of(key: tuple[int, int, int]) -> Row:
-    return dict(zip(FACTS.composite, map(str, key), strict=True))
+    return dict(zip(SPEC.composite, map(str, key), strict=True))
 
 
 columns = st.tuples(st.integers(0, 10**19), st.integers(0, 2 * COMPOSITE_BASE), st.integers(0, 2 * COMPOSITE_BASE))
 near_the_edge = st.tuples(
-    st.integers(HIGHEST_ID // COMPOSITE_BASE**2 - 2, HIGHEST_ID // COMPOSITE_BASE**2 + 2),
+    st.integers(MAX_ID // COMPOSITE_BASE**2 - 2, MAX_ID // COMPOSITE_BASE**2 + 2),
     st.integers(COMPOSITE_BASE - 2, COMPOSITE_BASE + 2),
     st.integers(COMPOSITE_BASE - 2, COMPOSITE_BASE + 2) | st.integers(0, 2),
 )
@@ -158,15 +158,15 @@ def test_ids_are_as_different_as_the_columns_in_their_order_and_fit_into_sqlite(
     first: tuple[int, int, int], second: tuple[int, int, int]
 ) -> None:
     try:
-        ids = FACTS.ids([row_of(first), row_of(second)])
+        ids = SPEC.ids([row_of(first), row_of(second)])
     except PortalBroken:
         assert any(max(key[1:]) >= COMPOSITE_BASE or key[0] > 9 * 10**10 for key in (first, second))
         return
-    assert all(0 <= one <= HIGHEST_ID for one in ids)
+    assert all(0 <= one <= MAX_ID for one in ids)
     assert (ids[0] < ids[1], ids[0] == ids[1]) == (first < second, first == second)
 
 
 def test_lists_of_rows_without_an_id_are_read_by_offset() -> None:
-    composite = [facts for facts in METHODS.values() if facts.composite]
+    composite = [spec for spec in LIST_SPECS.values() if spec.composite]
     assert composite
-    assert {facts.paging for facts in composite} == {Paging.OFFSET}
+    assert {spec.paging for spec in composite} == {Paging.OFFSET}

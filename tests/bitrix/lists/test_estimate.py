@@ -18,8 +18,8 @@ from gateway.bitrix.lists.estimate import Estimate
 def test_the_rest_of_a_range_is_asked_for_by_no_more_pages_than_its_ids_can_fill(
     met: list[int], pages: int, local: float, rows: float, ids: int
 ) -> None:
-    forecast = Estimate(10**7)
-    forecast.meet(sorted(met), 0, 10**6)
-    assert 1 <= forecast.pages_after(pages, min(local, ids), min(rows, ids), ids) <= min(math.ceil(ids / 50), 50)
-    forecast.unchain()
-    assert forecast.pages_after(pages, min(local, ids), min(rows, ids), ids) == 1
+    estimate = Estimate(10**7)
+    estimate.observe(sorted(met), 0, 10**6)
+    assert 1 <= estimate.remainder_pages(pages, min(local, ids), min(rows, ids), ids) <= min(math.ceil(ids / 50), 50)
+    estimate.disable_chains()
+    assert estimate.remainder_pages(pages, min(local, ids), min(rows, ids), ids) == 1

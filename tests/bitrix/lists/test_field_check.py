@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bitrix.lists.field_check import MOST_ADVICE, Checked, ListFields, check_columns, check_fields, read_fields
+from gateway.bitrix.lists.field_check import MAX_SUGGESTIONS, CheckedFields, check_columns, check_fields
 from gateway.bitrix.lists.field_rules import FIELD_RULES, FIELD_RULES3
+from gateway.bitrix.lists.list_fields import ListFields, decode_fields
 from gateway.errors import InvalidInput
 from gateway.sandbox.content.catalog import DEAL
 from gateway.sandbox.content.portal_data import PortalData
@@ -39,8 +40,8 @@ NAMES: dict[str, dict[str, object]] = {
 USERS, TASKS, ITEMS, DEAL_LIST = "user.get", "tasks.task.list", "crm.item.list", "crm.deal.list"
 
 
-def check(method: str, given: Mapping[str, object] | None = None, *selected: str) -> Checked:
-    return check_fields(ListFields(FIELD_RULES[method], read_fields(NAMES[method])), given or {}, selected)
+def check(method: str, given: Mapping[str, object] | None = None, *selected: str) -> CheckedFields:
+    return check_fields(ListFields(FIELD_RULES[method], decode_fields(NAMES[method])), given or {}, selected)
 
 
 def refusals(method: str, given: Mapping[str, object] | None = None, *selected: str) -> list[tuple[str, str]]:
@@ -65,7 +66,7 @@ def refusals(method: str, given: Mapping[str, object] | None = None, *selected: 
     ],
 )
 def test_a_name_that_is_nearly_right_is_refused_with_the_right_one(method: str, condition: str, meant: str) -> None:
-    sentence = f"has {condition!r}, which the list does not know and would ignore; did you mean {meant!r}?"
+    sentence = f"unknown field {condition!r}, which the list would ignore; did you mean {meant!r}?"
     assert refusals(method, {condition: "x"}) == [("unknown_field", sentence)]
 
 
@@ -95,7 +96,8 @@ def test_an_operator_that_is_none_is_refused_with_the_one_that_may_be_meant(
 ) -> None:
     ((code, sentence),) = refusals(method, {condition: 1})
     assert code == "unknown_operator"
-    assert sentence.startswith(f"has {condition!r}, whose operator ")
+    assert sentence.startswith("unknown operator ")
+    assert f" in {condition!r}, which the list would ignore" in sentence
     assert sentence.endswith(f"; did you mean {meant!r}?")
 
 
@@ -104,7 +106,10 @@ def test_an_operator_that_resembles_no_other_is_refused_with_those_that_there_ar
     ((code, sentence),) = refusals(DEAL_LIST, {f"{operator}OPPORTUNITY": 1})
     known = "= ! != > >= < <= @ !@ % =% %="
     assert code == "unknown_operator"
-    assert f"operator {operator!r} the list does not know (it knows {known}) and would ignore" in sentence
+    assert (
+        f"unknown operator {operator!r} in '{operator}OPPORTUNITY', which the list would ignore (it supports {known})"
+        in sentence
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,20 +119,20 @@ def test_an_operator_that_resembles_no_other_is_refused_with_those_that_there_ar
             DEAL_LIST,
             "CONTACT_IDS",
             [1],
-            "has 'CONTACT_IDS', by which the list cannot be filtered (/bitrix/stream/items/{entityTypeId} has it)",
+            "the list cannot be filtered by 'CONTACT_IDS' (use /bitrix/stream/items/{entityTypeId})",
         ),
         (
             TASKS,
             "ACCOMPLICES",
             1,
-            "has 'ACCOMPLICES', by which the list cannot be filtered; did you mean 'ACCOMPLICE'?",
+            "the list cannot be filtered by 'ACCOMPLICES'; did you mean 'ACCOMPLICE'?",
         ),
-        (TASKS, "description", "x", "has 'description', by which the list cannot be filtered"),
-        (TASKS, "TAGS", "x", "has 'TAGS', which the list does not know and would ignore; did you mean 'TAG'?"),
-        (TASKS, "::LOGIC", "OR", "has '::LOGIC', which the list does not know and would ignore"),
-        (TASKS, "0", {"ID": 1}, "has '0', which the list does not know and would ignore"),
-        (DEAL_LIST, "logic", "OR", "has 'logic', which the list does not know and would ignore"),
-        (DEAL_LIST, "", 1, "has '', which the list does not know and would ignore"),
+        (TASKS, "description", "x", "the list cannot be filtered by 'description'"),
+        (TASKS, "TAGS", "x", "unknown field 'TAGS', which the list would ignore; did you mean 'TAG'?"),
+        (TASKS, "::LOGIC", "OR", "unknown field '::LOGIC', which the list would ignore"),
+        (TASKS, "0", {"ID": 1}, "unknown field '0', which the list would ignore"),
+        (DEAL_LIST, "logic", "OR", "unknown field 'logic', which the list would ignore"),
+        (DEAL_LIST, "", 1, "unknown field '', which the list would ignore"),
     ],
 )
 def test_a_name_that_does_not_filter_is_refused_whether_it_is_a_field_or_not(
@@ -157,7 +162,7 @@ def test_a_name_that_does_not_filter_is_refused_whether_it_is_a_field_or_not(
     ],
 )
 def test_an_operator_that_means_something_else_at_a_field_is_refused(method: str, condition: str, rule: str) -> None:
-    sentence = f"has {condition!r}, which the portal does not compare so: {rule}"
+    sentence = f"unsupported operator in {condition!r}: {rule}"
     assert refusals(method, {condition: "x"}) == [("unknown_operator", sentence)]
 
 
@@ -245,21 +250,29 @@ def test_names_are_selected_in_the_spelling_of_the_portal(method: str, selected:
 @pytest.mark.parametrize(
     ("method", "name", "rule"),
     [
-        (DEAL_LIST, "title", "which the list does not know and would ignore; did you mean 'TITLE'?"),
-        (DEAL_LIST, "CONTACT_IDS", "which is no column of the list (/bitrix/stream/items/{entityTypeId} has it)"),
-        (DEAL_LIST, "TITLE*", "which the list does not know and would ignore; did you mean 'TITLE'?"),
-        (USERS, "NAME_SEARCH", "which the list does not know and would ignore"),
-        (TASKS, "REAL_STATUS", "which the list does not know and would ignore"),
-        (TASKS, "createdDate", "which the list does not know and would ignore; did you mean 'CREATED_DATE'?"),
-        (TASKS, "UF_*", "which the list does not know and would ignore"),
-        (ITEMS, "Title", "which the list does not know and would ignore; did you mean 'TITLE'?"),
-        (ITEMS, "phone", "which is no column of the list"),
-        (ITEMS, "fm", "which the list does not know and would ignore"),
-        (ITEMS, "UF_*", "which the list does not know and would ignore"),
+        (DEAL_LIST, "title", "unknown field 'title', which the list would ignore; did you mean 'TITLE'?"),
+        (
+            DEAL_LIST,
+            "CONTACT_IDS",
+            "'CONTACT_IDS' is not a column of the list (use /bitrix/stream/items/{entityTypeId})",
+        ),
+        (DEAL_LIST, "TITLE*", "unknown field 'TITLE*', which the list would ignore; did you mean 'TITLE'?"),
+        (USERS, "NAME_SEARCH", "unknown field 'NAME_SEARCH', which the list would ignore"),
+        (TASKS, "REAL_STATUS", "unknown field 'REAL_STATUS', which the list would ignore"),
+        (
+            TASKS,
+            "createdDate",
+            "unknown field 'createdDate', which the list would ignore; did you mean 'CREATED_DATE'?",
+        ),
+        (TASKS, "UF_*", "unknown field 'UF_*', which the list would ignore"),
+        (ITEMS, "Title", "unknown field 'Title', which the list would ignore; did you mean 'TITLE'?"),
+        (ITEMS, "phone", "'phone' is not a column of the list"),
+        (ITEMS, "fm", "unknown field 'fm', which the list would ignore"),
+        (ITEMS, "UF_*", "unknown field 'UF_*', which the list would ignore"),
     ],
 )
 def test_a_selected_name_that_would_not_come_is_refused(method: str, name: str, rule: str) -> None:
-    assert refusals(method, None, name) == [("unknown_field", f"has {name!r}, {rule}")]
+    assert refusals(method, None, name) == [("unknown_field", rule)]
 
 
 def test_every_mistake_is_told_at_once() -> None:
@@ -277,12 +290,12 @@ def test_every_mistake_is_told_at_once() -> None:
 def test_a_filter_of_thousands_of_mistakes_is_refused_with_some_advice() -> None:
     told = refusals(DEAL_LIST, {f"TITLE{number}": 1 for number in range(5000)})
     assert len(told) == 5000
-    assert sum("did you mean" in sentence for _, sentence in told) == MOST_ADVICE
+    assert sum("did you mean" in sentence for _, sentence in told) == MAX_SUGGESTIONS
 
 
 def test_two_spellings_of_one_condition_are_refused() -> None:
     assert refusals(TASKS, {"title": "a", "TITLE": "b"}) == [
-        ("invalid_filter", "has 'title' and 'TITLE', which are one condition")
+        ("invalid_filter", "'title' and 'TITLE' are the same condition")
     ]
 
 
@@ -303,15 +316,17 @@ def test_a_condition_that_passes_is_one_that_the_portal_obeys(signs: str, name: 
             assert found.tests or not unbounded, sent
 
 
-def select3(*selected: str, told: bool = True) -> Checked:
+def select3(*selected: str, described: bool = True) -> CheckedFields:
     """A select of a 3.0 list of tasks, with the fields of a portal that lists a custom one."""
-    fields = read_fields({name: {"name": name, "type": "int"} for name in ("id", "title", "responsible", "UF_LISTED")})
+    fields = decode_fields(
+        {name: {"name": name, "type": "int"} for name in ("id", "title", "responsible", "UF_LISTED")}
+    )
     rules = FIELD_RULES3["tasks.task.list"]
-    return check_fields(ListFields(rules, fields if told else {}, told=told), {}, selected)
+    return check_fields(ListFields(rules, fields if described else {}, described=described), {}, selected)
 
 
 @pytest.mark.parametrize(
-    ("selected", "told", "unsure"),
+    ("selected", "described", "unverified"),
     [
         (("id", "title", "UF_LISTED", "responsible.name", "responsible"), True, ()),
         (("title", "UF_OTHER", "UF_OTHER.name"), True, ("UF_OTHER",)),
@@ -319,14 +334,14 @@ def select3(*selected: str, told: bool = True) -> Checked:
     ],
 )
 def test_of_rest3_names_that_the_portal_does_not_list_are_left_to_the_rows(
-    selected: tuple[str, ...], told: bool, unsure: tuple[str, ...]
+    selected: tuple[str, ...], described: bool, unverified: tuple[str, ...]
 ) -> None:
-    checked = select3(*selected, told=told)
-    assert (checked.select, checked.unsure) == (selected, unsure)
+    checked = select3(*selected, described=described)
+    assert (checked.select, checked.unverified) == (selected, unverified)
 
 
 def test_of_rest3_the_part_before_the_dot_is_checked_and_a_v2_name_has_no_dot() -> None:
-    with pytest.raises(InvalidInput, match=r"has 'responsibl.a.b', .*; did you mean 'responsible.a.b'\?$"):
+    with pytest.raises(InvalidInput, match=r"unknown field 'responsibl.a.b', .*; did you mean 'responsible.a.b'\?$"):
         select3("responsibl.a.b")
     assert refusals(DEAL_LIST, None, "TITLE.x")[0][0] == "unknown_field"
 
@@ -334,5 +349,5 @@ def test_of_rest3_the_part_before_the_dot_is_checked_and_a_v2_name_has_no_dot() 
 def test_a_column_is_proved_by_any_of_the_first_rows_whatever_its_value() -> None:
     rows: list[dict[str, object]] = [{"id": 1}, {"id": 2, "title": None}]
     check_columns(["id", "title"], rows)
-    with pytest.raises(InvalidInput, match=r"^select: has 'a', .*; select: has 'b', "):
+    with pytest.raises(InvalidInput, match=r"^select: unknown field 'a': .*; select: unknown field 'b': "):
         check_columns(["a", "title", "b"], rows)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError, WalkFailed
-from gateway.bitrix.lists.full import OFFSET_ROWS, read_whole
+from gateway.bitrix.lists.full import MAX_OFFSET_ROWS, read_full
 from gateway.bitrix.lists.page import ListCall
 from gateway.bitrix.protocol.v2 import Answer, Command
 
@@ -72,7 +72,7 @@ class OffsetPortal:
 
 
 async def read(portal: OffsetPortal, call: ListCall = FIELDS) -> list[int]:
-    (found,) = await read_whole(cast("PortalClient", portal), [call])
+    (found,) = await read_full(cast("PortalClient", portal), [call])
     assert isinstance(found, list)
     return [int(str(row["ID"])) for row in found]
 
@@ -141,7 +141,7 @@ async def test_smaller_pages_fail_by_name(rows: int, size: int, total: Callable[
             "the last page of the list has rows that no other page has",
         ),
         (OffsetPortal(120, total=lambda _rows: 10**12), "more than 50000 rows in a list that is read by offset"),
-        (OffsetPortal(OFFSET_ROWS + 100, total=lambda _rows: 50), "more than 50000 rows"),
+        (OffsetPortal(MAX_OFFSET_ROWS + 100, total=lambda _rows: 50), "more than 50000 rows"),
     ],
     ids=["one more", "a page more", "no total", "no offsets", "an endless total", "an endless list"],
 )

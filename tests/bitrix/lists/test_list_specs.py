@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.lists.full import read_whole
-from gateway.bitrix.lists.list_specs import METHODS, Paging, Row
+from gateway.bitrix.lists.full import read_full
+from gateway.bitrix.lists.list_specs import LIST_SPECS, Paging, Row
 from gateway.bitrix.lists.page import ListCall
 from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.protocol.v2 import Answer, Command
@@ -17,7 +17,7 @@ PARAMS: dict[str, dict[str, object]] = {
     "crm.item.list": {"entityTypeId": 2},
     "userfieldconfig.list": {"moduleId": "crm"},
 }
-OFFERED_LISTS = sorted(METHODS.keys() & OFFERED.keys())
+OFFERED_LISTS = sorted(LIST_SPECS.keys() & OFFERED.keys())
 
 
 @pytest.fixture
@@ -34,45 +34,43 @@ async def test_a_list_is_read_as_its_row_of_facts_says(client: PortalClient, clo
     answer = await clock.until(client.call(Command(method, call.params)))
 
     async def read() -> list[Row]:
-        if call.facts.paging is Paging.KEYSET:
+        if call.spec.paging is Paging.KEYSET:
             return [row for page in [page async for page in walk(client, call)] for row in page.rows]
-        (rows,) = await read_whole(client, [call])
+        (rows,) = await read_full(client, [call])
         assert isinstance(rows, list)
         return rows
 
     rows = await clock.until(read())
-    ids = [
-        row_id for row_id, _ in call.facts.rows(Answer(rows if call.facts.wrapper is None else wrapped(method, rows)))
-    ]
+    ids = [row_id for row_id, _ in call.spec.rows(Answer(rows if call.spec.wrapper is None else wrapped(method, rows)))]
     assert ids == sorted(set(ids))
     assert len(ids) == answer.total
 
 
 def wrapped(method: str, rows: list[Row]) -> dict[str, object]:
-    return {str(METHODS[method].wrapper): rows}
+    return {str(LIST_SPECS[method].wrapper): rows}
 
 
-@pytest.mark.parametrize("method", [name for name in OFFERED_LISTS if METHODS[name].paging is not Paging.UNPAGED])
+@pytest.mark.parametrize("method", [name for name in OFFERED_LISTS if LIST_SPECS[name].paging is not Paging.UNPAGED])
 async def test_the_order_of_a_list_is_understood(client: PortalClient, clock: ManualClock, method: str) -> None:
-    facts = METHODS[method]
-    command = Command(method, {**PARAMS.get(method, {}), **facts.ordered("DESC")})
-    ids = [row_id for row_id, _ in facts.rows(await clock.until(client.call(command)))]
+    spec = LIST_SPECS[method]
+    command = Command(method, {**PARAMS.get(method, {}), **spec.ordered("DESC")})
+    ids = [row_id for row_id, _ in spec.rows(await clock.until(client.call(command)))]
     assert ids == sorted(ids, reverse=True)
     assert len(ids) > 1
 
 
-@pytest.mark.parametrize("method", [name for name in OFFERED_LISTS if METHODS[name].paging is Paging.KEYSET])
+@pytest.mark.parametrize("method", [name for name in OFFERED_LISTS if LIST_SPECS[name].paging is Paging.KEYSET])
 async def test_the_bounds_of_a_keyset_are_understood(client: PortalClient, clock: ManualClock, method: str) -> None:
-    facts, given = METHODS[method], PARAMS.get(method, {})
-    first = [row_id for row_id, _ in facts.rows(await clock.until(client.call(Command(method, given))))]
+    spec, given = LIST_SPECS[method], PARAMS.get(method, {})
+    first = [row_id for row_id, _ in spec.rows(await clock.until(client.call(Command(method, given))))]
     lo, hi = sorted(first)[3], sorted(first)[9]
-    bounded = Command(method, {**facts.filtered(given, {">": lo, "<=": hi}), **facts.ordered("ASC"), "start": -1})
+    bounded = Command(method, {**spec.filtered(given, {">": lo, "<=": hi}), **spec.ordered("ASC"), "start": -1})
     answer = await clock.until(client.call(bounded))
-    assert [row_id for row_id, _ in facts.rows(answer)] == sorted(first)[4:10]
+    assert [row_id for row_id, _ in spec.rows(answer)] == sorted(first)[4:10]
 
 
 def test_rows_without_an_id_are_told_apart_by_their_key() -> None:
     rows = [{"TYPE_ID": str(kind), "ENTITY_TYPE_ID": "8", "ENTITY_ID": str(of)} for of in (1, 12) for kind in (1, 11)]
-    ids = [row_id for row_id, _ in METHODS["crm.address.list"].rows(Answer(rows))]
+    ids = [row_id for row_id, _ in LIST_SPECS["crm.address.list"].rows(Answer(rows))]
     assert ids == sorted(set(ids))
     assert len(ids) == 4

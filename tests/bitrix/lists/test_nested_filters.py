@@ -7,8 +7,8 @@ import pytest
 
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.lists.by_ids import read_by_ids
-from gateway.bitrix.lists.id_filter import Bounded
-from gateway.bitrix.lists.list_specs import METHODS
+from gateway.bitrix.lists.id_filter import BoundedCall
+from gateway.bitrix.lists.list_specs import LIST_SPECS
 from gateway.bitrix.lists.page import ListCall
 from gateway.bitrix.lists.walk import walk
 from gateway.sandbox.portal import SandboxSettings
@@ -73,7 +73,7 @@ async def test_rows_by_their_ids_pass_the_alternatives_too(client: PortalClient,
 
 
 def test_lists_that_know_no_logic_are_bounded_beside_it() -> None:
-    facts = METHODS["crm.deal.list"]
+    spec = LIST_SPECS["crm.deal.list"]
     given = {"filter": {"LOGIC": "OR", "TITLE": "x"}}
-    assert facts.filtered(given, {">": 5}) == {"filter": {"LOGIC": "OR", "TITLE": "x", ">ID": 5}}
-    assert Bounded.of(ListCall("crm.deal.list", {"filter": {"LOGIC": "OR", ">ID": 5}}), 0).after == 5
+    assert spec.filtered(given, {">": 5}) == {"filter": {"LOGIC": "OR", "TITLE": "x", ">ID": 5}}
+    assert BoundedCall.of(ListCall("crm.deal.list", {"filter": {"LOGIC": "OR", ">ID": 5}}), 0).after == 5

@@ -16,8 +16,8 @@ from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import WalkFailed
 from gateway.bitrix.limits.limiter import PortalLimiter
 from gateway.bitrix.lists.list_specs import Row
-from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, Page, as_they_came
-from gateway.bitrix.lists.tail import TAIL_ROWS, tail
+from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, Page, unrendered
+from gateway.bitrix.lists.tail import TAIL_ROWS, read_tail
 from gateway.bitrix.transport.session import HttpAnswer, PortalSession
 from tests.clock import ManualClock
 from tests.support.rogue import listening
@@ -59,7 +59,7 @@ async def pages_of(
     client: PortalClient, method: str = METHOD, given: object = (), **asked: Any
 ) -> list[Page[list[Row]]]:
     given = list(given) if given == () else given
-    async with aclosing(tail(client, method, given, (), render=as_they_came, **asked)) as pages:
+    async with aclosing(read_tail(client, method, given, (), render=unrendered, **asked)) as pages:
         return [one async for one in pages]
 
 

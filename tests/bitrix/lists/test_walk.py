@@ -10,7 +10,7 @@ from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import CredentialRefused, PortalError, WalkFailed
 from gateway.bitrix.limits.limiter import PortalLimiter
 from gateway.bitrix.lists.by_ids import read_by_ids
-from gateway.bitrix.lists.full import read_whole
+from gateway.bitrix.lists.full import read_full
 from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, ListCall, Page
 from gateway.bitrix.lists.walk import walk
@@ -283,11 +283,11 @@ async def test_lists_of_every_kind_are_read_whole_together(client: PortalClient,
     ]
     data = portal.data
     data.categories[2][max(data.categories[2])]["sort"] = 1
-    lists = await read_whole(client, calls)
+    lists = await read_full(client, calls)
     sizes = [len(data.statuses), len(data.categories[2]), len(data.types), len(data.userfields["CRM_DEAL"])]
     for call, found in zip(calls, lists, strict=True):
         assert isinstance(found, list)
-        ids = [int(str(row[call.facts.id_key])) for row in found]
+        ids = [int(str(row[call.spec.id_key])) for row in found]
         assert len(ids) > 1
         assert ids == sorted(set(ids))
         assert len(found) == (sizes.pop(0) if sizes else sum(map(len, data.userfields.values())))
@@ -295,7 +295,7 @@ async def test_lists_of_every_kind_are_read_whole_together(client: PortalClient,
 
 
 async def test_a_list_that_the_portal_refuses_stands_as_its_error(client: PortalClient) -> None:
-    leads, deals = await read_whole(client, [categories(1), categories(2)])
+    leads, deals = await read_full(client, [categories(1), categories(2)])
     assert isinstance(leads, PortalError)
     assert "ENTITY_TYPE_NOT_SUPPORTED" in leads.detail
     assert isinstance(deals, list)
@@ -307,7 +307,7 @@ async def test_what_concerns_more_than_one_list_fails_them_all(
 ) -> None:
     portal.fault(f"crm.status.list:{fault}*")
     with pytest.raises(WalkFailed, match=r"crm\.status\.list"):
-        await clock.until(read_whole(client, [STATUSES, categories(2)]))
+        await clock.until(read_full(client, [STATUSES, categories(2)]))
 
 
 @pytest.mark.parametrize("fault", ["crm.status.list:error=INTERNAL_SERVER_ERROR*2", "batch:drop", "batch:qle"])
@@ -315,13 +315,13 @@ async def test_a_whole_read_outlasts_a_fault(
     client: PortalClient, portal: SandboxPortal, clock: ManualClock, fault: str
 ) -> None:
     portal.fault(fault)
-    (found,) = await clock.until(read_whole(client, [STATUSES]))
+    (found,) = await clock.until(read_full(client, [STATUSES]))
     assert isinstance(found, list)
     assert len(found) == len(portal.data.statuses)
 
 
 async def test_no_lists_ask_for_nothing(client: PortalClient, portal: SandboxPortal) -> None:
-    assert await read_whole(client, []) == []
+    assert await read_full(client, []) == []
     assert await read_by_ids(client, USERS, []) == []
     assert portal.http_requests == 0
 
@@ -350,7 +350,7 @@ async def test_a_list_that_does_not_add_up_is_read_three_times_and_fails(
     async with answering(answer) as endpoint:
         client = PortalClient(session, limiter, WebhookCredential(endpoint), clock)
         with pytest.raises(WalkFailed):
-            await clock.until(read_whole(client, [ListCall(method)]))
+            await clock.until(read_full(client, [ListCall(method)]))
     assert len(firsts) == MAX_PAGE_ATTEMPTS
 
 
@@ -369,7 +369,7 @@ async def test_a_list_that_changed_while_it_was_read_is_read_again(
 
     async with answering(lambda _method, _params: answers.pop(0)) as endpoint:
         client = PortalClient(session, limiter, WebhookCredential(endpoint), clock)
-        (found,) = await clock.until(read_whole(client, [ListCall("crm.deal.userfield.list")]))
+        (found,) = await clock.until(read_full(client, [ListCall("crm.deal.userfield.list")]))
     assert isinstance(found, list)
     assert [int(str(row["ID"])) for row in found] == list(range(2, 61))
 

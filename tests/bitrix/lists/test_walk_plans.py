@@ -22,13 +22,13 @@ from gateway.bitrix.errors import (
     QueryLimitExceeded,
     WalkFailed,
 )
-from gateway.bitrix.lists.batch_size import BATCH_S
+from gateway.bitrix.lists.batch_size import MAX_BATCH_S
 from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.lists.page import Page
 from gateway.bitrix.lists.page_reader import Pace
 from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.protocol.v2 import Answer, Command
-from tests.bitrix.lists.pretended import PretendedPortal
+from tests.bitrix.lists.memory_portal import MemoryPortal
 from tests.bitrix.lists.walks import USERS, clusters, ids_of, read
 
 PACES = st.sampled_from(Pace)
@@ -78,7 +78,7 @@ def follow_on(pages: list[Page[list[Row]]], cursor: int) -> bool:
 @settings(max_examples=150, deadline=None)
 def test_every_row_beyond_the_cursor_comes_once_in_order(ids: list[int], pace: Pace, share: float) -> None:
     cursor = ids[int(share * (len(ids) - 1))] if ids and share > 0.5 else 0
-    portal = PretendedPortal(ids, bucket=40)
+    portal = MemoryPortal(ids, bucket=40)
     pages = asyncio.run(read(portal, cursor=cursor, pace=pace))
     assert ids_of(pages) == [row_id for row_id in ids if row_id > cursor]
     assert follow_on(pages, cursor)
@@ -101,21 +101,21 @@ def test_faults_that_pass_lose_and_double_nothing(ids: list[int], pace: Pace, se
     def break_off(number: int, _commands: object) -> PortalError | None:
         return rng.choice(FAULTS) if number and rng.random() < share / 3 and number not in hit else None
 
-    portal = PretendedPortal(ids, outcome=fail_once, broken=break_off, bucket=40)
+    portal = MemoryPortal(ids, outcome=fail_once, broken=break_off, bucket=40)
     cursor, got = 0, list[int]()
     for _ in range(50):
         try:
             pages = asyncio.run(read_into(portal, got, cursor, pace))
         except WalkFailed as failed:  # too many faults in a row: it must say where to go on from
             cursor = failed.cursor
-            portal = PretendedPortal(ids, outcome=fail_once, bucket=40)
+            portal = MemoryPortal(ids, outcome=fail_once, bucket=40)
         else:
             assert pages[-1].upto is None
             break
     assert got == ids
 
 
-async def read_into(portal: PretendedPortal, got: list[int], cursor: int, pace: Pace) -> list[Page[list[Row]]]:
+async def read_into(portal: MemoryPortal, got: list[int], cursor: int, pace: Pace) -> list[Page[list[Row]]]:
     pages = []
     async with aclosing(walk(portal, USERS, cursor=cursor, pace=pace)) as found:
         async for page in found:
@@ -138,7 +138,7 @@ def test_changes_meanwhile_touch_no_row_that_stays(ids: list[int], pace: Pace, s
         if number % 5 == 0:
             portal.add(rng.randint(1, top + 100), top + rng.randint(1, 200))
 
-    portal = PretendedPortal(ids, before=change, bucket=40)
+    portal = MemoryPortal(ids, before=change, bucket=40)
     got = ids_of(asyncio.run(read(portal, pace=pace)))
     assert got == sorted(set(got))
     assert set(got) >= set(ids) - gone
@@ -157,15 +157,15 @@ def test_a_range_that_fails_for_good_ends_the_walk_just_before_it(ids: list[int]
 
     got: list[int] = []
     with pytest.raises(WalkFailed) as caught:
-        asyncio.run(read_into(PretendedPortal(ids, outcome=refuse, bucket=40), got, 0, pace))
+        asyncio.run(read_into(MemoryPortal(ids, outcome=refuse, bucket=40), got, 0, pace))
     assert got == [row_id for row_id in ids if row_id <= caught.value.cursor]
     assert caught.value.cursor < wall
-    asyncio.run(read_into(PretendedPortal(ids), got, caught.value.cursor, pace))
+    asyncio.run(read_into(MemoryPortal(ids), got, caught.value.cursor, pace))
     assert got == ids
 
 
 async def test_a_list_that_keeps_growing_is_read_to_the_largest_id_of_the_second_round() -> None:
-    portal = PretendedPortal(range(1, 301), before=lambda _number: portal.add(*range(top(), top() + 200)))
+    portal = MemoryPortal(range(1, 301), before=lambda _number: portal.add(*range(top(), top() + 200)))
 
     def top() -> int:
         return portal.ids[-1] + 1
@@ -193,14 +193,14 @@ CLUSTERED = {holes: clusters(30_000, holes, Random(5)) for holes in (0.35, 0.7)}
 async def test_a_thrifty_walk_takes_hardly_more_than_it_must(
     ids: Iterable[int], requests: float, commands: float
 ) -> None:
-    portal = PretendedPortal(ids, command_s=0.04, bucket=45)
+    portal = MemoryPortal(ids, command_s=0.04, bucket=45)
     assert ids_of(await read(portal)) == portal.ids
     rows = len(portal.ids)
     assert portal.requests <= requests * math.ceil(rows / 2500) + 3
     assert portal.commands <= commands * math.ceil(rows / 50)
 
 
-class Watched(PretendedPortal):
+class Watched(MemoryPortal):
     """Takes 40 ms a command, has the bucket of a common tariff, and remembers when it gave how many rows."""
 
     def __init__(self, ids: Iterable[int]) -> None:
@@ -244,18 +244,18 @@ async def test_a_long_list_takes_few_seconds_requests_and_commands(
     assert portal.clock.time <= seconds
     assert portal.requests <= requests
     assert portal.commands <= commands
-    assert max(portal.given_at.values()) <= Pace.THRIFTY.window  # however many batches there are side by side
+    assert max(portal.given_at.values()) <= Pace.THRIFTY.window_rows  # however many batches there are side by side
 
 
 async def test_an_eager_walk_spends_the_room_there_is_and_no_more() -> None:
-    thrifty, eager = (PretendedPortal(CLUSTERED[0.35][:5000], command_s=0.04, bucket=40) for _ in range(2))
+    thrifty, eager = (MemoryPortal(CLUSTERED[0.35][:5000], command_s=0.04, bucket=40) for _ in range(2))
     await read(thrifty)
     await read(eager, pace=Pace.EAGER)
     assert eager.clock.time < thrifty.clock.time / 2
     assert eager.requests <= 40 + 2 * eager.clock.time + 1
 
 
-class WithoutRoom(PretendedPortal):
+class WithoutRoom(MemoryPortal):
     """Lets every request wait for a moment."""
 
     def room(self) -> int:
@@ -263,7 +263,7 @@ class WithoutRoom(PretendedPortal):
 
 
 async def test_an_eager_walk_without_room_is_thrifty() -> None:
-    thrifty, eager = PretendedPortal(range(1, 5001), places=1), WithoutRoom(range(1, 5001), places=1)
+    thrifty, eager = MemoryPortal(range(1, 5001), places=1), WithoutRoom(range(1, 5001), places=1)
     assert ids_of(await read(eager, pace=Pace.EAGER)) == ids_of(await read(thrifty))
     assert eager.requests == thrifty.requests
 
@@ -271,22 +271,22 @@ async def test_an_eager_walk_without_room_is_thrifty() -> None:
 @pytest.mark.parametrize("pace", Pace)
 async def test_a_slow_reader_slows_the_portal_down(pace: Pace) -> None:
     ids = CLUSTERED[0.35]
-    portal = PretendedPortal([*ids, *(ids[-1] + one for one in range(1, 250_001))])
+    portal = MemoryPortal([*ids, *(ids[-1] + one for one in range(1, 250_001))])
     async with aclosing(walk(portal, USERS, pace=pace)) as pages:
         read_rows = 0
         async for page in pages:
             read_rows += len(page.rows)
             await asyncio.sleep(0)
-            assert portal.commands * 50 <= read_rows + 2.5 * pace.window + 5000
+            assert portal.commands * 50 <= read_rows + 2.5 * pace.window_rows + 5000
             if read_rows > 5000:
                 break
         for _ in range(2000):
             await asyncio.sleep(0)
-        assert portal.commands * 50 <= read_rows + 2.5 * pace.window + 5000
+        assert portal.commands * 50 <= read_rows + 2.5 * pace.window_rows + 5000
 
 
 async def test_a_reader_that_leaves_ends_what_is_under_way() -> None:
-    portal = PretendedPortal(range(1, 50_001), command_s=0.5)
+    portal = MemoryPortal(range(1, 50_001), command_s=0.5)
     async with aclosing(walk(portal, USERS)) as pages:
         await anext(pages)
         portal.clock.stopped = True
@@ -307,7 +307,7 @@ async def test_a_batch_that_timed_out_is_halved_and_batches_grow_again() -> None
             return PortalUnreachable("no response within 70 s", sent=True)
         return None
 
-    portal = PretendedPortal(range(1, 50_001), broken=too_long, command_s=0.01)
+    portal = MemoryPortal(range(1, 50_001), broken=too_long, command_s=0.01)
     assert ids_of(await read(portal)) == portal.ids
     timed_out = portal.asked[1]
     again = next(batch for batch in portal.asked[2:] if timed_out[1] in batch)
@@ -316,14 +316,14 @@ async def test_a_batch_that_timed_out_is_halved_and_batches_grow_again() -> None
 
 
 async def test_a_batch_stays_short_where_commands_take_long() -> None:
-    portal = PretendedPortal(range(1, 10_001), command_s=1.0)
+    portal = MemoryPortal(range(1, 10_001), command_s=1.0)
     await read(portal)
-    assert {len(commands) for commands in portal.asked[3:]} <= set(range(1, int(BATCH_S) + 1))
+    assert {len(commands) for commands in portal.asked[3:]} <= set(range(1, int(MAX_BATCH_S) + 1))
 
 
 async def test_commands_that_failed_go_again_together_ahead_of_new_ones() -> None:
     failing = set(range(100, 105))
-    portal = PretendedPortal(
+    portal = MemoryPortal(
         range(1, 50_001),
         outcome=lambda number, _command: PortalFailing("INTERNAL_SERVER_ERROR") if number in failing else None,
         command_s=0.04,
@@ -335,7 +335,7 @@ async def test_commands_that_failed_go_again_together_ahead_of_new_ones() -> Non
     assert again[: len(failed)] == failed
 
 
-class WithoutReferences(PretendedPortal):
+class WithoutReferences(MemoryPortal):
     """Follows no reference from one command to another: what should begin after a row begins at the start."""
 
     def _resolved(self, bound: int | str) -> int:

@@ -8,7 +8,7 @@ from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.lists.page import ListCall, Page
 from gateway.bitrix.lists.page_reader import Pace
 from gateway.bitrix.lists.walk import walk
-from tests.bitrix.lists.pretended import PretendedPortal
+from tests.bitrix.lists.memory_portal import MemoryPortal
 
 USERS = ListCall("user.get")
 
@@ -23,7 +23,7 @@ def clusters(rows: int, holes: float, rng: Random, run: int = 40) -> list[int]:
     return ids
 
 
-async def read(portal: PretendedPortal, *, cursor: int = 0, pace: Pace = Pace.THRIFTY) -> list[Page[list[Row]]]:
+async def read(portal: MemoryPortal, *, cursor: int = 0, pace: Pace = Pace.THRIFTY) -> list[Page[list[Row]]]:
     async with aclosing(walk(portal, USERS, cursor=cursor, pace=pace)) as pages:
         return [page async for page in pages]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.bitrix.errors import AnswerTooLarge, OutcomeUnknown, PortalBroken, PortalError
 from gateway.bitrix.limits.concurrency_limit import ConcurrencyLimit
 from gateway.bitrix.limits.operating_budget import WINDOW_S, OperatingBudget
-from gateway.bitrix.lists.list_specs import METHODS, row_id
+from gateway.bitrix.lists.list_specs import LIST_SPECS, decode_row_id
 from gateway.bitrix.protocol.error_codes import portal_error
 from gateway.bitrix.protocol.json_body import MAX_UNCOUNTED_BYTES, MAX_VALUES, decode_json
 from gateway.bitrix.protocol.v2 import MAX_SECONDS, Answer, decode_answer, decode_answer3, decode_batch
@@ -85,10 +85,10 @@ def test_any_batch_becomes_one_outcome_per_command_or_an_error(result: object, h
     assert list(outcomes) in (["c0"], ["c0", "c1"])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", LIST_SPECS)
 @given(result=VALUES)
 def test_any_rows_become_rows_with_ids_or_an_error(method: str, result: object) -> None:
-    rows = outcome_of(lambda: METHODS[method].rows(Answer(result)))
+    rows = outcome_of(lambda: LIST_SPECS[method].rows(Answer(result)))
     if isinstance(rows, PortalBroken):
         return
     assert isinstance(rows, list)
@@ -102,7 +102,7 @@ ODD_IDS += [None, [], {}, "", "0x7", "7.0", "7e0", "-7", "７", "²", "7\n", "7\
 @pytest.mark.parametrize("value", ODD_IDS, ids=repr)
 def test_an_invalid_id_is_a_broken_answer(value: object) -> None:
     with pytest.raises(PortalBroken, match="a row without a usable ID"):
-        row_id({"ID": value}, "ID")
+        decode_row_id({"ID": value}, "ID")
 
 
 @pytest.mark.parametrize(

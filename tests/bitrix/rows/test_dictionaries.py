@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.bitrix.errors import PortalBroken
-from gateway.bitrix.lists.list_specs import row_id
+from gateway.bitrix.lists.list_specs import decode_row_id
 from gateway.bitrix.rows.dictionaries import (
     FIELD_TYPES,
     decode_pipeline,
@@ -91,14 +91,14 @@ def test_any_row_is_shown_as_documented_left_out_or_broken(
     of: tuple[Resource, PortalList], row: dict[str, Any], portal_id: int | str | None
 ) -> None:
     resource, portal_list = of
-    id_key = portal_list.call.facts.id_key
+    id_key = portal_list.call.spec.id_key
     if portal_id is not None:
         row = {**row, id_key: portal_id}
     try:
         shown = accept(resource, portal_list, row)
     except PortalBroken:
         with pytest.raises(PortalBroken):
-            row_id(row, id_key)
+            decode_row_id(row, id_key)
     else:
         assert shown or resource.name not in ("users", "steps")  # the contract can represent all of their rows
 
@@ -113,7 +113,7 @@ def test_unknown_fields_do_not_change_the_result(row: dict[str, Any], portal_id:
 
 @pytest.mark.parametrize(("value", "found"), [(7, 7), ("7", 7), ("007", 7), (0, 0), ("0", 0), (2**63 - 1, 2**63 - 1)])
 def test_an_id_is_a_number_or_a_string_of_digits(value: object, found: int) -> None:
-    assert row_id({"ID": value}, "ID") == found
+    assert decode_row_id({"ID": value}, "ID") == found
 
 
 @pytest.mark.parametrize(
@@ -122,13 +122,13 @@ def test_an_id_is_a_number_or_a_string_of_digits(value: object, found: int) -> N
 )
 def test_an_invalid_id_makes_a_row_broken(value: object) -> None:
     with pytest.raises(PortalBroken, match="usable ID"):
-        row_id({"ID": value}, "ID")
+        decode_row_id({"ID": value}, "ID")
 
 
 @pytest.mark.parametrize("row", [None, [], "row", 7, {"id": 7}])
 def test_a_row_without_its_id_is_broken(row: object) -> None:
     with pytest.raises(PortalBroken):
-        row_id(row, "ID")
+        decode_row_id(row, "ID")
 
 
 @pytest.mark.parametrize(

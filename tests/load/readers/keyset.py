@@ -7,7 +7,7 @@ from http.client import HTTPSConnection
 import orjson
 
 from gateway.bitrix.errors import QueryLimitExceeded
-from gateway.bitrix.lists.list_specs import METHODS
+from gateway.bitrix.lists.list_specs import LIST_SPECS
 from gateway.bitrix.lists.page import PAGE_ROWS
 from gateway.bitrix.protocol.v2 import decode_answer
 from tests.load.readers.asked import Asked, Reading
@@ -17,16 +17,16 @@ REFUSED_S = 1.0
 
 def read(asked: Asked) -> Iterator[int]:
     """The ids of all rows, as they come."""
-    facts = METHODS[asked.method]
+    spec = LIST_SPECS[asked.method]
     connection = HTTPSConnection(asked.host)
     path = f"{asked.webhook.partition(asked.host)[2]}{asked.method}"
     after = 0
     while True:
-        params = {**facts.filtered(asked.params, {">": after}), **facts.ordered("ASC"), "start": -1}
+        params = {**spec.filtered(asked.params, {">": after}), **spec.ordered("ASC"), "start": -1}
         connection.request("POST", path, orjson.dumps(params), {"Content-Type": "application/json"})
         response = connection.getresponse()
         try:
-            ids = [row_id for row_id, _ in facts.rows(decode_answer(response.status, response.read(), ()))]
+            ids = [row_id for row_id, _ in spec.rows(decode_answer(response.status, response.read(), ()))]
         except QueryLimitExceeded:
             time.sleep(REFUSED_S)
             continue

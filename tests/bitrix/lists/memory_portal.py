@@ -12,7 +12,7 @@ from gateway.bitrix.protocol.v2 import Answer, Command
 PAGE_ROWS = 50
 
 
-class PretendedClock:
+class SteppedClock:
     """Time that passes only while everybody sleeps: the loop is let settle, then the first sleeper is woken."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class PretendedClock:
                 woken.set_result(None)
 
 
-class PretendedPortal:
+class MemoryPortal:
     """A list of rows by id. *outcome* may put an error in the place of a command's answer, by its number from 0 on.
 
     *before* happens before each command, *broken* tells of a batch, by its number, what breaks it as a whole. A command
@@ -76,7 +76,7 @@ class PretendedPortal:
         leak_per_s: float = 2,
         total: Callable[[int], int | None] = lambda rows: rows,
     ) -> None:
-        self.clock = PretendedClock()
+        self.clock = SteppedClock()
         self.ids = sorted(ids)
         self.requests = 0
         self.commands = 0
@@ -112,7 +112,7 @@ class PretendedPortal:
         self._drain()
         return max(requests - self._left, 0) / self._leak
 
-    def background(self) -> "PretendedPortal":
+    def background(self) -> "MemoryPortal":
         return self
 
     def _drain(self) -> None:

@@ -1,0 +1,97 @@
+"""The fields of one list on one portal, and which of their names its `filter` and `select` accept."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from gateway.bitrix.lists.field_rules import CUSTOM, FieldRules
+
+MULTIFIELD = "crm_multifield"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field as the fields method of its list describes it. *other_name* is a second accepted name."""
+
+    name: str
+    type: str = ""
+    multiple: bool = False
+    other_name: str = ""
+
+    @property
+    def custom(self) -> bool:
+        return self.name.startswith(CUSTOM) or self.other_name.startswith(CUSTOM)
+
+
+@dataclass(frozen=True)
+class ListFields:
+    """The names that a list on one portal accepts: its fields, as *rules* modify them.
+
+    *described*: the portal describes the list's fields. Otherwise it has no method for that, or this authorization may
+    not call it.
+    """
+
+    rules: FieldRules
+    fields: Mapping[str, Field]
+    described: bool = True
+
+    @cached_property
+    def filters(self) -> Mapping[str, str]:
+        """Names accepted in a filter, by `key`."""
+        filterable = (
+            field.name
+            for field in self.fields.values()
+            if self._is_column(field)
+            and (self.rules.filters is None or field.custom or field.name in self.rules.filters)
+        )
+        return self._by_key((*filterable, *self.rules.extra_filters))
+
+    @cached_property
+    def selects(self) -> Mapping[str, str]:
+        """Names accepted in a select, by `key`."""
+        columns = [
+            field
+            for field in self.fields.values()
+            if self._is_column(field) and field.type not in self.rules.unselectable_types
+        ]
+        names = [name for field in columns for name in (field.name, field.other_name) if name]
+        return self._by_key((*names, *self.rules.extra_selects, *self.rules.selected_by))
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The keys of all fields, whether accepted or not."""
+        return frozenset(map(self.key, self.fields))
+
+    def key(self, name: str) -> str:
+        """The form of *name* that is compared with other names."""
+        return name.upper() if self.rules.case_insensitive else name
+
+    def type_of(self, name: str) -> str:
+        field = self.fields.get(name)
+        return "" if field is None else field.type
+
+    def may_have(self, name: str) -> bool:
+        """Whether the list may have the field *name* although the portal does not describe it."""
+        return self.rules.version == 3 and (not self.described or name.startswith(CUSTOM))
+
+    def _is_column(self, field: Field) -> bool:
+        return self.rules.multiple_columns or not field.multiple or field.custom or field.type == MULTIFIELD
+
+    def _by_key(self, names: Iterable[str]) -> dict[str, str]:
+        return {self.key(name): name for name in names}
+
+
+def decode_fields(result: Mapping[str, object]) -> dict[str, Field]:
+    """The fields by name from the *result* of a fields method."""
+    fields = {}
+    for name, description in result.items():
+        if isinstance(description, dict):
+            fields[name] = Field(
+                name,
+                str(description.get("type", "")),
+                description.get("isMultiple") is True,
+                str(description.get("upperName", "")),
+            )
+        else:
+            fields[name] = Field(name)
+    return fields
