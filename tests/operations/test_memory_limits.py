@@ -61,7 +61,7 @@ FILLS: dict[str, Fill] = {}
 # Filled by other tests.
 SHOWN_IN = {
     "stream lines that wait to be sent": "tests/passthrough/test_stream_faults.py",
-    "rows held back, per running sync": "tests/bitrix/lists/test_walk_plans.py",
+    "rows held back, per running sync": "tests/bitrix/lists/test_walk_costs.py",
 }
 
 

@@ -1,4 +1,4 @@
-"""A portal in memory behind the client's interface: what a walk does shows without a socket or a second of waiting."""
+"""A portal in memory with the interface of a client: walks run on it without sockets and without real waiting."""
 
 import asyncio
 import re
@@ -13,11 +13,11 @@ PAGE_ROWS = 50
 
 
 class SteppedClock:
-    """Time that passes only while everybody sleeps: the loop is let settle, then the first sleeper is woken."""
+    """A clock that only moves while all tasks sleep: the loop settles, then the first sleeper wakes at its time."""
 
     def __init__(self) -> None:
         self.time = 0.0
-        self.stopped = False  # nobody who sleeps wakes again
+        self.stopped = False  # no sleeper wakes any more
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = 0
         self._mover: asyncio.Task[None] | None = None
@@ -55,11 +55,12 @@ class SteppedClock:
 
 
 class MemoryPortal:
-    """A list of rows by id. *outcome* may put an error in the place of a command's answer, by its number from 0 on.
+    """The client of a portal with one list of rows with these *ids*.
 
-    *before* happens before each command, *broken* tells of a batch, by its number, what breaks it as a whole. A command
-    takes *command_s*, and *counted_s* more where rows are counted; at most *places* requests run side by side, and each
-    takes one of *bucket* (which leaks). Of so many rows that are counted it says that there are *total*.
+    *outcome* may replace the answer of a command, *before* is called before each command, and *broken* may fail a batch
+    as a whole; commands and batches are numbered from 0. A command takes *command_s* seconds, and *counted_s* more if
+    it requests a count. *total* maps the right count to the one returned. At most *slots* requests run concurrently,
+    each takes one unit of *bucket*, which refills by *leak_per_s* a second.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class MemoryPortal:
         broken: Callable[[int, Sequence[Command]], PortalError | None] = lambda _number, _commands: None,
         command_s: float = 0.0,
         counted_s: float = 0.0,
-        places: int = 32,
+        slots: int = 32,
         bucket: float = 10**9,
         leak_per_s: float = 2,
         total: Callable[[int], int | None] = lambda rows: rows,
@@ -81,18 +82,18 @@ class MemoryPortal:
         self.requests = 0
         self.commands = 0
         self.busy_s = 0.0
-        self.asked: list[list[Command]] = []
+        self.batches: list[list[Command]] = []
         self._outcome = outcome
         self._before = before
         self._broken = broken
         self._command_s = command_s
         self._counted_s = counted_s
-        self._places = places
+        self._slots = slots
         self._total = total
-        self._semaphore = asyncio.Semaphore(places)
+        self._semaphore = asyncio.Semaphore(slots)
         self._bucket, self._left, self._leak, self._at = bucket, bucket, leak_per_s, 0.0
-        self.running = self.most_running = 0
-        self._told: list[list[int]] = []
+        self.running = self.max_running = 0
+        self._returned: list[list[int]] = []
 
     def add(self, *ids: int) -> None:
         for row_id in ids:
@@ -103,12 +104,12 @@ class MemoryPortal:
         self.ids = [row_id for row_id in self.ids if row_id not in set(ids)]
 
     def room(self) -> int:
-        """How many requests may go now."""
+        """How many requests could be sent now without waiting."""
         self._drain()
-        return max(min(int(self._left), self._places - self.running), 0)
+        return max(min(int(self._left), self._slots - self.running), 0)
 
     def wait(self, requests: int) -> float:
-        """How many seconds the last of so many requests would have to wait."""
+        """How many seconds the last of *requests* requests would have to wait."""
         self._drain()
         return max(requests - self._left, 0) / self._leak
 
@@ -122,14 +123,14 @@ class MemoryPortal:
     async def batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
         while True:
             try:
-                return await self.attempt(commands, lambda _rested: None)
+                return await self.attempt(commands, lambda _rested_s: None)
             except PortalError as error:
                 if not error.retryable:
                     raise
                 await self.clock.sleep(1)
 
     def retrying(self, error: PortalError, wait_s: float, /) -> None:
-        """Nobody waits to be told."""
+        """Ignore the retry."""
 
     async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
         await asyncio.sleep(0)
@@ -140,18 +141,18 @@ class MemoryPortal:
                 self._drain()
             self._left -= 1
             self.running += 1
-            self.most_running = max(self.running, self.most_running)
+            self.max_running = max(self.running, self.max_running)
             try:
                 number, self.requests = self.requests, self.requests + 1
-                self.asked.append(list(commands))
+                self.batches.append(list(commands))
                 sent(0.0)
-                takes_s = self._command_s * len(commands)
-                takes_s += self._counted_s * sum(command.params["start"] == 0 for command in commands)
-                await self.clock.sleep(takes_s)
-                self.busy_s += takes_s
+                duration_s = self._command_s * len(commands)
+                duration_s += self._counted_s * sum(command.params["start"] == 0 for command in commands)
+                await self.clock.sleep(duration_s)
+                self.busy_s += duration_s
                 if error := self._broken(number, commands):
                     raise error
-                self._told = []
+                self._returned = []
                 return [self._answer(command) for command in commands]
             finally:
                 self.running -= 1
@@ -159,9 +160,9 @@ class MemoryPortal:
     def _answer(self, command: Command) -> Answer | PortalError:
         number, self.commands = self.commands, self.commands + 1
         self._before(number)
-        if (instead := self._outcome(number, command)) is not None:
-            self._told.append([])
-            return instead
+        if (replacement := self._outcome(number, command)) is not None:
+            self._returned.append([])
+            return replacement
         conditions: Any = command.params["FILTER"]
         start = bisect_right(self.ids, self._resolved(conditions[">ID"]))
         end = bisect_right(self.ids, conditions["<=ID"]) if "<=ID" in conditions else len(self.ids)
@@ -169,15 +170,16 @@ class MemoryPortal:
             found = self.ids[max(start, end - PAGE_ROWS) : end][::-1]
         else:
             found = self.ids[start : min(start + PAGE_ROWS, end)]
-        self._told.append(found)
+        self._returned.append(found)
         total = self._total(end - start) if command.params["start"] == 0 else 0
         return Answer([{"ID": str(row_id)} for row_id in found], total=total, duration_s=self._command_s)
 
     def _resolved(self, bound: int | str) -> int:
-        """A bound, also as a reference to an earlier command of the batch; 1 where that leads nowhere."""
+        """A bound, or the id of an earlier command that it refers to; 1 if the reference does not resolve."""
         if isinstance(bound, int):
             return bound
-        found = re.fullmatch(r"\$result\[c(\d+)\]\[(\d+)\]\[ID\]", bound)
-        assert found is not None
-        label, row = int(found[1]), int(found[2])
-        return self._told[label][row] if label < len(self._told) and row < len(self._told[label]) else 1
+        match = re.fullmatch(r"\$result\[c(\d+)\]\[(\d+)\]\[ID\]", bound)
+        assert match is not None
+        command, index = int(match[1]), int(match[2])
+        ids = self._returned[command] if command < len(self._returned) else []
+        return ids[index] if index < len(ids) else 1

@@ -1,4 +1,4 @@
-"""How a walk spends what the portal's bucket holds: evenly, on full batches, and on nothing that brings no rows."""
+"""How a walk spends the portal's budget: evenly, on full batches, and with few unused commands."""
 
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -22,104 +22,104 @@ IDS = clusters(ROWS, 0.35, Random(1))
 BUCKET, LEAK = 40, 2.0
 
 
-class Watched(MemoryPortal):
-    """Takes note of when requests come, and of how many rows it has given, also those that go twice."""
+class RecordingPortal(MemoryPortal):
+    """Records when requests are sent, and how many rows it returned, repeated ones included."""
 
     def __init__(
         self,
         ids: Sequence[int],
         *,
-        late_s: float = 0.0,
-        travels_s: float = 0.0,
+        delay_s: float = 0.0,
+        latency_s: float = 0.0,
         command_s: float = COMMAND_S,
         counted_s: float = 0.0,
         bucket: float = 10**9,
         leak_per_s: float = LEAK,
     ) -> None:
-        super().__init__(ids, command_s=command_s, counted_s=counted_s, bucket=bucket, leak_per_s=leak_per_s, places=28)
-        self._late_s = late_s
-        self._travels_s = travels_s
+        super().__init__(ids, command_s=command_s, counted_s=counted_s, bucket=bucket, leak_per_s=leak_per_s, slots=28)
+        self._delay_s = delay_s
+        self._latency_s = latency_s
         self.sent_at: list[float] = []
-        self.given = 0
+        self.returned = 0
 
     async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
-        def noted(rested_s: float) -> None:
+        def on_sent(rested_s: float) -> None:
             self.sent_at.append(self.clock.time)
             sent(rested_s)
 
-        await self.clock.sleep(self._late_s)
-        answers = await super().attempt(commands, noted)
-        await self.clock.sleep(self._travels_s)
+        await self.clock.sleep(self._delay_s)
+        answers = await super().attempt(commands, on_sent)
+        await self.clock.sleep(self._latency_s)
         return answers
 
     def _answer(self, command: Command) -> Answer | PortalError:
         answer = super()._answer(command)
         assert isinstance(answer, Answer)
         assert isinstance(answer.result, list)
-        self.given += len(answer.result)
+        self.returned += len(answer.result)
         return answer
 
 
-async def held_by(portal: Watched, pace: Pace = Pace.EAGER) -> int:
-    """Read all of the *portal*; how many rows waited at most for those before them."""
+async def max_held_rows(portal: RecordingPortal, pace: Pace = Pace.EAGER) -> int:
+    """Read the whole list; return the maximum number of rows that were held back."""
     held = rows = 0
     async with aclosing(walk(portal, USERS, pace=pace)) as pages:
         async for page in pages:
             rows += len(page.rows)
-            held = max(held, portal.given - rows)
+            held = max(held, portal.returned - rows)
     assert rows == len(portal.ids)
     return held
 
 
 @pytest.fixture
-def scarce() -> Watched:
-    """A portal whose bucket holds less than half of the requests that the list takes."""
-    return Watched(IDS, bucket=BUCKET)
+def scarce() -> RecordingPortal:
+    """A portal whose bucket holds less than half of the requests that the list needs."""
+    return RecordingPortal(IDS, bucket=BUCKET)
 
 
-async def test_a_bucket_that_will_not_do_is_spent_evenly_and_to_its_end(scarce: Watched) -> None:
-    assert await held_by(scarce) <= 30_000
+async def test_a_scarce_budget_is_spent_evenly_and_completely(scarce: RecordingPortal) -> None:
+    assert await max_held_rows(scarce) <= 30_000
     assert scarce.clock.time <= (scarce.requests - BUCKET) / LEAK + 2 * BATCH_S
     assert sum(at <= scarce.clock.time / 2 for at in scarce.sent_at) <= 0.6 * scarce.requests
-    assert scarce.most_running <= 12  # of 28 places
+    assert scarce.max_running <= 12  # of 28 slots
 
 
-async def test_a_bucket_that_will_not_do_is_spent_evenly_also_by_batches_that_have_to_be_short() -> None:
-    portal = Watched(IDS[:60_000], command_s=2.0, bucket=BUCKET, leak_per_s=0.5)
-    await held_by(portal)
+async def test_a_scarce_budget_is_spent_evenly_by_short_batches_too() -> None:
+    portal = RecordingPortal(IDS[:60_000], command_s=2.0, bucket=BUCKET, leak_per_s=0.5)
+    await max_held_rows(portal)
     assert sum(at <= portal.clock.time / 2 for at in portal.sent_at) <= 0.6 * portal.requests
-    assert portal.most_running <= 20  # of 28 places
+    assert portal.max_running <= 20  # of 28 slots
 
 
-async def test_a_bucket_that_will_do_is_spent_at_once() -> None:
-    portal = Watched(IDS[:50_000], bucket=BUCKET)
-    await held_by(portal)
-    assert portal.most_running > 20
+async def test_a_sufficient_budget_is_spent_at_once() -> None:
+    portal = RecordingPortal(IDS[:50_000], bucket=BUCKET)
+    await max_held_rows(portal)
+    assert portal.max_running > 20
     assert portal.clock.time <= 5
 
 
-async def test_no_batch_is_shorter_than_those_it_goes_beside() -> None:
-    portal = Watched(IDS[:5000], bucket=BUCKET)
-    await held_by(portal)
+async def test_batches_in_flight_together_are_equally_long() -> None:
+    portal = RecordingPortal(IDS[:5000], bucket=BUCKET)
+    await max_held_rows(portal)
     assert portal.requests <= 35
     assert portal.clock.time <= 0.6
 
 
-async def test_the_rest_of_a_range_is_no_reason_for_long_chains_where_there_is_room() -> None:
-    portal = Watched(clusters(12_000, 0.6, Random(1), run=900), command_s=0.3, bucket=BUCKET)
-    await held_by(portal)
+async def test_remainders_are_read_by_short_chains_while_there_is_room() -> None:
+    portal = RecordingPortal(clusters(12_000, 0.6, Random(1), run=900), command_s=0.3, bucket=BUCKET)
+    await max_held_rows(portal)
     assert portal.clock.time <= 16
 
 
-async def test_what_answers_take_to_travel_lets_no_batch_be_longer() -> None:
-    portal = Watched(range(1, 20_001), travels_s=0.4, bucket=BUCKET)
-    await held_by(portal)
-    assert max(map(len, portal.asked)) <= 25
+async def test_network_latency_does_not_make_batches_longer() -> None:
+    portal = RecordingPortal(range(1, 20_001), latency_s=0.4, bucket=BUCKET)
+    await max_held_rows(portal)
+    assert max(map(len, portal.batches)) <= 25
     assert portal.clock.time <= 4
 
 
-class SlowingDown(Watched):
-    """Takes a second a command after a while."""
+class SlowingDown(RecordingPortal):
+    """Takes a second per command from the fourth second on."""
 
     async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
         if self.clock.time > 3:
@@ -127,57 +127,57 @@ class SlowingDown(Watched):
         return await super().attempt(commands, sent)
 
 
-async def test_no_batch_takes_too_long_once_one_has_shown_that_the_portal_has_become_slow() -> None:
+async def test_batches_get_shorter_after_the_first_slow_one() -> None:
     portal = SlowingDown(IDS[:100_000])
-    await held_by(portal, Pace.THRIFTY)
-    slow = [(at, len(asked)) for at, asked in zip(portal.sent_at, portal.asked, strict=True) if at > 3]
-    shown_at = min(at + commands for at, commands in slow)
-    following = [commands for at, commands in slow if at >= shown_at]
-    assert following
-    assert max(following) <= 20
+    await max_held_rows(portal, Pace.THRIFTY)
+    slow = [(at, len(commands)) for at, commands in zip(portal.sent_at, portal.batches, strict=True) if at > 3]
+    first_answer_at = min(at + commands for at, commands in slow)
+    later = [commands for at, commands in slow if at >= first_answer_at]
+    assert later
+    assert max(later) <= 20
 
 
-async def test_a_list_that_thins_out_more_and_more_takes_little_in_vain() -> None:
-    portal = Watched([place**3 for place in range(1, 60_001)])
-    await held_by(portal, Pace.THRIFTY)
+async def test_a_list_of_falling_density_takes_few_unused_requests() -> None:
+    portal = RecordingPortal([place**3 for place in range(1, 60_001)])
+    await max_held_rows(portal, Pace.THRIFTY)
     assert portal.requests <= 2 * len(portal.ids) / 2500
 
 
 @pytest.mark.parametrize("pace", Pace)
-async def test_a_list_takes_no_longer_where_its_ids_begin_far_from_the_cursor(pace: Pace) -> None:
-    near, far = (Watched([row_id + begin for row_id in IDS[:20_000]], bucket=BUCKET) for begin in (0, 10**6))
-    await held_by(near, pace)
-    await held_by(far, pace)
+async def test_the_distance_between_cursor_and_first_id_costs_nothing(pace: Pace) -> None:
+    near, far = (RecordingPortal([row_id + start for row_id in IDS[:20_000]], bucket=BUCKET) for start in (0, 10**6))
+    await max_held_rows(near, pace)
+    await max_held_rows(far, pace)
     assert (far.clock.time, far.requests, far.commands) == (near.clock.time, near.requests, near.commands)
 
 
-async def test_where_requests_are_scarce_hardly_a_command_is_in_vain(scarce: Watched) -> None:
-    await held_by(scarce)
+async def test_a_scarce_budget_leaves_hardly_a_command_unused(scarce: RecordingPortal) -> None:
+    await max_held_rows(scarce)
     assert scarce.commands <= 1.045 * ROWS / 50
     assert scarce.requests <= 1.05 * ROWS / 2500 + 5
 
 
-async def test_requests_that_go_a_little_after_their_time_do_not_add_up() -> None:
-    portal = Watched(IDS, bucket=BUCKET, late_s=0.2)
-    await held_by(portal)
+async def test_small_delays_of_requests_do_not_add_up() -> None:
+    portal = RecordingPortal(IDS, bucket=BUCKET, delay_s=0.2)
+    await max_held_rows(portal)
     assert portal.clock.time <= (portal.requests - BUCKET) / LEAK + 2 * BATCH_S
 
 
-async def test_what_counting_takes_is_not_taken_for_what_a_command_takes() -> None:
-    plain, counting = Watched(IDS[:100_000]), Watched(IDS[:100_000], counted_s=6.0)
-    await held_by(plain)
-    await held_by(counting)
+async def test_the_time_to_count_rows_is_not_mistaken_for_that_of_a_command() -> None:
+    plain, counting = RecordingPortal(IDS[:100_000]), RecordingPortal(IDS[:100_000], counted_s=6.0)
+    await max_held_rows(plain)
+    await max_held_rows(counting)
     assert counting.clock.time <= plain.clock.time + 6.5
 
 
-async def test_not_even_the_first_batch_takes_too_long_where_the_opening_did() -> None:
-    portal = Watched(range(1, 2501), command_s=1.0)
-    await held_by(portal, Pace.THRIFTY)
-    assert max(map(len, portal.asked)) <= 20
+async def test_a_slow_opening_shortens_the_first_batch() -> None:
+    portal = RecordingPortal(range(1, 2501), command_s=1.0)
+    await max_held_rows(portal, Pace.THRIFTY)
+    assert max(map(len, portal.batches)) <= 20
 
 
-async def test_a_portal_that_takes_long_is_asked_for_less_at_a_time_before_anything_else_is_known_of_it() -> None:
-    portal = Watched(IDS[:20_000], counted_s=60.0)
-    await held_by(portal, Pace.THRIFTY)
-    survey, following = portal.asked[1:3]
+async def test_a_slow_survey_shortens_the_next_batch() -> None:
+    portal = RecordingPortal(IDS[:20_000], counted_s=60.0)
+    await max_held_rows(portal, Pace.THRIFTY)
+    survey, following = portal.batches[1:3]
     assert len(following) <= 20 / (60 / len(survey))

@@ -1,4 +1,4 @@
-"""Rows without an id of their own, such as addresses: told apart by several columns, in the mirror too."""
+"""Rows without an id, such as addresses: several columns identify them, in the mirror too."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ ADDRESSES = Resource(
 
 @dataclass
 class Mirror:
-    """The mirror of one account's addresses in a real database file."""
+    """The mirror of one account's addresses, in a real database file."""
 
     database: Database
     account: Account
@@ -83,7 +83,7 @@ async def mirror(tmp_path: Path, client: PortalClient, clock: ManualClock) -> As
 
 
 def fill(portal: SandboxPortal, requisites: int) -> dict[tuple[int, int], int]:
-    """Two addresses for so many requisites; the numbers of the portal's rows by requisite and kind."""
+    """Create two addresses for each requisite; return the portal's row numbers by requisite and kind."""
     keys = [(requisite_id, kind) for requisite_id in range(1, requisites + 1) for kind in (1, 6)]
     portal.data.addresses.clear()
     portal.data.addresses.update({number: make_address(*key) for number, key in enumerate(keys, start=1)})
@@ -92,7 +92,7 @@ def fill(portal: SandboxPortal, requisites: int) -> dict[tuple[int, int], int]:
 
 @pytest.mark.parametrize("fault", [None, "crm.address.list:total=50*"])
 @pytest.mark.parametrize("requisites", [10, 25, 60, 400])
-async def test_rows_are_added_changed_deleted_and_revived_under_their_own_id(
+async def test_rows_are_added_changed_deleted_and_restored_under_the_same_id(
     mirror: Mirror, portal: SandboxPortal, requisites: int, fault: str | None
 ) -> None:
     numbers, addresses = fill(portal, requisites), portal.data.addresses
@@ -104,8 +104,8 @@ async def test_rows_are_added_changed_deleted_and_revived_under_their_own_id(
     assert [row["portalID"] for row in first.values()] == sorted(row["portalID"] for row in first.values())
 
     addresses[numbers[3, 1]] = addresses[numbers[3, 1]] | {"CITY": "Moved"}
-    gone = addresses.pop(numbers[3, 6])
-    addresses[numbers[4, 6]] = make_address(4, 11)  # another kind takes the place of the old one
+    deleted = addresses.pop(numbers[3, 6])
+    addresses[numbers[4, 6]] = make_address(4, 11)  # replaces the address by one of another kind
     await mirror.sync()
     second = await mirror.rows()
     assert second.keys() == (first.keys() - {(3, 6), (4, 6)}) | {(4, 11)}
@@ -113,7 +113,7 @@ async def test_rows_are_added_changed_deleted_and_revived_under_their_own_id(
     assert second[3, 1] == first[3, 1] | {"city": "Moved"}
     assert second[4, 11]["ID"] > max(row["ID"] for row in first.values())
 
-    addresses[10**6] = gone
+    addresses[10**6] = deleted
     await mirror.sync()
     assert (await mirror.rows())[3, 6] == first[3, 6]
 
@@ -129,7 +129,7 @@ async def test_rows_are_added_changed_deleted_and_revived_under_their_own_id(
         ({"TYPE_ID": "-1"}, "a row without a usable TYPE_ID"),
     ],
 )
-async def test_a_key_that_does_not_fit_fails_the_sync_and_changes_nothing(
+async def test_an_unusable_composite_key_fails_the_sync_and_changes_nothing(
     mirror: Mirror, portal: SandboxPortal, columns: Row, reason: str
 ) -> None:
     numbers = fill(portal, 10)
@@ -154,7 +154,7 @@ near_the_edge = st.tuples(
 
 
 @given(columns | near_the_edge, columns | near_the_edge)
-def test_ids_are_as_different_as_the_columns_in_their_order_and_fit_into_sqlite(
+def test_composite_ids_are_unique_sort_like_their_columns_and_fit_into_sqlite(
     first: tuple[int, int, int], second: tuple[int, int, int]
 ) -> None:
     try:
@@ -162,11 +162,11 @@ def test_ids_are_as_different_as_the_columns_in_their_order_and_fit_into_sqlite(
     except PortalBroken:
         assert any(max(key[1:]) >= COMPOSITE_BASE or key[0] > 9 * 10**10 for key in (first, second))
         return
-    assert all(0 <= one <= MAX_ID for one in ids)
+    assert all(0 <= composite_id <= MAX_ID for composite_id in ids)
     assert (ids[0] < ids[1], ids[0] == ids[1]) == (first < second, first == second)
 
 
-def test_lists_of_rows_without_an_id_are_read_by_offset() -> None:
+def test_lists_with_composite_ids_are_read_by_offset() -> None:
     composite = [spec for spec in LIST_SPECS.values() if spec.composite]
     assert composite
     assert {spec.paging for spec in composite} == {Paging.OFFSET}

@@ -1,4 +1,4 @@
-"""How large the ranges of a walk are to be."""
+"""The estimated size of ranges and chains."""
 
 import math
 
@@ -15,11 +15,11 @@ from gateway.bitrix.lists.estimate import Estimate
     st.floats(0, 10**6),
     st.integers(1, 10**6),
 )
-def test_the_rest_of_a_range_is_asked_for_by_no_more_pages_than_its_ids_can_fill(
-    met: list[int], pages: int, local: float, rows: float, ids: int
+def test_a_remainder_takes_no_more_pages_than_its_ids_can_fill(
+    observed: list[int], pages: int, local: float, rows: float, ids: int
 ) -> None:
     estimate = Estimate(10**7)
-    estimate.observe(sorted(met), 0, 10**6)
+    estimate.observe(sorted(observed), 0, 10**6)
     assert 1 <= estimate.remainder_pages(pages, min(local, ids), min(rows, ids), ids) <= min(math.ceil(ids / 50), 50)
     estimate.disable_chains()
     assert estimate.remainder_pages(pages, min(local, ids), min(rows, ids), ids) == 1

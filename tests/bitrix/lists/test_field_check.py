@@ -1,4 +1,4 @@
-"""What passes for a filter or a select of each list, what is sent for it, and what is refused with which advice."""
+"""Which filters and selects each list accepts, how they are sent, and which errors and suggestions others get."""
 
 from collections.abc import Mapping
 
@@ -40,19 +40,19 @@ NAMES: dict[str, dict[str, object]] = {
 USERS, TASKS, ITEMS, DEAL_LIST = "user.get", "tasks.task.list", "crm.item.list", "crm.deal.list"
 
 
-def check(method: str, given: Mapping[str, object] | None = None, *selected: str) -> CheckedFields:
-    return check_fields(ListFields(FIELD_RULES[method], decode_fields(NAMES[method])), given or {}, selected)
+def check(method: str, conditions: Mapping[str, object] | None = None, *selected: str) -> CheckedFields:
+    return check_fields(ListFields(FIELD_RULES[method], decode_fields(NAMES[method])), conditions or {}, selected)
 
 
-def refusals(method: str, given: Mapping[str, object] | None = None, *selected: str) -> list[tuple[str, str]]:
-    """The code and the sentence of each error."""
+def refusals(method: str, conditions: Mapping[str, object] | None = None, *selected: str) -> list[tuple[str, str]]:
+    """The code and the detail of each error."""
     with pytest.raises(InvalidInput) as refused:
-        check(method, given, *selected)
+        check(method, conditions, *selected)
     return [(error.code, error.detail) for error in refused.value.errors]
 
 
 @pytest.mark.parametrize(
-    ("method", "condition", "meant"),
+    ("method", "condition", "suggestion"),
     [
         (DEAL_LIST, "title", "TITLE"),
         (DEAL_LIST, "Stage_Id", "STAGE_ID"),
@@ -65,13 +65,13 @@ def refusals(method: str, given: Mapping[str, object] | None = None, *selected: 
         (USERS, "lastName", "LAST_NAME"),
     ],
 )
-def test_a_name_that_is_nearly_right_is_refused_with_the_right_one(method: str, condition: str, meant: str) -> None:
-    sentence = f"unknown field {condition!r}, which the list would ignore; did you mean {meant!r}?"
+def test_a_misspelled_name_is_refused_with_the_right_one(method: str, condition: str, suggestion: str) -> None:
+    sentence = f"unknown field {condition!r}, which the list would ignore; did you mean {suggestion!r}?"
     assert refusals(method, {condition: "x"}) == [("unknown_field", sentence)]
 
 
 @pytest.mark.parametrize(
-    ("method", "condition", "meant"),
+    ("method", "condition", "suggestion"),
     [
         (DEAL_LIST, "=>OPPORTUNITY", ">=OPPORTUNITY"),
         (DEAL_LIST, "=<OPPORTUNITY", "<=OPPORTUNITY"),
@@ -91,18 +91,16 @@ def test_a_name_that_is_nearly_right_is_refused_with_the_right_one(method: str, 
         (ITEMS, "~title", "%title"),
     ],
 )
-def test_an_operator_that_is_none_is_refused_with_the_one_that_may_be_meant(
-    method: str, condition: str, meant: str
-) -> None:
+def test_an_unknown_operator_is_refused_with_a_suggestion(method: str, condition: str, suggestion: str) -> None:
     ((code, sentence),) = refusals(method, {condition: 1})
     assert code == "unknown_operator"
     assert sentence.startswith("unknown operator ")
     assert f" in {condition!r}, which the list would ignore" in sentence
-    assert sentence.endswith(f"; did you mean {meant!r}?")
+    assert sentence.endswith(f"; did you mean {suggestion!r}?")
 
 
 @pytest.mark.parametrize("operator", ["!%", "!=%", "!%=", ">!", "><", "^", "!!", "#"])
-def test_an_operator_that_resembles_no_other_is_refused_with_those_that_there_are(operator: str) -> None:
+def test_an_operator_that_resembles_no_other_is_refused_with_the_supported_ones(operator: str) -> None:
     ((code, sentence),) = refusals(DEAL_LIST, {f"{operator}OPPORTUNITY": 1})
     known = "= ! != > >= < <= @ !@ % =% %="
     assert code == "unknown_operator"
@@ -135,9 +133,7 @@ def test_an_operator_that_resembles_no_other_is_refused_with_those_that_there_ar
         (DEAL_LIST, "", 1, "unknown field '', which the list would ignore"),
     ],
 )
-def test_a_name_that_does_not_filter_is_refused_whether_it_is_a_field_or_not(
-    method: str, condition: str, value: object, sentence: str
-) -> None:
+def test_a_name_that_does_not_filter_is_refused(method: str, condition: str, value: object, sentence: str) -> None:
     assert refusals(method, {condition: value}) == [("unknown_field", sentence)]
 
 
@@ -161,7 +157,7 @@ def test_a_name_that_does_not_filter_is_refused_whether_it_is_a_field_or_not(
         (USERS, "%name_search", "NAME_SEARCH takes the operators (none)"),
     ],
 )
-def test_an_operator_that_means_something_else_at_a_field_is_refused(method: str, condition: str, rule: str) -> None:
+def test_an_operator_that_a_field_does_not_support_is_refused(method: str, condition: str, rule: str) -> None:
     sentence = f"unsupported operator in {condition!r}: {rule}"
     assert refusals(method, {condition: "x"}) == [("unknown_operator", sentence)]
 
@@ -191,19 +187,19 @@ def test_an_operator_that_means_something_else_at_a_field_is_refused(method: str
         (ITEMS, "0", {"logic": "NOT", "title": "x"}, "logic takes AND or OR"),
     ],
 )
-def test_a_value_that_would_be_dropped_or_taken_for_another_is_refused(
+def test_a_value_that_would_be_dropped_or_misinterpreted_is_refused(
     method: str, condition: str, value: object, sentence: str
 ) -> None:
     assert refusals(method, {condition: value}) == [("invalid_value", sentence)]
 
 
 @pytest.mark.parametrize(
-    ("method", "given", "sent"),
+    ("method", "conditions", "sent"),
     [
         (DEAL_LIST, {"TITLE": "", "!COMPANY_ID": None}, {"TITLE": "", "!COMPANY_ID": None}),
         (DEAL_LIST, {"@STAGE_ID": ["NEW"], "STAGE_ID": ["C7:NEW"]}, {"@STAGE_ID": ["NEW"], "STAGE_ID": ["C7:NEW"]}),
         (DEAL_LIST, {"=PHONE": "1", "EMAIL": ["a@b.c"]}, {"PHONE": "1", "EMAIL": ["a@b.c"]}),
-        (DEAL_LIST, {"@ID": [], ">ID": "x"}, {"@ID": [], ">ID": "x"}),  # those are for the bounds of the walk to judge
+        (DEAL_LIST, {"@ID": [], ">ID": "x"}, {"@ID": [], ">ID": "x"}),  # the walk checks the bounds on the id
         (
             USERS,
             {">=id": 5, "name_search": "a", "!%Last_Name": "x"},
@@ -225,10 +221,10 @@ def test_a_value_that_would_be_dropped_or_taken_for_another_is_refused(
         ),
     ],
 )
-def test_what_the_list_obeys_is_sent_in_the_spelling_of_the_portal(
-    method: str, given: dict[str, object], sent: dict[str, object]
+def test_accepted_conditions_are_sent_in_the_portals_spelling(
+    method: str, conditions: dict[str, object], sent: dict[str, object]
 ) -> None:
-    assert check(method, given).filter == sent
+    assert check(method, conditions).filter == sent
 
 
 @pytest.mark.parametrize(
@@ -243,7 +239,7 @@ def test_what_the_list_obeys_is_sent_in_the_spelling_of_the_portal(
         (ITEMS, ["*", "title", "TITLE", "contactIds", "UF_CRM_1"], ["*", "title", "TITLE", "contactIds", "UF_CRM_1"]),
     ],
 )
-def test_names_are_selected_in_the_spelling_of_the_portal(method: str, selected: list[str], sent: list[str]) -> None:
+def test_names_are_selected_in_the_portals_spelling(method: str, selected: list[str], sent: list[str]) -> None:
     assert list(check(method, None, *selected).select) == sent
 
 
@@ -271,11 +267,11 @@ def test_names_are_selected_in_the_spelling_of_the_portal(method: str, selected:
         (ITEMS, "UF_*", "unknown field 'UF_*', which the list would ignore"),
     ],
 )
-def test_a_selected_name_that_would_not_come_is_refused(method: str, name: str, rule: str) -> None:
+def test_a_selected_name_that_is_not_a_column_is_refused(method: str, name: str, rule: str) -> None:
     assert refusals(method, None, name) == [("unknown_field", rule)]
 
 
-def test_every_mistake_is_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     with pytest.raises(InvalidInput) as refused:
         check(DEAL_LIST, {"title": 1, "=>OPPORTUNITY": 2, "STAGE_ID": [], "ID": 5}, "Title", "ID")
     assert [(error.parameter, error.code) for error in refused.value.errors] == [
@@ -287,10 +283,10 @@ def test_every_mistake_is_told_at_once() -> None:
     assert refused.value.detail == "; ".join(f"{error.parameter}: {error.detail}" for error in refused.value.errors)
 
 
-def test_a_filter_of_thousands_of_mistakes_is_refused_with_some_advice() -> None:
-    told = refusals(DEAL_LIST, {f"TITLE{number}": 1 for number in range(5000)})
-    assert len(told) == 5000
-    assert sum("did you mean" in sentence for _, sentence in told) == MAX_SUGGESTIONS
+def test_suggestions_are_limited_in_a_filter_of_thousands_of_mistakes() -> None:
+    errors = refusals(DEAL_LIST, {f"TITLE{number}": 1 for number in range(5000)})
+    assert len(errors) == 5000
+    assert sum("did you mean" in sentence for _, sentence in errors) == MAX_SUGGESTIONS
 
 
 def test_two_spellings_of_one_condition_are_refused() -> None:
@@ -304,7 +300,7 @@ LETTERS = st.sampled_from(["TITLE", "Title", "ID", "id", "STAGE_ID", "CONTACT_ID
 
 
 @given(SIGNS, st.one_of(LETTERS, st.sampled_from([*CRM, *NAMES[TASKS]])))
-def test_a_condition_that_passes_is_one_that_the_portal_obeys(signs: str, name: str) -> None:
+def test_the_portal_applies_every_accepted_condition(signs: str, name: str) -> None:
     for method, schema in ((DEAL_LIST, classic_schema(DEALS)), (TASKS, TASK_FILTERS)):
         try:
             sent = check(method, {signs + name: "Y"}).filter
@@ -317,7 +313,7 @@ def test_a_condition_that_passes_is_one_that_the_portal_obeys(signs: str, name: 
 
 
 def select3(*selected: str, described: bool = True) -> CheckedFields:
-    """A select of a 3.0 list of tasks, with the fields of a portal that lists a custom one."""
+    """Check a select of the 3.0 list of tasks on a portal whose description of fields includes a custom one."""
     fields = decode_fields(
         {name: {"name": name, "type": "int"} for name in ("id", "title", "responsible", "UF_LISTED")}
     )
@@ -333,20 +329,20 @@ def select3(*selected: str, described: bool = True) -> CheckedFields:
         (("title", "responsible.name", "UF_LISTED"), False, ("title", "UF_LISTED")),
     ],
 )
-def test_of_rest3_names_that_the_portal_does_not_list_are_left_to_the_rows(
+def test_rest3_names_that_the_portal_does_not_describe_are_left_to_the_rows(
     selected: tuple[str, ...], described: bool, unverified: tuple[str, ...]
 ) -> None:
     checked = select3(*selected, described=described)
     assert (checked.select, checked.unverified) == (selected, unverified)
 
 
-def test_of_rest3_the_part_before_the_dot_is_checked_and_a_v2_name_has_no_dot() -> None:
+def test_rest3_names_are_checked_up_to_the_dot_and_v2_names_have_none() -> None:
     with pytest.raises(InvalidInput, match=r"unknown field 'responsibl.a.b', .*; did you mean 'responsible.a.b'\?$"):
         select3("responsibl.a.b")
     assert refusals(DEAL_LIST, None, "TITLE.x")[0][0] == "unknown_field"
 
 
-def test_a_column_is_proved_by_any_of_the_first_rows_whatever_its_value() -> None:
+def test_a_column_is_verified_by_any_of_the_first_rows_whatever_its_value() -> None:
     rows: list[dict[str, object]] = [{"id": 1}, {"id": 2, "title": None}]
     check_columns(["id", "title"], rows)
     with pytest.raises(InvalidInput, match=r"^select: unknown field 'a': .*; select: unknown field 'b': "):

@@ -1,4 +1,4 @@
-"""Every row of the table of list methods, against a portal that has the method."""
+"""Every `ListSpec`, against a sandbox that has the method."""
 
 import pytest
 
@@ -22,14 +22,14 @@ OFFERED_LISTS = sorted(LIST_SPECS.keys() & OFFERED.keys())
 
 @pytest.fixture
 def client(oauth_client: PortalClient, portal: SandboxPortal) -> PortalClient:
-    """Calls by an application's token, as the list of events takes no other, with some events there."""
+    """Calls by an application's token, which the list of events requires, on a portal that has some events."""
     for row_id in range(1, 71):
         portal.data.offline_events[row_id] = portal.data.offline_events.blank(row_id)
     return oauth_client
 
 
 @pytest.mark.parametrize("method", OFFERED_LISTS)
-async def test_a_list_is_read_as_its_row_of_facts_says(client: PortalClient, clock: ManualClock, method: str) -> None:
+async def test_a_list_is_read_as_its_spec_says(client: PortalClient, clock: ManualClock, method: str) -> None:
     call = ListCall(method, PARAMS.get(method, {}))
     answer = await clock.until(client.call(Command(method, call.params)))
 
@@ -51,7 +51,9 @@ def wrapped(method: str, rows: list[Row]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("method", [name for name in OFFERED_LISTS if LIST_SPECS[name].paging is not Paging.UNPAGED])
-async def test_the_order_of_a_list_is_understood(client: PortalClient, clock: ManualClock, method: str) -> None:
+async def test_the_portal_orders_a_list_by_the_specs_parameters(
+    client: PortalClient, clock: ManualClock, method: str
+) -> None:
     spec = LIST_SPECS[method]
     command = Command(method, {**PARAMS.get(method, {}), **spec.ordered("DESC")})
     ids = [row_id for row_id, _ in spec.rows(await clock.until(client.call(command)))]
@@ -60,16 +62,16 @@ async def test_the_order_of_a_list_is_understood(client: PortalClient, clock: Ma
 
 
 @pytest.mark.parametrize("method", [name for name in OFFERED_LISTS if LIST_SPECS[name].paging is Paging.KEYSET])
-async def test_the_bounds_of_a_keyset_are_understood(client: PortalClient, clock: ManualClock, method: str) -> None:
-    spec, given = LIST_SPECS[method], PARAMS.get(method, {})
-    first = [row_id for row_id, _ in spec.rows(await clock.until(client.call(Command(method, given))))]
-    lo, hi = sorted(first)[3], sorted(first)[9]
-    bounded = Command(method, {**spec.filtered(given, {">": lo, "<=": hi}), **spec.ordered("ASC"), "start": -1})
+async def test_the_portal_applies_the_bounds_of_a_keyset(client: PortalClient, clock: ManualClock, method: str) -> None:
+    spec, params = LIST_SPECS[method], PARAMS.get(method, {})
+    first = [row_id for row_id, _ in spec.rows(await clock.until(client.call(Command(method, params))))]
+    after, upto = sorted(first)[3], sorted(first)[9]
+    bounded = Command(method, {**spec.filtered(params, {">": after, "<=": upto}), **spec.ordered("ASC"), "start": -1})
     answer = await clock.until(client.call(bounded))
     assert [row_id for row_id, _ in spec.rows(answer)] == sorted(first)[4:10]
 
 
-def test_rows_without_an_id_are_told_apart_by_their_key() -> None:
+def test_rows_without_an_id_are_identified_by_their_composite_key() -> None:
     rows = [{"TYPE_ID": str(kind), "ENTITY_TYPE_ID": "8", "ENTITY_ID": str(of)} for of in (1, 12) for kind in (1, 11)]
     ids = [row_id for row_id, _ in LIST_SPECS["crm.address.list"].rows(Answer(rows))]
     assert ids == sorted(set(ids))

@@ -1,4 +1,4 @@
-"""Filters with a `logic` of their own: what a walk adds to them narrows the list, and is no alternative to them."""
+"""Filters with their own `logic`: the bounds of a walk apply in addition, not as an alternative."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,8 +22,8 @@ def settings() -> SandboxSettings:
     return SandboxSettings(deals=900, tariff="off")
 
 
-def deals(**given: object) -> ListCall:
-    return ListCall("crm.item.list", {"entityTypeId": DEAL, **given})
+def deals(**params: object) -> ListCall:
+    return ListCall("crm.item.list", {"entityTypeId": DEAL, **params})
 
 
 async def rows_of(client: PortalClient, call: ListCall, cursor: int = 0) -> list[Any]:
@@ -52,28 +52,28 @@ FILTERS: list[tuple[dict[str, object], Callable[[int, float], bool]]] = [
 
 
 @pytest.mark.parametrize("cursor", [0, 60])
-@pytest.mark.parametrize(("given", "passes"), FILTERS)
-async def test_alternatives_are_read_as_they_stand(
+@pytest.mark.parametrize(("conditions", "passes"), FILTERS)
+async def test_alternatives_are_read_unchanged(
     client: PortalClient,
     clock: ManualClock,
-    given: dict[str, object],
+    conditions: dict[str, object],
     passes: Callable[[int, float], bool],
     cursor: int,
 ) -> None:
-    every = await clock.until(rows_of(client, deals()))
-    wanted = [row for row in every if passes(row["id"], row["opportunity"]) and row["id"] > cursor]
-    assert 0 < len(wanted) < len(every)
-    assert await clock.until(rows_of(client, deals(filter=given), cursor)) == wanted
+    all_rows = await clock.until(rows_of(client, deals()))
+    wanted = [row for row in all_rows if passes(row["id"], row["opportunity"]) and row["id"] > cursor]
+    assert 0 < len(wanted) < len(all_rows)
+    assert await clock.until(rows_of(client, deals(filter=conditions), cursor)) == wanted
 
 
-async def test_rows_by_their_ids_pass_the_alternatives_too(client: PortalClient, clock: ManualClock) -> None:
+async def test_rows_read_by_ids_pass_the_alternatives_too(client: PortalClient, clock: ManualClock) -> None:
     call = deals(filter={"logic": "OR", ">id": 1000, "<id": 10})
     found = await clock.until(read_by_ids(client, call, [3, 20, 21, 22]))
     assert [row["id"] for row in found] == [3]
 
 
-def test_lists_that_know_no_logic_are_bounded_beside_it() -> None:
+def test_lists_without_logic_are_bounded_beside_it() -> None:
     spec = LIST_SPECS["crm.deal.list"]
-    given = {"filter": {"LOGIC": "OR", "TITLE": "x"}}
-    assert spec.filtered(given, {">": 5}) == {"filter": {"LOGIC": "OR", "TITLE": "x", ">ID": 5}}
+    params = {"filter": {"LOGIC": "OR", "TITLE": "x"}}
+    assert spec.filtered(params, {">": 5}) == {"filter": {"LOGIC": "OR", "TITLE": "x", ">ID": 5}}
     assert BoundedCall.of(ListCall("crm.deal.list", {"filter": {"LOGIC": "OR", ">ID": 5}}), 0).after == 5

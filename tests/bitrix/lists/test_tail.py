@@ -1,4 +1,4 @@
-"""Lists of REST 3.0 that are read by their cursor: what is asked, and which pages count."""
+"""Lists of REST 3.0, read by their cursor: what is requested, and which pages are accepted."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -27,12 +27,12 @@ GROUP = {"logic": "or", "conditions": []}
 Answer = Callable[[dict[str, Any]], object]
 
 
-def page(*ids: object) -> object:
+def answer_of(*ids: object) -> object:
     return {"result": {"items": [{"id": row_id} for row_id in ids]}}
 
 
 class Rogue:
-    """A portal that answers each body with what *answer* makes of it, and remembers them."""
+    """A portal that passes each request body to *answer*, and records it."""
 
     def __init__(self, session: PortalSession, limiter: PortalLimiter, clock: ManualClock) -> None:
         self.bodies: list[dict[str, Any]] = []
@@ -56,21 +56,21 @@ def rogue(session: PortalSession, limiter: PortalLimiter, clock: ManualClock) ->
 
 
 async def pages_of(
-    client: PortalClient, method: str = METHOD, given: object = (), **asked: Any
+    client: PortalClient, method: str = METHOD, conditions: object = (), **options: Any
 ) -> list[Page[list[Row]]]:
-    given = list(given) if given == () else given
-    async with aclosing(read_tail(client, method, given, (), render=unrendered, **asked)) as pages:
-        return [one async for one in pages]
+    conditions = [] if conditions == () else conditions
+    async with aclosing(read_tail(client, method, conditions, (), render=unrendered, **options)) as pages:
+        return [page async for page in pages]
 
 
-async def test_a_tail_goes_on_from_the_last_row_until_a_page_is_short(rogue: Rogue) -> None:
+async def test_a_tail_continues_after_the_last_row_until_a_page_is_short(rogue: Rogue) -> None:
     def answer(body: dict[str, Any]) -> object:
         after = body["cursor"]["value"]
-        return page(*range(after + 1, min(after + TAIL_ROWS, 2500) + 1))
+        return answer_of(*range(after + 1, min(after + TAIL_ROWS, 2500) + 1))
 
     async with rogue.answering(answer) as client:
         pages = await pages_of(client, cursor=10)
-    assert [(one.after, one.upto, len(one.rows)) for one in pages] == [
+    assert [(page.after, page.upto, len(page.rows)) for page in pages] == [
         (10, 1010, 1000),
         (1010, 2010, 1000),
         (2010, None, 490),
@@ -79,23 +79,23 @@ async def test_a_tail_goes_on_from_the_last_row_until_a_page_is_short(rogue: Rog
 
 
 @pytest.mark.parametrize("rows", [1, 50, 300, TAIL_ROWS])
-async def test_a_single_page_of_any_length_is_no_end(rogue: Rogue, rows: int) -> None:
+async def test_a_first_page_of_any_length_does_not_prove_the_end(rogue: Rogue, rows: int) -> None:
     def answer(body: dict[str, Any]) -> object:
-        return page() if body["cursor"]["value"] else page(*range(1, rows + 1))
+        return answer_of() if body["cursor"]["value"] else answer_of(*range(1, rows + 1))
 
     async with rogue.answering(answer) as client:
         pages = await pages_of(client)
-    assert [(one.after, one.upto, len(one.rows)) for one in pages] == [(0, rows, rows), (rows, None, 0)]
+    assert [(page.after, page.upto, len(page.rows)) for page in pages] == [(0, rows, rows), (rows, None, 0)]
 
 
-async def test_an_empty_first_page_is_an_end(rogue: Rogue) -> None:
-    async with rogue.answering(lambda _body: page()) as client:
+async def test_an_empty_first_page_is_the_end(rogue: Rogue) -> None:
+    async with rogue.answering(lambda _body: answer_of()) as client:
         assert await pages_of(client, cursor=7) == [Page([], [], 7, None)]
     assert len(rogue.bodies) == 1
 
 
 class GrowingPages:
-    """A portal's client whose pages of the rows with these *ids* may grow, but never shrink before the end."""
+    """The client of a portal with these *ids*, whose pages may grow but never shrink before the end."""
 
     def __init__(self, ids: list[int], sizes: list[int]) -> None:
         self.requests = 0
@@ -108,60 +108,59 @@ class GrowingPages:
         assert not write
         size = self._sizes[min(self.requests, len(self._sizes) - 1)]
         self.requests += 1
-        return HttpAnswer(200, orjson.dumps(page(*[one for one in self._ids if one > body["cursor"]["value"]][:size])))
+        following = [row_id for row_id in self._ids if row_id > body["cursor"]["value"]]
+        return HttpAnswer(200, orjson.dumps(answer_of(*following[:size])))
 
 
 @given(
     st.lists(st.integers(1, 10**6), unique=True, max_size=120).map(sorted),
     st.lists(st.integers(1, 60), min_size=1, max_size=6).map(sorted),
 )
-def test_the_page_size_is_learned_without_gaps_and_with_one_more_request_at_most(
-    ids: list[int], sizes: list[int]
-) -> None:
+def test_an_unknown_page_size_costs_no_row_and_one_request_at_most(ids: list[int], sizes: list[int]) -> None:
     portal = GrowingPages(ids, sizes)
     pages = asyncio.run(pages_of(cast("PortalClient", portal)))
-    assert [row["id"] for one in pages for row in one.rows] == ids
-    assert [one.upto is None for one in pages] == [*[False] * (len(pages) - 1), True]
-    assert portal.requests == len(pages) <= len([one for one in pages if one.rows]) + 1
+    assert [row["id"] for page in pages for row in page.rows] == ids
+    assert [page.upto is None for page in pages] == [*[False] * (len(pages) - 1), True]
+    assert portal.requests == len(pages) <= len([page for page in pages if page.rows]) + 1
 
 
 @pytest.mark.parametrize(
-    ("given", "sent"),
+    ("conditions", "sent"),
     [
         ([], [["id", ">", 7]]),
         (["id", "<", 9], [["id", "<", 9], ["id", ">", 7]]),
         ([["id", "<", 9], GROUP], [["id", "<", 9], GROUP, ["id", ">", 7]]),
     ],
 )
-async def test_a_list_without_a_cursor_of_its_own_is_filtered_beyond_it(
-    rogue: Rogue, given: list[object], sent: list[object]
+async def test_a_list_without_a_cursor_parameter_is_filtered_by_id(
+    rogue: Rogue, conditions: list[object], sent: list[object]
 ) -> None:
-    async with rogue.answering(lambda _body: page()) as client:
-        await pages_of(client, "tasks.task.list", given, cursor=7)
+    async with rogue.answering(lambda _body: answer_of()) as client:
+        await pages_of(client, "tasks.task.list", conditions, cursor=7)
     (body,) = rogue.bodies
     assert body == {"filter": sent, "order": {"id": "ASC"}, "pagination": {"limit": TAIL_ROWS}}
 
 
 @pytest.mark.parametrize(
-    "lie",
+    "wrong_page",
     [
-        page(7, 8),
-        page(9, 9),
-        page(10, 9),
-        page(8, None),
-        page(8, "x"),
-        page(*range(8, 8 + TAIL_ROWS + 1)),
+        answer_of(7, 8),
+        answer_of(9, 9),
+        answer_of(10, 9),
+        answer_of(8, None),
+        answer_of(8, "x"),
+        answer_of(*range(8, 8 + TAIL_ROWS + 1)),
         {"result": {"items": {"0": {"id": 8}}}},
         {"result": []},
     ],
-    ids=["not beyond", "twice", "descending", "no id", "no number", "too many", "an object", "no rows"],
+    ids=["not after the cursor", "twice", "descending", "no id", "not a number", "too many", "an object", "no rows"],
 )
-async def test_a_page_that_cannot_be_right_is_asked_for_again_and_never_given_out(rogue: Rogue, lie: object) -> None:
-    sound = [page(8), page()]
-    async with rogue.answering(lambda _body: lie if len(rogue.bodies) == 1 else sound.pop(0)) as client:
-        assert [one.rows for one in await pages_of(client, cursor=7)] == [[{"id": 8}], []]
+async def test_a_page_that_fails_a_check_is_requested_again_and_never_yielded(rogue: Rogue, wrong_page: object) -> None:
+    right_answers = [answer_of(8), answer_of()]
+    async with rogue.answering(lambda _body: wrong_page if len(rogue.bodies) == 1 else right_answers.pop(0)) as client:
+        assert [page.rows for page in await pages_of(client, cursor=7)] == [[{"id": 8}], []]
     rogue.bodies.clear()
-    async with rogue.answering(lambda _body: lie) as client:
+    async with rogue.answering(lambda _body: wrong_page) as client:
         with pytest.raises(WalkFailed) as failed:
             await pages_of(client, cursor=7)
     assert failed.value.cursor == 7

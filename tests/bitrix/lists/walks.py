@@ -1,4 +1,4 @@
-"""Lists to be walked, and what a walk brought."""
+"""Lists to walk, and helpers to walk them."""
 
 from collections.abc import Iterable
 from contextlib import aclosing
@@ -14,7 +14,7 @@ USERS = ListCall("user.get")
 
 
 def clusters(rows: int, holes: float, rng: Random, run: int = 40) -> list[int]:
-    """So many ids of which about the share *holes* is missing, whole clusters at a time."""
+    """*rows* ids in clusters of *run* ids on average; about the share *holes* of all ids is missing between them."""
     gap, row_id, ids = run * holes / (1 - holes), 1, list[int]()
     while len(ids) < rows:
         length = min(rng.randint(1, 2 * run), rows - len(ids))

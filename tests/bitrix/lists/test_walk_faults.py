@@ -1,4 +1,4 @@
-"""The walk against a portal that lies, or fails in part: what it costs, and that no row is lost by it."""
+"""The walk against a portal with wrong counts and pages, or partial failures: no row is lost, and what it costs."""
 
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -20,27 +20,27 @@ FAILING = PortalFailing("INTERNAL_SERVER_ERROR")
 
 
 def samples_of(portal: MemoryPortal) -> range:
-    """The numbers of the commands that were the samples of a survey: what comes after the two of the head."""
-    opening, survey = portal.asked[:2]
+    """The numbers of the commands that read the samples: those of the survey after the two of the head."""
+    opening, survey = portal.batches[:2]
     return range(len(opening) + 2, len(opening) + len(survey))
 
 
 @pytest.mark.parametrize("pace", Pace)
-@pytest.mark.parametrize("told", [None, 0, -7, 1, 500, 10**6, 10**12])
-async def test_a_count_that_is_not_true_costs_no_row(told: int | None, pace: Pace) -> None:
-    portal = MemoryPortal(CLUSTERED, total=lambda _rows: told, bucket=10**6)
+@pytest.mark.parametrize("count", [None, 0, -7, 1, 500, 10**6, 10**12])
+async def test_a_wrong_count_loses_no_row(count: int | None, pace: Pace) -> None:
+    portal = MemoryPortal(CLUSTERED, total=lambda _rows: count, bucket=10**6)
     assert ids_of(await read(portal, pace=pace)) == portal.ids
 
 
-@pytest.mark.parametrize("times", [0.01, 0.1, 10, 100])
-async def test_a_count_that_is_far_from_what_comes_is_believed_no_longer(times: float) -> None:
+@pytest.mark.parametrize("factor", [0.01, 0.1, 10, 100])
+async def test_a_count_far_from_the_observed_density_is_ignored(factor: float) -> None:
     sparse = range(1, 2_000_001, 100)
-    portal = MemoryPortal(sparse, total=lambda rows: int(rows * times), command_s=0.04)
+    portal = MemoryPortal(sparse, total=lambda rows: int(rows * factor), command_s=0.04)
     assert ids_of(await read(portal)) == portal.ids
     assert portal.commands <= 4 * 400
 
 
-async def test_a_list_that_cannot_be_counted_is_read_without() -> None:
+async def test_a_list_that_cannot_be_counted_is_read_without_a_count() -> None:
     def refuse(_number: int, command: Command) -> PortalError | None:
         return FAILING if command.params["start"] == 0 else None
 
@@ -50,7 +50,7 @@ async def test_a_list_that_cannot_be_counted_is_read_without() -> None:
 
 
 @pytest.mark.parametrize("pace", Pace)
-async def test_a_first_page_that_is_short_for_no_reason_is_asked_for_again(pace: Pace) -> None:
+async def test_a_first_page_that_is_wrongly_short_is_requested_again(pace: Pace) -> None:
     def cut(number: int, _command: Command) -> Answer | None:
         return Answer([{"ID": str(row_id)} for row_id in CLUSTERED[:30]]) if number == 0 else None
 
@@ -58,7 +58,7 @@ async def test_a_first_page_that_is_short_for_no_reason_is_asked_for_again(pace:
     assert ids_of(await read(portal, pace=pace)) == portal.ids
 
 
-async def test_a_first_page_that_stays_short_for_no_reason_is_a_failure() -> None:
+async def test_a_first_page_that_stays_wrongly_short_fails_the_walk() -> None:
     def cut(_number: int, command: Command) -> Answer | None:
         first = command.params["order"] == "ASC" and ">ID" in str(command.params) and "<=ID" not in str(command.params)
         return Answer([{"ID": str(row_id)} for row_id in CLUSTERED[:30]]) if first else None
@@ -68,26 +68,28 @@ async def test_a_first_page_that_stays_short_for_no_reason_is_a_failure() -> Non
     assert isinstance(failed.value.cause, PortalBroken)
 
 
-async def test_rows_that_come_between_the_two_first_pages_are_no_contradiction() -> None:
+async def test_rows_added_during_the_opening_are_not_a_contradiction() -> None:
     portal = MemoryPortal(range(1, 31), before=lambda number: portal.add(31, 32) if number == 1 else None)
     assert ids_of(await read(portal)) == list(range(1, 31))
 
 
-async def test_one_garbled_page_of_a_chain_leaves_the_others_chained() -> None:
-    garbled = [Answer({"0": {"ID": "1"}, "2": {"ID": "3"}}), Answer("nothing")]
+async def test_one_malformed_page_does_not_disable_chains() -> None:
+    malformed = [Answer({"0": {"ID": "1"}, "2": {"ID": "3"}}), Answer("nothing")]
 
-    def garble(number: int, _command: Command) -> Answer | None:
-        return garbled[number // 40 % 2] if number in (40, 80) else None
+    def break_pages(number: int, _command: Command) -> Answer | None:
+        return malformed[number // 40 % 2] if number in (40, 80) else None
 
-    sound, portal = (MemoryPortal(CLUSTERED, command_s=0.04, outcome=one) for one in (lambda *_: None, garble))
-    await read(sound)
+    healthy, portal = (
+        MemoryPortal(CLUSTERED, command_s=0.04, outcome=outcome) for outcome in (lambda *_: None, break_pages)
+    )
+    await read(healthy)
     assert ids_of(await read(portal)) == portal.ids
-    assert portal.requests <= sound.requests + 3
+    assert portal.requests <= healthy.requests + 3
 
 
 @pytest.mark.parametrize("pace", Pace)
 @pytest.mark.parametrize("limit", [60, 1000, 5000])
-async def test_hardly_more_is_asked_for_than_is_wanted(pace: Pace, limit: int) -> None:
+async def test_hardly_more_than_the_limit_is_requested(pace: Pace, limit: int) -> None:
     portal, rows = MemoryPortal(clusters(100_000, 0.35, Random(1)), command_s=0.04, bucket=43), list[Row]()
     async with aclosing(walk(portal, ListCall("user.get"), pace=pace, limit=limit)) as pages:
         async for page in pages:
@@ -98,13 +100,13 @@ async def test_hardly_more_is_asked_for_than_is_wanted(pace: Pace, limit: int) -
     assert portal.commands <= 2 * limit / 50 + 20
 
 
-async def test_a_limit_ends_nothing_by_itself() -> None:
+async def test_a_limit_does_not_end_the_walk() -> None:
     portal = MemoryPortal(CLUSTERED)
     async with aclosing(walk(portal, ListCall("user.get"), limit=700)) as pages:
         assert ids_of([page async for page in pages]) == portal.ids
 
 
-async def test_batches_are_made_smaller_where_large_ones_fail() -> None:
+async def test_batches_get_smaller_when_large_ones_fail() -> None:
     def too_large(_number: int, commands: Sequence[Command]) -> PortalError | None:
         return PortalBroken("more than 1000 bytes") if len(commands) > 20 else None
 
@@ -114,26 +116,25 @@ async def test_batches_are_made_smaller_where_large_ones_fail() -> None:
 
 
 @pytest.mark.parametrize("pace", Pace)
-@pytest.mark.parametrize(("most", "since"), [(20, 0), (1, 0), (1, 5)])
-async def test_batches_whose_answers_are_too_large_go_again_in_smaller_ones_at_once(
-    pace: Pace, most: int, since: int
-) -> None:
+@pytest.mark.parametrize(("limit", "since"), [(20, 0), (1, 0), (1, 5)])
+async def test_too_large_answers_are_retried_in_smaller_batches_at_once(pace: Pace, limit: int, since: int) -> None:
     def too_large(number: int, commands: Sequence[Command]) -> PortalError | None:
-        return AnswerTooLarge("1000 bytes") if number >= since and len(commands) > most and opened(commands) else None
+        fails = number >= since and len(commands) > limit and is_opened(commands)
+        return AnswerTooLarge("1000 bytes") if fails else None
 
     portal = MemoryPortal(CLUSTERED, broken=too_large, command_s=0.04)
-    sound = MemoryPortal(CLUSTERED, command_s=0.04)
-    assert ids_of(await read(portal, pace=pace)) == ids_of(await read(sound, pace=pace)) == portal.ids
-    assert portal.commands <= 4 * sound.commands
-    assert portal.busy_s <= 4 * sound.busy_s
+    healthy = MemoryPortal(CLUSTERED, command_s=0.04)
+    assert ids_of(await read(portal, pace=pace)) == ids_of(await read(healthy, pace=pace)) == portal.ids
+    assert portal.commands <= 4 * healthy.commands
+    assert portal.busy_s <= 4 * healthy.busy_s
 
 
-async def test_a_page_that_is_too_large_by_itself_fails_the_walk_where_it_stands() -> None:
+async def test_a_single_page_that_is_too_large_fails_the_walk_at_its_position() -> None:
     end = CLUSTERED[12_000]
 
     def too_large(_number: int, commands: Sequence[Command]) -> PortalError | None:
-        beyond = [bound for bound in map(bound_of, commands) if isinstance(bound, int) and bound > end]
-        return AnswerTooLarge("1000 bytes") if beyond and opened(commands) else None
+        after = [bound for bound in map(bound_of, commands) if isinstance(bound, int) and bound > end]
+        return AnswerTooLarge("1000 bytes") if after and is_opened(commands) else None
 
     portal = MemoryPortal(CLUSTERED, broken=too_large)
     with pytest.raises(WalkFailed, match=r"the portal's answer is too large: more than 1000 bytes$") as failed:
@@ -143,21 +144,21 @@ async def test_a_page_that_is_too_large_by_itself_fails_the_walk_where_it_stands
 
 
 def bound_of(command: Command) -> object:
-    """The id beyond which *command* asks for rows."""
+    """The id after which *command* reads, or a reference to it."""
     conditions = command.params["FILTER"]
     assert isinstance(conditions, dict)
     return conditions[">ID"]
 
 
-def opened(commands: Sequence[Command]) -> bool:
-    """Whether the walk is past its opening, whose two commands are asked for by the client's own rules."""
+def is_opened(commands: Sequence[Command]) -> bool:
+    """Whether the opening is over. The client itself retries its two commands, by its own rules."""
     return "DESC" not in str(commands)
 
 
-async def test_samples_that_fail_hold_nothing_up_and_are_no_cause_of_a_later_failure() -> None:
-    sound = MemoryPortal(CLUSTERED, command_s=0.04)
-    await read(sound)
-    samples, end = samples_of(sound), CLUSTERED[12_000]
+async def test_failed_samples_delay_nothing_and_are_not_the_cause_of_a_later_failure() -> None:
+    healthy = MemoryPortal(CLUSTERED, command_s=0.04)
+    await read(healthy)
+    samples, end = samples_of(healthy), CLUSTERED[12_000]
     assert samples
 
     def fail(number: int, _command: Command) -> PortalError | None:
@@ -166,32 +167,32 @@ async def test_samples_that_fail_hold_nothing_up_and_are_no_cause_of_a_later_fai
     def fail_later(number: int, command: Command) -> PortalError | None:
         conditions = command.params["FILTER"]
         assert isinstance(conditions, dict)
-        beyond = conditions[">ID"]
-        return fail(number, command) or (FAILING if isinstance(beyond, int) and beyond > end else None)
+        after = conditions[">ID"]
+        return fail(number, command) or (FAILING if isinstance(after, int) and after > end else None)
 
     portal = MemoryPortal(CLUSTERED, command_s=0.04, outcome=fail)
     assert ids_of(await read(portal)) == portal.ids
-    assert portal.clock.time <= sound.clock.time + 2
+    assert portal.clock.time <= healthy.clock.time + 2
     with pytest.raises(WalkFailed) as failed:
         await read(MemoryPortal(CLUSTERED, outcome=fail_later))
     assert failed.value.cause is FAILING
 
 
-async def test_what_is_held_back_weighs_no_more_than_is_allowed() -> None:
-    held, most_held = set[int](), 0
+async def test_rows_held_back_stay_within_the_allowed_weight() -> None:
+    held, max_held = set[int](), 0
 
-    def heavy(rows: list[Row]) -> bytes:
-        nonlocal most_held
+    def render_heavy(rows: list[Row]) -> bytes:
+        nonlocal max_held
         held.update(int(str(row["ID"])) for row in rows)
-        most_held = max(most_held, len(held))
+        max_held = max(max_held, len(held))
         return bytes(1000 * len(rows))
 
     portal = MemoryPortal(clusters(100_000, 0.35, Random(1)), command_s=0.04)
     ids = list[int]()
-    heavily = walk(portal, ListCall("user.get"), pace=Pace.EAGER, render=heavy, weight=lambda: 5_000_000)
-    async with aclosing(heavily) as pages:
+    heavy_walk = walk(portal, ListCall("user.get"), pace=Pace.EAGER, render=render_heavy, weight=lambda: 5_000_000)
+    async with aclosing(heavy_walk) as pages:
         async for page in pages:
             ids += page.ids
             held.difference_update(page.ids)
     assert ids == portal.ids
-    assert most_held <= 2 * 5_000 + 2 * 2_500
+    assert max_held <= 2 * 5_000 + 2 * 2_500
