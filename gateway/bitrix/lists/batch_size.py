@@ -18,10 +18,9 @@ STAGGER = 0.7  # batches in flight are sent over this share of a batch's duratio
 class BatchSizer:
     """Sizes and times the batches of one *plan*. *opening_command_s* is the duration of a command, 0 if unknown.
 
-    Thrifty batches are full and are sent one after another. Eager batches divide the remaining work among as many
-    batches as there is room for. If the budget is too scarce for all of the work, eager batches are full too, and are
-    spread evenly over the time that the budget needs: spending it at once would not finish the walk earlier, and the
-    rows would have to be held back.
+    A thrifty walk sends full batches as soon as it can. An eager walk divides the remaining commands among as many
+    batches as there is room for. While the budget is scarce, its batches are full too, and spread evenly over the time
+    that the budget takes to refill: to spend it at once would not finish the walk earlier, but hold back more rows.
     """
 
     def __init__(self, client: Portal, plan: Plan[Any], pace: Pace, opening_command_s: float) -> None:
