@@ -42,9 +42,9 @@ class BatchSizer:
     def next_size(self, *, alone: bool) -> int:
         """How many commands the next batch has. *alone*: no other batch is in flight.
 
-        A batch is full if the walk is thrifty or there is no room. Otherwise the remaining work is divided among
-        batches in flight together, each as long as the longest one still takes. While there is spare room, a batch
-        has only continuations, so that they are answered sooner.
+        A batch is full if the walk is thrifty or there is no room. Otherwise the remaining commands are divided among
+        as many batches as the room permits, none shorter than those in flight still take. While there is spare room,
+        continuations have batches to themselves, which are answered sooner.
         """
         full = self._full_size
         if not self._eager:

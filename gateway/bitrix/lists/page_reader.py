@@ -112,18 +112,18 @@ class PageReader(Generic[Rendered]):
         is_complete = len(ids) != PAGE_ROWS or ids[-1] == largest
         return Page(self._render([row for _, row in ascending]), ids, after, None if is_complete else ids[-1]), largest
 
-    def commands(self, ranges: Sequence[Range], *, request_count: bool) -> list[Command]:
+    def commands(self, ranges: Sequence[Range], *, wants_count: bool) -> list[Command]:
         """The commands of one batch that reads *ranges*.
 
-        In a chain, each command starts after the last row of the one before, by a reference. With *request_count*, the
-        first command of a head also requests the number of rows.
+        In a chain, each command starts after the last row of the one before, by a reference. With *wants_count*, the
+        first command of a head also requests the portal's count of rows.
         """
         commands: list[Command] = []
         for requested in ranges:
             after: int | str = requested.after
             upto = None if requested.upto == MAX_ID else requested.upto
             for number in range(requested.pages):
-                counted = request_count and requested.head and number == 0
+                counted = wants_count and requested.head and number == 0
                 commands.append(self._command(after, upto, "ASC", counted=counted))
                 after = self._spec.reference(batch_label(len(commands) - 1), PAGE_ROWS - 1)
         return commands
@@ -137,7 +137,7 @@ class PageReader(Generic[Rendered]):
         Raises:
             PortalError: nothing is proven; this is the error of the first command.
         """
-        if requested.head and isinstance(outcomes[0], Answer) and plan.request_count:
+        if requested.head and isinstance(outcomes[0], Answer) and plan.wants_count:
             plan.set_count(outcomes[0].total)
         rows, ids = self._checked(self._rows(outcomes[0]), requested.after, requested.upto)
         pages = [(rows, ids)]

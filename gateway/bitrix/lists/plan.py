@@ -45,14 +45,15 @@ class Plan(Generic[Rendered]):
     def __init__(self, first: Page[Rendered], largest: int, *, growth_upto: int | None, window: Window) -> None:
         position = first.upto or 0
         self.position = position  # all pages up to this id were returned by `next_page`
-        self.request_count = True  # request the portal's count with the head
+        self.wants_count = True  # the head should request the portal's count
         self.budget_scarce = False  # save requests rather than time
         self._largest = largest
         self._growth = None if growth_upto is None else Range(largest, growth_upto)
         self._window = window
         self._wanted_rows = window.wanted - len(first.ids)  # after the position
         self._estimate = Estimate(largest - position)
-        self._estimate.observe(first.ids[1:], first.ids[0], position)  # ids missing before the first row are no sample
+        # From the first row on: the distance from the cursor to the first row says nothing about the list.
+        self._estimate.observe(first.ids[1:], first.ids[0], position)
         self._pages_with_rows = 1
         self._failure_bound: int = MAX_ID + 1  # no range from here on is requested
         self._continuations: list[Range] = []  # a heap
@@ -60,7 +61,7 @@ class Plan(Generic[Rendered]):
         self._requested_rows = 0.0  # expected in these
         self._proven: dict[int, Page[Rendered]] = {}  # pages held back, by the id that they start after
         self._held_rows = 0  # in these
-        self._unfinished_survey: set[int] = set()  # ranges of the survey without an answer, by the same
+        self._unfinished_survey: set[int] = set()  # unanswered ranges of the survey, by the same
         self._total_weight, self._weighed_rows = len(first.rows), len(first.ids)  # of all pages so far
         self._gaps = Gaps(self._estimate)
         self._gaps.add(Gap(position, largest))
@@ -71,9 +72,8 @@ class Plan(Generic[Rendered]):
     def remaining_commands(self) -> float:
         """How many more commands the plan is expected to request."""
         commands = self._estimate.expected_commands(min(self._estimate.remaining_rows, self._wanted_rows))
-        return max(
-            commands - sum(requested.pages for requested in self._requested.values()), self.continuation_commands
-        )
+        in_flight = sum(requested.pages for requested in self._requested.values())
+        return max(commands - in_flight, self.continuation_commands)
 
     @property
     def has_unrequested(self) -> bool:
@@ -163,7 +163,7 @@ class Plan(Generic[Rendered]):
     def requeue(self, requested: Range) -> None:
         """Request a range again, before new ones and without a count: its first command proved nothing."""
         self._forget_request(requested)
-        self.request_count = self.request_count and not requested.head
+        self.wants_count = self.wants_count and not requested.head
         heapq.heappush(self._continuations, requested)
 
     def mark_failed(self, requested: Range) -> None:

@@ -61,7 +61,7 @@ class _History:
 class BatchScheduler(Generic[Rendered]):
     """Sends the batches of one plan and returns its pages in order.
 
-    At most one batch waits for its turn. Its successor is composed only when it has been sent, from what is known then.
+    At most one batch waits for its turn. The next one is composed only after it was sent, with the latest knowledge.
     """
 
     def __init__(self, reader: PageReader[Rendered], plan: Plan[Rendered]) -> None:
@@ -142,11 +142,11 @@ class BatchScheduler(Generic[Rendered]):
 
     async def _run_batch(self, ranges: Sequence[Range]) -> None:
         """Send *ranges* in one batch, record what it proves, and requeue the ranges to retry after their pause."""
-        request_count = self._plan.request_count
+        wants_count = self._plan.wants_count
         batch = _Batch(
             ranges,
-            self._reader.commands(ranges, request_count=request_count),
-            counted=request_count and any(requested.head for requested in ranges),
+            self._reader.commands(ranges, wants_count=wants_count),
+            counted=wants_count and any(requested.head for requested in ranges),
         )
         await self._send(batch)
         retried, pause_s, reason = self._record(batch)
