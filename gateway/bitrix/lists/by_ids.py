@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
 from gateway.bitrix.lists.list_specs import Row
-from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, PAGE_ROWS, ListCall, checked_ids
+from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, PAGE_ROWS, ListCall, answer_of, checked_ids
 from gateway.bitrix.protocol.v2 import Answer, Command
 
 
@@ -53,11 +53,10 @@ def _checked_rows(call: ListCall, ids: Sequence[int], outcome: Answer | PortalEr
     Raises:
         PortalError: the command failed, or its rows are not among *ids*, or contradict its total.
     """
-    if isinstance(outcome, PortalError):
-        raise outcome
-    rows = call.spec.rows(outcome)
+    answer = answer_of(outcome)
+    rows = call.spec.rows(answer)
     if not set(checked_ids(rows, 0, None)) <= set(ids):
         raise PortalBroken("rows that were not requested")
-    if not rows and outcome.total:  # an empty page may come without a total
-        raise PortalBroken(f"the portal counts {outcome.total} rows and gives none")
+    if not rows and answer.total:  # an empty page may come without a total
+        raise PortalBroken(f"the portal counts {answer.total} rows and gives none")
     return dict(rows)

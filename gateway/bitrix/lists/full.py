@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
 from gateway.bitrix.lists.list_specs import Paging, Row
-from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, PAGE_ROWS, ListCall, page_size_error
+from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, PAGE_ROWS, ListCall, answer_of, page_size_error
 from gateway.bitrix.protocol.v2 import BATCH_COMMANDS, Answer, Command, Params
 
 MAX_OFFSET_ROWS = 50_000  # longest list that is read by offset
@@ -89,7 +89,7 @@ class _Reading:
     def on_outcomes(self, outcomes: Sequence[Answer | PortalError]) -> None:
         """Process the outcomes of the last `next_commands`. A failed check becomes the reading's `error`."""
         try:
-            answers = [_answer(outcome) for outcome in outcomes]
+            answers = [answer_of(outcome) for outcome in outcomes]
             if self._pages == 0:
                 self._add(answers[0])
                 self._last_page_ids = {row_id for answer in answers[1:] for row_id, _ in self.call.spec.rows(answer)}
@@ -151,9 +151,3 @@ class _Reading:
         if self._total > count and self.call.spec.total_is_right:
             raise PortalBroken(f"the portal counts {total} rows and gives {count}")
         self.confirmed = self._pages == 1 or total == count
-
-
-def _answer(outcome: Answer | PortalError) -> Answer:
-    if isinstance(outcome, PortalError):
-        raise outcome
-    return outcome

@@ -4,9 +4,9 @@ from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from gateway.bitrix.errors import PortalBroken
+from gateway.bitrix.errors import PortalBroken, PortalError
 from gateway.bitrix.lists.list_specs import LIST_SPECS, ListSpec, Row
-from gateway.bitrix.protocol.v2 import Params
+from gateway.bitrix.protocol.v2 import Answer, Params
 
 PAGE_ROWS = 50  # documented page size of REST version 2
 MAX_PAGE_ATTEMPTS = 3  # requests for one page whose answers fail a check
@@ -34,6 +34,17 @@ class Page(Generic[Rendered]):
     ids: list[int]
     after: int
     upto: int | None
+
+
+def answer_of(outcome: Answer | PortalError) -> Answer:
+    """The answer of a command.
+
+    Raises:
+        PortalError: the command failed with this error.
+    """
+    if isinstance(outcome, PortalError):
+        raise outcome
+    return outcome
 
 
 def page_size_error(rows: int) -> PortalBroken:

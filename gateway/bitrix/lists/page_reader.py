@@ -8,7 +8,15 @@ from typing import Generic, Protocol
 from gateway.bitrix.errors import PortalBroken, PortalError, WalkFailed
 from gateway.bitrix.lists.id_filter import BoundedCall
 from gateway.bitrix.lists.list_specs import MAX_ID, Row
-from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, PAGE_ROWS, Page, Rendered, checked_ids, page_size_error
+from gateway.bitrix.lists.page import (
+    MAX_PAGE_ATTEMPTS,
+    PAGE_ROWS,
+    Page,
+    Rendered,
+    answer_of,
+    checked_ids,
+    page_size_error,
+)
 from gateway.bitrix.lists.plan import Plan
 from gateway.bitrix.lists.ranges import Range
 from gateway.bitrix.protocol.v2 import Answer, Command, Params, batch_label
@@ -165,9 +173,7 @@ class PageReader(Generic[Rendered]):
         return Command(self.method, {**params, **self._spec.ordered(direction), "start": 0 if counted else -1})
 
     def _rows(self, outcome: Answer | PortalError) -> list[tuple[int, Row]]:
-        if isinstance(outcome, PortalError):
-            raise outcome
-        return self._spec.rows(outcome)
+        return self._spec.rows(answer_of(outcome))
 
 
 def _checked_last_page(rows: list[tuple[int, Row]], after: int, first_ids: Sequence[int]) -> list[tuple[int, Row]]:
