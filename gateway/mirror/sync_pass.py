@@ -1,6 +1,6 @@
 """One full pass over one resource of one account: read, compare, settle what is missing."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 
 from gateway.bitrix.client import PortalClient
@@ -73,19 +73,19 @@ class SyncPass:
 
     async def _read_full(self, lists: Sequence[PortalList]) -> None:
         answers = await read_full(self._client, [one.call for one in lists])
-        found: list[tuple[PortalList, list[Row]]] = []
+        found: list[tuple[PortalList, dict[int, Row]]] = []
         refusal: PortalError | None = None
         for portal_list, answer in zip(lists, answers, strict=True):
             if isinstance(answer, PortalError):
                 refusal = answer
                 await self._store.skip_sublist(self._run.list_id, portal_list.sublist, answer.detail)
             else:
-                found.append((portal_list, [row for row in answer if portal_list.belongs(row)]))
+                found.append((portal_list, {row_id: row for row_id, row in answer.items() if portal_list.belongs(row)}))
         if refusal is not None and not found and len(lists) == len(self._lists):  # the portal offers none of it
             raise refusal
         await self._store.set_total(self._run.list_id, self._run.rows + sum(len(rows) for _, rows in found))
         for portal_list, rows in found:
-            for page in cut(portal_list, rows):
+            for page in cut(rows):
                 await self._save(portal_list, page)
 
     async def _save(self, portal_list: PortalList, page: Page[list[Row]]) -> None:
@@ -104,7 +104,7 @@ class SyncPass:
 
     async def _read_by_ids(self, portal_list: PortalList, ids: Sequence[int]) -> list[MirrorRow]:
         rows = await read_by_ids(self._client, portal_list.call, ids)
-        return render_rows(portal_list.call.spec.ids(rows), rows, portal_list.decode)
+        return render_rows(rows, rows.values(), portal_list.decode)
 
     async def _resolve_missing(self) -> None:
         """Mark deleted what was not met, after asking for it once more where that can be done by id."""
@@ -135,14 +135,14 @@ async def in_larger_pages(pages: AsyncIterator[Page[list[Row]]]) -> AsyncIterato
             gathered = None
 
 
-def cut(portal_list: PortalList, rows: Sequence[Row]) -> list[Page[list[Row]]]:
-    """A list that was read whole, as pages of at most ROWS_A_TRANSACTION."""
-    ids = portal_list.call.spec.ids(rows)
+def cut(rows: Mapping[int, Row]) -> list[Page[list[Row]]]:
+    """Cut a full list, by ascending id, into pages of at most ROWS_A_TRANSACTION rows; at least one."""
+    ids, values = list(rows), list(rows.values())
     pages: list[Page[list[Row]]] = []
-    after = -1  # ids begin at 0: the deals' default pipeline has it
-    for at in range(0, max(len(ids), 1), ROWS_A_TRANSACTION):
-        end = at + ROWS_A_TRANSACTION
+    after = -1  # ids start at 0: the id of the deals' default pipeline
+    for start in range(0, max(len(ids), 1), ROWS_A_TRANSACTION):
+        end = start + ROWS_A_TRANSACTION
         upto = ids[end - 1] if end < len(ids) else None
-        pages.append(Page(list(rows[at:end]), ids[at:end], after, upto))
+        pages.append(Page(values[start:end], ids[start:end], after, upto))
         after = after if upto is None else upto
     return pages

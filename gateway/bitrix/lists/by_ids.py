@@ -9,8 +9,8 @@ from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, PAGE_ROWS, ListCall, an
 from gateway.bitrix.protocol.v2 import Answer, Command
 
 
-async def read_by_ids(client: PortalClient, call: ListCall, ids: Sequence[int]) -> list[Row]:
-    """The existing rows among *ids*, sorted by id. The list must be a keyset list.
+async def read_by_ids(client: PortalClient, call: ListCall, ids: Sequence[int]) -> dict[int, Row]:
+    """The existing rows among *ids*, by id in ascending order. The list must be a keyset list.
 
     Only an empty page proves that rows do not exist. Ids missing from a page with other rows are requested again, so
     smaller pages, or a total that is too low, cost requests but no rows.
@@ -40,7 +40,7 @@ async def read_by_ids(client: PortalClient, call: ListCall, ids: Sequence[int]) 
             if rows and missing:
                 retried.append((missing, 1))
         pending = retried
-    return [found[row_id] for row_id in sorted(found)]
+    return dict(sorted(found.items()))
 
 
 def _command(call: ListCall, ids: Sequence[int]) -> Command:

@@ -12,8 +12,8 @@ MAX_OFFSET_ROWS = 50_000  # longest list that is read by offset
 CHANGED = "the list changed while it was read"
 
 
-async def read_full(client: PortalClient, calls: Sequence[ListCall]) -> list[list[Row] | PortalError]:
-    """Read several lists together in batches; return the rows of each, sorted by id.
+async def read_full(client: PortalClient, calls: Sequence[ListCall]) -> list[dict[int, Row] | PortalError]:
+    """Read several lists together in batches; return the rows of each by their ids, in ascending order.
 
     A list ends with a page that is empty or shorter than PAGE_ROWS, or before a page that only repeats rows. After a
     full last page, the next offset is requested too: this reveals a total that is too low, and the reading continues
@@ -28,7 +28,7 @@ async def read_full(client: PortalClient, calls: Sequence[ListCall]) -> list[lis
     Raises:
         WalkFailed: a list could not be read completely, or an error concerns more than one list.
     """
-    lists: dict[int, list[Row] | PortalError] = {}
+    lists: dict[int, dict[int, Row] | PortalError] = {}
     unconfirmed: dict[int, set[int]] = {}  # by list: the ids of its last unconfirmed reading
     for attempt in range(1, MAX_PAGE_ATTEMPTS + 1):
         pending = [index for index in range(len(calls)) if index not in lists]
@@ -38,7 +38,7 @@ async def read_full(client: PortalClient, calls: Sequence[ListCall]) -> list[lis
                 unconfirmed[index] = set(reading.rows)
                 error = PortalBroken(CHANGED)
             if error is None:
-                lists[index] = [reading.rows[row_id] for row_id in sorted(reading.rows)]
+                lists[index] = dict(sorted(reading.rows.items()))
             elif error.refuses_command:
                 lists[index] = error
             elif attempt == MAX_PAGE_ATTEMPTS or not isinstance(error, PortalBroken):

@@ -22,7 +22,7 @@ def rows(*ids: int) -> list[dict[str, object]]:
 
 
 async def read(client: PortalClient, ids: list[int]) -> list[int]:
-    return [int(str(row["ID"])) for row in await read_by_ids(client, USERS, ids)]
+    return [int(str(row["ID"])) for row in (await read_by_ids(client, USERS, ids)).values()]
 
 
 async def test_ids_that_no_longer_exist_cost_one_request(client: PortalClient, portal: SandboxPortal) -> None:
@@ -77,7 +77,7 @@ async def test_no_ids_send_no_request(client: PortalClient, portal: SandboxPorta
 async def test_the_existing_rows_among_the_ids_are_read(client: PortalClient, portal: SandboxPortal) -> None:
     existing = sorted(portal.data.users)[::3]
     found = await read_by_ids(client, USERS, [*existing, 10**9, *existing[:5]])
-    assert [int(str(row["ID"])) for row in found] == existing
+    assert [int(str(row["ID"])) for row in found.values()] == list(found) == existing
     assert portal.http_requests == 2
 
 

@@ -82,8 +82,8 @@ class OffsetPortal:
 
 async def read(portal: OffsetPortal, call: ListCall = FIELDS) -> list[int]:
     (found,) = await read_full(cast("PortalClient", portal), [call])
-    assert isinstance(found, list)
-    return [int(str(row["ID"])) for row in found]
+    assert isinstance(found, dict)
+    return [int(str(row["ID"])) for row in found.values()]
 
 
 TOTALS: list[Callable[[int], int | None]] = [
@@ -214,10 +214,10 @@ async def test_lists_of_every_kind_are_read_together(client: PortalClient, porta
     lists = await read_full(client, calls)
     sizes = [len(data.statuses), len(data.categories[2]), len(data.types), len(data.userfields["CRM_DEAL"])]
     for call, found in zip(calls, lists, strict=True):
-        assert isinstance(found, list)
-        ids = [int(str(row[call.spec.id_key])) for row in found]
+        assert isinstance(found, dict)
+        ids = [int(str(row[call.spec.id_key])) for row in found.values()]
         assert len(ids) > 1
-        assert ids == sorted(set(ids))
+        assert ids == list(found) == sorted(set(ids))
         assert len(found) == (sizes.pop(0) if sizes else sum(map(len, data.userfields.values())))
     assert portal.http_requests <= 3
 
@@ -226,7 +226,7 @@ async def test_a_list_that_the_portal_refuses_is_returned_as_its_error(client: P
     leads, deals = await read_full(client, [categories(1), categories(2)])
     assert isinstance(leads, PortalError)
     assert "ENTITY_TYPE_NOT_SUPPORTED" in leads.detail
-    assert isinstance(deals, list)
+    assert isinstance(deals, dict)
 
 
 @pytest.mark.parametrize("fault", ["error=INTERNAL_SERVER_ERROR", "invalid_token", "error=OVERLOAD_LIMIT"])
@@ -244,7 +244,7 @@ async def test_a_temporary_fault_is_retried(
 ) -> None:
     portal.fault(fault)
     (found,) = await clock.until(read_full(client, [STATUSES]))
-    assert isinstance(found, list)
+    assert isinstance(found, dict)
     assert len(found) == len(portal.data.statuses)
 
 
@@ -295,5 +295,5 @@ async def test_a_list_that_changed_while_it_was_read_is_read_again(session: Port
     async with answering(lambda _method, _params: answers.pop(0)) as endpoint:
         client = client_of(session, clock, endpoint)
         (found,) = await clock.until(read_full(client, [ListCall("crm.deal.userfield.list")]))
-    assert isinstance(found, list)
-    assert [int(str(row["ID"])) for row in found] == list(range(2, 61))
+    assert isinstance(found, dict)
+    assert [int(str(row["ID"])) for row in found.values()] == list(range(2, 61))

@@ -37,8 +37,8 @@ async def test_a_list_is_read_as_its_spec_says(client: PortalClient, clock: Manu
         if call.spec.paging is Paging.KEYSET:
             return [row for page in [page async for page in walk(client, call)] for row in page.rows]
         (rows,) = await read_full(client, [call])
-        assert isinstance(rows, list)
-        return rows
+        assert isinstance(rows, dict)
+        return list(rows.values())
 
     rows = await clock.until(read())
     ids = [row_id for row_id, _ in call.spec.rows(Answer(rows if call.spec.wrapper is None else wrapped(method, rows)))]

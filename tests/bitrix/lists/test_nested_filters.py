@@ -69,7 +69,7 @@ async def test_alternatives_are_read_unchanged(
 async def test_rows_read_by_ids_pass_the_alternatives_too(client: PortalClient, clock: ManualClock) -> None:
     call = deals(filter={"logic": "OR", ">id": 1000, "<id": 10})
     found = await clock.until(read_by_ids(client, call, [3, 20, 21, 22]))
-    assert [row["id"] for row in found] == [3]
+    assert [row["id"] for row in found.values()] == [3]
 
 
 def test_lists_without_logic_are_bounded_beside_it() -> None:

@@ -73,7 +73,7 @@ IDS = st.one_of(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1).map(str))
 
 
 def render(portal_list: PortalList, row: dict[str, Any]) -> list[MirrorRow]:
-    return render_rows(portal_list.call.facts.ids([row]), [row], portal_list.decode)
+    return render_rows(portal_list.call.spec.ids([row]), [row], portal_list.decode)
 
 
 def accept(resource: Resource, portal_list: PortalList, row: dict[str, Any]) -> bool:
