@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from tests import canaries
 from tests.clock import ManualClock
 from tests.gateway import JWT_SECRET, Gateway, Sandbox, authorize, serve_sandbox

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from tests.canaries import Watch
 from tests.clock import ManualClock
 

@@ -16,7 +16,8 @@ from gateway.cli.serve import serving, with_free_port
 from gateway.clock import Clock
 from gateway.errors import SettingsError
 from gateway.redaction import Secret
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from gateway.sandbox.web.server import SandboxServer
 from gateway.settings.config import Config, load_config, settings_given
 from gateway.settings.database_place import database_refusals

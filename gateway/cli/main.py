@@ -33,7 +33,7 @@ from gateway.errors import GatewayError
 from gateway.log import configure_logging
 from gateway.mirror.resources import RESOURCES
 from gateway.redaction import printable
-from gateway.sandbox.portal import SandboxSettings
+from gateway.sandbox.settings import SandboxSettings
 from gateway.settings.config import Config, read_environment
 from gateway.settings.secret_file import find_jwt_secret
 

@@ -10,7 +10,7 @@ import click
 
 from gateway.auth.tokens import MAX_ACCOUNT_CHARACTERS, is_account
 from gateway.passthrough.streams import STREAMS
-from gateway.sandbox.portal import SandboxSettings
+from gateway.sandbox.settings import SandboxSettings
 from gateway.settings.config import SETTINGS, Config, load_config, read_environment
 
 F = TypeVar("F", bound=Callable[..., Any])

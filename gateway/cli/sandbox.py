@@ -13,8 +13,9 @@ from gateway.clock import SystemClock
 from gateway.log import configure_logging
 from gateway.sandbox.behaviour.cost import CostModel
 from gateway.sandbox.behaviour.faults import MEANINGS
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.query.listing import PAGE_ROWS
+from gateway.sandbox.settings import SandboxSettings
 from gateway.sandbox.web.server import SandboxServer
 
 # click keeps the line breaks of a paragraph that begins with \b, a backspace.

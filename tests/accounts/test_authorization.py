@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from tests.gateway import Answer, Gateway, Sandbox, serve_sandbox
 from tests.support.rogue import Handling, listening, page
 

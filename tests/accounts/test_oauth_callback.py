@@ -7,7 +7,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from tests.clock import ManualClock
 from tests.gateway import NO_TOKEN, RESOURCES, Gateway, Sandbox, authorize, callback_path, serve_sandbox
 from tests.support.authorizing import ACCOUNT, CALLBACK, RETURN, come_back, is_untouched, way_back

@@ -11,7 +11,8 @@ from gateway.bitrix.errors import PortalError
 from gateway.bitrix.limits.limiter import PortalLimiter
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import PortalSession, open_session
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from gateway.sandbox.web.server import SandboxServer
 from tests.clock import ManualClock
 

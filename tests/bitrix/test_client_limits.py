@@ -12,7 +12,8 @@ from gateway.bitrix.limits.request_queue import Priority
 from gateway.bitrix.protocol.v2 import Answer, Command
 from gateway.bitrix.transport.session import PortalSession
 from gateway.errors import TooBusy
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from gateway.sandbox.web.server import SandboxServer
 from tests.bitrix.conftest import client_of
 from tests.clock import ManualClock

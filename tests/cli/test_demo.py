@@ -15,7 +15,8 @@ import pytest
 
 from gateway.cli.demo import COMPARED, DemoFailed, check_rows, portal_rows
 from gateway.clock import SystemClock
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from tests.cli.conftest import Invoke, Spawn
 
 Ports = Callable[[], int]

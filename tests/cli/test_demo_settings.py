@@ -7,7 +7,7 @@ from pathlib import Path
 from jose import jwt
 
 from gateway.cli.demo_servers import SANDBOX_SETTINGS, TOKEN_SETTINGS, choose_settings
-from gateway.sandbox.portal import SandboxSettings
+from gateway.sandbox.settings import SandboxSettings
 from gateway.settings.config import SETTINGS
 from storage.accounts import AccountStore
 from storage.database import Database

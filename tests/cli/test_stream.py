@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from click.testing import Result
 
-from gateway.sandbox.portal import SandboxSettings
+from gateway.sandbox.settings import SandboxSettings
 from tests.cli.conftest import Invoke
 from tests.clock import ManualClock
 from tests.gateway import JWT_SECRET, Gateway, Sandbox

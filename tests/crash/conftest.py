@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import SystemClock
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from tests.crash.house import ENCRYPTION_KEY, House, house_at
 from tests.gateway import JWT_SECRET, Sandbox, serve_sandbox
 

@@ -14,7 +14,8 @@ from gateway.cli.process import free_port
 from gateway.cli.serve import serving
 from gateway.clock import SystemClock
 from gateway.log import configure_logging
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from gateway.sandbox.web.server import SandboxServer
 from gateway.settings.config import load_config
 from gateway.settings.secret_file import find_jwt_secret, resolve_secrets

@@ -10,7 +10,8 @@ from gateway.cli.process import free_port
 from gateway.clock import SystemClock
 from gateway.sandbox.behaviour.cost import CostModel
 from gateway.sandbox.behaviour.limits import TARIFFS, Tariff
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from tests.load.certificate import make_certificate
 from tests.load.contest import Server
 

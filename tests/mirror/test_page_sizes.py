@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.sandbox.portal import SandboxSettings
+from gateway.sandbox.settings import SandboxSettings
 from tests.gateway import Gateway, Sandbox
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from tests.clock import ManualClock
 from tests.gateway import RESOURCES, Gateway, Sandbox, serve_sandbox
 from tests.support.portal_rows import STEPS, USERS, Mirrored, each_list, fill_all

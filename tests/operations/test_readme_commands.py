@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from gateway.cli.main import main
-from gateway.sandbox.portal import SandboxSettings
+from gateway.sandbox.settings import SandboxSettings
 from tests.gateway import Answer, Gateway, Sandbox
 from tests.support.readme import README
 

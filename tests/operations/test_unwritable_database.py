@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox.portal import SandboxSettings
+from gateway.sandbox.settings import SandboxSettings
 from handlers.app_keys import CONNECTIONS
 from handlers.http.storage_log import MAX_LINES_PER_S
 from tests.gateway import Answer, Gateway, Sandbox, Streamed, authorize

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.accounts.service import SUSPENDED
 from gateway.sandbox.content.changes import Change
-from gateway.sandbox.portal import SandboxSettings
+from gateway.sandbox.settings import SandboxSettings
 from handlers.app_keys import CONNECTIONS
 from tests.gateway import Gateway, Sandbox, Streamed, authorize
 from tests.support.stored import database

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from gateway.bitrix.lists.field_rules import FIELD_RULES
-from gateway.sandbox.portal import SandboxSettings
+from gateway.sandbox.settings import SandboxSettings
 from tests.gateway import Gateway, Sandbox
 
 Given = dict[str, object]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox.portal import SandboxSettings
+from gateway.sandbox.settings import SandboxSettings
 from tests.gateway import Gateway, Sandbox
 
 NO_METHOD = "error=BITRIX_REST_V3_EXCEPTION_METHODNOTFOUNDEXCEPTION*"

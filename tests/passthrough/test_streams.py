@@ -10,7 +10,7 @@ import aiohttp
 import orjson
 import pytest
 
-from gateway.sandbox.portal import SandboxSettings
+from gateway.sandbox.settings import SandboxSettings
 from handlers.bitrix.streams import GZIP
 from tests.gateway import Gateway, Sandbox, Streamed, authorize
 

@@ -7,8 +7,9 @@ import pytest
 
 from gateway.sandbox.behaviour.cost import CostModel
 from gateway.sandbox.content.changes import Change
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.query.listing import Effort
+from gateway.sandbox.settings import SandboxSettings
 from tests.clock import ManualClock
 from tests.sandbox.client import RestClient
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.behaviour.limits import LeakyBucket, OperatingTime
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from tests.clock import ManualClock
 from tests.sandbox.client import RestClient
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from tests.sandbox.client import RestClient
 
 

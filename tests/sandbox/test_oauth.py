@@ -4,7 +4,8 @@ import pytest
 from aiohttp import ClientError
 from yarl import URL
 
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from gateway.sandbox.web.server import SandboxServer
 from tests.clock import ManualClock
 from tests.sandbox.client import Answered, RestClient

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from yarl import URL
 
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from gateway.sandbox.web.server import SandboxServer
 from tests.clock import ManualClock
 from tests.sandbox.client import Answered, RestClient

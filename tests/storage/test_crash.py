@@ -20,7 +20,8 @@ import pytest
 from gateway.auth.tokens import issue_token
 from gateway.clock import SystemClock
 from gateway.redaction import Secret
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from gateway.settings.config import load_config
 from storage.accounts import AccountStore
 from storage.database import Database

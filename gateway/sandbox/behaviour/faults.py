@@ -75,7 +75,7 @@ VALUES: dict[str, tuple[re.Pattern[str], str]] = {
     **dict.fromkeys(TIMES, _SECONDS),
     **dict.fromkeys(("huge", "bomb", "dense", "deep", "headers"), _COUNT),
     **dict.fromkeys(("loop", "nowhere"), _REDIRECT),
-    **dict.fromkeys(LIST_ANSWERS, (re.compile(r"-?[0-9]{1,15}"), "a whole number of at most 15 digits")),
+    **dict.fromkeys(LIST_ANSWERS, (re.compile(r"-?[0-9]{1,15}"), "an integer of at most 15 digits")),
     "ids": (re.compile("|".join((*IDS, DOUBLED))), f"one of {', '.join((*IDS, DOUBLED))}"),
 }
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,16 @@ class _Basket:
     minute: int
     opened_at: float
     spent_s: float
+
+
+class Billed(Protocol):
+    """What the limits know of a method, in either version."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_billed(self) -> bool: ...
 
 
 def reset_of(opened_at: float) -> int:

@@ -2,33 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from gateway.sandbox.caller import Caller
 from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.errors import missing_parameter, not_an_array, wrong_parameter
 from gateway.sandbox.php import Value, as_number, is_array
 from gateway.sandbox.query.listing import PAGE_ROWS, Effort, Page, Window
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who calls: a user, through an application's token or through a webhook, with the scopes granted to it."""
-
-    user_id: int
-    scopes: tuple[str, ...]
-    client: str  # the application's id, or WEBHOOK
-
-    @property
-    def is_application(self) -> bool:
-        return self.client != WEBHOOK
-
-    @property
-    def is_administrator(self) -> bool:
-        return self.user_id == ADMINISTRATOR_ID
-
-
-WEBHOOK = "webhook"
-ADMINISTRATOR_ID = 1  # of the user who owns the webhook
 
 
 @dataclass(frozen=True)
@@ -87,16 +67,6 @@ class Param:
     name: str
     kind: str = "any"
     required: bool = False
-
-
-class Billed(Protocol):
-    """What the limits know of a method, in either version."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def is_billed(self) -> bool: ...
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import orjson
 
 from gateway.sandbox.behaviour.faults import AFTER_THE_CALL, LIES, ConnectionFault, Fault
 from gateway.sandbox.behaviour.lies import altered
+from gateway.sandbox.caller import Caller
 from gateway.sandbox.errors import CallError, operation_time_limit
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
 from gateway.sandbox.php import Value
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.query.listing import Effort
-from gateway.sandbox.rest2.method import Caller
 from gateway.sandbox.rest3 import batch, eventlog, service, tasks
 from gateway.sandbox.rest3.errors import in_rest3, insufficient_scope, invalid_json, method_not_found, wrong_verb
 from gateway.sandbox.rest3.idempotency import KeptAnswers

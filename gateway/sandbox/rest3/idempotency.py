@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from gateway.sandbox.caller import Caller
 from gateway.sandbox.exchange import Reply
-from gateway.sandbox.rest2.method import Caller
 from gateway.sandbox.rest3.errors import idempotency_key_reused, invalid_idempotency_key
 
 KEPT_S = 86_400

@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from gateway.sandbox.caller import Caller
 from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.php import Value
-from gateway.sandbox.rest2.method import Caller
 from gateway.sandbox.rest3.dto import Dto
 from gateway.sandbox.rest3.errors import missing_field, wrong_type
 from gateway.sandbox.rest3.listing import MOST_ROWS

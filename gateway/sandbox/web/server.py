@@ -13,6 +13,7 @@ from gateway.sandbox.behaviour.hostile import send_hostile
 from gateway.sandbox.exchange import Reply, Request
 from gateway.sandbox.php import Value, entries_of, is_array, parse_pairs, parse_query
 from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.rest2.front import Rest2
 from gateway.sandbox.rest3.front import Request3, Rest3
 from gateway.sandbox.rest3.idempotency import HEADER as IDEMPOTENCY_KEY
 from gateway.sandbox.web.control import control_routes
@@ -42,6 +43,7 @@ class SandboxServer:
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self.portal = portal
+        self._rest2 = Rest2(portal)
         self._rest3 = Rest3(portal)
         self._host, self._port, self._ssl = host, port, ssl_context
         app = web.Application(client_max_size=MAX_BODY_BYTES)
@@ -88,9 +90,9 @@ class SandboxServer:
             case ["rest", "api", user_id, code, method] if user_id.isdecimal():
                 return await self._rest_3(request, method, (int(user_id), code))
             case ["rest", method]:
-                return await self._rest(request, method, None)
+                return await self._rest_2(request, method, None)
             case ["rest", user_id, code, method] if user_id.isdecimal():
-                return await self._rest(request, method, (int(user_id), code))
+                return await self._rest_2(request, method, (int(user_id), code))
             case ["oauth", "authorize"]:
                 return await self._authorize(request)
             case ["oauth", "token"]:
@@ -99,8 +101,8 @@ class SandboxServer:
                 )
         return web.Response(status=404, text="Not found")
 
-    async def _rest(self, request: web.Request, method: str, webhook: tuple[int, str] | None) -> web.StreamResponse:
-        reply = await self.portal.answer(
+    async def _rest_2(self, request: web.Request, method: str, webhook: tuple[int, str] | None) -> web.StreamResponse:
+        reply = await self._rest2.answer(
             Request(
                 source=request.remote or "",
                 method=method.removesuffix(".json"),

@@ -9,7 +9,8 @@ from gateway.bitrix.errors import WalkFailed
 from gateway.bitrix.lists.by_ids import read_by_ids
 from gateway.bitrix.lists.page import ListCall
 from gateway.bitrix.transport.session import PortalSession
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from tests.bitrix.conftest import client_of
 from tests.clock import ManualClock
 from tests.support.rogue import answering

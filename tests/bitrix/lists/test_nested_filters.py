@@ -11,7 +11,7 @@ from gateway.bitrix.lists.id_filter import BoundedCall
 from gateway.bitrix.lists.list_specs import LIST_SPECS
 from gateway.bitrix.lists.page import ListCall
 from gateway.bitrix.lists.walk import walk
-from gateway.sandbox.portal import SandboxSettings
+from gateway.sandbox.settings import SandboxSettings
 from tests.clock import ManualClock
 
 DEAL = 2

@@ -12,7 +12,8 @@ from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS, ListCall, Page
 from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.transport.session import PortalSession
 from gateway.errors import InvalidInput
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from tests.bitrix.conftest import client_of
 from tests.clock import ManualClock
 from tests.support.rogue import answering

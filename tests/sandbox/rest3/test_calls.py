@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from aiohttp import ClientPayloadError, ServerDisconnectedError
 
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from tests.clock import ManualClock
 from tests.sandbox.client import RestClient
 from tests.sandbox.rest3.answers import PREFIX, refused

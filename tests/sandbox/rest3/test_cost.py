@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.sandbox.behaviour.cost import CostModel
-from gateway.sandbox.portal import SandboxPortal, SandboxSettings
+from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.settings import SandboxSettings
 from tests.clock import ManualClock
 from tests.sandbox.client import RestClient
 

@@ -2,31 +2,10 @@
 
 from datetime import UTC, datetime
 
+from gateway.sandbox.caller import KNOWN_SCOPES
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import as_bool
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param
-
-# Scopes that the portal knows. Source: [docs] api-reference/scopes/permissions.md
-KNOWN_SCOPES = (
-    "bizproc",
-    "catalog",
-    "crm",
-    "department",
-    "disk",
-    "entity",
-    "im",
-    "log",
-    "main",
-    "placement",
-    "rest",
-    "task",
-    "tasks",
-    "user",
-    "user.userfield",
-    "user_basic",
-    "user_brief",
-    "userfieldconfig",
-)
 
 _LICENSE = "ru_ent250"
 

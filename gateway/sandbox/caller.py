@@ -1,0 +1,45 @@
+"""Who calls the portal, and with which scopes."""
+
+from dataclasses import dataclass
+
+WEBHOOK = "webhook"
+ADMINISTRATOR_ID = 1  # of the user who owns the webhook
+
+# Scopes that the portal knows. Source: [docs] api-reference/scopes/permissions.md
+KNOWN_SCOPES = (
+    "bizproc",
+    "catalog",
+    "crm",
+    "department",
+    "disk",
+    "entity",
+    "im",
+    "log",
+    "main",
+    "placement",
+    "rest",
+    "task",
+    "tasks",
+    "user",
+    "user.userfield",
+    "user_basic",
+    "user_brief",
+    "userfieldconfig",
+)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls: a user, through an application's token or through a webhook, with the scopes granted to it."""
+
+    user_id: int
+    scopes: tuple[str, ...]
+    client: str  # the application's id, or WEBHOOK
+
+    @property
+    def is_application(self) -> bool:
+        return self.client != WEBHOOK
+
+    @property
+    def is_administrator(self) -> bool:
+        return self.user_id == ADMINISTRATOR_ID
