@@ -10,7 +10,7 @@ import structlog
 
 from gateway.log import configure_logging
 from gateway.redaction import Secret, redact
-from gateway.sandbox.behaviour.lies import ESCAPES
+from gateway.sandbox.behaviour.row_faults import ESCAPES
 
 CANARY = "c4nary-S3cret"
 LEAKS = {

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 WEBHOOK = "webhook"
-ADMINISTRATOR_ID = 1  # of the user who owns the webhook
+ADMINISTRATOR_ID = 1  # the user who owns the webhook
 
-# Scopes that the portal knows. Source: [docs] api-reference/scopes/permissions.md
+# All scopes of the portal. Source: [docs] api-reference/scopes/permissions.md
 KNOWN_SCOPES = (
     "bizproc",
     "catalog",
@@ -30,7 +30,7 @@ KNOWN_SCOPES = (
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls: a user, through an application's token or through a webhook, with the scopes granted to it."""
+    """A user who calls through an application's token or a webhook, with the scopes granted to it."""
 
     user_id: int
     scopes: tuple[str, ...]

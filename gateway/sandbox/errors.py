@@ -1,4 +1,4 @@
-"""The refusals of a portal, each with the code, text and status that a client sees."""
+"""The errors of a portal, with the code, description and status that a client gets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from typing import Any
 class CallError(Exception):
     """A call that ends in ``{"error": …, "error_description": …}``.
 
-    *code* may be empty or a number; *status* belongs to the HTTP answer only: inside a batch the entry has none.
+    *code* may be empty or a number. *status* is the HTTP status; an entry of a batch has none.
     """
 
     def __init__(self, code: str | int, description: str, status: int = 400, **extra: Any) -> None:

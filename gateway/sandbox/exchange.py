@@ -1,4 +1,4 @@
-"""One HTTP exchange with the portal, apart from sockets: what came, what goes back, what is remembered of it."""
+"""One HTTP exchange with the portal, without sockets: request, reply and the record of the call."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ from gateway.sandbox.php import Value
 
 @dataclass(frozen=True)
 class Request:
-    """A REST request, decoded: *bearer* (from the header) or *webhook* (user id and code) may say who calls.
+    """A decoded REST request. *bearer* (from the header) or *webhook* (user id and code) may identify the caller.
 
-    *source* is the address that the leaky bucket counts for.
+    *source* is the address for which the leaky bucket counts the request.
     """
 
     source: str
@@ -22,32 +22,32 @@ class Request:
 
     @property
     def token(self) -> str | None:
-        """The access token, if any: of the carriers the first wins.
+        """The access token, or None. The header takes precedence over the parameters.
 
         Source: [docs] settings/how-to-call-rest-api/authorization.md; [srv] rest/classes/general/rest.php
         """
-        for carried in (self.bearer, self.params.get("auth"), self.params.get("access_token")):
-            if isinstance(carried, str) and carried:
-                return carried
+        for token in (self.bearer, self.params.get("auth"), self.params.get("access_token")):
+            if isinstance(token, str) and token:
+                return token
         return None
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A JSON *body* under a *status*, the fault of the connection, if any, with its *value*, and further *headers*."""
+    """An HTTP answer: status, JSON body, extra headers, and the fault of the connection, if any, with its value."""
 
     status: int
     body: Mapping[str, Any]
-    damage: str | None = None
-    value: str = ""
+    connection_fault: str | None = None
+    fault_value: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class SeenCall:
-    """One call that reached the portal; the *credential* is the access token or the webhook's code.
+    """A call that reached the portal. *credential* is the access token or the webhook's code.
 
-    *version* is 2 or 3; the key of a call in version 3 is its ``Idempotency-Key``, where it had one.
+    *version* is 2 or 3. Only a call of version 3 may have an ``Idempotency-Key``.
     """
 
     method: str
@@ -60,12 +60,12 @@ class SeenCall:
 
 @dataclass
 class Exchange:
-    """A request under way; a call in it may leave a fault for the answer as a whole.
+    """A request in progress. Any of its calls may set a fault of the connection.
 
-    *due* is when the portal is through with it by its cost model, in seconds of its monotonic clock: when it came, at
-    first.
+    *due* is the monotonic time in seconds at which the request is finished by the cost model. It starts as the time of
+    arrival.
     """
 
     request: Request
     due: float
-    damage: str | None = None
+    connection_fault: str | None = None

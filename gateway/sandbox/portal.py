@@ -1,4 +1,4 @@
-"""The sandbox portal itself: its state, and what it answers to a call. It does no I/O; `server` puts it on the net."""
+"""The state of a sandbox portal and the checks that both REST versions share. No I/O; `web.server` serves it."""
 
 import hashlib
 from collections import Counter, deque
@@ -7,9 +7,9 @@ from typing import Any
 
 from gateway.clock import Clock
 from gateway.sandbox.behaviour.faults import (
-    AFTER_THE_CALL,
+    AFTER_CALL,
     TOKEN_ADDRESS,
-    TOKEN_ANSWERS,
+    TOKEN_FAULTS,
     ConnectionFault,
     Fault,
     Faults,
@@ -35,7 +35,7 @@ CACHE_SIZE = 10_000
 
 
 class SandboxPortal:
-    """One portal, as far as a client can tell: data, calls, OAuth, limits and scripted faults."""
+    """One emulated portal: data, counters, OAuth, limits and scripted faults."""
 
     def __init__(self, settings: SandboxSettings, clock: Clock) -> None:
         self.settings = settings
@@ -58,7 +58,7 @@ class SandboxPortal:
         self.token_requests: deque[dict[str, Value]] = deque(maxlen=CACHE_SIZE)
         self.faults = Faults(clock)
         self.changes = ScriptedChanges(self.data)
-        self.busy_s = 0.0  # what lists have cost so far
+        self.busy_s = 0.0  # total cost of the lists
         tariff = TARIFFS[settings.tariff]
         self.operating = OperatingTime(tariff.operating_limit_s) if tariff else None
         self._tariff = tariff
@@ -67,11 +67,11 @@ class SandboxPortal:
 
     @property
     def clock(self) -> Clock:
-        """The time that the portal goes by."""
+        """The portal's clock."""
         return self._clock
 
     def now(self) -> float:
-        """The portal's own time, in Unix seconds."""
+        """The portal's time in Unix seconds."""
         return self._clock.now()
 
     @property
@@ -79,10 +79,10 @@ class SandboxPortal:
         return f"/rest/{ADMINISTRATOR_ID}/{self.settings.webhook_code}/"
 
     def fault(self, spec: str) -> None:
-        """Script a fault; `Fault` has the grammar.
+        """Script a fault in the syntax of `Fault`.
 
         Raises:
-            ValueError: *spec* is not a fault.
+            ValueError: *spec* is invalid.
         """
         self.faults.add(Fault.parse(spec))
 
@@ -91,48 +91,48 @@ class SandboxPortal:
 
     @property
     def commands(self) -> int:
-        """Calls of any method, alone or in a batch; the batch itself is none."""
+        """The number of calls, single or inside a batch. The batch itself does not count."""
         return self.calls.total() - self.calls["batch"]
 
     def change(self, change: Change) -> None:
-        """Change rows at once.
+        """Change rows immediately.
 
         Raises:
-            ValueError: there is no such table.
+            ValueError: the table, a column or an id is invalid.
         """
         change.check(self.data)
         change.apply(self.data)
 
     def change_after(self, method: str, calls: int, change: Change) -> None:
-        """Change rows when so many more calls of *method* have been answered.
+        """Change rows after *calls* more calls of *method* have been answered.
 
         Raises:
-            ValueError: there is no such table.
+            ValueError: the table, a column or an id is invalid.
         """
         change.check(self.data)
         self.changes.add(method, calls, change)
 
     def hold(self, method: str) -> None:
-        """Let every call of *method* wait from now on, until it is released."""
+        """Make every call of *method* wait until `release`."""
         self.faults.hold(method)
 
     def release(self, method: str) -> None:
         self.faults.release(method)
 
     async def exchange_token(self, query: dict[str, Value], origin: str) -> Reply:
-        """Answer one request to the token address at *origin*; the bucket does not count it."""
+        """Answer one request to the token address at *origin*. The leaky bucket does not count it."""
         self.token_requests.append(query)
         try:
-            fault = await self.faults.meet(TOKEN_ADDRESS)
+            fault = await self.faults.apply(TOKEN_ADDRESS)
             body = self.oauth.token(query, origin)
         except CallError as error:
             self.refusals[str(error.code)] += 1
             return Reply(error.status, error.body())
         except ConnectionFault as broken:
             return Reply(200, {}, broken.kind, broken.value)
-        if fault and fault.kind in TOKEN_ANSWERS:
+        if fault and fault.kind in TOKEN_FAULTS:
             body[fault.kind] = fault.value
-        return Reply(200, body, fault.kind if fault and fault.kind in AFTER_THE_CALL else None)
+        return Reply(200, body, fault.kind if fault and fault.kind in AFTER_CALL else None)
 
     def admit(self, source: str) -> None:
         """Count the request in the bucket of its *source*.
@@ -150,11 +150,11 @@ class SandboxPortal:
             raise query_limit_exceeded()
 
     def open_exchange(self, request: Request) -> Exchange:
-        """What is to become of a *request* that has just come."""
+        """Start the exchange of a *request* that has just arrived."""
         return Exchange(request, self._clock.monotonic())
 
     async def spend(self, exchange: Exchange, effort: Effort | None) -> None:
-        """Take the time that the *effort* of a list costs; what it took to make its answer is part of that."""
+        """Wait until the *effort* of a list has taken its time. Time already spent on the answer counts towards it."""
         if self.settings.cost is not None and effort is not None:
             seconds = self.settings.cost.seconds(effort)
             self.busy_s += seconds
@@ -162,8 +162,10 @@ class SandboxPortal:
             await self._clock.sleep(exchange.due - self._clock.monotonic())
 
     def authorize(self, request: Request) -> Caller:
-        """Who calls.
+        """Return who makes the request.
 
+        Raises:
+            CallError: the credentials are missing or invalid.
         Source: [docs] settings/how-to-call-rest-api/authorization.md; [srv] rest/lib/oauth, rest/lib/apauth
         """
         if request.token is not None:
@@ -175,8 +177,9 @@ class SandboxPortal:
         return Caller(ADMINISTRATOR_ID, self.settings.scope, WEBHOOK)
 
     def time_of(self, started: float, method: Billed, caller: Caller, busy_s: float) -> dict[str, Any]:
-        """The ``time`` of an answer; books the call's operating time, of which there is none without a tariff. A batch
-        is billed by its commands alone.
+        """Book the call's operating time and return the ``time`` of its answer.
+
+        Without a tariff the operating time is 0. A batch is billed through its commands only.
 
         Source: [docs] api-reference/data-types.md, settings/performance/limits.md
         """

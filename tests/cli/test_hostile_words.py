@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from gateway.sandbox.behaviour.lies import ESCAPES
+from gateway.sandbox.behaviour.row_faults import ESCAPES
 from tests.cli.conftest import Invoke
 from tests.gateway import JWT_SECRET
 from tests.support.rogue import listening

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.cli.progress import Progress, show_progress
 from gateway.cli.sync import SyncStatus, show_status
-from gateway.sandbox.behaviour.lies import ESCAPES
+from gateway.sandbox.behaviour.row_faults import ESCAPES
 
 
 def status(

@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from gateway.log import configure_logging
-from gateway.sandbox.behaviour.lies import DOUBLED, ESCAPES, IDS
+from gateway.sandbox.behaviour.row_faults import DOUBLED, ESCAPES, IDS
 from tests.gateway import RESOURCES, Gateway, Sandbox
 
 

@@ -135,7 +135,7 @@ def test_the_limits_are_the_documented_ones() -> None:
         assert tariff.operating_limit_s == operating["limit_seconds_cloud_example"]
     assert operating["basket_seconds"] == limits.BASKET_S
     assert operating["window_seconds"] == limits.WINDOW_S
-    assert operating["min_accounted_call_seconds"]["value"] == limits.SHORTEST_COUNTED_S
+    assert operating["min_accounted_call_seconds"]["value"] == limits.MIN_COUNTED_S
     assert facts["paging"]["v2_page_size"]["value"] == listing.PAGE_ROWS
     assert facts["batch"]["v2_max_commands"]["value"] == batch.MAX_COMMANDS
     assert times["authorization_code_ttl_seconds"]["value"] == oauth.CODE_LIFETIME_S

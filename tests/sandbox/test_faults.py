@@ -7,14 +7,14 @@ import pytest
 from aiohttp import ClientError, ClientPayloadError, ClientSession, ServerDisconnectedError
 
 from gateway.sandbox.behaviour.faults import (
-    AFTER_THE_CALL,
-    BEFORE_THE_CALL,
+    AFTER_CALL,
+    BEFORE_CALL,
     KINDS,
-    LIES,
-    LIST_ANSWERS,
+    LIST_FAULTS,
     REFUSALS,
+    ROW_FAULTS,
     TIMES,
-    TOKEN_ANSWERS,
+    TOKEN_FAULTS,
     Fault,
     Faults,
 )
@@ -234,5 +234,5 @@ async def test_faults_can_be_taken_back(webhook: RestClient, portal: SandboxPort
 
 def test_every_kind_of_fault_is_told_and_has_its_place() -> None:
     assert sorted(KINDS) == sorted(
-        (*BEFORE_THE_CALL, *AFTER_THE_CALL, *REFUSALS, *TIMES, *LIES, *TOKEN_ANSWERS, *LIST_ANSWERS)
+        (*BEFORE_CALL, *AFTER_CALL, *REFUSALS, *TIMES, *ROW_FAULTS, *TOKEN_FAULTS, *LIST_FAULTS)
     )

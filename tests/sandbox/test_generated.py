@@ -61,7 +61,7 @@ def test_a_changed_table_answers_as_a_plain_one_would(
     assert (len(found), list(found)) == (len(expected), list(expected))
     place = data.draw(st.slices(max(len(expected), 1)))
     assert found[place] == expected[place]
-    assert table.shown(expected, WHOLE_ROW) == plain.shown(expected, WHOLE_ROW)
+    assert table.project(expected, WHOLE_ROW) == plain.project(expected, WHOLE_ROW)
 
 
 @given(
@@ -90,7 +90,7 @@ def test_an_edited_row_is_its_own_and_a_read_one_is_a_copy() -> None:
     first = next(iter(table))
     table[first] = {**table[first], "COLOUR": "blue"}
     table[first]["COLOUR"] = "lost"
-    assert table[first]["COLOUR"] == table.glimpse(first, frozenset({"COLOUR"}))["COLOUR"] == "blue"
+    assert table[first]["COLOUR"] == table.read_columns(first, frozenset({"COLOUR"}))["COLOUR"] == "blue"
     with pytest.raises(KeyError):
         del table[10**6]
     with pytest.raises(KeyError):

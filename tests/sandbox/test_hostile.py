@@ -8,7 +8,7 @@ import orjson
 import pytest
 from aiohttp import ClientError, ClientSession
 
-from gateway.sandbox.behaviour.lies import ESCAPES, IDS
+from gateway.sandbox.behaviour.row_faults import ESCAPES, IDS
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.web.server import SandboxServer
 from tests.clock import ManualClock

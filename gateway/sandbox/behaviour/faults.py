@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 
 from gateway.clock import Clock
-from gateway.sandbox.behaviour.lies import DOUBLED, ESCAPES, IDS
+from gateway.sandbox.behaviour.row_faults import DOUBLED, ESCAPES, IDS
 from gateway.sandbox.errors import CallError, expired_token, invalid_token, operation_time_limit, query_limit_exceeded
 
 TOKEN_ADDRESS = "oauth.token"
@@ -52,14 +52,14 @@ KINDS = tuple(written.partition("=")[0] for written in MEANINGS)
 WITH_VALUE = tuple(kind for kind, written in zip(KINDS, MEANINGS, strict=True) if kind != written)
 
 # Faults of the connection or of the bytes; they hit the whole HTTP answer.
-HOSTILE = ("endless", "trickle", "interim", "huge", "bomb", "dense", "deep", "headers", "loop", "nowhere")
-BEFORE_THE_CALL = ("drop", "html200", "html500", "502", "redirect", *HOSTILE)  # the method does not run
-AFTER_THE_CALL = ("cut", "truncated")  # it has run, what it wrote stays
+HOSTILE_KINDS = ("endless", "trickle", "interim", "huge", "bomb", "dense", "deep", "headers", "loop", "nowhere")
+BEFORE_CALL = ("drop", "html200", "html500", "502", "redirect", *HOSTILE_KINDS)  # the method does not run
+AFTER_CALL = ("cut", "truncated")  # it has run, what it wrote stays
 REFUSALS = ("qle", "qle200", "otl", "expired_token", "invalid_token", "error", "invalid_grant", "json500", "escapes400")
 TIMES = ("delay", "busy")
-LIES = ("ids", "escapes")  # the method runs, and its rows are altered
-TOKEN_ANSWERS = ("member_id", "client_endpoint")
-LIST_ANSWERS = ("total",)
+ROW_FAULTS = ("ids", "escapes")  # the method runs, and its rows are altered
+TOKEN_FAULTS = ("member_id", "client_endpoint")
+LIST_FAULTS = ("total",)
 
 _SPEC = re.compile(
     r"(?P<method>\*|[\w.]+):(?P<kind>\w+)(=(?P<value>[^*@\s]+))?(?P<repeat>\*(?P<times>\d*))?(@(?P<after>\d+))?",
@@ -75,7 +75,7 @@ VALUES: dict[str, tuple[re.Pattern[str], str]] = {
     **dict.fromkeys(TIMES, _SECONDS),
     **dict.fromkeys(("huge", "bomb", "dense", "deep", "headers"), _COUNT),
     **dict.fromkeys(("loop", "nowhere"), _REDIRECT),
-    **dict.fromkeys(LIST_ANSWERS, (re.compile(r"-?[0-9]{1,15}"), "an integer of at most 15 digits")),
+    **dict.fromkeys(LIST_FAULTS, (re.compile(r"-?[0-9]{1,15}"), "an integer of at most 15 digits")),
     "ids": (re.compile("|".join((*IDS, DOUBLED))), f"one of {', '.join((*IDS, DOUBLED))}"),
 }
 
@@ -112,7 +112,7 @@ class Fault:
             raise ValueError(f"{named}: the kind is one of {', '.join(KINDS)}")
         if bool(value) is not (kind in WITH_VALUE):
             raise ValueError(f"{named}: {kind} takes {'a value, ' + kind + '=VALUE' if not value else 'no value'}")
-        if kind in TOKEN_ANSWERS and found["method"] != TOKEN_ADDRESS:
+        if kind in TOKEN_FAULTS and found["method"] != TOKEN_ADDRESS:
             raise ValueError(f"{named}: {kind} belongs to {TOKEN_ADDRESS}")
         if kind in VALUES and not VALUES[kind][0].fullmatch(value):
             raise ValueError(f"{named}: {kind} takes {VALUES[kind][1]}")
@@ -153,7 +153,7 @@ class Fault:
 
 
 class ConnectionFault(Exception):
-    """A fault that leaves no JSON of the whole HTTP exchange; its *kind* is one of BEFORE_THE_CALL."""
+    """A fault that leaves no JSON of the whole HTTP exchange; its *kind* is one of BEFORE_CALL."""
 
     def __init__(self, kind: str, value: str) -> None:
         super().__init__(kind)
@@ -203,7 +203,7 @@ class Faults:
         for method in list(self._held):
             self.release(method)
 
-    async def meet(self, method: str) -> Fault | None:
+    async def apply(self, method: str) -> Fault | None:
         """Wait while *method* is held, then suffer what is due for this call; what is left to do to it is returned.
 
         Raises:
@@ -214,7 +214,7 @@ class Faults:
         fault = self.take(method)
         if fault is None:
             return None
-        if fault.kind in BEFORE_THE_CALL:
+        if fault.kind in BEFORE_CALL:
             raise ConnectionFault(fault.kind, fault.value)
         if fault.kind in REFUSALS:
             raise fault.refusal()

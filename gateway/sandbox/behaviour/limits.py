@@ -26,7 +26,7 @@ TARIFFS: dict[str, Tariff | None] = {
 
 BASKET_S = 60
 WINDOW_S = 600
-SHORTEST_COUNTED_S = 0.1
+MIN_COUNTED_S = 0.1
 
 
 class LeakyBucket:
@@ -88,7 +88,7 @@ class OperatingTime:
 
     def spend(self, client: str, method: str, seconds: float, now: float) -> None:
         """Book *seconds* of *method* for *client*, an application's id or ``webhook``."""
-        if seconds < SHORTEST_COUNTED_S:
+        if seconds < MIN_COUNTED_S:
             return
         baskets = self._current(client, method, now)
         minute = int(now // BASKET_S)

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.tables.table import Row
 
-HIGHEST_ID = 2**31 - 1
+MAX_ID = 2**31 - 1
 _ID = re.compile(r"[1-9][0-9]{0,9}")
 _ID_COLUMNS = ("ID", "id")
 
@@ -37,9 +37,9 @@ class Change:
         if not isinstance(edited, dict) or not all(
             isinstance(row, dict) and _ID.fullmatch(key) and _is_id(int(key)) for key, row in edited.items()
         ):
-            raise ValueError(f"set: an object of rows by id, from 1 to {HIGHEST_ID}")
+            raise ValueError(f"set: an object of rows by id, from 1 to {MAX_ID}")
         if not isinstance(removed, list) or not all(map(_is_id, removed)):
-            raise ValueError(f"remove: a list of ids, from 1 to {HIGHEST_ID}")
+            raise ValueError(f"remove: a list of ids, from 1 to {MAX_ID}")
         return cls(table, {int(key): row for key, row in edited.items()}, tuple(removed))
 
     def check(self, data: PortalData) -> None:
@@ -67,7 +67,7 @@ class Change:
 
 
 def _is_id(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= HIGHEST_ID
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_ID
 
 
 class ScriptedChanges:

@@ -2,8 +2,8 @@
 
 from random import Random
 
-from gateway.sandbox.content.tasks import moment
-from gateway.sandbox.tables.generated import GeneratedTable, Own
+from gateway.sandbox.content.tasks import format_time
+from gateway.sandbox.tables.generated import ComputedColumns, GeneratedTable
 from gateway.sandbox.tables.table import Row
 
 _SPAN_S = 182 * 86_400  # six months
@@ -45,9 +45,9 @@ def make_eventlog(count: int, holes: float, seed: int, user_ids: tuple[int, ...]
         }
 
     def at(entry_id: int) -> str:
-        return moment(now - _SPAN_S * max(next_id - entry_id, 0) / next_id)
+        return format_time(now - _SPAN_S * max(next_id - entry_id, 0) / next_id)
 
-    own: Own = {"id": lambda entry_id: entry_id, "timestampX": at}
+    own: ComputedColumns = {"id": lambda entry_id: entry_id, "timestampX": at}
     table = GeneratedTable(count, holes, f"{seed} eventlog", pattern, own)
     next_id = table.next_id  # as it is now: times stay when entries are added
     return table

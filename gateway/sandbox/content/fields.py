@@ -10,7 +10,7 @@ ENTITIES = (
     "CRM_LEAD", "CRM_DEAL", "CRM_CONTACT", "CRM_COMPANY", "CRM_QUOTE", "CRM_REQUISITE", "CRM_INVOICE",
     "CRM_SMART_INVOICE", "CRM_SMART_DOCUMENT",
 )  # fmt: skip
-FIELDS_ON_DEALS = 64
+DEAL_FIELDS = 64
 
 LABELS = ("EDIT_FORM_LABEL", "LIST_COLUMN_LABEL", "LIST_FILTER_LABEL", "ERROR_MESSAGE", "HELP_MESSAGE")
 
@@ -93,7 +93,7 @@ def make_userfields(types: Table) -> dict[str, Table]:
 
 
 def _fields_of(entity_id: str, numbers: Iterator[int]) -> Table:
-    count = FIELDS_ON_DEALS if entity_id == "CRM_DEAL" else len(_TYPES)
+    count = DEAL_FIELDS if entity_id == "CRM_DEAL" else len(_TYPES)
     kinds = itertools.islice(itertools.cycle(_TYPES), count)
     rows = [_field(entity_id, next(numbers), kind, position) for position, kind in enumerate(kinds)]
     return Table({int(row["ID"]): row for row in rows})

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from gateway.sandbox.content.tasks import moment
+from gateway.sandbox.content.tasks import format_time
 from gateway.sandbox.tables.table import Row, Table
 
 COLUMNS = (
@@ -32,7 +32,7 @@ class OfflineEvents(Table):
     def blank(self, row_id: int) -> Row:
         return {
             "ID": str(row_id),
-            "TIMESTAMP_X": moment(self._now),
+            "TIMESTAMP_X": format_time(self._now),
             "EVENT_NAME": "ONCRMDEALUPDATE",
             "EVENT_DATA": {"FIELDS": {"ID": str(row_id)}},
             "EVENT_ADDITIONAL": {"user_id": "1"},

@@ -7,7 +7,7 @@ from random import Random
 
 from gateway.sandbox.content.entities import DATES, REFERENCES, Entity, Field
 from gateway.sandbox.php import Value
-from gateway.sandbox.tables.generated import GeneratedTable, Own
+from gateway.sandbox.tables.generated import ComputedColumns, GeneratedTable
 from gateway.sandbox.tables.table import Row, Table
 
 FILLED_CUSTOM_FIELDS = 8  # the first of an entity; nobody has ever filled the others, and rows do not carry them
@@ -54,7 +54,7 @@ def make_records(
     return records
 
 
-def _own_columns(entity: Entity) -> Own:
+def _own_columns(entity: Entity) -> ComputedColumns:
     """What one row has for itself: its id, its name, its times and how its people are reached."""
     own: dict[str, Callable[[int], Value]] = {
         "ID": str,

@@ -166,7 +166,7 @@ class ClassicTasks(Table):
     def __getitem__(self, row_id: int) -> Row:
         return self._columns(row_id, self._names)
 
-    def glimpse(self, row_id: int, columns: frozenset[str]) -> Row:
+    def read_columns(self, row_id: int, columns: frozenset[str]) -> Row:
         return self._columns(row_id, columns)
 
     def _columns(self, row_id: int, names: Iterable[str]) -> Row:

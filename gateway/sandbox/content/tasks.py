@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta, timezone
 
-from gateway.sandbox.tables.generated import GeneratedTable, Own
+from gateway.sandbox.tables.generated import ComputedColumns, GeneratedTable
 from gateway.sandbox.tables.table import Row
 
 ZONE = timezone(timedelta(hours=3))
@@ -70,7 +70,7 @@ _ALIKE: Row = {
 }
 
 
-_OF_THE_ID: Own = {
+_OF_THE_ID: ComputedColumns = {
     "id": lambda task_id: task_id,
     "chatId": lambda task_id: 100_000 + task_id,
     "guid": lambda task_id: f"{{00000000-0000-4000-8000-{task_id:012x}}}",
@@ -84,7 +84,7 @@ def make_tasks(count: int, holes: float, seed: int, user_ids: tuple[int, ...]) -
     """*count* tasks, created one after another by the people among *user_ids*."""
 
     def at(task_id: int, later_s: int = 0) -> str:
-        return moment(_FIRST_AT + task_id * _APART_S + later_s)
+        return format_time(_FIRST_AT + task_id * _APART_S + later_s)
 
     def person(task_id: int, factor: int = 1) -> int:
         return user_ids[task_id * factor % len(user_ids)]
@@ -92,7 +92,7 @@ def make_tasks(count: int, holes: float, seed: int, user_ids: tuple[int, ...]) -
     def status(task_id: int) -> str:
         return STATUSES[task_id % len(STATUSES)]
 
-    own: Own = {
+    own: ComputedColumns = {
         **_OF_THE_ID,
         **dict.fromkeys(("created", "statusChanged", "activity"), at),
         "title": lambda task_id: f"{_TITLES[task_id % len(_TITLES)]} {task_id}",
@@ -120,7 +120,7 @@ def new_task(task_id: int, now: float, *, title: str, creator_id: int, responsib
 
     Source: [docs] api-reference/tasks/tasks-task-add-rest-v3.md
     """
-    at = moment(now)
+    at = format_time(now)
     return {
         **_ALIKE,
         **{name: [] for name in _NONE_OF},
@@ -142,6 +142,6 @@ def _link(task_id: int, responsible_id: int) -> str:
     return f"/company/personal/user/{responsible_id}/tasks/task/view/{task_id}/"
 
 
-def moment(at: float) -> str:
+def format_time(at: float) -> str:
     """A time of Unix seconds as the portal writes it: ISO 8601 with its offset."""
     return datetime.fromtimestamp(int(at), ZONE).isoformat()

@@ -1,4 +1,4 @@
-"""The conditions of list methods: columns, how their values compare, and the operators of a filter."""
+"""The filters of REST 2 lists: columns, comparison of values, operators and groups of conditions."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from gateway.sandbox.tables.table import Rows, Test
 
 
 class Kind(Enum):
-    """How the values of a column are compared."""
+    """How values of a column are compared."""
 
     NUMBER = "number"
     TEXT = "text"
@@ -28,7 +28,7 @@ class Kind(Enum):
 
 Columns: TypeAlias = Mapping[str, Kind]
 
-# Longest first, by families of methods; what else stands before a name belongs to it, and the name is then unknown.
+# Longest first, by family of methods. Any other character before a name is part of it, which makes the name unknown.
 # Source: [docs] api-reference/crm/deals/crm-deal-list.md, crm/universal/crm-item-list.md, user/user-get.md
 OPERATORS = ("!@", "!=", ">=", "<=", "=%", "%=", "!", "=", ">", "<", "@", "%")  # of the old lists
 WITH_NOT_LIKE = ("!=%", "!%=", "!%", *OPERATORS)
@@ -37,31 +37,31 @@ COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {">": gt, ">=": ge, "<":
 
 @dataclass(frozen=True)
 class Schema:
-    """What a list method knows of its rows: columns that can be named, the id, what it does with other names.
+    """The columns that a list method knows, its id column, and how it treats other names.
 
-    *strict* methods refuse a name they do not know; the others drop it, and the list comes unfiltered. *stored* maps
-    the names of a method to those of the table, where they differ; it takes either. For the columns in *exact* LIKE
-    means equality; a condition on a column in *drops_empty* is dropped when it is empty. *own_tests* are conditions on
-    what is no single column.
+    *strict* methods refuse an unknown name. The others ignore it, so the list is not filtered. *stored* maps the names
+    of a method to different names in the table; a request may use either. For the columns in *exact* LIKE means
+    equality. An empty condition on a column in *drops_empty* is ignored. *custom_tests* are conditions by name that do
+    not compare a single column.
     """
 
     columns: Columns
     key: str
     strict: bool = False
     operators: tuple[str, ...] = OPERATORS
-    logic: str | None = None  # what joins the conditions of a group, where filters may hold groups
-    group: str = ""  # how the names of groups begin that are no numbers
+    logic: str | None = None  # the key of the operator of a group; None if filters have no groups
+    group: str = ""  # the prefix of the names of groups that are not numbers
     stored: Mapping[str, str] = field(default_factory=dict)
     exact: frozenset[str] = frozenset()
     drops_empty: frozenset[str] = frozenset()
-    own_tests: "Mapping[str, OwnTest]" = field(default_factory=dict)
+    custom_tests: "Mapping[str, CustomTest]" = field(default_factory=dict)
 
-    def name_of(self, given: str) -> str:
-        """The method's name of the column that is *given* by that or by its name in the table.
+    def name_of(self, name: str) -> str:
+        """Return the method's name for a column named by the method or by the table.
 
         Source: [docs] api-reference/crm/universal/index.md
         """
-        return given if given in self.columns else self._by_stored.get(given, given)
+        return name if name in self.columns else self._by_stored.get(name, name)
 
     @cached_property
     def _by_stored(self) -> Mapping[str, str]:
@@ -69,10 +69,10 @@ class Schema:
 
 
 @dataclass(frozen=True)
-class OwnTest:
-    """A condition on what is no single column: what *make* makes of its value, which looks at these *columns*.
+class CustomTest:
+    """A condition that does not compare a single column. *make* builds its test, which reads these *columns*.
 
-    *make* returns None where the portal drops the condition.
+    *make* returns None for a value that the portal ignores.
     """
 
     columns: frozenset[str]
@@ -81,9 +81,9 @@ class OwnTest:
 
 @dataclass(frozen=True)
 class Filter:
-    """The conditions of a filter: what they say of the id, apart because it makes a list cheap, and the other tests.
+    """The conditions of a filter: the range of ids, separate because it makes a list cheap, and the other tests.
 
-    *among*: the only ids that are asked for; None for any. *columns*: those that the tests look at.
+    *among* holds the only ids requested, None for any. *columns* are those that the tests read.
     """
 
     above: float
@@ -92,8 +92,8 @@ class Filter:
     tests: tuple[Test, ...]
     columns: frozenset[str]
 
-    def ids(self, table: Rows, *, most: int | None = None) -> Sequence[int]:
-        """The ids of the rows that meet the conditions, ascending; at *most* the first so many, if that is all."""
+    def ids(self, table: Rows, *, limit: int | None = None) -> Sequence[int]:
+        """Return the ids of matching rows, ascending. With tests, return only the first *limit*."""
         found: Sequence[int]
         if self.among is None:
             found = table.ids_between(self.above, self.below)
@@ -101,22 +101,22 @@ class Filter:
             found = sorted(row_id for row_id in self.among if self.above < row_id < self.below and row_id in table)
         if not self.tests:
             return found
-        passing = table.passing(found, lambda row: all(test(row) for test in self.tests), self.columns)
-        return list(islice(passing, most))
+        matching = table.matching_ids(found, lambda row: all(test(row) for test in self.tests), self.columns)
+        return list(islice(matching, limit))
 
 
-def read_filter(given: Value, schema: Schema) -> Filter:
-    """The filter in ``{"<operator>COLUMN": value}``.
+def read_filter(value: Value, schema: Schema) -> Filter:
+    """Read the filter ``{"<operator>COLUMN": value}``.
 
     Raises:
-        CallError: a strict method does not know the column.
+        CallError: a strict method gets an unknown column.
     """
     above, below = float("-inf"), float("inf")
     among: frozenset[int] | None = None
     tests: list[Test] = []
     columns: set[str] = set()
-    entries = entries_of(given)
-    if _is_either(entries, schema):
+    entries = entries_of(value)
+    if _is_or(entries, schema):
         return Filter(above, below, None, (_read_group(entries, schema, columns),), frozenset(columns))
     for entry, value in entries.items():
         operator, column = split_operator(entry, schema.operators)
@@ -145,7 +145,7 @@ def _ids_in(value: Value) -> frozenset[int]:
 
 
 def split_operator(entry: str, operators: Sequence[str]) -> tuple[str, str]:
-    """``">=ID"`` as ``(">=", "ID")``; a bare name means equality."""
+    """``">=ID"`` as ``(">=", "ID")``. A name without an operator means equality."""
     for operator in operators:
         if entry.startswith(operator):
             return operator, entry.removeprefix(operator)
@@ -153,15 +153,15 @@ def split_operator(entry: str, operators: Sequence[str]) -> tuple[str, str]:
 
 
 def _read_test(entry: str, value: Value, schema: Schema, columns: set[str]) -> Test | None:
-    """The test of one entry; the columns of the table that it looks at go into *columns*."""
+    """The test of one entry, None if it is ignored. Adds the table columns that it reads to *columns*."""
     if _is_group(entry, schema) and is_array(value):
         return _read_group(entries_of(value), schema, columns)
     operator, column = split_operator(entry, schema.operators)
     column = schema.name_of(column)
-    if column in schema.own_tests:
-        own = schema.own_tests[column]
-        columns.update(own.columns)
-        test = own.make(value)
+    if column in schema.custom_tests:
+        custom = schema.custom_tests[column]
+        columns.update(custom.columns)
+        test = custom.make(value)
         return test if test is None or not operator.startswith("!") else lambda row: not test(row)
     if column not in schema.columns:
         if schema.strict and column != schema.logic:
@@ -177,20 +177,20 @@ def _read_test(entry: str, value: Value, schema: Schema, columns: set[str]) -> T
 
 
 def _read_group(entries: dict[str, Value], schema: Schema, columns: set[str]) -> Test:
-    combine = any if _is_either(entries, schema) else all
+    combine = any if _is_or(entries, schema) else all
     tests = [test for entry, value in entries.items() if (test := _read_test(entry, value, schema, columns))]
     return lambda row: combine(test(row) for test in tests)
 
 
 def _is_group(entry: str, schema: Schema) -> bool:
-    """Whether *entry* names a group of conditions."""
+    """Whether *entry* is the name of a group of conditions."""
     if schema.logic is None:
         return False
     return entry.isdigit() or bool(schema.group and entry.startswith(schema.group))
 
 
-def _is_either(group: dict[str, Value], schema: Schema) -> bool:
-    """Whether one condition of the group is enough."""
+def _is_or(group: dict[str, Value], schema: Schema) -> bool:
+    """Whether the group is joined by OR."""
     return schema.logic is not None and str(group.get(schema.logic)).upper() == "OR"
 
 
@@ -211,14 +211,14 @@ def _column_test(operator: str, column: str, value: Value, kind: Kind) -> Test:
         compare = COMPARISONS[operator]
 
         def matches(found: Value) -> bool:
-            own = comparable(found, kind)
-            return own is not None and bound is not None and compare(own, bound)
+            operand = comparable(found, kind)
+            return operand is not None and bound is not None and compare(operand, bound)
 
     return lambda row: matches(row.get(column)) is not negative
 
 
 def _values(found: Value, kind: Kind) -> Sequence[Value]:
-    """What a column holds, any of which may match: one None where it is empty."""
+    """The values of a column, any of which may match. An empty column has the value None."""
     if found is False and kind is not Kind.BOOL:  # an empty multiple field
         return [None]
     if not isinstance(found, list):
@@ -235,7 +235,7 @@ def _like(value: Value, *, wildcards: bool) -> Callable[[Value], bool]:
 
 
 def comparable(value: Value, kind: Kind) -> Any:
-    """*value* in a form that compares as the portal's column does; None for an empty one."""
+    """*value* in a form that compares as the portal's column does; None for an empty value."""
     if value is None or value == "" or value == [] or value == {}:
         return None
     if kind in (Kind.NUMBER, Kind.NUMBERS):
@@ -248,7 +248,7 @@ def comparable(value: Value, kind: Kind) -> Any:
 
 
 def _timestamp(value: Value) -> float:
-    """Unix time of an ISO date; for what is no date a number unlike every other, so that it finds nothing."""
+    """The Unix time of an ISO date. An invalid date is NaN, which matches nothing."""
     try:
         moment = datetime.fromisoformat(str(value))
     except ValueError:

@@ -1,4 +1,4 @@
-"""What every list method shares: order, select and pages, over a table and the schema of its rows."""
+"""Order, select and pages of the REST 2 lists, over a table and the schema of its rows."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -17,16 +17,16 @@ Order: TypeAlias = Sequence[tuple[str, bool]]  # column, descending?
 
 @dataclass(frozen=True)
 class Window:
-    """Which rows of a list to send. Without *counted* (``start=-1``) nothing is counted, and ``total`` is 0."""
+    """Which rows of a list to return. If not *counted* (``start=-1``), ``total`` is 0."""
 
     offset: int = 0
     counted: bool = True
-    whole: bool = False  # no pages: everything at once
+    unpaged: bool = False  # all rows in one answer
     page_rows: int = PAGE_ROWS
 
     @classmethod
     def at(cls, start: Value, *, whole_pages: bool, page_rows: int) -> "Window":
-        """The window of a ``start``: classic methods go down to a full page, controllers take it literally."""
+        """The window of a ``start``. Classic methods round it down to a full page, controllers use it as it is."""
         number = as_number(start)
         if number < 0:
             return cls(counted=False, page_rows=page_rows)
@@ -36,7 +36,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Effort:
-    """What a list cost the portal: the rows of a table that was counted, 0 for none, and the rows skipped."""
+    """The work for a list: the rows of the counted table (0 if not counted) and the rows skipped."""
 
     counted_rows: int = 0
     skipped_rows: int = 0
@@ -50,15 +50,15 @@ class Page:
     effort: Effort
 
 
-def read_order(given: Value, schema: Schema) -> Order:
-    """The order in ``{"COLUMN": "DESC"}``; what is not DESC ascends.
+def read_order(value: Value, schema: Schema) -> Order:
+    """Read the order ``{"COLUMN": "DESC"}``. Any other direction is ascending.
 
     Raises:
-        CallError: a strict method does not know the column.
+        CallError: a strict method gets an unknown column.
     """
     order = []
-    for given_name, direction in entries_of(given).items():
-        column = schema.name_of(given_name)
+    for name, direction in entries_of(value).items():
+        column = schema.name_of(name)
         if column in schema.columns:
             order.append((column, str(direction).upper() == "DESC"))
         elif schema.strict:
@@ -74,24 +74,24 @@ def find(
     window: Window,
     projection: Projection = WHOLE_ROW,
 ) -> Page:
-    """One page of the rows that meet the *conditions*, ties by ascending id, each as *projection* shows it."""
+    """Return one page of the rows that match *conditions*, ties by ascending id, through *projection*."""
     is_by_id = all(column == schema.key for column, _ in order)
-    first_page_alone = is_by_id and not window.counted and not any(descending for _, descending in order)
-    ids = _sorted_ids(table, conditions.ids(table, most=window.page_rows if first_page_alone else None), order, schema)
-    end = len(ids) if window.whole else window.offset + window.page_rows
+    first_page_only = is_by_id and not window.counted and not any(descending for _, descending in order)
+    ids = _sorted_ids(table, conditions.ids(table, limit=window.page_rows if first_page_only else None), order, schema)
+    end = len(ids) if window.unpaged else window.offset + window.page_rows
     if order and order[0] == (schema.key, True):
         picked = ids[max(len(ids) - end, 0) : max(len(ids) - window.offset, 0)][::-1]
     else:
         picked = ids[window.offset : end]
-    rows = table.shown(picked, projection)
+    rows = table.project(picked, projection)
     if not window.counted:
         return Page(rows, total=0, next=None, effort=Effort())
-    effort = Effort() if window.whole else Effort(len(table), min(window.offset, len(ids)))
+    effort = Effort() if window.unpaged else Effort(len(table), min(window.offset, len(ids)))
     return Page(rows, total=len(ids), next=end if end < len(ids) else None, effort=effort)
 
 
 def _sorted_ids(table: Rows, ids: Sequence[int], order: Order, schema: Schema) -> Sequence[int]:
-    """*ids*, which come ascending, in the *order*; ascending still where the id comes first in it."""
+    """Sort the ascending *ids* by *order*. If the id comes first in it, they stay ascending."""
     if order and order[0][0] == schema.key:
         return ids
     for column, descending in reversed(order):
@@ -105,11 +105,11 @@ def _sorted_ids(table: Rows, ids: Sequence[int], order: Order, schema: Schema) -
 def _sorted_by(table: Rows, column: str, schema: Schema) -> Callable[[int], Any]:
     stored, kind = schema.stored.get(column, column), schema.columns[column]
     columns = frozenset({stored})
-    return lambda row_id: _sort_key(table.glimpse(row_id, columns).get(stored), kind)
+    return lambda row_id: _sort_key(table.read_columns(row_id, columns).get(stored), kind)
 
 
 def select_columns(row: Row, names: Iterable[str]) -> Row:
-    """The columns that *names* asks for: ``*`` is every ordinary one, ``UF_*`` every custom one."""
+    """The columns selected by *names*: ``*`` selects all standard columns, ``UF_*`` all custom ones."""
     wanted = set(names)
     everything, custom = "*" in wanted, "UF_*" in wanted
     return {

@@ -1,11 +1,11 @@
-"""Answers requests of the older REST version: the checks in their order, faults and limits."""
+"""Answers requests of REST 2: the order of checks, faults and limits."""
 
 import inspect
 from dataclasses import replace
 from functools import partial
 
-from gateway.sandbox.behaviour.faults import AFTER_THE_CALL, LIES, LIST_ANSWERS, ConnectionFault
-from gateway.sandbox.behaviour.lies import altered
+from gateway.sandbox.behaviour.faults import AFTER_CALL, LIST_FAULTS, ROW_FAULTS, ConnectionFault
+from gateway.sandbox.behaviour.row_faults import alter_rows
 from gateway.sandbox.caller import Caller
 from gateway.sandbox.errors import CallError, insufficient_scope, method_not_found, operation_time_limit
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
@@ -14,12 +14,12 @@ from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.rest2.method import Answer, Call, Envelope, Method
 from gateway.sandbox.rest2.methods import METHODS
 
-# Taken away before the method sees its parameters. Source: [srv] rest/classes/general/rest.php
+# Removed before the method gets its parameters. Source: [srv] rest/classes/general/rest.php
 _AUTH_PARAMS = ("auth", "access_token", "auth_connector", "aplogin", "ap")
 
 
 class Rest2:
-    """The older REST version of one portal."""
+    """REST 2 of one portal."""
 
     def __init__(self, portal: SandboxPortal) -> None:
         self._portal = portal
@@ -27,7 +27,7 @@ class Rest2:
     async def answer(self, request: Request) -> Reply:
         """Answer one HTTP request to the REST address.
 
-        Source of the order of checks: [srv] rest/classes/general/rest.php; the bucket sits in front of all.
+        Source of the order of checks: [srv] rest/classes/general/rest.php; the leaky bucket comes first.
         """
         self._portal.http_requests += 1
         exchange = self._portal.open_exchange(request)
@@ -35,48 +35,48 @@ class Rest2:
             self._portal.admit(request.source)
             envelope = await self._perform(exchange, None, request.method, request.params)
         except CallError as error:
-            return Reply(error.status, error.body(), exchange.damage)
+            return Reply(error.status, error.body(), exchange.connection_fault)
         except ConnectionFault as fault:
             return Reply(200, {}, fault.kind, fault.value)
-        return Reply(200, envelope.body(), exchange.damage)
+        return Reply(200, envelope.body(), exchange.connection_fault)
 
-    async def _perform(self, exchange: Exchange, caller: Caller | None, name: str, given: dict[str, Value]) -> Envelope:
-        """Make one call, of its own or out of a batch, and count it among the refusals if it ends in one."""
+    async def _perform(self, exchange: Exchange, caller: Caller | None, name: str, sent: dict[str, Value]) -> Envelope:
+        """Make one call, single or inside a batch. Count its error, if any, in `SandboxPortal.refusals`."""
         try:
-            return await self._call(exchange, caller, name, given)
+            return await self._call(exchange, caller, name, sent)
         except CallError as error:
             self._portal.refusals[str(error.code)] += 1
             raise
 
-    async def _call(self, exchange: Exchange, caller: Caller | None, name: str, given: dict[str, Value]) -> Envelope:
-        """Make one call; its *caller* is known already when it is a command of a batch.
+    async def _call(self, exchange: Exchange, caller: Caller | None, name: str, sent: dict[str, Value]) -> Envelope:
+        """Make one call. *caller* is None for a single call, and known for a command of a batch.
 
         Raises:
-            CallError: the portal refuses it.
-            ConnectionFault: a fault takes the whole HTTP exchange.
+            CallError: the portal refuses the call.
+            ConnectionFault: a fault replaces the whole HTTP answer.
         """
         started = self._portal.now()
         request, name = exchange.request, name.lower()
-        params = {key: value for key, value in given.items() if key not in _AUTH_PARAMS}
+        params = {key: value for key, value in sent.items() if key not in _AUTH_PARAMS}
         credential = request.token or (request.webhook[1] if request.webhook else None)
         self._portal.seen.append(SeenCall(name, params, credential, in_batch=caller is not None))
         method = METHODS.get(name)
         if method is None:
             raise method_not_found()
         self._portal.calls[name] += 1
-        fault = await self._portal.faults.meet(name)
-        if fault and fault.kind in AFTER_THE_CALL:
-            exchange.damage = fault.kind
+        fault = await self._portal.faults.apply(name)
+        if fault and fault.kind in AFTER_CALL:
+            exchange.connection_fault = fault.kind
         caller = caller or self._portal.authorize(request)
         if not method.is_open_to(caller.scopes):
             raise insufficient_scope("access" if caller.is_application else "webhook")
         if self._portal.operating and self._portal.operating.is_blocked(caller.client, name, self._portal.now()):
             raise operation_time_limit()
         answer = await self._run(method, params, exchange, caller)
-        if fault and fault.kind in LIST_ANSWERS and answer.total is not None:
+        if fault and fault.kind in LIST_FAULTS and answer.total is not None:
             answer = replace(answer, total=int(fault.value))
-        if fault and fault.kind in LIES:
-            answer = replace(answer, result=altered(fault.kind, fault.value, answer.result))
+        if fault and fault.kind in ROW_FAULTS:
+            answer = replace(answer, result=alter_rows(fault.kind, fault.value, answer.result))
         self._portal.changes.called(name)
         await self._portal.spend(exchange, answer.effort)
         return Envelope(answer, self._portal.time_of(started, method, caller, fault.busy_s if fault else 0.0))
@@ -85,7 +85,7 @@ class Rest2:
         answer = method.run(
             Call(
                 params=method.bind(params),
-                given=params,
+                sent=params,
                 caller=caller,
                 data=self._portal.data,
                 methods=METHODS,

@@ -1,4 +1,4 @@
-"""What a REST method is in the sandbox: one small function, and one row of facts about it."""
+"""The description of a REST 2 method: a function, its parameters and its scopes; and the call it gets."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from gateway.sandbox.query.listing import PAGE_ROWS, Effort, Page, Window
 
 @dataclass(frozen=True)
 class Call:
-    """One call as its method sees it: *params* by their declared names, *given* as the client sent them.
+    """One call: *params* by their declared names, *sent* as the client sent them.
 
-    *perform* makes another call on behalf of the same caller; it returns that call's envelope or raises CallError.
+    *perform* makes another call for the same caller. It returns that call's envelope or raises CallError.
     """
 
     params: Mapping[str, Value]
-    given: Mapping[str, Value]
+    sent: Mapping[str, Value]
     caller: Caller
     data: PortalData
     methods: Mapping[str, "Method"]
@@ -30,28 +30,28 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a method returns: the result, and for lists the keys that the envelope carries beside it, and the effort."""
+    """What a method returns: the result, and for lists the total, the next offset and the effort."""
 
     result: Value
     total: int | None = None
     next: int | None = None
-    effort: Effort | None = None  # of lists alone
+    effort: Effort | None = None  # of lists only
 
     @classmethod
     def of_page(cls, page: Page, rows: Value = None) -> "Answer":
-        """The answer to a list method; *rows* where the result is not the bare list of the page's rows."""
+        """The answer of a list method. *rows* replaces the page's rows as the result."""
         return cls(page.rows if rows is None else rows, page.total, page.next, page.effort)
 
     @property
     def paging(self) -> dict[str, int]:
-        """``next`` and ``total``, as far as there are any, in the order of the envelope."""
+        """``next`` and ``total``, those that are set, in the order of the envelope."""
         found = {"next": self.next, "total": self.total}
         return {name: number for name, number in found.items() if number is not None}
 
 
 @dataclass(frozen=True)
 class Envelope:
-    """An answer with the ``time`` it took: what a client gets of a call that went well."""
+    """A successful answer with its ``time``."""
 
     answer: Answer
     time: Mapping[str, Any]
@@ -62,7 +62,7 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Param:
-    """A parameter of a method; its kind is ``any``, ``int``, ``string`` or ``array``."""
+    """A parameter of a method. Its kind is ``any``, ``int``, ``string`` or ``array``."""
 
     name: str
     kind: str = "any"
@@ -71,10 +71,10 @@ class Param:
 
 @dataclass(frozen=True)
 class Method:
-    """The row of facts. *scopes*: any one of them will do, none are needed where it is empty.
+    """One REST 2 method. Any one of the *scopes* gives access; without *scopes* every caller has access.
 
-    *exact* methods (controllers) take a parameter by its very name and refuse a wrong type with the code "100"; classic
-    ones take the name in lower or upper case and insist only that arrays are arrays.
+    *exact* methods (controllers) match parameter names case-sensitively and refuse a wrong type with the code "100".
+    Classic methods take a name in lower or upper case and check only that arrays are arrays.
     Source: [srv] rest/classes/general/rest.php, main/engine; [docs] the method's own page
     """
 
@@ -88,8 +88,8 @@ class Method:
     def is_open_to(self, scopes: tuple[str, ...]) -> bool:
         return not self.scopes or any(scope in scopes for scope in self.scopes)
 
-    def bind(self, given: Mapping[str, Value]) -> dict[str, Value]:
-        """The declared parameters among those *given*.
+    def bind(self, sent: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the declared parameters among those *sent*.
 
         Raises:
             CallError: one is missing or of the wrong type.
@@ -97,7 +97,7 @@ class Method:
         bound = {}
         for param in self.params:
             names = [param.name] if self.exact else [param.name, param.name.upper()]
-            found = [given[name] for name in names if name in given]
+            found = [sent[name] for name in names if name in sent]
             if found:
                 bound[param.name] = self._checked(param, found[0])
             elif param.required:
@@ -121,5 +121,5 @@ def by_name(methods: Iterable[Method]) -> dict[str, Method]:
 
 
 def page_window(call: Call, *, whole_pages: bool) -> Window:
-    """The window that a call of a paged list asks for by ``start``; absent means 0."""
+    """The window that a call requests with ``start``, 0 by default."""
     return Window.at(call.params.get("start", 0), whole_pages=whole_pages, page_rows=call.page_rows)

@@ -1,4 +1,4 @@
-"""``$result[label][path]``: how a command of a batch takes a value out of the answers before it.
+"""``$result[label][path]``: a reference from a command of a batch to the answers of earlier commands.
 
 Source: [srv] rest/classes/general/rest_util.php, in the newest published generation; protocol notes 8.4
 """
@@ -13,9 +13,9 @@ _KEY = re.compile(r"\[([^\]]+)\]")
 
 
 def resolve(value: Value, answers: Mapping[str, dict[str, Value]]) -> Value:
-    """*value* with every reference in it replaced; *answers* are the maps by prefix, each from label to value.
+    """Return *value* with its references replaced. *answers* maps each prefix to a map from label to value.
 
-    A reference that leads nowhere becomes the last value it reached, in the extreme the whole map.
+    A broken reference becomes the last value on its path that exists, in the extreme the whole map.
     """
     if is_array(value):
         resolved = {key: resolve(item, answers) for key, item in entries_of(value).items()}
@@ -29,7 +29,7 @@ def resolve(value: Value, answers: Mapping[str, dict[str, Value]]) -> Value:
 
 
 def _follow(reference: re.Match[str], answers: Mapping[str, dict[str, Value]]) -> Value:
-    # The prefix is matched in any case but looked up as it is written.
+    # The prefix is matched case-insensitively but looked up as written.
     reached: Value = answers.get(reference[1])
     for key in _KEY.findall(reference[2]):
         deeper = _step(reached, key)
@@ -40,7 +40,7 @@ def _follow(reference: re.Match[str], answers: Mapping[str, dict[str, Value]]) -
 
 
 def _step(value: Value, key: str) -> Value:
-    """What is under *key*, None where nothing is; a number picks a character out of a string."""
+    """The value at *key*, or None. A number selects a character of a string."""
     if is_array(value):
         return entries_of(value).get(key)
     if isinstance(value, str) and key.isdecimal() and int(key) < len(value):
@@ -49,7 +49,7 @@ def _step(value: Value, key: str) -> Value:
 
 
 def _as_text(reference: re.Match[str], answers: Mapping[str, dict[str, Value]]) -> str:
-    """What stands in the place of a reference inside a longer text: itself, unless it leads to a text or a number."""
+    """The replacement of a reference inside a longer text: its string or number, otherwise the reference itself."""
     value = _follow(reference, answers) if _KEY.search(reference[2]) else None
     if isinstance(value, str):
         return value

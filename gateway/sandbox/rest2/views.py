@@ -1,4 +1,4 @@
-"""What the two families of CRM methods show of a record: the old ones its strings, crm.item numbers and other names."""
+"""The two forms of a CRM record: strings in the old methods; numbers and camel case names in crm.item."""
 
 import re
 from collections.abc import Mapping
@@ -38,9 +38,9 @@ def item_name(name: str) -> str:
 
 @lru_cache(64)
 def item_names(fields: Fields, original: bool) -> dict[str, Field]:
-    """The fields by their names in crm.item; where two would be alike, the later keeps its original one.
+    """The fields by their names in crm.item. Of two equal names the later field keeps its original name.
 
-    With *original* all custom fields keep theirs.
+    With *original* all custom fields keep their original names.
     """
     named: dict[str, Field] = {}
     for field in fields:
@@ -51,7 +51,7 @@ def item_names(fields: Fields, original: bool) -> dict[str, Field]:
 
 @dataclass(frozen=True)
 class ClassicView:
-    """The columns of a row as an old list gives them; a multifield without values is left out."""
+    """The columns of a row in the form of the old lists. An empty multifield is omitted."""
 
     columns: frozenset[str]
 
@@ -69,9 +69,9 @@ class ClassicView:
 
 @dataclass(frozen=True)
 class ItemView:
-    """The columns of a row as crm.item gives them: *columns* are their names here, in the table, and their type.
+    """The columns of a row in the form of crm.item. *columns* holds the shown and stored name and the type.
 
-    With *multifields* the values of phones, addresses and the like come under ``fm``.
+    With *multifields* the values of phones, e-mail addresses and other multifields are added as ``fm``.
     """
 
     columns: tuple[tuple[str, str, str], ...]
@@ -95,7 +95,7 @@ class ItemView:
 
 
 def item_value(value: Value, kind: str) -> Value:
-    """A value of the old lists as crm.item tells it.
+    """A value of the old lists in the form of crm.item.
 
     Source: [docs] api-reference/crm/universal/crm-item-get.md
     """

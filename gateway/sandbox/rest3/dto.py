@@ -57,7 +57,7 @@ class Field:
         """*value* as it is.
 
         Raises:
-            Refusal: it is not of the field's type, which is strict: ``"5"`` is no int.
+            Rest3Error: it is not of the field's type, which is strict: ``"5"`` is no int.
         """
         fits = value is None or type(value) is _TYPES[self.kind]
         if not fits or (value is not None and self.kind is Kind.DATE_TIME and _read_time(value) is None):

@@ -11,7 +11,7 @@ from gateway.sandbox.php import Value
 PREFIX = "BITRIX_REST_V3_EXCEPTION_"
 
 
-class Refusal(CallError):
+class Rest3Error(CallError):
     """A call that ends in ``{"error": {"code": …, "message": …}}``; *wrong* tells the fields that are, and why."""
 
     def __init__(self, code: str, message: str, status: int = 400, wrong: Mapping[str, str] | None = None) -> None:
@@ -30,10 +30,10 @@ class Refusal(CallError):
 
 def in_rest3(error: CallError) -> CallError:
     """A refusal of what both versions share, as this one says it; the bucket answers before there is a version."""
-    if isinstance(error, Refusal) or error.code == "QUERY_LIMIT_EXCEEDED":
+    if isinstance(error, Rest3Error) or error.code == "QUERY_LIMIT_EXCEEDED":
         return error
     name, status = _IN_REST3.get(str(error.code), (str(error.code), error.status))
-    return Refusal(name, error.description, status)
+    return Rest3Error(name, error.description, status)
 
 
 _IN_REST3 = {
@@ -46,90 +46,92 @@ _IN_REST3 = {
 }
 
 
-def method_not_found(name: str) -> Refusal:
-    return Refusal(f"{PREFIX}METHODNOTFOUNDEXCEPTION", f"Method `{name}` not found", 404)
+def method_not_found(name: str) -> Rest3Error:
+    return Rest3Error(f"{PREFIX}METHODNOTFOUNDEXCEPTION", f"Method `{name}` not found", 404)
 
 
-def invalid_json() -> Refusal:
-    return Refusal(f"{PREFIX}INVALIDJSONEXCEPTION", "The request body is not valid JSON")
+def invalid_json() -> Rest3Error:
+    return Rest3Error(f"{PREFIX}INVALIDJSONEXCEPTION", "The request body is not valid JSON")
 
 
-def wrong_verb(verb: str) -> Refusal:
-    return Refusal(f"{PREFIX}WRONGHTTPREQUESTMETHODEXCEPTION", f"HTTP method {verb} is not allowed")
+def wrong_verb(verb: str) -> Rest3Error:
+    return Rest3Error(f"{PREFIX}WRONGHTTPREQUESTMETHODEXCEPTION", f"HTTP method {verb} is not allowed")
 
 
-def access_denied() -> Refusal:
-    return Refusal(f"{PREFIX}ACCESSDENIEDEXCEPTION", "Access denied", 403)
+def access_denied() -> Rest3Error:
+    return Rest3Error(f"{PREFIX}ACCESSDENIEDEXCEPTION", "Access denied", 403)
 
 
-def insufficient_scope() -> Refusal:
-    return Refusal(f"{PREFIX}INSUFFICIENTSCOPEEXCEPTION", "The scope of the credentials does not cover the method", 403)
+def insufficient_scope() -> Rest3Error:
+    return Rest3Error(
+        f"{PREFIX}INSUFFICIENTSCOPEEXCEPTION", "The scope of the credentials does not cover the method", 403
+    )
 
 
-def invalid_request(wrong: Mapping[str, str]) -> Refusal:
+def invalid_request(wrong: Mapping[str, str]) -> Rest3Error:
     code = f"{PREFIX}VALIDATION_REQUESTVALIDATIONEXCEPTION"
-    return Refusal(code, "Error during request object validation", wrong=wrong)
+    return Rest3Error(code, "Error during request object validation", wrong=wrong)
 
 
-def missing_field(name: str) -> Refusal:
+def missing_field(name: str) -> Rest3Error:
     return invalid_request({name: f"Required field `{name}` is not specified"})
 
 
-def wrong_type(name: str, kind: str) -> Refusal:
+def wrong_type(name: str, kind: str) -> Rest3Error:
     return invalid_request({name: f"Field `{name}` requires data type `{kind}` for this request"})
 
 
-def not_allowed_in(dto: str, name: str, attribute: str) -> Refusal:
+def not_allowed_in(dto: str, name: str, attribute: str) -> Rest3Error:
     text = f"In DTO `{dto}`, the `{name}` field requires the `{attribute}` attribute for such a request"
     return invalid_request({name: text})
 
 
-def unknown_field(name: str, dto: str) -> Refusal:
-    return Refusal(f"{PREFIX}UNKNOWNDTOPROPERTYEXCEPTION", f"Unknown field `{name}` for entity `{dto}`")
+def unknown_field(name: str, dto: str) -> Rest3Error:
+    return Rest3Error(f"{PREFIX}UNKNOWNDTOPROPERTYEXCEPTION", f"Unknown field `{name}` for entity `{dto}`")
 
 
-def unknown_operator(operator: Value) -> Refusal:
-    return Refusal(f"{PREFIX}UNKNOWNFILTEROPERATOREXCEPTION", f"Unknown filter operator `{_shown(operator)}`")
+def unknown_operator(operator: Value) -> Rest3Error:
+    return Rest3Error(f"{PREFIX}UNKNOWNFILTEROPERATOREXCEPTION", f"Unknown filter operator `{_shown(operator)}`")
 
 
-def invalid_filter(expression: Value) -> Refusal:
+def invalid_filter(expression: Value) -> Rest3Error:
     text = f"Unable to recognize filter expression `{_shown(expression)}`"
-    return Refusal(f"{PREFIX}INVALIDFILTEREXCEPTION", text)
+    return Rest3Error(f"{PREFIX}INVALIDFILTEREXCEPTION", text)
 
 
-def invalid_order(given: Value) -> Refusal:
-    return Refusal(f"{PREFIX}INVALIDORDEREXCEPTION", f"Unable to recognize the order parameter `{_shown(given)}`")
+def invalid_order(given: Value) -> Rest3Error:
+    return Rest3Error(f"{PREFIX}INVALIDORDEREXCEPTION", f"Unable to recognize the order parameter `{_shown(given)}`")
 
 
-def invalid_pagination(given: Value) -> Refusal:
+def invalid_pagination(given: Value) -> Rest3Error:
     text = f"Unable to recognize the pagination parameter `{_shown(given)}`"
-    return Refusal(f"{PREFIX}INVALIDPAGINATIONEXCEPTION", text)
+    return Rest3Error(f"{PREFIX}INVALIDPAGINATIONEXCEPTION", text)
 
 
-def invalid_select(message: str) -> Refusal:
-    return Refusal(f"{PREFIX}INVALIDSELECTEXCEPTION", message)
+def invalid_select(message: str) -> Rest3Error:
+    return Rest3Error(f"{PREFIX}INVALIDSELECTEXCEPTION", message)
 
 
-def unknown_select(given: Value) -> Refusal:
+def unknown_select(given: Value) -> Rest3Error:
     return invalid_select(f"Unable to recognize select expression `{_shown(given)}`")
 
 
-def field_not_found(name: str) -> Refusal:
-    return Refusal("BITRIX_REST_V3_REALISATION_EXCEPTION_FIELDNOTFOUNDEXCEPTION", f"Field `{name}` not found")
+def field_not_found(name: str) -> Rest3Error:
+    return Rest3Error("BITRIX_REST_V3_REALISATION_EXCEPTION_FIELDNOTFOUNDEXCEPTION", f"Field `{name}` not found")
 
 
-def record_not_found(row_id: int, named: str = "Record") -> Refusal:
-    return Refusal(f"{PREFIX}ENTITYNOTFOUNDEXCEPTION", f"{named} with ID = `{row_id}` not found")
+def record_not_found(row_id: int, named: str = "Record") -> Rest3Error:
+    return Rest3Error(f"{PREFIX}ENTITYNOTFOUNDEXCEPTION", f"{named} with ID = `{row_id}` not found")
 
 
-def invalid_idempotency_key() -> Refusal:
+def invalid_idempotency_key() -> Rest3Error:
     text = "Idempotency-Key: 1 to 255 printable ASCII characters"
-    return Refusal(f"{PREFIX}INVALIDIDEMPOTENCYKEYEXCEPTION", text)
+    return Rest3Error(f"{PREFIX}INVALIDIDEMPOTENCYKEYEXCEPTION", text)
 
 
-def idempotency_key_reused() -> Refusal:
+def idempotency_key_reused() -> Rest3Error:
     text = "This Idempotency-Key was used with another request body"
-    return Refusal(f"{PREFIX}IDEMPOTENCYKEYREUSEDEXCEPTION", text, 422)
+    return Rest3Error(f"{PREFIX}IDEMPOTENCYKEYREUSEDEXCEPTION", text, 422)
 
 
 def _shown(value: Value) -> str:

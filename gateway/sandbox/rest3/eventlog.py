@@ -30,7 +30,7 @@ def list_entries(call: Call) -> Value:
     Source: [docs] api-reference/event-log/main-eventlog-list.md
     """
     _admit(call)
-    return {"items": list_rows(call.data.eventlog, call.query, ENTRY, call.data, _SHOWN, call.most_rows)}
+    return {"items": list_rows(call.data.eventlog, call.query, ENTRY, call.data, _SHOWN, call.max_rows)}
 
 
 def tail_entries(call: Call) -> Value:
@@ -39,7 +39,7 @@ def tail_entries(call: Call) -> Value:
     Source: [docs] api-reference/event-log/main-eventlog-tail.md
     """
     _admit(call)
-    return {"items": tail_rows(call.data.eventlog, call.query, ENTRY, call.data, _SHOWN, call.most_rows)}
+    return {"items": tail_rows(call.data.eventlog, call.query, ENTRY, call.data, _SHOWN, call.max_rows)}
 
 
 def get_entry(call: Call) -> Value:

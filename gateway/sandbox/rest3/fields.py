@@ -78,7 +78,7 @@ def _selected(call: Call) -> list[str]:
     """The parts of a description that are asked for, all where none are.
 
     Raises:
-        Refusal: the select is no list of names, or names another part.
+        Rest3Error: the select is no list of names, or names another part.
     """
     given = call.query.get("select")
     if given is not None and not (isinstance(given, list) and all(isinstance(name, str) for name in given)):

@@ -84,7 +84,7 @@ def read_filter(given: Value, dto: Dto, further: Sequence[Value] = ()) -> Filter
     """The filter of a request, with *further* conditions; None is an empty one.
 
     Raises:
-        Refusal: anything in it is not as the grammar has it, or names a field that cannot be filtered by.
+        Rest3Error: anything in it is not as the grammar has it, or names a field that cannot be filtered by.
     """
     above, below = -inf, inf
     tests: list[Test] = []

@@ -6,8 +6,8 @@ from functools import partial
 
 import orjson
 
-from gateway.sandbox.behaviour.faults import AFTER_THE_CALL, LIES, ConnectionFault, Fault
-from gateway.sandbox.behaviour.lies import altered
+from gateway.sandbox.behaviour.faults import AFTER_CALL, ROW_FAULTS, ConnectionFault, Fault
+from gateway.sandbox.behaviour.row_faults import alter_rows
 from gateway.sandbox.caller import Caller
 from gateway.sandbox.errors import CallError, operation_time_limit
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
@@ -16,8 +16,8 @@ from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.query.listing import Effort
 from gateway.sandbox.rest3 import batch, eventlog, service, tasks
 from gateway.sandbox.rest3.errors import in_rest3, insufficient_scope, invalid_json, method_not_found, wrong_verb
-from gateway.sandbox.rest3.idempotency import KeptAnswers
-from gateway.sandbox.rest3.listing import MOST_ROWS
+from gateway.sandbox.rest3.idempotency import IdempotencyStore
+from gateway.sandbox.rest3.listing import MAX_ROWS
 from gateway.sandbox.rest3.method import Call, Method
 
 LISTS = (".list", ".tail")  # they take the time of a list command
@@ -41,7 +41,7 @@ class Request3:
         """The body as JSON; an empty one, and any of GET, is an empty object.
 
         Raises:
-            Refusal: it is anything else, or the verb is neither GET nor POST.
+            Rest3Error: it is anything else, or the verb is neither GET nor POST.
         """
         if self.verb not in ("GET", "POST"):
             raise wrong_verb(self.verb)
@@ -61,7 +61,7 @@ class Rest3:
 
     def __init__(self, portal: SandboxPortal) -> None:
         self._portal = portal
-        self._kept = KeptAnswers()
+        self._kept = IdempotencyStore()
 
     async def answer(self, request: Request3) -> Reply:
         """Answer one HTTP request.
@@ -79,7 +79,7 @@ class Rest3:
         except CallError as error:
             refusal = in_rest3(error)
             portal.refusals[str(refusal.code)] += 1
-            return Reply(refusal.status, refusal.body(), exchange.damage)
+            return Reply(refusal.status, refusal.body(), exchange.connection_fault)
         except ConnectionFault as fault:
             return Reply(200, {}, fault.kind, fault.value)
 
@@ -95,17 +95,17 @@ class Rest3:
         method = METHODS.get(name)
         if method is None:
             raise method_not_found(request.shared.method)
-        fault = await self._meet(exchange, name)
+        fault = await self._apply_fault(exchange, name)
         caller = portal.authorize(shared)
         _admit(method, caller)
         if portal.operating and portal.operating.is_blocked(caller.client, name, portal.now()):
             raise operation_time_limit()
         key = request.key if method.writes else None
         if key is not None and (kept := self._kept.find(caller, name, key, request.body, portal.now())):
-            return replace(kept, damage=exchange.damage)
+            return replace(kept, connection_fault=exchange.connection_fault)
         result = _as_told(fault, await self._run(method, body, caller, exchange, credential))
         time = portal.time_of(started, method, caller, fault.busy_s if fault else 0.0)
-        reply = Reply(200, result if method.bare else {"result": result, "time": time}, exchange.damage)
+        reply = Reply(200, result if method.bare else {"result": result, "time": time}, exchange.connection_fault)
         return reply if key is None else self._kept.keep(caller, name, key, request.body, reply, portal.now())
 
     async def _perform(
@@ -113,17 +113,17 @@ class Rest3:
     ) -> Value:
         """Make one call of a batch; it is neither booked nor limited by operating time, as only the batch would be."""
         self._portal.seen.append(SeenCall(name, _params(query), credential, in_batch=True, version=3))
-        fault = await self._meet(exchange, name)
+        fault = await self._apply_fault(exchange, name)
         method = METHODS[name]
         _admit(method, caller)
         return _as_told(fault, await self._run(method, query, caller, exchange, credential))
 
-    async def _meet(self, exchange: Exchange, name: str) -> Fault | None:
+    async def _apply_fault(self, exchange: Exchange, name: str) -> Fault | None:
         """Count a call and let it meet what is scripted for it; what is left to do to it is returned."""
         self._portal.calls[name] += 1
-        fault = await self._portal.faults.meet(name)
-        if fault and fault.kind in AFTER_THE_CALL:
-            exchange.damage = fault.kind
+        fault = await self._portal.faults.apply(name)
+        if fault and fault.kind in AFTER_CALL:
+            exchange.connection_fault = fault.kind
         return fault
 
     async def _run(
@@ -131,8 +131,8 @@ class Rest3:
     ) -> Value:
         portal = self._portal
         perform = partial(self._perform, caller, exchange, credential)
-        most_rows = min(portal.settings.rest3_page_rows or method.most_rows, MOST_ROWS)
-        result = method.run(Call(body, caller, portal.data, METHODS, perform, portal.now(), most_rows))
+        max_rows = min(portal.settings.rest3_page_rows or method.max_rows, MAX_ROWS)
+        result = method.run(Call(body, caller, portal.data, METHODS, perform, portal.now(), max_rows))
         result = await result if inspect.isawaitable(result) else result
         portal.changes.called(method.name)
         await portal.spend(exchange, Effort() if method.name.endswith(LISTS) else None)
@@ -146,7 +146,7 @@ def _admit(method: Method, caller: Caller) -> None:
 
 def _as_told(fault: Fault | None, result: Value) -> Value:
     """The *result* of a call, altered where its *fault* is a lie about it."""
-    return altered(fault.kind, fault.value, result) if fault and fault.kind in LIES else result
+    return alter_rows(fault.kind, fault.value, result) if fault and fault.kind in ROW_FAULTS else result
 
 
 def _params(body: Value) -> dict[str, Value]:

@@ -12,7 +12,7 @@ from gateway.sandbox.caller import Caller
 from gateway.sandbox.exchange import Reply
 from gateway.sandbox.rest3.errors import idempotency_key_reused, invalid_idempotency_key
 
-KEPT_S = 86_400
+LIFETIME_S = 86_400
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 
@@ -28,7 +28,7 @@ class _Kept:
     reply: Reply
 
 
-class KeptAnswers:
+class IdempotencyStore:
     """The answers of the last day by caller, method and key; the same key under another method is another call."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class KeptAnswers:
         """The first answer to the same call, marked as given again; None where there was none.
 
         Raises:
-            Refusal: the key is malformed, or came with another body before.
+            Rest3Error: the key is malformed, or came with another body before.
         """
         if not _KEY.fullmatch(key):
             raise invalid_idempotency_key()
@@ -53,7 +53,7 @@ class KeptAnswers:
         """Remember the first answer; it is returned with the header that it is sent with."""
         self._kept = {place: kept for place, kept in self._kept.items() if now < kept.until}
         reply = replace(reply, headers={HEADER: key})
-        self._kept[_place(caller, method, key)] = _Kept(_fingerprint(body), now + KEPT_S, reply)
+        self._kept[_place(caller, method, key)] = _Kept(_fingerprint(body), now + LIFETIME_S, reply)
         return reply
 
 

@@ -23,7 +23,7 @@ from gateway.sandbox.rest3.filters import KEY, Filter, read_filter
 from gateway.sandbox.tables.table import Row, Rows
 
 PAGE_ROWS = 50
-MOST_ROWS = 1000
+MAX_ROWS = 1000
 
 Select: TypeAlias = Callable[[Row, PortalData], Row]
 
@@ -34,7 +34,7 @@ def read_select(given: Value, dto: Dto, default: Sequence[str]) -> Select:
     A field of its own that the object does not have is dropped; one of a related object is refused.
 
     Raises:
-        Refusal: it is no list of names, or a related field is unknown.
+        Rest3Error: it is no list of names, or a related field is unknown.
     """
     if given is not None and not (isinstance(given, list) and all(isinstance(name, str) for name in given)):
         raise invalid_select("Parameter `select` must be an array of field names")
@@ -84,7 +84,7 @@ def read_pagination(given: Value, most: int) -> Window:
     Page 0 is page 1, as the official JS SDK has it.
 
     Raises:
-        Refusal: it is no object of such numbers, or the limit is 0.
+        Rest3Error: it is no object of such numbers, or the limit is 0.
     """
     if given is None or given == []:
         return Window(limit=min(PAGE_ROWS, most))
@@ -101,7 +101,7 @@ def read_order(given: Value, dto: Dto) -> list[tuple[Field, bool]]:
     """The order in ``{"field": "DESC"}``: fields, and whether each descends.
 
     Raises:
-        Refusal: it is no object, has another direction, or a field that cannot be sorted by.
+        Rest3Error: it is no object, has another direction, or a field that cannot be sorted by.
     """
     if given is None or given == []:
         return []
@@ -130,7 +130,7 @@ def list_rows(
     """One page of a ``*.list`` of at *most* so many rows, ties and all without an order by ascending id.
 
     Raises:
-        Refusal: select, filter, order or pagination are not as they should be.
+        Rest3Error: select, filter, order or pagination are not as they should be.
     """
     select = read_select(query.get("select"), dto, default)
     conditions = read_filter(query.get("filter"), dto)
@@ -145,7 +145,7 @@ def tail_rows(
     """One page of a ``*.tail``, as `list_rows`: the rows strictly beyond the value of the cursor's field, in its order.
 
     Raises:
-        Refusal: select, filter or cursor are not as they should be, or the filter names the cursor's field.
+        Rest3Error: select, filter or cursor are not as they should be, or the filter names the cursor's field.
     """
     cursor = query.get("cursor") or {"field": KEY}
     if not isinstance(cursor, dict) or not isinstance(cursor.get("field"), str):

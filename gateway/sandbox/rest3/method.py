@@ -8,7 +8,7 @@ from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.php import Value
 from gateway.sandbox.rest3.dto import Dto
 from gateway.sandbox.rest3.errors import missing_field, wrong_type
-from gateway.sandbox.rest3.listing import MOST_ROWS
+from gateway.sandbox.rest3.listing import MAX_ROWS
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Call:
     methods: Mapping[str, "Method"]
     perform: Callable[[str, Value], Awaitable[Value]]
     now: float
-    most_rows: int  # of a page, whatever larger limit is asked for
+    max_rows: int  # of a page, whatever larger limit is asked for
 
     @property
     def query(self) -> dict[str, Value]:
@@ -35,7 +35,7 @@ class Call:
         """A required parameter that is an integer.
 
         Raises:
-            Refusal: it is missing, or anything else.
+            Rest3Error: it is missing, or anything else.
         """
         value = self.query.get(name)
         if value is None:
@@ -48,7 +48,7 @@ class Call:
         """A required parameter that is an object; ``[]`` is an empty one.
 
         Raises:
-            Refusal: it is missing, or anything else.
+            Rest3Error: it is missing, or anything else.
         """
         value = self.query.get(name)
         if value is None:
@@ -74,7 +74,7 @@ class Method:
     writes: bool = False
     bare: bool = False
     is_billed: bool = True  # its duration is booked as operating time
-    most_rows: int = MOST_ROWS  # of a page, unless the portal is set up with another size
+    max_rows: int = MAX_ROWS  # of a page, unless the portal is set up with another size
 
     def is_open_to(self, scopes: tuple[str, ...]) -> bool:
         return not self.scopes or any(scope in scopes for scope in self.scopes)

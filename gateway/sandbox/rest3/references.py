@@ -24,7 +24,7 @@ def resolve(value: Value, context: Mapping[str, Value]) -> Value:
     """*value* with every reference in it replaced; an object that holds one is replaced as a whole.
 
     Raises:
-        Refusal: a reference leads nowhere.
+        Rest3Error: a reference leads nowhere.
     """
     match value:
         case {"$ref": path}:

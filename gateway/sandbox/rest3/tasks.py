@@ -1,7 +1,7 @@
 """tasks.task.* in REST 3.0."""
 
 from gateway.sandbox.content.portal_data import PortalData
-from gateway.sandbox.content.tasks import moment, new_task
+from gateway.sandbox.content.tasks import format_time, new_task
 from gateway.sandbox.php import Value
 from gateway.sandbox.rest3.dto import Dto, Field, Kind, Relation
 from gateway.sandbox.rest3.errors import (
@@ -98,7 +98,7 @@ def list_tasks(call: Call) -> Value:
 
     Source: [docs] api-reference/tasks/tasks-task-list-rest-v3.md
     """
-    return {"items": list_rows(call.data.tasks, call.query, TASK, call.data, (), call.most_rows)}
+    return {"items": list_rows(call.data.tasks, call.query, TASK, call.data, (), call.max_rows)}
 
 
 def get_task(call: Call) -> Value:
@@ -145,7 +145,7 @@ def update_task(call: Call) -> Value:
     if task_id not in call.data.tasks:
         raise access_denied()
     _check(fields, call)
-    call.data.tasks[task_id] |= {**fields, "changed": moment(call.now)}
+    call.data.tasks[task_id] |= {**fields, "changed": format_time(call.now)}
     return {"result": True}
 
 
@@ -176,7 +176,7 @@ def _check(fields: dict[str, Value], call: Call, allowed: tuple[str, ...] = ()) 
 
 
 METHODS = (
-    Method("tasks.task.list", list_tasks, _SCOPES, TASK, most_rows=PAGE_ROWS),  # protocol notes 9.5
+    Method("tasks.task.list", list_tasks, _SCOPES, TASK, max_rows=PAGE_ROWS),  # protocol notes 9.5
     Method("tasks.task.get", get_task, _SCOPES, TASK),
     Method("tasks.task.add", add_task, _SCOPES, TASK, writes=True),
     Method("tasks.task.update", update_task, _SCOPES, TASK, writes=True),

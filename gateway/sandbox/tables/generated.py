@@ -15,7 +15,7 @@ PROJECTION_CACHE_SIZE = 16
 _CHUNK = 512
 
 MakePattern = Callable[[Random], Row]
-Own = Mapping[str, Callable[[int], Any]]
+ComputedColumns = Mapping[str, Callable[[int], Any]]
 
 
 class GeneratedTable(Rows):
@@ -25,7 +25,7 @@ class GeneratedTable(Rows):
     has all columns, in their order. A row that is read is a copy: to change it, assign it.
     """
 
-    def __init__(self, count: int, holes: float, seed: str, pattern: MakePattern, own: Own) -> None:
+    def __init__(self, count: int, holes: float, seed: str, pattern: MakePattern, own: ComputedColumns) -> None:
         self._runs = IdRuns(count, holes, Random(seed))
         self._seed, self._make_pattern, self._own = seed, pattern, own
         self._patterns: list[Row] = []
@@ -88,7 +88,7 @@ class GeneratedTable(Rows):
         own = {name: make(row_id) for name, make in self._own.items()}
         return {**self._pattern_rows[self._pattern_of(row_id)], **own}
 
-    def glimpse(self, row_id: int, columns: frozenset[str]) -> Mapping[str, Any]:
+    def read_columns(self, row_id: int, columns: frozenset[str]) -> Mapping[str, Any]:
         if row_id in self._changed:
             return self._changed[row_id]
         pattern = self._pattern_rows[self._pattern_of(row_id)]
@@ -96,16 +96,16 @@ class GeneratedTable(Rows):
             return pattern
         return {name: self._own[name](row_id) if name in self._own else pattern.get(name) for name in columns}
 
-    def passing(self, ids: Iterable[int], test: Test, columns: frozenset[str]) -> Iterator[int]:
+    def matching_ids(self, ids: Iterable[int], test: Test, columns: frozenset[str]) -> Iterator[int]:
         if not columns.isdisjoint(self._own):
-            return super().passing(ids, test, columns)
+            return super().matching_ids(ids, test, columns)
         passed = [test(pattern) for pattern in self._pattern_rows]  # once for all the rows of a pattern
         changed, pattern_of = self._changed, self._pattern_of
         return (
             row_id for row_id in ids if (test(changed[row_id]) if row_id in changed else passed[pattern_of(row_id)])
         )
 
-    def shown(self, ids: Iterable[int], projection: Projection) -> list[Row]:
+    def project(self, ids: Iterable[int], projection: Projection) -> list[Row]:
         patterns = self._projected.get(projection)
         if patterns is None:
             if len(self._projected) == PROJECTION_CACHE_SIZE:

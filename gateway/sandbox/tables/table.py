@@ -48,15 +48,15 @@ class Rows(MutableMapping[int, Row]):
         """The columns of a new row of this id, before anybody fills in others."""
         return {}
 
-    def glimpse(self, row_id: int, _columns: frozenset[str]) -> Mapping[str, Any]:
+    def read_columns(self, row_id: int, _columns: frozenset[str]) -> Mapping[str, Any]:
         """The row, of which only these columns are looked at."""
         return self[row_id]
 
-    def passing(self, ids: Iterable[int], test: Test, columns: frozenset[str]) -> Iterator[int]:
+    def matching_ids(self, ids: Iterable[int], test: Test, columns: frozenset[str]) -> Iterator[int]:
         """Those of these ids whose rows pass the *test*, which looks at these columns alone."""
-        return (row_id for row_id in ids if test(self.glimpse(row_id, columns)))
+        return (row_id for row_id in ids if test(self.read_columns(row_id, columns)))
 
-    def shown(self, ids: Iterable[int], projection: Projection) -> list[Row]:
+    def project(self, ids: Iterable[int], projection: Projection) -> list[Row]:
         """The rows of these ids as *projection* shows them."""
         return [projection(self[row_id]) for row_id in ids]
 

@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 from yarl import URL
 
-from gateway.sandbox.behaviour.faults import HOSTILE
+from gateway.sandbox.behaviour.faults import HOSTILE_KINDS
 from gateway.sandbox.behaviour.hostile import send_hostile
 from gateway.sandbox.exchange import Reply, Request
 from gateway.sandbox.php import Value, entries_of, is_array, parse_pairs, parse_query
@@ -151,15 +151,15 @@ class SandboxServer:
 
     async def _send(self, request: web.Request, reply: Reply) -> web.StreamResponse:
         """Send the *reply*, or what its damage makes of it."""
-        if reply.damage in HOSTILE:
-            return await send_hostile(request, reply.damage, reply.value, self.portal.clock)
+        if reply.connection_fault in HOSTILE_KINDS:
+            return await send_hostile(request, reply.connection_fault, reply.fault_value, self.portal.clock)
         # PHP's encoder escapes slashes.
         body = orjson.dumps(reply.body).replace(b"/", b"\\/")
-        match reply.damage:
+        match reply.connection_fault:
             case "drop":
                 return _closed(request)
             case "redirect":
-                return web.Response(status=302, headers={"Location": reply.value + request.raw_path})
+                return web.Response(status=302, headers={"Location": reply.fault_value + request.raw_path})
             case "html200":
                 return web.Response(text=MAINTENANCE, content_type="text/html")
             case "html500":

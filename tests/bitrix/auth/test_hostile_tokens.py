@@ -13,7 +13,7 @@ from gateway.bitrix.errors import AddressRefused, AnswerTooLarge, PortalBroken, 
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import HttpAnswer, PortalSession
 from gateway.redaction import printable
-from gateway.sandbox.behaviour.lies import ESCAPES
+from gateway.sandbox.behaviour.row_faults import ESCAPES
 from tests.clock import ManualClock
 from tests.support.rogue import listening
 

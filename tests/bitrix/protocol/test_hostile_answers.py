@@ -20,7 +20,7 @@ from gateway.bitrix.protocol.v2 import MAX_SECONDS, Answer, decode_answer, decod
 from gateway.bitrix.protocol.v3 import rest3_error
 from gateway.bitrix.retry import decide
 from gateway.redaction import printable
-from gateway.sandbox.behaviour.lies import ESCAPES, IDS
+from gateway.sandbox.behaviour.row_faults import ESCAPES, IDS
 
 T = TypeVar("T")
 Decode = Callable[[int, bytes], Answer]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.sandbox.portal import SandboxPortal
-from gateway.sandbox.rest3.errors import PREFIX, Refusal
+from gateway.sandbox.rest3.errors import PREFIX, Rest3Error
 from gateway.sandbox.rest3.eventlog import ENTRY
 from gateway.sandbox.rest3.filters import read_filter
 from gateway.sandbox.rest3.tasks import TASK
@@ -96,13 +96,13 @@ def test_a_filter_finds(conditions: Any, ids: list[int]) -> None:
     ],
 )
 def test_anything_else_is_refused(conditions: Any, name: str) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(Rest3Error) as refusal:
         read_filter(conditions, ENTRY)
     assert (refusal.value.code, refusal.value.status) == (PREFIX + name, 400)
 
 
 def test_tasks_are_filtered_by_id_alone() -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(Rest3Error) as refusal:
         read_filter([["status", "=", "pending"]], TASK)
     assert list(refusal.value.wrong) == ["status"]
     assert "`Filterable`" in refusal.value.wrong["status"]

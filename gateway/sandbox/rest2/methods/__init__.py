@@ -1,4 +1,4 @@
-"""Every REST method of the sandbox; a new one is a function and its row in one of these modules."""
+"""All REST 2 methods of the sandbox. To add one, write a function and add it to METHODS of its module."""
 
 from gateway.sandbox.rest2.method import by_name
 from gateway.sandbox.rest2.methods import (

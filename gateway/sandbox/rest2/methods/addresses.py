@@ -1,4 +1,4 @@
-"""crm.address.list: the one list whose rows have no id."""
+"""crm.address.list, whose rows have no id."""
 
 from gateway.sandbox.php import entries_of
 from gateway.sandbox.query.filters import Kind, Schema, read_filter
@@ -20,7 +20,7 @@ _ADDRESSES = Schema(
 
 
 def list_addresses(call: Call) -> Answer:
-    """One page of addresses; unknown names are dropped from filter, order and select alike.
+    """Return one page of addresses. Unknown names in filter, order and select are ignored.
 
     Source: [docs] api-reference/crm/requisites/addresses/crm-address-list.md
     """

@@ -1,4 +1,4 @@
-"""batch: up to 50 commands in one request, each a full call of its own."""
+"""batch: up to 50 commands in one request, each of them a complete call."""
 
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import Value, as_array, as_bool, entries_of, is_array, parse_query
@@ -10,10 +10,10 @@ _FORBIDDEN = ("batch", "download", "upload")
 
 
 async def batch(call: Call) -> Answer:
-    """The answers of all commands by their labels, in five maps; failed commands occur in ``result_error`` only.
+    """Return the answers of all commands by label, in five maps. Failed commands are in ``result_error`` only.
 
-    A command past the fiftieth is an error of its own, not of the request. The maps are PHP arrays: lists or objects by
-    the labels of their entries.
+    A command past the fiftieth fails alone; the request succeeds. The maps are PHP arrays: lists or objects, depending
+    on their labels.
     Source: [docs] settings/how-to-call-rest-api/batch.md; [srv] rest/classes/general/rest_provider.php
     """
     commands = call.params.get("cmd")
@@ -37,7 +37,7 @@ async def batch(call: Call) -> Answer:
 
 
 async def _run(call: Call, command: Value, answers: dict[str, dict[str, Value]]) -> Envelope:
-    """Run one command, ``method?query``; a fragment is lost, as PHP's parse_url loses it."""
+    """Run one command, ``method?query``. A fragment is dropped, as by PHP's parse_url."""
     name, _, query = (command if isinstance(command, str) else "").partition("#")[0].partition("?")
     if name.lower() in _FORBIDDEN:
         raise CallError("ERROR_BATCH_METHOD_NOT_ALLOWED", "Method is not allowed for batch usage")

@@ -1,4 +1,4 @@
-"""Statuses, pipelines and smart process types."""
+"""crm.status.list, crm.category.list and crm.type.list."""
 
 from gateway.sandbox.content.catalog import FIXED_TYPES, LEAD, QUOTE
 from gateway.sandbox.errors import CallError
@@ -31,11 +31,11 @@ _TYPES = Schema(
     operators=WITH_NOT_LIKE,
     logic="logic",
 )
-_ALL = Window(whole=True)
+_ALL = Window(unpaged=True)
 
 
 def list_statuses(call: Call) -> Answer:
-    """All statuses that meet the filter, in one answer; by SORT where no order is given.
+    """Return all statuses that match the filter, without pages, by SORT unless another order is requested.
 
     Source: [docs] api-reference/crm/status/crm-status-list.md
     """
@@ -47,7 +47,7 @@ def list_statuses(call: Call) -> Answer:
 
 
 def list_categories(call: Call) -> Answer:
-    """All pipelines of one entity type, by sort.
+    """Return all pipelines of one entity type, by sort.
 
     Source: [docs] api-reference/crm/universal/category/crm-category-list.md; [srv] crm/lib/controller/category.php
     """
@@ -63,7 +63,7 @@ def list_categories(call: Call) -> Answer:
 
 
 def list_types(call: Call) -> Answer:
-    """One page of smart process types; for the administrator alone.
+    """Return one page of smart process types. Only the administrator has access.
 
     Source: [docs] api-reference/crm/universal/user-defined-object-types/crm-type-list.md
     """

@@ -1,4 +1,4 @@
-"""crm.item.list, get and fields: one face for the records of every type."""
+"""crm.item.list, get and fields: the same methods for records of every type."""
 
 from functools import lru_cache
 
@@ -15,9 +15,9 @@ _CRM = ("crm",)
 
 
 def list_items(call: Call) -> Answer:
-    """One page of items; a name that is no field is refused in filter and order, and passed over in select.
+    """Return one page of items. Unknown fields are refused in filter and order, and ignored in select.
 
-    Fields go by the names of crm.item or by those of the old lists.
+    Field names may be those of crm.item or those of the old lists.
 
     Source: [docs] api-reference/crm/universal/{crm-item-list,index}.md; [srv] crm/lib/controller/item.php
     """
@@ -41,7 +41,7 @@ def list_items(call: Call) -> Answer:
 
 
 def get_item(call: Call) -> Answer:
-    """One item with all its fields.
+    """Return one item with all its fields.
 
     Source: [docs] api-reference/crm/universal/crm-item-get.md
     """
@@ -54,7 +54,7 @@ def get_item(call: Call) -> Answer:
 
 
 def describe_item_fields(call: Call) -> Answer:
-    """All fields of a type by their names in crm.item.
+    """Return all fields of a type by their names in crm.item.
 
     Source: [docs] api-reference/crm/universal/crm-item-fields.md
     """
@@ -70,7 +70,7 @@ def _entity(call: Call) -> Entity:
 
 
 def _fields(call: Call, entity: Entity) -> tuple[Fields, bool]:
-    """The fields, and whether the custom ones go by their original names."""
+    """The fields, and whether custom fields keep their original names."""
     return entity.fields(call.data.userfields), str(call.params.get("useOriginalUfNames", "N")).upper() == "Y"
 
 
@@ -89,7 +89,7 @@ def _schema(fields: Fields, original: bool) -> Schema:
 
 @lru_cache(256)
 def _view(names: frozenset[str], fields: Fields, original: bool) -> ItemView:
-    """What a ``select`` of these *names* brings; phones and the like only with everything.
+    """The columns that a ``select`` of these *names* returns. Multifields are included only with ``*``.
 
     Source: [docs] settings/how-to-call-rest-api/list-methods-pecularities.md
     """

@@ -25,7 +25,7 @@ _EXACT_TYPES = {"crm_status", "crm_company", "crm_contact", "crm_multifield"}
 
 
 def list_records(type_id: int, call: Call) -> Answer:
-    """One page of records. Names that are no fields are dropped from filter, order and select alike.
+    """Return one page of records. Unknown names in filter, order and select are ignored.
 
     Source: [docs] api-reference/crm/deals/crm-deal-list.md and its siblings
     """
@@ -43,12 +43,12 @@ def list_records(type_id: int, call: Call) -> Answer:
 
 
 def get_record(type_id: int, call: Call) -> Answer:
-    """One record with all its fields.
+    """Return one record with all its fields.
 
     Source: [docs] api-reference/crm/deals/crm-deal-get.md and its siblings
     """
-    given = call.params.get("id")
-    row_id = 0 if is_array(given) else int(as_number(given))
+    value = call.params.get("id")
+    row_id = 0 if is_array(value) else int(as_number(value))
     if row_id < 1:
         raise CallError("", "ID is not defined or invalid.")
     row = call.data.records[type_id].get(row_id)
@@ -59,7 +59,7 @@ def get_record(type_id: int, call: Call) -> Answer:
 
 
 def describe_fields(type_id: int, call: Call) -> Answer:
-    """All fields by their names.
+    """Return all fields by name.
 
     Source: [docs] api-reference/crm/deals/crm-deal-fields.md and its siblings
     """
@@ -68,7 +68,7 @@ def describe_fields(type_id: int, call: Call) -> Answer:
 
 
 def described(field: Field) -> Row:
-    """A field as the ``*.fields`` methods tell it."""
+    """A field in the form of the ``*.fields`` methods."""
     row: Row = {
         "type": field.type,
         "isRequired": "*" in field.flags,
@@ -88,7 +88,7 @@ def described(field: Field) -> Row:
 
 
 def _is_shown(field: Field) -> bool:
-    """Whether the old methods show the field in rows; those of many values have methods of their own."""
+    """Whether the old methods include the field in rows. Other fields of many values have separate methods."""
     return field.name in MULTIFIELDS or field.is_custom or not field.is_multiple
 
 
@@ -108,7 +108,7 @@ def _names(select: Value) -> frozenset[str]:
 
 @lru_cache(256)
 def _selected(names: frozenset[str], fields: Fields) -> frozenset[str]:
-    """The columns that a ``select`` of these *names* brings; multifields come only when named, and bring the ID along.
+    """The columns that a ``select`` of these *names* returns. Multifields must be named, and add the ID.
 
     Source: [docs] settings/how-to-call-rest-api/list-methods-pecularities.md
     """

@@ -1,4 +1,4 @@
-"""The methods about the portal itself: they need no scope."""
+"""The methods about the portal itself. They need no scope."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ _LICENSE = "ru_ent250"
 
 
 def app_info(call: Call) -> Answer:
-    """What the application is here; a webhook learns its scopes and the licence only.
+    """Return facts about the application. A webhook gets only its scopes and the licence.
 
     Source: [docs] api-reference/common/system/app-info.md
     """
@@ -35,7 +35,7 @@ def app_info(call: Call) -> Answer:
 
 
 def scope(call: Call) -> Answer:
-    """The scopes granted; with ``full`` all that the portal knows.
+    """Return the granted scopes, or with ``full`` all scopes of the portal.
 
     Source: [docs] api-reference/common/system/scope.md
     """
@@ -43,7 +43,7 @@ def scope(call: Call) -> Answer:
 
 
 def methods(call: Call) -> Answer:
-    """The methods that the caller may call; of one scope, or with ``full`` all of them.
+    """Return the methods that the caller may call, those of one scope, or with ``full`` all of them.
 
     Source: [docs] api-reference/common/system/methods.md
     """
@@ -59,7 +59,7 @@ def methods(call: Call) -> Answer:
 
 
 def method_get(call: Call) -> Answer:
-    """Whether a method exists, and whether the caller may call it.
+    """Return whether a method exists and whether the caller may call it.
 
     Source: [docs] api-reference/common/system/method-get.md
     """
@@ -73,7 +73,7 @@ def method_get(call: Call) -> Answer:
 
 
 def server_time(call: Call) -> Answer:
-    """The portal's time.
+    """Return the portal's time.
 
     Source: [docs] api-reference/common/system/server-time.md
     """

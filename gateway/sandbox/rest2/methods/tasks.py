@@ -1,4 +1,4 @@
-"""tasks.task.list, get and getFields in their older form: strings, Y and N, names in capitals on the way in."""
+"""tasks.task.list, get and getFields of REST 2: values are strings, Y and N; requests use names in capitals."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.content.task_columns import COLUMNS, CUSTOM, FIELDS, ClassicTasks
 from gateway.sandbox.errors import CallError, missing_parameter, wrong_parameter
 from gateway.sandbox.php import Value, entries_of, is_array
-from gateway.sandbox.query.filters import OwnTest, Schema, read_filter
+from gateway.sandbox.query.filters import CustomTest, Schema, read_filter
 from gateway.sandbox.query.listing import Order, find
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.tables.table import Row, Test
@@ -14,7 +14,7 @@ from gateway.sandbox.tables.table import Row, Test
 _SCOPES = ("task",)
 _DEFAULT = tuple(column.name for column in FIELDS if not column.name.startswith(CUSTOM))
 _CUSTOM = tuple(column.name for column in FIELDS if column.name.startswith(CUSTOM))
-_FURTHER = ("TAGS", "COUNTERS")  # can be selected, and are no fields
+_FURTHER = ("TAGS", "COUNTERS")  # can be selected, but are not fields
 _SORTED = {name: column.kind for name, column in COLUMNS.items() if name not in ("TAG", "ACCOMPLICE", "AUDITOR")}
 _TASKS = Schema(_SORTED, key="ID")
 _COUNTERS = (
@@ -37,7 +37,7 @@ def _at_the_root(value: Value) -> Test | None:
     return (lambda row: row["PARENT_ID"] in (None, "0")) if value == "Y" else None
 
 
-# What filters know, and drop when it is empty. Source: [docs] api-reference/tasks/tasks-task-list.md; [srv]
+# Filter conditions that are ignored when empty. Source: [docs] api-reference/tasks/tasks-task-list.md; [srv]
 # tasks/lib/provider/taskfilterbuilder.php
 _DROPPED_EMPTY = _words(
     "PRIORITY CREATED_BY RESPONSIBLE_ID STAGE_ID TIME_ESTIMATE FORKED_BY_TEMPLATE_ID GUID TITLE MARK XML_ID SITE_ID"
@@ -58,15 +58,15 @@ FILTERS = Schema(
     logic="::LOGIC",
     group="::SUBFILTER-",
     drops_empty=_DROPPED_EMPTY,
-    own_tests={
-        "TAG": OwnTest(frozenset({"TAG"}), _with_tags),
-        "ONLY_ROOT_TASKS": OwnTest(frozenset({"PARENT_ID"}), _at_the_root),
+    custom_tests={
+        "TAG": CustomTest(frozenset({"TAG"}), _with_tags),
+        "ONLY_ROOT_TASKS": CustomTest(frozenset({"PARENT_ID"}), _at_the_root),
     },
 )
 
 
 def list_tasks(call: Call) -> Answer:
-    """One page of tasks, the newest first where no order is given; a filter on what it does not know is dropped.
+    """Return one page of tasks, newest first by default. Conditions on unknown names are ignored.
 
     Source: [docs] api-reference/tasks/tasks-task-list.md
     """
@@ -79,7 +79,7 @@ def list_tasks(call: Call) -> Answer:
 
 
 def get_task(call: Call) -> Answer:
-    """One task by ``taskId`` or, as clients have seen it work too, ``id``; nothing where there is none.
+    """Return one task by ``taskId`` or, as clients have observed, ``id``; an empty list if it does not exist.
 
     Source: [docs] api-reference/tasks/tasks-task-get.md
     """
@@ -94,7 +94,7 @@ def get_task(call: Call) -> Answer:
 
 
 def describe_task_fields(_call: Call) -> Answer:
-    """The columns of a task, by their names in requests.
+    """Return the columns of a task by their names in requests.
 
     Source: [docs] api-reference/tasks/tasks-task-get-fields.md
     """
@@ -102,15 +102,15 @@ def describe_task_fields(_call: Call) -> Answer:
 
 
 def _entries(call: Call, name: str) -> dict[str, Value]:
-    given = call.params.get(name, {})
-    if not is_array(given):
-        refusal = wrong_parameter(name, given, "array")
-        raise CallError(refusal.code, f"{refusal.description} (internal error)")
-    return entries_of(given)
+    value = call.params.get(name, {})
+    if not is_array(value):
+        error = wrong_parameter(name, value, "array")
+        raise CallError(error.code, f"{error.description} (internal error)")
+    return entries_of(value)
 
 
 def _in_capitals(conditions: dict[str, Value]) -> dict[str, Value]:
-    """The names of *conditions*, and of those in groups, in upper case."""
+    """*conditions* with names in upper case, groups included."""
     return {
         name.upper(): _in_capitals(value) if name.startswith("::") and isinstance(value, dict) else value
         for name, value in conditions.items()
@@ -118,13 +118,13 @@ def _in_capitals(conditions: dict[str, Value]) -> dict[str, Value]:
 
 
 def _named(names: Sequence[str]) -> list[str]:
-    """Those of *names* that are columns."""
+    """The *names* that are columns."""
     return [name for name in names if name in COLUMNS]
 
 
-def _read_order(given: dict[str, Value]) -> Order:
+def _read_order(value: dict[str, Value]) -> Order:
     order = []
-    for column, direction in (given or {"ID": "DESC"}).items():
+    for column, direction in (value or {"ID": "DESC"}).items():
         if column.upper() not in _TASKS.columns:
             raise CallError("0", "Invalid sorting key (internal error)")
         order.append((column.upper(), str(direction).upper() == "DESC"))
@@ -132,7 +132,7 @@ def _read_order(given: dict[str, Value]) -> Order:
 
 
 def _read_select(call: Call) -> list[str]:
-    """The names asked for among those there are; the id comes always, and with one custom field all of them.
+    """The selected names that exist. The id is always included; one custom field includes all of them.
 
     Source: [docs] api-reference/tasks/fields.md
     """
@@ -146,7 +146,7 @@ def _read_select(call: Call) -> list[str]:
 
 
 def _shown(row: Row, names: Sequence[str], data: PortalData) -> Row:
-    """A row under the names of answers, with what the portal adds of its own to some of the columns."""
+    """A row under the names of answers, with the keys that the portal derives from some columns."""
     shown: Row = {COLUMNS[name].shown: row[name] for name in _named(names)}
     shown["group"] = []
     if "DESCRIPTION" in names:

@@ -1,4 +1,4 @@
-"""Custom fields: the classic list of each entity, and userfieldconfig.list for all of them."""
+"""Custom fields: crm.*.userfield.list of each entity, and userfieldconfig.list of all entities."""
 
 from functools import partial
 
@@ -25,7 +25,7 @@ _DEFAULT_ORDER = {"SORT": "ASC", "ID": "ASC"}
 
 
 def list_fields_of(entity: str, call: Call) -> Answer:
-    """One page of an entity's custom fields; with a language in ``filter[LANG]`` also their labels, as text.
+    """Return one page of an entity's custom fields, with a language in ``filter[LANG]`` also their labels as text.
 
     Source: [docs] api-reference/crm/deals/user-defined-fields/crm-deal-userfield-list.md and its siblings
     """
@@ -49,9 +49,9 @@ def _with_labels(row: Row, language: Value) -> Row:
 
 
 def list_configs(call: Call) -> Answer:
-    """One page of the custom fields of a module, whatever entity they hang on.
+    """Return one page of the custom fields of all entities of a module.
 
-    ``select`` holds names or ``*``, and under ``language`` the language of the labels, which then come as maps.
+    ``select`` holds names or ``*``. Its key ``language`` adds the labels in that language, as maps.
     Source: [docs] api-reference/crm/universal/userfieldconfig/userfieldconfig-list.md
     """
     module = call.params["moduleId"]
@@ -79,7 +79,7 @@ _CONFIGS = Schema(_FIELDS.columns, key="ID", strict=True, operators=WITH_NOT_LIK
 
 
 def _upper_names(entries: Value) -> dict[str, Value]:
-    """``fieldName`` as ``FIELD_NAME``: the rows are kept once, under their classic names."""
+    """``fieldName`` as ``FIELD_NAME``: the tables store classic names."""
     return {
         "".join(f"_{letter}" if letter.isupper() else letter for letter in name).upper(): value
         for name, value in entries_of(entries).items()

@@ -2,7 +2,7 @@
 
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import Value, as_bool, entries_of, is_array
-from gateway.sandbox.query.filters import WITH_NOT_LIKE, Kind, OwnTest, Schema, read_filter
+from gateway.sandbox.query.filters import WITH_NOT_LIKE, CustomTest, Kind, Schema, read_filter
 from gateway.sandbox.query.listing import find, read_order, select_columns
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.tables.table import Row, Test
@@ -13,7 +13,7 @@ _SEARCHED = ("NAME", "LAST_NAME", "SECOND_NAME", "EMAIL", "WORK_POSITION")
 
 
 def _search(text: Value) -> Test | None:
-    """The test that some word of a person's names begins with *text*."""
+    """The test that a word in a user's names begins with *text*; None for an invalid *text*."""
     wanted = str(text).casefold().strip()
     if is_array(text) or not wanted:
         return None
@@ -42,20 +42,20 @@ _USERS = Schema(
     },
     key="ID",
     operators=WITH_NOT_LIKE,
-    own_tests={"NAME_SEARCH": OwnTest(frozenset(_SEARCHED), _search)},
+    custom_tests={"NAME_SEARCH": CustomTest(frozenset(_SEARCHED), _search)},
 )  # fmt: skip
 
 
 def get_users(call: Call) -> Answer:
-    """One page of users.
+    """Return one page of users.
 
-    The filter is ``FILTER``, or else whatever else was given; its keys may be in any case. The order counts only when
-    both ``sort`` and ``order`` are given. An empty page tells no ``total``.
+    Without ``FILTER`` the other parameters are the filter. Its keys are case-insensitive. The order applies only when
+    both ``sort`` and ``order`` are set. An empty page has no ``total``.
     Source: [docs] api-reference/user/user-get.md; [srv] intranet/rest user methods
     """
     conditions = call.params.get("filter")
     if not is_array(conditions):
-        conditions = {name: value for name, value in call.given.items() if name.lower() not in _OWN_PARAMS}
+        conditions = {name: value for name, value in call.sent.items() if name.lower() not in _METHOD_PARAMS}
     conditions = {name.upper(): value for name, value in entries_of(conditions).items()}
     order = {}
     if "sort" in call.params and "order" in call.params:
@@ -71,7 +71,7 @@ def get_users(call: Call) -> Answer:
 
 
 def describe_fields(_call: Call) -> Answer:
-    """The fields of people, each with its title.
+    """Return the fields of users, each with its title.
 
     Source: [docs] api-reference/user/user-fields.md
     """
@@ -79,20 +79,20 @@ def describe_fields(_call: Call) -> Answer:
 
 
 def current_user(call: Call) -> Answer:
-    """The caller; unlike in the lists, the last activity is a string here.
+    """Return the calling user. Unlike in lists, the last activity is a string.
 
     Source: [docs] api-reference/user/user-current.md
     """
     row = _caller(call)
-    left_out = ("TIMESTAMP_X", "USER_TYPE")
+    hidden = ("TIMESTAMP_X", "USER_TYPE")
     activity = str(row.get("LAST_LOGIN", ""))[:19].replace("T", " ")
     return Answer(
-        {**{name: value for name, value in row.items() if name not in left_out}, "LAST_ACTIVITY_DATE": activity}
+        {**{name: value for name, value in row.items() if name not in hidden}, "LAST_ACTIVITY_DATE": activity}
     )
 
 
 def profile(call: Call) -> Answer:
-    """The caller in short; nothing for a dismissed one.
+    """Return a short form of the calling user, or an empty list for a dismissed one.
 
     Source: [docs] api-reference/common/users/profile.md
     """
@@ -110,10 +110,10 @@ def _caller(call: Call) -> Row:
     return row
 
 
-_OWN_PARAMS = {"sort", "order", "filter", "admin_mode", "select", "image_resize", "start"}
+_METHOD_PARAMS = {"sort", "order", "filter", "admin_mode", "select", "image_resize", "start"}
 
 METHODS = (
-    Method("user.get", get_users, _SCOPES, tuple(Param(name) for name in sorted(_OWN_PARAMS))),
+    Method("user.get", get_users, _SCOPES, tuple(Param(name) for name in sorted(_METHOD_PARAMS))),
     Method("user.fields", describe_fields, _SCOPES),
     Method("user.current", current_user, _SCOPES),
     Method("profile", profile),

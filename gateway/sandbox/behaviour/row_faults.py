@@ -8,13 +8,13 @@ from gateway.sandbox.php import Value
 # The title of a window, colours, a cleared screen, a forged log line, a reversed direction of writing.
 ESCAPES = "\x1b]0;owned\x07\x1b[31m\x1b[2J\x9b2J\r\n2026-01-01T00:00:00Z [info     ] forged\x00\x7f\u202e\u2028"
 NAMES = ("NAME", "LAST_NAME", "SECOND_NAME", "TITLE", "EDIT_FORM_LABEL")
-HIGHEST = 2**63 - 1
+MAX_INT64 = 2**63 - 1
 
 # What becomes of an id, by the value of the fault ``ids``; "doubled" is of rows, not of ids.
 IDS: dict[str, Callable[[int], Any]] = {
     "float": float,
     "negative": lambda number: -number - 1,
-    "huge": lambda number: HIGHEST + 1 + number,
+    "huge": lambda number: MAX_INT64 + 1 + number,
     "boolean": lambda _number: True,
     "signed": lambda number: f"+{number}",
     "spaced": lambda number: f" {number}",
@@ -24,10 +24,10 @@ IDS: dict[str, Callable[[int], Any]] = {
 DOUBLED = "doubled"
 
 
-def altered(kind: str, value: str, result: Value) -> Value:
+def alter_rows(kind: str, value: str, result: Value) -> Value:
     """*result* with all its rows as the fault *kind*, with its *value*, has them: ``ids`` or ``escapes``."""
     if isinstance(result, dict):
-        return {name: altered(kind, value, inner) for name, inner in result.items()}
+        return {name: alter_rows(kind, value, inner) for name, inner in result.items()}
     if not isinstance(result, list) or not all(isinstance(row, dict) for row in result):
         return result
     if kind == "escapes":
