@@ -25,7 +25,7 @@ def test_the_settings_table_matches_the_code() -> None:
 
 
 def test_the_table_of_faults_matches_the_code() -> None:
-    rows = ["| Kind | What happens |", "|---|---|", *(f"| `{kind}` | {effect} |" for kind, effect in MEANINGS.items())]
+    rows = ["| Kind | Effect |", "|---|---|", *(f"| `{kind}` | {effect} |" for kind, effect in MEANINGS.items())]
     assert "\n".join(rows) + "\n\n" in section("Use it")
 
 

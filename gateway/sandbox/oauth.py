@@ -19,7 +19,7 @@ CACHE_SIZE = 10_000
 
 @dataclass
 class Application:
-    """The application as the portal's administrator registered it; its address may be changed later, as on a portal."""
+    """The application registered on the portal. Its redirect URI may be changed later, as on a portal."""
 
     client_id: str = "app.sandbox"
     client_secret: str = field(default="sandbox-secret", repr=False)
@@ -34,7 +34,7 @@ class _Grant:
 
 
 class SandboxOAuth:
-    """Issues and takes back what a client needs to call the portal for a user; `issued` are the latest of them."""
+    """Issues and revokes authorization codes and tokens. `issued` holds the latest of them."""
 
     def __init__(self, application: Application, member_id: str, clock: Clock) -> None:
         self.application = application
@@ -47,11 +47,11 @@ class SandboxOAuth:
         self.issued: deque[str] = deque(maxlen=CACHE_SIZE)
 
     def issue_code(self, user_id: int = 1) -> str:
-        """A one-time authorization code, good for 30 s, as the redirect would bring it."""
+        """Issue a one-time authorization code, valid for 30 s."""
         return self._issue(self._codes, "code", user_id, CODE_LIFETIME_S)
 
     def user_of(self, access_token: str) -> int:
-        """Whose token it is.
+        """Return the id of the token's user.
 
         Raises:
             CallError: expired_token or invalid_token.
@@ -64,21 +64,21 @@ class SandboxOAuth:
         return grant.user_id
 
     def expire_access_tokens(self) -> None:
-        """Let every access token given out so far be past its hour."""
+        """Expire every access token issued until now."""
         now = self._clock.now()
         self._access = {
             token: _Grant(grant.user_id, min(grant.expires_at, now)) for token, grant in self._access.items()
         }
 
     def revoke_refresh_tokens(self) -> None:
-        """Let every refresh token fail with invalid_grant, as after an uninstallation."""
+        """Revoke every refresh token: they fail with invalid_grant, as after an uninstallation."""
         self._refresh.clear()
 
     def token(self, query: Mapping[str, Any], origin: str) -> dict[str, Any]:
-        """The answer of ``/oauth/token/`` at *origin*, for both grants; a refresh token works once.
+        """Return the answer of ``/oauth/token/`` at *origin* for both grant types. A refresh token works once.
 
         Raises:
-            CallError: as the authorization server refuses; an unknown client comes under 200.
+            CallError: the request is refused. An unknown client gets status 200.
         Source: [docs] settings/oauth/index.md, settings/oauth/auto-renewal.md, settings/oauth/error-codes.md
         """
         if query.get("client_id") != self.application.client_id:

@@ -63,31 +63,31 @@ async def test_a_wrong_order_is_refused_with_a_sentence(anonymous: RestClient, p
     assert answer.body
 
 
-SET = "set: an object of rows by id, from 1 to 2147483647"
-REMOVE = "remove: a list of ids, from 1 to 2147483647"
+SET = "set: must be an object of rows by id, from 1 to 2147483647"
+REMOVE = "remove: must be a list of ids, from 1 to 2147483647"
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
-        ({"table": 5}, "table: a string"),
+        ({"table": 5}, "table: must be a string"),
         ({"table": "deals", "set": {"9" * 30: {}}}, SET),
         ({"table": "deals", "set": {"2147483648": {}}}, SET),
         ({"table": "deals", "set": {"0": {}}}, SET),
         ({"table": "deals", "set": {"٣": {}}}, SET),
         ({"table": "deals", "remove": [True]}, REMOVE),
         ({"table": "deals", "remove": [10**12]}, REMOVE),
-        ({"table": "deals", "set": {"1": {"ID": "2"}}}, "set.1.ID: the row's own id, 1"),
-        ({"table": "tasks", "set": {"1": {"id": 2}}}, "set.1.id: the row's own id, 1"),
-        ({"table": "users", "set": {"7": {"ID": None}}}, "set.7.ID: the row's own id, 7"),
+        ({"table": "deals", "set": {"1": {"ID": "2"}}}, "set.1.ID: must be the row's id, 1"),
+        ({"table": "tasks", "set": {"1": {"id": 2}}}, "set.1.id: must be the row's id, 1"),
+        ({"table": "users", "set": {"7": {"ID": None}}}, "set.7.ID: must be the row's id, 7"),
     ],
 )
 async def test_a_wrong_change_of_rows_is_refused_by_field_and_rule(
-    anonymous: RestClient, portal: SandboxPortal, body: Any, told: str
+    anonymous: RestClient, portal: SandboxPortal, body: Any, message: str
 ) -> None:
     before = dict(portal.data.users)
     answer = await anonymous.call("/_sandbox/rows", **body)
-    assert (answer.status, answer.body) == (400, told)
+    assert (answer.status, answer.body) == (400, message)
     assert portal.data.users == before
 
 
@@ -97,8 +97,8 @@ async def test_a_column_that_the_table_has_not_is_refused_with_those_it_has(
 ) -> None:
     answer = await anonymous.call("/_sandbox/rows", table=table, set={"1": {"NOPE": 1}})
     assert answer.status == 400
-    assert answer.body.startswith("set.1: its columns are ")
-    named = set(answer.body.removeprefix("set.1: its columns are ").split(", "))
+    assert answer.body.startswith("set.1: unknown column; the columns are ")
+    named = set(answer.body.removeprefix("set.1: unknown column; the columns are ").split(", "))
     assert named == portal.data.tables[table].columns
 
 

@@ -99,17 +99,17 @@ async def test_the_control_address_changes_any_table_now_or_later(
 
 
 @pytest.mark.parametrize(
-    ("after", "told"),
+    ("after", "message"),
     [
-        (5, "after: an object of method, a string, and calls"),
-        ({}, "after: an object of method, a string, and calls"),
-        ({"method": 1, "calls": 1}, "after: an object of method, a string, and calls"),
-        ({"method": "scope"}, "after.calls: an integer of at least 1"),
-        ({"method": "scope", "calls": -5}, "after.calls: an integer of at least 1"),
-        ({"method": "scope", "calls": 0}, "after.calls: an integer of at least 1"),
-        ({"method": "scope", "calls": True}, "after.calls: an integer of at least 1"),
+        (5, "after: must be an object of method, a string, and calls"),
+        ({}, "after: must be an object of method, a string, and calls"),
+        ({"method": 1, "calls": 1}, "after: must be an object of method, a string, and calls"),
+        ({"method": "scope"}, "after.calls: must be an integer of at least 1"),
+        ({"method": "scope", "calls": -5}, "after.calls: must be an integer of at least 1"),
+        ({"method": "scope", "calls": 0}, "after.calls: must be an integer of at least 1"),
+        ({"method": "scope", "calls": True}, "after.calls: must be an integer of at least 1"),
     ],
 )
-async def test_a_change_after_nothing_is_refused(anonymous: RestClient, after: Any, told: str) -> None:
+async def test_a_change_after_nothing_is_refused(anonymous: RestClient, after: Any, message: str) -> None:
     answer = await anonymous.call("/_sandbox/rows", table="users", remove=[3], after=after)
-    assert (answer.status, answer.body) == (400, told)
+    assert (answer.status, answer.body) == (400, message)

@@ -75,10 +75,10 @@ def test_anything_else_is_refused_with_the_reason(spec: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "rule"),
     [
-        ("user.get:qle*0", "'user.get:qle*0': *N takes a number from 1 to 999999999"),
-        ("user.get:qle*000", "'user.get:qle*000': *N takes a number from 1 to 999999999"),
-        ("user.get:qle*" + "9" * 5000, "…': *N takes a number from 1 to 999999999"),
-        ("user.get:qle@" + "9" * 5000, "…': @M takes a number up to 999999999"),
+        ("user.get:qle*0", "'user.get:qle*0': *N must be an integer between 1 and 999999999"),
+        ("user.get:qle*000", "'user.get:qle*000': *N must be an integer between 1 and 999999999"),
+        ("user.get:qle*" + "9" * 5000, "…': *N must be an integer between 1 and 999999999"),
+        ("user.get:qle@" + "9" * 5000, "…': @M must be an integer up to 999999999"),
         ("a:total=1" + "0" * 15, "'a:total=1000000000000000': total takes an integer of at most 15 digits"),
         ("user.get:delay=" + "9" * 5000, "…': delay takes seconds, below 1000000000"),
     ],

@@ -1,1 +1,1 @@
-"""How the sandbox portal behaves: limits, costs and faults."""
+"""How the sandbox portal behaves: its limits, the cost of its lists and the faults injected into it."""

@@ -1,4 +1,4 @@
-"""What lists cost a portal in time: a model to measure clients by, the same for all of them."""
+"""A model of the time that lists take on a portal, for comparing clients."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from gateway.sandbox.query.listing import Effort
 class CostModel:
     """Seconds that a portal spends on a list command.
 
-    Each takes *list_s*; one that counts (any ``start`` but -1) *counted_s_per_100k* more for every 100,000 rows of the
-    table, filtered or not; an offset *skipped_s_per_1k* for every 1,000 rows it passes over. Commands of a batch take
-    their time one after another, HTTP requests side by side. Other commands take none.
+    Each list takes *list_s*. A list that counts (any ``start`` except -1) takes *counted_s_per_100k* more per 100,000
+    rows of the table, filtered or not. An offset takes *skipped_s_per_1k* per 1,000 skipped rows. Commands of a batch
+    run one after another, HTTP requests in parallel. Other commands take no time.
     """
 
     list_s: float = 0.040

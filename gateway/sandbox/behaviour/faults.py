@@ -1,4 +1,4 @@
-"""Scripted faults: what shall go wrong, at which method, how often and when."""
+"""Scripted faults: their kinds, their syntax, and the queue of faults to inject."""
 
 import asyncio
 import re
@@ -12,52 +12,52 @@ from gateway.sandbox.errors import CallError, expired_token, invalid_token, oper
 
 TOKEN_ADDRESS = "oauth.token"
 
-# Each kind as it is written, and what then happens.
+# The syntax of each kind, and its effect.
 MEANINGS = {
     "drop": "the connection is closed without an answer",
     "cut": "the connection is closed in the middle of the answer",
-    "truncated": "200, but the JSON ends half-way",
+    "truncated": "200 with half of the JSON",
     "redirect=ORIGIN": "302 to the same address at another origin",
-    "loop=STATUS": "a redirect, 300 to 308, to the very address that was called",
-    "nowhere=STATUS": "a redirect, 300 to 308, that does not say where to",
-    "html200": "a page of HTML under 200",
-    "html500": "a page of HTML under 500",
-    "502": "a page of HTML under 502",
+    "loop=STATUS": "a redirect (300 to 308) to the called address itself",
+    "nowhere=STATUS": "a redirect (300 to 308) without a Location",
+    "html200": "200 with an HTML page",
+    "html500": "500 with an HTML page",
+    "502": "502 with an HTML page",
     "qle": "503 QUERY_LIMIT_EXCEEDED",
-    "qle200": "QUERY_LIMIT_EXCEEDED under 200",
+    "qle200": "200 with QUERY_LIMIT_EXCEEDED",
     "otl": "429 OPERATION_TIME_LIMIT",
     "expired_token": "401 expired_token",
     "invalid_token": "401 invalid_token",
     "error=CODE": "400 with that code",
-    "delay=SECONDS": "the call takes that long",
-    "busy=SECONDS": "so much operating time is booked, at once",
-    "total=N": "the list says that it has N rows in all; its pages stay as they are",
+    "delay=SECONDS": "the call takes this long",
+    "busy=SECONDS": "this much operating time is booked immediately",
+    "total=N": "the list reports N as its total; its pages do not change",
     "invalid_grant": "400 invalid_grant",
-    "json500": "500 with a body of JSON",
-    "member_id=OTHER": "the token of another portal; of oauth.token alone",
-    "client_endpoint=URL": "a token for another address; of oauth.token alone",
-    "endless": "JSON that never ends, as fast as it is read",
-    "trickle": "JSON that never ends, a byte a second",
-    "interim": "a 103 every second, and never an answer",
-    "huge=MB": "so many megabytes of JSON",
-    "bomb=MB": "the same, gzipped to a thousandth",
-    "dense=MB": "so many megabytes of empty lists, which take thirty times that in memory",
-    "deep=LEVELS": "so many lists in each other",
-    "headers=KB": "a header of so many kilobytes",
-    "ids=HOW": f"every id of a row as {', '.join(IDS)}; or the last row {DOUBLED}",
+    "json500": "500 with a JSON body",
+    "member_id=OTHER": "a token of another portal; only valid for oauth.token",
+    "client_endpoint=URL": "a token for another address; only valid for oauth.token",
+    "endless": "endless JSON, as fast as it is read",
+    "trickle": "endless JSON, one byte per second",
+    "interim": "a 103 every second, never an answer",
+    "huge=MB": "MB megabytes of JSON",
+    "bomb=MB": "MB megabytes of JSON, compressed by gzip to a thousandth",
+    "dense=MB": "MB megabytes of empty lists, which take thirty times as much memory",
+    "deep=LEVELS": "LEVELS nested lists",
+    "headers=KB": "a header of KB kilobytes",
+    "ids=HOW": f"every row id as {', '.join(IDS)}; or {DOUBLED}, the last row twice",
     "escapes": "every name and title of a row ends in control characters and terminal escapes",
-    "escapes400": "400 whose code and text are made of them",
+    "escapes400": "400 with a code and description made of the same characters",
 }
 KINDS = tuple(written.partition("=")[0] for written in MEANINGS)
 WITH_VALUE = tuple(kind for kind, written in zip(KINDS, MEANINGS, strict=True) if kind != written)
 
-# Faults of the connection or of the bytes; they hit the whole HTTP answer.
+# Faults of the connection or the bytes replace the whole HTTP answer.
 HOSTILE_KINDS = ("endless", "trickle", "interim", "huge", "bomb", "dense", "deep", "headers", "loop", "nowhere")
 BEFORE_CALL = ("drop", "html200", "html500", "502", "redirect", *HOSTILE_KINDS)  # the method does not run
-AFTER_CALL = ("cut", "truncated")  # it has run, what it wrote stays
+AFTER_CALL = ("cut", "truncated")  # the method has run; its writes stay
 REFUSALS = ("qle", "qle200", "otl", "expired_token", "invalid_token", "error", "invalid_grant", "json500", "escapes400")
 TIMES = ("delay", "busy")
-ROW_FAULTS = ("ids", "escapes")  # the method runs, and its rows are altered
+ROW_FAULTS = ("ids", "escapes")  # the method runs; its rows are changed
 TOKEN_FAULTS = ("member_id", "client_endpoint")
 LIST_FAULTS = ("total",)
 
@@ -68,9 +68,9 @@ _SPEC = re.compile(
 MAX_DIGITS = 9
 SHOWN_CHARS = 100
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?"), "seconds, below 1000000000"
-_COUNT = re.compile(r"[0-9]{1,6}"), "a number below 1000000"
-_REDIRECT = re.compile(r"30[0-8]"), "a status from 300 to 308"
-# What the value of a kind must be, and how that is told.
+_COUNT = re.compile(r"[0-9]{1,6}"), "an integer below 1000000"
+_REDIRECT = re.compile(r"30[0-8]"), "a status between 300 and 308"
+# The syntax of the value of a kind, and its description in error messages.
 VALUES: dict[str, tuple[re.Pattern[str], str]] = {
     **dict.fromkeys(TIMES, _SECONDS),
     **dict.fromkeys(("huge", "bomb", "dense", "deep", "headers"), _COUNT),
@@ -84,10 +84,10 @@ VALUES: dict[str, tuple[re.Pattern[str], str]] = {
 class Fault:
     """One fault, written ``METHOD:KIND[=VALUE][*[N]][@M]``.
 
-    METHOD is a REST method in lower case, ``*`` for any, or ``oauth.token`` for the token address. MEANINGS tells KIND.
-    ``*N`` repeats it N times (once when absent), ``*`` alone for ever; ``@M`` lets M calls through unharmed first.
-    A method called inside a batch is hit like any other: refusals become its entry of ``result_error``, faults of the
-    connection take the whole answer of the batch along. ``batch:…`` hits the HTTP request of the batch itself.
+    METHOD is a REST method in lower case, ``*`` for any method, or ``oauth.token`` for the token address. MEANINGS
+    describes KIND. ``*N`` injects the fault N times (default 1), ``*`` without a number forever. ``@M`` skips the first
+    M calls. A command of a batch is a call too: its error becomes an entry of ``result_error``, a fault of the
+    connection replaces the whole answer of the batch. ``batch:…`` applies to the HTTP request of the batch itself.
     """
 
     method: str
@@ -98,10 +98,10 @@ class Fault:
 
     @classmethod
     def parse(cls, spec: str) -> "Fault":
-        """Read a fault as an option or the control address gives it.
+        """Parse a fault from the command line or the control address.
 
         Raises:
-            ValueError: *spec* does not follow the grammar; the text says how.
+            ValueError: *spec* is invalid. The message gives the reason.
         """
         found = _SPEC.fullmatch(spec.strip())
         named = f"fault {spec if len(spec) <= SHOWN_CHARS else spec[:SHOWN_CHARS] + '…'!r}"
@@ -109,17 +109,17 @@ class Fault:
             raise ValueError(f"{named}: expected METHOD:KIND[=VALUE][*[N]][@M]")
         kind, value = found["kind"], found["value"] or ""
         if kind not in KINDS:
-            raise ValueError(f"{named}: the kind is one of {', '.join(KINDS)}")
+            raise ValueError(f"{named}: the kind must be one of {', '.join(KINDS)}")
         if bool(value) is not (kind in WITH_VALUE):
             raise ValueError(f"{named}: {kind} takes {'a value, ' + kind + '=VALUE' if not value else 'no value'}")
         if kind in TOKEN_FAULTS and found["method"] != TOKEN_ADDRESS:
-            raise ValueError(f"{named}: {kind} belongs to {TOKEN_ADDRESS}")
+            raise ValueError(f"{named}: {kind} is only valid for {TOKEN_ADDRESS}")
         if kind in VALUES and not VALUES[kind][0].fullmatch(value):
             raise ValueError(f"{named}: {kind} takes {VALUES[kind][1]}")
         if found["times"] and (len(found["times"]) > MAX_DIGITS or int(found["times"]) == 0):
-            raise ValueError(f"{named}: *N takes a number from 1 to 999999999")
+            raise ValueError(f"{named}: *N must be an integer between 1 and 999999999")
         if len(found["after"] or "") > MAX_DIGITS:
-            raise ValueError(f"{named}: @M takes a number up to 999999999")
+            raise ValueError(f"{named}: @M must be an integer up to 999999999")
         times = 1 if not found["repeat"] else float(found["times"]) if found["times"] else inf
         return cls(found["method"].lower(), kind, value, times, int(found["after"] or 0))
 
@@ -134,11 +134,11 @@ class Fault:
 
     @property
     def busy_s(self) -> float:
-        """The operating time that is booked beside what the call takes."""
+        """The operating time booked in addition to the duration of the call."""
         return self.seconds if self.kind == "busy" else 0.0
 
     def refusal(self) -> CallError:
-        """The error of a fault whose kind is one of REFUSALS."""
+        """The error of a fault whose kind is in REFUSALS."""
         return {
             "qle": query_limit_exceeded(),
             "qle200": query_limit_exceeded(status=200),
@@ -153,7 +153,7 @@ class Fault:
 
 
 class ConnectionFault(Exception):
-    """A fault that leaves no JSON of the whole HTTP exchange; its *kind* is one of BEFORE_CALL."""
+    """A fault that replaces the whole HTTP answer. Its *kind* is in BEFORE_CALL."""
 
     def __init__(self, kind: str, value: str) -> None:
         super().__init__(kind)
@@ -162,7 +162,7 @@ class ConnectionFault(Exception):
 
 
 class Faults:
-    """The faults still to come, in the order they were set, and the methods that are held."""
+    """The pending faults in order of creation, and the methods that are on hold."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -179,7 +179,7 @@ class Faults:
         return iter(self._pending)
 
     def take(self, method: str) -> Fault | None:
-        """The fault that hits this call of *method*: the first that is due. All others that wait move one call on."""
+        """Take the first fault that is due for this call of *method*. For the others the call counts as skipped."""
         due = None
         for fault in [fault for fault in self._pending if fault.method in (method, "*")]:
             if fault.after:
@@ -204,10 +204,13 @@ class Faults:
             self.release(method)
 
     async def apply(self, method: str) -> Fault | None:
-        """Wait while *method* is held, then suffer what is due for this call; what is left to do to it is returned.
+        """Wait while *method* is on hold, then inject the fault that is due for this call.
+
+        Returns:
+            The fault, for effects that follow the call; None without a fault.
 
         Raises:
-            CallError, ConnectionFault: the fault takes the place of the call.
+            CallError, ConnectionFault: the fault replaces the call.
         """
         if held := self._held.get(method):
             await held.wait()

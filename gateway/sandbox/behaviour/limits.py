@@ -1,4 +1,4 @@
-"""How much a portal lets through: the leaky bucket of an address, the operating time of a method. Pure arithmetic."""
+"""The limits of a portal: the leaky bucket of an address and the operating time of a method. No I/O, no clock."""
 
 from collections import deque
 from collections.abc import Hashable
@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Tariff:
-    """What a portal's plan allows.
+    """The limits of a portal's plan.
 
     Source: [docs] limits.md, settings/performance/limits.md
     """
@@ -30,11 +30,11 @@ MIN_COUNTED_S = 0.1
 
 
 class LeakyBucket:
-    """Counts the requests of one source address; refuses while the count exceeds the capacity.
+    """Counts the requests of one source address and refuses them while the count exceeds the capacity.
 
-    A sudden burst thus gets ``capacity + 1`` answers. Refused requests are not counted, and the drain comes in steps,
-    once a second of the portal's clock.
-    Source: [docs] limits.md, read to the letter
+    A burst therefore gets ``capacity + 1`` answers. Refused requests do not count. The bucket drains in steps, once per
+    second of the portal's clock.
+    Source: [docs] limits.md, taken literally
     """
 
     def __init__(self, capacity: int, leak_per_s: int) -> None:
@@ -44,7 +44,7 @@ class LeakyBucket:
         self._second = 0
 
     def admit(self, now: float) -> bool:
-        """Take the request at *now* (seconds that never go back) in, or refuse it."""
+        """Count a request at *now* (monotonic seconds). Return False if it is refused."""
         second = int(now)
         self.level = max(0, self.level - (second - self._second) * self.leak_per_s)
         self._second = second
@@ -62,7 +62,7 @@ class _Basket:
 
 
 class Billed(Protocol):
-    """What the limits know of a method, in either version."""
+    """The attributes of a method of either REST version that operating time needs."""
 
     @property
     def name(self) -> str: ...
@@ -72,12 +72,12 @@ class Billed(Protocol):
 
 
 def reset_of(opened_at: float) -> int:
-    """When a basket that was opened then leaves the sum (Unix time)."""
+    """The Unix time at which a basket opened at *opened_at* leaves the sum."""
     return int(opened_at + WINDOW_S)
 
 
 class OperatingTime:
-    """Seconds that each method spent for each application or webhook, in baskets of a minute, ten minutes back.
+    """The seconds spent by each client on each method in the last ten minutes, in baskets of one minute.
 
     Source: [docs] limits.md; [srv] rest/lib load limiter
     """
@@ -97,16 +97,16 @@ class OperatingTime:
         baskets[-1].spent_s += seconds
 
     def spent_s(self, client: str, method: str, now: float) -> float:
-        """What is booked now; an int 0, as portals print it, when it is nothing."""
+        """The seconds booked at *now*. Zero is an int, as in a portal's answers."""
         return sum(basket.spent_s for basket in self._current(client, method, now))
 
     def reset_at(self, client: str, method: str, now: float) -> int:
-        """When the oldest basket leaves the sum (Unix time); when nothing is booked, as if one were opened *now*."""
+        """The Unix time at which the oldest basket leaves the sum; without baskets, that of one opened *now*."""
         baskets = self._current(client, method, now)
         return reset_of(baskets[0].opened_at if baskets else now)
 
     def is_blocked(self, client: str, method: str, now: float) -> bool:
-        """Whether more than the limit is booked: the call that crosses it is still answered."""
+        """Whether more than the limit is booked. The call that crosses the limit is still answered."""
         return self.spent_s(client, method, now) > self.limit_s
 
     def _current(self, client: str, method: str, now: float) -> deque[_Basket]:

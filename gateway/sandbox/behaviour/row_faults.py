@@ -1,16 +1,16 @@
-"""What a scripted fault makes of the rows of an answer: ids that are none, names that a terminal would obey."""
+"""Faults that change the rows of an answer: invalid ids, a repeated row, terminal escapes in names."""
 
 from collections.abc import Callable
 from typing import Any
 
 from gateway.sandbox.php import Value
 
-# The title of a window, colours, a cleared screen, a forged log line, a reversed direction of writing.
+# A window title, colours, a cleared screen, a forged log line, reversed text direction.
 ESCAPES = "\x1b]0;owned\x07\x1b[31m\x1b[2J\x9b2J\r\n2026-01-01T00:00:00Z [info     ] forged\x00\x7f\u202e\u2028"
 NAMES = ("NAME", "LAST_NAME", "SECOND_NAME", "TITLE", "EDIT_FORM_LABEL")
 MAX_INT64 = 2**63 - 1
 
-# What becomes of an id, by the value of the fault ``ids``; "doubled" is of rows, not of ids.
+# The changed id by value of the fault ``ids``. The value "doubled" repeats a row instead.
 IDS: dict[str, Callable[[int], Any]] = {
     "float": float,
     "negative": lambda number: -number - 1,
@@ -25,7 +25,7 @@ DOUBLED = "doubled"
 
 
 def alter_rows(kind: str, value: str, result: Value) -> Value:
-    """*result* with all its rows as the fault *kind*, with its *value*, has them: ``ids`` or ``escapes``."""
+    """Return *result* with its rows changed by the fault *kind*, ``ids`` or ``escapes``, and its *value*."""
     if isinstance(result, dict):
         return {name: alter_rows(kind, value, inner) for name, inner in result.items()}
     if not isinstance(result, list) or not all(isinstance(row, dict) for row in result):
@@ -41,5 +41,5 @@ def _escaped(name: str, value: Value) -> Value:
     return value + ESCAPES if isinstance(value, str) and name.upper() in NAMES else value
 
 
-def _id(how: str, name: str, value: Value) -> Value:
-    return IDS[how](int(value)) if name in ("ID", "id") else value
+def _id(form: str, name: str, value: Value) -> Value:
+    return IDS[form](int(value)) if name in ("ID", "id") else value

@@ -1,4 +1,4 @@
-"""The addresses of a sandbox portal's requisites: rows without an id, told apart by requisite, its type and a kind."""
+"""The addresses of requisites: rows without an id, identified by type, entity type and requisite."""
 
 from gateway.sandbox.tables.table import Row, Table
 
@@ -8,7 +8,7 @@ _CITIES = (("Москва", "101000", "Россия"), ("Köln", "50667", "Deuts
 
 
 def make_addresses(requisites: int) -> Table:
-    """Addresses of so many *requisites*, numbered as the table needs it; no answer shows these numbers.
+    """Make the addresses of *requisites* requisites. The numbers of the rows appear in no answer.
 
     Source: [docs] api-reference/crm/requisites/addresses/crm-address-list.md
     """
@@ -17,7 +17,7 @@ def make_addresses(requisites: int) -> Table:
 
 
 def make_address(requisite_id: int, kind: int) -> Row:
-    """The address of one kind of one requisite, which belongs to a contact."""
+    """Make the address of one kind for one requisite of a contact."""
     city, postal_code, country = _CITIES[requisite_id % len(_CITIES)]
     return {
         "TYPE_ID": str(kind),

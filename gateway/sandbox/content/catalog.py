@@ -15,7 +15,7 @@ _FLAGS = (
     "isCountersEnabled",
 )  # fmt: skip
 
-# STATUS_ID, name, semantics; colours and system flags follow from the semantics.
+# STATUS_ID, name, semantics. Colours and system flags follow from the semantics.
 _STAGES = (
     ("NEW", "Новая", None),
     ("PREPARATION", "Подготовка документов", None),
@@ -79,7 +79,7 @@ _SYSTEM_NAMES = {
 
 
 def make_types() -> Table:
-    """Three smart processes as crm.type.list gives them; the row id and entityTypeId are different numbers.
+    """Make three smart processes in the form of crm.type.list. The row id and entityTypeId are different numbers.
 
     Source: [docs] api-reference/crm/universal/user-defined-object-types/crm-type-list.md
     """
@@ -97,9 +97,9 @@ def make_types() -> Table:
 
 
 def make_categories(types: Table) -> dict[int, Table]:
-    """The pipelines of every entity type that has any, as crm.category.list gives them.
+    """Make the pipelines of every entity type that has any, in the form of crm.category.list.
 
-    Deals number theirs apart from the other types, from 0 on, so the same number occurs under two types.
+    Deal pipelines have a separate numbering from 0, so one number may occur under two types.
     Source: [docs] api-reference/crm/universal/category/crm-category-list.md
     """
     categories = {
@@ -131,7 +131,7 @@ def make_categories(types: Table) -> dict[int, Table]:
 
 
 def make_statuses(categories: dict[int, Table]) -> Table:
-    """Every kind of ENTITY_ID with its rows, as crm.status.list gives them.
+    """Make the statuses of every ENTITY_ID, in the form of crm.status.list.
 
     Source: [docs] api-reference/crm/status/crm-status-list.md
     """
@@ -174,12 +174,12 @@ def _category(entity_type_id: int, category_id: int, name: str, sort: int, *, is
         "entityTypeId": entity_type_id,
         "isDefault": "Y" if is_default else "N",
     }
-    # The deal pipeline 0 is no row of the portal's own table: it has no origin.
+    # The deal pipeline 0 is not stored in the portal's table: it has no origin.
     return row if category_id == 0 else {**row, "originId": "", "originatorId": ""}
 
 
 def _stages_of_category(entity_type_id: int, category_id: int) -> list[Row]:
-    """The stages of one pipeline; those of contacts and companies do not exist."""
+    """The stages of one pipeline. Contacts and companies have none."""
     if entity_type_id in (CONTACT, COMPANY):
         return []
     if entity_type_id == DEAL and category_id == 0:

@@ -1,4 +1,4 @@
-"""Changes of a portal's rows, at once or in the middle of somebody's reading, as data."""
+"""Changes of a portal's rows, applied now or after a number of calls, for example while a client reads a list."""
 
 import re
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ _ID_COLUMNS = ("ID", "id")
 
 @dataclass(frozen=True)
 class Change:
-    """Rows of one *table* (`PortalData.tables` has the names) that are added or edited, and ids that go.
+    """Rows of one *table* of `PortalData.tables` that are added or edited, and ids that are removed.
 
-    A row of *edited* names the columns that differ; an id that is not there yet is added, in a generated table with
-    the columns that it would have been generated with.
+    A row of *edited* holds the changed columns. An unknown id adds a row; in a generated table it gets generated values
+    for the other columns.
     """
 
     table: str
@@ -26,37 +26,37 @@ class Change:
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> "Change":
-        """Read a change as the control address gives it.
+        """Parse a change from the control address.
 
         Raises:
-            ValueError: it is none; the text says why.
+            ValueError: *body* is invalid. The message gives the reason.
         """
         table, edited, removed = body.get("table"), body.get("set", {}), body.get("remove", [])
         if not isinstance(table, str):
-            raise ValueError("table: a string")
+            raise ValueError("table: must be a string")
         if not isinstance(edited, dict) or not all(
             isinstance(row, dict) and _ID.fullmatch(key) and _is_id(int(key)) for key, row in edited.items()
         ):
-            raise ValueError(f"set: an object of rows by id, from 1 to {MAX_ID}")
+            raise ValueError(f"set: must be an object of rows by id, from 1 to {MAX_ID}")
         if not isinstance(removed, list) or not all(map(_is_id, removed)):
-            raise ValueError(f"remove: a list of ids, from 1 to {MAX_ID}")
+            raise ValueError(f"remove: must be a list of ids, from 1 to {MAX_ID}")
         return cls(table, {int(key): row for key, row in edited.items()}, tuple(removed))
 
     def check(self, data: PortalData) -> None:
-        """Refuse a table and columns that the portal has not, and another id than the row's own.
+        """Check the table, the columns and the ids.
 
         Raises:
-            ValueError: with the names of those that it has.
+            ValueError: the table or a column is unknown, or an id differs from the row's id.
         """
         if self.table not in data.tables:
-            raise ValueError(f"table: one of {', '.join(data.tables)}")
+            raise ValueError(f"table: must be one of {', '.join(data.tables)}")
         columns = data.tables[self.table].columns
         for row_id, row in self.edited.items():
             if not columns >= row.keys():
-                raise ValueError(f"set.{row_id}: its columns are {', '.join(sorted(columns))}")
+                raise ValueError(f"set.{row_id}: unknown column; the columns are {', '.join(sorted(columns))}")
             for name in row.keys() & _ID_COLUMNS:
                 if str(row[name]) != str(row_id):
-                    raise ValueError(f"set.{row_id}.{name}: the row's own id, {row_id}")
+                    raise ValueError(f"set.{row_id}.{name}: must be the row's id, {row_id}")
 
     def apply(self, data: PortalData) -> None:
         table = data.tables[self.table]
@@ -71,7 +71,7 @@ def _is_id(value: object) -> bool:
 
 
 class ScriptedChanges:
-    """Changes still to come, each after so many more calls of a method."""
+    """Pending changes, each to be applied after a number of calls of a method."""
 
     def __init__(self, data: PortalData) -> None:
         self._data = data
@@ -84,11 +84,11 @@ class ScriptedChanges:
         self._pending.append((method.lower(), calls, change))
 
     def called(self, method: str) -> None:
-        """Count one answered call of *method*, and make the changes that it is the last one before."""
+        """Count one answered call of *method* and apply the changes that are now due."""
         pending, self._pending = self._pending, []
-        for awaited, calls, change in pending:
-            left = calls - (awaited == method)
-            if left > 0:
-                self._pending.append((awaited, left, change))
+        for awaited_method, calls, change in pending:
+            remaining = calls - (awaited_method == method)
+            if remaining > 0:
+                self._pending.append((awaited_method, remaining, change))
             else:
                 change.apply(self._data)

@@ -1,4 +1,4 @@
-"""The kinds of CRM records and their fields, as the documentation's ``*.fields`` answers name them."""
+"""The CRM entities and their fields, with the names of the documented ``*.fields`` answers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _SOURCE = "SOURCE_ID crm_status:SOURCE; SOURCE_DESCRIPTION string"
 _MONEY = "CURRENCY_ID crm_currency; OPPORTUNITY double; IS_MANUAL_OPPORTUNITY char"
 
 # Source: [docs] api-reference/crm/leads/crm-lead-fields.md, its siblings, and universal/crm-item-fields.md. Old
-# invoices have no sample in the sources: their names are a choice. /x marks what only crm.item shows.
+# invoices are not documented by a sample: their names are our choice. /x marks fields that only crm.item shows.
 _LEAD = f"""ID integer/r; TITLE string; HONORIFIC crm_status:HONORIFIC; NAME string; SECOND_NAME string;
     LAST_NAME string; BIRTHDATE date; COMPANY_TITLE string; {_SOURCE}; STATUS_ID crm_status:STATUS;
     STATUS_DESCRIPTION string; STATUS_SEMANTIC_ID string/r; POST string; {_ADDRESS}; {_MONEY}; OPENED char;
@@ -76,18 +76,18 @@ _ITEM = f"""ID integer/r; TITLE string; XML_ID string; CREATED_TIME datetime/r; 
 
 @dataclass(frozen=True)
 class Field:
-    """A field of an entity. *values* is the ENTITY_ID of the statuses that a ``crm_status`` takes its value from."""
+    """A field of an entity. *values* is the ENTITY_ID of the statuses that a ``crm_status`` may have."""
 
     name: str
     type: str
     values: str = ""
-    flags: str = ""  # r: read-only, i: immutable, m: multiple, *: required, x: crm.item alone shows it
+    flags: str = ""  # r: read-only, i: immutable, m: multiple, *: required, x: only crm.item shows it
     label: str | None = None  # of a custom field
     is_custom: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "Field":
-        """``"STAGE_ID crm_status:DEAL_STAGE/r"``"""
+        """Parse a field such as ``"STAGE_ID crm_status:DEAL_STAGE/r"``."""
         name, _, rest = text.strip().partition(" ")
         described, _, flags = rest.partition("/")
         kind, _, values = described.partition(":")
@@ -99,7 +99,7 @@ class Field:
 
     @property
     def kind(self) -> Kind:
-        """How its values compare."""
+        """How the values of the field compare."""
         if self.name in MULTIFIELDS:
             return Kind.MULTIFIELD
         if self.type in DATES:
@@ -111,7 +111,7 @@ class Field:
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """All fields of an entity, the custom ones after the others. What is derived from one of these can be kept."""
+    """All fields of an entity, custom ones last. Compared by identity, so derived values can be cached."""
 
     all: tuple[Field, ...]
 
@@ -121,7 +121,7 @@ class Fields:
 
 @dataclass(frozen=True, eq=False)
 class Entity:
-    """A kind of records: *table* names their table, *userfields* that of their custom fields."""
+    """A kind of CRM record. *table* names the table of its records, *userfields* that of its custom fields."""
 
     type_id: int
     table: str
@@ -129,7 +129,7 @@ class Entity:
     userfields: str
 
     def fields(self, userfields: Mapping[str, Table]) -> Fields:
-        """Its fields, as the portal's custom fields stand; the same object while they stand still."""
+        """The fields with the portal's current custom fields; the same object while they do not change."""
         return _fields(self, tuple(custom_field(row) for row in userfields[self.userfields].values()))
 
 
@@ -139,7 +139,7 @@ def _fields(entity: Entity, custom: tuple[Field, ...]) -> Fields:
 
 
 def custom_field(row: Row) -> Field:
-    """The field that a row of ``*.userfield.list`` describes."""
+    """The field described by a row of ``*.userfield.list``."""
     labels = row["EDIT_FORM_LABEL"]
     label = labels["ru"] if labels else None
     return _custom_field(row["FIELD_NAME"], row["USER_TYPE_ID"], row["MULTIPLE"], row["MANDATORY"], label)
@@ -152,7 +152,7 @@ def _custom_field(name: str, kind: str, multiple: str, mandatory: str, label: st
 
 
 def make_entities(types: Table, categories: Mapping[int, Table]) -> dict[int, Entity]:
-    """The entities of a portal by entityTypeId, its smart processes included."""
+    """Make the entities of a portal by entityTypeId, smart processes included."""
     invoices = _items(
         SMART_INVOICE, "invoices", f"SMART_INVOICE_STAGE_{min(categories[SMART_INVOICE])}", "SMART_INVOICE"
     )
@@ -168,7 +168,7 @@ def _entity(type_id: int, table: str, fields: str, userfields: str) -> Entity:
 
 
 def _items(type_id: int, table: str, stages: str, userfields: str) -> Entity:
-    """An entity that crm.item alone gives; *stages* is the ENTITY_ID of those of its default pipeline."""
+    """An entity that only crm.item serves. *stages* is the ENTITY_ID of the stages of its default pipeline."""
     return _entity(type_id, table, _ITEM.replace(":STAGES", f":{stages}"), f"CRM_{userfields}")
 
 

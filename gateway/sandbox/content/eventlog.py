@@ -1,4 +1,4 @@
-"""The event log of a sandbox portal: who came in, what was changed, whole rows in the form of REST 3.0."""
+"""The event log of a sandbox portal, in the form of REST 3.0."""
 
 from random import Random
 
@@ -20,7 +20,7 @@ _AGENTS = ("Mozilla/5.0 (X11; Linux x86_64) Firefox/128.0", "Bitrix24 Mobile", "
 
 
 def make_eventlog(count: int, holes: float, seed: int, user_ids: tuple[int, ...], now: float) -> GeneratedTable:
-    """*count* entries of the last six months as main.eventlog.get gives them, older ones first.
+    """Make *count* entries of the last six months in the form of main.eventlog.get, oldest first.
 
     Source: [docs] api-reference/event-log/main-eventlog-get.md
     """
@@ -49,5 +49,5 @@ def make_eventlog(count: int, holes: float, seed: int, user_ids: tuple[int, ...]
 
     own: ComputedColumns = {"id": lambda entry_id: entry_id, "timestampX": at}
     table = GeneratedTable(count, holes, f"{seed} eventlog", pattern, own)
-    next_id = table.next_id  # as it is now: times stay when entries are added
+    next_id = table.next_id  # fixed here, so times do not change when entries are added
     return table

@@ -1,4 +1,4 @@
-"""Custom fields of a sandbox portal: every type on every entity, and more than a page of them on deals."""
+"""The custom fields of a sandbox portal: every type on every entity, and more than one page on deals."""
 
 import itertools
 from collections.abc import Iterator
@@ -83,7 +83,7 @@ _TYPES: dict[str, tuple[str, str, Row]] = {
 
 
 def make_userfields(types: Table) -> dict[str, Table]:
-    """The custom fields of every entity; those of a smart process hang on the id of its row: ``CRM_13``.
+    """Make the custom fields of every entity. A smart process is named by the id of its row: ``CRM_13``.
 
     Source: [docs] api-reference/crm/deals/user-defined-fields/crm-deal-userfield-list.md
     """
@@ -101,9 +101,9 @@ def _fields_of(entity_id: str, numbers: Iterator[int]) -> Table:
 
 def _field(entity_id: str, field_id: int, kind: str, position: int) -> Row:
     russian, english, settings = _TYPES[kind]
-    own_number = entity_id.removeprefix("CRM_")
-    prefix = f"UF_CRM_{own_number}_" if own_number.isdecimal() else "UF_CRM_"
-    # One field in seven has no labels at all.
+    entity = entity_id.removeprefix("CRM_")
+    prefix = f"UF_CRM_{entity}_" if entity.isdecimal() else "UF_CRM_"
+    # One field in seven has no labels.
     label = {"ru": russian, "en": english} if position % 7 != 6 else None
     row: Row = {
         "ID": str(field_id),

@@ -1,4 +1,4 @@
-"""The queue of offline events: what has happened on the portal, kept until the application takes it."""
+"""The queue of offline events, stored until the application reads them."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ COLUMNS = (
 
 
 class OfflineEvents(Table):
-    """Events by their ids. Those with a ``PROCESS_ID`` are reserved for whoever knows it.
+    """Events by id. An event with a ``PROCESS_ID`` is reserved for that process.
 
     Source: protocol notes 16; [srv] rest/lib/eventoffline.php
     """
@@ -42,7 +42,7 @@ class OfflineEvents(Table):
         }
 
     def reserve(self, ids: Sequence[int]) -> str:
-        """Reserve the events of these *ids* for a new process, whose id is returned."""
+        """Reserve the events with these *ids* for a new process. Return the id of the process."""
         self._processes += 1
         process_id = hashlib.md5(f"process {self._processes}".encode(), usedforsecurity=False).hexdigest()
         self.change(ids, {"PROCESS_ID": process_id})
@@ -57,5 +57,5 @@ class OfflineEvents(Table):
             del self[row_id]
 
     def of_process(self, process_id: str) -> list[int]:
-        """The ids of the events that are reserved for it."""
+        """The ids of the events reserved for a process."""
         return [row_id for row_id, row in self.items() if row["PROCESS_ID"] == process_id]

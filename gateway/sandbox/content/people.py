@@ -1,4 +1,4 @@
-"""The people of a sandbox portal: names of many scripts, fields that are empty or missing, ids with holes."""
+"""The users of a sandbox portal: names in many scripts, empty and missing fields, ids with holes."""
 
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -24,7 +24,7 @@ _EPOCH = datetime(2024, 1, 9, tzinfo=UTC)
 
 
 def make_users(count: int, holes: float, rng: Random) -> Table:
-    """*count* users as user.get gives them; the first, id 1, is the administrator who owns the webhook.
+    """Make *count* users in the form of user.get. The first, id 1, is the administrator who owns the webhook.
 
     Source: [docs] api-reference/user/user-get.md
     """
@@ -62,7 +62,7 @@ def _user(user_id: int, rng: Random) -> Row:
         "UF_PHONE_INNER": str(100 + user_id) if user_id % 2 else "",
         "USER_TYPE": "extranet" if user_id % 25 == 24 else "employee",
     }
-    if user_id % 4 == 3:  # a portal leaves out fields that were never filled
+    if user_id % 4 == 3:  # a portal omits fields that were never set
         for column in (
             "SECOND_NAME",
             "TIME_ZONE",

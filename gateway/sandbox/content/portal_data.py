@@ -1,4 +1,4 @@
-"""All that a sandbox portal holds. Tests and the control address change it as a person would change a portal."""
+"""All data of a sandbox portal. Tests and the control address change it as a person would change a portal."""
 
 import random
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ REQUISITES = 20
 
 @dataclass(frozen=True)
 class PortalData:
-    """Tables of rows by id, in the form in which the list methods give them.
+    """Tables of rows by id, in the form of the list methods.
 
-    Categories and records are kept per entity type, userfields per entity (``CRM_DEAL``); a userfield's labels are maps
-    of language to text.
+    Categories and records are stored per entity type, userfields per entity (``CRM_DEAL``). The labels of a userfield
+    are maps from language to text.
     """
 
     users: Table
@@ -52,10 +52,10 @@ class PortalData:
         eventlog: int = 0,
         now: float = 0.0,
     ) -> "PortalData":
-        """The same data for the same arguments, always.
+        """Generate the data. The same arguments give the same data.
 
-        *holes* is the share of ids that are missing, below 1; *records* how many there are of each kind, by the name of
-        their table; *now* the portal's own time.
+        *holes* is the share of missing ids, below 1; *records* the number of records by table name; *now* the portal's
+        time.
         """
         types = make_types()
         categories = make_categories(types)
@@ -89,7 +89,7 @@ class PortalData:
 
     @property
     def tables(self) -> dict[str, Rows]:
-        """Every table by a name: ``users``, ``deals``, ``items/128``, ``categories/2``, ``userfields/CRM_DEAL``."""
+        """All tables by name: ``users``, ``deals``, ``items/128``, ``categories/2``, ``userfields/CRM_DEAL``."""
         return {
             "users": self.users,
             "statuses": self.statuses,

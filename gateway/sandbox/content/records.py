@@ -1,4 +1,4 @@
-"""The records of a sandbox portal's CRM: leads, deals, contacts, companies, quotes, invoices, items."""
+"""The CRM records of a sandbox portal: leads, deals, contacts, companies, quotes, invoices, items."""
 
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -10,8 +10,8 @@ from gateway.sandbox.php import Value
 from gateway.sandbox.tables.generated import ComputedColumns, GeneratedTable
 from gateway.sandbox.tables.table import Row, Table
 
-FILLED_CUSTOM_FIELDS = 8  # the first of an entity; nobody has ever filled the others, and rows do not carry them
-SECONDS_PER_ID = 30  # between the creation of two neighbours
+FILLED_CUSTOM_FIELDS = 8  # the first fields of an entity; rows omit the others, which were never set
+SECONDS_PER_ID = 30  # between the creation of two consecutive ids
 
 _FIRST_CREATED = 1_547_456_400  # 2019-01-14
 _ZONE_S = 3 * 3600
@@ -39,24 +39,24 @@ def make_records(
     statuses: Table,
     userfields: Mapping[str, Table],
 ) -> dict[int, GeneratedTable]:
-    """The table of each entity, of as many rows as *counts* says for the name of the table; none where it is silent.
+    """Make the table of each entity. *counts* is the number of rows by table name, 0 by default.
 
-    Rows are in the form of the old lists: numbers are strings, an unset date is empty. What crm.item shows is derived.
+    Rows have the form of the old lists: numbers are strings, an unset date is empty. The form of crm.item is derived.
     """
     records: dict[int, GeneratedTable] = {}
     people = list(users)
     for type_id, entity in entities.items():
         custom = list(userfields[entity.userfields].values())[:FILLED_CUSTOM_FIELDS]
-        maker = _Maker(entity, people, list(statuses.values()), custom, records)
+        maker = _PatternMaker(entity, people, list(statuses.values()), custom, records)
         records[type_id] = GeneratedTable(
-            counts.get(entity.table, 0), holes, f"{seed} {entity.table}", maker.pattern, _own_columns(entity)
+            counts.get(entity.table, 0), holes, f"{seed} {entity.table}", maker.pattern, _computed_columns(entity)
         )
     return records
 
 
-def _own_columns(entity: Entity) -> ComputedColumns:
-    """What one row has for itself: its id, its name, its times and how its people are reached."""
-    own: dict[str, Callable[[int], Value]] = {
+def _computed_columns(entity: Entity) -> ComputedColumns:
+    """The columns computed from the id: the id, the name, the times, phones and e-mail addresses."""
+    computed: dict[str, Callable[[int], Value]] = {
         "ID": str,
         **dict.fromkeys(_NUMBERS, str),
         **dict.fromkeys(_TITLE_COLUMNS, lambda row_id: f"{_TITLES[row_id % len(_TITLES)]} {row_id}"),
@@ -68,12 +68,12 @@ def _own_columns(entity: Entity) -> ComputedColumns:
         "EMAIL": partial(_email, entity),
     }
     names = {field.name for field in entity.own_fields}
-    return {name: make for name, make in own.items() if name in names}
+    return {name: make for name, make in computed.items() if name in names}
 
 
 @lru_cache(1024)
 def _later(row_id: int) -> str:
-    """Some time in the three weeks after the row's creation."""
+    """A time within about three weeks after the creation of the row."""
     return _iso(_FIRST_CREATED + SECONDS_PER_ID * row_id + row_id * 7_919 % 2_000_000)
 
 
@@ -98,12 +98,12 @@ def _email(entity: Entity, row_id: int) -> list[Row] | None:
 
 
 def multivalue(value_id: int, type_id: str, value: str) -> Row:
-    """One of the values of a multifield, such as PHONE."""
+    """One value of a multifield such as PHONE."""
     return {"ID": str(value_id), "VALUE_TYPE": "WORK", "VALUE": value, "TYPE_ID": type_id}
 
 
 def _iso(unix_s: int) -> str:
-    """A moment as portals write it; lists are made of little else, so only the day is left to the calendar."""
+    """A Unix time in the form of a portal. Lists format many times, so only the day uses `datetime`."""
     day, second = divmod(unix_s + _ZONE_S, 86_400)
     minute, second = divmod(second, 60)
     return f"{_day(day)}T{minute // 60:02d}:{minute % 60:02d}:{second:02d}+03:00"
@@ -114,8 +114,8 @@ def _day(number: int) -> str:
     return date.fromordinal(_UNIX_EPOCH + number).isoformat()
 
 
-class _Maker:
-    """Makes the patterns of one entity's rows; *records* are the tables that they refer to."""
+class _PatternMaker:
+    """Makes the row patterns of one entity. *records* are the tables that the rows refer to."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class _Maker:
         return row | {str(field["FIELD_NAME"]): _custom_value(field, rng) for field in self._custom}
 
     def _stage(self, rng: Random) -> Row:
-        """A stage with what goes with it: its pipeline and how it counts."""
+        """A random stage with its pipeline and semantics."""
         for field in self._entity.own_fields:
             if field.name not in ("STATUS_ID", "STAGE_ID") or not field.values:
                 continue
@@ -157,12 +157,12 @@ class _Maker:
             if not stages:
                 return {}
             chosen = rng.choice(stages)
-            counts_as = chosen["SEMANTICS"] or "P"
+            semantics = chosen["SEMANTICS"] or "P"
             return {
                 field.name: chosen["STATUS_ID"],
                 "CATEGORY_ID": chosen["CATEGORY_ID"] or "0",
-                **dict.fromkeys(_SEMANTICS, counts_as),
-                "CLOSED": "N" if counts_as == "P" else "Y",
+                **dict.fromkeys(_SEMANTICS, semantics),
+                "CLOSED": "N" if semantics == "P" else "Y",
             }
         return {}
 
@@ -195,12 +195,12 @@ class _Maker:
 
 
 def _without_pipeline(entity_id: str) -> str:
-    """The ENTITY_ID of stages without the number at its end, in which those of a type's pipelines differ."""
+    """The ENTITY_ID of stages without the trailing number of the pipeline."""
     return entity_id.rstrip("0123456789").rstrip("_")
 
 
 def _custom_value(field: Row, rng: Random) -> Value:
-    """A value of a custom field; a third are empty, which a multiple one tells by ``false``."""
+    """A value of a custom field. A third are empty; an empty multiple field is ``false``."""
     is_multiple = field["MULTIPLE"] == "Y"
     if rng.random() < 0.33:
         return False if is_multiple else None

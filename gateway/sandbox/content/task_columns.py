@@ -1,4 +1,4 @@
-"""The columns of a task in the older methods: their names in requests and answers, and their values out of a row."""
+"""The columns of a task in REST 2: their names in requests and answers, and their values computed from a row."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ _PRIORITIES = {"low": "0", "average": "1", "high": "2"}
 _MARKS = {"positive": "P", "negative": "N"}
 
 CUSTOM = "UF_"
-TAGS = ("договор", "urgent", "клиент ☎")  # of every second task, every third, every fourth
+TAGS = ("договор", "urgent", "клиент ☎")  # on every second, third and fourth task
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: *name* in requests, *shown* in answers."""
+    """One column: *name* in requests, *answer_name* in answers. *value_of* computes its value from a REST 3.0 row."""
 
     name: str
-    shown: str
+    answer_name: str
     kind: Kind
     value_of: Callable[[Row], Any]
     title: str | None = None
@@ -69,14 +69,14 @@ def _files(row: Row) -> list[int]:
 
 
 def _tags(row: Row) -> list[str]:
-    """The tags of a task, which REST 3.0 does not show: those that were set, or else those that its id makes."""
-    made = [tag for number, tag in enumerate(TAGS, 2) if row["id"] % number == 0]
-    return list(row.get("tags", made))
+    """The tags of a task, which REST 3.0 does not show: those set, otherwise those derived from its id."""
+    generated = [tag for number, tag in enumerate(TAGS, 2) if row["id"] % number == 0]
+    return list(row.get("tags", generated))
 
 
 _INTEGER, _DATE, _ENUM, _ARRAY = "integer", "datetime", "enum", "array"
 
-# Those that tasks.task.getFields names, in its order.
+# The columns of tasks.task.getFields, in its order.
 # Source: [docs] api-reference/tasks/tasks-task-get-fields.md, fields.md
 FIELDS: tuple[Column, ...] = (
     Column("ID", "id", Kind.NUMBER, _text("id"), "ID", _INTEGER),
@@ -144,7 +144,7 @@ FIELDS: tuple[Column, ...] = (
     Column("UF_TASK_WEBDAV_FILES", "ufTaskWebdavFiles", Kind.NUMBERS, _files, "Upload files", "disk_file"),
     Column("UF_MAIL_MESSAGE", "ufMailMessage", Kind.TEXT, _always(None), None, "mail_message"),
 )  # fmt: skip
-# Those that only filters and orders know.
+# The columns that only filters and orders accept.
 _OTHERS = (
     Column("REAL_STATUS", "status", Kind.NUMBER, _status),
     Column("TAG", "tags", Kind.TEXT, _tags),
@@ -156,7 +156,7 @@ COLUMNS: Mapping[str, Column] = {column.name: column for column in (*FIELDS, *_O
 
 
 class ClassicTasks(Table):
-    """The portal's tasks as the older methods see them, one at a time, each with the columns of these *names*."""
+    """The portal's tasks in the form of REST 2, computed one at a time, with the columns of these *names*."""
 
     def __init__(self, tasks: GeneratedTable, names: Iterable[str]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The tasks of a sandbox portal, in the form of REST 3.0; the older methods show the same rows in theirs."""
+"""The tasks of a sandbox portal in the form of REST 3.0. REST 2 derives its form from the same rows."""
 
 from datetime import datetime, timedelta, timezone
 
@@ -7,7 +7,7 @@ from gateway.sandbox.tables.table import Row
 
 ZONE = timezone(timedelta(hours=3))
 _FIRST_AT = 1_735_700_000  # Unix time
-_APART_S = 977
+_INTERVAL_S = 977
 
 _TITLES = (
     "Подготовить договор",
@@ -20,7 +20,7 @@ _TITLES = (
 STATUSES = ("pending", "in_progress", "supposedly_completed", "completed", "deferred")
 PRIORITIES = ("low", "average", "high")
 
-# What REST 3.0 tells of the caller's rights on a task.
+# The caller's rights on a task in REST 3.0.
 _RIGHTS = dict.fromkeys(
     (
         "read", "watch", "mute", "createResult", "edit", "remove", "complete", "start", "delegate", "defer", "deadline",
@@ -38,24 +38,24 @@ _RIGHTS = dict.fromkeys(
     False,
 )  # fmt: skip
 
-_NEVER = (
+_NULL_COLUMNS = (
     "startPlan", "endPlan", "fileIds", "epicId", "storyPoints", "parentId", "started", "xmlId", "exchangeId",
     "exchangeModified", "addInReport", "deadlineCount", "declineReason", "forumTopicId", "maxDeadlineChangeDate",
     "maxDeadlineChanges", "groupId",
 )  # fmt: skip
-_NO = (
+_FALSE_COLUMNS = (
     "needsControl", "containsChecklist", "containsSubTasks", "containsRelatedTasks", "containsGanttLinks",
     "containsResults", "replicate", "allowsChangeDeadline", "allowsTimeTracking", "matchesWorkTime", "isMultitask",
     "requireResult", "matchesSubTasksTime", "autocompleteSubTasks", "allowsChangeDatePlan",
     "requireDeadlineChangeReason",
 )  # fmt: skip
-_NONE_OF = (
+_EMPTY_LISTS = (
     "accompliceIds", "auditorIds", "checklist", "crmItemIds", "dependsOn", "inFavorite", "inPin", "inGroupPin",
     "inMute",
 )  # fmt: skip
-_ALIKE: Row = {
-    **dict.fromkeys(_NEVER),
-    **dict.fromkeys(_NO, False),
+_DEFAULTS: Row = {
+    **dict.fromkeys(_NULL_COLUMNS),
+    **dict.fromkeys(_FALSE_COLUMNS, False),
     **dict.fromkeys(("numberOfReminders", "plannedDuration", "actualDuration", "estimatedTime"), 0),
     "description": "",
     "deadline": None,
@@ -70,7 +70,7 @@ _ALIKE: Row = {
 }
 
 
-_OF_THE_ID: ComputedColumns = {
+_COMPUTED: ComputedColumns = {
     "id": lambda task_id: task_id,
     "chatId": lambda task_id: 100_000 + task_id,
     "guid": lambda task_id: f"{{00000000-0000-4000-8000-{task_id:012x}}}",
@@ -81,10 +81,10 @@ _OF_THE_ID: ComputedColumns = {
 
 
 def make_tasks(count: int, holes: float, seed: int, user_ids: tuple[int, ...]) -> GeneratedTable:
-    """*count* tasks, created one after another by the people among *user_ids*."""
+    """Make *count* tasks, created one after another by the users in *user_ids*."""
 
-    def at(task_id: int, later_s: int = 0) -> str:
-        return format_time(_FIRST_AT + task_id * _APART_S + later_s)
+    def at(task_id: int, delay_s: int = 0) -> str:
+        return format_time(_FIRST_AT + task_id * _INTERVAL_S + delay_s)
 
     def person(task_id: int, factor: int = 1) -> int:
         return user_ids[task_id * factor % len(user_ids)]
@@ -92,8 +92,8 @@ def make_tasks(count: int, holes: float, seed: int, user_ids: tuple[int, ...]) -
     def status(task_id: int) -> str:
         return STATUSES[task_id % len(STATUSES)]
 
-    own: ComputedColumns = {
-        **_OF_THE_ID,
+    computed: ComputedColumns = {
+        **_COMPUTED,
         **dict.fromkeys(("created", "statusChanged", "activity"), at),
         "title": lambda task_id: f"{_TITLES[task_id % len(_TITLES)]} {task_id}",
         "creatorId": lambda task_id: person(task_id, 5),
@@ -111,20 +111,20 @@ def make_tasks(count: int, holes: float, seed: int, user_ids: tuple[int, ...]) -
         "auditorIds": lambda task_id: [person(task_id)] if task_id % 7 == 0 else [],
         "accompliceIds": lambda task_id: [person(task_id, 3)] if task_id % 5 == 0 else [],
     }
-    alike = new_task(1, _FIRST_AT, title="", creator_id=user_ids[0], responsible_id=user_ids[0])
-    return GeneratedTable(count, holes, f"{seed} tasks", lambda _rng: alike, own)
+    pattern = new_task(1, _FIRST_AT, title="", creator_id=user_ids[0], responsible_id=user_ids[0])
+    return GeneratedTable(count, holes, f"{seed} tasks", lambda _rng: pattern, computed)
 
 
 def new_task(task_id: int, now: float, *, title: str, creator_id: int, responsible_id: int) -> Row:
-    """A task as it is right after it was created.
+    """A task as it is after its creation.
 
     Source: [docs] api-reference/tasks/tasks-task-add-rest-v3.md
     """
     at = format_time(now)
     return {
-        **_ALIKE,
-        **{name: [] for name in _NONE_OF},
-        **{name: make(task_id) for name, make in _OF_THE_ID.items()},
+        **_DEFAULTS,
+        **{name: [] for name in _EMPTY_LISTS},
+        **{name: make(task_id) for name, make in _COMPUTED.items()},
         "title": title,
         "creatorId": creator_id,
         "responsibleId": responsible_id,
@@ -143,5 +143,5 @@ def _link(task_id: int, responsible_id: int) -> str:
 
 
 def format_time(at: float) -> str:
-    """A time of Unix seconds as the portal writes it: ISO 8601 with its offset."""
+    """A Unix time in the form of the portal: ISO 8601 with its offset."""
     return datetime.fromtimestamp(int(at), ZONE).isoformat()

@@ -1,1 +1,1 @@
-"""Filters, order and paging of the sandbox portal."""
+"""Filters, order and pages of the REST 2 lists."""

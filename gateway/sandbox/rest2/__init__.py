@@ -1,1 +1,1 @@
-"""REST version 2 of the sandbox portal."""
+"""REST 2 of the sandbox portal: its methods and the order of checks."""

@@ -1,1 +1,1 @@
-"""REST 3.0 of the sandbox portal: other addresses, envelopes and rules than the older version, over the same data."""
+"""REST 3.0 of the sandbox portal: the addresses, envelopes and rules of its methods, over the data of REST 2."""

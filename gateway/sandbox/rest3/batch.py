@@ -1,4 +1,4 @@
-"""batch in REST 3.0: up to 50 calls in an array, answered as a whole or refused as a whole."""
+"""batch in REST 3.0: up to 50 calls in an array that succeed or fail as a whole."""
 
 from typing import Any
 
@@ -11,40 +11,40 @@ MAX_CALLS = 50
 
 
 async def batch(call: Call) -> Value:
-    """The results of all calls in their order; the first that fails fails the request, those before it have run.
+    """Return the results of all calls in order. The first error fails the request; earlier calls have run.
 
     Source: [docs] api-reference/rest-v3.md; [srv] rest/lib/v3; protocol notes 9.9
     """
     calls = _read(call.body)
-    for one in calls:
-        name = one["method"].lower()
+    for command in calls:
+        name = command["method"].lower()
         if name not in call.methods or name == BATCH:
-            raise method_not_found(one["method"])
+            raise method_not_found(command["method"])
     results = []
     context: dict[str, Value] = {}
-    for position, one in enumerate(calls):
-        query = resolve(one.get("query", {}), context)
-        result = await call.perform(one["method"].lower(), query)
+    for position, command in enumerate(calls):
+        query = resolve(command.get("query", {}), context)
+        result = await call.perform(command["method"].lower(), query)
         results.append(result)
         if reachable := context_of(result):
-            context[one.get("as", str(position))] = reachable
+            context[command.get("as", str(position))] = reachable
     return results
 
 
 def _read(body: Value) -> list[dict[str, Any]]:
-    """The calls of a list, or of an object, which to PHP is the same."""
+    """Read the calls from a list or an object, which are the same in PHP."""
     if isinstance(body, dict):
         body = list(body.values())
     if not isinstance(body, list) or not body:
         raise invalid_select("A batch is an array of calls")
     if len(body) > MAX_CALLS:
         raise invalid_select(f"A batch has at most {MAX_CALLS} calls")
-    for one in body:
-        if not isinstance(one, dict) or not isinstance(one.get("method"), str):
+    for command in body:
+        if not isinstance(command, dict) or not isinstance(command.get("method"), str):
             raise invalid_select("A call of a batch is an object with a `method`")
-        if not isinstance(one.get("as", ""), str) or not isinstance(one.get("query", {}), (dict, list)):
+        if not isinstance(command.get("as", ""), str) or not isinstance(command.get("query", {}), (dict, list)):
             raise invalid_select("`as` is a string, `query` an object")
-    names = [one["as"] for one in body if "as" in one]
+    names = [command["as"] for command in body if "as" in command]
     if len(names) != len(set(names)):
         raise invalid_select("Two calls of a batch have the same `as`")
     return body

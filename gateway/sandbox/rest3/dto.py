@@ -1,4 +1,4 @@
-"""What REST 3.0 knows of its objects: fields with strict types, and the objects they lead to."""
+"""The objects of REST 3.0: their fields with strict types, and their relations."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -36,9 +36,9 @@ _TYPES: dict[Kind, type] = {
 
 @dataclass(frozen=True)
 class Field:
-    """One field; *by_default* ones come where a method that shows all is given no select.
+    """One field. *by_default*: whether a get without a select returns it.
 
-    *shows*: the column of a row that it shows; "" for that of its own name.
+    *shows* is the column of a row that the field shows, "" for the column of the same name.
     """
 
     name: str
@@ -54,10 +54,10 @@ class Field:
         return self.name.startswith("UF_")
 
     def checked(self, value: Value) -> Value:
-        """*value* as it is.
+        """Return *value* unchanged if it has the field's type.
 
         Raises:
-            Rest3Error: it is not of the field's type, which is strict: ``"5"`` is no int.
+            Rest3Error: *value* has another type. Types are strict: ``"5"`` is not an int.
         """
         fits = value is None or type(value) is _TYPES[self.kind]
         if not fits or (value is not None and self.kind is Kind.DATE_TIME and _read_time(value) is None):
@@ -72,7 +72,7 @@ class Field:
 
 
 def _read_time(value: str) -> float | None:
-    """Unix time of an ISO date; without an offset it is the portal's own."""
+    """The Unix time of an ISO date, in the portal's time zone by default. None if it is invalid."""
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
@@ -82,7 +82,7 @@ def _read_time(value: str) -> float | None:
 
 @dataclass(frozen=True)
 class Relation:
-    """An object that a field leads to: its kind, and how its row is found, None where there is none."""
+    """A related object: its kind, and a function that finds its row or returns None."""
 
     dto: "Dto"
     find: Callable[[Row, PortalData], Row | None]
@@ -90,7 +90,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class Dto:
-    """The fields and relations of one kind of object, under the name that the portal's messages give it."""
+    """The fields and relations of one kind of object. *name* is its name in the portal's messages."""
 
     name: str
     fields: Mapping[str, Field]
@@ -98,4 +98,4 @@ class Dto:
 
     @classmethod
     def of(cls, name: str, *fields: Field, relations: Mapping[str, Relation] | None = None) -> "Dto":
-        return cls(name, {one.name: one for one in fields}, relations or {})
+        return cls(name, {item.name: item for item in fields}, relations or {})

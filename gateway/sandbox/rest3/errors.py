@@ -1,4 +1,4 @@
-"""The refusals of REST 3.0, each with the code, text and status that a client sees."""
+"""The errors of REST 3.0, with the code, message and status that a client gets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,16 +12,16 @@ PREFIX = "BITRIX_REST_V3_EXCEPTION_"
 
 
 class Rest3Error(CallError):
-    """A call that ends in ``{"error": {"code": …, "message": …}}``; *wrong* tells the fields that are, and why."""
+    """A call that ends in ``{"error": {"code": …, "message": …}}``; *invalid* maps fields to messages."""
 
-    def __init__(self, code: str, message: str, status: int = 400, wrong: Mapping[str, str] | None = None) -> None:
+    def __init__(self, code: str, message: str, status: int = 400, invalid: Mapping[str, str] | None = None) -> None:
         super().__init__(code, message, status)
-        self.wrong = wrong or {}
+        self.invalid = invalid or {}
 
     def body(self) -> dict[str, Any]:
         error: dict[str, Any] = {"code": self.code, "message": self.description}
-        if self.wrong:
-            error["validation"] = [{"message": message, "field": field} for field, message in self.wrong.items()]
+        if self.invalid:
+            error["validation"] = [{"message": message, "field": field} for field, message in self.invalid.items()]
         return {"error": error}
 
 
@@ -29,7 +29,7 @@ class Rest3Error(CallError):
 
 
 def in_rest3(error: CallError) -> CallError:
-    """A refusal of what both versions share, as this one says it; the bucket answers before there is a version."""
+    """An error of both versions in the form of REST 3.0. The leaky bucket answers in the form of REST 2."""
     if isinstance(error, Rest3Error) or error.code == "QUERY_LIMIT_EXCEEDED":
         return error
     name, status = _IN_REST3.get(str(error.code), (str(error.code), error.status))
@@ -68,9 +68,9 @@ def insufficient_scope() -> Rest3Error:
     )
 
 
-def invalid_request(wrong: Mapping[str, str]) -> Rest3Error:
+def invalid_request(invalid: Mapping[str, str]) -> Rest3Error:
     code = f"{PREFIX}VALIDATION_REQUESTVALIDATIONEXCEPTION"
-    return Rest3Error(code, "Error during request object validation", wrong=wrong)
+    return Rest3Error(code, "Error during request object validation", invalid=invalid)
 
 
 def missing_field(name: str) -> Rest3Error:
@@ -99,12 +99,12 @@ def invalid_filter(expression: Value) -> Rest3Error:
     return Rest3Error(f"{PREFIX}INVALIDFILTEREXCEPTION", text)
 
 
-def invalid_order(given: Value) -> Rest3Error:
-    return Rest3Error(f"{PREFIX}INVALIDORDEREXCEPTION", f"Unable to recognize the order parameter `{_shown(given)}`")
+def invalid_order(value: Value) -> Rest3Error:
+    return Rest3Error(f"{PREFIX}INVALIDORDEREXCEPTION", f"Unable to recognize the order parameter `{_shown(value)}`")
 
 
-def invalid_pagination(given: Value) -> Rest3Error:
-    text = f"Unable to recognize the pagination parameter `{_shown(given)}`"
+def invalid_pagination(value: Value) -> Rest3Error:
+    text = f"Unable to recognize the pagination parameter `{_shown(value)}`"
     return Rest3Error(f"{PREFIX}INVALIDPAGINATIONEXCEPTION", text)
 
 
@@ -112,8 +112,8 @@ def invalid_select(message: str) -> Rest3Error:
     return Rest3Error(f"{PREFIX}INVALIDSELECTEXCEPTION", message)
 
 
-def unknown_select(given: Value) -> Rest3Error:
-    return invalid_select(f"Unable to recognize select expression `{_shown(given)}`")
+def unknown_select(value: Value) -> Rest3Error:
+    return invalid_select(f"Unable to recognize select expression `{_shown(value)}`")
 
 
 def field_not_found(name: str) -> Rest3Error:

@@ -1,4 +1,4 @@
-"""main.eventlog.*: REST 3.0 alone has them, and for the administrator alone."""
+"""main.eventlog.*, which exist only in REST 3.0. Only the administrator has access."""
 
 from gateway.sandbox.php import Value
 from gateway.sandbox.rest3.dto import Dto, Field, Kind
@@ -25,29 +25,29 @@ _SHOWN = tuple(ENTRY.fields)
 
 
 def list_entries(call: Call) -> Value:
-    """One page of the event log.
+    """Return one page of the event log.
 
     Source: [docs] api-reference/event-log/main-eventlog-list.md
     """
-    _admit(call)
+    _check_access(call)
     return {"items": list_rows(call.data.eventlog, call.query, ENTRY, call.data, _SHOWN, call.max_rows)}
 
 
 def tail_entries(call: Call) -> Value:
-    """The entries beyond a cursor.
+    """Return the entries after a cursor.
 
     Source: [docs] api-reference/event-log/main-eventlog-tail.md
     """
-    _admit(call)
+    _check_access(call)
     return {"items": tail_rows(call.data.eventlog, call.query, ENTRY, call.data, _SHOWN, call.max_rows)}
 
 
 def get_entry(call: Call) -> Value:
-    """One entry.
+    """Return one entry.
 
     Source: [docs] api-reference/event-log/main-eventlog-get.md
     """
-    _admit(call)
+    _check_access(call)
     entry_id = call.int_of("id")
     select = read_select(call.query.get("select"), ENTRY, _SHOWN)
     row = call.data.eventlog.get(entry_id)
@@ -56,7 +56,7 @@ def get_entry(call: Call) -> Value:
     return {"item": select(row, call.data)}
 
 
-def _admit(call: Call) -> None:
+def _check_access(call: Call) -> None:
     if not call.caller.is_administrator:
         raise access_denied()
 
@@ -65,5 +65,5 @@ METHODS = (
     Method("main.eventlog.list", list_entries, _SCOPES, ENTRY),
     Method("main.eventlog.tail", tail_entries, _SCOPES, ENTRY),
     Method("main.eventlog.get", get_entry, _SCOPES, ENTRY),
-    *field_methods("main.eventlog", ENTRY, _SCOPES, _admit),
+    *field_methods("main.eventlog", ENTRY, _SCOPES, _check_access),
 )

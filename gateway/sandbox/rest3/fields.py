@@ -1,4 +1,4 @@
-"""``*.field.list`` and ``*.field.get``: what REST 3.0 says of the fields of an object.
+"""``*.field.list`` and ``*.field.get``: the descriptions of the fields of an object.
 
 Source: [docs] api-reference/rest-v3/main/main-eventlog-field-list.md, main-eventlog-field-get.md and
 api-reference/rest-v3/tasks/tasks-task-field-list.md, tasks-task-field-get.md
@@ -22,20 +22,20 @@ DESCRIPTION = Dto.of(
 
 
 def field_methods(
-    prefix: str, dto: Dto, scopes: tuple[str, ...], admit: Callable[[Call], None] = lambda _call: None
+    prefix: str, dto: Dto, scopes: tuple[str, ...], check_access: Callable[[Call], None] = lambda _call: None
 ) -> tuple[Method, Method]:
-    """``PREFIX.field.list`` and ``PREFIX.field.get``, of the fields and relations of *dto*.
+    """Make ``PREFIX.field.list`` and ``PREFIX.field.get`` for the fields and relations of *dto*.
 
-    *admit* refuses callers as the other methods of the object do.
+    *check_access* raises for callers without access.
     """
 
     def list_fields(call: Call) -> Value:
-        admit(call)
+        check_access(call)
         names = _selected(call)
         return {"items": [{name: row[name] for name in names} for row in _described(dto).values()]}
 
     def get_field(call: Call) -> Value:
-        admit(call)
+        check_access(call)
         name = call.query.get("name")
         if name is None:
             raise missing_field("name")
@@ -53,9 +53,9 @@ def field_methods(
 
 
 def _described(dto: Dto) -> dict[str, Row]:
-    """A description of each field by its name; custom fields are left out, as the documented lists have none."""
-    own = {name: _describe(field) for name, field in dto.fields.items() if not field.custom}
-    return own | {name: _describe(Field(name, Kind.OBJECT)) for name in dto.relations}
+    """The description of each field by name. Custom fields are omitted, as in the documented lists."""
+    fields = {name: _describe(field) for name, field in dto.fields.items() if not field.custom}
+    return fields | {name: _describe(Field(name, Kind.OBJECT)) for name in dto.relations}
 
 
 def _describe(field: Field) -> Row:
@@ -75,15 +75,15 @@ def _describe(field: Field) -> Row:
 
 
 def _selected(call: Call) -> list[str]:
-    """The parts of a description that are asked for, all where none are.
+    """The selected parts of a description, all by default.
 
     Raises:
-        Rest3Error: the select is no list of names, or names another part.
+        Rest3Error: the select is not a list of names, or a name is unknown.
     """
-    given = call.query.get("select")
-    if given is not None and not (isinstance(given, list) and all(isinstance(name, str) for name in given)):
-        raise unknown_select(given)
-    for name in given or ():
+    select = call.query.get("select")
+    if select is not None and not (isinstance(select, list) and all(isinstance(name, str) for name in select)):
+        raise unknown_select(select)
+    for name in select or ():
         if name not in DESCRIPTION.fields:
             raise unknown_field(name, DESCRIPTION.name)
-    return given or list(DESCRIPTION.fields)
+    return select or list(DESCRIPTION.fields)

@@ -1,4 +1,4 @@
-"""The filter of REST 3.0: arrays of conditions and groups, checked against the fields of the object.
+"""The filters of REST 3.0: arrays of conditions and groups, checked against the fields of the object.
 
 Source: [docs] api-reference/rest-v3.md; [srv] rest/lib/v3; protocol notes 9.4
 """
@@ -24,28 +24,28 @@ _WITH_A_LIST = ("in", "between")
 
 @dataclass(frozen=True)
 class Condition:
-    """One field, an operator, and the value to compare with."""
+    """A field, an operator and the value to compare with."""
 
     field: Field
     operator: str
     value: Value
 
     def test(self) -> Test:
-        name, own_of = self.field.name, self.field.comparable
-        wanted = [own_of(item) for item in (self.value if self.operator in _WITH_A_LIST else [self.value])]
+        name, comparable = self.field.name, self.field.comparable
+        wanted = [comparable(item) for item in (self.value if self.operator in _WITH_A_LIST else [self.value])]
         known = frozenset(wanted)
         if self.operator in ("=", "in"):
-            return lambda row: own_of(row.get(name)) in known
+            return lambda row: comparable(row.get(name)) in known
         if self.operator == "!=":
-            return lambda row: own_of(row.get(name)) not in known
+            return lambda row: comparable(row.get(name)) not in known
         if self.operator == "between":
             lowest, highest = wanted
-            return lambda row: (own := own_of(row.get(name))) is not None and lowest <= own <= highest
+            return lambda row: (operand := comparable(row.get(name))) is not None and lowest <= operand <= highest
         bound, compare = wanted[0], COMPARISONS[self.operator]
-        return lambda row: None not in (own := own_of(row.get(name)), bound) and compare(own, bound)
+        return lambda row: None not in (operand := comparable(row.get(name)), bound) and compare(operand, bound)
 
     def id_range(self) -> tuple[float, float] | None:
-        """The open range of ids that the condition means; None where it means something else."""
+        """The open range of ids that the condition allows; None if it is not a range of ids."""
         if self.field.name != KEY or self.operator in ("!=", "in") or self.value is None:
             return None
         if self.operator == "between":
@@ -61,9 +61,9 @@ class Condition:
 
 @dataclass(frozen=True)
 class Filter:
-    """What a filter means: an open range of ids, apart because it makes a list cheap, and the other tests.
+    """An open range of ids, separate because it makes a list cheap, and the other tests.
 
-    *names* are the fields that occur anywhere in it.
+    *names* are all fields of the filter.
     """
 
     above: float
@@ -72,7 +72,7 @@ class Filter:
     names: frozenset[str]
 
     def ids(self, table: Rows, *, descending: bool = False) -> Iterator[int]:
-        """The ids of the rows that meet it, one after another as they are wanted."""
+        """Yield the ids of matching rows lazily."""
         found = table.ids_between(self.above, self.below)
         for row_id in reversed(found) if descending else found:
             row = {KEY: row_id} if self.names <= {KEY} else table[row_id]
@@ -80,16 +80,16 @@ class Filter:
                 yield row_id
 
 
-def read_filter(given: Value, dto: Dto, further: Sequence[Value] = ()) -> Filter:
-    """The filter of a request, with *further* conditions; None is an empty one.
+def read_filter(value: Value, dto: Dto, further: Sequence[Value] = ()) -> Filter:
+    """Read the filter of a request and add *further* conditions. None is an empty filter.
 
     Raises:
-        Rest3Error: anything in it is not as the grammar has it, or names a field that cannot be filtered by.
+        Rest3Error: the syntax is invalid, or a field is unknown or not filterable.
     """
     above, below = -inf, inf
     tests: list[Test] = []
     names: set[str] = set()
-    for element in (*_elements(given), *further):
+    for element in (*_elements(value), *further):
         part = _read_element(element, dto, names)
         bounds = part.id_range() if isinstance(part, Condition) else None
         if bounds is not None:
@@ -99,13 +99,13 @@ def read_filter(given: Value, dto: Dto, further: Sequence[Value] = ()) -> Filter
     return Filter(above, below, tuple(tests), frozenset(names))
 
 
-def _elements(given: Value) -> list[Value]:
-    if given is None:
+def _elements(value: Value) -> list[Value]:
+    if value is None:
         return []
-    if not isinstance(given, list):
-        raise invalid_filter(given)
+    if not isinstance(value, list):
+        raise invalid_filter(value)
     # The array itself may be the only condition.
-    return [given] if given and isinstance(given[0], str) else given
+    return [value] if value and isinstance(value[0], str) else value
 
 
 def _read_element(element: Value, dto: Dto, names: set[str]) -> Condition | Test:
@@ -117,7 +117,7 @@ def _read_element(element: Value, dto: Dto, names: set[str]) -> Condition | Test
         case {"leftOperand": str(name), "operator": str(operator), "rightOperand": value}:
             return _condition(name, operator, value, dto, names)
         case {"logic": "and" | "or" as logic, "conditions": list(elements)}:
-            tests = [_test_of(_read_element(one, dto, names)) for one in elements]
+            tests = [_test_of(_read_element(item, dto, names)) for item in elements]
             return _group(all if logic == "and" else any, tests, negative=element.get("negative") is True)
     raise invalid_filter(element)
 

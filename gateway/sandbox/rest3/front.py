@@ -1,4 +1,4 @@
-"""How the portal answers a request of REST 3.0: the checks in their order, faults, limits and repeated calls."""
+"""Answers requests of REST 3.0: the order of checks, faults, limits and idempotency keys."""
 
 import inspect
 from dataclasses import dataclass, replace
@@ -20,13 +20,13 @@ from gateway.sandbox.rest3.idempotency import IdempotencyStore
 from gateway.sandbox.rest3.listing import MAX_ROWS
 from gateway.sandbox.rest3.method import Call, Method
 
-LISTS = (".list", ".tail")  # they take the time of a list command
+LISTS = (".list", ".tail")  # methods with the cost of a list
 METHODS = {method.name: method for method in (*tasks.METHODS, *eventlog.METHODS, *service.METHODS, *batch.METHODS)}
 
 
 @dataclass(frozen=True)
 class Request3:
-    """A request of REST 3.0 as it came: what both versions share is in *shared*, whose params are not used.
+    """An undecoded request of REST 3.0. *shared* holds the parts common to both versions; its params are not used.
 
     *key* is the ``Idempotency-Key``.
     """
@@ -38,10 +38,10 @@ class Request3:
     key: str | None
 
     def decoded(self) -> Value:
-        """The body as JSON; an empty one, and any of GET, is an empty object.
+        """Decode the JSON body. An empty body and the body of GET are an empty object.
 
         Raises:
-            Rest3Error: it is anything else, or the verb is neither GET nor POST.
+            Rest3Error: the body is invalid, or the verb is neither GET nor POST.
         """
         if self.verb not in ("GET", "POST"):
             raise wrong_verb(self.verb)
@@ -57,16 +57,16 @@ class Request3:
 
 
 class Rest3:
-    """REST 3.0 of one portal, whose bucket, operating time, faults and counters it shares with the older version."""
+    """REST 3.0 of one portal. It shares limits, faults and counters with REST 2."""
 
     def __init__(self, portal: SandboxPortal) -> None:
         self._portal = portal
-        self._kept = IdempotencyStore()
+        self._idempotency = IdempotencyStore()
 
     async def answer(self, request: Request3) -> Reply:
         """Answer one HTTP request.
 
-        Source of the order of checks: [srv] rest/lib/v3; protocol notes 9; the bucket sits in front of all.
+        Source of the order of checks: [srv] rest/lib/v3; protocol notes 9; the leaky bucket comes first.
         """
         portal, exchange = self._portal, self._portal.open_exchange(request.shared)
         portal.http_requests += 1
@@ -97,29 +97,29 @@ class Rest3:
             raise method_not_found(request.shared.method)
         fault = await self._apply_fault(exchange, name)
         caller = portal.authorize(shared)
-        _admit(method, caller)
+        _check_scope(method, caller)
         if portal.operating and portal.operating.is_blocked(caller.client, name, portal.now()):
             raise operation_time_limit()
         key = request.key if method.writes else None
-        if key is not None and (kept := self._kept.find(caller, name, key, request.body, portal.now())):
-            return replace(kept, connection_fault=exchange.connection_fault)
-        result = _as_told(fault, await self._run(method, body, caller, exchange, credential))
+        if key is not None and (stored := self._idempotency.find(caller, name, key, request.body, portal.now())):
+            return replace(stored, connection_fault=exchange.connection_fault)
+        result = _with_row_fault(fault, await self._run(method, body, caller, exchange, credential))
         time = portal.time_of(started, method, caller, fault.busy_s if fault else 0.0)
         reply = Reply(200, result if method.bare else {"result": result, "time": time}, exchange.connection_fault)
-        return reply if key is None else self._kept.keep(caller, name, key, request.body, reply, portal.now())
+        return reply if key is None else self._idempotency.save(caller, name, key, request.body, reply, portal.now())
 
     async def _perform(
         self, caller: Caller, exchange: Exchange, credential: str | None, name: str, query: Value
     ) -> Value:
-        """Make one call of a batch; it is neither booked nor limited by operating time, as only the batch would be."""
+        """Make one call of a batch. Operating time neither counts nor limits it: only the batch would be billed."""
         self._portal.seen.append(SeenCall(name, _params(query), credential, in_batch=True, version=3))
         fault = await self._apply_fault(exchange, name)
         method = METHODS[name]
-        _admit(method, caller)
-        return _as_told(fault, await self._run(method, query, caller, exchange, credential))
+        _check_scope(method, caller)
+        return _with_row_fault(fault, await self._run(method, query, caller, exchange, credential))
 
     async def _apply_fault(self, exchange: Exchange, name: str) -> Fault | None:
-        """Count a call and let it meet what is scripted for it; what is left to do to it is returned."""
+        """Count a call and inject its fault. Return the fault, for effects that follow the call."""
         self._portal.calls[name] += 1
         fault = await self._portal.faults.apply(name)
         if fault and fault.kind in AFTER_CALL:
@@ -139,16 +139,16 @@ class Rest3:
         return result
 
 
-def _admit(method: Method, caller: Caller) -> None:
+def _check_scope(method: Method, caller: Caller) -> None:
     if not method.is_open_to(caller.scopes):
         raise insufficient_scope()
 
 
-def _as_told(fault: Fault | None, result: Value) -> Value:
-    """The *result* of a call, altered where its *fault* is a lie about it."""
+def _with_row_fault(fault: Fault | None, result: Value) -> Value:
+    """Return the *result*, changed if its *fault* changes rows."""
     return alter_rows(fault.kind, fault.value, result) if fault and fault.kind in ROW_FAULTS else result
 
 
 def _params(body: Value) -> dict[str, Value]:
-    """A body as it is remembered: that of a batch under ``calls``."""
+    """The body as recorded in `SeenCall`: the list of a batch is under ``calls``."""
     return body if isinstance(body, dict) else {"calls": body}

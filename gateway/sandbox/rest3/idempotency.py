@@ -1,4 +1,4 @@
-"""Idempotency-Key: the answer of a call that writes is kept for a day, and given again instead of a second run.
+"""Idempotency-Key: the answer of a call that writes is stored for a day and replayed instead of a second run.
 
 Source: [docs] api-reference/rest-v3.md; [srv] rest/lib/v3; protocol notes 9.10
 """
@@ -18,46 +18,46 @@ REPLAYED = "Idempotent-Replayed"
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
-_Place: TypeAlias = tuple[str, int, str, str]
+_Scope: TypeAlias = tuple[str, int, str, str]
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _StoredReply:
     fingerprint: bytes
-    until: float
+    expires_at: float
     reply: Reply
 
 
 class IdempotencyStore:
-    """The answers of the last day by caller, method and key; the same key under another method is another call."""
+    """The answers of the last day by caller, method and key."""
 
     def __init__(self) -> None:
-        self._kept: dict[_Place, _Kept] = {}
+        self._replies: dict[_Scope, _StoredReply] = {}
 
     def find(self, caller: Caller, method: str, key: str, body: bytes, now: float) -> Reply | None:
-        """The first answer to the same call, marked as given again; None where there was none.
+        """Return the stored answer to the same call, marked as replayed, or None.
 
         Raises:
-            Rest3Error: the key is malformed, or came with another body before.
+            Rest3Error: the key is malformed, or was used with another body.
         """
         if not _KEY.fullmatch(key):
             raise invalid_idempotency_key()
-        kept = self._kept.get(_place(caller, method, key))
-        if kept is None or now >= kept.until:
+        stored = self._replies.get(_scope(caller, method, key))
+        if stored is None or now >= stored.expires_at:
             return None
-        if kept.fingerprint != _fingerprint(body):
+        if stored.fingerprint != _fingerprint(body):
             raise idempotency_key_reused()
-        return replace(kept.reply, headers={**kept.reply.headers, REPLAYED: "true"})
+        return replace(stored.reply, headers={**stored.reply.headers, REPLAYED: "true"})
 
-    def keep(self, caller: Caller, method: str, key: str, body: bytes, reply: Reply, now: float) -> Reply:
-        """Remember the first answer; it is returned with the header that it is sent with."""
-        self._kept = {place: kept for place, kept in self._kept.items() if now < kept.until}
+    def save(self, caller: Caller, method: str, key: str, body: bytes, reply: Reply, now: float) -> Reply:
+        """Store the first answer and return it with its ``Idempotency-Key`` header."""
+        self._replies = {scope: stored for scope, stored in self._replies.items() if now < stored.expires_at}
         reply = replace(reply, headers={HEADER: key})
-        self._kept[_place(caller, method, key)] = _Kept(_fingerprint(body), now + LIFETIME_S, reply)
+        self._replies[_scope(caller, method, key)] = _StoredReply(_fingerprint(body), now + LIFETIME_S, reply)
         return reply
 
 
-def _place(caller: Caller, method: str, key: str) -> _Place:
+def _scope(caller: Caller, method: str, key: str) -> _Scope:
     return caller.client, caller.user_id, method, key
 
 

@@ -1,4 +1,4 @@
-"""What the lists of REST 3.0 share: select, order, pages and cursors, over a table and the fields of its rows.
+"""Select, order, pages and cursors of the REST 3.0 lists, over a table and the fields of its rows.
 
 Source: [docs] api-reference/rest-v3.md; [srv] rest/lib/v3; protocol notes 9.3, 9.5, 9.6
 """
@@ -28,19 +28,19 @@ MAX_ROWS = 1000
 Select: TypeAlias = Callable[[Row, PortalData], Row]
 
 
-def read_select(given: Value, dto: Dto, default: Sequence[str]) -> Select:
-    """What makes of a row the part that was asked for: its id, always, and the fields selected or else the *default*.
+def read_select(names: Value, dto: Dto, default: Sequence[str]) -> Select:
+    """Return a function from a row to its selected fields, or the *default* ones, always with the id.
 
-    A field of its own that the object does not have is dropped; one of a related object is refused.
+    An unknown field of the object is ignored; an unknown field of a related object is refused.
 
     Raises:
-        Rest3Error: it is no list of names, or a related field is unknown.
+        Rest3Error: the select is not a list of names, or a related field is unknown.
     """
-    if given is not None and not (isinstance(given, list) and all(isinstance(name, str) for name in given)):
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise invalid_select("Parameter `select` must be an array of field names")
-    own: list[str] = [] if given else list(default)
+    own: list[str] = [] if names else list(default)
     related: dict[str, list[str]] = {}
-    for name in given or []:
+    for name in names or []:
         first, dot, inner = name.partition(".")
         if dot:
             related.setdefault(first, []).append(_related_field(first, inner, dto))
@@ -73,44 +73,45 @@ def _related_row(row: Row, data: PortalData, relation: str, names: list[str], dt
 
 @dataclass(frozen=True)
 class Window:
-    """Which rows of a list to send."""
+    """Which rows of a list to return."""
 
     offset: int = 0
     limit: int = PAGE_ROWS
 
 
-def read_pagination(given: Value, most: int) -> Window:
-    """The window of ``{"page", "limit", "offset"}``: a page goes before an offset, a large limit is cut to *most*.
-    Page 0 is page 1, as the official JS SDK has it.
+def read_pagination(value: Value, max_rows: int) -> Window:
+    """Read the window of ``{"page", "limit", "offset"}``. A page overrides an offset; *max_rows* caps the limit.
+
+    Page 0 is page 1, as in the official JS SDK.
 
     Raises:
-        Rest3Error: it is no object of such numbers, or the limit is 0.
+        Rest3Error: *value* is not an object of such numbers, or the limit is 0.
     """
-    if given is None or given == []:
-        return Window(limit=min(PAGE_ROWS, most))
-    if not isinstance(given, dict) or not all(
-        type(given.get(name, 1)) is int and given.get(name, 1) >= lowest
-        for name, lowest in (("page", 0), ("limit", 1), ("offset", 0))
+    if value is None or value == []:
+        return Window(limit=min(PAGE_ROWS, max_rows))
+    if not isinstance(value, dict) or not all(
+        type(value.get(name, 1)) is int and value.get(name, 1) >= minimum
+        for name, minimum in (("page", 0), ("limit", 1), ("offset", 0))
     ):
-        raise invalid_pagination(given)
-    limit = min(given.get("limit", PAGE_ROWS), most)
-    return Window(max(given["page"] - 1, 0) * limit if "page" in given else given.get("offset", 0), limit)
+        raise invalid_pagination(value)
+    limit = min(value.get("limit", PAGE_ROWS), max_rows)
+    return Window(max(value["page"] - 1, 0) * limit if "page" in value else value.get("offset", 0), limit)
 
 
-def read_order(given: Value, dto: Dto) -> list[tuple[Field, bool]]:
-    """The order in ``{"field": "DESC"}``: fields, and whether each descends.
+def read_order(value: Value, dto: Dto) -> list[tuple[Field, bool]]:
+    """Read the order ``{"field": "DESC"}``: fields, and whether each is descending.
 
     Raises:
-        Rest3Error: it is no object, has another direction, or a field that cannot be sorted by.
+        Rest3Error: *value* is not an object, a direction is invalid, or a field is unknown or not sortable.
     """
-    if given is None or given == []:
+    if value is None or value == []:
         return []
-    if not isinstance(given, dict):
-        raise invalid_order(given)
+    if not isinstance(value, dict):
+        raise invalid_order(value)
     order = []
-    for name, direction in given.items():
+    for name, direction in value.items():
         if str(direction).upper() not in ("ASC", "DESC"):
-            raise invalid_order(given)
+            raise invalid_order(value)
         order.append((_sortable(name, dto), str(direction).upper() == "DESC"))
     return order
 
@@ -125,27 +126,27 @@ def _sortable(name: str, dto: Dto) -> Field:
 
 
 def list_rows(
-    table: Rows, query: dict[str, Value], dto: Dto, data: PortalData, default: Sequence[str], most: int
+    table: Rows, query: dict[str, Value], dto: Dto, data: PortalData, default: Sequence[str], max_rows: int
 ) -> list[Row]:
-    """One page of a ``*.list`` of at *most* so many rows, ties and all without an order by ascending id.
+    """Return one page of a ``*.list``, at most *max_rows* rows. Ties, and all rows by default, are by ascending id.
 
     Raises:
-        Rest3Error: select, filter, order or pagination are not as they should be.
+        Rest3Error: select, filter, order or pagination is invalid.
     """
     select = read_select(query.get("select"), dto, default)
     conditions = read_filter(query.get("filter"), dto)
     order = read_order(query.get("order"), dto)
-    window = read_pagination(query.get("pagination"), most)
+    window = read_pagination(query.get("pagination"), max_rows)
     return [select(table[row_id], data) for row_id in _ids(table, conditions, order, window)]
 
 
 def tail_rows(
-    table: Rows, query: dict[str, Value], dto: Dto, data: PortalData, default: Sequence[str], most: int
+    table: Rows, query: dict[str, Value], dto: Dto, data: PortalData, default: Sequence[str], max_rows: int
 ) -> list[Row]:
-    """One page of a ``*.tail``, as `list_rows`: the rows strictly beyond the value of the cursor's field, in its order.
+    """Return one page of a ``*.tail``: the rows strictly after the cursor's value, in the cursor's order.
 
     Raises:
-        Rest3Error: select, filter or cursor are not as they should be, or the filter names the cursor's field.
+        Rest3Error: select, filter or cursor is invalid, or the filter contains the cursor's field.
     """
     cursor = query.get("cursor") or {"field": KEY}
     if not isinstance(cursor, dict) or not isinstance(cursor.get("field"), str):
@@ -154,9 +155,9 @@ def tail_rows(
     descending = read_order({field.name: cursor.get("order", "ASC")}, dto)[0][1]
     if field.name in read_filter(query.get("filter"), dto).names:
         raise invalid_filter(f"Cursor field {field.name} cannot be used at filter.")
-    beyond = [field.name, "<" if descending else ">", cursor.get("value", 0)]
-    conditions = read_filter(query.get("filter"), dto, [beyond])
-    window = read_pagination({"limit": cursor.get("limit", PAGE_ROWS)}, most)
+    after_cursor = [field.name, "<" if descending else ">", cursor.get("value", 0)]
+    conditions = read_filter(query.get("filter"), dto, [after_cursor])
+    window = read_pagination({"limit": cursor.get("limit", PAGE_ROWS)}, max_rows)
     select = read_select(query.get("select"), dto, default)
     return [select(table[row_id], data) for row_id in _ids(table, conditions, [(field, descending)], window)]
 

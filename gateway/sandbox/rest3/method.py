@@ -1,4 +1,4 @@
-"""What a method of REST 3.0 is in the sandbox: one small function, and one row of facts about it."""
+"""The description of a REST 3.0 method: a function, its object and its scopes; and the call it gets."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from gateway.sandbox.rest3.listing import MAX_ROWS
 
 @dataclass(frozen=True)
 class Call:
-    """One call as its method sees it: the *body* that came, without the token.
+    """One call, with its *body* without the token.
 
-    *perform* makes another call on behalf of the same caller; it returns the ``result`` or raises CallError.
+    *perform* makes another call for the same caller. It returns the ``result`` or raises CallError.
     """
 
     body: Value
@@ -24,18 +24,18 @@ class Call:
     methods: Mapping[str, "Method"]
     perform: Callable[[str, Value], Awaitable[Value]]
     now: float
-    max_rows: int  # of a page, whatever larger limit is asked for
+    max_rows: int  # the largest page, whatever limit is requested
 
     @property
     def query(self) -> dict[str, Value]:
-        """The parameters by name; a body that is no object has none."""
+        """The parameters by name; empty if the body is not an object."""
         return self.body if isinstance(self.body, dict) else {}
 
     def int_of(self, name: str) -> int:
-        """A required parameter that is an integer.
+        """Return a required integer parameter.
 
         Raises:
-            Rest3Error: it is missing, or anything else.
+            Rest3Error: the parameter is missing or has another type.
         """
         value = self.query.get(name)
         if value is None:
@@ -45,10 +45,10 @@ class Call:
         return value
 
     def object_of(self, name: str) -> dict[str, Value]:
-        """A required parameter that is an object; ``[]`` is an empty one.
+        """Return a required object parameter. ``[]`` is an empty object.
 
         Raises:
-            Rest3Error: it is missing, or anything else.
+            Rest3Error: the parameter is missing or has another type.
         """
         value = self.query.get(name)
         if value is None:
@@ -62,9 +62,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Method:
-    """The row of facts. *scopes*: any one of them will do, none are needed where it is empty.
+    """One REST 3.0 method. Any one of the *scopes* gives access; without *scopes* every caller has access.
 
-    Of those that *write*, a call with an ``Idempotency-Key`` is run once. A *bare* one answers without an envelope.
+    If the method *writes*, calls with the same ``Idempotency-Key`` run once. A *bare* method answers without an
+    envelope.
     """
 
     name: str
@@ -74,7 +75,7 @@ class Method:
     writes: bool = False
     bare: bool = False
     is_billed: bool = True  # its duration is booked as operating time
-    max_rows: int = MAX_ROWS  # of a page, unless the portal is set up with another size
+    max_rows: int = MAX_ROWS  # the largest page, unless the portal's settings change it
 
     def is_open_to(self, scopes: tuple[str, ...]) -> bool:
         return not self.scopes or any(scope in scopes for scope in self.scopes)

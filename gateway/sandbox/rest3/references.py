@@ -1,4 +1,4 @@
-"""``{"$ref": "task.id"}`` and ``{"$refArray": "list.id"}``: how a call of a batch takes values of the calls before it.
+"""``{"$ref": "task.id"}`` and ``{"$refArray": "list.id"}``: references to the results of earlier calls of a batch.
 
 Source: [srv] rest/lib/v3; protocol notes 9.9
 """
@@ -13,18 +13,18 @@ _WRAPPERS = ("item", "items")
 
 
 def context_of(result: Value) -> Value:
-    """What later calls can reach of a *result*: its item or items, if there are any; else None.
+    """The part of a *result* that later calls can refer to: its item or items, otherwise None.
 
-    A path may name them (``task.item.id``, ``list.items.0.id``) or leave them out.
+    A path may include them (``task.item.id``, ``list.items.0.id``) or omit them.
     """
     return next((result[name] for name in _WRAPPERS if result.get(name)), None) if isinstance(result, dict) else None
 
 
 def resolve(value: Value, context: Mapping[str, Value]) -> Value:
-    """*value* with every reference in it replaced; an object that holds one is replaced as a whole.
+    """Return *value* with its references replaced. A reference replaces the object that contains it.
 
     Raises:
-        Rest3Error: a reference leads nowhere.
+        Rest3Error: the path of a reference does not exist.
     """
     match value:
         case {"$ref": path}:
@@ -42,7 +42,7 @@ def _follow(path: str, context: Mapping[str, Value]) -> Value:
     alias, *keys = path.split(".")
     reached: Any = context.get(alias)
     if keys and keys[0] in _WRAPPERS and not (isinstance(reached, Mapping) and keys[0] in reached):
-        del keys[0]  # what it wraps is where the path is already
+        del keys[0]  # the context is already the wrapped part
     for key in keys:
         if isinstance(reached, list) and key.isdecimal() and int(key) < len(reached):
             reached = reached[int(key)]

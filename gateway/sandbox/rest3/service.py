@@ -1,4 +1,4 @@
-"""The methods of REST 3.0 about itself: what may be called, and its own OpenAPI document."""
+"""The methods about REST 3.0 itself: the available methods and the OpenAPI document."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -19,7 +19,7 @@ _SCHEMAS: dict[Kind, dict[str, str]] = {
 
 
 def list_scopes(call: Call) -> Value:
-    """What the credentials may call: module to controller to method to what is known of it.
+    """Return the methods that the caller may call, as a map of module, controller, method and its description.
 
     Source: [docs] api-reference/rest-v3.md; [srv] rest/lib/v3
     """
@@ -45,7 +45,7 @@ def _text(call: Call, name: str) -> str | None:
 
 
 def openapi(call: Call) -> Value:
-    """The OpenAPI document of the portal, as the whole body.
+    """Return the OpenAPI document of the portal, without an envelope.
 
     Source: [docs] api-reference/rest-v3.md
     """
@@ -74,8 +74,8 @@ def _dtos(methods: Iterable[Method]) -> list[Dto]:
 
 
 def _schema(dto: Dto) -> dict[str, Any]:
-    related = {name: {"$ref": f"#/components/schemas/{one.dto.name}"} for name, one in dto.relations.items()}
-    return {"type": "object", "properties": {name: _property(one) for name, one in dto.fields.items()} | related}
+    related = {name: {"$ref": f"#/components/schemas/{relation.dto.name}"} for name, relation in dto.relations.items()}
+    return {"type": "object", "properties": {name: _property(field) for name, field in dto.fields.items()} | related}
 
 
 def _property(field: Field) -> dict[str, Any]:

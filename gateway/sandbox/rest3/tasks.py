@@ -44,7 +44,7 @@ def _fields(kind: Kind, names: str, *, editable: bool = False, by_default: bool 
     return [Field(name, kind, editable=editable, by_default=by_default) for name in names.split()]
 
 
-# Only the id can be filtered by. Source: [docs] api-reference/tasks/tasks-task-list-rest-v3.md, fields-rest-v3.md
+# Only the id is filterable. Source: [docs] api-reference/tasks/tasks-task-list-rest-v3.md, fields-rest-v3.md
 TASK = Dto.of(
     "TaskDto",
     Field("id", Kind.INT, filterable=True, sortable=True),
@@ -94,7 +94,7 @@ _REQUIRED = ("title", "creatorId", "responsibleId")
 
 
 def list_tasks(call: Call) -> Value:
-    """One page of tasks; without a select only their ids.
+    """Return one page of tasks, by default only their ids.
 
     Source: [docs] api-reference/tasks/tasks-task-list-rest-v3.md
     """
@@ -102,7 +102,7 @@ def list_tasks(call: Call) -> Value:
 
 
 def get_task(call: Call) -> Value:
-    """One task; without a select all of it but the related objects.
+    """Return one task, by default with all fields except the related objects.
 
     Source: [docs] api-reference/tasks/tasks-task-get-rest-v3.md
     """
@@ -115,7 +115,7 @@ def get_task(call: Call) -> Value:
 
 
 def add_task(call: Call) -> Value:
-    """A new task of the given fields, as it then is.
+    """Create a task from the fields and return it.
 
     Source: [docs] api-reference/tasks/tasks-task-add-rest-v3.md
     """
@@ -137,7 +137,7 @@ def add_task(call: Call) -> Value:
 
 
 def update_task(call: Call) -> Value:
-    """Changes the given fields of a task.
+    """Update the given fields of a task.
 
     Source: [docs] api-reference/tasks/tasks-task-update-rest-v3.md
     """
@@ -150,7 +150,7 @@ def update_task(call: Call) -> Value:
 
 
 def delete_task(call: Call) -> Value:
-    """Removes a task.
+    """Delete a task.
 
     Source: [docs] api-reference/tasks/tasks-task-delete-rest-v3.md
     """
@@ -162,7 +162,7 @@ def delete_task(call: Call) -> Value:
 
 
 def _check(fields: dict[str, Value], call: Call, allowed: tuple[str, ...] = ()) -> None:
-    """See that every field is known, may be written and is of its type, and that the people exist."""
+    """Check that every field is known, writable and of its type, and that the users exist."""
     for name, value in fields.items():
         field = TASK.fields.get(name)
         if field is None:

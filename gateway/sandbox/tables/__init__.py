@@ -1,1 +1,1 @@
-"""The tables of the sandbox portal."""
+"""Tables of rows by id: stored in full, or generated when they are read."""

@@ -1,4 +1,4 @@
-"""A table of any size whose rows are made when they are read; only what somebody changed is held."""
+"""A table of any size whose rows are generated when they are read. Only changed rows are stored."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any, overload
 from gateway.sandbox.tables.ids import IdRuns
 from gateway.sandbox.tables.table import Projection, Row, Rows, Test
 
-PATTERNS = 251  # rows differ from each other in so many ways, apart from the columns of their own
+PATTERNS = 251  # the number of different rows, apart from their computed columns
 PROJECTION_CACHE_SIZE = 16
 _CHUNK = 512
 
@@ -19,26 +19,28 @@ ComputedColumns = Mapping[str, Callable[[int], Any]]
 
 
 class GeneratedTable(Rows):
-    """*count* rows, the same for the same *seed*.
+    """*count* generated rows, the same for the same *seed*.
 
-    A row is one of a few *patterns*, made on first use, with the columns over it that *own* makes of the id; *pattern*
-    has all columns, in their order. A row that is read is a copy: to change it, assign it.
+    A row is one of PATTERNS patterns, made by *make_pattern* on first use, with the columns that *computed* derives
+    from the id. A pattern has all columns in their order. A row that is read is a copy: to change it, assign it.
     """
 
-    def __init__(self, count: int, holes: float, seed: str, pattern: MakePattern, own: ComputedColumns) -> None:
+    def __init__(
+        self, count: int, holes: float, seed: str, make_pattern: MakePattern, computed: ComputedColumns
+    ) -> None:
         self._runs = IdRuns(count, holes, Random(seed))
-        self._seed, self._make_pattern, self._own = seed, pattern, own
+        self._seed, self._make_pattern, self._computed = seed, make_pattern, computed
         self._patterns: list[Row] = []
         self._projected: dict[Projection, list[Row]] = {}
         self._changed: dict[int, Row] = {}
-        self._added: list[int] = []  # ids that no run has, in order
-        self._removed: list[int] = []  # ids of runs, in order
-        self._highest = self._runs.at(count - 1) if count else 0
+        self._added: list[int] = []  # ids outside the runs, ascending
+        self._removed: list[int] = []  # ids of the runs, ascending
+        self._max_id = self._runs.at(count - 1) if count else 0
 
     @property
     def next_id(self) -> int:
-        """The id for a new row: above every one there ever was."""
-        return self._highest + 1
+        """The id for a new row, greater than every id used before."""
+        return self._max_id + 1
 
     def __len__(self) -> int:
         return len(self._runs) + len(self._added) - len(self._removed)
@@ -46,7 +48,7 @@ class GeneratedTable(Rows):
     def __contains__(self, row_id: object) -> bool:
         if not isinstance(row_id, int):
             return False
-        return row_id in self._changed or (row_id in self._runs and not _holds(self._removed, row_id))
+        return row_id in self._changed or (row_id in self._runs and not _contains(self._removed, row_id))
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.ids_between(-inf, inf))
@@ -63,7 +65,7 @@ class GeneratedTable(Rows):
                 del self._removed[bisect_left(self._removed, row_id)]
             else:
                 insort(self._added, row_id)
-                self._highest = max(self._highest, row_id)
+                self._max_id = max(self._max_id, row_id)
         self._changed[row_id] = row
 
     def __delitem__(self, row_id: int) -> None:
@@ -85,24 +87,24 @@ class GeneratedTable(Rows):
         return frozenset(self.blank(1))
 
     def blank(self, row_id: int) -> Row:
-        own = {name: make(row_id) for name, make in self._own.items()}
-        return {**self._pattern_rows[self._pattern_of(row_id)], **own}
+        computed = {name: make(row_id) for name, make in self._computed.items()}
+        return {**self._pattern_rows[self._pattern_of(row_id)], **computed}
 
     def read_columns(self, row_id: int, columns: frozenset[str]) -> Mapping[str, Any]:
         if row_id in self._changed:
             return self._changed[row_id]
         pattern = self._pattern_rows[self._pattern_of(row_id)]
-        if columns.isdisjoint(self._own):
+        if columns.isdisjoint(self._computed):
             return pattern
-        return {name: self._own[name](row_id) if name in self._own else pattern.get(name) for name in columns}
+        return {name: self._computed[name](row_id) if name in self._computed else pattern.get(name) for name in columns}
 
     def matching_ids(self, ids: Iterable[int], test: Test, columns: frozenset[str]) -> Iterator[int]:
-        if not columns.isdisjoint(self._own):
+        if not columns.isdisjoint(self._computed):
             return super().matching_ids(ids, test, columns)
-        passed = [test(pattern) for pattern in self._pattern_rows]  # once for all the rows of a pattern
+        results = [test(pattern) for pattern in self._pattern_rows]  # one test for all rows of a pattern
         changed, pattern_of = self._changed, self._pattern_of
         return (
-            row_id for row_id in ids if (test(changed[row_id]) if row_id in changed else passed[pattern_of(row_id)])
+            row_id for row_id in ids if (test(changed[row_id]) if row_id in changed else results[pattern_of(row_id)])
         )
 
     def project(self, ids: Iterable[int], projection: Projection) -> list[Row]:
@@ -111,40 +113,40 @@ class GeneratedTable(Rows):
             if len(self._projected) == PROJECTION_CACHE_SIZE:
                 del self._projected[next(iter(self._projected))]
             patterns = self._projected[projection] = [projection(pattern) for pattern in self._pattern_rows]
-        own = [(name, make) for name, make in self._own.items() if projection.reads(name)]
+        computed = [(name, make) for name, make in self._computed.items() if projection.reads(name)]
         return [
             projection(dict(self._changed[row_id]))
             if row_id in self._changed
-            else {**patterns[self._pattern_of(row_id)], **projection({name: make(row_id) for name, make in own})}
+            else {**patterns[self._pattern_of(row_id)], **projection({name: make(row_id) for name, make in computed})}
             for row_id in ids
         ]
 
     def rank(self, row_id: int) -> int:
-        """How many ids are less than *row_id*."""
+        """The number of ids less than *row_id*."""
         return self._runs.rank(row_id) + bisect_left(self._added, row_id) - bisect_left(self._removed, row_id)
 
     def at(self, rank: int) -> int:
-        """The id with so many before it; *rank* from 0 to less than the count."""
+        """The id at this *rank*, from 0 to the count - 1."""
         if not self._added and not self._removed:
             return self._runs.at(rank)
-        highest = max(self._runs.at(len(self._runs) - 1) if self._runs else 0, self._added[-1] if self._added else 0)
-        return bisect_left(range(highest), rank + 1, key=lambda row_id: self.rank(row_id + 1))
+        max_id = max(self._runs.at(len(self._runs) - 1) if self._runs else 0, self._added[-1] if self._added else 0)
+        return bisect_left(range(max_id), rank + 1, key=lambda row_id: self.rank(row_id + 1))
 
     def ids_at(self, first: int, end: int) -> list[int]:
-        """The ids of these ranks, *end* not included."""
+        """The ids of the ranks from *first* to *end*, exclusive."""
         if first >= end:
             return []
         low, high = self.at(first), self.at(end - 1)
         ids: Iterable[int] = self._runs.between(low, high)
-        removed = _part(self._removed, low, high)
+        removed = _between(self._removed, low, high)
         if removed:
-            gone = set(removed)
-            ids = (row_id for row_id in ids if row_id not in gone)
-        added = _part(self._added, low, high)
+            removed_ids = set(removed)
+            ids = (row_id for row_id in ids if row_id not in removed_ids)
+        added = _between(self._added, low, high)
         return sorted(chain(ids, added)) if added else list(ids)
 
     def _pattern_of(self, row_id: int) -> int:
-        return (row_id * 2_654_435_761 >> 7) % PATTERNS  # neighbours are unlike each other
+        return (row_id * 2_654_435_761 >> 7) % PATTERNS  # consecutive ids get different patterns
 
     @property
     def _pattern_rows(self) -> list[Row]:
@@ -155,7 +157,7 @@ class GeneratedTable(Rows):
 
 
 class IdRange(Sequence[int]):
-    """Ids of a table from one rank to another, looked up when they are read."""
+    """The ids of a range of ranks, looked up when they are read."""
 
     def __init__(self, table: GeneratedTable, first: int, end: int) -> None:
         self._table, self._first, self._end = table, first, end
@@ -183,10 +185,10 @@ class IdRange(Sequence[int]):
         return ids[:: ranks.step] if ranks.step > 0 else ids[::-1][:: -ranks.step]
 
 
-def _holds(ordered: list[int], row_id: int) -> bool:
+def _contains(ordered: list[int], row_id: int) -> bool:
     place = bisect_left(ordered, row_id)
     return place < len(ordered) and ordered[place] == row_id
 
 
-def _part(ordered: list[int], first: int, last: int) -> list[int]:
+def _between(ordered: list[int], first: int, last: int) -> list[int]:
     return ordered[bisect_left(ordered, first) : bisect_right(ordered, last)]

@@ -1,15 +1,15 @@
-"""Which ids of a table exist: a million of them in unbroken runs, two numbers for each run."""
+"""The existing ids of a table, stored as runs of consecutive ids with two numbers for each run."""
 
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from random import Random
 
-RUN_IDS = 40  # ids follow each other for about so long between two holes
+RUN_IDS = 40  # the average length of a run
 
 
 def runs_with_holes(count: int, holes: float, rng: Random) -> Iterator[range]:
-    """*count* ascending ids from 1 on, of which about the share *holes* is missing, whole clusters at a time."""
+    """Yield *count* ascending ids from 1 as runs. About the share *holes* is missing, in clusters."""
     gap = RUN_IDS * holes / (1 - holes)
     row_id = 1
     while count > 0:
@@ -20,11 +20,11 @@ def runs_with_holes(count: int, holes: float, rng: Random) -> Iterator[range]:
 
 
 class IdRuns:
-    """Ids that never change; each question costs a search among the runs, whatever their number."""
+    """An immutable set of ids. Each lookup is a binary search over the runs."""
 
     def __init__(self, count: int, holes: float, rng: Random) -> None:
         self._starts = array("Q")
-        self._before = array("Q")  # ids before each run, and at last all of them
+        self._before = array("Q")  # the number of ids before each run, then the total
         self._count = 0
         for run in runs_with_holes(count, holes, rng):
             self._starts.append(run.start)
@@ -39,19 +39,19 @@ class IdRuns:
         return self.rank(row_id + 1) > self.rank(row_id)
 
     def rank(self, row_id: int) -> int:
-        """How many ids are less than *row_id*."""
+        """The number of ids less than *row_id*."""
         run = bisect_left(self._starts, row_id) - 1
         if run < 0:
             return 0
         return min(self._before[run] + row_id - self._starts[run], self._before[run + 1])
 
     def at(self, rank: int) -> int:
-        """The id with so many before it; *rank* from 0 to less than the count."""
+        """The id at this *rank*, from 0 to the count - 1."""
         run = bisect_right(self._before, rank) - 1
         return self._starts[run] + rank - self._before[run]
 
     def between(self, first: int, last: int) -> Iterator[int]:
-        """The ids from *first* to *last*, both included."""
+        """Yield the ids from *first* to *last*, both inclusive."""
         run = max(bisect_right(self._starts, first) - 1, 0)
         while run < len(self._starts) and (start := self._starts[run]) <= last:
             end = start + self._before[run + 1] - self._before[run]

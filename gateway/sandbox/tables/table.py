@@ -1,4 +1,4 @@
-"""Rows under their numbers, always in order: what the lists of a portal are read from."""
+"""Rows by id in ascending order, the source of all lists of a portal."""
 
 from abc import abstractmethod
 from bisect import bisect_left, bisect_right, insort
@@ -11,16 +11,16 @@ Test: TypeAlias = Callable[[Mapping[str, Any]], bool]
 
 
 class Projection(Protocol):
-    """What a list shows of a row, column by column: of two halves of a row it shows the halves."""
+    """What a list shows of a row. It works by column: a part of a row gives that part of the result."""
 
     def __call__(self, row: Row, /) -> Row: ...
 
     def reads(self, column: str) -> bool:
-        """Whether anything of this column is shown."""
+        """Whether the result depends on this column."""
 
 
 class WholeRow:
-    """All that there is."""
+    """The projection that shows all columns."""
 
     def __call__(self, row: Row) -> Row:
         return row
@@ -33,36 +33,36 @@ WHOLE_ROW = WholeRow()
 
 
 class Rows(MutableMapping[int, Row]):
-    """Rows by id, to be changed at will, whose ids are always in order."""
+    """A mutable mapping of rows by ascending id."""
 
     @abstractmethod
     def ids_between(self, above: float, below: float) -> Sequence[int]:
-        """The ids that are greater than *above* and less than *below*, ascending."""
+        """The ids greater than *above* and less than *below*, ascending."""
 
     @property
     @abstractmethod
     def columns(self) -> frozenset[str]:
-        """The columns that rows may have."""
+        """All columns that rows may have."""
 
     def blank(self, _row_id: int) -> Row:
-        """The columns of a new row of this id, before anybody fills in others."""
+        """The initial columns of a new row with this id."""
         return {}
 
     def read_columns(self, row_id: int, _columns: frozenset[str]) -> Mapping[str, Any]:
-        """The row, of which only these columns are looked at."""
+        """The row, or at least these columns of it."""
         return self[row_id]
 
     def matching_ids(self, ids: Iterable[int], test: Test, columns: frozenset[str]) -> Iterator[int]:
-        """Those of these ids whose rows pass the *test*, which looks at these columns alone."""
+        """The ids whose rows pass the *test*, which reads only these columns."""
         return (row_id for row_id in ids if test(self.read_columns(row_id, columns)))
 
     def project(self, ids: Iterable[int], projection: Projection) -> list[Row]:
-        """The rows of these ids as *projection* shows them."""
+        """The rows of these ids through *projection*."""
         return [projection(self[row_id]) for row_id in ids]
 
 
 class Table(UserDict[int, Row], Rows):
-    """Rows that are all held, with their ids kept in order, so that no read sorts them."""
+    """A table that stores all its rows, with a sorted list of ids."""
 
     def __init__(self, rows: dict[int, Row] | None = None) -> None:
         self._ids: list[int] = []

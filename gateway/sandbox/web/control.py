@@ -1,4 +1,4 @@
-"""The control address of the sandbox, ``/_sandbox/``: what the Python surface does, for those outside the process."""
+"""The control address of the sandbox, ``/_sandbox/``: counters, faults, holds and changes of rows over HTTP."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,13 +11,13 @@ from gateway.sandbox.portal import SandboxPortal
 
 
 def control_routes(portal: SandboxPortal) -> Iterable[web.RouteDef]:
-    """The routes of the control address; every body is JSON, every refusal a 400 with a sentence.
+    """The routes of the control address. Bodies are JSON; an error is a 400 with a message in plain text.
 
     - ``GET /_sandbox/``: counters and pending faults
-    - ``POST /_sandbox/faults`` with ``{"fault": SPEC}``, ``DELETE`` to clear them
+    - ``POST /_sandbox/faults`` with ``{"fault": SPEC}``, ``DELETE`` clears the faults
     - ``POST /_sandbox/hold``, ``/_sandbox/release`` with ``{"method": NAME}``
-    - ``POST /_sandbox/rows`` with ``{"table": "users", "set": {"7": {…}}, "remove": [9]}``: a row of ``set`` is added,
-      or changed in the columns it names; with ``"after": {"method": NAME, "calls": N}`` once N more calls are answered
+    - ``POST /_sandbox/rows`` with ``{"table": "users", "set": {"7": {…}}, "remove": [9]}``: a row of ``set`` is
+      added, or its given columns are changed; with ``"after": {"method": NAME, "calls": N}`` after N more calls
     """
     control = _Control(portal)
     return (
@@ -55,7 +55,7 @@ class _Control:
         try:
             self._portal.fault(spec)
         except ValueError as error:
-            raise _refused(str(error)) from None
+            raise _bad_request(str(error)) from None
         return _json({"faults": [str(fault) for fault in self._portal.faults]})
 
     async def clear_faults(self, _request: web.Request) -> web.Response:
@@ -76,26 +76,26 @@ class _Control:
         body = await _object(request)
         try:
             change = Change.parse(body)
-            method, calls = _moment(body)
+            method, calls = _read_after(body)
             if method is None:
                 self._portal.change(change)
             else:
                 self._portal.change_after(method, calls, change)
         except ValueError as error:
-            raise _refused(str(error)) from None
+            raise _bad_request(str(error)) from None
         return _json({"rows": len(self._portal.data.tables[change.table])})
 
 
-def _moment(body: dict[str, Any]) -> tuple[str | None, int]:
-    """After which method, and how many calls of it, a change is to come; None for at once."""
+def _read_after(body: dict[str, Any]) -> tuple[str | None, int]:
+    """The method and the number of its calls after which a change applies; None to apply it now."""
     after = body.get("after")
     if after is None:
         return None, 0
     if not isinstance(after, dict) or not isinstance(after.get("method"), str):
-        raise ValueError("after: an object of method, a string, and calls")
+        raise ValueError("after: must be an object of method, a string, and calls")
     calls = after.get("calls")
     if not isinstance(calls, int) or isinstance(calls, bool) or calls < 1:
-        raise ValueError("after.calls: an integer of at least 1")
+        raise ValueError("after.calls: must be an integer of at least 1")
     return after["method"], calls
 
 
@@ -103,16 +103,16 @@ async def _object(request: web.Request) -> dict[str, Any]:
     try:
         body = orjson.loads(await request.read())
     except orjson.JSONDecodeError:
-        raise _refused("the body is not JSON") from None
+        raise _bad_request("the body is not JSON") from None
     if not isinstance(body, dict):
-        raise _refused("the body is not a JSON object")
+        raise _bad_request("the body is not a JSON object")
     return body
 
 
 async def _text(request: web.Request, name: str) -> str:
     value = (await _object(request)).get(name)
     if not isinstance(value, str):
-        raise _refused(f"{name}: a string")
+        raise _bad_request(f"{name}: must be a string")
     return value
 
 
@@ -120,5 +120,5 @@ def _json(value: Any) -> web.Response:
     return web.Response(body=orjson.dumps(value), content_type="application/json")
 
 
-def _refused(sentence: str) -> web.HTTPBadRequest:
+def _bad_request(sentence: str) -> web.HTTPBadRequest:
     return web.HTTPBadRequest(text=sentence)

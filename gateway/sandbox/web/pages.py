@@ -1,4 +1,4 @@
-"""The few pages that the sandbox shows to a person, and those that a broken portal shows to anybody."""
+"""The HTML pages of the sandbox: authorization, and the error pages of a broken portal."""
 
 from html import escape
 
@@ -11,7 +11,7 @@ button {{ font: inherit; padding: .6em 2em }}</style></head>
 
 
 def allow_page(client_id: str, state: str) -> str:
-    """The page that asks whether the application may in; its button posts the same address again."""
+    """The page that asks a person to allow the application. Its button posts to the same address."""
     content = (
         f"<p>The application <b>{escape(client_id)}</b> asks for access to this sandbox portal.</p>"
         '<form method="post">'

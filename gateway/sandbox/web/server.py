@@ -1,4 +1,4 @@
-"""The sandbox portal on the net: addresses, parameters, pages and bytes."""
+"""The HTTP server of a sandbox portal: addresses, parameters, pages and bytes."""
 
 import ssl
 from types import TracebackType
@@ -32,7 +32,7 @@ _HEADERS = {
 
 
 class SandboxServer:
-    """A listening server for one portal, as an async context manager; *port* 0 takes a free one."""
+    """A listening server for one portal, as an async context manager. *port* 0 picks a free port."""
 
     def __init__(
         self,
@@ -49,16 +49,16 @@ class SandboxServer:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.add_routes(control_routes(portal))
         app.router.add_route("*", "/{tail:.*}", self._answer)
-        # Like PHP, a handler runs to its end although its client has left.
+        # As in PHP, a handler finishes even if its client disconnects.
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=False, shutdown_timeout=SHUTDOWN_S, max_line_size=MAX_LINE_BYTES
         )
 
     async def __aenter__(self) -> Self:
-        """Listen.
+        """Start listening.
 
         Raises:
-            OSError: the port is taken.
+            OSError: the port is in use.
         """
         await self._runner.setup()
         try:
@@ -77,11 +77,11 @@ class SandboxServer:
 
     @property
     def origin(self) -> str:
-        """Where it listens: ``http://127.0.0.1:43211``."""
+        """The origin of the server, for example ``http://127.0.0.1:43211``."""
         return f"{'https' if self._ssl else 'http'}://{self._host}:{self._port}"
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        """Whatever the portal has at this address; doubled and trailing slashes do not matter."""
+        """Answer a request to any address. Doubled and trailing slashes are ignored."""
         match [part for part in request.path.split("/") if part]:
             case ["rest", *address] if request.method == "OPTIONS" and address:
                 return web.Response(headers=_HEADERS)
@@ -114,7 +114,7 @@ class SandboxServer:
         return await self._send(request, reply)
 
     async def _rest_3(self, request: web.Request, method: str, webhook: tuple[int, str] | None) -> web.StreamResponse:
-        """REST 3.0, which reads no query string."""
+        """Answer a request of REST 3.0, which ignores the query string."""
         reply = await self._rest3.answer(
             Request3(
                 shared=Request(request.remote or "", method.removesuffix(".json"), {}, _bearer(request), webhook),
@@ -127,9 +127,9 @@ class SandboxServer:
         return await self._send(request, reply)
 
     async def _authorize(self, request: web.Request) -> web.StreamResponse:
-        """The page where a person allows the application in, and the redirect that follows.
+        """Show the page where a person allows the application, or redirect back to the application.
 
-        The address it leads back to is the application's own setting, whatever the query says.
+        The redirect URI is the application's setting; the query cannot change it.
         Source: [docs] settings/oauth/index.md
         """
         params = await read_params(request)
@@ -139,7 +139,7 @@ class SandboxServer:
         state = str(params.get("state", ""))
         if request.method != "POST" and not self.portal.settings.auto_allow:
             return web.Response(text=allow_page(application.client_id, state), content_type="text/html")
-        back = URL(application.redirect_uri).update_query(
+        redirect_to = URL(application.redirect_uri).update_query(
             code=self.portal.oauth.issue_code(),
             state=state,
             domain=request.host,
@@ -147,17 +147,17 @@ class SandboxServer:
             scope=",".join(application.scope),
             server_domain=request.host,
         )
-        return web.Response(status=302, headers={"Location": str(back)})
+        return web.Response(status=302, headers={"Location": str(redirect_to)})
 
     async def _send(self, request: web.Request, reply: Reply) -> web.StreamResponse:
-        """Send the *reply*, or what its damage makes of it."""
+        """Send the *reply*, changed by its fault of the connection, if any."""
         if reply.connection_fault in HOSTILE_KINDS:
             return await send_hostile(request, reply.connection_fault, reply.fault_value, self.portal.clock)
         # PHP's encoder escapes slashes.
         body = orjson.dumps(reply.body).replace(b"/", b"\\/")
         match reply.connection_fault:
             case "drop":
-                return _closed(request)
+                return _abort(request)
             case "redirect":
                 return web.Response(status=302, headers={"Location": reply.fault_value + request.raw_path})
             case "html200":
@@ -180,12 +180,12 @@ class SandboxServer:
 
 
 async def read_params(request: web.Request) -> dict[str, Value]:
-    """The parameters of a request: those of the query, and over them those of a POST body.
+    """Return the parameters of the query, overridden by those of a POST body.
 
-    JSON that does not decode counts as no parameters; a body of any other type is read as a query string.
+    Invalid JSON means no parameters. A body of any other type is read as a query string.
     Source: [srv] rest/install/components/bitrix/rest.server
     """
-    # The raw target: a parsed one has its brackets and operators re-encoded.
+    # The raw target: parsing re-encodes brackets and operators.
     query = parse_query(request.raw_path.partition("#")[0].partition("?")[2])
     return {**query, **await _read_body(request)} if request.method == "POST" else query
 
@@ -213,15 +213,15 @@ def _origin(request: web.Request) -> str:
     return f"{request.scheme}://{request.host}"
 
 
-def _closed(request: web.Request) -> web.Response:
-    """No answer: the connection is closed under it."""
+def _abort(request: web.Request) -> web.Response:
+    """Close the connection without an answer."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response()
 
 
 async def _cut(request: web.Request, body: bytes) -> web.StreamResponse:
-    """An answer that announces all of *body*, sends the half of it, and closes the connection."""
+    """Announce the full length of *body*, send half of it and close the connection."""
     response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "application/json; charset=utf-8"})
     response.content_length = len(body)
     await response.prepare(request)

@@ -104,8 +104,8 @@ def test_anything_else_is_refused(conditions: Any, name: str) -> None:
 def test_tasks_are_filtered_by_id_alone() -> None:
     with pytest.raises(Rest3Error) as refusal:
         read_filter([["status", "=", "pending"]], TASK)
-    assert list(refusal.value.wrong) == ["status"]
-    assert "`Filterable`" in refusal.value.wrong["status"]
+    assert list(refusal.value.invalid) == ["status"]
+    assert "`Filterable`" in refusal.value.invalid["status"]
 
 
 IDS = st.integers(-2, 12)

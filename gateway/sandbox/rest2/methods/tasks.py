@@ -147,7 +147,7 @@ def _read_select(call: Call) -> list[str]:
 
 def _shown(row: Row, names: Sequence[str], data: PortalData) -> Row:
     """A row under the names of answers, with the keys that the portal derives from some columns."""
-    shown: Row = {COLUMNS[name].shown: row[name] for name in _named(names)}
+    shown: Row = {COLUMNS[name].answer_name: row[name] for name in _named(names)}
     shown["group"] = []
     if "DESCRIPTION" in names:
         shown["descriptionInBbcode"] = "Y"
