@@ -56,6 +56,10 @@ class RestClient:
             return Answered(response.status, body, content_type)
 
 
+def row_ids(rows: list[dict[str, Any]]) -> list[int]:
+    return [int(row["ID"] if "ID" in row else row["id"]) for row in rows]
+
+
 def php_query(params: dict[str, Any]) -> str:
     """*params* in bracket notation, everything percent-encoded: what http_build_query would send."""
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in _pairs(params))
