@@ -1,4 +1,4 @@
-"""A plain HTTP client of the sandbox: it knows the wire, and nothing of the gateway."""
+"""A plain HTTP client of the sandbox, independent of the gateway."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from yarl import URL
 
 
 @dataclass(frozen=True)
-class Answered:
+class Answer:
     status: int
     body: Any
     content_type: str
@@ -31,29 +31,29 @@ class RestClient:
         self.session = session
         self.base = base
 
-    async def call(self, method: str, /, **params: Any) -> Answered:
+    async def call(self, method: str, /, **params: Any) -> Answer:
         """POST as JSON."""
         return await self.send("POST", self.base + method, json=params)
 
-    async def form(self, method: str, body: str) -> Answered:
-        """POST an urlencoded body as it is."""
+    async def form(self, method: str, body: str) -> Answer:
+        """POST an urlencoded body unchanged."""
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return await self.send("POST", self.base + method, data=body.encode(), headers=headers)
 
-    async def get(self, address: str) -> Answered:
-        """GET with the address as it is."""
+    async def get(self, address: str) -> Answer:
+        """GET an address unchanged."""
         return await self.send("GET", self.base + address)
 
     async def batch(self, **commands: str) -> Any:
-        """The result of a batch of *commands* by their labels."""
+        """Return the result of a batch of *commands* by label."""
         return (await self.call("batch", cmd=commands)).result
 
-    async def send(self, verb: str, address: str, **options: Any) -> Answered:
+    async def send(self, verb: str, address: str, **options: Any) -> Answer:
         async with self.session.request(verb, URL(address, encoded=True), allow_redirects=False, **options) as response:
             content_type = response.headers["Content-Type"]
             is_json = content_type.startswith("application/json")
             body = await response.json() if is_json else await response.text()
-            return Answered(response.status, body, content_type)
+            return Answer(response.status, body, content_type)
 
 
 def row_ids(rows: list[dict[str, Any]]) -> list[int]:
@@ -61,7 +61,7 @@ def row_ids(rows: list[dict[str, Any]]) -> list[int]:
 
 
 def php_query(params: dict[str, Any]) -> str:
-    """*params* in bracket notation, everything percent-encoded: what http_build_query would send."""
+    """*params* in bracket notation, percent-encoded like http_build_query."""
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in _pairs(params))
 
 

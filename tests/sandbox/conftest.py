@@ -1,4 +1,4 @@
-"""A sandbox portal on a real socket, with a clock that stands still."""
+"""A sandbox portal on a real socket, with a manual clock."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -47,13 +47,13 @@ def webhook(server: SandboxServer, portal: SandboxPortal, session: ClientSession
 
 @pytest.fixture
 def anonymous(server: SandboxServer, session: ClientSession) -> RestClient:
-    """A client with no credentials of its own; its addresses begin at the root."""
+    """A client without credentials. Its addresses start at the root."""
     return RestClient(session, server.origin)
 
 
 @pytest.fixture
 def tokens_of(server: SandboxServer, portal: SandboxPortal) -> Callable[[int], str]:
-    """Gives an access token of the application for a user."""
+    """Return a function that issues an access token of the application for a user."""
 
     def token(user_id: int) -> str:
         application = portal.application

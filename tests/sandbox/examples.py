@@ -1,4 +1,4 @@
-"""The documented answers, and the comparison of ours with them: the same keys, the same types."""
+"""The documented answers and the comparison with them: the same keys, the same types."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ EXAMPLES = Path(__file__).parents[1] / "data" / "bitrix24"
 Shape: TypeAlias = dict[str, set[str]]
 # Keys whose content depends on the portal, not on the method.
 FREE = (".SETTINGS.", ".settings.", ".languageId.", "Label.")
-# What the prose of the documentation allows beyond its one example: types, and keys that may be there or not.
+# What the documentation allows beyond its examples: other types, and optional keys.
 MAY_BE: dict[str, set[str]] = {
     "result[].CATEGORY_ID": {"string", "null"},
     "result[].COLOR": {"string", "null"},
@@ -40,7 +40,7 @@ OPTIONAL = {
 
 
 def shape(value: Any, path: str = "") -> Shape:
-    """Every path of a JSON value with the types found there; the rows of a list are taken together."""
+    """The types at every path of a JSON value. The rows of a list share one path."""
     if isinstance(value, dict):
         found: Shape = {path: {"object"}}
         inner = [(f"{path}.{key}".lstrip("."), item) for key, item in value.items()]
@@ -49,9 +49,9 @@ def shape(value: Any, path: str = "") -> Shape:
         inner = [(f"{path}[]", item) for item in value]
     else:
         return {path: {_type(value)}}
-    for place, item in inner:
-        for deeper, types in shape(item, place).items():
-            found[deeper] = found.get(deeper, set()) | types
+    for inner_path, item in inner:
+        for deeper_path, types in shape(item, inner_path).items():
+            found[deeper_path] = found.get(deeper_path, set()) | types
     return found
 
 

@@ -1,4 +1,4 @@
-"""Where a portal listens, and in which forms it takes parameters and credentials."""
+"""The addresses of a portal, and the forms of parameters and credentials that it accepts."""
 
 import json
 
@@ -31,7 +31,7 @@ def token(portal: SandboxPortal, server: SandboxServer) -> str:
         "/rest/1/sandbox/USER.Current",
     ],
 )
-async def test_the_webhook_address_may_be_written_in_many_ways(anonymous: RestClient, verb: str, address: str) -> None:
+async def test_webhook_address_variants_are_accepted(anonymous: RestClient, verb: str, address: str) -> None:
     answer = await anonymous.send(verb, anonymous.base + address)
     assert answer.result["ID"] == "1"
 
@@ -39,12 +39,12 @@ async def test_the_webhook_address_may_be_written_in_many_ways(anonymous: RestCl
 @pytest.mark.parametrize(
     "address", ["/rest/user.current", "/rest/user.current/", "/rest/User.Current.json", "//rest//user.current.json/"]
 )
-async def test_the_oauth_address_may_be_written_in_many_ways(anonymous: RestClient, token: str, address: str) -> None:
+async def test_oauth_address_variants_are_accepted(anonymous: RestClient, token: str, address: str) -> None:
     assert (await anonymous.get(f"{address}?auth={token}")).result["ID"] == "1"
     assert (await anonymous.call(address, auth=token)).result["ID"] == "1"
 
 
-async def test_a_token_may_come_by_header_or_by_either_parameter(anonymous: RestClient, token: str) -> None:
+async def test_a_token_is_accepted_in_the_header_or_either_parameter(anonymous: RestClient, token: str) -> None:
     bearer = {"Authorization": f"Bearer {token}"}
     answer = await anonymous.send("POST", anonymous.base + "/rest/profile?auth=wrong", headers=bearer)
     assert answer.result["ID"] == "1"
@@ -62,7 +62,7 @@ async def test_a_token_may_come_by_header_or_by_either_parameter(anonymous: Rest
         ("/rest/1/wrong/no.such.method", 404, "ERROR_METHOD_NOT_FOUND"),
     ],
 )
-async def test_an_unknown_method_is_refused_before_wrong_credentials(
+async def test_an_unknown_method_is_refused_before_credentials_are_checked(
     anonymous: RestClient, portal: SandboxPortal, address: str, status: int, code: str
 ) -> None:
     answer = await anonymous.get(address)
@@ -71,7 +71,7 @@ async def test_an_unknown_method_is_refused_before_wrong_credentials(
     assert portal.refusals == {code: 1}
 
 
-async def test_an_expired_token_is_told_from_an_unknown_one(
+async def test_expired_and_unknown_tokens_have_different_errors(
     anonymous: RestClient, clock: ManualClock, token: str
 ) -> None:
     await clock.advance(3599)
@@ -81,7 +81,7 @@ async def test_an_expired_token_is_told_from_an_unknown_one(
     assert (answer.status, answer.error) == (401, "expired_token")
 
 
-async def test_parameters_come_as_query_form_multipart_or_json(webhook: RestClient) -> None:
+async def test_parameters_are_read_from_query_form_multipart_or_json(webhook: RestClient) -> None:
     wanted = {"result": {"isExisting": True, "isAvailable": True}}
     address = webhook.base + "method.get"
     multipart = FormData({"name": "user.get"}, default_to_multipart=True)
@@ -98,26 +98,24 @@ async def test_parameters_come_as_query_form_multipart_or_json(webhook: RestClie
     assert [answer.body["result"] for answer in answers] == [wanted["result"]] * len(answers)
 
 
-async def test_the_body_wins_over_the_query(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_the_body_overrides_the_query(webhook: RestClient, portal: SandboxPortal) -> None:
     await webhook.send("POST", webhook.base + "method.get?name=nothing&extra=1", json={"name": "user.get"})
     assert portal.seen[-1].params == {"name": "user.get", "extra": "1"}
 
 
 @pytest.mark.parametrize("body", [b"{", b"", b"5", b'"text"'])
-async def test_json_that_is_no_object_counts_as_no_parameters(webhook: RestClient, body: bytes) -> None:
+async def test_json_other_than_an_object_means_no_parameters(webhook: RestClient, body: bytes) -> None:
     answer = await webhook.send("POST", webhook.base + "scope", data=body, headers={"Content-Type": "application/json"})
     assert answer.status == 200
 
 
-async def test_an_operator_written_raw_in_a_key_is_lost_with_its_filter(
-    webhook: RestClient, portal: SandboxPortal
-) -> None:
+async def test_an_unencoded_operator_in_a_key_loses_the_filter(webhook: RestClient, portal: SandboxPortal) -> None:
     assert (await webhook.get("user.get?FILTER[%3E%3DID]=10")).result[0]["ID"] == "10"
     await webhook.get("user.get?FILTER[>=ID]=10")
     assert portal.seen[-1].params == {"FILTER_>": "ID]=10"}
 
 
-async def test_credentials_do_not_reach_the_parameters(
+async def test_credentials_are_removed_from_the_parameters(
     anonymous: RestClient, portal: SandboxPortal, token: str
 ) -> None:
     await anonymous.call("/rest/scope", auth=token, auth_connector="me", full=0)
@@ -126,9 +124,7 @@ async def test_credentials_do_not_reach_the_parameters(
     assert token not in repr(seen)
 
 
-async def test_answers_escape_slashes_and_carry_the_portals_headers(
-    webhook: RestClient, session: ClientSession
-) -> None:
+async def test_answers_escape_slashes_and_have_the_portals_headers(webhook: RestClient, session: ClientSession) -> None:
     async with session.get(webhook.base + "user.current") as response:
         text = await response.text()
         assert response.headers["Access-Control-Allow-Origin"] == "*"
@@ -137,7 +133,9 @@ async def test_answers_escape_slashes_and_carry_the_portals_headers(
     assert json.loads(text)["result"]["NAME"] == "Анна"
 
 
-async def test_a_preflight_runs_nothing(webhook: RestClient, portal: SandboxPortal, session: ClientSession) -> None:
+async def test_a_preflight_request_calls_no_method(
+    webhook: RestClient, portal: SandboxPortal, session: ClientSession
+) -> None:
     async with session.options(webhook.base + "scope") as response:
         assert response.status == 200
     assert portal.http_requests == 0
@@ -148,7 +146,7 @@ async def test_other_addresses_are_not_found(anonymous: RestClient) -> None:
         assert (await anonymous.get(address)).status == 404
 
 
-async def test_a_taken_port_is_an_os_error(server: SandboxServer, portal: SandboxPortal) -> None:
+async def test_a_port_in_use_raises_an_os_error(server: SandboxServer, portal: SandboxPortal) -> None:
     taken = int(server.origin.rpartition(":")[2])
     with pytest.raises(OSError, match="address already in use"):
         async with SandboxServer(portal, port=taken):
@@ -165,15 +163,15 @@ class TestNarrowScopes:
         assert (answer.status, answer.error) == (403, "insufficient_scope")
         assert answer.body["error_description"].endswith("provided by the webhook token")
 
-    async def test_inside_a_batch_the_refusal_has_no_text(self, webhook: RestClient) -> None:
+    async def test_inside_a_batch_the_error_has_no_description(self, webhook: RestClient) -> None:
         result = await webhook.batch(a="user.get")
         assert result["result_error"] == {"a": {"error": "insufficient_scope", "error_description": ""}}
 
-    async def test_the_module_of_the_fields_needs_its_own_scope(self, webhook: RestClient) -> None:
+    async def test_userfieldconfig_needs_the_scope_of_the_module(self, webhook: RestClient) -> None:
         answer = await webhook.call("userfieldconfig.list", moduleId="crm")
         assert answer.body == {"error": "", "error_description": "The current method required more scopes. (crm)"}
 
-    async def test_a_method_tells_whether_it_is_available(self, webhook: RestClient) -> None:
+    async def test_method_get_returns_whether_a_method_is_available(self, webhook: RestClient) -> None:
         assert (await webhook.call("method.get", name="user.get")).result == {"isExisting": True, "isAvailable": False}
         assert (await webhook.call("method.get", name="x.y")).result == {"isExisting": False, "isAvailable": False}
         assert "user.get" not in (await webhook.call("methods")).result
@@ -185,7 +183,7 @@ class TestNarrowScopes:
 
 
 @pytest.mark.parametrize("settings", [SandboxSettings(webhook_code="4gp0x9sdf1k7")])
-async def test_the_code_of_the_webhook_can_be_chosen(anonymous: RestClient, portal: SandboxPortal) -> None:
+async def test_the_webhook_code_is_configurable(anonymous: RestClient, portal: SandboxPortal) -> None:
     assert portal.webhook_path == "/rest/1/4gp0x9sdf1k7/"
     assert (await anonymous.call("/rest/1/4gp0x9sdf1k7/profile")).status == 200
     assert (await anonymous.call("/rest/1/sandbox/profile")).status == 401

@@ -1,4 +1,4 @@
-"""The control address: counters, faults and rows from outside the process."""
+"""The control address: counters, faults and changes of rows over HTTP."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from gateway.sandbox.portal import SandboxPortal
 from tests.sandbox.client import RestClient
 
 
-async def test_the_counters_tell_what_came(webhook: RestClient, anonymous: RestClient) -> None:
+async def test_counters_report_the_received_calls(webhook: RestClient, anonymous: RestClient) -> None:
     await webhook.batch(a="user.get", b="nope")
     shown = (await anonymous.get("/_sandbox/")).body
     assert (shown["http_requests"], shown["token_requests"]) == (1, 0)
@@ -17,7 +17,7 @@ async def test_the_counters_tell_what_came(webhook: RestClient, anonymous: RestC
     assert (shown["rows"]["users"], shown["rows"]["categories/2"], shown["rows"]["userfields/CRM_DEAL"]) == (130, 3, 64)
 
 
-async def test_faults_are_set_and_cleared(webhook: RestClient, anonymous: RestClient) -> None:
+async def test_faults_are_added_and_cleared(webhook: RestClient, anonymous: RestClient) -> None:
     assert (await anonymous.call("/_sandbox/faults", fault="scope:qle*2")).body == {"faults": ["scope:qle*2"]}
     assert (await webhook.call("scope")).status == 503
     assert (await anonymous.get("/_sandbox/")).body["faults"] == ["scope:qle"]
@@ -45,7 +45,7 @@ async def test_rows_are_added_changed_and_removed(
 
 
 @pytest.mark.parametrize(
-    ("place", "body"),
+    ("address", "body"),
     [
         ("faults", {"fault": "boom"}),
         ("faults", {}),
@@ -57,8 +57,8 @@ async def test_rows_are_added_changed_and_removed(
         ("rows", {"table": "users", "remove": ["1"]}),
     ],
 )
-async def test_a_wrong_order_is_refused_with_a_sentence(anonymous: RestClient, place: str, body: Any) -> None:
-    answer = await anonymous.send("POST", f"{anonymous.base}/_sandbox/{place}", json=body)
+async def test_an_invalid_request_is_refused_with_a_message(anonymous: RestClient, address: str, body: Any) -> None:
+    answer = await anonymous.send("POST", f"{anonymous.base}/_sandbox/{address}", json=body)
     assert answer.status == 400
     assert answer.body
 
@@ -82,7 +82,7 @@ REMOVE = "remove: must be a list of ids, from 1 to 2147483647"
         ({"table": "users", "set": {"7": {"ID": None}}}, "set.7.ID: must be the row's id, 7"),
     ],
 )
-async def test_a_wrong_change_of_rows_is_refused_by_field_and_rule(
+async def test_an_invalid_change_is_refused_with_its_field_and_rule(
     anonymous: RestClient, portal: SandboxPortal, body: Any, message: str
 ) -> None:
     before = dict(portal.data.users)
@@ -92,7 +92,7 @@ async def test_a_wrong_change_of_rows_is_refused_by_field_and_rule(
 
 
 @pytest.mark.parametrize("table", ["users", "tasks", "deals", "userfields/CRM_DEAL"])
-async def test_a_column_that_the_table_has_not_is_refused_with_those_it_has(
+async def test_an_unknown_column_is_refused_with_the_known_ones(
     anonymous: RestClient, portal: SandboxPortal, table: str
 ) -> None:
     answer = await anonymous.call("/_sandbox/rows", table=table, set={"1": {"NOPE": 1}})
@@ -102,5 +102,5 @@ async def test_a_column_that_the_table_has_not_is_refused_with_those_it_has(
     assert named == portal.data.tables[table].columns
 
 
-async def test_a_body_that_is_no_json_is_refused(anonymous: RestClient) -> None:
+async def test_an_invalid_json_body_is_refused(anonymous: RestClient) -> None:
     assert (await anonymous.send("POST", f"{anonymous.base}/_sandbox/faults", data=b"{")).body == "the body is not JSON"

@@ -1,4 +1,4 @@
-"""The cost model and changes during a read: what lists take in time, what happens between two of them."""
+"""The cost model, and changes of rows during a read."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ def settings() -> SandboxSettings:
     return SandboxSettings(users=130, deals=200_000, cost=CostModel())
 
 
-def test_a_list_costs_itself_its_count_and_what_it_skips() -> None:
+def test_the_cost_of_a_list_includes_its_count_and_offset() -> None:
     assert CostModel().seconds(Effort()) == pytest.approx(0.040)
     assert CostModel().seconds(Effort(counted_rows=100_000)) == pytest.approx(0.100)
     assert CostModel().seconds(Effort(counted_rows=100_000, skipped_rows=2_000)) == pytest.approx(0.1005)
@@ -34,13 +34,13 @@ def test_a_list_costs_itself_its_count_and_what_it_skips() -> None:
         ("crm.deal.list", {"start": 100_000}, 0.040 + 0.120 + 0.025),
         ("crm.item.list", {"entityTypeId": 2, "start": 100_000}, 0.040 + 0.120 + 0.025),
         ("user.get", {"start": -1}, 0.040),
-        ("user.get", {"start": 5_000}, 0.040 + 0.000078 + 0.0000325),  # no further than the end
+        ("user.get", {"start": 5_000}, 0.040 + 0.000078 + 0.0000325),  # skips no more than the table's rows
         ("crm.status.list", {}, 0.040),
         ("crm.deal.fields", {}, 0),
         ("scope", {}, 0),
     ],
 )
-async def test_a_command_takes_its_time_and_tells_it(
+async def test_a_call_takes_its_cost_and_reports_it(
     webhook: RestClient, portal: SandboxPortal, clock: ManualClock, method: str, params: dict[str, Any], seconds: float
 ) -> None:
     answer = await clock.until(webhook.call(method, **params), step_s=seconds)
@@ -50,7 +50,7 @@ async def test_a_command_takes_its_time_and_tells_it(
     assert answer.body["time"]["operating"] == (pytest.approx(seconds, abs=1e-5) if seconds > 0.1 else 0)
 
 
-async def test_commands_of_a_batch_wait_for_each_other(
+async def test_commands_of_a_batch_run_one_after_another(
     webhook: RestClient, anonymous: RestClient, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     commands = {f"c{number}": "crm.deal.list?start=-1" for number in range(10)}
@@ -63,14 +63,14 @@ async def test_commands_of_a_batch_wait_for_each_other(
     assert (shown["commands"], shown["http_requests"], shown["busy_s"]) == (10, 1, pytest.approx(0.4))
 
 
-async def test_requests_do_not_wait_for_each_other(webhook: RestClient, clock: ManualClock) -> None:
+async def test_requests_run_in_parallel(webhook: RestClient, clock: ManualClock) -> None:
     started = clock.now()
     both = asyncio.gather(*(webhook.call("crm.deal.list", start=-1) for _ in range(5)))
     await clock.until(both, step_s=0.020)
     assert clock.now() - started < 0.1
 
 
-async def test_rows_change_between_two_calls_of_a_method(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_rows_can_change_between_two_calls_of_a_method(webhook: RestClient, portal: SandboxPortal) -> None:
     deals = portal.data.tables["deals"]
     first, second, third = deals.ids_between(0, 1_000)[:3]
     portal.change_after("crm.deal.get", 2, Change("deals", {second: {"TITLE": "Renamed"}}, (third,)))
@@ -110,6 +110,6 @@ async def test_the_control_address_changes_any_table_now_or_later(
         ({"method": "scope", "calls": True}, "after.calls: must be an integer of at least 1"),
     ],
 )
-async def test_a_change_after_nothing_is_refused(anonymous: RestClient, after: Any, message: str) -> None:
+async def test_a_change_with_an_invalid_after_is_refused(anonymous: RestClient, after: Any, message: str) -> None:
     answer = await anonymous.call("/_sandbox/rows", table="users", remove=[3], after=after)
     assert (answer.status, answer.body) == (400, message)

@@ -1,4 +1,4 @@
-"""The data of a sandbox portal: the same every time, and awkward on purpose."""
+"""The data of a sandbox portal: reproducible, with awkward values."""
 
 from itertools import pairwise
 from random import Random
@@ -12,7 +12,7 @@ from gateway.sandbox.tables.ids import runs_with_holes
 from gateway.sandbox.tables.table import Table
 
 
-def test_the_same_seed_makes_the_same_portal() -> None:
+def test_the_same_seed_generates_the_same_portal() -> None:
     first = PortalData.generate(users=60, holes=0.5, seed=3)
     assert first == PortalData.generate(users=60, holes=0.5, seed=3)
     assert first.users != PortalData.generate(users=60, holes=0.5, seed=4).users
@@ -27,12 +27,12 @@ def test_ids_ascend_from_one(count: int, holes: float, seed: int) -> None:
 
 
 @pytest.mark.parametrize("holes", [0.0, 0.3, 0.7])
-def test_the_share_of_holes_is_about_as_asked(holes: float) -> None:
+def test_the_share_of_holes_is_close_to_the_setting(holes: float) -> None:
     ids = [row_id for run in runs_with_holes(50_000, holes, Random(1)) for row_id in run]
     assert 1 - len(ids) / ids[-1] == pytest.approx(holes, abs=0.03)
 
 
-def test_people_are_as_awkward_as_real_ones() -> None:
+def test_users_have_empty_missing_and_unicode_fields() -> None:
     users = PortalData.generate(users=300, holes=0.3, seed=1).users.values()
     assert any("EMAIL" not in user for user in users)
     assert any(user.get("EMAIL") == "" for user in users)
@@ -44,14 +44,14 @@ def test_people_are_as_awkward_as_real_ones() -> None:
     assert {user["USER_TYPE"] for user in users} == {"employee", "extranet"}
 
 
-def test_one_number_names_pipelines_of_two_types() -> None:
+def test_two_entity_types_share_a_pipeline_id() -> None:
     categories = PortalData.generate(users=1, holes=0, seed=1).categories
     assert 2 in categories[2]
     assert 2 in categories[4]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30))))
-def test_a_table_keeps_its_ids_in_order_through_every_change(changes: list[tuple[bool, int]]) -> None:
+def test_a_table_keeps_its_ids_sorted_after_any_changes(changes: list[tuple[bool, int]]) -> None:
     table = Table()
     for adds, row_id in changes:
         if adds:
@@ -62,7 +62,7 @@ def test_a_table_keeps_its_ids_in_order_through_every_change(changes: list[tuple
     assert list(table.ids_between(5, 9)) == [row_id for row_id in sorted(table) if 5 < row_id < 9]
 
 
-def test_a_copied_table_leads_its_own_life() -> None:
+def test_a_copied_table_is_independent() -> None:
     table = Table({1: {"ID": "1"}})
     other = table.copy()
     other[2] = {"ID": "2"}

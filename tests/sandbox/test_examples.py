@@ -1,4 +1,4 @@
-"""The answers beside the documented ones: the same keys, the same types."""
+"""Answers compared with the documentation: the same keys, the same types."""
 
 import json
 from typing import Any
@@ -52,7 +52,7 @@ async def test_the_current_user_has_the_documented_keys_and_types(webhook: RestC
     compare((await webhook.call("user.current")).body, "user.current")
 
 
-async def test_the_fields_of_users_and_users_have_an_external_code(webhook: RestClient) -> None:
+async def test_users_and_their_fields_include_the_external_code(webhook: RestClient) -> None:
     documented = json.loads((EXAMPLES / "user.fields.json").read_text())["result"]
     fields = (await webhook.call("user.fields")).result
     assert set(fields) <= set(documented)
@@ -64,7 +64,7 @@ async def test_the_fields_of_users_and_users_have_an_external_code(webhook: Rest
     assert found == [{"ID": coded["ID"], "XML_ID": coded["XML_ID"]}]
 
 
-async def test_an_application_learns_the_documented_keys_of_itself(anonymous: RestClient, access_token: str) -> None:
+async def test_app_info_has_the_documented_keys(anonymous: RestClient, access_token: str) -> None:
     compare((await anonymous.call("/rest/app.info", auth=access_token)).body, "app.info")
 
 
@@ -85,7 +85,7 @@ async def test_fields_without_choices_have_the_documented_keys_and_types(webhook
     compare(answer.body, method)
 
 
-async def test_a_batch_has_its_five_maps(webhook: RestClient) -> None:
+async def test_a_batch_has_the_documented_five_maps(webhook: RestClient) -> None:
     answer = await webhook.call("batch", cmd={"get_user": "user.current", "get_department": "user.get?FILTER[ID]=1"})
     documented = json.loads((EXAMPLES / "batch.json").read_text())
     assert list(answer.body) == ["result", "time"]
@@ -103,7 +103,7 @@ async def test_a_batch_has_its_five_maps(webhook: RestClient) -> None:
         ("crm.lead.userfield.list.error", "crm.lead.userfield.list", {"filter": "x"}),
     ],
 )
-async def test_a_refusal_is_the_documented_one(
+async def test_an_error_matches_the_documentation(
     webhook: RestClient, example: str, method: str, params: dict[str, Any]
 ) -> None:
     answer = await webhook.call(method, **params)
@@ -125,13 +125,16 @@ async def test_a_token_answer_has_the_documented_keys_and_types(
     compare(answer.body, f"oauth.token.{grant}")
 
 
-def test_the_limits_are_the_documented_ones() -> None:
+def test_the_limits_match_the_documentation() -> None:
     facts = json.loads((EXAMPLES / "limits.json").read_text())
     rate, operating, times = facts["rate_limit"]["tariffs"], facts["operating_limit"], facts["oauth"]
-    for ours, theirs in (("standard", "other"), ("enterprise", "enterprise")):
+    for ours, reference in (("standard", "other"), ("enterprise", "enterprise")):
         tariff = limits.TARIFFS[ours]
         assert tariff is not None
-        assert (tariff.bucket_capacity, tariff.bucket_leak_per_s) == (rate[theirs]["X"], rate[theirs]["Y_per_second"])
+        assert (tariff.bucket_capacity, tariff.bucket_leak_per_s) == (
+            rate[reference]["X"],
+            rate[reference]["Y_per_second"],
+        )
         assert tariff.operating_limit_s == operating["limit_seconds_cloud_example"]
     assert operating["basket_seconds"] == limits.BASKET_S
     assert operating["window_seconds"] == limits.WINDOW_S

@@ -1,4 +1,4 @@
-"""Scripted faults: how they are written, and what a client meets."""
+"""Scripted faults: their syntax and their effects on a client."""
 
 import asyncio
 import re
@@ -40,7 +40,7 @@ from tests.sandbox.client import RestClient
         "scope:loop=307*",
     ],
 )
-def test_a_fault_is_written_as_it_is_read(spec: str) -> None:
+def test_a_fault_formats_to_the_parsed_text(spec: str) -> None:
     assert str(Fault.parse(spec)) == spec
 
 
@@ -67,7 +67,7 @@ def test_a_fault_is_written_as_it_is_read(spec: str) -> None:
         "user.get:total=5.5",
     ],
 )
-def test_anything_else_is_refused_with_the_reason(spec: str) -> None:
+def test_an_invalid_fault_is_refused_with_the_reason(spec: str) -> None:
     with pytest.raises(ValueError, match="fault"):
         Fault.parse(spec)
 
@@ -83,13 +83,13 @@ def test_anything_else_is_refused_with_the_reason(spec: str) -> None:
         ("user.get:delay=" + "9" * 5000, "…': delay takes seconds, below 1000000000"),
     ],
 )
-def test_a_number_out_of_its_bounds_is_refused_with_them(spec: str, rule: str) -> None:
-    with pytest.raises(ValueError, match=f"{re.escape(rule)}$") as refusal:
+def test_a_number_out_of_bounds_is_refused_with_the_bounds(spec: str, rule: str) -> None:
+    with pytest.raises(ValueError, match=f"{re.escape(rule)}$") as error:
         Fault.parse(spec)
-    assert len(str(refusal.value)) < 200
+    assert len(str(error.value)) < 200
 
 
-def test_faults_hit_in_their_order_as_often_and_as_late_as_written() -> None:
+def test_faults_apply_in_order_with_their_repeats_and_skips() -> None:
     faults = Faults(ManualClock())
     for spec in ("a:qle*2@1", "a:otl", "b:drop*"):
         faults.add(Fault.parse(spec))
@@ -109,7 +109,7 @@ def test_faults_hit_in_their_order_as_often_and_as_late_as_written() -> None:
         ("error=ERROR_CORE", 400, "ERROR_CORE"),
     ],
 )
-async def test_a_refusal_hits_a_call_and_a_command_alike(
+async def test_an_error_fault_applies_to_calls_and_commands_alike(
     webhook: RestClient, portal: SandboxPortal, kind: str, status: int, code: str
 ) -> None:
     portal.fault(f"scope:{kind}*2")
@@ -125,7 +125,7 @@ async def test_a_refusal_hits_a_call_and_a_command_alike(
 
 @pytest.mark.parametrize("called", ["scope", "batch"])
 @pytest.mark.parametrize(("kind", "status"), [("html200", 200), ("html500", 500), ("502", 502)])
-async def test_a_page_comes_in_the_place_of_json(
+async def test_an_html_page_replaces_json(
     webhook: RestClient, portal: SandboxPortal, kind: str, status: int, called: str
 ) -> None:
     portal.fault(f"scope:{kind}")
@@ -133,7 +133,7 @@ async def test_a_page_comes_in_the_place_of_json(
     assert (answer.status, answer.content_type) == (status, "text/html; charset=utf-8")
 
 
-async def test_a_redirect_leads_to_the_same_address_elsewhere(
+async def test_a_redirect_leads_to_the_same_address_at_another_origin(
     session: ClientSession, server: SandboxServer, portal: SandboxPortal
 ) -> None:
     portal.fault("scope:redirect=https://new.example")
@@ -162,19 +162,19 @@ async def test_a_cut_answer_ends_in_the_middle(webhook: RestClient, portal: Sand
 
 
 @pytest.mark.parametrize("called", ["scope", "batch"])
-async def test_truncated_json_does_not_parse(webhook: RestClient, portal: SandboxPortal, called: str) -> None:
+async def test_truncated_json_is_invalid(webhook: RestClient, portal: SandboxPortal, called: str) -> None:
     portal.fault("scope:truncated")
     with pytest.raises(ValueError, match=r"delimiter|char"):
         await webhook.call(called, cmd={"a": "scope"})
 
 
-async def test_a_fault_of_the_batch_leaves_its_commands_alone(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_a_fault_of_the_batch_does_not_apply_to_its_commands(webhook: RestClient, portal: SandboxPortal) -> None:
     portal.fault("batch:qle")
     assert (await webhook.call("batch", cmd={"a": "scope"})).status == 503
     assert "scope" not in portal.calls
 
 
-async def test_a_delay_lasts_by_the_clock_and_counts_as_operating_time(
+async def test_a_delay_uses_the_clock_and_counts_as_operating_time(
     webhook: RestClient, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     portal.fault("scope:delay=12")
@@ -186,9 +186,7 @@ async def test_a_delay_lasts_by_the_clock_and_counts_as_operating_time(
     assert (time["duration"], time["operating"]) == (12, 12)
 
 
-async def test_a_scripted_total_replaces_the_true_one_and_nothing_else(
-    webhook: RestClient, portal: SandboxPortal
-) -> None:
+async def test_a_scripted_total_replaces_only_the_total(webhook: RestClient, portal: SandboxPortal) -> None:
     honest = (await webhook.call("user.get")).body
     portal.fault("user.get:total=50*")
     lie = (await webhook.call("user.get")).body
@@ -197,7 +195,7 @@ async def test_a_scripted_total_replaces_the_true_one_and_nothing_else(
     assert (await webhook.batch(a="user.get", b="user.get?FILTER[ID]=0"))["result_total"] == {"a": 50}
 
 
-async def test_a_held_method_waits_until_it_is_released(
+async def test_a_method_on_hold_waits_until_its_release(
     webhook: RestClient, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     portal.hold("user.get")
@@ -212,7 +210,7 @@ async def test_a_held_method_waits_until_it_is_released(
     assert (await webhook.call("user.get")).status == 200
 
 
-async def test_a_server_that_closes_answers_those_it_held(
+async def test_a_closing_server_answers_calls_on_hold(
     portal: SandboxPortal, session: ClientSession, clock: ManualClock
 ) -> None:
     portal.hold("scope")
@@ -224,7 +222,7 @@ async def test_a_server_that_closes_answers_those_it_held(
     assert (await call).status == 200
 
 
-async def test_faults_can_be_taken_back(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_faults_can_be_cleared(webhook: RestClient, portal: SandboxPortal) -> None:
     portal.fault("*:drop*")
     with pytest.raises(ClientError):
         await webhook.call("scope")
@@ -232,7 +230,7 @@ async def test_faults_can_be_taken_back(webhook: RestClient, portal: SandboxPort
     assert (await webhook.call("scope")).status == 200
 
 
-def test_every_kind_of_fault_is_told_and_has_its_place() -> None:
+def test_every_kind_of_fault_is_documented_and_has_an_effect() -> None:
     assert sorted(KINDS) == sorted(
         (*BEFORE_CALL, *AFTER_CALL, *REFUSALS, *TIMES, *ROW_FAULTS, *TOKEN_FAULTS, *LIST_FAULTS)
     )

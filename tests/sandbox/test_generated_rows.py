@@ -1,4 +1,4 @@
-"""Rows that are made when they are read: tasks and the event log."""
+"""Generated rows: tasks and the event log."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -14,13 +14,13 @@ def generate(tasks: int = 40, eventlog: int = 40, seed: int = 1) -> PortalData:
     return PortalData.generate(users=9, holes=0.4, seed=seed, tasks=tasks, eventlog=eventlog)
 
 
-def test_the_same_seed_makes_the_same_rows() -> None:
+def test_the_same_seed_generates_the_same_rows() -> None:
     first = generate()
     assert (first.tasks, first.eventlog) == (generate().tasks, generate().eventlog)
     assert list(first.tasks) != list(generate(seed=2).tasks)
 
 
-def test_rows_have_the_fields_that_rest3_tells_of_in_their_types() -> None:
+def test_rows_have_the_fields_of_rest3_with_their_types() -> None:
     data = generate(tasks=200, eventlog=200)
     for table, dto in ((data.tasks, TASK), (data.eventlog, ENTRY)):
         for row in table.values():
@@ -29,7 +29,7 @@ def test_rows_have_the_fields_that_rest3_tells_of_in_their_types() -> None:
                 dto.fields[name].checked(value)
 
 
-def test_people_in_rows_are_people_of_the_portal() -> None:
+def test_users_in_rows_exist_on_the_portal() -> None:
     data = generate(tasks=200, eventlog=200)
     people = set(data.users)
     assert {row["responsibleId"] for row in data.tasks.values()} <= people
@@ -38,7 +38,7 @@ def test_people_in_rows_are_people_of_the_portal() -> None:
 
 
 @pytest.mark.parametrize("entries", [1, 40, 5000])
-def test_the_event_log_is_of_the_last_six_months(entries: int) -> None:
+def test_the_event_log_covers_the_last_six_months(entries: int) -> None:
     now = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
     data = PortalData.generate(users=9, holes=0.4, seed=1, eventlog=entries, now=now.timestamp())
     times = [datetime.fromisoformat(row["timestampX"]) for row in data.eventlog.values()]
@@ -51,7 +51,7 @@ def test_the_event_log_is_of_the_last_six_months(entries: int) -> None:
     assert [datetime.fromisoformat(row["timestampX"]) for row in data.eventlog.values()] == [*times, now]
 
 
-def test_later_rows_are_younger() -> None:
+def test_later_rows_have_later_times() -> None:
     data = generate()
     assert all(earlier["created"] < later["created"] for earlier, later in pairwise(data.tasks.values()))
     assert all(earlier["timestampX"] < later["timestampX"] for earlier, later in pairwise(data.eventlog.values()))

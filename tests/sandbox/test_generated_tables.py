@@ -1,4 +1,4 @@
-"""A generated table beside a plain one: the same answers, and a million rows at the price of a few."""
+"""Generated tables: the same behaviour as stored tables, at a constant cost."""
 
 import time
 import tracemalloc
@@ -23,16 +23,16 @@ def make_table(count: int, holes: float = 0.4, seed: str = "1") -> GeneratedTabl
 
 
 @given(count=st.integers(0, 400), holes=st.floats(0, 0.7), seed=st.integers())
-def test_runs_answer_as_a_list_of_their_ids_would(count: int, holes: float, seed: int) -> None:
+def test_runs_behave_like_a_list_of_ids(count: int, holes: float, seed: int) -> None:
     ids = [row_id for run in runs_with_holes(count, holes, Random(seed)) for row_id in run]
     runs = IdRuns(count, holes, Random(seed))
     assert len(runs) == count
     assert [runs.at(rank) for rank in range(count)] == ids
     top = ids[-1] if ids else 0
     for row_id in (0, 1, *ids[::17], *(row_id + 1 for row_id in ids[::13]), top, top + 1, top + 99):
-        assert runs.rank(row_id) == sum(1 for one in ids if one < row_id)
+        assert runs.rank(row_id) == sum(1 for other in ids if other < row_id)
         assert (row_id in runs) is (row_id in ids)
-        assert list(runs.between(row_id, row_id + 90)) == [one for one in ids if row_id <= one <= row_id + 90]
+        assert list(runs.between(row_id, row_id + 90)) == [other for other in ids if row_id <= other <= row_id + 90]
 
 
 @given(
@@ -42,21 +42,21 @@ def test_runs_answer_as_a_list_of_their_ids_would(count: int, holes: float, seed
     below=st.floats(-10, 700) | st.just(inf),
     data=st.data(),
 )
-def test_a_changed_table_answers_as_a_plain_one_would(
+def test_a_changed_table_behaves_like_a_stored_one(
     count: int, changes: list[tuple[bool, int]], above: float, below: float, data: st.DataObject
 ) -> None:
     table = make_table(count)
     plain = Table(dict(table.items()))
-    ever = max([*table, *(row_id for is_added, row_id in changes if is_added)], default=0)
+    max_id = max([*table, *(row_id for is_added, row_id in changes if is_added)], default=0)
     for is_added, row_id in changes:
-        for one in (table, plain):
+        for changed in (table, plain):
             if is_added:
-                one[row_id] = {"ID": str(row_id), "COLOUR": "new"}
+                changed[row_id] = {"ID": str(row_id), "COLOUR": "new"}
             else:
-                one.pop(row_id, None)
+                changed.pop(row_id, None)
     assert (len(table), list(table)) == (len(plain), sorted(plain))
     assert dict(table.items()) == plain.data
-    assert table.next_id == ever + 1
+    assert table.next_id == max_id + 1
     found, expected = table.ids_between(above, below), plain.ids_between(above, below)
     assert (len(found), list(found)) == (len(expected), list(expected))
     place = data.draw(st.slices(max(len(expected), 1)))
@@ -73,7 +73,7 @@ def test_a_changed_table_answers_as_a_plain_one_would(
     offset=st.integers(0, 400),
     counted=st.booleans(),
 )
-def test_a_page_of_it_is_the_page_of_a_plain_one(
+def test_a_page_equals_the_page_of_a_stored_table(
     conditions: dict[str, object], order: list[tuple[str, bool]], offset: int, counted: bool
 ) -> None:
     table = make_table(300)
@@ -81,11 +81,13 @@ def test_a_page_of_it_is_the_page_of_a_plain_one(
         table[row_id] = {"ID": str(row_id), "COLOUR": "red"}
     plain = Table(dict(table.items()))
     window = Window(offset, counted=True) if counted else Window(counted=False)
-    ours, theirs = (find(one, read_filter(conditions, SCHEMA), order, SCHEMA, window) for one in (table, plain))
-    assert ours == theirs
+    ours, reference = (
+        find(source, read_filter(conditions, SCHEMA), order, SCHEMA, window) for source in (table, plain)
+    )
+    assert ours == reference
 
 
-def test_an_edited_row_is_its_own_and_a_read_one_is_a_copy() -> None:
+def test_an_edited_row_is_stored_and_a_read_row_is_a_copy() -> None:
     table = make_table(100)
     first = next(iter(table))
     table[first] = {**table[first], "COLOUR": "blue"}
@@ -97,7 +99,7 @@ def test_an_edited_row_is_its_own_and_a_read_one_is_a_copy() -> None:
         table[10**6]
 
 
-def test_a_million_rows_start_at_once_and_weigh_little() -> None:
+def test_a_million_rows_are_fast_to_create_and_use_little_memory() -> None:
     tracemalloc.start()
     started = time.process_time()
     table = make_table(1_000_000, holes=0.35)
@@ -110,7 +112,7 @@ def test_a_million_rows_start_at_once_and_weigh_little() -> None:
 
 
 @pytest.mark.parametrize("holes", [0, 0.35, 0.7])
-def test_a_page_by_id_costs_the_same_in_a_large_table(holes: float) -> None:
+def test_a_page_by_id_takes_as_long_in_a_large_table(holes: float) -> None:
     def seconds(table: GeneratedTable) -> float:
         started = time.process_time()
         for _ in range(40):
@@ -127,7 +129,7 @@ def test_a_page_by_id_costs_the_same_in_a_large_table(holes: float) -> None:
     assert seconds(large) < 5 * seconds(small) + 0.05
 
 
-def test_an_edited_row_is_found_by_what_it_is_now() -> None:
+def test_an_edited_row_is_found_by_its_new_values() -> None:
     table = make_table(300)
     reds = [row_id for row_id, row in table.items() if row["COLOUR"] == "r"]
     table[reds[0]] = {**table[reds[0]], "COLOUR": "grey"}

@@ -1,4 +1,4 @@
-"""The sandbox as a hostile portal: what it sends, as a client with no defences sees it."""
+"""Hostile answers of the sandbox, read by a client without protection."""
 
 import asyncio
 import gzip
@@ -22,15 +22,13 @@ def url(server: SandboxServer, portal: SandboxPortal) -> str:
     return f"{server.origin}{portal.webhook_path}scope"
 
 
-async def test_a_huge_answer_is_json_of_that_size(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_a_huge_answer_is_json_of_the_requested_size(webhook: RestClient, portal: SandboxPortal) -> None:
     portal.fault("scope:huge=2")
     assert len((await webhook.call("scope")).result) == 2 * MEGABYTE
     assert portal.calls["scope"] == 1
 
 
-async def test_a_bomb_is_a_thousandth_of_what_it_decompresses_to(
-    session: ClientSession, portal: SandboxPortal, url: str
-) -> None:
+async def test_a_bomb_is_compressed_to_a_thousandth(session: ClientSession, portal: SandboxPortal, url: str) -> None:
     portal.fault("scope:bomb=8")
     async with session.get(url, auto_decompress=False) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"
@@ -43,10 +41,10 @@ async def test_a_dense_answer_is_made_of_empty_lists(webhook: RestClient, portal
     portal.fault("scope:dense=1")
     lists = (await webhook.call("scope")).result
     assert len(lists) > 300_000
-    assert all(one == [] for one in lists)
+    assert all(item == [] for item in lists)
 
 
-async def test_a_deep_answer_has_that_many_levels(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_a_deep_answer_has_the_requested_levels(webhook: RestClient, portal: SandboxPortal) -> None:
     portal.fault("scope:deep=300")
     found, depth = (await webhook.call("scope")).result, 0
     while found:
@@ -54,7 +52,7 @@ async def test_a_deep_answer_has_that_many_levels(webhook: RestClient, portal: S
     assert depth == 299
 
 
-async def test_a_header_has_that_many_kilobytes(session: ClientSession, portal: SandboxPortal, url: str) -> None:
+async def test_a_header_has_the_requested_size(session: ClientSession, portal: SandboxPortal, url: str) -> None:
     portal.fault("scope:headers=64")
     with pytest.raises(ClientError, match="bytes"):
         await session.get(url)
@@ -63,9 +61,7 @@ async def test_a_header_has_that_many_kilobytes(session: ClientSession, portal: 
         assert len(answer.headers["X-Filler"]) == 4096
 
 
-async def test_endless_json_comes_for_as_long_as_it_is_read(
-    session: ClientSession, portal: SandboxPortal, url: str
-) -> None:
+async def test_endless_json_continues_while_it_is_read(session: ClientSession, portal: SandboxPortal, url: str) -> None:
     portal.fault("scope:endless")
     async with session.get(url) as answer:
         read = b""
@@ -74,7 +70,7 @@ async def test_endless_json_comes_for_as_long_as_it_is_read(
     assert read.startswith(b'{"result": ["xxx')
 
 
-async def test_a_trickle_is_a_byte_a_second(
+async def test_a_trickle_sends_one_byte_per_second(
     session: ClientSession, portal: SandboxPortal, clock: ManualClock, url: str
 ) -> None:
     portal.fault("scope:trickle")
@@ -86,7 +82,7 @@ async def test_a_trickle_is_a_byte_a_second(
     await clock.advance(5)
 
 
-async def test_interim_answers_come_every_second(
+async def test_interim_answers_are_sent_every_second(
     server: SandboxServer, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     portal.fault("scope:interim")
@@ -101,7 +97,7 @@ async def test_interim_answers_come_every_second(
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
-async def test_a_loop_leads_to_the_address_itself_and_another_nowhere(
+async def test_redirects_to_the_same_address_or_without_a_location(
     session: ClientSession, portal: SandboxPortal, url: str, status: int
 ) -> None:
     portal.fault(f"scope:loop={status}")
@@ -114,9 +110,7 @@ async def test_a_loop_leads_to_the_address_itself_and_another_nowhere(
 
 @pytest.mark.parametrize("how", IDS)
 @pytest.mark.parametrize("method", ["user.get", "crm.category.list", "crm.item.list"])
-async def test_ids_are_altered_and_nothing_else(
-    webhook: RestClient, portal: SandboxPortal, method: str, how: str
-) -> None:
+async def test_only_ids_are_changed(webhook: RestClient, portal: SandboxPortal, method: str, how: str) -> None:
     command = f"{method}?entityTypeId=2"
     sound = await webhook.batch(a=command)
     portal.fault(f"{method}:ids={how}")
@@ -127,13 +121,13 @@ async def test_ids_are_altered_and_nothing_else(
         assert after[key] != before[key] or type(after[key]) is not type(before[key])
 
 
-async def test_a_row_is_doubled(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_the_last_row_is_repeated(webhook: RestClient, portal: SandboxPortal) -> None:
     sound = (await webhook.call("user.get")).result
     portal.fault("user.get:ids=doubled")
     assert (await webhook.call("user.get")).result == [*sound, sound[-1]]
 
 
-async def test_names_end_in_escapes(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_names_end_in_terminal_escapes(webhook: RestClient, portal: SandboxPortal) -> None:
     sound = (await webhook.call("user.get")).result
     portal.fault("user.get:escapes")
     odd = (await webhook.call("user.get")).result
@@ -142,27 +136,29 @@ async def test_names_end_in_escapes(webhook: RestClient, portal: SandboxPortal) 
 
 
 @pytest.mark.parametrize("address", ["/rest/1/sandbox/scope", "/rest/api/1/sandbox/tasks.task.list"])
-async def test_a_refusal_is_made_of_escapes(anonymous: RestClient, portal: SandboxPortal, address: str) -> None:
+async def test_an_error_can_consist_of_terminal_escapes(
+    anonymous: RestClient, portal: SandboxPortal, address: str
+) -> None:
     portal.fault("*:escapes400")
     answer = await anonymous.call(address)
     assert answer.status == 400
     assert ESCAPES in flat(answer.body)
 
 
-async def test_the_token_address_can_be_hostile_too(anonymous: RestClient, portal: SandboxPortal) -> None:
+async def test_the_token_address_can_be_hostile(anonymous: RestClient, portal: SandboxPortal) -> None:
     portal.fault("oauth.token:huge=1")
     assert len((await anonymous.get("/oauth/token/")).result) == MEGABYTE
 
 
 def rows(result: Any) -> list[dict[str, Any]]:
-    """The rows of a list's result, which may be wrapped."""
+    """The rows of a list's result, wrapped or not."""
     found: list[dict[str, Any]] = next(iter(result.values())) if isinstance(result, dict) else result
     assert found
     return found
 
 
 def flat(value: object) -> str:
-    """Every text in *value*."""
+    """All strings in *value*."""
     if isinstance(value, dict):
         return "".join(map(flat, value.values()))
     return value if isinstance(value, str) else ""

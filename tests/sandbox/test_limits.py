@@ -1,4 +1,4 @@
-"""The leaky bucket and the operating budget, by the clock."""
+"""The leaky bucket and the operating time."""
 
 import asyncio
 from typing import Any
@@ -18,7 +18,7 @@ def test_a_burst_gets_one_answer_more_than_the_capacity() -> None:
     assert bucket.level == 51
 
 
-def test_the_bucket_drains_in_steps_of_a_second() -> None:
+def test_the_bucket_drains_once_per_second() -> None:
     bucket = LeakyBucket(capacity=3, leak_per_s=2)
     assert [bucket.admit(10.0) for _ in range(5)] == [True, True, True, True, False]
     assert not bucket.admit(10.99)
@@ -26,7 +26,7 @@ def test_the_bucket_drains_in_steps_of_a_second() -> None:
     assert [bucket.admit(100.0) for _ in range(5)].count(True) == 4
 
 
-def test_operating_time_leaves_by_baskets_of_a_minute() -> None:
+def test_operating_time_expires_in_baskets_of_a_minute() -> None:
     operating = OperatingTime(limit_s=480)
     operating.spend("app", "user.get", 300, now=1000)
     operating.spend("app", "user.get", 180, now=1010)
@@ -39,7 +39,7 @@ def test_operating_time_leaves_by_baskets_of_a_minute() -> None:
     assert operating.reset_at("app", "user.get", 1700) == 2300
 
 
-def test_methods_and_clients_have_budgets_of_their_own() -> None:
+def test_methods_and_clients_have_separate_budgets() -> None:
     operating = OperatingTime(limit_s=10)
     operating.spend("app", "user.get", 11, now=0)
     operating.spend("app", "scope", 0.05, now=0)
@@ -48,7 +48,7 @@ def test_methods_and_clients_have_budgets_of_their_own() -> None:
     assert operating.spent_s("app", "scope", 1) == 0
 
 
-async def test_the_fifty_second_request_at_once_is_refused(
+async def test_the_fifty_second_request_of_a_burst_is_refused(
     webhook: RestClient, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     answers = [await webhook.call("server.time") for _ in range(53)]
@@ -60,12 +60,12 @@ async def test_the_fifty_second_request_at_once_is_refused(
     assert [(await webhook.call("server.time")).status for _ in range(3)] == [200, 200, 503]
 
 
-async def test_the_bucket_answers_before_anything_is_looked_at(anonymous: RestClient) -> None:
+async def test_the_bucket_is_checked_before_everything_else(anonymous: RestClient) -> None:
     answers = [await anonymous.get("/rest/1/wrong/nope") for _ in range(52)]
     assert [answer.status for answer in answers] == [404] * 51 + [503]
 
 
-async def test_an_answer_tells_the_operating_time_of_its_method(
+async def test_an_answer_reports_the_operating_time_of_its_method(
     webhook: RestClient, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     portal.fault("user.get:busy=300@1")
@@ -90,14 +90,14 @@ async def test_a_method_past_its_budget_is_blocked_until_the_reset(
     assert (await webhook.call("user.get")).status == 200
 
 
-async def test_a_batch_is_billed_by_its_commands(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_a_batch_is_billed_through_its_commands(webhook: RestClient, portal: SandboxPortal) -> None:
     portal.fault("user.get:busy=7")
     body = (await webhook.call("batch", cmd={"a": "user.get"})).body
     assert body["time"]["operating"] == 0
     assert body["result"]["result_time"]["a"]["operating"] == 7
 
 
-async def test_the_time_that_commands_take_is_not_billed_to_the_batch(
+async def test_the_duration_of_commands_is_not_billed_to_the_batch(
     webhook: RestClient, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     portal.fault("user.get:delay=7")
@@ -137,12 +137,12 @@ class TestIntegerStart:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [
         *({"users": 0}, {"deals": -1}, {"items": -1}, {"tasks": -1}, {"eventlog": -1}),
         *({"holes": 1.0}, {"holes": -0.1}, {"tariff": "gold"}),
     ],
 )
-def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        SandboxSettings(**wrong)
+def test_invalid_settings_are_refused(invalid: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(invalid))):
+        SandboxSettings(**invalid)

@@ -1,4 +1,4 @@
-"""Authorization: the page, the redirect, codes and tokens."""
+"""OAuth: the authorization page, the redirect, codes and tokens."""
 
 import pytest
 from aiohttp import ClientError
@@ -8,16 +8,16 @@ from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.settings import SandboxSettings
 from gateway.sandbox.web.server import SandboxServer
 from tests.clock import ManualClock
-from tests.sandbox.client import Answered, RestClient
+from tests.sandbox.client import Answer, RestClient
 
 CLIENT = "client_id=app.sandbox&client_secret=sandbox-secret"
 
 
-async def exchange(client: RestClient, code: str) -> Answered:
+async def exchange(client: RestClient, code: str) -> Answer:
     return await client.get(f"/oauth/token/?grant_type=authorization_code&{CLIENT}&code={code}")
 
 
-async def refresh(client: RestClient, token: str) -> Answered:
+async def refresh(client: RestClient, token: str) -> Answer:
     return await client.form("/oauth/token/", f"grant_type=refresh_token&{CLIENT}&refresh_token={token}")
 
 
@@ -27,7 +27,7 @@ async def redirect(client: RestClient, verb: str, address: str) -> URL:
         return URL(response.headers["Location"])
 
 
-async def test_a_person_allows_the_application_in(
+async def test_a_person_authorizes_the_application(
     anonymous: RestClient, server: SandboxServer, portal: SandboxPortal
 ) -> None:
     page = await anonymous.get("/oauth/authorize/?client_id=app.sandbox&state=a%22%3Cb%3E")
@@ -51,7 +51,7 @@ async def test_a_person_allows_the_application_in(
     assert len(portal.member_id) == 32
 
 
-async def test_a_foreign_application_gets_a_page_and_no_redirect(anonymous: RestClient) -> None:
+async def test_an_unknown_application_gets_a_page_without_a_redirect(anonymous: RestClient) -> None:
     page = await anonymous.get("/oauth/authorize/?client_id=other&state=x")
     assert page.status == 404
     assert "not installed" in page.body
@@ -65,7 +65,7 @@ async def test_a_code_works_once(anonymous: RestClient, portal: SandboxPortal) -
 
 
 @pytest.mark.parametrize(("waited_s", "status"), [(29, 200), (30, 400)])
-async def test_a_code_lives_half_a_minute(
+async def test_a_code_expires_after_half_a_minute(
     anonymous: RestClient, portal: SandboxPortal, clock: ManualClock, waited_s: int, status: int
 ) -> None:
     code = portal.oauth.issue_code()
@@ -73,7 +73,7 @@ async def test_a_code_lives_half_a_minute(
     assert (await exchange(anonymous, code)).status == status
 
 
-async def test_tokens_name_where_and_how_long(
+async def test_a_token_answer_has_the_endpoint_and_lifetime(
     anonymous: RestClient, server: SandboxServer, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     first = (await exchange(anonymous, portal.oauth.issue_code())).body
@@ -84,7 +84,7 @@ async def test_tokens_name_where_and_how_long(
     assert first["access_token"] != second["access_token"]
 
 
-async def test_a_refresh_token_is_used_up_by_its_refresh(anonymous: RestClient, portal: SandboxPortal) -> None:
+async def test_a_refresh_token_works_once(anonymous: RestClient, portal: SandboxPortal) -> None:
     first = (await exchange(anonymous, portal.oauth.issue_code())).body
     second = (await refresh(anonymous, first["refresh_token"])).body
     assert (await refresh(anonymous, first["refresh_token"])).error == "invalid_grant"
@@ -94,7 +94,7 @@ async def test_a_refresh_token_is_used_up_by_its_refresh(anonymous: RestClient, 
     ] * 3
 
 
-async def test_tokens_can_be_taken_back(anonymous: RestClient, portal: SandboxPortal) -> None:
+async def test_tokens_can_be_revoked(anonymous: RestClient, portal: SandboxPortal) -> None:
     pair = (await exchange(anonymous, portal.oauth.issue_code())).body
     portal.oauth.expire_access_tokens()
     assert (await anonymous.call("/rest/profile", auth=pair["access_token"])).error == "expired_token"
@@ -102,14 +102,14 @@ async def test_tokens_can_be_taken_back(anonymous: RestClient, portal: SandboxPo
     assert (await refresh(anonymous, pair["refresh_token"])).error == "invalid_grant"
 
 
-async def test_only_the_administrator_sees_the_types(anonymous: RestClient, portal: SandboxPortal) -> None:
+async def test_only_the_administrator_can_list_types(anonymous: RestClient, portal: SandboxPortal) -> None:
     pair = (await exchange(anonymous, portal.oauth.issue_code(user_id=3))).body
     assert (await anonymous.call("/rest/profile", auth=pair["access_token"])).result["ADMIN"] is False
     answer = await anonymous.call("/rest/crm.type.list", auth=pair["access_token"])
     assert (answer.status, answer.error) == (400, "ACCESS_DENIED")
 
 
-async def test_a_refresh_token_dies_unused_after_half_a_year(
+async def test_an_unused_refresh_token_expires_after_half_a_year(
     anonymous: RestClient, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     pair = (await exchange(anonymous, portal.oauth.issue_code())).body
@@ -129,7 +129,7 @@ async def test_a_refresh_token_dies_unused_after_half_a_year(
         (f"{CLIENT}&grant_type=authorization_code&code[]=x", 400, "invalid_grant"),
     ],
 )
-async def test_a_wrong_token_request_is_refused(anonymous: RestClient, query: str, status: int, code: str) -> None:
+async def test_an_invalid_token_request_is_refused(anonymous: RestClient, query: str, status: int, code: str) -> None:
     answer = await anonymous.get(f"/oauth/token/?{query}")
     assert (answer.status, answer.error) == (status, code)
 
@@ -137,7 +137,7 @@ async def test_a_wrong_token_request_is_refused(anonymous: RestClient, query: st
 @pytest.mark.parametrize(
     ("kind", "status", "code"), [("invalid_grant", 400, "invalid_grant"), ("json500", 500, "INTERNAL_SERVER_ERROR")]
 )
-async def test_a_scripted_refusal_costs_no_code(
+async def test_a_scripted_error_does_not_consume_the_code(
     anonymous: RestClient, portal: SandboxPortal, kind: str, status: int, code: str
 ) -> None:
     portal.fault(f"oauth.token:{kind}")
@@ -148,7 +148,7 @@ async def test_a_scripted_refusal_costs_no_code(
 
 
 @pytest.mark.parametrize("fault", ["member_id=ffff", "client_endpoint=http://evil.example/rest/"])
-async def test_a_token_answer_can_carry_a_foreign_value(
+async def test_a_fault_can_replace_a_value_of_the_token_answer(
     anonymous: RestClient, portal: SandboxPortal, fault: str
 ) -> None:
     portal.fault(f"oauth.token:{fault}")
@@ -156,7 +156,7 @@ async def test_a_token_answer_can_carry_a_foreign_value(
     assert (await exchange(anonymous, portal.oauth.issue_code())).body[name] == value
 
 
-async def test_a_token_answer_can_get_lost(anonymous: RestClient, portal: SandboxPortal) -> None:
+async def test_a_token_answer_can_be_lost(anonymous: RestClient, portal: SandboxPortal) -> None:
     for kind in ("drop", "cut"):
         portal.fault(f"oauth.token:{kind}")
         with pytest.raises(ClientError):
@@ -170,13 +170,13 @@ async def test_a_token_answer_can_get_lost(anonymous: RestClient, portal: Sandbo
     assert (await exchange(anonymous, portal.oauth.issue_code())).status == 500
 
 
-async def test_token_requests_do_not_count_for_the_bucket(anonymous: RestClient, portal: SandboxPortal) -> None:
+async def test_the_bucket_does_not_count_token_requests(anonymous: RestClient, portal: SandboxPortal) -> None:
     for _ in range(60):
         assert (await anonymous.get("/oauth/token/")).status == 200
     assert portal.http_requests == 0
 
 
-async def test_the_webhook_learns_little_of_the_application(webhook: RestClient) -> None:
+async def test_app_info_is_short_for_a_webhook(webhook: RestClient) -> None:
     assert set((await webhook.call("app.info")).result) == {"SCOPE", "LICENSE"}
 
 
@@ -189,7 +189,7 @@ class TestAutoAllow:
     def settings(self) -> SandboxSettings:
         return SandboxSettings(users=2, auto_allow=True, redirect_uri="http://localhost:9/back?keep=1")
 
-    async def test_the_redirect_comes_at_once_and_keeps_the_address_as_set(
+    async def test_the_redirect_is_immediate_and_keeps_the_configured_address(
         self, anonymous: RestClient, portal: SandboxPortal
     ) -> None:
         address = await redirect(anonymous, "GET", "/oauth/authorize/?client_id=app.sandbox&state=s")

@@ -1,4 +1,4 @@
-"""event.offline.*: the queue that an application takes its events from."""
+"""event.offline.*: the event queue of an application."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.portal import SandboxPortal
-from tests.sandbox.client import Answered, RestClient
+from tests.sandbox.client import Answer, RestClient
 
-Calling = Callable[..., Coroutine[Any, Any, Answered]]
+Calling = Callable[..., Coroutine[Any, Any, Answer]]
 
 
 @pytest.fixture
@@ -17,13 +17,13 @@ def call(anonymous: RestClient, portal: SandboxPortal, access_token: str) -> Cal
     for row_id in range(1, 6):
         portal.data.offline_events[row_id] = portal.data.offline_events.blank(row_id)
 
-    async def call(method: str, **params: Any) -> Answered:
+    async def call(method: str, **params: Any) -> Answer:
         return await anonymous.call(f"/rest/event.offline.{method}", auth=access_token, **params)
 
     return call
 
 
-def ids(answer: Answered) -> list[int]:
+def ids(answer: Answer) -> list[int]:
     return [int(event["ID"]) for event in answer.result["events"]]
 
 
@@ -31,7 +31,7 @@ def left(portal: SandboxPortal) -> list[int]:
     return list(portal.data.offline_events)
 
 
-async def test_what_is_taken_is_deleted(call: Calling, portal: SandboxPortal) -> None:
+async def test_returned_events_are_deleted(call: Calling, portal: SandboxPortal) -> None:
     first = await call("get", limit=2)
     assert (ids(first), first.result["process_id"]) == ([1, 2], None)
     assert left(portal) == [3, 4, 5]
@@ -39,7 +39,7 @@ async def test_what_is_taken_is_deleted(call: Calling, portal: SandboxPortal) ->
     assert ids(await call("get")) == []
 
 
-async def test_what_is_reserved_stays_for_its_process_until_it_is_cleared(call: Calling, portal: SandboxPortal) -> None:
+async def test_reserved_events_stay_for_their_process_until_cleared(call: Calling, portal: SandboxPortal) -> None:
     first = await call("get", limit=2, CLEAR="0")
     process_id = first.result["process_id"]
     assert len(process_id) == 32
@@ -58,7 +58,7 @@ async def test_what_is_reserved_stays_for_its_process_until_it_is_cleared(call: 
     assert left(portal) == [3, 4, 5]
 
 
-async def test_events_marked_as_errors_are_found_only_by_asking_for_them(call: Calling, portal: SandboxPortal) -> None:
+async def test_events_marked_as_errors_are_returned_only_on_request(call: Calling, portal: SandboxPortal) -> None:
     process_id = (await call("get", clear=0, limit=2)).result["process_id"]
     message_id = portal.data.offline_events[2]["MESSAGE_ID"]
     assert (await call("error", process_id=process_id, message_id=[message_id])).result is True
@@ -68,14 +68,14 @@ async def test_events_marked_as_errors_are_found_only_by_asking_for_them(call: C
     assert left(portal) == [1, 3, 4, 5]
 
 
-async def test_a_list_leaves_the_queue_as_it_is(call: Calling, portal: SandboxPortal) -> None:
+async def test_a_list_does_not_change_the_queue(call: Calling, portal: SandboxPortal) -> None:
     process_id = (await call("get", clear=0, limit=2)).result["process_id"]
     answer = await call("list", order={"ID": "DESC"}, filter={"PROCESS_ID": process_id})
     assert ([row["ID"] for row in answer.result], answer.body["total"]) == (["2", "1"], 2)
     assert left(portal) == [1, 2, 3, 4, 5]
 
 
-async def test_filters_have_the_operators_of_the_queue(call: Calling, portal: SandboxPortal) -> None:
+async def test_filters_accept_the_operators_of_the_queue(call: Calling, portal: SandboxPortal) -> None:
     portal.data.offline_events[4]["EVENT_NAME"] = "ONCRMLEADADD"
     assert ids(await call("get", clear=0, filter={"=EVENT_NAME": "ONCRMLEADADD"})) == [4]
     assert ids(await call("get", filter={">=ID": 2, "<ID": 5})) == [2, 3]
@@ -97,12 +97,12 @@ async def test_filters_have_the_operators_of_the_queue(call: Calling, portal: Sa
         ("clear", {"process_id": "x", "message_id": ["short"]}, "message_id"),
     ],
 )
-async def test_a_wrong_argument_is_named(call: Calling, method: str, params: dict[str, Any], argument: str) -> None:
+async def test_an_invalid_argument_is_named(call: Calling, method: str, params: dict[str, Any], argument: str) -> None:
     answer = await call(method, **params)
     assert (answer.status, answer.error, answer.body["argument"]) == (400, "ERROR_ARGUMENT", argument)
 
 
-async def test_only_an_administrators_application_may_call_them(
+async def test_only_an_administrators_application_has_access(
     webhook: RestClient, anonymous: RestClient, portal: SandboxPortal, tokens_of: Callable[[int], str]
 ) -> None:
     answer = await webhook.call("event.offline.get")
@@ -112,7 +112,7 @@ async def test_only_an_administrators_application_may_call_them(
     assert (answer.status, answer.body) == (403, {"error": "ACCESS_DENIED", "error_description": "Access denied!"})
 
 
-async def test_events_are_put_into_the_queue_at_the_control_address(call: Calling, anonymous: RestClient) -> None:
+async def test_the_control_address_adds_events_to_the_queue(call: Calling, anonymous: RestClient) -> None:
     event = {"EVENT_NAME": "ONCRMLEADADD", "EVENT_DATA": {"FIELDS": {"ID": "9"}}}
     body = {"table": "offline_events", "set": {"6": event}}
     assert (await anonymous.call("/_sandbox/rows", **body)).body == {"rows": 6}

@@ -9,7 +9,7 @@ from gateway.sandbox.settings import SandboxSettings
 from tests.sandbox.client import RestClient, row_ids
 
 
-async def test_users_come_in_pages_of_fifty(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_users_are_returned_in_pages_of_fifty(webhook: RestClient, portal: SandboxPortal) -> None:
     pages = [(await webhook.call("user.get", start=start)).body for start in (0, 50, 100)]
     assert [len(page["result"]) for page in pages] == [50, 50, 30]
     assert [page["total"] for page in pages] == [130, 130, 130]
@@ -22,7 +22,7 @@ class TestPagesOfAnotherSize:
     def settings(self) -> SandboxSettings:
         return SandboxSettings(users=130, deals=60, page_rows=20)
 
-    async def test_they_follow_each_other_to_the_end(self, webhook: RestClient, portal: SandboxPortal) -> None:
+    async def test_pages_follow_each_other_to_the_end(self, webhook: RestClient, portal: SandboxPortal) -> None:
         found: list[int] = []
         start: int | None = 0
         while start is not None:
@@ -32,7 +32,9 @@ class TestPagesOfAnotherSize:
             start = body.get("next")
         assert found == sorted(portal.data.users)
 
-    async def test_a_classic_method_goes_down_to_its_own_page(self, webhook: RestClient, portal: SandboxPortal) -> None:
+    async def test_a_classic_method_rounds_start_down_to_its_page_size(
+        self, webhook: RestClient, portal: SandboxPortal
+    ) -> None:
         assert row_ids((await webhook.call("user.get", start=59)).result) == sorted(portal.data.users)[40:60]
 
     @pytest.mark.parametrize(
@@ -47,39 +49,39 @@ class TestPagesOfAnotherSize:
             ("crm.address.list", {}, None),
         ],
     )
-    async def test_every_list_has_them(
+    async def test_every_list_uses_the_page_size(
         self, webhook: RestClient, method: str, params: dict[str, Any], wrapper: str | None
     ) -> None:
         result = (await webhook.call(method, **params)).result
         assert len(result if wrapper is None else result[wrapper]) == 20
 
-    async def test_what_is_not_paged_still_comes_at_once(self, webhook: RestClient, portal: SandboxPortal) -> None:
+    async def test_an_unpaged_list_returns_all_rows(self, webhook: RestClient, portal: SandboxPortal) -> None:
         assert len((await webhook.call("crm.status.list")).result) == len(portal.data.statuses)
 
 
-async def test_the_keys_of_a_page_stand_in_the_order_of_the_envelope(webhook: RestClient) -> None:
+async def test_a_page_has_its_keys_in_the_order_of_the_envelope(webhook: RestClient) -> None:
     assert list((await webhook.call("user.get")).body) == ["result", "next", "total", "time"]
 
 
-async def test_a_start_between_pages_goes_down_to_the_page(webhook: RestClient) -> None:
+async def test_a_start_between_pages_is_rounded_down(webhook: RestClient) -> None:
     answer = await webhook.call("user.get", start="75")
     assert answer.body["next"] == 100
     assert row_ids(answer.result) == row_ids((await webhook.call("user.get", start=50)).result)
 
 
-async def test_nothing_is_counted_from_minus_one(webhook: RestClient) -> None:
+async def test_start_minus_one_skips_the_count(webhook: RestClient) -> None:
     body = (await webhook.call("user.get", start=-1)).body
     assert (len(body["result"]), body["total"], "next" in body) == (50, 0, False)
 
 
 @pytest.mark.parametrize("start", [0, -1, 500, "9" * 400])
-async def test_no_users_come_without_a_total(webhook: RestClient, start: int | str) -> None:
+async def test_an_empty_page_of_users_has_no_total(webhook: RestClient, start: int | str) -> None:
     conditions = {"ID": 0} if start in (0, -1) else {}
     body = (await webhook.call("user.get", FILTER=conditions, start=start)).body
     assert (body["result"], "total" in body, "next" in body) == ([], False, False)
 
 
-async def test_a_keyset_walk_reads_every_user_once(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_keyset_paging_reads_every_user_once(webhook: RestClient, portal: SandboxPortal) -> None:
     found: list[int] = []
     while True:
         after = found[-1] if found else 0
@@ -90,7 +92,7 @@ async def test_a_keyset_walk_reads_every_user_once(webhook: RestClient, portal: 
     assert found == sorted(portal.data.users)
 
 
-async def test_a_controller_takes_start_to_the_letter(webhook: RestClient) -> None:
+async def test_a_controller_does_not_round_start(webhook: RestClient) -> None:
     first = (await webhook.call("userfieldconfig.list", moduleId="crm", start=7)).body
     assert first["next"] == 57
     everything = (await webhook.call("userfieldconfig.list", moduleId="crm")).result["fields"]

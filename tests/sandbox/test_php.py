@@ -1,4 +1,4 @@
-"""What PHP makes of a query string."""
+"""PHP's rules for query strings, arrays and casts."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ from tests.sandbox.client import php_query
         ("a" + "[b]" * 64 + "=1", {}),
     ],
 )
-def test_a_query_becomes_nested_parameters(query: str, params: dict[str, Any]) -> None:
+def test_a_query_is_parsed_into_nested_parameters(query: str, params: dict[str, Any]) -> None:
     assert parse_query(query) == params
 
 
@@ -57,23 +57,23 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(st.dictionaries(NAMES, VALUES, max_size=5))
-def test_what_is_built_as_a_query_is_read_back(params: dict[str, Any]) -> None:
+def test_a_built_query_parses_to_the_same_parameters(params: dict[str, Any]) -> None:
     assert parse_query(php_query(params)) == {name: _as_php(value) for name, value in params.items()}
 
 
 @given(st.text(st.sampled_from("ab01[]=&%5B+. "), max_size=40))
-def test_no_query_is_too_broken_to_read(query: str) -> None:
+def test_any_query_can_be_parsed(query: str) -> None:
     assert all(isinstance(name, str) and name for name in parse_query(query))
 
 
 def _as_php(value: Any) -> Any:
-    """An object whose keys count up from zero is a list in PHP."""
+    """Convert objects whose keys count up from zero to lists, as PHP does."""
     if isinstance(value, dict):
         return as_array({key: _as_php(item) for key, item in value.items()})
     return [_as_php(item) for item in value] if isinstance(value, list) else value
 
 
-def test_an_array_is_a_list_only_when_its_keys_count_up_from_zero() -> None:
+def test_an_array_is_a_list_only_if_its_keys_count_up_from_zero() -> None:
     assert as_array({}) == []
     assert as_array({"0": "a", "1": "b"}) == ["a", "b"]
     assert as_array({"1": "b"}) == {"1": "b"}
@@ -94,7 +94,7 @@ def test_an_array_is_a_list_only_when_its_keys_count_up_from_zero() -> None:
         (1, True),
     ],
 )
-def test_truth_is_that_of_php(value: Any, truth: bool) -> None:
+def test_values_are_cast_to_bool_as_in_php(value: Any, truth: bool) -> None:
     assert as_bool(value) is truth
 
 

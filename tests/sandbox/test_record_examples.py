@@ -1,4 +1,4 @@
-"""CRM records beside the documented answers: the same columns with the same types."""
+"""CRM records compared with the documentation: the same columns, the same types."""
 
 import json
 from typing import Any
@@ -30,25 +30,25 @@ def columns(row: dict[str, Any]) -> set[str]:
 
 
 def assert_same_types(ours: list[dict[str, Any]], example: dict[str, Any]) -> None:
-    """What any of *ours* has for a column is what the example has, or nothing at all; it is never a number instead."""
-    theirs, found = shape(example), shape(ours)
+    """Each column of *ours* has the type of the example or is empty; a string is never a number."""
+    reference, found = shape(example), shape(ours)
     for name in columns(example):
-        assert found[f"[].{name}"] - theirs[name] <= {"null"} or theirs[name] == {"null"}, name
+        assert found[f"[].{name}"] - reference[name] <= {"null"} or reference[name] == {"null"}, name
 
 
 @pytest.mark.parametrize("entity", CLASSIC)
 async def test_a_record_has_the_documented_columns_and_types(webhook: RestClient, entity: str) -> None:
     example = documented(f"crm.{entity}.get")["result"]
     rows = (await webhook.call(f"crm.{entity}.list")).result
-    one = (await webhook.call(f"crm.{entity}.get", id=rows[0]["ID"])).result
-    extra = {"ADDRESS_COUNTRY_CODE", "CATEGORY_ID"}  # in the lists' examples, or in another version's
-    assert columns(one) - extra == columns(example) - extra
-    assert columns(rows[0]) == columns(one)
+    record = (await webhook.call(f"crm.{entity}.get", id=rows[0]["ID"])).result
+    extra = {"ADDRESS_COUNTRY_CODE", "CATEGORY_ID"}  # missing in some of the examples
+    assert columns(record) - extra == columns(example) - extra
+    assert columns(rows[0]) == columns(record)
     assert_same_types(rows, example)
 
 
 @pytest.mark.parametrize("entity", CLASSIC)
-async def test_a_selected_list_is_like_the_documented_one(webhook: RestClient, entity: str) -> None:
+async def test_a_selected_list_matches_the_documentation(webhook: RestClient, entity: str) -> None:
     example = documented(f"crm.{entity}.list")
     names = list(dict.fromkeys(name for row in example["result"] for name in row if not name.startswith("UF_")))
     filled = {f"!{name}": "" for name in ("PHONE", "EMAIL") if name in names}
@@ -60,14 +60,14 @@ async def test_a_selected_list_is_like_the_documented_one(webhook: RestClient, e
 
 @pytest.mark.parametrize("entity", CLASSIC)
 async def test_fields_are_described_as_documented(webhook: RestClient, entity: str) -> None:
-    theirs = documented(f"crm.{entity}.fields")["result"]
+    reference = documented(f"crm.{entity}.fields")["result"]
     ours = (await webhook.call(f"crm.{entity}.fields")).result
-    described = {name for name in theirs if not theirs[name]["isDynamic"]}
+    described = {name for name in reference if not reference[name]["isDynamic"]}
     assert {name for name in ours if not ours[name]["isDynamic"]} == described
-    for name in described - {"CONTACT_ID", "COMPANY_ID"}:  # deprecated where several took their place
-        left_out = {"title", "settings"} if name.startswith("PARENT_ID_") else {"title"}
-        told = {key: value for key, value in theirs[name].items() if key not in left_out}
-        assert {key: value for key, value in ours[name].items() if key not in left_out} == told or name in (
+    for name in described - {"CONTACT_ID", "COMPANY_ID"}:  # deprecated in favour of lists of several
+        ignored = {"title", "settings"} if name.startswith("PARENT_ID_") else {"title"}
+        expected = {key: value for key, value in reference[name].items() if key not in ignored}
+        assert {key: value for key, value in ours[name].items() if key not in ignored} == expected or name in (
             "LAST_ACTIVITY_TIME",
             "LAST_ACTIVITY_BY",
         )
@@ -76,16 +76,16 @@ async def test_fields_are_described_as_documented(webhook: RestClient, entity: s
 async def test_an_item_has_the_documented_columns_and_types(webhook: RestClient) -> None:
     example = documented("crm.item.get")["result"]["item"]
     items = (await webhook.call("crm.item.list", entityTypeId=1, select=["*"])).result["items"]
-    one = (await webhook.call("crm.item.get", entityTypeId=1, id=items[0]["id"])).result["item"]
-    address = {name for name in one if name.startswith("address")}
-    assert columns(one) - address - {"companyTitle"} == columns(example) - {"address", "companyTitle"}
-    assert columns(items[0]) == columns(one)
+    record = (await webhook.call("crm.item.get", entityTypeId=1, id=items[0]["id"])).result["item"]
+    address = {name for name in record if name.startswith("address")}
+    assert columns(record) - address - {"companyTitle"} == columns(example) - {"address", "companyTitle"}
+    assert columns(items[0]) == columns(record)
     assert_same_types(items, example)
     entry = next(entry for item in items for entry in item["fm"])
     assert shape(entry) == shape(example["fm"][0])
 
 
-async def test_a_selected_list_of_items_is_like_the_documented_one(webhook: RestClient) -> None:
+async def test_a_selected_list_of_items_matches_the_documentation(webhook: RestClient) -> None:
     example = documented("crm.item.list")
     names = list(example["result"]["items"][0])
     answer = await webhook.call("crm.item.list", entityTypeId=1, select=names, filter={"<id": 30})
@@ -95,13 +95,13 @@ async def test_a_selected_list_of_items_is_like_the_documented_one(webhook: Rest
 
 
 async def test_fields_of_a_smart_process_are_described_as_documented(webhook: RestClient) -> None:
-    theirs = documented("crm.item.fields")["result"]["fields"]
+    reference = documented("crm.item.fields")["result"]["fields"]
     ours = (await webhook.call("crm.item.fields", entityTypeId=128)).result["fields"]
     assert {name for name in ours if not ours[name]["isDynamic"]} >= {
-        name for name in theirs if not name.startswith("parentId") and name != "contacts"
+        name for name in reference if not name.startswith("parentId") and name != "contacts"
     }
     for name in ("id", "title", "createdTime", "assignedById", "opened", "categoryId", "opportunity"):
-        assert {**ours[name], "title": ""} == {**theirs[name], "title": ""}
+        assert {**ours[name], "title": ""} == {**reference[name], "title": ""}
 
 
 @pytest.mark.parametrize(
@@ -115,14 +115,14 @@ async def test_fields_of_a_smart_process_are_described_as_documented(webhook: Re
         ("crm.item.fields.error", "crm.item.fields", {"entityTypeId": 4711}),
     ],
 )
-async def test_a_refusal_is_the_documented_one(
+async def test_an_error_matches_the_documentation(
     webhook: RestClient, example: str, method: str, params: dict[str, Any]
 ) -> None:
     answer = await webhook.call(method, **params)
     assert (answer.status, answer.body) == (400, documented(example))
 
 
-async def test_a_whole_answer_has_the_documented_envelope(webhook: RestClient) -> None:
+async def test_an_answer_has_the_documented_envelope(webhook: RestClient) -> None:
     names = ["ID", "TITLE", "TYPE_ID", "CATEGORY_ID", "STAGE_ID", "OPPORTUNITY", "IS_MANUAL_OPPORTUNITY"]
     answer = await webhook.call(
         "crm.deal.list", select=[*names, "ASSIGNED_BY_ID", "DATE_CREATE"], filter={"!TYPE_ID": ""}

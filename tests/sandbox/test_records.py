@@ -1,4 +1,4 @@
-"""The lists of CRM records: what filters, orders, selects and pages do, in the old methods and in crm.item."""
+"""The lists of CRM records: filter, order, select and pages of the old methods and crm.item."""
 
 from itertools import pairwise
 from typing import Any
@@ -36,7 +36,9 @@ async def whole(client: RestClient, **params: Any) -> list[int]:
     "method",
     ["crm.lead.list", "crm.deal.list", "crm.contact.list", "crm.company.list", "crm.quote.list", "crm.invoice.list"],
 )
-async def test_an_old_list_reads_to_its_end_by_keyset(webhook: RestClient, portal: SandboxPortal, method: str) -> None:
+async def test_an_old_list_is_read_completely_by_keyset(
+    webhook: RestClient, portal: SandboxPortal, method: str
+) -> None:
     table = {**portal.data.tables, "companys": portal.data.tables["companies"]}
     name = {"crm.invoice.list": "old_invoices"}.get(method, method.split(".")[1] + "s")
     found: list[int] = []
@@ -50,7 +52,7 @@ async def test_an_old_list_reads_to_its_end_by_keyset(webhook: RestClient, porta
 
 
 @pytest.mark.parametrize("type_id", [1, 2, 3, 4, 7, 31, 128, 156, 1036])
-async def test_crm_item_reads_every_type_to_its_end_by_keyset(
+async def test_crm_item_list_is_read_completely_by_keyset(
     webhook: RestClient, portal: SandboxPortal, type_id: int
 ) -> None:
     found: list[int] = []
@@ -83,7 +85,7 @@ async def test_crm_item_reads_every_type_to_its_end_by_keyset(
         ({"COMPANY_ID": ""}, lambda row: row["COMPANY_ID"] is None),
         ({"!COMPANY_ID": ""}, lambda row: row["COMPANY_ID"] is not None),
         ({"<=BEGINDATE": "2021-06-01"}, lambda row: "" < row["BEGINDATE"] < "2021-06-01"),
-        ({"%STAGE_ID": "WO"}, lambda _: False),  # LIKE means equality for what comes from a directory
+        ({"%STAGE_ID": "WO"}, lambda _: False),  # LIKE means equality for statuses
         ({"%STAGE_ID": "WON"}, lambda row: row["STAGE_ID"] == "WON"),
         ({"UF_CRM_1713790245": ""}, lambda row: row["UF_CRM_1713790245"] is False),
         (
@@ -105,7 +107,7 @@ async def test_crm_item_reads_every_type_to_its_end_by_keyset(
         ({"@ID": [], "STAGE_ID": "WON"}, lambda _: False),
     ],
 )
-async def test_an_old_list_filters_as_documented_and_drops_what_it_does_not_know(
+async def test_an_old_list_filters_as_documented_and_ignores_unknown_names(
     webhook: RestClient, deals: dict[int, Row], conditions: dict[str, Any], matches: Any
 ) -> None:
     assert await whole(webhook, filter=conditions) == [row_id for row_id, row in deals.items() if matches(row)]
@@ -141,9 +143,9 @@ async def test_crm_item_filters_as_documented(
     assert (ids(answer.result["items"]), answer.body["total"]) == (expected[:50], len(expected))
 
 
-async def test_crm_item_takes_the_names_of_the_old_lists_as_well(webhook: RestClient, deals: dict[int, Row]) -> None:
-    one, *_, last = deals
-    filters: tuple[dict[str, Any], ...] = ({">ID": one, "<=ID": last}, {">id": one, "0": {"<=ID": last}})
+async def test_crm_item_accepts_the_names_of_the_old_lists(webhook: RestClient, deals: dict[int, Row]) -> None:
+    first, *_, last = deals
+    filters: tuple[dict[str, Any], ...] = ({">ID": first, "<=ID": last}, {">id": first, "0": {"<=ID": last}})
     for conditions in filters:
         answer = await webhook.call(
             "crm.item.list",
@@ -167,27 +169,25 @@ async def test_crm_item_takes_the_names_of_the_old_lists_as_well(webhook: RestCl
         {"order": {"x": "ASC"}},
     ],
 )
-async def test_crm_item_refuses_a_name_that_it_does_not_know(webhook: RestClient, params: dict[str, Any]) -> None:
+async def test_crm_item_refuses_an_unknown_name(webhook: RestClient, params: dict[str, Any]) -> None:
     answer = await webhook.call("crm.item.list", entityTypeId=DEAL, **params)
     assert (answer.status, answer.error) == (400, "INVALID_ARG_VALUE")
 
 
-async def test_rows_are_ordered_by_several_columns(webhook: RestClient, deals: dict[int, Row]) -> None:
+async def test_rows_are_sorted_by_several_columns(webhook: RestClient, deals: dict[int, Row]) -> None:
     found = await whole(webhook, order={"CATEGORY_ID": "desc", "OPPORTUNITY": "ASC"})
     assert found == sorted(deals, key=lambda i: (-int(deals[i]["CATEGORY_ID"]), float(deals[i]["OPPORTUNITY"]), i))
     assert await whole(webhook, order={"NONSENSE": "DESC", "ID": "DESC"}) == sorted(deals, reverse=True)
 
 
-async def test_an_odd_start_is_a_page_in_old_lists_and_an_offset_in_crm_item(
-    webhook: RestClient, deals: dict[int, Row]
-) -> None:
+async def test_start_is_rounded_in_old_lists_and_exact_in_crm_item(webhook: RestClient, deals: dict[int, Row]) -> None:
     old = await webhook.call("crm.deal.list", start=75)
     assert (ids(old.result), old.body["next"]) == (sorted(deals)[50:100], 100)
     new = await webhook.call("crm.item.list", entityTypeId=DEAL, start=75)
     assert (ids(new.result["items"]), new.body["next"]) == (sorted(deals)[75:125], 125)
 
 
-async def test_a_page_past_the_end_is_empty_and_still_counts(webhook: RestClient, deals: dict[int, Row]) -> None:
+async def test_a_page_past_the_end_is_empty_and_has_a_total(webhook: RestClient, deals: dict[int, Row]) -> None:
     for method, empty in (("crm.deal.list", []), ("crm.item.list", {"items": []})):
         answer = await webhook.call(method, entityTypeId=DEAL, start=5000)
         assert (answer.result, answer.body["total"], "next" in answer.body) == (empty, len(deals), False)
@@ -204,7 +204,7 @@ async def test_a_page_past_the_end_is_empty_and_still_counts(webhook: RestClient
         (["TITLE", "NONSENSE"], {"TITLE"}, {"NONSENSE"}),
     ],
 )
-async def test_select_brings_what_it_names(
+async def test_select_returns_the_named_columns(
     webhook: RestClient, select: list[str], there: set[str], missing: set[str]
 ) -> None:
     row = (await webhook.call("crm.lead.list", select=select)).result[0]
@@ -212,7 +212,7 @@ async def test_select_brings_what_it_names(
     assert not missing & set(row)
 
 
-async def test_a_multifield_is_found_by_the_very_value_alone(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_a_multifield_is_found_only_by_its_exact_value(webhook: RestClient, portal: SandboxPortal) -> None:
     leads = portal.data.records[LEAD]
     lead = next(row for row in leads.values() if row["PHONE"])
     number = lead["PHONE"][0]["VALUE"]
@@ -227,21 +227,21 @@ async def test_a_multifield_is_found_by_the_very_value_alone(webhook: RestClient
     assert set(named.result["items"][0]) == {"id"}
 
 
-async def test_custom_fields_go_by_another_name_unless_asked_otherwise(webhook: RestClient) -> None:
+async def test_custom_fields_have_another_name_by_default(webhook: RestClient) -> None:
     for original, name in (("N", "ufCrm17_"), ("Y", "UF_CRM_17_")):
         params = {"entityTypeId": TRAINING, "useOriginalUfNames": original}
         items = (await webhook.call("crm.item.list", **params)).result["items"]
         described = (await webhook.call("crm.item.fields", **params)).result["fields"]
         for names in (items[0], described):
-            assert any(one.startswith(name) for one in names)
-            assert all(one.startswith(name) for one in names if one.lower().startswith("uf"))
-        assert {one for one in items[0] if one.startswith(name)} <= set(described)
-        assert all(described[one]["upperName"].startswith("UF_CRM_17_") for one in described if one.startswith(name))
+            assert any(column.startswith(name) for column in names)
+            assert all(column.startswith(name) for column in names if column.lower().startswith("uf"))
+        assert {column for column in items[0] if column.startswith(name)} <= set(described)
+        assert all(
+            field["upperName"].startswith("UF_CRM_17_") for key, field in described.items() if key.startswith(name)
+        )
 
 
-async def test_an_item_tells_numbers_where_the_old_row_tells_strings(
-    webhook: RestClient, deals: dict[int, Row]
-) -> None:
+async def test_an_item_has_numbers_where_the_old_row_has_strings(webhook: RestClient, deals: dict[int, Row]) -> None:
     deal_id, deal = next((row_id, row) for row_id, row in deals.items() if row["COMPANY_ID"] and row["BEGINDATE"] == "")
     item = (await webhook.call("crm.item.get", entityTypeId=DEAL, id=deal_id)).result["item"]
     assert item["opportunity"] == float(deal["OPPORTUNITY"])
@@ -258,7 +258,7 @@ async def test_a_stage_belongs_to_its_pipeline(deals: dict[int, Row]) -> None:
 
 
 @pytest.mark.parametrize("type_id", [31, 128, 1036])
-async def test_the_stages_of_a_type_are_described_by_statuses_that_exist(webhook: RestClient, type_id: int) -> None:
+async def test_the_stages_of_a_type_refer_to_existing_statuses(webhook: RestClient, type_id: int) -> None:
     described = (await webhook.call("crm.item.fields", entityTypeId=type_id)).result["fields"]["stageId"]
     statuses = await webhook.call("crm.status.list", filter={"ENTITY_ID": described["statusType"]})
     items = (await webhook.call("crm.item.list", entityTypeId=type_id)).result["items"]
@@ -271,10 +271,10 @@ async def test_rows_created_later_have_later_dates(deals: dict[int, Row]) -> Non
 
 
 @pytest.mark.parametrize("row_id", [0, "", "abc", [], None])
-async def test_get_wants_an_id(webhook: RestClient, row_id: Any) -> None:
+async def test_get_requires_an_id(webhook: RestClient, row_id: Any) -> None:
     answer = await webhook.call("crm.deal.get", id=row_id)
     assert (answer.status, answer.body["error_description"]) == (400, "ID is not defined or invalid.")
 
 
-async def test_old_invoices_are_no_items(webhook: RestClient) -> None:
+async def test_old_invoices_are_not_items(webhook: RestClient) -> None:
     assert (await webhook.call("crm.item.list", entityTypeId=5)).error == "NOT_FOUND"

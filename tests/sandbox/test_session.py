@@ -1,4 +1,4 @@
-"""A whole session, as a client library would hold it: authorize, read everything in batches, live through an expiry."""
+"""A session of a client library: authorize, read everything in batches, refresh an expired token."""
 
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -19,11 +19,11 @@ from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.settings import SandboxSettings
 from gateway.sandbox.web.server import SandboxServer
 from tests.clock import ManualClock
-from tests.sandbox.client import Answered, RestClient
+from tests.sandbox.client import Answer, RestClient
 
 
 class Library:
-    """What SDKs do: call the client_endpoint, refresh on expired_token, wait out QUERY_LIMIT_EXCEEDED, walk by id."""
+    """An SDK: calls client_endpoint, refreshes on expired_token, waits on QUERY_LIMIT_EXCEEDED, pages by id."""
 
     def __init__(self, session: ClientSession, origin: str, clock: ManualClock) -> None:
         self._http = RestClient(session, origin)
@@ -46,7 +46,7 @@ class Library:
         assert answer.status == 200
         self._pair = answer.body
 
-    async def call(self, method: str, **params: Any) -> Answered:
+    async def call(self, method: str, **params: Any) -> Answer:
         address = self._pair["client_endpoint"] + method
         answer = await self._http.send("POST", address, json={**params, "auth": self._pair["access_token"]})
         match answer.body.get("error"):
@@ -103,7 +103,7 @@ async def test_a_client_library_reads_the_whole_portal(
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A file with a key and a certificate for 127.0.0.1 that is its own authority."""
+    """A file with a key and a self-signed certificate for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sandbox")])
     now = datetime.now(UTC)
@@ -119,7 +119,7 @@ def certificate(tmp_path: Path) -> Path:
     return path
 
 
-async def test_the_portal_also_speaks_tls(certificate: Path, portal: SandboxPortal) -> None:
+async def test_the_portal_supports_tls(certificate: Path, portal: SandboxPortal) -> None:
     ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     ours.load_cert_chain(certificate)
     connector = TCPConnector(ssl=ssl.create_default_context(cafile=certificate))

@@ -1,4 +1,4 @@
-"""Tasks in the older version, over the same rows."""
+"""Tasks in REST 2, derived from the rows of REST 3.0."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def numbers(found: list[dict[str, Any]]) -> list[int]:
     return [int(row["id"]) for row in found]
 
 
-async def test_the_newest_come_first_by_pages_of_fifty(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_pages_of_fifty_start_with_the_newest_task(webhook: RestClient, portal: SandboxPortal) -> None:
     first = await webhook.call("tasks.task.list")
     assert (first.body["total"], first.body["next"]) == (75, 50)
     second = await webhook.call("tasks.task.list", start=50)
@@ -33,7 +33,7 @@ async def test_the_newest_come_first_by_pages_of_fifty(webhook: RestClient, port
     assert numbers(first.result["tasks"] + second.result["tasks"]) == sorted(portal.data.tasks, reverse=True)
 
 
-async def test_a_keyset_reads_them_all(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_keyset_paging_reads_all_tasks(webhook: RestClient, portal: SandboxPortal) -> None:
     last, seen = 0, []
     while page := await rows(webhook, filter={">ID": last}, order={"ID": "asc"}, select=["ID"], start=-1):
         seen += numbers(page)
@@ -41,18 +41,16 @@ async def test_a_keyset_reads_them_all(webhook: RestClient, portal: SandboxPorta
     assert seen == list(portal.data.tasks)
 
 
-async def test_values_are_strings_under_names_in_camel_case(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_values_are_strings_and_names_are_camel_case(webhook: RestClient, portal: SandboxPortal) -> None:
     task_id = next(iter(portal.data.tasks))
     portal.data.tasks[task_id] |= {"status": "completed", "priority": "high", "needsControl": True, "parentId": 5}
     (row,) = await rows(webhook, filter={"ID": task_id})
-    told = ("id", "status", "subStatus", "priority", "taskControl", "parentId", "groupId", "xmlId", "group")
-    assert [row[name] for name in told] == [str(task_id), "5", "5", "2", "Y", "5", "0", None, []]
+    names = ("id", "status", "subStatus", "priority", "taskControl", "parentId", "groupId", "xmlId", "group")
+    assert [row[name] for name in names] == [str(task_id), "5", "5", "2", "Y", "5", "0", None, []]
     assert row["responsible"]["id"] == row["responsibleId"] == str(portal.data.tasks[task_id]["responsibleId"])
 
 
-async def test_a_filter_has_operators_and_drops_what_it_does_not_know(
-    webhook: RestClient, portal: SandboxPortal
-) -> None:
+async def test_a_filter_has_operators_and_ignores_unknown_names(webhook: RestClient, portal: SandboxPortal) -> None:
     waiting = [task_id for task_id, row in portal.data.tasks.items() if row["status"] == "pending"]
     assert numbers(await rows(webhook, filter={"status": 2}, order={"ID": "asc"})) == waiting
     assert not set(numbers(await rows(webhook, filter={"!REAL_STATUS": ["2"]}))) & set(waiting)
@@ -88,7 +86,7 @@ FOUND: list[tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] = [
 
 
 @pytest.mark.parametrize(("conditions", "matches"), FOUND)
-async def test_a_filter_knows_more_names_than_the_fields_and_drops_some_of_those(
+async def test_a_filter_knows_more_names_than_the_fields_and_ignores_some_fields(
     webhook: RestClient,
     portal: SandboxPortal,
     conditions: dict[str, Any],
@@ -103,7 +101,7 @@ async def test_a_filter_knows_more_names_than_the_fields_and_drops_some_of_those
     assert (numbers(answer.result["tasks"]), answer.body["total"]) == (expected[:50], len(expected))
 
 
-# Source: b24restdocs api-reference/tasks/tasks-task-get-fields.md, without the page's field of one portal alone.
+# Source: b24restdocs api-reference/tasks/tasks-task-get-fields.md, without a field that exists on one portal only.
 FIELDS = (
     "ID PARENT_ID TITLE DESCRIPTION MARK PRIORITY STATUS MULTITASK NOT_VIEWED REPLICATE GROUP_ID STAGE_ID SPRINT_ID"
     " BACKLOG_ID CREATED_BY CREATED_DATE RESPONSIBLE_ID ACCOMPLICES AUDITORS CHANGED_BY CHANGED_DATE STATUS_CHANGED_BY"
@@ -122,7 +120,7 @@ def shown_as(name: str) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
-async def test_all_documented_fields_are_told_and_can_be_selected(webhook: RestClient) -> None:
+async def test_all_documented_fields_are_described_and_can_be_selected(webhook: RestClient) -> None:
     fields = (await webhook.call("tasks.task.getFields")).result["fields"]
     assert list(fields) == FIELDS.split()
     assert (fields["STAGE_ID"], fields["UF_CRM_TASK"]["type"]) == ({"title": "Stage", "type": "integer"}, "crm")
@@ -141,13 +139,13 @@ async def test_all_documented_fields_are_told_and_can_be_selected(webhook: RestC
         (["UF_MAIL_MESSAGE"], {"id", *CUSTOM}),
     ],
 )
-async def test_a_select_brings_what_it_names_and_drops_what_it_does_not_know(
+async def test_a_select_returns_the_named_fields_and_ignores_unknown_names(
     webhook: RestClient, select: list[str], columns: set[str]
 ) -> None:
     assert set((await rows(webhook, select=select))[0]) == {"group", *columns}
 
 
-async def test_an_order_by_another_column_is_kept(webhook: RestClient) -> None:
+async def test_tasks_are_sorted_by_another_column(webhook: RestClient) -> None:
     found = await rows(webhook, order={"TITLE": "desc"}, select=["TITLE"])
     titles = [row["title"].casefold() for row in found]
     assert titles == sorted(titles, reverse=True)
@@ -161,7 +159,7 @@ async def test_an_order_by_another_column_is_kept(webhook: RestClient) -> None:
         ("tasks.task.get.error", "tasks.task.get", {"taskId": 1, "select": ""}),
     ],
 )
-async def test_a_refusal_is_the_documented_one(
+async def test_an_error_matches_the_documentation(
     webhook: RestClient, example: str, method: str, params: dict[str, Any]
 ) -> None:
     answer = await webhook.call(method, **params)
@@ -186,13 +184,13 @@ async def test_an_answer_has_the_documented_keys_and_types(
     select = ["".join(f"_{letter}" if letter.isupper() else letter for letter in name).upper() for name in example]
     answer = (await webhook.call(method, taskId=task_id, filter={"ID": task_id}, select=select)).body
     ours = answer["result"]["tasks"][0] if "tasks" in result else answer["result"]["task"]
-    theirs, found = shape({name: value for name, value in example.items() if name not in NOT_HERE}), shape(ours)
-    assert set(found) == set(theirs)
-    assert all(found[path] <= theirs[path] for path in found)
+    reference, found = shape({name: value for name, value in example.items() if name not in NOT_HERE}), shape(ours)
+    assert set(found) == set(reference)
+    assert all(found[path] <= reference[path] for path in found)
     assert set(answer) == set(documented)
 
 
-async def test_a_task_that_is_not_there_is_an_empty_answer(webhook: RestClient) -> None:
+async def test_a_missing_task_gives_an_empty_answer(webhook: RestClient) -> None:
     assert (await webhook.call("tasks.task.get", taskId=999_999)).result == []
     answer = await webhook.call("tasks.task.get")
     assert (answer.status, answer.error) == (400, "100")
@@ -206,7 +204,9 @@ async def test_a_task_is_found_by_id_as_well_as_by_taskid(webhook: RestClient, p
     assert (answer.status, answer.error) == (400, "100")
 
 
-async def test_both_versions_show_one_task(webhook: RestClient, anonymous: RestClient, portal: SandboxPortal) -> None:
+async def test_both_versions_show_the_same_task(
+    webhook: RestClient, anonymous: RestClient, portal: SandboxPortal
+) -> None:
     task_id = next(iter(portal.data.tasks))
     body = {"table": "tasks", "set": {str(task_id): {"title": "Renamed"}}, "remove": list(portal.data.tasks)[1:]}
     assert (await anonymous.call("/_sandbox/rows", **body)).body == {"rows": 1}

@@ -8,7 +8,7 @@ from gateway.sandbox.portal import SandboxPortal
 from tests.sandbox.client import RestClient
 
 
-async def test_deal_fields_fill_more_than_a_page(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_deal_fields_fill_more_than_one_page(webhook: RestClient, portal: SandboxPortal) -> None:
     first = min(portal.data.userfields["CRM_DEAL"])
     portal.data.userfields["CRM_DEAL"][first]["SORT"] = "9000"
     pages = [(await webhook.call("crm.deal.userfield.list", start=start)).body for start in (0, 50)]
@@ -29,7 +29,7 @@ async def test_every_entity_has_every_type_of_field(webhook: RestClient, entity:
     assert {row["ENTITY_ID"] for row in rows} == {f"CRM_{entity.upper()}"}
 
 
-async def test_labels_come_only_with_a_language(webhook: RestClient) -> None:
+async def test_labels_need_a_language(webhook: RestClient) -> None:
     without = (await webhook.call("crm.lead.userfield.list")).result[0]
     russian = (await webhook.call("crm.lead.userfield.list", filter={"LANG": "ru"})).result[0]
     unknown = (await webhook.call("crm.lead.userfield.list", filter={"LANG": "zz"})).result[0]
@@ -38,7 +38,7 @@ async def test_labels_come_only_with_a_language(webhook: RestClient) -> None:
     assert unknown["EDIT_FORM_LABEL"] is None
 
 
-async def test_field_settings_come_for_one_entity_with_labels_as_maps(webhook: RestClient) -> None:
+async def test_userfieldconfig_returns_labels_as_maps(webhook: RestClient) -> None:
     params = {"moduleId": "crm", "filter": {"entityId": "CRM_13", "fieldName": "UF_CRM_13_1713790653"}}
     [row] = (await webhook.call("userfieldconfig.list", select={"0": "*", "language": "en"}, **params)).result["fields"]
     assert (row["languageId"], row["editFormLabel"]) == ({"en": "en"}, {"en": "Text"})
@@ -56,7 +56,7 @@ async def test_field_settings_come_for_one_entity_with_labels_as_maps(webhook: R
         ({"moduleId": "crm", "filter": {"no": 1}}, "INVALID_ARG_VALUE"),
     ],
 )
-async def test_field_settings_refuse_what_they_do_not_understand(
+async def test_userfieldconfig_refuses_invalid_parameters(
     webhook: RestClient, params: dict[str, Any], code: str
 ) -> None:
     assert (await webhook.call("userfieldconfig.list", **params)).error == code

@@ -8,7 +8,7 @@ from gateway.sandbox.portal import SandboxPortal
 from tests.sandbox.client import RestClient, row_ids
 
 
-async def test_the_order_counts_only_with_both_of_its_words(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_the_order_needs_both_sort_and_order(webhook: RestClient, portal: SandboxPortal) -> None:
     lowest, highest = min(portal.data.users), max(portal.data.users)
     assert row_ids((await webhook.call("user.get", sort="ID", order="DESC")).result)[0] == highest
     assert row_ids((await webhook.call("user.get", order="DESC")).result)[0] == lowest
@@ -16,7 +16,7 @@ async def test_the_order_counts_only_with_both_of_its_words(webhook: RestClient,
     assert row_ids((await webhook.call("user.get", order={"ID": "DESC"})).result)[0] == lowest
 
 
-async def test_users_are_filtered_by_any_key_when_there_is_no_filter(webhook: RestClient) -> None:
+async def test_without_filter_any_parameter_is_a_condition(webhook: RestClient) -> None:
     assert row_ids((await webhook.call("user.get", id=3)).result) == [3]
     assert row_ids((await webhook.call("user.get", ID="3", FILTER={"id": "4"})).result) == [4]
     assert len((await webhook.call("user.get", NO_SUCH=3)).result) == 50
@@ -50,12 +50,12 @@ async def test_users_are_filtered_by_any_key_when_there_is_no_filter(webhook: Re
         ({"<PERSONAL_BIRTHDAY": "2000-01-01T03:00:00+03:00"}, lambda user: user["PERSONAL_BIRTHDAY"]),
         ({"PERSONAL_BIRTHDAY": "soon"}, lambda _: False),
         ({">LAST_LOGIN": "soon"}, lambda _: False),
-        # A portal casts whatever is no number: an array to 1, a word to 0.
+        # A portal casts other values to numbers: an array to 1, a word to 0.
         ({">ID": [{"ID": 50}]}, lambda user: int(user["ID"]) > 1),
         ({">ID": "x"}, lambda _: True),
     ],
 )
-async def test_a_filter_finds_exactly_what_matches(
+async def test_a_filter_returns_exactly_the_matching_users(
     webhook: RestClient, portal: SandboxPortal, conditions: dict[str, Any], matches: Any
 ) -> None:
     found: list[int] = []
@@ -68,25 +68,25 @@ async def test_a_filter_finds_exactly_what_matches(
     assert (total or 0) == len(found)
 
 
-async def test_users_sort_by_any_column_with_ties_by_id(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_users_are_sorted_by_any_column_with_ties_by_id(webhook: RestClient, portal: SandboxPortal) -> None:
     rows = (await webhook.call("user.get", sort="LAST_NAME", order="asc")).result
     everyone = sorted(portal.data.users.values(), key=lambda user: (user["LAST_NAME"].casefold(), int(user["ID"])))
     assert rows == everyone[:50]
 
 
-async def test_departments_sort_by_their_first_number(webhook: RestClient) -> None:
+async def test_departments_are_sorted_by_their_first_number(webhook: RestClient) -> None:
     rows = (await webhook.call("user.get", sort="UF_DEPARTMENT", order="DESC")).result
     assert rows[0]["UF_DEPARTMENT"] == [4]
 
 
-async def test_only_selected_columns_come(webhook: RestClient) -> None:
+async def test_only_selected_columns_are_returned(webhook: RestClient) -> None:
     assert set((await webhook.call("user.get", select=["ID", "NAME", "NOTHING"])).result[0]) == {"ID", "NAME"}
     custom = (await webhook.call("user.get", select=["UF_*"])).result[0]
     assert custom
     assert all(name.startswith("UF_") for name in custom)
 
 
-async def test_what_is_changed_on_the_portal_is_read_at_once(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_changes_on_the_portal_are_visible_immediately(webhook: RestClient, portal: SandboxPortal) -> None:
     portal.data.users[9_000] = {**portal.data.users[1], "ID": "9000", "NAME": "New"}
     del portal.data.users[3]
     portal.data.users[1]["NAME"] = "Changed"
@@ -100,7 +100,7 @@ async def test_a_dismissed_caller_has_no_profile(webhook: RestClient, portal: Sa
     assert (await webhook.call("profile")).result == []
 
 
-async def test_a_caller_who_is_gone_cannot_be_authorized(webhook: RestClient, portal: SandboxPortal) -> None:
+async def test_a_deleted_caller_cannot_be_authorized(webhook: RestClient, portal: SandboxPortal) -> None:
     del portal.data.users[1]
     answer = await webhook.call("user.current")
     assert (answer.status, answer.error) == (401, "authorization_error")

@@ -1,4 +1,4 @@
-"""batch of REST 3.0: an array in, an array out, or one refusal for all."""
+"""batch of REST 3.0: an array of calls gives an array of results, or one error."""
 
 from typing import Any
 
@@ -8,28 +8,28 @@ from gateway.sandbox.errors import CallError
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.rest3.errors import PREFIX
 from gateway.sandbox.rest3.references import resolve
-from tests.sandbox.client import Answered, RestClient
+from tests.sandbox.client import Answer, RestClient
 from tests.sandbox.rest3.answers import refused
 
 FIELDS = {"title": "One", "creatorId": 1, "responsibleId": 1}
 
 
-async def batch(client: RestClient, *calls: Any) -> Answered:
+async def batch(client: RestClient, *calls: Any) -> Answer:
     return await client.send("POST", client.base + "batch", json=list(calls))
 
 
-def one(method: str, name: str | None = None, **query: Any) -> dict[str, Any]:
+def command(method: str, name: str | None = None, **query: Any) -> dict[str, Any]:
     call: dict[str, Any] = {"method": method, "query": query}
     return call if name is None else {**call, "as": name}
 
 
-async def test_results_come_in_the_order_of_the_calls(rest3: RestClient, portal: SandboxPortal) -> None:
+async def test_results_are_in_the_order_of_the_calls(rest3: RestClient, portal: SandboxPortal) -> None:
     first = next(iter(portal.data.tasks))
     answer = await batch(
         rest3,
-        one("tasks.task.get", id=first, select=["id"]),
+        command("tasks.task.get", id=first, select=["id"]),
         {"method": "Main.EventLog.List"},
-        one("tasks.task.list", pagination={"limit": 1}),
+        command("tasks.task.list", pagination={"limit": 1}),
     )
     assert list(answer.body) == ["result", "time"]
     task, entries, tasks = answer.result
@@ -43,70 +43,70 @@ async def test_results_come_in_the_order_of_the_calls(rest3: RestClient, portal:
     assert portal.http_requests == 1
 
 
-async def test_later_calls_take_values_of_earlier_ones(rest3: RestClient, portal: SandboxPortal) -> None:
+async def test_later_calls_can_refer_to_earlier_results(rest3: RestClient, portal: SandboxPortal) -> None:
     answer = await batch(
         rest3,
-        one("tasks.task.list", "few", pagination={"limit": 3}),
-        one("tasks.task.get", id={"$ref": "few.2.id", "ignored": 1}),
-        one("tasks.task.list", filter=[["id", "in", {"$refArray": "0.id"}]]),
-        one("tasks.task.list", filter=[["id", "in", {"$refArray": "few.id"}]]),
+        command("tasks.task.list", "few", pagination={"limit": 3}),
+        command("tasks.task.get", id={"$ref": "few.2.id", "ignored": 1}),
+        command("tasks.task.list", filter=[["id", "in", {"$refArray": "0.id"}]]),
+        command("tasks.task.list", filter=[["id", "in", {"$refArray": "few.id"}]]),
     )
-    # A call that has a name is not reached by its position.
+    # A named call cannot be referred to by its position.
     assert refused(answer, 400, "INVALIDSELECTEXCEPTION")
     answer = await batch(
         rest3,
-        one("tasks.task.list", pagination={"limit": 3}),
-        one("tasks.task.get", id={"$ref": "0.2.id"}),
-        one("tasks.task.list", filter=[["id", "in", {"$refArray": "0.id"}]]),
+        command("tasks.task.list", pagination={"limit": 3}),
+        command("tasks.task.get", id={"$ref": "0.2.id"}),
+        command("tasks.task.list", filter=[["id", "in", {"$refArray": "0.id"}]]),
     )
     ids = list(portal.data.tasks)[:3]
     assert answer.result[1]["item"]["id"] == ids[2]
     assert answer.result[2] == {"items": [{"id": task_id} for task_id in ids]}
 
 
-async def test_an_object_of_calls_is_the_same_as_a_list(rest3: RestClient, portal: SandboxPortal) -> None:
-    calls = {"0": one("tasks.task.list", "few", pagination={"limit": 2}), "1": one("rest.scope.list")}
+async def test_an_object_of_calls_is_equivalent_to_a_list(rest3: RestClient, portal: SandboxPortal) -> None:
+    calls = {"0": command("tasks.task.list", "few", pagination={"limit": 2}), "1": command("rest.scope.list")}
     answer = await rest3.send("POST", rest3.base + "batch", json=calls)
     few, scopes = answer.result
     assert few == {"items": [{"id": task_id} for task_id in list(portal.data.tasks)[:2]]}
     assert "tasks" in scopes
 
 
-async def test_the_token_may_lie_beside_the_calls_of_an_object(
+async def test_an_object_of_calls_may_contain_the_token(
     anonymous: RestClient, portal: SandboxPortal, access_token: str
 ) -> None:
-    calls = {"0": one("tasks.task.list", pagination={"limit": 1}), "auth": access_token}
+    calls = {"0": command("tasks.task.list", pagination={"limit": 1}), "auth": access_token}
     answer = await anonymous.send("POST", anonymous.base + "/rest/api/batch", json=calls)
     assert answer.result == [{"items": [{"id": next(iter(portal.data.tasks))}]}]
     assert portal.seen[0].credential == access_token
 
 
-async def test_a_reference_may_name_what_wraps_the_rows(rest3: RestClient, portal: SandboxPortal) -> None:
+async def test_a_reference_may_include_the_wrapper_of_the_rows(rest3: RestClient, portal: SandboxPortal) -> None:
     answer = await batch(
         rest3,
-        one("tasks.task.list", "few", pagination={"limit": 3}),
-        one("tasks.task.get", "second", id={"$ref": "few.items.1.id"}, select=["id"]),
-        one("tasks.task.get", id={"$ref": "second.item.id"}, select=["id"]),
-        one("tasks.task.list", filter=[["id", "in", {"$refArray": "few.items.id"}]]),
+        command("tasks.task.list", "few", pagination={"limit": 3}),
+        command("tasks.task.get", "second", id={"$ref": "few.items.1.id"}, select=["id"]),
+        command("tasks.task.get", id={"$ref": "second.item.id"}, select=["id"]),
+        command("tasks.task.list", filter=[["id", "in", {"$refArray": "few.items.id"}]]),
     )
     first, second, third = list(portal.data.tasks)[:3]
     assert answer.result[1:3] == [{"item": {"id": second}}] * 2
     assert [row["id"] for row in answer.result[3]["items"]] == [first, second, third]
 
 
-async def test_one_failure_fails_all_but_undoes_nothing(rest3: RestClient, portal: SandboxPortal) -> None:
+async def test_one_error_fails_the_batch_without_a_rollback(rest3: RestClient, portal: SandboxPortal) -> None:
     before = len(portal.data.tasks)
-    add = one("tasks.task.add", fields=FIELDS)
-    answer = await batch(rest3, add, one("tasks.task.get", id=999_999), add)
+    add = command("tasks.task.add", fields=FIELDS)
+    answer = await batch(rest3, add, command("tasks.task.get", id=999_999), add)
     assert refused(answer, 400, "ENTITYNOTFOUNDEXCEPTION")
     assert len(portal.data.tasks) == before + 1
     assert portal.refusals == {PREFIX + "ENTITYNOTFOUNDEXCEPTION": 1}
 
 
-async def test_names_are_checked_before_anything_runs(rest3: RestClient, portal: SandboxPortal) -> None:
-    add = one("tasks.task.add", fields=FIELDS)
+async def test_method_names_are_checked_before_any_call_runs(rest3: RestClient, portal: SandboxPortal) -> None:
+    add = command("tasks.task.add", fields=FIELDS)
     for wrong in ("nope", "batch", "user.get"):
-        assert refused(await batch(rest3, add, one(wrong)), 404, "METHODNOTFOUNDEXCEPTION")
+        assert refused(await batch(rest3, add, command(wrong)), 404, "METHODNOTFOUNDEXCEPTION")
     assert "tasks.task.add" not in portal.calls
 
 
@@ -124,14 +124,14 @@ async def test_names_are_checked_before_anything_runs(rest3: RestClient, portal:
         [{"method": "tasks.task.list"}] * 51,
     ],
 )
-async def test_another_form_is_refused(rest3: RestClient, body: Any) -> None:
+async def test_an_invalid_batch_is_refused(rest3: RestClient, body: Any) -> None:
     answer = await rest3.send("POST", rest3.base + "batch", json=body)
     assert refused(answer, 400, "INVALIDSELECTEXCEPTION")
 
 
-async def test_fifty_calls_go_at_once_and_none_is_booked(rest3: RestClient, portal: SandboxPortal) -> None:
+async def test_fifty_calls_run_without_operating_time(rest3: RestClient, portal: SandboxPortal) -> None:
     portal.fault("tasks.task.list:busy=100")
-    assert len((await batch(rest3, *[one("tasks.task.list")] * 50)).result) == 50
+    assert len((await batch(rest3, *[command("tasks.task.list")] * 50)).result) == 50
     assert (await rest3.call("tasks.task.list")).body["time"]["operating"] == 0
 
 
@@ -139,7 +139,7 @@ CONTEXT = {"task": {"id": 7, "closed": None}, "list": [{"id": 1}, {"id": 2}], "b
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("value", "expected"),
     [
         ({"$ref": "task.id"}, 7),
         ({"$ref": "list.1.id"}, 2),
@@ -153,12 +153,12 @@ CONTEXT = {"task": {"id": 7, "closed": None}, "list": [{"id": 1}, {"id": 2}], "b
         ({"a": [{"$ref": "task.id"}, "task.id", None]}, {"a": [7, "task.id", None]}),
     ],
 )
-def test_a_reference_is_replaced_wherever_it_stands(given: Any, expected: Any) -> None:
-    assert resolve(given, CONTEXT) == expected
+def test_references_are_replaced_at_any_depth(value: Any, expected: Any) -> None:
+    assert resolve(value, CONTEXT) == expected
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("value", "text"),
     [
         ({"$ref": "nobody.id"}, "Path 'nobody.id' not found in context"),
         ({"$ref": "task.closed"}, "Path 'task.closed' not found in context"),
@@ -170,13 +170,13 @@ def test_a_reference_is_replaced_wherever_it_stands(given: Any, expected: Any) -
         ({"$refArray": "list.title"}, "Field 'title' not found in items"),
     ],
 )
-def test_a_reference_that_leads_nowhere_is_refused(given: Any, text: str) -> None:
-    with pytest.raises(CallError) as refusal:
-        resolve(given, CONTEXT)
-    assert refusal.value.description == text
+def test_a_broken_reference_is_refused(value: Any, text: str) -> None:
+    with pytest.raises(CallError) as error:
+        resolve(value, CONTEXT)
+    assert error.value.description == text
 
 
-async def test_a_call_without_item_or_rows_leaves_nothing_to_refer_to(rest3: RestClient) -> None:
-    empty = one("tasks.task.list", "none", filter=[["id", "in", []]])
-    answer = await batch(rest3, empty, one("tasks.task.list", filter=[["id", {"$refArray": "none.id"}]]))
+async def test_a_result_without_items_cannot_be_referred_to(rest3: RestClient) -> None:
+    empty = command("tasks.task.list", "none", filter=[["id", "in", []]])
+    answer = await batch(rest3, empty, command("tasks.task.list", filter=[["id", {"$refArray": "none.id"}]]))
     assert refused(answer, 400, "INVALIDSELECTEXCEPTION")

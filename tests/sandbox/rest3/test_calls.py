@@ -1,4 +1,4 @@
-"""Calls of REST 3.0: addresses, bodies, credentials, refusals, and what it shares with the older version."""
+"""Calls of REST 3.0: addresses, bodies, credentials, errors, and the state shared with REST 2."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.sandbox.client import RestClient
 from tests.sandbox.rest3.answers import PREFIX, refused
 
 
-async def test_a_webhook_calls_under_api(rest3: RestClient, portal: SandboxPortal) -> None:
+async def test_a_webhook_can_call_rest3(rest3: RestClient, portal: SandboxPortal) -> None:
     answer = await rest3.call("tasks.task.list")
     assert list(answer.body) == ["result", "time"]
     assert list(answer.result) == ["items"]
@@ -21,7 +21,7 @@ async def test_a_webhook_calls_under_api(rest3: RestClient, portal: SandboxPorta
     assert portal.http_requests == 1
 
 
-async def test_capitals_slashes_and_the_suffix_do_not_matter(rest3: RestClient) -> None:
+async def test_case_slashes_and_the_suffix_are_ignored(rest3: RestClient) -> None:
     for name in ("TASKS.Task.List", "tasks.task.list/", "tasks.task.list.json"):
         assert (await rest3.call(name)).status == 200
 
@@ -38,11 +38,11 @@ async def test_an_application_sends_its_token_in_the_body_or_as_bearer(
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", 5])
-async def test_without_a_good_token_access_is_denied(anonymous: RestClient, token: Any) -> None:
+async def test_an_invalid_token_is_denied(anonymous: RestClient, token: Any) -> None:
     assert refused(await anonymous.call("/rest/api/tasks.task.list", auth=token), 401, "ACCESSDENIEDEXCEPTION")
 
 
-async def test_a_wrong_webhook_and_an_old_token_are_denied(
+async def test_a_wrong_webhook_and_an_expired_token_are_denied(
     anonymous: RestClient, portal: SandboxPortal, token: str
 ) -> None:
     wrong = await anonymous.call("/rest/api/1/wrong/tasks.task.list")
@@ -52,12 +52,12 @@ async def test_a_wrong_webhook_and_an_old_token_are_denied(
     assert portal.refusals == {PREFIX + "ACCESSDENIEDEXCEPTION": 2}
 
 
-async def test_an_unknown_method_is_not_found_before_anything_else(anonymous: RestClient) -> None:
+async def test_an_unknown_method_is_refused_before_other_checks(anonymous: RestClient) -> None:
     for name in ("nope", "user.get", "crm.status.list"):
         assert refused(await anonymous.call(f"/rest/api/{name}"), 404, "METHODNOTFOUNDEXCEPTION")
 
 
-async def test_at_the_older_address_newer_methods_are_not_found(webhook: RestClient) -> None:
+async def test_rest2_does_not_know_the_methods_of_rest3(webhook: RestClient) -> None:
     answer = await webhook.call("main.eventlog.list")
     assert (answer.status, answer.error) == (404, "ERROR_METHOD_NOT_FOUND")
 
@@ -67,7 +67,7 @@ class TestScopes:
     def settings(self) -> SandboxSettings:
         return SandboxSettings(users=3, scope=("task",))
 
-    async def test_the_older_scope_does_not_do(self, rest3: RestClient, webhook: RestClient) -> None:
+    async def test_the_scope_of_rest2_is_not_sufficient(self, rest3: RestClient, webhook: RestClient) -> None:
         assert refused(await rest3.call("tasks.task.list"), 403, "INSUFFICIENTSCOPEEXCEPTION")
         assert (await webhook.call("tasks.task.list")).status == 200
         assert (await rest3.call("rest.scope.list")).result == {
@@ -82,7 +82,9 @@ def _item(name: str) -> dict[str, Any]:
     return {"scope": name, "title": name, "description": "", "fields": None}
 
 
-async def test_the_event_log_is_for_the_administrator(anonymous: RestClient, portal: SandboxPortal, token: str) -> None:
+async def test_only_the_administrator_can_read_the_event_log(
+    anonymous: RestClient, portal: SandboxPortal, token: str
+) -> None:
     assert (await anonymous.call("/rest/api/main.eventlog.get", auth=token, id=1)).status == 200
     grant = {"client_id": "app.sandbox", "client_secret": "sandbox-secret", "grant_type": "authorization_code"}
     other = portal.oauth.token({**grant, "code": portal.oauth.issue_code(2)}, "")["access_token"]
@@ -101,13 +103,13 @@ async def test_the_event_log_is_for_the_administrator(anonymous: RestClient, por
         ("text/plain", b"{}"),
     ],
 )
-async def test_a_body_that_is_no_json_is_refused(rest3: RestClient, content_type: str, body: bytes) -> None:
+async def test_an_invalid_json_body_is_refused(rest3: RestClient, content_type: str, body: bytes) -> None:
     headers = {"Content-Type": content_type}
     answer = await rest3.send("POST", rest3.base + "tasks.task.list", data=body, headers=headers)
     assert refused(answer, 400, "INVALIDJSONEXCEPTION")
 
 
-async def test_a_query_string_is_not_read(rest3: RestClient) -> None:
+async def test_the_query_string_is_ignored(rest3: RestClient) -> None:
     assert (await rest3.get("tasks.task.list?select[]=title")).result["items"][0].keys() == {"id"}
     answer = await rest3.get("tasks.task.get?id=1")
     assert refused(answer, 400, "VALIDATION_REQUESTVALIDATIONEXCEPTION")
@@ -121,14 +123,14 @@ async def test_other_verbs_are_refused(rest3: RestClient, portal: SandboxPortal,
     assert len(portal.data.tasks) == before
 
 
-async def test_a_body_of_get_is_not_read(rest3: RestClient) -> None:
+async def test_the_body_of_get_is_ignored(rest3: RestClient) -> None:
     answer = await rest3.send("GET", rest3.base + "tasks.task.get", json={"id": 1})
     assert refused(answer, 400, "VALIDATION_REQUESTVALIDATIONEXCEPTION")
 
 
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 @pytest.mark.parametrize("name", ["rest.documentation.openapi", "documentation"])
-async def test_the_openapi_document_is_the_whole_body(rest3: RestClient, verb: str, name: str) -> None:
+async def test_the_openapi_document_has_no_envelope(rest3: RestClient, verb: str, name: str) -> None:
     answer = await rest3.send(verb, rest3.base + name)
     assert answer.status == 200
     assert answer.body["openapi"] == "3.0.0"
@@ -139,7 +141,7 @@ async def test_the_openapi_document_is_the_whole_body(rest3: RestClient, verb: s
     assert "UserDto" in answer.body["components"]["schemas"]
 
 
-async def test_the_scopes_can_be_narrowed(rest3: RestClient) -> None:
+async def test_the_scopes_can_be_filtered(rest3: RestClient) -> None:
     narrowed = await rest3.call("rest.scope.list", filterModule="main", filterMethod="tail")
     assert narrowed.result == {"main": {"eventlog": {"tail": _item("main.eventlog.tail")}}}
     assert (await rest3.call("rest.scope.list", filterController="nope")).result == []
@@ -147,7 +149,7 @@ async def test_the_scopes_can_be_narrowed(rest3: RestClient) -> None:
     assert refused(answer, 400, "VALIDATION_REQUESTVALIDATIONEXCEPTION")
 
 
-async def test_both_versions_drain_one_bucket(rest3: RestClient, webhook: RestClient, clock: ManualClock) -> None:
+async def test_both_versions_share_one_bucket(rest3: RestClient, webhook: RestClient, clock: ManualClock) -> None:
     for _ in range(26):
         assert (await webhook.call("scope")).status == 200
     for _ in range(25):
@@ -158,7 +160,7 @@ async def test_both_versions_drain_one_bucket(rest3: RestClient, webhook: RestCl
     assert (await rest3.call("tasks.task.list")).status == 200
 
 
-async def test_both_versions_spend_one_operating_time(
+async def test_both_versions_share_operating_time(
     rest3: RestClient, webhook: RestClient, portal: SandboxPortal
 ) -> None:
     portal.fault("tasks.task.list:busy=481")
@@ -177,7 +179,7 @@ async def test_both_versions_spend_one_operating_time(
         ("json500", 500, "INTERNAL_INTERNALEXCEPTION"),
     ],
 )
-async def test_a_scripted_refusal_comes_in_the_newer_form(
+async def test_a_scripted_error_has_the_form_of_rest3(
     rest3: RestClient, portal: SandboxPortal, kind: str, status: int, name: str
 ) -> None:
     portal.fault(f"tasks.task.list:{kind}")
@@ -194,7 +196,7 @@ async def test_any_code_can_be_scripted(rest3: RestClient, portal: SandboxPortal
 
 
 @pytest.mark.parametrize(("kind", "status"), [("qle", 503), ("qle200", 200)])
-async def test_the_bucket_answers_in_the_older_form(
+async def test_the_bucket_answers_in_the_form_of_rest2(
     rest3: RestClient, portal: SandboxPortal, kind: str, status: int
 ) -> None:
     portal.fault(f"tasks.task.list:{kind}")
@@ -202,7 +204,7 @@ async def test_the_bucket_answers_in_the_older_form(
     assert (answer.status, answer.error) == (status, "QUERY_LIMIT_EXCEEDED")
 
 
-async def test_faults_of_the_connection_hit_it_too(rest3: RestClient, portal: SandboxPortal) -> None:
+async def test_faults_of_the_connection_apply_to_rest3(rest3: RestClient, portal: SandboxPortal) -> None:
     portal.fault("tasks.task.list:drop")
     with pytest.raises((ServerDisconnectedError, ConnectionResetError)):
         await rest3.call("tasks.task.list")

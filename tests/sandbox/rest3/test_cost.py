@@ -1,4 +1,4 @@
-"""What lists of REST 3.0 take in time."""
+"""The cost of REST 3.0 lists."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def settings() -> SandboxSettings:
 
 
 @pytest.mark.parametrize("method", ["tasks.task.list", "main.eventlog.list", "main.eventlog.tail"])
-async def test_a_list_takes_as_long_as_one_of_version_2(
+async def test_a_list_takes_as_long_as_in_rest2(
     rest3: RestClient, portal: SandboxPortal, clock: ManualClock, method: str
 ) -> None:
     answer = await clock.until(rest3.call(method), step_s=0.040)

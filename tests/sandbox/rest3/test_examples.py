@@ -1,4 +1,4 @@
-"""The answers of REST 3.0 beside the documented ones: the same keys, the same types."""
+"""Answers of REST 3.0 compared with the documentation: the same keys, the same types."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ ENTRY = ["id", "timestampX", "severity", "auditTypeId", "moduleId", "itemId", "u
 RELATED = ["responsible.name", "responsible.email"]
 DESCRIBED = {"select": ["name", "type", "title", "description", "filterable", "sortable", "multiple"]}
 
-# What may be empty, and is not in the one example.
+# Values that may be empty, but are set in the example.
 NULLABLE = {
     "result.items[].userId",
     "result.items[].deadline",
@@ -31,10 +31,10 @@ def documented(example: str) -> Any:
 
 
 def compare(ours: Any, example: str) -> None:
-    theirs, answered = shape(documented(example)), shape(ours)
-    assert set(answered) - {"time.operating_reset_at"} == set(theirs) - {"time.operating_reset_at"}
-    for path in set(answered) & set(theirs):
-        allowed = theirs[path] | ({"null", "string"} if path in NULLABLE else set())
+    reference, answered = shape(documented(example)), shape(ours)
+    assert set(answered) - {"time.operating_reset_at"} == set(reference) - {"time.operating_reset_at"}
+    for path in set(answered) & set(reference):
+        allowed = reference[path] | ({"null", "string"} if path in NULLABLE else set())
         assert answered[path] <= allowed, path
 
 
@@ -65,15 +65,15 @@ async def test_an_answer_has_the_documented_keys_and_types(
     compare(answer.body, example)
 
 
-async def test_the_fields_are_those_documented(rest3: RestClient) -> None:
+async def test_the_fields_match_the_documentation(rest3: RestClient) -> None:
     for prefix, not_ours in (("main.eventlog", set[str]()), ("tasks.task", {"source"})):
         example = documented(f"{prefix}.field.list")["result"]["items"]
         ours = {row["name"]: row["type"] for row in (await rest3.call(f"{prefix}.field.list")).result["items"]}
-        theirs = {row["name"]: row["type"] for row in example if row["name"] not in not_ours}
-        assert theirs.items() <= ours.items()
+        reference = {row["name"]: row["type"] for row in example if row["name"] not in not_ours}
+        assert reference.items() <= ours.items()
         assert not any(name.startswith("UF_") for name in ours)
         if prefix == "main.eventlog":
-            assert set(theirs) == set(ours)
+            assert set(reference) == set(ours)
 
 
 async def test_a_whole_task_has_the_documented_keys_and_types(rest3: RestClient, portal: SandboxPortal) -> None:
@@ -86,7 +86,7 @@ async def test_a_whole_task_has_the_documented_keys_and_types(rest3: RestClient,
     compare(whole, "tasks.task.get.v3")
 
 
-async def test_related_objects_come_as_documented(rest3: RestClient) -> None:
+async def test_related_objects_match_the_documentation(rest3: RestClient) -> None:
     answer = await rest3.call("tasks.task.get", id=1, select=["title", *RELATED])
     del answer.body["time"]
     compare(answer.body, "v3.relations")
@@ -125,7 +125,7 @@ async def test_the_openapi_document_has_the_documented_keys(rest3: RestClient) -
         ("main.eventlog.field.get.error", "main.eventlog.field.get", {}),
     ],
 )
-async def test_a_refusal_is_the_documented_one(
+async def test_an_error_matches_the_documentation(
     rest3: RestClient, example: str, method: str, params: dict[str, Any]
 ) -> None:
     answer = await rest3.call(method, **params)
@@ -143,7 +143,7 @@ async def test_a_missing_record_and_field_are_refused_as_documented(rest3: RestC
 
 
 @pytest.mark.parametrize("example", ["v3.filter.and.request", "v3.filter.or.request"])
-async def test_the_documented_filters_are_understood(rest3: RestClient, example: str) -> None:
+async def test_the_documented_filters_are_accepted(rest3: RestClient, example: str) -> None:
     conditions = json.loads(json.dumps(documented(example)["filter"]).replace('"status"', '"severity"'))
     answer = await rest3.call("main.eventlog.list", filter=conditions)
     assert answer.result == {"items": []}

@@ -1,4 +1,4 @@
-"""What REST 3.0 says of the fields of tasks and of the event log."""
+"""The descriptions of the fields of tasks and the event log in REST 3.0."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ ALL = [
 ]  # fmt: skip
 
 
-async def test_a_field_is_described_in_full_or_in_the_parts_selected(rest3: RestClient) -> None:
+async def test_a_field_is_described_completely_or_by_select(rest3: RestClient) -> None:
     field = (await rest3.call("tasks.task.field.get", name="responsible")).result["item"]
     assert list(field) == ALL
     assert (field["name"], field["type"], field["filterable"]) == ("responsible", "object", False)
@@ -33,7 +33,7 @@ async def test_a_field_is_described_in_full_or_in_the_parts_selected(rest3: Rest
         ("tasks.task.field.list", {"select": [1]}, "INVALIDSELECTEXCEPTION"),
     ],
 )
-async def test_a_wrong_request_is_refused(rest3: RestClient, method: str, params: dict[str, Any], name: str) -> None:
+async def test_an_invalid_request_is_refused(rest3: RestClient, method: str, params: dict[str, Any], name: str) -> None:
     assert refused(await rest3.call(method, **params), 400, name)
 
 
@@ -43,7 +43,7 @@ async def test_an_unknown_field_is_refused_as_documented(rest3: RestClient) -> N
     assert (answer.status, answer.error) == (400, {"code": code, "message": "Field `nope` not found"})
 
 
-async def test_custom_fields_of_a_task_come_when_they_are_named(rest3: RestClient, portal: SandboxPortal) -> None:
+async def test_custom_fields_of_a_task_must_be_named(rest3: RestClient, portal: SandboxPortal) -> None:
     portal.data.tasks[1] |= {"crmItemIds": ["D_1"]}
     item = (await rest3.call("tasks.task.get", id=1, select=["UF_CRM_TASK", "UF_NOPE"])).result["item"]
     assert item == {"id": 1, "UF_CRM_TASK": ["D_1"]}

@@ -1,4 +1,4 @@
-"""The filter of REST 3.0: what it finds, and what is refused."""
+"""Filters of REST 3.0: matching rows and errors."""
 
 from math import inf
 from typing import Any
@@ -64,7 +64,7 @@ def found(conditions: Any) -> list[int]:
         ([{"logic": "or", "conditions": []}], []),
     ],
 )
-def test_a_filter_finds(conditions: Any, ids: list[int]) -> None:
+def test_a_filter_returns_the_matching_rows(conditions: Any, ids: list[int]) -> None:
     assert found(conditions) == ids
 
 
@@ -95,17 +95,17 @@ def test_a_filter_finds(conditions: Any, ids: list[int]) -> None:
         ([["timestampX", ">", "soon"]], "VALIDATION_REQUESTVALIDATIONEXCEPTION"),
     ],
 )
-def test_anything_else_is_refused(conditions: Any, name: str) -> None:
-    with pytest.raises(Rest3Error) as refusal:
+def test_an_invalid_filter_is_refused(conditions: Any, name: str) -> None:
+    with pytest.raises(Rest3Error) as error:
         read_filter(conditions, ENTRY)
-    assert (refusal.value.code, refusal.value.status) == (PREFIX + name, 400)
+    assert (error.value.code, error.value.status) == (PREFIX + name, 400)
 
 
-def test_tasks_are_filtered_by_id_alone() -> None:
-    with pytest.raises(Rest3Error) as refusal:
+def test_tasks_can_be_filtered_only_by_id() -> None:
+    with pytest.raises(Rest3Error) as error:
         read_filter([["status", "=", "pending"]], TASK)
-    assert list(refusal.value.invalid) == ["status"]
-    assert "`Filterable`" in refusal.value.invalid["status"]
+    assert list(error.value.invalid) == ["status"]
+    assert "`Filterable`" in error.value.invalid["status"]
 
 
 IDS = st.integers(-2, 12)

@@ -25,11 +25,11 @@ async def test_pages_follow_each_other_to_the_end(rest3: RestClient, portal: San
     assert ids([row for page in pages for row in page]) == list(portal.data.eventlog)
 
 
-async def test_no_list_tells_a_total_or_a_next(rest3: RestClient) -> None:
+async def test_lists_have_no_total_and_no_next(rest3: RestClient) -> None:
     assert list((await rest3.call("main.eventlog.list")).body) == ["result", "time"]
 
 
-async def test_a_window_is_as_asked(rest3: RestClient, portal: SandboxPortal) -> None:
+async def test_pagination_selects_the_requested_rows(rest3: RestClient, portal: SandboxPortal) -> None:
     everything = list(portal.data.eventlog)
     for pagination, expected in (
         ({"limit": 3, "offset": 2}, everything[2:5]),
@@ -46,10 +46,10 @@ class TestLongLists:
     def settings(self) -> SandboxSettings:
         return SandboxSettings(users=5, tasks=30_000, eventlog=1200)
 
-    async def test_no_page_is_longer_than_a_thousand(self, rest3: RestClient) -> None:
+    async def test_a_page_has_at_most_a_thousand_rows(self, rest3: RestClient) -> None:
         assert len(await items(rest3, "main.eventlog.list", pagination={"limit": 5000})) == 1000
 
-    async def test_no_page_of_tasks_is_longer_than_fifty(self, rest3: RestClient, portal: SandboxPortal) -> None:
+    async def test_a_page_of_tasks_has_at_most_fifty_rows(self, rest3: RestClient, portal: SandboxPortal) -> None:
         everything = list(portal.data.tasks)
         for pagination, expected in (
             ({"limit": 1000}, everything[:50]),
@@ -71,7 +71,7 @@ class TestPagesOfAnotherSize:
         return SandboxSettings(users=5, tasks=200, eventlog=200, rest3_page_rows=30)
 
     @pytest.mark.parametrize(
-        ("method", "asked"),
+        ("method", "params"),
         [
             ("tasks.task.list", {}),
             ("tasks.task.list", {"pagination": {"limit": 1000}}),
@@ -81,20 +81,20 @@ class TestPagesOfAnotherSize:
             ("main.eventlog.tail", {"cursor": {"field": "id", "limit": 1000}}),
         ],
     )
-    async def test_every_list_has_them(self, rest3: RestClient, method: str, asked: dict[str, Any]) -> None:
-        assert len(await items(rest3, method, **asked)) == 30
+    async def test_every_list_uses_the_page_size(self, rest3: RestClient, method: str, params: dict[str, Any]) -> None:
+        assert len(await items(rest3, method, **params)) == 30
 
-    async def test_a_smaller_limit_is_obeyed(self, rest3: RestClient) -> None:
+    async def test_a_smaller_limit_applies(self, rest3: RestClient) -> None:
         assert len(await items(rest3, "main.eventlog.tail", cursor={"field": "id", "limit": 7})) == 7
 
 
 @pytest.mark.parametrize("pagination", [{"limit": "abc"}, {"limit": 0}, {"limit": -1}, {"page": -1}, {"offset": -1}, 5])
-async def test_a_wrong_pagination_is_refused(rest3: RestClient, pagination: Any) -> None:
+async def test_an_invalid_pagination_is_refused(rest3: RestClient, pagination: Any) -> None:
     answer = await rest3.call("main.eventlog.list", pagination=pagination)
     assert refused(answer, 400, "INVALIDPAGINATIONEXCEPTION")
 
 
-async def test_rows_come_in_the_order_asked_for(rest3: RestClient, portal: SandboxPortal) -> None:
+async def test_rows_are_in_the_requested_order(rest3: RestClient, portal: SandboxPortal) -> None:
     everything = list(portal.data.eventlog)
     assert ids(await items(rest3, "main.eventlog.list", order={"id": "DESC"})) == everything[:-51:-1]
     rows = await items(
@@ -115,18 +115,16 @@ async def test_rows_come_in_the_order_asked_for(rest3: RestClient, portal: Sandb
         ({"description": "ASC"}, "VALIDATION_REQUESTVALIDATIONEXCEPTION"),
     ],
 )
-async def test_a_wrong_order_is_refused(rest3: RestClient, order: Any, name: str) -> None:
+async def test_an_invalid_order_is_refused(rest3: RestClient, order: Any, name: str) -> None:
     assert refused(await rest3.call("tasks.task.list", order=order), 400, name)
 
 
-async def test_without_a_select_tasks_show_their_ids_and_entries_all(rest3: RestClient) -> None:
+async def test_without_a_select_tasks_have_only_ids_and_entries_all_fields(rest3: RestClient) -> None:
     assert {tuple(row) for row in await items(rest3, "tasks.task.list")} == {("id",)}
     assert len((await items(rest3, "main.eventlog.list"))[0]) == 13
 
 
-async def test_a_select_names_fields_of_the_object_and_of_related_ones(
-    rest3: RestClient, portal: SandboxPortal
-) -> None:
+async def test_a_select_can_name_fields_of_related_objects(rest3: RestClient, portal: SandboxPortal) -> None:
     select = ["id", "title", "nope", "responsible.name", "responsible.email", "group.title"]
     row = (await items(rest3, "tasks.task.list", select=select))[0]
     assert list(row) == ["id", "title", "responsible", "group"]
@@ -147,12 +145,12 @@ async def test_a_select_names_fields_of_the_object_and_of_related_ones(
         (["nobody.name"], "UNKNOWNDTOPROPERTYEXCEPTION"),
     ],
 )
-async def test_a_wrong_select_is_refused(rest3: RestClient, select: Any, name: str) -> None:
+async def test_an_invalid_select_is_refused(rest3: RestClient, select: Any, name: str) -> None:
     for method in ("tasks.task.list", "tasks.task.get"):
         assert refused(await rest3.call(method, id=1, select=select), 400, name)
 
 
-async def test_a_cursor_leads_to_the_end_and_meets_what_is_new(rest3: RestClient, portal: SandboxPortal) -> None:
+async def test_a_cursor_reads_to_the_end_including_new_rows(rest3: RestClient, portal: SandboxPortal) -> None:
     last, seen = 0, []
     while rows := await items(rest3, "main.eventlog.tail", cursor={"field": "id", "value": last, "limit": 45}):
         seen += ids(rows)
@@ -162,7 +160,7 @@ async def test_a_cursor_leads_to_the_end_and_meets_what_is_new(rest3: RestClient
     assert ids(await items(rest3, "main.eventlog.tail", cursor={"field": "id", "value": last})) == [last + 5]
 
 
-async def test_a_cursor_goes_down_by_any_field_and_with_a_filter(rest3: RestClient, portal: SandboxPortal) -> None:
+async def test_a_cursor_can_descend_by_any_field_with_a_filter(rest3: RestClient, portal: SandboxPortal) -> None:
     assert ids(await items(rest3, "main.eventlog.tail")) == list(portal.data.eventlog)[:50]
     known = [row for row in portal.data.eventlog.values() if row["severity"] == "SECURITY"]
     cursor = {"field": "timestampX", "order": "DESC", "value": known[9]["timestampX"], "limit": 5}
@@ -182,5 +180,5 @@ async def test_a_cursor_goes_down_by_any_field_and_with_a_filter(rest3: RestClie
         ({"cursor": {"field": "id", "value": "5"}}, "VALIDATION_REQUESTVALIDATIONEXCEPTION"),
     ],
 )
-async def test_a_wrong_cursor_is_refused(rest3: RestClient, params: dict[str, Any], name: str) -> None:
+async def test_an_invalid_cursor_is_refused(rest3: RestClient, params: dict[str, Any], name: str) -> None:
     assert refused(await rest3.call("main.eventlog.tail", **params), 400, name)

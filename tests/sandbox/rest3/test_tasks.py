@@ -1,4 +1,4 @@
-"""Writing tasks by REST 3.0, once for each Idempotency-Key."""
+"""Writing tasks in REST 3.0, with and without an Idempotency-Key."""
 
 import json
 from typing import Any
@@ -51,7 +51,7 @@ async def test_a_task_is_added_changed_and_deleted(rest3: RestClient, portal: Sa
         ("delete", {"id": 999_999}, 403, "ACCESSDENIEDEXCEPTION"),
     ],
 )
-async def test_a_wrong_write_is_refused_and_changes_nothing(
+async def test_an_invalid_write_is_refused_and_changes_nothing(
     rest3: RestClient, portal: SandboxPortal, method: str, params: dict[str, Any], status: int, name: str
 ) -> None:
     before = dict(portal.data.tasks)
@@ -62,7 +62,7 @@ async def test_a_wrong_write_is_refused_and_changes_nothing(
 
 
 class Keyed:
-    """Calls with an Idempotency-Key, answered with status, body and the two headers."""
+    """Calls with an Idempotency-Key. They return status, body and the two headers."""
 
     def __init__(self, session: ClientSession, base: str) -> None:
         self._session, self._base = session, base
@@ -84,7 +84,7 @@ def keyed(rest3: RestClient) -> Keyed:
     return Keyed(rest3.session, rest3.base)
 
 
-async def test_the_same_call_is_run_once_and_answered_twice(keyed: Keyed, portal: SandboxPortal) -> None:
+async def test_a_repeated_call_runs_once_and_is_answered_twice(keyed: Keyed, portal: SandboxPortal) -> None:
     before = len(portal.data.tasks)
     status, body, key, replayed = await keyed.call("tasks.task.add", "k-1", fields=FIELDS)
     assert (status, key, replayed) == (200, "k-1", None)
@@ -93,7 +93,7 @@ async def test_the_same_call_is_run_once_and_answered_twice(keyed: Keyed, portal
     assert [seen.idempotency_key for seen in portal.seen] == ["k-1", "k-1"]
 
 
-async def test_an_answer_that_was_lost_is_given_again(keyed: Keyed, portal: SandboxPortal) -> None:
+async def test_a_lost_answer_is_replayed(keyed: Keyed, portal: SandboxPortal) -> None:
     before = len(portal.data.tasks)
     portal.fault("tasks.task.add:cut")
     with pytest.raises(ClientPayloadError):
@@ -102,14 +102,14 @@ async def test_an_answer_that_was_lost_is_given_again(keyed: Keyed, portal: Sand
     assert (status, replayed, len(portal.data.tasks)) == (200, "true", before + 1)
 
 
-async def test_another_body_under_the_key_is_refused(keyed: Keyed) -> None:
+async def test_the_same_key_with_another_body_is_refused(keyed: Keyed) -> None:
     await keyed.call("tasks.task.add", "k-1", fields=FIELDS)
     status, body, _, _ = await keyed.call("tasks.task.add", "k-1", fields={**FIELDS, "title": "Other"})
     assert status == 422
     assert body["error"]["code"] == "BITRIX_REST_V3_EXCEPTION_IDEMPOTENCYKEYREUSEDEXCEPTION"
 
 
-async def test_a_key_holds_for_one_method_and_one_caller(keyed: Keyed, anonymous: RestClient, token: str) -> None:
+async def test_a_key_is_scoped_to_a_method_and_a_caller(keyed: Keyed, anonymous: RestClient, token: str) -> None:
     _, body, _, _ = await keyed.call("tasks.task.add", "k-1", fields=FIELDS)
     task_id = body["result"]["item"]["id"]
     assert (await keyed.call("tasks.task.delete", "k-1", id=task_id))[3] is None
@@ -118,13 +118,13 @@ async def test_a_key_holds_for_one_method_and_one_caller(keyed: Keyed, anonymous
     assert (status, replayed) == (200, None)
 
 
-async def test_a_failed_call_may_be_tried_again(keyed: Keyed, portal: SandboxPortal) -> None:
+async def test_a_failed_call_can_be_retried(keyed: Keyed, portal: SandboxPortal) -> None:
     portal.fault("tasks.task.add:json500")
     assert (await keyed.call("tasks.task.add", "k-1", fields=FIELDS))[0] == 500
     assert (await keyed.call("tasks.task.add", "k-1", fields=FIELDS))[::3] == (200, None)
 
 
-async def test_an_answer_is_kept_for_a_day(keyed: Keyed, clock: ManualClock) -> None:
+async def test_an_answer_is_stored_for_a_day(keyed: Keyed, clock: ManualClock) -> None:
     _, first, _, _ = await keyed.call("tasks.task.add", "k-1", fields=FIELDS)
     await clock.advance(86_399)
     assert (await keyed.call("tasks.task.add", "k-1", fields=FIELDS))[1] == first
@@ -141,13 +141,13 @@ async def test_a_malformed_key_is_refused(rest3: RestClient, portal: SandboxPort
     assert len(portal.data.tasks) == before
 
 
-async def test_a_read_takes_no_notice_of_a_key(keyed: Keyed) -> None:
+async def test_a_read_ignores_the_key(keyed: Keyed) -> None:
     for limit in (1, 2):
         status, body, key, _ = await keyed.call("tasks.task.list", "k 1", pagination={"limit": limit})
         assert (status, key, len(body["result"]["items"])) == (200, None, limit)
 
 
-async def test_the_older_version_takes_no_notice_of_a_key(webhook: RestClient) -> None:
+async def test_rest2_ignores_the_key(webhook: RestClient) -> None:
     headers = {"Idempotency-Key": "two words", "Content-Type": "application/json"}
     data = json.dumps({"taskId": 1}).encode()
     assert (await webhook.send("POST", webhook.base + "tasks.task.get", data=data, headers=headers)).status == 200
