@@ -43,3 +43,7 @@ class Caller:
     @property
     def is_administrator(self) -> bool:
         return self.user_id == ADMINISTRATOR_ID
+
+    def has_access(self, scopes: tuple[str, ...]) -> bool:
+        """Whether the caller has one of the *scopes* of a method. A method without scopes is open to every caller."""
+        return not scopes or any(scope in self.scopes for scope in scopes)

@@ -31,6 +31,11 @@ class Request:
                 return token
         return None
 
+    @property
+    def credential(self) -> str | None:
+        """The access token or the webhook's code, or None."""
+        return self.token or (self.webhook[1] if self.webhook else None)
+
 
 @dataclass(frozen=True)
 class Reply:

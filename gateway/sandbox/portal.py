@@ -22,6 +22,7 @@ from gateway.sandbox.errors import (
     CallError,
     invalid_credentials,
     no_auth_found,
+    operation_time_limit,
     query_limit_exceeded,
 )
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
@@ -153,8 +154,33 @@ class SandboxPortal:
         """Start the exchange of a *request* that has just arrived."""
         return Exchange(request, self._clock.monotonic())
 
-    async def spend(self, exchange: Exchange, effort: Effort | None) -> None:
-        """Wait until the *effort* of a list has taken its time. Time already spent on the answer counts towards it."""
+    async def enter_call(self, exchange: Exchange, name: str) -> Fault | None:
+        """Count a call and inject its fault. Return the fault, for effects that follow the call.
+
+        Raises:
+            CallError, ConnectionFault: the fault replaces the call.
+        """
+        self.calls[name] += 1
+        fault = await self.faults.apply(name)
+        if fault and fault.kind in AFTER_CALL:
+            exchange.connection_fault = fault.kind
+        return fault
+
+    def check_operating_time(self, caller: Caller, name: str) -> None:
+        """Check that the method is not blocked for the caller.
+
+        Raises:
+            CallError: OPERATION_TIME_LIMIT.
+        """
+        if self.operating and self.operating.is_blocked(caller.client, name, self.now()):
+            raise operation_time_limit()
+
+    async def leave_call(self, exchange: Exchange, name: str, effort: Effort | None) -> None:
+        """Apply the changes of rows that are due after this call, then wait until its *effort* has taken its time.
+
+        Time already spent on the answer counts towards it.
+        """
+        self.changes.record_call(name)
         if self.settings.cost is not None and effort is not None:
             seconds = self.settings.cost.seconds(effort)
             self.busy_s += seconds
@@ -176,7 +202,7 @@ class SandboxPortal:
             raise invalid_credentials()
         return Caller(ADMINISTRATOR_ID, self.settings.scope, WEBHOOK)
 
-    def time_of(self, started: float, method: Billed, caller: Caller, busy_s: float) -> dict[str, Any]:
+    def book_time(self, started: float, method: Billed, caller: Caller, busy_s: float) -> dict[str, Any]:
         """Book the call's operating time and return the ``time`` of its answer.
 
         Without a tariff the operating time is 0. A batch is billed through its commands only.

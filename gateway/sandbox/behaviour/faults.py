@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from math import inf
 
 from gateway.clock import Clock
-from gateway.sandbox.behaviour.row_faults import DOUBLED, ESCAPES, IDS
+from gateway.sandbox.behaviour.row_faults import DOUBLED, ESCAPES, IDS, alter_rows
 from gateway.sandbox.errors import CallError, expired_token, invalid_token, operation_time_limit, query_limit_exceeded
+from gateway.sandbox.php import Value
 
 TOKEN_ADDRESS = "oauth.token"
 
@@ -136,6 +137,10 @@ class Fault:
     def busy_s(self) -> float:
         """The operating time booked in addition to the duration of the call."""
         return self.seconds if self.kind == "busy" else 0.0
+
+    def alter(self, result: Value) -> Value:
+        """Return *result*, with changed rows if the kind is in ROW_FAULTS."""
+        return alter_rows(self.kind, self.value, result) if self.kind in ROW_FAULTS else result
 
     def refusal(self) -> CallError:
         """The error of a fault whose kind is in REFUSALS."""

@@ -83,7 +83,7 @@ class ScriptedChanges:
     def add(self, method: str, calls: int, change: Change) -> None:
         self._pending.append((method.lower(), calls, change))
 
-    def called(self, method: str) -> None:
+    def record_call(self, method: str) -> None:
         """Count one answered call of *method* and apply the changes that are now due."""
         pending, self._pending = self._pending, []
         for awaited_method, calls, change in pending:

@@ -47,7 +47,7 @@ def make_eventlog(count: int, holes: float, seed: int, user_ids: tuple[int, ...]
     def at(entry_id: int) -> str:
         return format_time(now - _SPAN_S * max(next_id - entry_id, 0) / next_id)
 
-    own: ComputedColumns = {"id": lambda entry_id: entry_id, "timestampX": at}
-    table = GeneratedTable(count, holes, f"{seed} eventlog", pattern, own)
+    computed: ComputedColumns = {"id": lambda entry_id: entry_id, "timestampX": at}
+    table = GeneratedTable(count, holes, f"{seed} eventlog", pattern, computed)
     next_id = table.next_id  # fixed here, so times do not change when entries are added
     return table

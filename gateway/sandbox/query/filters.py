@@ -105,7 +105,7 @@ class Filter:
         return list(islice(matching, limit))
 
 
-def read_filter(value: Value, schema: Schema) -> Filter:
+def read_filter(conditions: Value, schema: Schema) -> Filter:
     """Read the filter ``{"<operator>COLUMN": value}``.
 
     Raises:
@@ -115,7 +115,7 @@ def read_filter(value: Value, schema: Schema) -> Filter:
     among: frozenset[int] | None = None
     tests: list[Test] = []
     columns: set[str] = set()
-    entries = entries_of(value)
+    entries = entries_of(conditions)
     if _is_or(entries, schema):
         return Filter(above, below, None, (_read_group(entries, schema, columns),), frozenset(columns))
     for entry, value in entries.items():

@@ -4,10 +4,9 @@ import inspect
 from dataclasses import replace
 from functools import partial
 
-from gateway.sandbox.behaviour.faults import AFTER_CALL, LIST_FAULTS, ROW_FAULTS, ConnectionFault
-from gateway.sandbox.behaviour.row_faults import alter_rows
+from gateway.sandbox.behaviour.faults import LIST_FAULTS, ConnectionFault
 from gateway.sandbox.caller import Caller
-from gateway.sandbox.errors import CallError, insufficient_scope, method_not_found, operation_time_limit
+from gateway.sandbox.errors import CallError, insufficient_scope, method_not_found
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
 from gateway.sandbox.php import Value
 from gateway.sandbox.portal import SandboxPortal
@@ -58,28 +57,22 @@ class Rest2:
         started = self._portal.now()
         request, name = exchange.request, name.lower()
         params = {key: value for key, value in sent.items() if key not in _AUTH_PARAMS}
-        credential = request.token or (request.webhook[1] if request.webhook else None)
-        self._portal.seen.append(SeenCall(name, params, credential, in_batch=caller is not None))
+        self._portal.seen.append(SeenCall(name, params, request.credential, in_batch=caller is not None))
         method = METHODS.get(name)
         if method is None:
             raise method_not_found()
-        self._portal.calls[name] += 1
-        fault = await self._portal.faults.apply(name)
-        if fault and fault.kind in AFTER_CALL:
-            exchange.connection_fault = fault.kind
+        fault = await self._portal.enter_call(exchange, name)
         caller = caller or self._portal.authorize(request)
-        if not method.is_open_to(caller.scopes):
+        if not caller.has_access(method.scopes):
             raise insufficient_scope("access" if caller.is_application else "webhook")
-        if self._portal.operating and self._portal.operating.is_blocked(caller.client, name, self._portal.now()):
-            raise operation_time_limit()
+        self._portal.check_operating_time(caller, name)
         answer = await self._run(method, params, exchange, caller)
         if fault and fault.kind in LIST_FAULTS and answer.total is not None:
             answer = replace(answer, total=int(fault.value))
-        if fault and fault.kind in ROW_FAULTS:
-            answer = replace(answer, result=alter_rows(fault.kind, fault.value, answer.result))
-        self._portal.changes.called(name)
-        await self._portal.spend(exchange, answer.effort)
-        return Envelope(answer, self._portal.time_of(started, method, caller, fault.busy_s if fault else 0.0))
+        if fault:
+            answer = replace(answer, result=fault.alter(answer.result))
+        await self._portal.leave_call(exchange, name, answer.effort)
+        return Envelope(answer, self._portal.book_time(started, method, caller, fault.busy_s if fault else 0.0))
 
     async def _run(self, method: Method, params: dict[str, Value], exchange: Exchange, caller: Caller) -> Answer:
         answer = method.run(

@@ -85,9 +85,6 @@ class Method:
     exact: bool = False
     is_billed: bool = True  # its duration is booked as operating time
 
-    def is_open_to(self, scopes: tuple[str, ...]) -> bool:
-        return not self.scopes or any(scope in scopes for scope in self.scopes)
-
     def bind(self, sent: Mapping[str, Value]) -> dict[str, Value]:
         """Return the declared parameters among those *sent*.
 

@@ -6,10 +6,9 @@ from functools import partial
 
 import orjson
 
-from gateway.sandbox.behaviour.faults import AFTER_CALL, ROW_FAULTS, ConnectionFault, Fault
-from gateway.sandbox.behaviour.row_faults import alter_rows
+from gateway.sandbox.behaviour.faults import ConnectionFault
 from gateway.sandbox.caller import Caller
-from gateway.sandbox.errors import CallError, operation_time_limit
+from gateway.sandbox.errors import CallError
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
 from gateway.sandbox.php import Value
 from gateway.sandbox.portal import SandboxPortal
@@ -77,9 +76,9 @@ class Rest3:
         try:
             return await self._call(request, exchange)
         except CallError as error:
-            refusal = in_rest3(error)
-            portal.refusals[str(refusal.code)] += 1
-            return Reply(refusal.status, refusal.body(), exchange.connection_fault)
+            error = in_rest3(error)
+            portal.refusals[str(error.code)] += 1
+            return Reply(error.status, error.body(), exchange.connection_fault)
         except ConnectionFault as fault:
             return Reply(200, {}, fault.kind, fault.value)
 
@@ -88,23 +87,23 @@ class Rest3:
         body = request.decoded() if name in METHODS else {}
         token = body.pop("auth", None) if isinstance(body, dict) else None
         shared = Request(request.shared.source, name, {"auth": token}, request.shared.bearer, request.shared.webhook)
-        credential = shared.token or (shared.webhook[1] if shared.webhook else None)
         portal.seen.append(
-            SeenCall(name, _params(body), credential, in_batch=False, version=3, idempotency_key=request.key)
+            SeenCall(name, _params(body), shared.credential, in_batch=False, version=3, idempotency_key=request.key)
         )
         method = METHODS.get(name)
         if method is None:
             raise method_not_found(request.shared.method)
-        fault = await self._apply_fault(exchange, name)
+        fault = await portal.enter_call(exchange, name)
         caller = portal.authorize(shared)
         _check_scope(method, caller)
-        if portal.operating and portal.operating.is_blocked(caller.client, name, portal.now()):
-            raise operation_time_limit()
+        portal.check_operating_time(caller, name)
         key = request.key if method.writes else None
         if key is not None and (stored := self._idempotency.find(caller, name, key, request.body, portal.now())):
             return replace(stored, connection_fault=exchange.connection_fault)
-        result = _with_row_fault(fault, await self._run(method, body, caller, exchange, credential))
-        time = portal.time_of(started, method, caller, fault.busy_s if fault else 0.0)
+        result = await self._run(method, body, caller, exchange, shared.credential)
+        if fault:
+            result = fault.alter(result)
+        time = portal.book_time(started, method, caller, fault.busy_s if fault else 0.0)
         reply = Reply(200, result if method.bare else {"result": result, "time": time}, exchange.connection_fault)
         return reply if key is None else self._idempotency.save(caller, name, key, request.body, reply, portal.now())
 
@@ -113,18 +112,11 @@ class Rest3:
     ) -> Value:
         """Make one call of a batch. Operating time neither counts nor limits it: only the batch would be billed."""
         self._portal.seen.append(SeenCall(name, _params(query), credential, in_batch=True, version=3))
-        fault = await self._apply_fault(exchange, name)
+        fault = await self._portal.enter_call(exchange, name)
         method = METHODS[name]
         _check_scope(method, caller)
-        return _with_row_fault(fault, await self._run(method, query, caller, exchange, credential))
-
-    async def _apply_fault(self, exchange: Exchange, name: str) -> Fault | None:
-        """Count a call and inject its fault. Return the fault, for effects that follow the call."""
-        self._portal.calls[name] += 1
-        fault = await self._portal.faults.apply(name)
-        if fault and fault.kind in AFTER_CALL:
-            exchange.connection_fault = fault.kind
-        return fault
+        result = await self._run(method, query, caller, exchange, credential)
+        return fault.alter(result) if fault else result
 
     async def _run(
         self, method: Method, body: Value, caller: Caller, exchange: Exchange, credential: str | None
@@ -134,19 +126,13 @@ class Rest3:
         max_rows = min(portal.settings.rest3_page_rows or method.max_rows, MAX_ROWS)
         result = method.run(Call(body, caller, portal.data, METHODS, perform, portal.now(), max_rows))
         result = await result if inspect.isawaitable(result) else result
-        portal.changes.called(method.name)
-        await portal.spend(exchange, Effort() if method.name.endswith(LISTS) else None)
+        await portal.leave_call(exchange, method.name, Effort() if method.name.endswith(LISTS) else None)
         return result
 
 
 def _check_scope(method: Method, caller: Caller) -> None:
-    if not method.is_open_to(caller.scopes):
+    if not caller.has_access(method.scopes):
         raise insufficient_scope()
-
-
-def _with_row_fault(fault: Fault | None, result: Value) -> Value:
-    """Return the *result*, changed if its *fault* changes rows."""
-    return alter_rows(fault.kind, fault.value, result) if fault and fault.kind in ROW_FAULTS else result
 
 
 def _params(body: Value) -> dict[str, Value]:

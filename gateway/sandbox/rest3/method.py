@@ -76,6 +76,3 @@ class Method:
     bare: bool = False
     is_billed: bool = True  # its duration is booked as operating time
     max_rows: int = MAX_ROWS  # the largest page, unless the portal's settings change it
-
-    def is_open_to(self, scopes: tuple[str, ...]) -> bool:
-        return not self.scopes or any(scope in scopes for scope in self.scopes)

@@ -27,7 +27,7 @@ def list_scopes(call: Call) -> Value:
     found: dict[str, Any] = {}
     for method in call.methods.values():
         parts = method.name.split(".")
-        if len(parts) != 3 or not method.is_open_to(call.caller.scopes):
+        if len(parts) != 3 or not call.caller.has_access(method.scopes):
             continue
         if any(name is not None and name != part for name, part in zip(wanted, parts, strict=True)):
             continue

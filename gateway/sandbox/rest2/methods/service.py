@@ -50,7 +50,7 @@ def methods(call: Call) -> Answer:
     names = [
         method.name
         for method in call.methods.values()
-        if as_bool(call.params.get("full")) or method.is_open_to(call.caller.scopes)
+        if as_bool(call.params.get("full")) or call.caller.has_access(method.scopes)
     ]
     wanted = call.params.get("scope")
     if wanted is None:
@@ -68,7 +68,7 @@ def method_get(call: Call) -> Answer:
         raise CallError("ERROR_ARGUMENT", "Argument 'name' is null or empty", argument="name")
     method = call.methods.get(name)
     return Answer(
-        {"isExisting": method is not None, "isAvailable": method is not None and method.is_open_to(call.caller.scopes)}
+        {"isExisting": method is not None, "isAvailable": method is not None and call.caller.has_access(method.scopes)}
     )
 
 
