@@ -9,11 +9,11 @@ from aiohttp import ClientError, ClientPayloadError, ClientSession, ServerDiscon
 from gateway.sandbox.behaviour.faults import (
     AFTER_CALL,
     BEFORE_CALL,
+    ERROR_FAULTS,
     KINDS,
     LIST_FAULTS,
-    REFUSALS,
     ROW_FAULTS,
-    TIMES,
+    TIME_FAULTS,
     TOKEN_FAULTS,
     Fault,
     Faults,
@@ -232,5 +232,5 @@ async def test_faults_can_be_cleared(webhook: RestClient, portal: SandboxPortal)
 
 def test_every_kind_of_fault_is_documented_and_has_an_effect() -> None:
     assert sorted(KINDS) == sorted(
-        (*BEFORE_CALL, *AFTER_CALL, *REFUSALS, *TIMES, *ROW_FAULTS, *TOKEN_FAULTS, *LIST_FAULTS)
+        (*BEFORE_CALL, *AFTER_CALL, *ERROR_FAULTS, *TIME_FAULTS, *ROW_FAULTS, *TOKEN_FAULTS, *LIST_FAULTS)
     )

@@ -53,11 +53,21 @@ KINDS = tuple(written.partition("=")[0] for written in MEANINGS)
 WITH_VALUE = tuple(kind for kind, written in zip(KINDS, MEANINGS, strict=True) if kind != written)
 
 # Faults of the connection or the bytes replace the whole HTTP answer.
-HOSTILE_KINDS = ("endless", "trickle", "interim", "huge", "bomb", "dense", "deep", "headers", "loop", "nowhere")
-BEFORE_CALL = ("drop", "html200", "html500", "502", "redirect", *HOSTILE_KINDS)  # the method does not run
+HOSTILE_FAULTS = ("endless", "trickle", "interim", "huge", "bomb", "dense", "deep", "headers", "loop", "nowhere")
+BEFORE_CALL = ("drop", "html200", "html500", "502", "redirect", *HOSTILE_FAULTS)  # the method does not run
 AFTER_CALL = ("cut", "truncated")  # the method has run; its writes stay
-REFUSALS = ("qle", "qle200", "otl", "expired_token", "invalid_token", "error", "invalid_grant", "json500", "escapes400")
-TIMES = ("delay", "busy")
+ERROR_FAULTS = (
+    "qle",
+    "qle200",
+    "otl",
+    "expired_token",
+    "invalid_token",
+    "error",
+    "invalid_grant",
+    "json500",
+    "escapes400",
+)
+TIME_FAULTS = ("delay", "busy")
 ROW_FAULTS = ("ids", "escapes")  # the method runs; its rows are changed
 TOKEN_FAULTS = ("member_id", "client_endpoint")
 LIST_FAULTS = ("total",)
@@ -73,7 +83,7 @@ _COUNT = re.compile(r"[0-9]{1,6}"), "an integer below 1000000"
 _REDIRECT = re.compile(r"30[0-8]"), "a status between 300 and 308"
 # The syntax of the value of a kind, and its description in error messages.
 VALUES: dict[str, tuple[re.Pattern[str], str]] = {
-    **dict.fromkeys(TIMES, _SECONDS),
+    **dict.fromkeys(TIME_FAULTS, _SECONDS),
     **dict.fromkeys(("huge", "bomb", "dense", "deep", "headers"), _COUNT),
     **dict.fromkeys(("loop", "nowhere"), _REDIRECT),
     **dict.fromkeys(LIST_FAULTS, (re.compile(r"-?[0-9]{1,15}"), "an integer of at most 15 digits")),
@@ -131,7 +141,7 @@ class Fault:
 
     @property
     def seconds(self) -> float:
-        return float(self.value) if self.kind in TIMES else 0.0
+        return float(self.value) if self.kind in TIME_FAULTS else 0.0
 
     @property
     def busy_s(self) -> float:
@@ -142,8 +152,8 @@ class Fault:
         """Return *result*, with changed rows if the kind is in ROW_FAULTS."""
         return alter_rows(self.kind, self.value, result) if self.kind in ROW_FAULTS else result
 
-    def refusal(self) -> CallError:
-        """The error of a fault whose kind is in REFUSALS."""
+    def error(self) -> CallError:
+        """The error of a fault whose kind is in ERROR_FAULTS."""
         return {
             "qle": query_limit_exceeded(),
             "qle200": query_limit_exceeded(status=200),
@@ -224,8 +234,8 @@ class Faults:
             return None
         if fault.kind in BEFORE_CALL:
             raise ConnectionFault(fault.kind, fault.value)
-        if fault.kind in REFUSALS:
-            raise fault.refusal()
+        if fault.kind in ERROR_FAULTS:
+            raise fault.error()
         if fault.kind == "delay":
             await self._clock.sleep(fault.seconds)
         return fault

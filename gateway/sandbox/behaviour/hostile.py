@@ -14,7 +14,7 @@ GZIP_FORMAT = 31  # wbits of zlib: the largest window, with a gzip header
 
 
 async def send_hostile(request: web.Request, kind: str, value: str, clock: Clock) -> web.StreamResponse:
-    """Send the answer of a fault whose *kind* is in HOSTILE_KINDS, with its *value*."""
+    """Send the answer of a fault whose *kind* is in HOSTILE_FAULTS, with its *value*."""
     match kind:
         case "loop":
             return web.Response(status=int(value), headers={"Location": str(request.url)})

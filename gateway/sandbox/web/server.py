@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 from yarl import URL
 
-from gateway.sandbox.behaviour.faults import HOSTILE_KINDS
+from gateway.sandbox.behaviour.faults import HOSTILE_FAULTS
 from gateway.sandbox.behaviour.hostile import send_hostile
 from gateway.sandbox.exchange import Reply, Request
 from gateway.sandbox.php import Value, entries_of, is_array, parse_pairs, parse_query
@@ -151,7 +151,7 @@ class SandboxServer:
 
     async def _send(self, request: web.Request, reply: Reply) -> web.StreamResponse:
         """Send the *reply*, changed by its fault of the connection, if any."""
-        if reply.connection_fault in HOSTILE_KINDS:
+        if reply.connection_fault in HOSTILE_FAULTS:
             return await send_hostile(request, reply.connection_fault, reply.fault_value, self.portal.clock)
         # PHP's encoder escapes slashes.
         body = orjson.dumps(reply.body).replace(b"/", b"\\/")
