@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from gateway.auth.tokens import MAX_ACCOUNT_CHARACTERS, is_account
-from gateway.passthrough.streams import STREAMS
+from gateway.passthrough.streamed_lists import STREAMED_LISTS
 from gateway.sandbox.settings import SandboxSettings
 from gateway.settings.config import SETTINGS, Config, load_config, read_environment
 
@@ -57,8 +57,8 @@ def validate_account(_context: click.Context, _parameter: click.Parameter, value
 
 
 def validate_stream(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    if value not in STREAMS and not ITEMS.fullmatch(value):
-        raise click.BadParameter(f"must be one of {', '.join(STREAMS)}, items/TYPE")
+    if value not in STREAMED_LISTS and not ITEMS.fullmatch(value):
+        raise click.BadParameter(f"must be one of {', '.join(STREAMED_LISTS)}, items/TYPE")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Which methods of a portal callers may use: whatever the settings allow and do not deny."""
+"""Which methods of a portal callers may use, as the settings allow and deny."""
 
 from fnmatch import fnmatchcase
 
@@ -7,19 +7,19 @@ from gateway.settings.config import Config
 
 
 class MethodAllowlist:
-    """Patterns of names that are let through, and of those that are not; without any, all are."""
+    """Patterns of allowed and denied method names, compared without case. Without allow patterns, all are allowed."""
 
     def __init__(self, config: Config) -> None:
         self._allow = [pattern.lower() for pattern in config.methods_allow]
         self._deny = [pattern.lower() for pattern in config.methods_deny]
 
     def check(self, method: str) -> None:
-        """See that *method* is let through.
+        """Check that callers may use *method*.
 
         Raises:
-            MethodDenied: it is not.
+            MethodDenied: no allow pattern matches, or a deny pattern does.
         """
         name = method.lower()
         allowed = not self._allow or any(fnmatchcase(name, pattern) for pattern in self._allow)
         if not allowed or any(fnmatchcase(name, pattern) for pattern in self._deny):
-            raise MethodDenied(f"{method} is not let through by this gateway's settings")
+            raise MethodDenied(f"the gateway's settings deny {method}")

@@ -1,4 +1,4 @@
-"""A batch of any length, cut into the requests that it is sent in; pure."""
+"""Splits a batch of any length into requests of 50 commands; pure."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,28 +6,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from gateway.bitrix.protocol.v2 import BATCH_COMMANDS, Command
 from gateway.errors import InvalidInput
 
-# As a portal finds them: each prefix in any case, and whatever follows it up to the first bracket is let be.
+# Matches as a portal does: the prefix in any case, and any text between it and the first bracket.
 # Source: protocol.md 8.4 (b24restdocs settings/how-to-call-rest-api/batch.md)
 REFERENCE = re.compile(r"\$(?:result|next|total|time|error)[^\s\[]*\[([^\]]+)\]", re.IGNORECASE)
 
-Chunk = dict[str, Command]
+Commands = dict[str, Command]
+"""The commands of one request, by name."""
 
 
-def chunks_of(commands: Mapping[str, Command], pointers: Sequence[str]) -> list[Chunk]:
-    """*commands* as they are sent, when all references lead to earlier ones of the same request.
+def split_batch(commands: Mapping[str, Command], pointers: Sequence[str]) -> list[Commands]:
+    """Split *commands*, in their order, into the requests that carry them.
+
+    *pointers* are the JSON pointers of the commands in the caller's body.
 
     Raises:
-        InvalidInput: a reference leads elsewhere; *pointers* say where each command lies in the body.
+        InvalidInput: a command refers to one that is not an earlier command of the same request.
     """
     names = list(commands)
-    places = {name: index for index, name in enumerate(names)}
+    positions = {name: index for index, name in enumerate(names)}
     for index, name in enumerate(names):
-        for referred in references(commands[name].arguments):
-            place = places.get(referred)
-            if place is None or place >= index:
-                rule = f"refers to {referred!r}, which is no command before it"
-            elif place // BATCH_COMMANDS != index // BATCH_COMMANDS:
-                rule = f"refers to {referred!r}, which goes in another request: only {BATCH_COMMANDS} go in one"
+        for target in references(commands[name].arguments):
+            position = positions.get(target)
+            if position is None or position >= index:
+                rule = f"refers to {target!r}, which is not an earlier command"
+            elif position // BATCH_COMMANDS != index // BATCH_COMMANDS:
+                rule = f"refers to {target!r}, which is sent in another request: one takes {BATCH_COMMANDS} commands"
             else:
                 continue
             raise InvalidInput.of_field(f"{pointers[index]}/params", "reference", rule)
@@ -35,18 +38,18 @@ def chunks_of(commands: Mapping[str, Command], pointers: Sequence[str]) -> list[
     return [{name: commands[name] for name in names[start : start + BATCH_COMMANDS]} for start in starts]
 
 
-def is_linked(chunk: Chunk) -> bool:
-    """Whether commands of *chunk* build on each other."""
-    return any(True for command in chunk.values() for _ in references(command.arguments))
+def has_references(commands: Commands) -> bool:
+    """Whether a command uses the result of another one."""
+    return any(True for command in commands.values() for _ in references(command.arguments))
 
 
 def references(value: object) -> Iterator[str]:
-    """The names in the ``$result[name]`` of *value*'s texts, however deep they lie."""
+    """Yield the names in each ``$result[name]`` of the strings in *value*, at any depth."""
     if isinstance(value, str):
         yield from REFERENCE.findall(value)
     elif isinstance(value, Mapping):
-        for below in value.values():
-            yield from references(below)
+        for item in value.values():
+            yield from references(item)
     elif isinstance(value, list | tuple):
-        for below in value:
-            yield from references(below)
+        for item in value:
+            yield from references(item)

@@ -1,10 +1,10 @@
-"""A portal's lists, row by row, to callers who wait for them: complete and in order, or told where they broke off."""
+"""Streams of a portal's lists: complete and in order, or with the cursor from which to resume."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import orjson
 
@@ -21,6 +21,7 @@ from gateway.bitrix.protocol.json_body import TOO_DEEP
 from gateway.errors import GatewayError, InvalidInput, Stopping, StorageFailed
 from gateway.passthrough.allowed_methods import MethodAllowlist
 from gateway.passthrough.field_names import FieldNames
+from gateway.passthrough.streamed_lists import StreamedList
 from storage.errors import StorageUnusable
 from storage.records import Account
 
@@ -28,37 +29,11 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class StreamedList:
-    """How a list is read for a stream: by its method, with its own *params*, and in which version of REST."""
+class StreamRequest:
+    """The rows of a list with ids above *cursor* that match *filter*, at most *limit* of them.
 
-    method: str
-    version: int = 2
-    params: Mapping[str, object] = field(default_factory=dict)
-
-
-# Source: methods.md 1.1, 4, 5, 12 (b24restdocs api-reference/user/, crm/, tasks/, event-log/)
-STREAMS = {
-    "users": StreamedList("user.get"),
-    "leads": StreamedList("crm.lead.list"),
-    "deals": StreamedList("crm.deal.list"),
-    "contacts": StreamedList("crm.contact.list"),
-    "companies": StreamedList("crm.company.list"),
-    "quotes": StreamedList("crm.quote.list"),
-    "invoices": StreamedList("crm.item.list", params={"entityTypeId": 31}),
-    "tasks": StreamedList("tasks.task.list"),
-    "eventlog": StreamedList("main.eventlog.tail", version=3),
-}
-TASKS3 = StreamedList("tasks.task.list", version=3)
-
-
-def items_of(entity_type_id: int) -> StreamedList:
-    """The items of one type, smart processes included."""
-    return StreamedList("crm.item.list", params={"entityTypeId": entity_type_id})
-
-
-@dataclass(frozen=True)
-class StreamAsked:
-    """What a caller wants of a list: rows beyond *cursor* that pass *filter*, at most *limit* of them."""
+    *select* names the fields to return; the default is those that the portal returns by default.
+    """
 
     listed: StreamedList
     cursor: int = 0
@@ -68,11 +43,11 @@ class StreamAsked:
     pace: Pace = Pace.EAGER
 
 
-def as_lines(rows: list[Row]) -> bytes:
-    """The rows as lines of NDJSON; one piece, for many small ones would leave as many gaps in memory.
+def encode_lines(rows: list[Row]) -> bytes:
+    """Encode the rows as lines of NDJSON, in one piece: many small ones would fragment memory.
 
     Raises:
-        PortalBroken: a row is nested too deeply to be written.
+        PortalBroken: a row is nested too deeply to be encoded.
     """
     try:
         return b"".join([orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows])
@@ -81,111 +56,119 @@ def as_lines(rows: list[Row]) -> bytes:
 
 
 class Stream:
-    """The rows of one list as NDJSON, and a last line that says how it ended."""
+    """The rows of one list as NDJSON. The last line says how the stream ended and holds its cursor."""
 
-    def __init__(self, pages: AsyncGenerator[Page[bytes], None], asked: StreamAsked) -> None:
+    def __init__(self, pages: AsyncGenerator[Page[bytes], None], request: StreamRequest) -> None:
         self._pages = pages
-        self._asked = asked
-        self._over: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._cursor = asked.cursor
+        self._limit = request.limit
+        self._ended: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._cursor = request.cursor
         self._count = 0
 
     def end(self, reason: str | None) -> None:
-        """Let no further row out; *reason* goes into the last line, None where nobody is left to read it."""
-        if not self._over.done():
-            self._over.set_result(reason)
+        """Send no more rows. *reason* is the error of the last line; None if the caller has disconnected."""
+        if not self._ended.done():
+            self._ended.set_result(reason)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Lines, some at a time, the last one alone.
+        """Yield the lines, a page at a time, and then the last line.
 
         Raises:
-            GatewayError, StorageError: before the first line; a later failure is told in the last one.
+            GatewayError, StorageError: before the first line. Later failures are reported in the last line.
         """
-        began = False
+        started = False
         try:
             while (page := await self._next()) is not None:
-                lines, rows, limit = page.rows, len(page.ids), self._asked.limit
-                cut = limit is not None and self._count + rows >= limit
-                if cut and limit is not None:
-                    rows = limit - self._count
-                    lines = b"".join(lines.splitlines(keepends=True)[:rows])
-                self._count += rows
-                complete = page.upto is None and rows == len(page.ids)
-                if rows and (cut or page.upto is None):
-                    self._cursor = page.ids[rows - 1]
-                elif page.upto is not None:
-                    self._cursor = page.upto
-                began = True
+                lines, complete, cut = self._take(page)
+                started = True
                 yield lines
                 if complete or cut:
-                    yield self._line(count=self._count, complete=complete)
+                    yield self._last_line(count=self._count, complete=complete)
                     return
         except GatewayError as error:
-            if began:
-                yield self._line(error=error.detail, code=error.code)
+            if started:
+                yield self._last_line(error=error.detail, code=error.code)
                 return
             if isinstance(error, WalkFailed):
                 raise error.cause from error
             raise
         except StorageUnusable as error:
-            if not began:
+            if not started:
                 raise
             logger.warning("stream ended", extra={"reason": str(error)})
-            yield self._line(error=error.told, code=StorageFailed.code)
+            yield self._last_line(error=error.told, code=StorageFailed.code)
             return
-        reason = self._over.result() if self._over.done() else None
+        reason = self._ended.result() if self._ended.done() else None
         if reason is not None:
-            yield self._line(error=reason, code="ended")
+            yield self._last_line(error=reason, code="ended")
 
-    def _line(self, **said: object) -> bytes:
-        return orjson.dumps({**said, "cursor": self._cursor}, option=orjson.OPT_APPEND_NEWLINE)
+    def _take(self, page: Page[bytes]) -> tuple[bytes, bool, bool]:
+        """Count the rows of *page* and move the cursor behind them.
+
+        Returns the lines to send, whether the list is complete with them, and whether the limit is reached.
+        """
+        lines, rows, limit = page.rows, len(page.ids), self._limit
+        cut = limit is not None and self._count + rows >= limit
+        if cut and limit is not None:
+            rows = limit - self._count
+            lines = b"".join(lines.splitlines(keepends=True)[:rows])
+        self._count += rows
+        complete = page.upto is None and rows == len(page.ids)
+        if rows and (cut or page.upto is None):
+            self._cursor = page.ids[rows - 1]
+        elif page.upto is not None:
+            self._cursor = page.upto
+        return lines, complete, cut
+
+    def _last_line(self, **fields: object) -> bytes:
+        return orjson.dumps({**fields, "cursor": self._cursor}, option=orjson.OPT_APPEND_NEWLINE)
 
     async def _next(self) -> Page[bytes] | None:
-        """The next page; None when the stream is ended first."""
-        if self._over.done():
+        """Return the next page; None if the stream was ended first."""
+        if self._ended.done():
             return None
-        page = asyncio.ensure_future(anext(self._pages, None))
+        reading = asyncio.ensure_future(anext(self._pages, None))
         try:
-            await asyncio.wait((page, self._over), return_when=asyncio.FIRST_COMPLETED)
-            if not page.done():
+            await asyncio.wait((reading, self._ended), return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
                 return None
-            found = page.result()
-            return None if self._over.done() else found
+            page = reading.result()
+            return None if self._ended.done() else page
         finally:
-            if not page.done():
-                page.cancel()
-                await asyncio.gather(page, return_exceptions=True)
+            if not reading.done():
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
 
 
 class StreamService:
-    """Opens streams, and ends them when their account leaves or the gateway stops."""
+    """Opens streams. Ends them when their account is suspended or the gateway stops."""
 
     def __init__(
-        self, rules: MethodAllowlist, connections: Connections, names: FieldNames, *, buffer_bytes: int
+        self, allowlist: MethodAllowlist, connections: Connections, field_names: FieldNames, *, buffer_bytes: int
     ) -> None:
-        self._buffer_bytes = buffer_bytes  # of lines that wait for earlier ones or for their reader, in all streams
-        self._rules = rules
+        self._buffer_bytes = buffer_bytes  # for the lines that wait to be sent, in all streams
+        self._allowlist = allowlist
         self._connections = connections
-        self._names = names
-        self._open: dict[Stream, int] = {}
+        self._field_names = field_names
+        self._open: dict[Stream, int] = {}  # with the id of the account
         self._stopping = False
 
     @asynccontextmanager
-    async def open(self, account: Account, asked: StreamAsked) -> AsyncIterator[Stream]:
-        """A stream for as long as the block lasts; its portal calls end with it.
+    async def open(self, account: Account, request: StreamRequest) -> AsyncIterator[Stream]:
+        """Yield a stream. Its portal calls are cancelled when the block ends.
 
         Raises:
-            MethodDenied: the settings keep callers from the list.
-            Stopping: the gateway begins no stream any more.
+            MethodDenied: the settings deny the list's method.
+            Stopping: the gateway is shutting down.
 
-        What is wrong with *asked* is told before its first line:
-        InvalidInput: the filter is none, or it or the select holds what the list would ignore.
+        The stream raises before its first line:
+        InvalidInput: the filter is invalid, or the list would ignore a part of the filter or the select.
         """
-        self._rules.check(asked.listed.method)
+        self._allowlist.check(request.listed.method)
         if self._stopping:
             raise Stopping
-        async with aclosing(self._pages(account, asked)) as pages:
-            stream = Stream(pages, asked)
+        async with aclosing(self._pages(account, request)) as pages:
+            stream = Stream(pages, request)
             self._open[stream] = account.account_id
             try:
                 yield stream
@@ -194,7 +177,7 @@ class StreamService:
 
     @asynccontextmanager
     async def suspended(self, account: Account, reason: str) -> AsyncIterator[None]:
-        """End the streams of *account*; *reason* goes into their last line."""
+        """End the streams of *account*; *reason* is the error of their last line."""
         for stream, account_id in self._open.items():
             if account_id == account.account_id:
                 stream.end(reason)
@@ -204,54 +187,59 @@ class StreamService:
         """Do nothing: a stream starts when a caller requests it."""
 
     def end_all(self) -> None:
-        """End every stream, and begin none any more: the gateway stops."""
+        """End every stream and open no more: the gateway is shutting down."""
         self._stopping = True
         for stream in self._open:
             stream.end(Stopping().detail)
 
     def _share(self) -> float:
-        """How many bytes each stream may hold."""
+        """Return the bytes that each stream may buffer."""
         return self._buffer_bytes / max(len(self._open), 1)
 
-    async def _pages(self, account: Account, asked: StreamAsked) -> AsyncGenerator[Page[bytes], None]:
-        """The list's pages; the account is stale from now on where its credential proves dead."""
+    async def _pages(self, account: Account, request: StreamRequest) -> AsyncGenerator[Page[bytes], None]:
+        """Yield the pages of the list. Mark the account stale if its credential is rejected."""
         async with (
             self._connections.mark_stale_on_auth_failure(account),
-            aclosing(await self._read(account, asked)) as pages,
+            aclosing(await self._read(account, request)) as pages,
         ):
             async for page in pages:
                 yield page
 
-    async def _read(self, account: Account, asked: StreamAsked) -> AsyncGenerator[Page[bytes], None]:
-        client, listed = self._connections.client(account), asked.listed
-        if listed.version == 3:
-            given = [] if asked.filter is None else asked.filter
-            check_filter_parameter(given, "filter")
-            checked = await self._names.check(account, client, FIELD_RULES3[listed.method], {}, asked.select)
-            return read_tail(
-                client,
-                listed.method,
-                given,
-                checked.select,
-                cursor=asked.cursor,
-                unverified=checked.unverified,
-                render=as_lines,
-            )
-        given = {} if asked.filter is None else asked.filter
-        if not isinstance(given, dict):
+    async def _read(self, account: Account, request: StreamRequest) -> AsyncGenerator[Page[bytes], None]:
+        reader = self._read3 if request.listed.version == 3 else self._read2
+        return await reader(account, request)
+
+    async def _read3(self, account: Account, request: StreamRequest) -> AsyncGenerator[Page[bytes], None]:
+        client, method = self._connections.client(account), request.listed.method
+        conditions = [] if request.filter is None else request.filter
+        check_filter_parameter(conditions, "filter")
+        checked = await self._field_names.check(account, client, FIELD_RULES3[method], {}, request.select)
+        return read_tail(
+            client,
+            method,
+            conditions,
+            checked.select,
+            cursor=request.cursor,
+            unverified=checked.unverified,
+            render=encode_lines,
+        )
+
+    async def _read2(self, account: Account, request: StreamRequest) -> AsyncGenerator[Page[bytes], None]:
+        client, listed = self._connections.client(account), request.listed
+        conditions = {} if request.filter is None else request.filter
+        if not isinstance(conditions, dict):
             raise InvalidInput.of_parameter("filter", "invalid_value", "must be a JSON object")
         rules, spec = FIELD_RULES[listed.method], ListCall(listed.method).spec
-        checked = await self._names.check(account, client, rules, given, asked.select, listed.params)
-        params = {**listed.params, **({spec.filter_key: checked.filter} if given else {})}
+        checked = await self._field_names.check(account, client, rules, conditions, request.select, listed.params)
+        params = {**listed.params, **({spec.filter_key: checked.filter} if conditions else {})}
         if checked.select:
             params["select"] = list(dict.fromkeys([*checked.select, spec.filter_id_key]))
-        call = ListCall(listed.method, params)
         return walk(
             client,
-            call,
-            cursor=asked.cursor,
-            pace=asked.pace,
-            limit=asked.limit,
-            render=as_lines,
+            ListCall(listed.method, params),
+            cursor=request.cursor,
+            pace=request.pace,
+            limit=request.limit,
+            render=encode_lines,
             weight=self._share,
         )

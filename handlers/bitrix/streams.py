@@ -11,8 +11,9 @@ from aiohttp import web
 from gateway.bitrix.lists.list_specs import MAX_ID
 from gateway.bitrix.lists.page_reader import Pace
 from gateway.errors import InvalidInput, NotFound
-from gateway.passthrough.calls import DEEPEST, TOO_DEEP, is_deeper
-from gateway.passthrough.streams import STREAMS, TASKS3, StreamAsked, StreamedList, items_of
+from gateway.passthrough.call_checks import MAX_DEPTH, TOO_DEEP, exceeds_depth
+from gateway.passthrough.streamed_lists import STREAMED_LISTS, TASKS3, StreamedList, items_of
+from gateway.passthrough.streams import StreamRequest
 from handlers import app_keys
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.http.bodies import INT32
@@ -38,7 +39,7 @@ PARAMETERS = ("source", "filter", "select", "cursor", "limit", "pace")
 async def stream_list(request: web.Request) -> web.StreamResponse:
     """GET /bitrix/stream/{resource}"""
     name = request.match_info["resource"]
-    listed = STREAMS.get(name)
+    listed = STREAMED_LISTS.get(name)
     if listed is None:
         raise NotFound(f"unknown list {name[:64]!r}", code="stream_not_found")
     version = one_value(request.query, "version")
@@ -103,7 +104,7 @@ class GzipEncoder:
         return b"" if self._compressor is None else self._compressor.flush()
 
 
-def parse_request(request: web.Request, listed: StreamedList) -> StreamAsked:
+def parse_request(request: web.Request, listed: StreamedList) -> StreamRequest:
     """Return what the query requests of a list.
 
     Raises:
@@ -115,7 +116,7 @@ def parse_request(request: web.Request, listed: StreamedList) -> StreamAsked:
     pace = one_value(query, "pace")
     if pace not in (None, *PACES):
         raise InvalidInput.of_parameter("pace", "invalid_value", "must be thrifty or eager")
-    return StreamAsked(
+    return StreamRequest(
         listed,
         cursor=parse_cursor(one_value(query, "cursor")),
         limit=positive(query, "limit", 1) if "limit" in query else None,
@@ -142,7 +143,7 @@ def parse_filter(value: str | None) -> object:
         raise InvalidInput.of_parameter("filter", "not_json", "must be JSON") from error
     if parsed is None:  # would return all rows
         raise InvalidInput.of_parameter("filter", "invalid_value", "must be a JSON object or list, and not null")
-    if is_deeper(parsed, DEEPEST):
+    if exceeds_depth(parsed, MAX_DEPTH):
         raise InvalidInput.of_parameter("filter", "too_deep", TOO_DEEP)
     return parsed
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from gateway.passthrough.streams import STREAMS
+from gateway.passthrough.streamed_lists import STREAMED_LISTS
 from tests.gateway import CONTRACT, NO_TOKEN, RESOURCES, Answer, Gateway, Sandbox, authorize, callback_path
 from tests.support.portal_rows import MIRRORED
 from tests.support.stored import select
@@ -74,7 +74,7 @@ def addresses(template: str) -> Iterator[str]:
     if "{quizID}" in template:
         yield from (template.replace("{quizID}", str(quiz)) for quiz in QUIZZES)
     elif "/stream/" in template:
-        yield from (template.replace("{resource}", name) for name in STREAMS) if "{resource}" in template else ()
+        yield from (template.replace("{resource}", name) for name in STREAMED_LISTS) if "{resource}" in template else ()
         yield from (template.replace("{entityTypeId}", str(one)) for one in (2, 128)) if "{entity" in template else ()
     elif "{method}" in template:
         yield from (template.replace("{method}", name) for name in ("user.get", "tasks.task.get"))

@@ -6,7 +6,7 @@ from typing import cast
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.lists.field_rules import EQUAL, FieldRules
 from gateway.bitrix.protocol.v2 import Answer, Command, Params
-from gateway.passthrough.field_names import CACHE_BYTES, COPIES, FIELD_BYTES, KNOWN_S, LIST_BYTES, FieldNames
+from gateway.passthrough.field_names import CACHE_BYTES, CACHE_TTL_S, FIELD_BYTES, LIST_BYTES, NAME_COPIES, FieldNames
 from storage.records import Account, Portal
 from tests.clock import ManualClock
 
@@ -62,9 +62,9 @@ async def test_the_fields_of_one_type_of_items_are_not_those_of_another() -> Non
 
 async def test_what_was_asked_for_again_is_not_forgotten_before_what_was_not() -> None:
     asking = Asking()
-    for number in range(CACHE_BYTES // (LIST_BYTES + FIELD_BYTES + COPIES * len("TITLE"))):
+    for number in range(CACHE_BYTES // (LIST_BYTES + FIELD_BYTES + NAME_COPIES * len("TITLE"))):
         await asking.check(f"list.{number}")
-    await asking.clock.advance(KNOWN_S + 1)
+    await asking.clock.advance(CACHE_TTL_S + 1)
     await asking.check("list.0")
     await asking.check("one.more")
     await asking.check("list.0")

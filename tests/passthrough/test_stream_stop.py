@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from gateway.bitrix.lists.page import Page
-from gateway.passthrough.streams import STREAMS, Stream, StreamAsked
+from gateway.passthrough.streamed_lists import STREAMED_LISTS
+from gateway.passthrough.streams import Stream, StreamRequest
 
 
 def page(after: int, upto: int | None) -> Page[bytes]:
@@ -21,7 +22,7 @@ async def test_a_page_that_is_done_as_its_stream_ends_stays_in(upto: int | None)
         stream.end("it is over")
         yield page(2, upto)
 
-    stream = Stream(pages(), StreamAsked(STREAMS["deals"]))
+    stream = Stream(pages(), StreamRequest(STREAMED_LISTS["deals"]))
     told = b"".join([lines async for lines in stream.chunks()])
     assert [orjson.loads(line) for line in told.splitlines()] == [
         {"ID": 1},

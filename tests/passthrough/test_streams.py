@@ -280,7 +280,7 @@ def test_gzip_is_accepted_where_it_is_named_and_not_refused(accepted: str, zippe
         ("deals?pace=", "pace: must be thrifty or eager"),
         ("deals?=1", f"a parameter without a name: {NONE_OF}"),
         ("deals?fitler={}", f"fitler: {NONE_OF}"),
-        (f"deals?filter={'[' * 70}{']' * 70}", "filter: has more than 64 objects and lists in each other"),
+        (f"deals?filter={'[' * 70}{']' * 70}", "filter: must not be nested more than 64 levels deep"),
         ("deals?source=mirror", "source: must be portal"),
         ("deals?version=2", "version: must be 2 or 3, and is only valid for tasks"),
         ("tasks?version=4", "version: must be 2 or 3, and is only valid for tasks"),
