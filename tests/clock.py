@@ -1,4 +1,4 @@
-"""A clock that stands still until a test moves it."""
+"""A clock that only a test advances."""
 
 import asyncio
 import heapq
@@ -9,22 +9,22 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-SETTLE_S = 0.004  # real time for sockets and the database threads to finish what is under way
+SETTLE_S = 0.004  # real time for sockets and the database threads to finish their work
 STEP_GROWTH = 1.1  # a wait of 600 s takes 50 steps instead of 1,200, and a deadline of 30 s still 20
 
 
 class ManualClock:
     """Sleepers and deadlines are parked until `advance`, which wakes them in order of their time.
 
-    Real sockets keep real time, so nothing in a test may wait on both.
+    Sockets use real time, so nothing in a test may wait for both.
     """
 
     def __init__(self, start: float = 1_800_000_000.0) -> None:
         self._now = start
-        self.wall_shift_s = 0.0  # what somebody has set the wall time on (or back) by
+        self.wall_shift_s = 0.0  # by which the wall time was adjusted
         self._parked: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        self._events = 0  # sleepers and deadlines that were parked or woken so far
+        self._events = 0  # number of sleepers and deadlines parked or woken
 
     def now(self) -> float:
         return self._now + self.wall_shift_s
@@ -69,7 +69,7 @@ class ManualClock:
         return self._parked[0][0] if self._parked else None
 
     async def advance(self, seconds: float) -> None:
-        """Move the time on by *seconds*, letting the loop settle after each sleeper that wakes."""
+        """Advance the time by *seconds*; let the loop settle after each sleeper that wakes."""
         until = self._now + seconds
         await self.settle()
         while self._parked and self._parked[0][0] <= until:
@@ -82,7 +82,7 @@ class ManualClock:
         await self.settle()
 
     async def settle(self) -> None:
-        """Let everything that can run without the time moving on run for a moment."""
+        """Let everything run that does not wait for the clock."""
         for _ in range(3):
             await asyncio.sleep(0)
         await asyncio.sleep(SETTLE_S)
@@ -98,7 +98,7 @@ class ManualClock:
         while not task.done():
             await asyncio.wait({task}, timeout=2 * SETTLE_S)
             if not task.done() and self._parked:
-                assert self._now < end, f"still waiting after {limit_s} s of our clock"
+                assert self._now < end, f"still waiting after {limit_s} s of the manual clock"
                 step = step * STEP_GROWTH if self._events == events else step_s
                 events = self._events
                 await self.advance(max(min(step, self._parked[0][0] - self._now), step_s))

@@ -1,4 +1,4 @@
-"""What nearly every test stands on: our clock, a sandbox portal, and a gateway between them and the test."""
+"""Common fixtures: a manual clock, a sandbox portal and a gateway."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ LIMIT = 2**20
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two workers a core: a test waits for sockets and files for almost half of its time."""
+    """Two workers per core: tests wait for sockets and files for almost half of their time."""
     return 2 * (os.cpu_count() or 1)
 
 
@@ -36,7 +36,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """The address of the gateway, known before it starts: the application on the portal has it as redirect address."""
+    """The listening socket of the gateway. Its address is known before the start: it is the portal's redirect URI."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening
 
@@ -92,7 +92,7 @@ async def connected(gateway: Gateway, sandbox: Sandbox) -> Gateway:
 async def other(
     gateway: Gateway, sandbox: Sandbox, sandbox_settings: SandboxSettings, clock: ManualClock
 ) -> AsyncIterator[Sandbox]:
-    """Another portal with other people, whose authorization server the gateway knows too."""
+    """Another portal with other users, whose authorization server the gateway knows too."""
     portal = SandboxPortal(replace(sandbox_settings, seed=2, users=30), clock)
     async with serve_sandbox(portal) as running:
         await gateway.restart(GATEWAY_OAUTH_SERVERS=f"{sandbox.host},{running.host}")
@@ -101,7 +101,7 @@ async def other(
 
 @pytest.fixture
 async def limited(gateway: Gateway, sandbox: Sandbox) -> AsyncIterator[Gateway]:
-    """The gateway with account "acme" connected by webhook and synced, which reads answers of up to LIMIT bytes."""
+    """The gateway with account "acme" connected by webhook and synced; it reads responses of up to LIMIT bytes."""
     await gateway.restart(GATEWAY_MAX_ANSWER_BYTES=str(LIMIT))
     await gateway.connect(sandbox.webhook)
     sandbox.portal.calls.clear()
@@ -119,14 +119,14 @@ async def dial(gateway: Gateway) -> AsyncIterator[Dial]:
 
 @pytest.fixture
 async def onlooker(sandbox: Sandbox) -> AsyncIterator[Onlooker]:
-    """A way to the portal on which the gateway's requests are seen."""
+    """A proxy to the portal that records the gateway's requests."""
     async with looking_on(sandbox) as looking:
         yield looking
 
 
 @pytest.fixture
 async def watched(gateway: Gateway, onlooker: Onlooker) -> Gateway:
-    """The gateway with account "acme" connected by webhook through the onlooker, synced and at rest."""
+    """The gateway with account "acme" connected by webhook through the onlooker, synced and idle."""
     await gateway.connect(onlooker.webhook)
     await gateway.clock.advance(60)
     onlooker.sent.clear()
@@ -136,7 +136,7 @@ async def watched(gateway: Gateway, onlooker: Onlooker) -> Gateway:
 
 @pytest.fixture
 async def halfway(gateway: Gateway, sandbox: Sandbox) -> Gateway:
-    """600 users are mirrored; since then number 10 has gone, and the next sync failed beyond its first stored page."""
+    """600 users are mirrored; then user 10 was deleted, and the next sync failed after its first stored page."""
     USERS.fill(sandbox.portal.data, 600)
     await gateway.connect(sandbox.webhook)
     del sandbox.portal.data.users[10]
@@ -150,7 +150,7 @@ async def halfway(gateway: Gateway, sandbox: Sandbox) -> Gateway:
 
 @pytest.fixture
 async def authorized(gateway: Gateway, sandbox: Sandbox) -> Gateway:
-    """The gateway with account "acme" connected by OAuth and synced; the portal's counters start anew."""
+    """The gateway with account "acme" connected by OAuth and synced; the portal's counters are reset."""
     assert (await authorize(gateway, sandbox)).status == 302
     await gateway.synced()
     sandbox.portal.token_requests.clear()

@@ -1,4 +1,4 @@
-"""The real application on a real SQLite file, with a client that checks every answer against openapi.yaml."""
+"""The real application on a real SQLite file, with a client that checks every response against openapi.yaml."""
 
 import socket
 from base64 import urlsafe_b64encode
@@ -34,7 +34,7 @@ NO_TOKEN = ""
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, already found to be as documented."""
+    """A response that conforms to openapi.yaml."""
 
     status: int
     headers: Mapping[str, str]
@@ -47,7 +47,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Streamed:
-    """What a stream gave out: rows, and its last line."""
+    """The rows of a stream, and its last line."""
 
     rows: list[dict[str, Any]]
     end: dict[str, Any]
@@ -63,7 +63,7 @@ class Streamed:
 
 
 class Gateway:
-    """A gateway under test. Requests carry a token of account "acme" unless told otherwise."""
+    """A gateway under test. Requests carry a token of account "acme" by default."""
 
     def __init__(self, environ: Mapping[str, str], listener: socket.socket, clock: ManualClock) -> None:
         self.environ = dict(environ)
@@ -83,7 +83,7 @@ class Gateway:
 
     @property
     def requests(self) -> int:
-        """How many requests have been read since the start."""
+        """The number of requests read since the start."""
         assert self._runner is not None
         assert self._runner.server is not None
         return self._runner.server.requests_count
@@ -99,7 +99,7 @@ class Gateway:
         self._runner = Runner(make_app(config, secrets, self.clock), shutdown_timeout=1)
         await self._runner.setup()
         await web.SockSite(self._runner, self._listener.dup()).start()
-        # A cookie-less client that adds nothing of its own and follows nothing.
+        # A client without cookies.
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
 
     async def stop(self) -> None:
@@ -126,7 +126,7 @@ class Gateway:
         headers: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Answer:
-        """Send one request and check its answer against openapi.yaml. *token* NO_TOKEN sends none."""
+        """Send one request and check its response against openapi.yaml. *token* NO_TOKEN sends none."""
         assert self._session is not None
         if token is None:
             token = self.token(account)
@@ -158,16 +158,16 @@ class Gateway:
     async def opened(
         self, path: str, *, account: str = "acme", **headers: str
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer to a GET, unread: for those who read slowly, or leave. Its lines are not checked."""
+        """Yield the unread response to a GET, for tests that read slowly or disconnect. Its lines are not checked."""
         assert self._session is not None
         sent = {"Authorization": f"Bearer {self.token(account)}"} | headers
         async with self._session.get(self.origin + path, headers=sent) as response:
             yield response
 
     async def stream(self, path: str, *, account: str = "acme", step_s: float = 5, **params: object) -> "Streamed":
-        """All lines of `/bitrix/stream/` + *path*, with our clock moving on for as long as it takes.
+        """All lines of `/bitrix/stream/` + *path*, while the clock advances.
 
-        A parameter that is no text is sent as JSON.
+        A parameter that is not a string is sent as JSON.
         """
         sent = {
             name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in params.items()
@@ -180,7 +180,7 @@ class Gateway:
         return Streamed.of(answer.body)
 
     async def connect(self, url: str, *, account: str = "acme") -> Answer:
-        """Connect *account* by an address, and wait for the first sync where one has started."""
+        """Connect *account* and wait for its first sync, if one has started."""
         answer = await self.post("/bitrix/account", account=account, json={"client_bitrix_url": url})
         assert answer.status == 200, answer.body
         if "authorizeURL" not in answer.json:
@@ -188,42 +188,42 @@ class Gateway:
         return answer
 
     async def synced(self, *resources: str, account: str = "acme") -> list[dict[str, Any]]:
-        """The latest runs of *resources* (all by default), once none is under way; our clock moves on meanwhile."""
+        """The latest runs of *resources* (all by default), once none is running; the clock advances meanwhile."""
         return await self.clock.until(self._synced(resources or RESOURCES, account))
 
     async def _synced(self, resources: tuple[str, ...], account: str) -> list[dict[str, Any]]:
         pause_s = 0.25
         while True:
             runs = (await self.get("/bitrix/sync", account=account)).json["items"]
-            wanted = [run for run in runs if run["resource"] in resources]
-            if not any(run["state"] == "running" for run in wanted):
-                return wanted
+            selected = [run for run in runs if run["resource"] in resources]
+            if not any(run["state"] == "running" for run in selected):
+                return selected
             await self.clock.sleep(pause_s)
             pause_s *= STEP_GROWTH
 
     async def sync(self, *resources: str, account: str = "acme") -> list[dict[str, Any]]:
-        """Start syncs by PATCH and wait until they have ended."""
+        """Start syncs by PATCH and wait for their end."""
         for resource in resources:
             answer = await self.patch(f"/bitrix/{resource}", account=account)
             assert answer.status == 200, answer.body
         return await self.synced(*resources, account=account)
 
     async def rows(self, resource: str, *, account: str = "acme") -> list[dict[str, Any]]:
-        """Every listed row, read page after page."""
-        found: list[dict[str, Any]] = []
+        """All rows of a list, read page by page."""
+        rows: list[dict[str, Any]] = []
         page = 1
         while True:
             answer = await self.get(f"/bitrix/{resource}?page={page}&size=50", account=account)
             if answer.status == 404:
-                return found
-            found += answer.json["items"]
+                return rows
+            rows += answer.json["items"]
             if page * 50 >= answer.json["count"]:
-                return found
+                return rows
             page += 1
 
 
 class Sandbox:
-    """A sandbox portal on the net."""
+    """A sandbox portal and its server."""
 
     def __init__(self, portal: SandboxPortal, server: SandboxServer) -> None:
         self.portal = portal
@@ -243,14 +243,14 @@ class Sandbox:
 
 
 async def authorize(gateway: Gateway, sandbox: Sandbox, *, account: str = "acme", **body: str) -> Answer:
-    """Connect *account* by OAuth as a person does: POST, the portal's page, the way back. The callback's answer."""
+    """Connect *account* by OAuth: POST, the portal's page, the callback. Return the response of the callback."""
     answer = await gateway.post("/bitrix/account", account=account, json={"client_bitrix_url": sandbox.origin, **body})
     assert answer.status == 200, answer.body
     return await gateway.get(await callback_path(gateway, answer.json["authorizeURL"]), token=NO_TOKEN)
 
 
 async def callback_path(gateway: Gateway, authorize_url: str) -> str:
-    """Allow the access on the portal's page; the path and query that the portal then sends the person to."""
+    """Allow the access on the portal's page; return path and query of its redirect to the gateway."""
     async with aiohttp.ClientSession() as browser, browser.get(authorize_url, allow_redirects=False) as response:
         assert response.status == 302, await response.text()
         return response.headers["Location"].removeprefix(gateway.origin)
@@ -258,7 +258,7 @@ async def callback_path(gateway: Gateway, authorize_url: str) -> str:
 
 @asynccontextmanager
 async def serve_sandbox(portal: SandboxPortal) -> AsyncIterator[Sandbox]:
-    """*portal* on a free port."""
+    """Serve *portal* on a free port."""
     WATCH.portal(portal)
     async with SandboxServer(portal) as server:
         yield Sandbox(portal, server)

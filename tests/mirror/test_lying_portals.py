@@ -56,7 +56,7 @@ async def test_a_wrong_total_never_makes_a_list_shorter(
 ) -> None:
     before = await shown(gateway)
     mirrored.add(sandbox.portal.data, 6)
-    meddler.answer = about(mirrored, lambda told: told.said.update(lie) if "row 6" in str(told.rows) else None)
+    meddler.answer = about(mirrored, lambda told: told.answer.update(lie) if "row 6" in str(told.rows) else None)
     (run,) = await gateway.sync(mirrored.name)
     assert len(meddler.batches) <= MAX_PAGE_ATTEMPTS * (1 + MAX_OFFSET_ROWS / 50 / 50)
     if mirrored is USERS or lie["total"] < 6:  # users are read without a total; fewer than there are is no loss
@@ -76,7 +76,7 @@ async def test_a_wrong_next_leads_nobody_astray(
     (honest,) = await gateway.sync(mirrored.name)
     asked = len(meddler.batches)
     for following in (0, 3, 50, 10**12):
-        meddler.answer = about(mirrored, lambda told, following=following: told.said.update(next=following))  # type: ignore[misc]
+        meddler.answer = about(mirrored, lambda told, following=following: told.answer.update(next=following))  # type: ignore[misc]
         (run,) = await gateway.sync(mirrored.name)
         assert (run["error"], run["rows"]) == (None, honest["rows"])
     assert len(meddler.batches) == 5 * asked
@@ -129,7 +129,7 @@ async def test_a_row_that_a_list_skips_is_asked_for_by_its_id_before_it_is_taken
 
     def skip(told: Told) -> None:
         if "@ID" not in told.params["FILTER"]:
-            told.said["result"] = [row for row in told.rows if row["ID"] not in ("2", "5")]
+            told.answer["result"] = [row for row in told.rows if row["ID"] not in ("2", "5")]
 
     meddler.answer = about(USERS, skip)
     del sandbox.portal.data.users[4]
@@ -218,7 +218,7 @@ async def test_one_refused_command_of_a_batch_costs_the_others_nothing(
     def refuse(told: Told) -> None:
         if told.position == position and len(meddler.batches) == 0:
             methods.append(told.method)
-            told.said = {"error": REFUSAL}
+            told.answer = {"error": REFUSAL}
 
     meddler.answer = refuse
     FIELDS.relabel(sandbox.portal.data, 1, "changed")
@@ -245,7 +245,7 @@ async def test_one_failed_command_of_a_batch_is_asked_again_alone(
 
     def fail(told: Told) -> None:
         if len(meddler.batches) == 1 and told.position == position % sizes[1]:
-            told.said = {"error": FAILURE}
+            told.answer = {"error": FAILURE}
 
     meddler.answer = fail
     (run,) = await gateway.sync("users")
@@ -265,7 +265,7 @@ async def test_a_command_that_keeps_failing_fails_the_walk_where_it_stands(
         bound = int(told.params["FILTER"][">ID"])
         if bound < 400 <= int(told.params["FILTER"].get("<=ID", 0)):
             bounds.add(bound)
-            told.said = {"error": FAILURE}
+            told.answer = {"error": FAILURE}
 
     meddler.answer = fail
     (run,) = await gateway.sync("users")

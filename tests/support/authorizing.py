@@ -1,4 +1,4 @@
-"""The way of a person through a portal's authorization page, and back."""
+"""Authorizes an account on the portal's page, as a person does."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -13,7 +13,7 @@ RETURN = "https://app.example.com/done?from=bitrix#top"
 
 
 async def way_back(gateway: Gateway, sandbox: Sandbox, *, account: str = "acme", **body: str) -> dict[str, str]:
-    """Connect *account*, allow the access, and give the parameters that the portal sends the person back with."""
+    """Connect *account*, allow the access, and return the parameters of the portal's redirect to the gateway."""
     answer = await gateway.post(ACCOUNT, account=account, json={"client_bitrix_url": sandbox.origin, **body})
     return dict(parse_qsl(urlsplit(await callback_path(gateway, answer.json["authorizeURL"])).query))
 
@@ -32,7 +32,7 @@ def encoded(body: object) -> str:
 
 
 async def is_untouched(gateway: Gateway, sandbox: Sandbox) -> bool:
-    """Whether nothing was stored, and nobody called."""
+    """Whether the gateway stored no credential and called no portal."""
     account = (await gateway.get(ACCOUNT)).json
     quiet = not sandbox.portal.token_requests and not sandbox.portal.http_requests
     return account["stale"] and account["bitrixID"] == "" and credentials(gateway) == 0 and quiet

@@ -1,4 +1,4 @@
-"""A portal that lies: a sandbox whose answers to batches a test alters on their way to the gateway."""
+"""A proxy to a sandbox portal that alters the responses to batches, as a test demands."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,33 +18,33 @@ PARTS = {"result": "result", "error": "result_error", "total": "result_total", "
 
 @dataclass
 class Told:
-    """One command of a batch and what the portal says to it: ``result``, ``error``, ``total`` and ``next``, if any."""
+    """One command of a batch with the portal's answer: ``result``, ``error``, ``total`` and ``next``, if present."""
 
     position: int
     method: str
     params: dict[str, Any]
-    said: dict[str, Any]
+    answer: dict[str, Any]
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of the answer; none where there is an error."""
-        rows: list[dict[str, Any]] = self.said.get("result", [])
+        """The rows of the answer; empty for an error."""
+        rows: list[dict[str, Any]] = self.answer.get("result", [])
         return rows
 
 
 @dataclass
 class Meddler:
-    """What happens on the way: *before* each batch goes to the portal, and to each *answer* that comes back."""
+    """The proxy. *before* runs before each batch is forwarded; *answer* may alter the answer to each command."""
 
     webhook: str
     before: Callable[[], None] = field(default=lambda: None)
-    answer: Callable[[Told], None] = field(default=lambda _told: None)
+    answer: Callable[[Told], None] = field(default=lambda _command: None)
     batches: list[list[Told]] = field(default_factory=list)
 
 
 @asynccontextmanager
 async def meddling(sandbox: Sandbox) -> AsyncIterator[Meddler]:
-    """A way to *sandbox* that alters nothing until it is told to."""
+    """A proxy to *sandbox* that alters nothing by default."""
     async with aiohttp.ClientSession() as session:
 
         async def forward(request: web.Request) -> web.Response:
@@ -63,12 +63,12 @@ async def meddling(sandbox: Sandbox) -> AsyncIterator[Meddler]:
             batch = []
             for position, (label, command) in enumerate(commands.items()):
                 method, _, query = command.partition("?")
-                said = {name: part.pop(label) for name, part in parts.items() if label in part}
-                told = Told(position, method, php.parse(query), said)
-                meddler.answer(told)
-                for name, value in told.said.items():
+                answer = {name: part.pop(label) for name, part in parts.items() if label in part}
+                answered = Told(position, method, php.parse(query), answer)
+                meddler.answer(answered)
+                for name, value in answered.answer.items():
                     parts[name][label] = value
-                batch.append(told)
+                batch.append(answered)
             meddler.batches.append(batch)
             return {**result, **{part: parts[name] for name, part in PARTS.items()}}
 
@@ -78,5 +78,5 @@ async def meddling(sandbox: Sandbox) -> AsyncIterator[Meddler]:
 
 
 def as_map(value: Any) -> dict[str, Any]:
-    """A map of a batch's answer, which comes as a list where it is empty."""
-    return value if isinstance(value, dict) else {str(index): one for index, one in enumerate(value)}
+    """A map in a batch response; PHP encodes an empty or consecutively numbered map as a list."""
+    return value if isinstance(value, dict) else {str(index): item for index, item in enumerate(value)}

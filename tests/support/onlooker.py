@@ -1,4 +1,4 @@
-"""A way to a sandbox portal on which everything is seen, and some of it never arrives or is answered by a test."""
+"""A proxy to a sandbox portal that records requests and lets a test answer some of them."""
 
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -20,7 +20,7 @@ PASSED_BACK = ("Location", "Idempotency-Key", "Idempotent-Replayed")
 
 @dataclass(frozen=True)
 class Sent:
-    """One request of the gateway."""
+    """A request that the gateway sent."""
 
     verb: str
     address: str
@@ -39,7 +39,7 @@ class Sent:
 
 @dataclass
 class Onlooker:
-    """*sent* is what the gateway has sent; *answers* hold, by method, what the next calls of it meet."""
+    """The proxy. *sent* are the requests of the gateway; *answers* are, by method, the answers to its next calls."""
 
     origin: str = ""
     webhook: str = ""
@@ -49,19 +49,19 @@ class Onlooker:
     most_under_way: int = 0
 
     def answer(self, method: str, *answers: Answering) -> None:
-        """Answer the next calls of *method* in the portal's place."""
+        """Answer the next calls of *method* instead of the portal."""
         self.answers.setdefault(method, deque()).extend(answers)
 
     @property
     def counts(self) -> Counter[str]:
-        return Counter(one.method for one in self.sent)
+        return Counter(sent.method for sent in self.sent)
 
     def of(self, method: str) -> list[Sent]:
-        return [one for one in self.sent if one.method == method]
+        return [sent for sent in self.sent if sent.method == method]
 
 
 def saying(status: int, body: bytes, content_type: str = "application/json") -> Answering:
-    """An answer of these bytes."""
+    """Answers with these bytes."""
 
     async def answer(_sent: Sent) -> web.StreamResponse:
         return web.Response(status=status, body=body, content_type=content_type)
@@ -74,14 +74,14 @@ def telling(body: object, status: int = 200) -> Answering:
 
 
 async def dropping(sent: Sent) -> web.StreamResponse:
-    """No answer: the connection is closed under it."""
+    """Closes the connection without an answer."""
     sent.transport.abort()
     return web.Response()
 
 
 @asynccontextmanager
 async def looking_on(sandbox: Sandbox) -> AsyncIterator[Onlooker]:
-    """A way to *sandbox* that alters nothing until it is told to."""
+    """A proxy to *sandbox* that forwards everything by default."""
     onlooker = Onlooker()
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
 

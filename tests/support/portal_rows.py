@@ -1,4 +1,4 @@
-"""The four mirrored lists as tests meet them: where their rows lie on a portal, and what they are called with us."""
+"""The four mirrored lists: their tables on a portal, and the names of their properties in the API."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ DEAL = 2
 
 @dataclass(frozen=True)
 class Mirrored:
-    """One list: a table that holds it on the portal, the method that reads it, and the names of its properties here."""
+    """One list: its table on the portal, the method that reads it, and the names of its properties in the API."""
 
     name: str
     method: str
@@ -26,7 +26,7 @@ class Mirrored:
     shown_label: str = "name"
 
     def fill(self, data: PortalData, count: int, *, first: int = 1) -> None:
-        """Let the portal have *count* rows of it from id *first* on, and nothing else of its kind."""
+        """Replace the rows of the list by *count* rows with ids from *first*."""
         of_its_kind = {"pipelines": data.categories.values(), "fields": data.userfields.values()}
         for table in of_its_kind.get(self.name, [self.table(data)]):
             table.clear()
@@ -34,11 +34,11 @@ class Mirrored:
             self.add(data, row_id)
 
     def add(self, data: PortalData, row_id: int) -> None:
-        """One more row, labelled by its id."""
+        """Add a row, labelled by its id."""
         self.table(data)[row_id] = self.make(row_id) | self.label(f"row {row_id}")
 
     def relabel(self, data: PortalData, row_id: int, text: str) -> None:
-        """Let a person change a row on the portal."""
+        """Change the label of a row on the portal."""
         self.table(data)[row_id] = self.table(data)[row_id] | self.label(text)
 
     def ids(self, rows: list[dict[str, Any]]) -> list[int]:
@@ -50,7 +50,7 @@ class Mirrored:
         return {int(row[self.bitrix_id]): row[self.shown_label] for row in rows}
 
     def identities(self, rows: list[dict[str, Any]]) -> dict[int, tuple[object, object]]:
-        """What a row keeps for ever, our id and createdAt, by the portal's id."""
+        """The immutable properties of listed *rows*, id and createdAt, by the portal's id."""
         return {int(row[self.bitrix_id]): (row[self.own_id], row["createdAt"]) for row in rows}
 
 
@@ -101,10 +101,10 @@ FIELDS = Mirrored(
 )
 MIRRORED = (USERS, STEPS, PIPELINES, FIELDS)
 
-each_list = pytest.mark.parametrize("mirrored", MIRRORED, ids=lambda one: one.name)
+each_list = pytest.mark.parametrize("mirrored", MIRRORED, ids=lambda mirrored: mirrored.name)
 
 
 def fill_all(data: PortalData, count: int) -> None:
-    """Let the portal have *count* rows of everything that is mirrored."""
-    for one in MIRRORED:
-        one.fill(data, count)
+    """Fill each mirrored list with *count* rows."""
+    for mirrored in MIRRORED:
+        mirrored.fill(data, count)

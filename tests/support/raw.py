@@ -1,4 +1,4 @@
-"""Requests as no well-behaved client sends them, byte by byte."""
+"""Raw requests, byte by byte, that no well-behaved client sends."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ from tests.gateway import CONTRACT, Answer, Gateway
 
 
 class Received(BytesIO):
-    """Bytes as `http.client` wants them: behind a socket."""
+    """Received bytes in the form of a socket, for `http.client`."""
 
     def makefile(self, _mode: str) -> "Received":
         return self
@@ -23,9 +23,9 @@ class Received(BytesIO):
 async def send_raw(
     gateway: Gateway, method: str, target: str, *header_lines: str, body: bytes = b"", seen_as: str | None = None
 ) -> Answer:
-    """The answer to exactly these bytes, checked against openapi.yaml (that to HEAD has no body to be checked).
+    """Send exactly these bytes and check the response against openapi.yaml, except for HEAD.
 
-    *target* is not encoded any further; *seen_as* is the address that it means, where that is spelled otherwise.
+    *target* is not encoded. *seen_as* is the same address in its normal spelling.
     """
     lines = [f"{method} {target} HTTP/1.1", f"Host: {urlsplit(gateway.origin).netloc}", "Connection: close"]
     if body:
@@ -44,7 +44,7 @@ async def send_raw(
 
 
 class Dial:
-    """Opens connections to *gateway* and closes them in the end."""
+    """Opens connections to *gateway*; `close` closes them all."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
@@ -53,7 +53,7 @@ class Dial:
     async def __call__(
         self, local_address: str = "127.0.0.1", *, buffer_bytes: int | None = None
     ) -> tuple[StreamReader, StreamWriter]:
-        """A connection from one of this machine's addresses; *buffer_bytes* limits what the system keeps of it here."""
+        """Connect from a local address. *buffer_bytes* limits the system's buffers on this side."""
         address = urlsplit(self.gateway.origin)
         client = socket.socket()
         client.setblocking(False)
@@ -67,7 +67,7 @@ class Dial:
         return reader, writer
 
     async def close(self) -> None:
-        """Close all of them, whatever is under way."""
+        """Close all connections, also in the middle of a request."""
         for writer in self._writers:
             writer.transport.abort()
             with suppress(ConnectionError):
@@ -75,7 +75,7 @@ class Dial:
 
 
 async def send_before_reading(gateway: Gateway, data: bytes) -> bytes:
-    """All that comes back to a client that sends all of *data* before it reads the first byte."""
+    """Send all of *data*, then read until the connection is closed; return what was received."""
     loop, address = asyncio.get_running_loop(), urlsplit(gateway.origin)
     with socket.socket() as client:
         client.setblocking(False)
@@ -88,7 +88,7 @@ async def send_before_reading(gateway: Gateway, data: bytes) -> bytes:
 
 
 def read_answer(received: bytes, method: str = "GET") -> Answer:
-    """The first answer in what was *received*."""
-    response = HTTPResponse(Received(received), method=method)  # type: ignore[arg-type]  # all it wants is makefile
+    """Parse the first response in *received*."""
+    response = HTTPResponse(Received(received), method=method)  # type: ignore[arg-type]  # it only calls makefile
     response.begin()
     return Answer(response.status, CIMultiDict(response.headers.items()), response.read())

@@ -1,4 +1,4 @@
-"""Servers that answer as no portal should: for faults that a portal of good faith cannot show."""
+"""Servers with faults that the sandbox portal does not have."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ Answers = Callable[[str, dict[str, object]], dict[str, object]]
 
 
 def page(status: int, text: str = "", content_type: str = "text/html", location: str | None = None) -> Handling:
-    """A handler that answers everything with the same page; *location* may hold the {host} and {target} asked for."""
+    """A handler that answers every request with this page; *location* may contain the request's {host} and {target}."""
 
     async def answer(request: web.Request) -> web.Response:
         headers = {} if location is None else {"Location": location.format(host=request.host, target=request.raw_path)}
@@ -23,7 +23,7 @@ def page(status: int, text: str = "", content_type: str = "text/html", location:
 
 @asynccontextmanager
 async def listening(handler: Handling) -> AsyncIterator[str]:
-    """The origin of a server that answers everything with *handler*."""
+    """Run a server that answers every request with *handler*; yield its origin."""
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", handler)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -37,19 +37,19 @@ async def listening(handler: Handling) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def answering(answers: Answers) -> AsyncIterator[str]:
-    """The webhook address of a portal whose commands, in batches only, answer what *answers* makes of them.
+    """Run a portal that answers the commands of batches with *answers*; yield its webhook.
 
-    *answers* takes the method and its parameters, and gives ``{"result": ...}`` with ``total`` or ``next`` beside it.
+    *answers* takes a method and its parameters and returns ``{"result": ...}``, with ``total`` or ``next`` if needed.
     """
 
     async def batch(request: web.Request) -> web.Response:
         body = await request.json()
-        told: dict[str, dict[str, object]] = {name: {} for name in ("result", "total", "next")}
+        parts: dict[str, dict[str, object]] = {name: {} for name in ("result", "total", "next")}
         for label, command in body["cmd"].items():
             method, _, query = command.partition("?")
             for name, value in answers(method, php.parse(query)).items():
-                told[name][label] = value
-        result = {"result": told["result"], "result_total": told["total"], "result_next": told["next"]}
+                parts[name][label] = value
+        result = {"result": parts["result"], "result_total": parts["total"], "result_next": parts["next"]}
         return web.json_response({"result": {**result, "result_error": [], "result_time": []}})
 
     async with listening(batch) as origin:

@@ -1,4 +1,4 @@
-"""What is in the gateway's database, seen from outside."""
+"""The gateway's database, accessed from outside the gateway."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -28,19 +28,19 @@ def select(gateway: Gateway, query: str) -> list[Any]:
 
 
 def credentials(gateway: Gateway) -> int:
-    """How many accounts have a credential, deleted ones included."""
+    """The number of accounts with a credential, including deleted ones."""
     return len(select(gateway, "SELECT 1 FROM accounts WHERE sealed IS NOT NULL"))
 
 
 def every_byte(gateway: Gateway) -> bytes:
-    """The database with its log and its neighbours."""
+    """The bytes of the database and of all files beside it that share its name."""
     path = database(gateway)
     return b"".join(file.read_bytes() for file in sorted(path.parent.glob(f"{path.name}*")))
 
 
 @contextmanager
 def locked(gateway: Gateway) -> Iterator[None]:
-    """Nothing can be written for as long as the block lasts; the gateway waits for it."""
+    """Hold the write lock within the block; the gateway waits for it."""
     connection = pysqlite3.connect(database(gateway), isolation_level=None)
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -51,15 +51,15 @@ def locked(gateway: Gateway) -> Iterator[None]:
 
 @asynccontextmanager
 async def unwritable(gateway: Gateway) -> AsyncIterator[None]:
-    """SQLite refuses the gateway's writes at once for as long as the block lasts: another program holds the file."""
-    await gateway.app[DATABASE].write(wait_for_others, 0)
+    """Hold the write lock within the block; the gateway's writes fail immediately."""
+    await gateway.app[DATABASE].write(set_busy_timeout, 0)
     with locked(gateway):
         yield
-    await gateway.app[DATABASE].write(wait_for_others, 5000)
+    await gateway.app[DATABASE].write(set_busy_timeout, 5000)
 
 
-def wait_for_others(connection: Connection, most_ms: int) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {most_ms}")
+def set_busy_timeout(connection: Connection, timeout_ms: int) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {timeout_ms}")
 
 
 def damage(gateway: Gateway, table: str) -> None:
@@ -73,6 +73,6 @@ def damage(gateway: Gateway, table: str) -> None:
 
 
 def run_sql(gateway: Gateway, sql: str) -> None:
-    """Change the database behind the gateway's back."""
+    """Run *sql* on the database, bypassing the gateway."""
     with closing(pysqlite3.connect(gateway.environ["GATEWAY_DATABASE"], isolation_level=None)) as connection:
         connection.execute(sql)
