@@ -1,24 +1,22 @@
-"""POST /bitrix/batch: any number of commands, what becomes of each, and what is never sent twice."""
+"""POST /bitrix/batch: any number of commands, their results, and writes that are never repeated."""
 
 import asyncio
-from contextlib import closing
 from typing import Any
 
-import pysqlite3
 import pytest
 
 from tests.bitrix.protocol import php
 from tests.gateway import Answer, Gateway, Sandbox, authorize
 from tests.support.calling import place, refusal
 from tests.support.onlooker import Onlooker, Sent, dropping, saying, telling
-from tests.support.stored import database
+from tests.support.stored import run_sql
 
 WRITE = "crm.deal.update"
 PROFILE = {"method": "profile"}
 
 
 async def batch(gateway: Gateway, commands: object, **options: Any) -> Answer:
-    """What a batch brings, with our clock moved on for as long as it waits."""
+    """The response to a batch; the clock advances while it waits."""
     return await gateway.clock.until(gateway.post("/bitrix/batch", json={"commands": commands, **options}))
 
 
@@ -27,7 +25,7 @@ def update(deal: object) -> dict[str, Any]:
 
 
 def done(**errors: dict[str, Any]) -> Any:
-    """An answer to a batch as if every command had been done but those with *errors* by their names."""
+    """Responds to a batch as if every command had succeeded, except those named in *errors*."""
 
     async def answer(sent: Sent) -> Any:
         labels = list(sent.json["cmd"])
@@ -41,15 +39,15 @@ def done(**errors: dict[str, Any]) -> Any:
 def sent_ids(onlooker: Onlooker) -> list[list[object]]:
     """The ids of the deals in each batch that was sent."""
     return [
-        [php.parse(command.partition("?")[2])["ID"] for command in one.json["cmd"].values()]
-        for one in onlooker.of("batch")
+        [php.parse(command.partition("?")[2])["ID"] for command in sent.json["cmd"].values()]
+        for sent in onlooker.of("batch")
     ]
 
 
-# Forms.
+# Requests and responses.
 
 
-async def test_a_list_is_answered_by_a_list_in_its_order(connected: Gateway) -> None:
+async def test_a_list_of_commands_returns_a_list_in_the_same_order(connected: Gateway) -> None:
     answer = await batch(connected, [PROFILE, {"method": "user.get", "params": {"FILTER": {"ID": 1}}}, {"method": "n"}])
     first, second, third = answer.json["results"]
     assert first["result"]["ID"] == "1"
@@ -58,24 +56,24 @@ async def test_a_list_is_answered_by_a_list_in_its_order(connected: Gateway) -> 
     assert third["error"] == {"code": "ERROR_METHOD_NOT_FOUND", "description": "Method not found!", "status": None}
 
 
-async def test_names_are_answered_by_the_same_names(connected: Gateway) -> None:
+async def test_named_commands_return_results_by_name(connected: Gateway) -> None:
     names = ["me", "7", "0", "a/b", "x y", "~", "имя", "[", "007", "-1"]
     answer = await batch(connected, dict.fromkeys(names, PROFILE))
     assert list(answer.json["results"]) == names
-    assert {one["result"]["ID"] for one in answer.json["results"].values()} == {"1"}
+    assert {outcome["result"]["ID"] for outcome in answer.json["results"].values()} == {"1"}
 
 
 @pytest.mark.parametrize("count", [1, 50, 51, 170])
 @pytest.mark.parametrize("halt", [False, True])
-async def test_any_number_of_commands_is_sent_fifty_to_a_request(
+async def test_any_number_of_commands_is_sent_in_requests_of_fifty(
     watched: Gateway, onlooker: Onlooker, count: int, halt: bool
 ) -> None:
     commands = [{"method": "user.get", "params": {"FILTER": {"ID": number % 60}}} for number in range(count)]
     answer = await batch(watched, commands, halt=halt)
-    assert [len(one["result"]) <= 1 for one in answer.json["results"]] == [True] * count
-    assert sorted((len(one.json["cmd"]) for one in onlooker.sent), reverse=True)[0] == min(count, 50)
+    assert [len(outcome["result"]) <= 1 for outcome in answer.json["results"]] == [True] * count
+    assert sorted((len(sent.json["cmd"]) for sent in onlooker.sent), reverse=True)[0] == min(count, 50)
     assert len(onlooker.sent) == -(-count // 50)
-    assert {one.json["halt"] for one in onlooker.sent} == {int(halt)}
+    assert {sent.json["halt"] for sent in onlooker.sent} == {int(halt)}
 
 
 @pytest.mark.parametrize(
@@ -109,7 +107,7 @@ async def test_any_number_of_commands_is_sent_fifty_to_a_request(
         ({"commands": [PROFILE] * 120 + [update("$result[99][ID]")]}, "/commands/120/params"),
     ],
 )
-async def test_what_is_no_batch_is_refused_with_its_place_before_anything_is_sent(
+async def test_an_invalid_batch_is_refused_with_a_pointer_before_anything_is_sent(
     connected: Gateway, sandbox: Sandbox, body: object, pointer: str
 ) -> None:
     requests = sandbox.portal.http_requests
@@ -118,7 +116,7 @@ async def test_what_is_no_batch_is_refused_with_its_place_before_anything_is_sen
     assert sandbox.portal.http_requests == requests
 
 
-async def test_one_denied_method_among_many_denies_them_all(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_one_denied_method_denies_the_whole_batch(connected: Gateway, sandbox: Sandbox) -> None:
     await connected.restart(GATEWAY_METHODS_DENY="crm.*.delete")
     requests = sandbox.portal.http_requests
     answer = await batch(connected, [PROFILE] * 60 + [{"method": "CRM.Deal.Delete", "params": {"ID": 1}}])
@@ -129,54 +127,52 @@ async def test_one_denied_method_among_many_denies_them_all(connected: Gateway, 
 # References.
 
 
-async def test_a_command_takes_what_an_earlier_one_brought(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_a_command_can_use_the_result_of_an_earlier_one(connected: Gateway, sandbox: Sandbox) -> None:
     ids = sorted(sandbox.portal.data.users)
     read = {"method": "user.get", "params": {"sort": "ID", "order": "ASC", "start": -1}}
     second = {"method": "user.get", "params": {"FILTER": {"ID": "$result[list][2][ID]"}}}
-    answer = await batch(connected, {"list": read, "one": second})
-    assert [row["ID"] for row in answer.json["results"]["one"]["result"]] == [str(ids[2])]
-    by_place = {"method": "user.get", "params": {"FILTER": {"ID": "$result[0][3][ID]"}}}
-    answer = await batch(connected, [read, by_place])
+    answer = await batch(connected, {"list": read, "user": second})
+    assert [row["ID"] for row in answer.json["results"]["user"]["result"]] == [str(ids[2])]
+    by_position = {"method": "user.get", "params": {"FILTER": {"ID": "$result[0][3][ID]"}}}
+    answer = await batch(connected, [read, by_position])
     assert [row["ID"] for row in answer.json["results"][1]["result"]] == [str(ids[3])]
 
 
-async def test_references_hold_in_every_request_of_a_long_batch(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_references_work_in_every_request_of_a_long_batch(watched: Gateway, onlooker: Onlooker) -> None:
     commands: list[dict[str, Any]] = []
-    for place_of_list in range(0, 120, 2):
+    for position in range(0, 120, 2):
         read = {"method": "user.get", "params": {"FILTER": {"ID": 1}}}
-        commands += [read, {"method": "user.get", "params": {"FILTER": {"ID": f"$result[{place_of_list}][0][ID]"}}}]
+        commands += [read, {"method": "user.get", "params": {"FILTER": {"ID": f"$result[{position}][0][ID]"}}}]
     answer = await batch(watched, commands)
-    assert [row["ID"] for one in answer.json["results"] for row in one["result"]] == ["1"] * 120
+    assert [row["ID"] for outcome in answer.json["results"] for row in outcome["result"]] == ["1"] * 120
     assert len(onlooker.sent) == 3
 
 
 # Failures.
 
 
-async def test_halt_ends_the_batch_at_the_first_failure_across_requests(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_halt_stops_the_batch_at_the_first_failure_across_requests(watched: Gateway, onlooker: Onlooker) -> None:
     commands = [PROFILE] * 52 + [{"method": "nope"}] + [PROFILE] * 100
     answer = await batch(watched, commands, halt=True)
     results = answer.json["results"]
-    assert [("result" in one) for one in results] == [True] * 52 + [False] * 101
-    assert [one["error"]["code"] for one in results[52:]] == ["ERROR_METHOD_NOT_FOUND"] + ["not_run"] * 100
+    assert [("result" in outcome) for outcome in results] == [True] * 52 + [False] * 101
+    assert [outcome["error"]["code"] for outcome in results[52:]] == ["ERROR_METHOD_NOT_FOUND"] + ["not_run"] * 100
     assert len(onlooker.sent) == 2
 
 
-async def test_without_halt_all_others_are_done(connected: Gateway) -> None:
+async def test_without_halt_the_other_commands_are_carried_out(connected: Gateway) -> None:
     answer = await batch(connected, [{"method": "nope"}, PROFILE] * 40)
-    assert [("result" in one) for one in answer.json["results"]] == [False, True] * 40
+    assert [("result" in outcome) for outcome in answer.json["results"]] == [False, True] * 40
 
 
-async def test_a_command_that_only_reads_goes_again_by_itself(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_failed_read_command_is_retried_alone(watched: Gateway, onlooker: Onlooker) -> None:
     onlooker.answer("batch", done(c1={"error": "INTERNAL_SERVER_ERROR", "error_description": "Later"}))
     answer = await batch(watched, [PROFILE] * 3)
-    assert ["result" in one for one in answer.json["results"]] == [True] * 3
-    assert [len(one.json["cmd"]) for one in onlooker.sent] == [3, 1]
+    assert ["result" in outcome for outcome in answer.json["results"]] == [True] * 3
+    assert [len(sent.json["cmd"]) for sent in onlooker.sent] == [3, 1]
 
 
-async def test_a_command_whose_method_is_out_of_operating_time_is_told_at_once(
-    connected: Gateway, sandbox: Sandbox
-) -> None:
+async def test_a_command_without_operating_time_fails_without_waiting(connected: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.fault("user.get:otl")
     began = connected.clock.now()
     first, second = (await batch(connected, [PROFILE, {"method": "user.get"}])).json["results"]
@@ -186,7 +182,7 @@ async def test_a_command_whose_method_is_out_of_operating_time_is_told_at_once(
 
 
 @pytest.mark.parametrize("code", ["ERROR_CORE", "INTERNAL_SERVER_ERROR"])
-async def test_a_write_that_failed_in_a_batch_is_told_and_not_repeated(
+async def test_a_failed_write_in_a_batch_is_reported_and_not_retried(
     watched: Gateway, onlooker: Onlooker, code: str
 ) -> None:
     names = {"a": update(1), "b": update(2), "c": PROFILE}
@@ -198,22 +194,22 @@ async def test_a_write_that_failed_in_a_batch_is_told_and_not_repeated(
     assert len(onlooker.sent) == 1
 
 
-async def test_writes_go_one_request_after_another_in_their_order(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_writes_are_sent_one_request_at_a_time_in_order(watched: Gateway, onlooker: Onlooker) -> None:
     onlooker.answer("batch", *[done()] * 3)
     answer = await batch(watched, [update(number) for number in range(130)])
     assert answer.json["results"] == [{"result": True}] * 130
-    assert [one for ids in sent_ids(onlooker) for one in ids] == [str(number) for number in range(130)]
+    assert [deal_id for ids in sent_ids(onlooker) for deal_id in ids] == [str(number) for number in range(130)]
     assert onlooker.most_under_way == 1
 
 
-async def test_a_write_refused_for_its_pace_goes_again_whole(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_rate_limited_batch_of_writes_is_retried_as_a_whole(watched: Gateway, onlooker: Onlooker) -> None:
     onlooker.answer("batch", telling({"error": "QUERY_LIMIT_EXCEEDED"}, 503), done())
     assert (await batch(watched, [update(1), update(2)])).json["results"] == [{"result": True}] * 2
     assert sent_ids(onlooker) == [["1", "2"]] * 2
 
 
 @pytest.mark.parametrize("fault", [dropping, saying(502, b"<html>", "text/html"), saying(200, b"")])
-async def test_writes_whose_answer_is_lost_are_unknown_and_not_repeated(
+async def test_writes_whose_response_is_lost_are_reported_as_unknown_and_not_retried(
     watched: Gateway, onlooker: Onlooker, fault: Any
 ) -> None:
     onlooker.answer("batch", fault)
@@ -221,29 +217,29 @@ async def test_writes_whose_answer_is_lost_are_unknown_and_not_repeated(
     assert len(onlooker.sent) == 1
 
 
-async def test_what_was_written_before_a_request_failed_is_told(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_writes_before_a_failed_request_are_reported(watched: Gateway, onlooker: Onlooker) -> None:
     onlooker.answer("batch", done(), dropping)
     results = (await batch(watched, [update(number) for number in range(130)])).json["results"]
     assert results[:50] == [{"result": True}] * 50
-    assert [one["error"]["code"] for one in results[50:]] == ["outcome_unknown"] * 50 + ["not_run"] * 30
+    assert [outcome["error"]["code"] for outcome in results[50:]] == ["outcome_unknown"] * 50 + ["not_run"] * 30
     assert results[50]["error"]["description"].startswith(
         "it is not known whether the call was carried out: the portal"
     )
     assert len(onlooker.sent) == 2
 
 
-async def test_of_requests_that_read_one_that_fails_for_good_spoils_no_other(
+async def test_a_permanently_failed_request_of_reads_does_not_fail_the_others(
     watched: Gateway, onlooker: Onlooker
 ) -> None:
     refused = telling({"error": "ACCESS_DENIED", "error_description": "No"}, 403)
     onlooker.answer("batch", done(), refused)
     results = (await batch(watched, [PROFILE] * 150)).json["results"]
-    failed = [index for index, one in enumerate(results) if "error" in one]
+    failed = [index for index, outcome in enumerate(results) if "error" in outcome]
     assert failed in (list(range(50, 100)), list(range(100, 150)))
     assert {results[index]["error"]["code"] for index in failed} == {"ACCESS_DENIED"}
 
 
-async def test_a_first_request_that_fails_for_good_fails_the_batch(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_permanently_failed_first_request_fails_the_batch(watched: Gateway, onlooker: Onlooker) -> None:
     onlooker.answer("batch", telling({"error": "PORTAL_DELETED", "error_description": "Gone"}, 403))
     answer = await batch(watched, [PROFILE] * 150)
     assert refusal(answer) == (409, "portal_deleted")
@@ -251,44 +247,44 @@ async def test_a_first_request_that_fails_for_good_fails_the_batch(watched: Gate
     assert (await watched.get("/bitrix/account")).json["stale"] is True
 
 
-async def test_a_credential_that_dies_in_the_middle_makes_the_account_stale(
+async def test_a_credential_revoked_during_a_batch_makes_the_account_stale(
     watched: Gateway, onlooker: Onlooker
 ) -> None:
     onlooker.answer("batch", done(), telling({"error": "NO_AUTH_FOUND", "error_description": "No"}, 401))
     results = (await batch(watched, [update(number) for number in range(60)])).json["results"]
-    assert [one.get("error", {}).get("code") for one in results] == [None] * 50 + ["NO_AUTH_FOUND"] * 10
+    assert [outcome.get("error", {}).get("code") for outcome in results] == [None] * 50 + ["NO_AUTH_FOUND"] * 10
     assert (await watched.get("/bitrix/account")).json["stale"] is True
 
 
-async def test_a_batch_that_has_begun_waits_for_room_as_long_as_it_takes(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_started_batch_waits_without_limit_for_the_portals_limits(watched: Gateway, onlooker: Onlooker) -> None:
     await watched.restart(GATEWAY_MAX_WAIT_S="1")
     answer = await batch(watched, [PROFILE] * 50 * 70)
     assert answer.status == 200
-    assert all("result" in one for one in answer.json["results"])
+    assert all("result" in outcome for outcome in answer.json["results"])
     assert len(onlooker.sent) == 70
 
 
-async def test_what_was_written_before_the_store_failed_is_told(
+async def test_writes_before_a_storage_failure_are_reported(
     watched: Gateway, onlooker: Onlooker, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def answer_and_fail(sent: Sent) -> Any:
-        statement(watched, "ALTER TABLE buckets RENAME TO elsewhere")
-        watched.clock.wall_shift_s += 10  # the next request needs a mark of its own
+        run_sql(watched, "ALTER TABLE buckets RENAME TO elsewhere")
+        watched.clock.wall_shift_s += 10  # the next request needs another activity checkpoint
         return await done()(sent)
 
     onlooker.answer("batch", answer_and_fail)
     results = (await batch(watched, [update(number) for number in range(130)])).json["results"]
-    statement(watched, "ALTER TABLE elsewhere RENAME TO buckets")
+    run_sql(watched, "ALTER TABLE elsewhere RENAME TO buckets")
     assert results[:50] == [{"result": True}] * 50
     internal = {"code": "internal_error", "description": "Internal Server Error", "status": None}
-    assert [one["error"] for one in results[50:100]] == [internal] * 50
-    assert [one["error"]["code"] for one in results[100:]] == ["not_run"] * 30
+    assert [outcome["error"] for outcome in results[50:100]] == [internal] * 50
+    assert [outcome["error"]["code"] for outcome in results[100:]] == ["not_run"] * 30
     assert len(onlooker.sent) == 1
     assert "a part of a batch was not sent" in caplog.text
 
 
 @pytest.mark.parametrize("halt", [False, True])
-async def test_what_was_done_before_the_account_was_deleted_is_told(
+async def test_results_before_the_account_was_deleted_are_reported(
     gateway: Gateway, sandbox: Sandbox, halt: bool
 ) -> None:
     await authorize(gateway, sandbox)
@@ -303,24 +299,16 @@ async def test_what_was_done_before_the_account_was_deleted_is_told(
     answer = await calling
     assert answer.status == 200
     results = answer.json["results"]
-    assert ["result" in one for one in results] == [True] * 50 + [False] * 80
-    codes = [one["error"]["code"] for one in results[50:]]
+    assert ["result" in outcome for outcome in results] == [True] * 50 + [False] * 80
+    codes = [outcome["error"]["code"] for outcome in results[50:]]
     assert codes == ["authorization_required"] * 50 + ["not_run" if halt else "authorization_required"] * 30
     assert "deleted meanwhile" in results[50]["error"]["description"]
 
 
-async def test_a_method_that_is_blocked_in_the_first_request_is_told_of_in_the_others(
-    watched: Gateway, onlooker: Onlooker
-) -> None:
+async def test_a_method_blocked_in_the_first_request_fails_in_the_others(watched: Gateway, onlooker: Onlooker) -> None:
     onlooker.answer("batch", done(c0={"error": "OPERATION_TIME_LIMIT", "error_description": "Later"}))
     began = watched.clock.now()
     results = (await batch(watched, [PROFILE] * 130)).json["results"]
-    assert ["result" in one for one in results] == [False] + [True] * 49 + [False] * 80
-    assert {one["error"]["code"] for one in results if "error" in one} == {"OPERATION_TIME_LIMIT"}
+    assert ["result" in outcome for outcome in results] == [False] + [True] * 49 + [False] * 80
+    assert {outcome["error"]["code"] for outcome in results if "error" in outcome} == {"OPERATION_TIME_LIMIT"}
     assert (watched.clock.now() - began < 5, len(onlooker.sent)) == (True, 1)
-
-
-def statement(gateway: Gateway, words: str) -> None:
-    """Change the running gateway's database behind its back."""
-    with closing(pysqlite3.connect(database(gateway), isolation_level=None)) as connection:
-        connection.execute(words)

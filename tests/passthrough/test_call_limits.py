@@ -1,4 +1,4 @@
-"""Calls that keep to the portal's limits: who waits, who is told to come again, and whom that concerns."""
+"""Calls within the portal's limits: which wait and which are refused."""
 
 import asyncio
 from typing import Any
@@ -9,10 +9,10 @@ from tests.gateway import Gateway, Sandbox
 from tests.support.calling import WRITE, call, refusal
 from tests.support.onlooker import Onlooker, telling
 
-MOMENTS = 500  # to wait for something that needs none of our time
+MOMENTS = 500  # to wait for events that do not depend on the manual clock
 
 
-async def test_two_hundred_callers_exceed_neither_the_rate_nor_the_places(
+async def test_two_hundred_callers_exceed_neither_the_rate_nor_the_concurrency_limit(
     watched: Gateway, onlooker: Onlooker, sandbox: Sandbox
 ) -> None:
     await watched.restart(GATEWAY_PORTAL_CONCURRENCY="8", GATEWAY_MAX_WAIT_S="200")
@@ -26,35 +26,35 @@ async def test_two_hundred_callers_exceed_neither_the_rate_nor_the_places(
     assert sandbox.portal.refusals["QUERY_LIMIT_EXCEEDED"] == 0
 
 
-async def test_who_would_wait_too_long_is_told_when_to_come_again_and_nothing_is_sent(
+async def test_calls_that_would_wait_too_long_are_refused_with_retry_after(
     watched: Gateway, onlooker: Onlooker
 ) -> None:
     await watched.restart(GATEWAY_MAX_WAIT_S="3")
     onlooker.answer(WRITE, *[telling({"result": True})] * 30)
     calls = [watched.post(f"/bitrix/call/{WRITE}", json={}) for _ in range(30)]
     calls += [watched.post("/bitrix/v3/main.eventlog.list", json={}) for _ in range(40)]
-    at_once, most_refused = 48, 70 - (48 + 3 * 2)
-    tasks = [asyncio.ensure_future(one) for one in calls]
+    at_once, max_refused = 48, 70 - (48 + 3 * 2)
+    tasks = [asyncio.ensure_future(call) for call in calls]
     for _ in range(MOMENTS):
-        if sum(one.done() for one in tasks) >= at_once + most_refused - 2:  # all have come, but two at most
+        if sum(task.done() for task in tasks) >= at_once + max_refused - 2:  # all but at most two have arrived
             break
         await watched.clock.settle()
     answers = await watched.clock.until(asyncio.gather(*tasks))
     refused = [answer for answer in answers if answer.status == 429]
-    assert most_refused - 2 <= len(refused) <= most_refused
+    assert max_refused - 2 <= len(refused) <= max_refused
     assert len(onlooker.sent) == 70 - len(refused)
     assert {refusal(answer) for answer in refused} == {(429, "too_busy")}
     assert {answer.headers["Retry-After"] for answer in refused} == {"4"}
 
 
-async def test_a_method_out_of_operating_time_is_refused_while_others_are_answered(
+async def test_a_method_without_operating_time_is_refused_while_others_work(
     connected: Gateway, sandbox: Sandbox
 ) -> None:
     sandbox.portal.fault("user.get:otl")
     requests = sandbox.portal.http_requests
     for _ in range(2):
         answer = await call(connected, "user.get")
-        # The sync's answer said that nothing was booked: what is now is booked since, and lasts ten minutes from there.
+        # The response of the sync showed an empty budget, so the ten minutes start there.
         assert (refusal(answer), answer.headers["Retry-After"]) == ((429, "too_busy"), "599")
     assert sandbox.portal.http_requests == requests + 1
     assert (await call(connected, "profile")).status == 200
@@ -67,15 +67,15 @@ async def test_a_method_out_of_operating_time_is_refused_while_others_are_answer
         ("GET", "/bitrix/v3/openapi", "rest.documentation.openapi"),
     ],
 )
-async def test_a_hundred_callers_who_leave_give_their_places_back(
+async def test_a_hundred_disconnected_callers_release_their_slots(
     connected: Gateway, sandbox: Sandbox, verb: str, path: str, held: str
 ) -> None:
     await connected.restart(GATEWAY_PORTAL_CONCURRENCY="4", GATEWAY_BUCKET_CAPACITY="1000")
     sandbox.portal.hold(held)
     calls = [asyncio.create_task(connected.request(verb, path)) for _ in range(100)]
     await connected.clock.settle()
-    for one in calls:
-        one.cancel()
+    for task in calls:
+        task.cancel()
     await asyncio.gather(*calls, return_exceptions=True)
     await connected.clock.settle()
     answer = await asyncio.wait_for(connected.post("/bitrix/call/scope", json={}), 5)
@@ -92,6 +92,6 @@ async def test_two_portals_do_not_wait_for_each_other(
     await clock.settle()
     answer = await asyncio.wait_for(connected.post("/bitrix/call/profile", json={}, account="beta"), 5)
     assert answer.status == 200
-    assert not any(one.done() for one in held)
+    assert not any(task.done() for task in held)
     sandbox.portal.release("profile")
     assert {answer.status for answer in await clock.until(asyncio.gather(*held))} == {200}

@@ -1,4 +1,4 @@
-"""POST /bitrix/call/{method}: any method of the portal, what is refused before it, and what its failures become."""
+"""POST /bitrix/call/{method}: requests, refusals before the portal is called, and errors of the portal."""
 
 import asyncio
 from io import BytesIO
@@ -10,10 +10,10 @@ from tests.gateway import NO_TOKEN, Gateway, Sandbox, authorize
 from tests.support.calling import WRITE, call, place, refusal
 from tests.support.onlooker import Onlooker, dropping, saying, telling
 
-# What goes to the portal, and comes back.
+# Requests and responses.
 
 
-async def test_a_call_goes_to_the_webhooks_address_with_its_parameters_alone(
+async def test_a_call_is_sent_to_the_webhook_with_its_parameters_only(
     watched: Gateway, onlooker: Onlooker, sandbox: Sandbox
 ) -> None:
     params = {"filter": {">ID": 5, "!UF_CRM_1737980095947": None}, "select": ["ID", "UF_CRM_1737980095947"], "start": 0}
@@ -27,12 +27,12 @@ async def test_a_call_goes_to_the_webhooks_address_with_its_parameters_alone(
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-async def test_the_webhooks_address_may_end_in_a_slash_or_not(gateway: Gateway, sandbox: Sandbox, slash: str) -> None:
+async def test_the_webhook_may_end_with_or_without_a_slash(gateway: Gateway, sandbox: Sandbox, slash: str) -> None:
     await gateway.connect(sandbox.webhook.rstrip("/") + slash)
     assert (await call(gateway, "profile")).json["result"]["ID"] == "1"
 
 
-async def test_the_portals_envelope_is_handed_on(connected: Gateway) -> None:
+async def test_the_portals_envelope_is_returned(connected: Gateway) -> None:
     envelope = (await call(connected, "user.get")).json
     assert envelope.keys() == {"result", "total", "next", "time"}
     assert (envelope["total"], envelope["next"], len(envelope["result"])) == (60, 50, 50)
@@ -43,13 +43,15 @@ async def test_the_portals_envelope_is_handed_on(connected: Gateway) -> None:
 
 
 @pytest.mark.parametrize("result", [1823, {"id": 1823}, True, False, None, [], "", {"ufCrm41_1737980095947": "Ж"}])
-async def test_a_result_of_any_form_comes_as_it_is(watched: Gateway, onlooker: Onlooker, result: object) -> None:
+async def test_a_result_of_any_type_is_returned_unchanged(watched: Gateway, onlooker: Onlooker, result: object) -> None:
     onlooker.answer("crm.item.add", telling({"result": result}))
     assert (await call(watched, "crm.item.add", {"fields": {"ufCrm41_1737980095947": 1}})).json == {"result": result}
     assert onlooker.sent[0].json == {"fields": {"ufCrm41_1737980095947": 1}}
 
 
-async def test_no_body_is_an_empty_object_and_all_others_are_refused(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_a_missing_body_is_an_empty_object_and_invalid_ones_are_refused(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
     path, requests = "/bitrix/call/profile", sandbox.portal.http_requests
     json = {"Content-Type": "application/json"}
     for body in (b"[]", b"5", b'"x"', b"null", b"{", b" ", b"[" * 2000, b"\xff", b'{"a":NaN}'):
@@ -62,7 +64,7 @@ async def test_no_body_is_an_empty_object_and_all_others_are_refused(connected: 
     assert (await connected.post(path, headers=json)).status == 200
 
 
-async def test_an_endless_body_and_one_without_a_bottom_are_refused(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_bodies_that_are_too_large_or_too_deep_are_refused(connected: Gateway, sandbox: Sandbox) -> None:
     requests = sandbox.portal.http_requests
     headers = {"Content-Type": "application/json"}
     answer = await connected.post("/bitrix/call/profile", data=BytesIO(b" " * 2**20 + b"{}"), headers=headers)
@@ -75,10 +77,10 @@ async def test_an_endless_body_and_one_without_a_bottom_are_refused(connected: G
     assert sandbox.portal.http_requests == requests
 
 
-# What is refused before the portal is asked.
+# Refusals before the portal is called.
 
 
-async def test_a_name_that_is_no_methods_is_refused(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_an_invalid_method_name_is_refused(connected: Gateway, sandbox: Sandbox) -> None:
     requests = sandbox.portal.http_requests
     names = ["crm%2Fdeal", "crm.deal.list%3Fstart=1", "crm%20deal", "%20profile", "profile.json", "profile.XML", "1.x"]
     names += [".profile", "profile.", "crm..deal", "crm.d%C3%A9al", "profile%0A", "..%2Fprofile", "batch", "BATCH"]
@@ -90,7 +92,7 @@ async def test_a_name_that_is_no_methods_is_refused(connected: Gateway, sandbox:
     assert (await call(connected, "crm.deal/list")).status == 404
 
 
-async def test_a_token_among_the_parameters_is_refused(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_a_token_in_the_parameters_is_refused(connected: Gateway, sandbox: Sandbox) -> None:
     requests = sandbox.portal.http_requests
     for name in ("auth", "access_token", "AUTH"):
         answer = await call(connected, "profile", {"x": 1, name: "somebody-elses"})
@@ -110,7 +112,7 @@ async def test_a_token_among_the_parameters_is_refused(connected: Gateway, sandb
         ("", "crm.*", "user.get", 200),
     ],
 )
-async def test_methods_are_let_through_by_their_names(
+async def test_methods_are_allowed_and_denied_by_name(
     connected: Gateway, sandbox: Sandbox, allow: str, deny: str, method: str, status: int
 ) -> None:
     await connected.restart(GATEWAY_METHODS_ALLOW=allow, GATEWAY_METHODS_DENY=deny)
@@ -127,7 +129,7 @@ async def test_methods_are_let_through_by_their_names(
         assert sandbox.portal.http_requests == requests
 
 
-async def test_checks_go_from_the_token_by_the_request_to_the_account(gateway: Gateway) -> None:
+async def test_the_token_is_checked_before_the_request_and_the_request_before_the_account(gateway: Gateway) -> None:
     await gateway.restart(GATEWAY_METHODS_DENY="user.*")
     own = {"auth": "x"}
     assert refusal(await call(gateway, "a%20b", own, token=NO_TOKEN)) == (401, "unauthenticated")
@@ -137,7 +139,7 @@ async def test_checks_go_from_the_token_by_the_request_to_the_account(gateway: G
     assert refusal(await call(gateway, "profile")) == (404, "account_not_found")
 
 
-async def test_a_portal_that_nobody_has_authorized_yet_is_not_called(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_portal_that_is_not_yet_authorized_is_not_called(gateway: Gateway, sandbox: Sandbox) -> None:
     await gateway.connect(sandbox.origin)
     for path, body in (("call/profile", {}), ("batch", {"commands": [{"method": "profile"}]}), ("v3/profile", {})):
         answer = await gateway.post(f"/bitrix/{path}", json=body)
@@ -146,7 +148,7 @@ async def test_a_portal_that_nobody_has_authorized_yet_is_not_called(gateway: Ga
     assert sandbox.portal.http_requests == 0
 
 
-# What the portal's failures become.
+# Errors of the portal.
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ async def test_a_portal_that_nobody_has_authorized_yet_is_not_called(gateway: Ga
         ("PORTAL_DELETED", 409),
     ],
 )
-async def test_a_refusal_keeps_the_portals_code_and_text_and_is_not_repeated(
+async def test_a_portals_error_keeps_its_code_and_text_and_is_not_retried(
     connected: Gateway, sandbox: Sandbox, code: str, status: int
 ) -> None:
     before = sandbox.portal.calls["profile"]
@@ -178,7 +180,7 @@ async def test_a_refusal_keeps_the_portals_code_and_text_and_is_not_repeated(
 
 
 @pytest.mark.parametrize("code", ["PORTAL_DELETED", "NO_AUTH_FOUND", "INVALID_CREDENTIALS"])
-async def test_a_dead_credential_makes_the_account_stale_and_is_asked_no_more(
+async def test_a_revoked_credential_makes_the_account_stale_and_is_not_used_again(
     watched: Gateway, onlooker: Onlooker, code: str
 ) -> None:
     onlooker.answer("profile", telling({"error": code, "error_description": "Gone"}, 401))
@@ -190,14 +192,14 @@ async def test_a_dead_credential_makes_the_account_stale_and_is_asked_no_more(
     assert len(onlooker.sent) == 1
 
 
-async def test_an_error_under_200_is_an_error(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_an_error_with_status_200_is_an_error(watched: Gateway, onlooker: Onlooker) -> None:
     onlooker.answer("crm.deal.get", telling({"error": "", "error_description": "Access denied."}))
     answer = await call(watched, "crm.deal.get", {"ID": 1})
     assert answer.status == 400
     assert answer.json["portalError"] == {"code": "", "description": "Access denied.", "status": 200}
 
 
-async def test_a_record_that_is_not_there_is_404_with_the_old_methods_as_with_the_new(connected: Gateway) -> None:
+async def test_a_missing_record_is_404_with_old_and_new_methods(connected: Gateway) -> None:
     old = await call(connected, "crm.deal.get", {"id": 987654321})
     new = await call(connected, "crm.item.get", {"entityTypeId": 2, "id": 987654321})
     assert refusal(old) == refusal(new) == (404, "portal_not_found")
@@ -205,9 +207,7 @@ async def test_a_record_that_is_not_there_is_404_with_the_old_methods_as_with_th
 
 
 @pytest.mark.parametrize("fault", ["html500", "502", "html200", "truncated", "cut", "drop", "json500", "qle", "qle200"])
-async def test_a_read_that_fails_twice_is_answered_all_the_same(
-    connected: Gateway, sandbox: Sandbox, fault: str
-) -> None:
+async def test_a_read_that_fails_twice_succeeds(connected: Gateway, sandbox: Sandbox, fault: str) -> None:
     before = sandbox.portal.calls["profile"]
     sandbox.portal.fault(f"profile:{fault}*2")
     assert (await call(connected, "profile")).json["result"]["ID"] == "1"
@@ -226,7 +226,7 @@ async def test_a_read_that_fails_twice_is_answered_all_the_same(
         (b'{"error":"INTERNAL_SERVER_ERROR","error_description":"Later"}', "application/json", 500),
     ],
 )
-async def test_five_answers_that_are_none_are_an_error_after_growing_pauses(
+async def test_five_unreadable_responses_are_an_error_after_growing_delays(
     watched: Gateway, onlooker: Onlooker, body: bytes, content_type: str, status: int
 ) -> None:
     onlooker.answer("profile", *[saying(status, body, content_type)] * 6)
@@ -248,14 +248,14 @@ async def test_five_answers_that_are_none_are_an_error_after_growing_pauses(
         assert "portalError" not in answer.json
 
 
-async def test_a_portal_that_hangs_once_is_called_again(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_a_call_to_a_portal_that_hangs_once_is_retried(connected: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.fault("profile:delay=100")
     began = connected.clock.now()
     assert (await call(connected, "profile")).status == 200
     assert 70 <= connected.clock.now() - began <= 75
 
 
-async def test_a_portal_that_is_down_is_told_from_one_that_fails(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_an_unreachable_portal_is_distinguished_from_a_failing_one(connected: Gateway, sandbox: Sandbox) -> None:
     await sandbox.server.__aexit__(None, None, None)
     answer = await call(connected, WRITE, {"ID": 1})
     assert refusal(answer) == (504, "portal_unreachable")
@@ -272,7 +272,7 @@ async def test_a_portal_that_is_down_is_told_from_one_that_fails(connected: Gate
         telling({"error": "INTERNAL_SERVER_ERROR"}, 500),
     ],
 )
-async def test_a_write_that_may_have_been_done_is_not_repeated_and_says_so(
+async def test_a_write_that_may_have_been_carried_out_is_not_retried_and_reported_as_unknown(
     watched: Gateway, onlooker: Onlooker, fault: Any
 ) -> None:
     onlooker.answer(WRITE, fault)
@@ -280,7 +280,7 @@ async def test_a_write_that_may_have_been_done_is_not_repeated_and_says_so(
     assert len(onlooker.sent) == 1
 
 
-async def test_a_write_that_was_refused_for_its_pace_goes_again(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_rate_limited_write_is_retried(watched: Gateway, onlooker: Onlooker) -> None:
     refused = telling({"error": "QUERY_LIMIT_EXCEEDED", "error_description": "Too many requests"}, 503)
     onlooker.answer(WRITE, refused, refused, telling({"result": True}))
     assert (await call(watched, WRITE, {"ID": 1})).json == {"result": True}
@@ -308,7 +308,7 @@ async def test_ten_calls_with_an_expired_token_spend_one_refresh_token(by_oauth:
     assert [request["grant_type"] for request in sandbox.portal.token_requests] == ["refresh_token"]
 
 
-async def test_a_refresh_token_that_is_dead_makes_the_account_stale(by_oauth: Gateway, sandbox: Sandbox) -> None:
+async def test_an_invalid_refresh_token_makes_the_account_stale(by_oauth: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.oauth.expire_access_tokens()
     sandbox.portal.fault("oauth.token:invalid_grant*")
     assert refusal(await call(by_oauth, "profile")) == (409, "grant_refused")
@@ -317,10 +317,7 @@ async def test_a_refresh_token_that_is_dead_makes_the_account_stale(by_oauth: Ga
     assert answer.json["authorizeURL"].startswith(f"{sandbox.origin}/oauth/authorize/?")
 
 
-# The one budget.
-
-
-async def test_an_error_tells_no_secret_that_the_portal_repeats(
+async def test_an_error_hides_a_secret_echoed_by_the_portal(
     watched: Gateway, onlooker: Onlooker, sandbox: Sandbox
 ) -> None:
     code = sandbox.portal.settings.webhook_code

@@ -1,4 +1,4 @@
-"""/bitrix/v3: REST 3.0 passed through, its filters checked before, its errors in the shape of all others."""
+"""/bitrix/v3: calls of REST 3.0, checks of their filters, and errors in the common shape."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ GET = "tasks.task.get"
 
 
 async def call3(gateway: Gateway, method: str, body: object = None, **options: Any) -> Answer:
-    """What a call brings, with our clock moved on for as long as it waits."""
+    """The response to a call; the clock advances while it waits."""
     json = {} if body is None else body
     return await gateway.clock.until(gateway.post(f"/bitrix/v3/{method}", json=json, **options))
 
@@ -30,7 +30,7 @@ def key(value: str) -> dict[str, str]:
 
 @pytest.fixture
 async def by_oauth(gateway: Gateway, onlooker: Onlooker) -> Gateway:
-    """The gateway with its account connected by OAuth through the onlooker, at rest."""
+    """The gateway with its account connected by OAuth through the onlooker, idle."""
     host = onlooker.origin.removeprefix("http://")
     await gateway.restart(GATEWAY_OAUTH_SERVERS=host)
     answer = await gateway.post("/bitrix/account", json={"client_bitrix_url": onlooker.origin})
@@ -42,10 +42,10 @@ async def by_oauth(gateway: Gateway, onlooker: Onlooker) -> Gateway:
     return gateway
 
 
-# Where it goes, and what comes back.
+# Requests and responses.
 
 
-async def test_a_webhooks_call_goes_below_rest_api_as_json(
+async def test_a_webhook_call_is_sent_to_rest_api_as_json(
     watched: Gateway, onlooker: Onlooker, sandbox: Sandbox
 ) -> None:
     body = {"select": ["id", "responsible.name", "title"], "pagination": {"limit": 2}}
@@ -63,7 +63,7 @@ async def test_a_webhooks_call_goes_below_rest_api_as_json(
     assert "operating" in answer.json["time"]
 
 
-async def test_an_application_shows_its_token_in_the_body_and_for_a_batch_in_a_header(
+async def test_an_application_sends_its_token_in_the_body_and_for_a_batch_in_a_header(
     by_oauth: Gateway, onlooker: Onlooker
 ) -> None:
     assert (await call3(by_oauth, LIST, {"pagination": {"limit": 1}})).status == 200
@@ -77,20 +77,24 @@ async def test_an_application_shows_its_token_in_the_body_and_for_a_batch_in_a_h
 
 
 @pytest.mark.parametrize("inner", [True, False])
-async def test_a_boolean_result_is_not_mistaken(watched: Gateway, onlooker: Onlooker, inner: bool) -> None:
+async def test_a_boolean_result_is_returned_unchanged(watched: Gateway, onlooker: Onlooker, inner: bool) -> None:
     onlooker.answer("tasks.task.delete", telling({"result": {"result": inner}}))
     assert (await call3(watched, "tasks.task.delete", {"id": 1})).json == {"result": {"result": inner}}
 
 
 @pytest.mark.parametrize("method", ["rest.documentation.openapi", "documentation"])
-async def test_the_portals_own_description_comes_as_it_is(watched: Gateway, onlooker: Onlooker, method: str) -> None:
+async def test_the_portals_openapi_document_is_returned_unchanged(
+    watched: Gateway, onlooker: Onlooker, method: str
+) -> None:
     document = (await watched.get("/bitrix/v3/openapi")).json
     assert document["openapi"].startswith("3.")
     assert (await call3(watched, method)).json == document
-    assert [one.json for one in onlooker.sent] == [{}, {}]
+    assert [sent.json for sent in onlooker.sent] == [{}, {}]
 
 
-async def test_no_body_is_an_empty_object_and_all_others_are_refused(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_a_missing_body_is_an_empty_object_and_invalid_ones_are_refused(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
     requests = sandbox.portal.http_requests
     bodies: list[object] = [[], 5, "x", [[]]]
     for body in bodies:
@@ -102,19 +106,17 @@ async def test_no_body_is_an_empty_object_and_all_others_are_refused(connected: 
     assert (await connected.post(f"/bitrix/v3/{LIST}")).status == 200
 
 
-# What is refused before the portal is asked.
+# Refusals before the portal is called.
 
 
-async def test_names_and_tokens_that_are_not_the_callers_to_send_are_refused(
-    connected: Gateway, sandbox: Sandbox
-) -> None:
+async def test_invalid_names_and_reserved_parameters_are_refused(connected: Gateway, sandbox: Sandbox) -> None:
     requests = sandbox.portal.http_requests
     for name in ("tasks%2Ftask", "tasks.task.get%3Fid=1", "tasks%20task", "tasks.task.get.json", "Batch", "BATCH"):
         answer = await call3(connected, name)
         assert (refusal(answer), place(answer)) == ((400, "invalid_input"), "method"), name
     answer = await call3(connected, GET, {"auth": "x"})
     assert (refusal(answer), place(answer)) == ((400, "invalid_input"), "/auth")
-    wrong = [
+    invalid = [
         ({"method": "tasks task"}, "/1/method"),
         ({"method": LIST, "as": 5}, "/1/as"),
         ({"method": "batch", "query": [{"method": GET}]}, "/1/method"),
@@ -122,14 +124,14 @@ async def test_names_and_tokens_that_are_not_the_callers_to_send_are_refused(
         ({"method": GET, "query": {"access_token": "x"}}, "/1/query/access_token"),
         ({"method": LIST, "query": {"filter": [["id", "like", 1]]}}, "/1/query/filter/0/1"),
     ]
-    for one, pointer in wrong:
-        answer = await call3(connected, "batch", [{"method": LIST}, one])
-        assert (refusal(answer), place(answer)) == ((400, "invalid_input"), pointer), one
+    for call, pointer in invalid:
+        answer = await call3(connected, "batch", [{"method": LIST}, call])
+        assert (refusal(answer), place(answer)) == ((400, "invalid_input"), pointer), call
     assert sandbox.portal.http_requests == requests
 
 
 @pytest.mark.parametrize(
-    ("given", "pointer"),
+    ("conditions", "pointer"),
     [
         ([["x", "like", "a"]], "/filter/0/1"),
         ({"status": "NEW"}, "/filter"),
@@ -140,23 +142,23 @@ async def test_names_and_tokens_that_are_not_the_callers_to_send_are_refused(
     ],
 )
 async def test_a_filter_is_checked_before_anything_is_sent(
-    connected: Gateway, sandbox: Sandbox, given: object, pointer: str
+    connected: Gateway, sandbox: Sandbox, conditions: object, pointer: str
 ) -> None:
     requests = sandbox.portal.http_requests
-    answer = await call3(connected, LIST, {"filter": given})
+    answer = await call3(connected, LIST, {"filter": conditions})
     assert (refusal(answer), place(answer)) == ((400, "invalid_input"), pointer)
     assert answer.json["errors"][0]["code"] == "invalid_filter"
     assert sandbox.portal.http_requests == requests
 
 
-async def test_quotes_and_commas_in_a_filter_reach_the_portal_as_they_are(watched: Gateway, onlooker: Onlooker) -> None:
-    given = [["ti'tle\";--", "=", "1' OR 1=1;--"], ["id", "in", ['"', ",", "\u0000"]]]
-    answer = await call3(watched, LIST, {"filter": given})
+async def test_quotes_and_commas_in_a_filter_reach_the_portal_unchanged(watched: Gateway, onlooker: Onlooker) -> None:
+    conditions = [["ti'tle\";--", "=", "1' OR 1=1;--"], ["id", "in", ['"', ",", "\u0000"]]]
+    answer = await call3(watched, LIST, {"filter": conditions})
     assert refusal(answer) == (400, "argument_refused")
-    assert onlooker.sent[0].json == {"filter": given}
+    assert onlooker.sent[0].json == {"filter": conditions}
 
 
-async def test_a_filter_that_is_one_goes_to_the_portal_unchanged(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_valid_filter_is_sent_to_the_portal_unchanged(watched: Gateway, onlooker: Onlooker) -> None:
     ids = [row["id"] for row in (await call3(watched, LIST)).json["result"]["items"]]
     group = {"logic": "or", "conditions": [["id", ids[:2]], {"logic": "and", "conditions": [["id", "=", ids[3]]]}]}
     filters: list[tuple[object, list[int]]] = [
@@ -171,17 +173,17 @@ async def test_a_filter_that_is_one_goes_to_the_portal_unchanged(watched: Gatewa
         ([["id", "!=", ids[0]], ["id", "<", ids[3]]], ids[1:3]),
         ([group, ["id", ">=", ids[1]]], [ids[1], ids[3]]),
     ]
-    for given, expected in filters:
-        answer = await call3(watched, LIST, {"filter": given})
-        assert answer.status == 200, (given, answer.body)
-        assert [row["id"] for row in answer.json["result"]["items"]] == expected, given
-        assert onlooker.sent[-1].json == {"filter": given}
+    for conditions, expected in filters:
+        answer = await call3(watched, LIST, {"filter": conditions})
+        assert answer.status == 200, (conditions, answer.body)
+        assert [row["id"] for row in answer.json["result"]["items"]] == expected, conditions
+        assert onlooker.sent[-1].json == {"filter": conditions}
 
 
-# BatchScheduler.
+# Batches.
 
 
-async def test_a_batch_hands_values_on_as_they_are(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_batch_sends_values_unchanged(watched: Gateway, onlooker: Onlooker) -> None:
     calls = [
         {"method": LIST, "as": "few", "query": {"pagination": {"limit": 3}}},
         {"method": GET, "query": {"id": {"$ref": "few.2.id"}}},
@@ -197,17 +199,17 @@ async def test_a_batch_hands_values_on_as_they_are(watched: Gateway, onlooker: O
     assert second["items"] == few["items"][1:2]
 
 
-async def test_the_array_of_an_earlier_answer_may_be_a_filters_value(connected: Gateway) -> None:
+async def test_an_array_of_an_earlier_result_can_be_the_value_of_a_filter(connected: Gateway) -> None:
     first = {"method": LIST, "query": {"pagination": {"limit": 3}}}
     second = {"method": LIST, "query": {"filter": [["id", "in", {"$refArray": "0.id"}]]}}
     answer = await call3(connected, "batch", [first, second])
     assert answer.status == 200
-    one, other = answer.json["result"]
-    assert one == other
-    assert len(one["items"]) == 3
+    first_list, second_list = answer.json["result"]
+    assert first_list == second_list
+    assert len(first_list["items"]) == 3
 
 
-async def test_one_call_that_fails_fails_the_batch_with_the_portals_words(connected: Gateway) -> None:
+async def test_one_failed_call_fails_the_batch_with_the_portals_error(connected: Gateway) -> None:
     answer = await call3(connected, "batch", [{"method": LIST}, {"method": GET, "query": {"id": 999_999}}])
     assert refusal(answer) == (404, "portal_not_found")
     assert answer.json["portalError"]["code"] == f"{PREFIX}ENTITYNOTFOUNDEXCEPTION"
@@ -216,7 +218,7 @@ async def test_one_call_that_fails_fails_the_batch_with_the_portals_words(connec
 # Failures.
 
 
-async def test_errors_of_both_versions_have_one_shape(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_errors_of_both_versions_have_the_same_shape(watched: Gateway, onlooker: Onlooker) -> None:
     onlooker.answer(GET, telling({"error": "ACCESS_DENIED", "error_description": "Доступ запрещён"}, 403))
     old = await watched.clock.until(watched.post(f"/bitrix/call/{GET}", json={}))
     onlooker.answer(
@@ -228,25 +230,25 @@ async def test_errors_of_both_versions_have_one_shape(watched: Gateway, onlooker
     assert new.json["portalError"]["description"] == old.json["portalError"]["description"] == "Доступ запрещён"
 
 
-async def test_words_of_ours_are_never_told_as_the_portals(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_the_gateways_messages_are_not_reported_as_the_portals(connected: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.fault(f"{ADD}:json500")
-    told = (await call3(connected, ADD, ADDED)).json
-    assert told["code"] == "outcome_unknown"
-    assert told["detail"].startswith("it is not known whether the call was carried out: BITRIX_REST_V3_")
-    assert told["portalError"]["code"].startswith("BITRIX_REST_V3_")
-    assert (told["portalError"]["description"], told["portalError"]["status"]) == ("Internal server error", 500)
+    problem = (await call3(connected, ADD, ADDED)).json
+    assert problem["code"] == "outcome_unknown"
+    assert problem["detail"].startswith("it is not known whether the call was carried out: BITRIX_REST_V3_")
+    assert problem["portalError"]["code"].startswith("BITRIX_REST_V3_")
+    assert (problem["portalError"]["description"], problem["portalError"]["status"]) == ("Internal server error", 500)
     sandbox.portal.fault(f"{ADD}:html500")
-    told = (await call3(connected, ADD, ADDED)).json
-    assert told["detail"].endswith("the portal's answer cannot be read: not JSON")
-    assert "portalError" not in told
+    problem = (await call3(connected, ADD, ADDED)).json
+    assert problem["detail"].endswith("the portal's answer cannot be read: not JSON")
+    assert "portalError" not in problem
 
 
-async def test_what_is_said_of_single_parameters_reaches_the_caller(connected: Gateway) -> None:
+async def test_validation_errors_of_parameters_reach_the_caller(connected: Gateway) -> None:
     answer = await call3(connected, ADD, {"fields": {"title": "A", "creatorId": 1}})
     assert refusal(answer) == (400, "argument_refused")
-    told = answer.json["portalError"]
-    assert told["code"] == f"{PREFIX}VALIDATION_REQUESTVALIDATIONEXCEPTION"
-    assert [one["field"] for one in told["validation"]] == ["responsibleId"]
+    portal_error = answer.json["portalError"]
+    assert portal_error["code"] == f"{PREFIX}VALIDATION_REQUESTVALIDATIONEXCEPTION"
+    assert [error["field"] for error in portal_error["validation"]] == ["responsibleId"]
     unknown = await call3(connected, LIST, {"select": ["responsible.nope"]})
     assert refusal(unknown) == (400, "argument_refused")
     assert "nope" in unknown.json["detail"]
@@ -254,7 +256,7 @@ async def test_what_is_said_of_single_parameters_reaches_the_caller(connected: G
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "status"),
+    ("name", "portal_status", "status"),
     [
         ("METHODNOTFOUNDEXCEPTION", 404, 404),
         ("METHODNOTFOUNDEXCEPTION", 400, 404),
@@ -266,14 +268,14 @@ async def test_what_is_said_of_single_parameters_reaches_the_caller(connected: G
         ("SOMETHINGNEWEXCEPTION", 400, 400),
     ],
 )
-async def test_an_error_gets_the_status_that_fits_it(
-    watched: Gateway, onlooker: Onlooker, name: str, given: int, status: int
+async def test_an_error_has_the_status_of_its_code(
+    watched: Gateway, onlooker: Onlooker, name: str, portal_status: int, status: int
 ) -> None:
-    said = {"error": {"code": PREFIX + name, "message": "Words"}}
-    onlooker.answer(GET, *[telling(said, given)] * 5)
+    error = {"error": {"code": PREFIX + name, "message": "Words"}}
+    onlooker.answer(GET, *[telling(error, portal_status)] * 5)
     answer = await call3(watched, GET)
     assert answer.status == status
-    assert answer.json["portalError"] == {"code": PREFIX + name, "description": "Words", "status": given}
+    assert answer.json["portalError"] == {"code": PREFIX + name, "description": "Words", "status": portal_status}
     assert len(onlooker.sent) == (5 if status == 502 else 1)
 
 
@@ -287,7 +289,7 @@ async def test_a_method_of_the_other_version_is_not_found(connected: Gateway) ->
     "broken",
     [saying(200, b"<html>", "text/html"), saying(200, b""), saying(200, b'{"result":'), saying(200, b"[]"), dropping],
 )
-async def test_a_read_goes_again_and_a_write_does_not(watched: Gateway, onlooker: Onlooker, broken: Any) -> None:
+async def test_a_read_is_retried_and_a_write_is_not(watched: Gateway, onlooker: Onlooker, broken: Any) -> None:
     onlooker.answer(LIST, broken, broken)
     assert (await call3(watched, LIST)).status == 200
     assert len(onlooker.sent) == 3
@@ -299,7 +301,7 @@ async def test_a_read_goes_again_and_a_write_does_not(watched: Gateway, onlooker
     assert len(onlooker.sent) == 9
 
 
-async def test_a_rate_limit_of_its_own_rests_the_method_alone(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_the_operating_limit_of_a_method_affects_no_other_method(connected: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.fault(f"{LIST}:otl")
     requests = sandbox.portal.http_requests
     for _ in range(2):
@@ -310,14 +312,14 @@ async def test_a_rate_limit_of_its_own_rests_the_method_alone(connected: Gateway
     assert (await call3(connected, "main.eventlog.list")).status == 200
 
 
-async def test_the_portals_own_bucket_answers_as_ever(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_a_rate_limited_rest_3_write_is_retried(connected: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.fault(f"{ADD}:qle*2")
     answer = await call3(connected, ADD, ADDED)
     assert answer.status == 200
     assert sandbox.portal.calls[ADD] == 3
 
 
-async def test_a_webhook_that_is_refused_makes_the_account_stale(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_rejected_webhook_makes_the_account_stale(watched: Gateway, onlooker: Onlooker) -> None:
     onlooker.answer(LIST, telling({"error": {"code": f"{PREFIX}ACCESSDENIEDEXCEPTION", "message": "No"}}, 401))
     answer = await call3(watched, LIST)
     assert answer.status == 409
@@ -333,17 +335,17 @@ async def test_ten_calls_with_an_expired_token_spend_one_refresh_token(by_oauth:
     answers = await by_oauth.clock.until(asyncio.gather(*calls))
     assert [answer.status for answer in answers] == [200] * 10
     assert [request["grant_type"] for request in sandbox.portal.token_requests] == ["refresh_token"]
-    made = [one["result"]["item"]["id"] for answer in answers[:5] if (one := answer.json)]
-    assert len(set(made)) == 5
+    created = [answer.json["result"]["item"]["id"] for answer in answers[:5]]
+    assert len(set(created)) == 5
 
 
 # Idempotency-Key.
 
 
-async def test_a_key_is_passed_on_and_a_replay_is_told(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_key_is_sent_to_the_portal_and_a_replay_is_reported(watched: Gateway, onlooker: Onlooker) -> None:
     first = await call3(watched, ADD, ADDED, headers=key("one-key"))
     again = await call3(watched, ADD, ADDED, headers=key("one-key"))
-    assert [one.headers["Idempotency-Key"] for one in onlooker.sent] == ["one-key"] * 2
+    assert [sent.headers["Idempotency-Key"] for sent in onlooker.sent] == ["one-key"] * 2
     assert first.body == again.body
     assert "Idempotent-Replayed" not in first.headers
     assert again.headers["Idempotent-Replayed"] == "true"
@@ -351,23 +353,23 @@ async def test_a_key_is_passed_on_and_a_replay_is_told(watched: Gateway, onlooke
     assert refusal(other) == (422, "idempotency_key_reused")
 
 
-async def test_a_write_without_a_key_gets_one_of_its_own(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_write_without_a_key_gets_a_random_one(watched: Gateway, onlooker: Onlooker) -> None:
     for _ in range(2):
         assert (await call3(watched, ADD, ADDED)).status == 200
     assert (await call3(watched, "batch", [{"method": ADD, "query": ADDED}])).status == 200
-    keys = [one.headers["Idempotency-Key"] for one in onlooker.sent]
+    keys = [sent.headers["Idempotency-Key"] for sent in onlooker.sent]
     assert len(set(keys)) == 3
     assert min(map(len, keys)) >= 32
 
 
-async def test_a_write_that_goes_again_keeps_its_key(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_retried_write_keeps_its_key(watched: Gateway, onlooker: Onlooker) -> None:
     onlooker.answer(ADD, telling({"error": "QUERY_LIMIT_EXCEEDED"}, 503))
     assert (await call3(watched, ADD, ADDED)).status == 200
     first, again = onlooker.sent
     assert first.headers["Idempotency-Key"] == again.headers["Idempotency-Key"]
 
 
-async def test_a_key_that_is_none_is_refused(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_an_invalid_key_is_refused(connected: Gateway, sandbox: Sandbox) -> None:
     requests = sandbox.portal.http_requests
     for value in ("a b", "x" * 256, "ключ"):
         answer = await call3(connected, ADD, ADDED, headers=key(value))

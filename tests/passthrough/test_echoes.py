@@ -1,4 +1,4 @@
-"""Portals that repeat what they were sent: what they were sent in confidence is not repeated by us."""
+"""Portals that echo requests: the gateway does not pass on the secrets in them."""
 
 import logging
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tests.support.stored import every_byte
 ACCOUNT = "/bitrix/account"
 CODE = "c4n4ryc0de"
 
-Echo = Callable[[str, str], dict[str, object]]  # of the request's body and the secret that it came with
+Echo = Callable[[str, str], dict[str, object]]  # takes the request's body and its secret
 
 ECHOES: dict[str, Echo] = {
     "the body": lambda body, _: {"error": "BAD", "error_description": f"you sent {body}"},
@@ -32,7 +32,7 @@ ECHOES: dict[str, Echo] = {
 @pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES.keys())
 @pytest.mark.parametrize("status", [200, 400, 500])
 @pytest.mark.parametrize("in_batch", [True, False], ids=["command", "request"])
-async def test_a_token_that_a_portal_repeats_is_neither_answered_logged_nor_stored(
+async def test_a_token_echoed_by_a_portal_is_not_returned_logged_or_stored(
     gateway: Gateway, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, echo: Echo, status: int, in_batch: bool
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -42,10 +42,10 @@ async def test_a_token_that_a_portal_repeats_is_neither_answered_logged_nor_stor
         body = await request.text()
         sent = orjson.loads(body)
         seen.add(sent["auth"])
-        said = echo(body, sent["auth"])
+        error = echo(body, sent["auth"])
         if in_batch and "cmd" in sent:
-            said = {"result": {"result": [], "result_error": dict.fromkeys(sent["cmd"], said)}}
-        return web.json_response(said, status=status)
+            error = {"result": {"result": [], "result_error": dict.fromkeys(sent["cmd"], error)}}
+        return web.json_response(error, status=status)
 
     async with listening(repeat) as origin:
         sandbox.portal.fault(f"oauth.token:client_endpoint={origin}/rest/*")
@@ -54,16 +54,16 @@ async def test_a_token_that_a_portal_repeats_is_neither_answered_logged_nor_stor
         answers += [await gateway.get(path) for path in (ACCOUNT, "/bitrix/sync", "/bitrix/users")]
     assert [run["state"] for run in runs] == ["failed"] * 4
     assert seen
-    told = b"".join(answer.body + repr(answer.headers).encode() for answer in answers)
+    responses = b"".join(answer.body + repr(answer.headers).encode() for answer in answers)
     for secret in seen:
-        assert secret.encode() not in told
+        assert secret.encode() not in responses
         assert secret not in caplog.text
         assert secret.encode() not in every_byte(gateway)
-        assert secret[:8].encode() not in told
+        assert secret[:8].encode() not in responses
 
 
 @pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES.keys())
-async def test_a_webhooks_code_that_a_portal_repeats_is_not_answered(gateway: Gateway, echo: Echo) -> None:
+async def test_a_webhook_code_echoed_by_a_portal_is_not_returned(gateway: Gateway, echo: Echo) -> None:
     async def repeat(request: web.Request) -> web.Response:
         return web.json_response(echo(str(request.url), CODE), status=400)
 
@@ -73,7 +73,7 @@ async def test_a_webhooks_code_that_a_portal_repeats_is_not_answered(gateway: Ga
     assert CODE not in answer.json
 
 
-async def test_a_secret_in_the_name_of_the_host_that_a_portal_moved_to_is_not_answered(gateway: Gateway) -> None:
+async def test_a_secret_in_the_host_name_of_a_moved_portal_is_not_returned(gateway: Gateway) -> None:
     async def moved(_request: web.Request) -> web.Response:
         return web.Response(status=302, headers={"Location": f"https://{CODE}x.example.com/"})
 
@@ -82,10 +82,10 @@ async def test_a_secret_in_the_name_of_the_host_that_a_portal_moved_to_is_not_an
     assert "moved to ***x.example.com" in answer.json
 
 
-@pytest.mark.parametrize("said", [{"error": "E" * 2**21}, {"error": "ODD", "error_description": "e" * 2**21}])
-async def test_endless_words_of_a_portal_are_cut(gateway: Gateway, said: dict[str, Any]) -> None:
+@pytest.mark.parametrize("error", [{"error": "E" * 2**21}, {"error": "ODD", "error_description": "e" * 2**21}])
+async def test_a_long_error_of_a_portal_is_truncated(gateway: Gateway, error: dict[str, Any]) -> None:
     async def endless(_request: web.Request) -> web.Response:
-        return web.json_response(said, status=400)
+        return web.json_response(error, status=400)
 
     async with listening(endless) as origin:
         answer = await gateway.post(

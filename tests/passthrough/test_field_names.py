@@ -1,4 +1,4 @@
-"""How long the fields of a portal's lists are remembered, and which are forgotten first."""
+"""The cache of the fields of portals' lists: lifetime and eviction."""
 
 from collections import Counter
 from typing import cast
@@ -11,14 +11,14 @@ from storage.records import Account, Portal
 from tests.clock import ManualClock
 
 
-class Telling:
-    """A portal whose every list has a TITLE, and how often each was asked for."""
+class DescribingPortal:
+    """A portal whose lists all have a TITLE; counts the requests for their fields."""
 
     def __init__(self) -> None:
-        self.asked: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
 
     async def call(self, command: Command) -> Answer:
-        self.asked[f"{command.method}{command.params.get('entityTypeId', '')}"] += 1
+        self.requests[f"{command.method}{command.params.get('entityTypeId', '')}"] += 1
         return Answer({"TITLE": {}})
 
 
@@ -29,12 +29,12 @@ def account(account_id: int, portal_id: int) -> Account:
     )
 
 
-class Asking:
-    """What is under test, asked for one list after another."""
+class Checks:
+    """Checks filters of one list after another."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.portal = Telling()
+        self.portal = DescribingPortal()
         self._names = FieldNames(self.clock)
 
     async def check(
@@ -44,28 +44,28 @@ class Asking:
         await self._names.check(account(account_id, portal_id), client, rules, {"=TITLE": "x"}, params=params)
 
 
-async def test_a_portals_names_are_known_to_all_its_accounts_and_to_no_other_portal() -> None:
-    asking = Asking()
+async def test_fields_are_shared_by_the_accounts_of_a_portal_and_not_with_other_portals() -> None:
+    checks = Checks()
     for account_id in (1, 2):
-        await asking.check("list", account_id=account_id)
-    assert asking.portal.asked["list"] == 1
-    await asking.check("list", portal_id=2)
-    assert asking.portal.asked["list"] == 2
+        await checks.check("list", account_id=account_id)
+    assert checks.portal.requests["list"] == 1
+    await checks.check("list", portal_id=2)
+    assert checks.portal.requests["list"] == 2
 
 
-async def test_the_fields_of_one_type_of_items_are_not_those_of_another() -> None:
-    asking = Asking()
+async def test_each_item_type_has_its_own_fields() -> None:
+    checks = Checks()
     for entity_type_id in (2, 128, 2):
-        await asking.check("list", params={"entityTypeId": entity_type_id})
-    assert asking.portal.asked == {"list2": 1, "list128": 1}
+        await checks.check("list", params={"entityTypeId": entity_type_id})
+    assert checks.portal.requests == {"list2": 1, "list128": 1}
 
 
-async def test_what_was_asked_for_again_is_not_forgotten_before_what_was_not() -> None:
-    asking = Asking()
+async def test_the_least_recently_fetched_fields_are_evicted_first() -> None:
+    checks = Checks()
     for number in range(CACHE_BYTES // (LIST_BYTES + FIELD_BYTES + NAME_COPIES * len("TITLE"))):
-        await asking.check(f"list.{number}")
-    await asking.clock.advance(CACHE_TTL_S + 1)
-    await asking.check("list.0")
-    await asking.check("one.more")
-    await asking.check("list.0")
-    assert asking.portal.asked["list.0"] == 2
+        await checks.check(f"list.{number}")
+    await checks.clock.advance(CACHE_TTL_S + 1)
+    await checks.check("list.0")
+    await checks.check("one.more")
+    await checks.check("list.0")
+    assert checks.portal.requests["list.0"] == 2

@@ -1,4 +1,4 @@
-"""Portals that mean harm: every request ends, memory stays bounded, and nothing raw is told or logged."""
+"""Hostile portals: every request ends, memory stays bounded, and no raw response is returned or logged."""
 
 import asyncio
 import tracemalloc
@@ -34,35 +34,37 @@ way = pytest.mark.parametrize(("method", "ask"), WAYS.values(), ids=WAYS)
 
 
 @contextmanager
-def bounded_memory(most_bytes: int) -> Iterator[None]:
-    """See that no more than so many bytes are allocated at once within the block."""
+def bounded_memory(max_bytes: int) -> Iterator[None]:
+    """Assert that at most *max_bytes* are allocated at once within the block."""
     tracemalloc.start()
     try:
         yield
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < most_bytes
+    assert peak < max_bytes
 
 
 @way
 @pytest.mark.parametrize("fault", OVERFLOWING)
-async def test_an_answer_without_bounds_is_cut_off_and_not_asked_for_again(
+async def test_a_response_without_end_is_cut_off_and_not_requested_again(
     limited: Gateway, sandbox: Sandbox, method: str, ask: Ask, fault: str
 ) -> None:
     sandbox.portal.fault(f"{method}:{fault}*")
     with bounded_memory(8 * LIMIT):  # the sandbox is in this process too
         answer = await limited.clock.until(ask(limited))
-    if answer.status == 200:  # the request went well, its only command did not
+    if answer.status == 200:  # the request succeeded, its only command failed
         (command,) = answer.json["results"]
         assert command["error"] == {"code": "answer_too_large", "description": TOO_LARGE, "status": 200}
     else:
         assert (answer.status, answer.json["code"], answer.json["detail"]) == (502, "answer_too_large", TOO_LARGE)
-    assert sandbox.portal.calls[method] <= 3  # two first pages of a list, too large together, go again one by one
+    assert (
+        sandbox.portal.calls[method] <= 3
+    )  # the first two pages of a list, too large together, are requested again one by one
 
 
 @pytest.mark.parametrize("fault", OVERFLOWING)
-async def test_a_sync_of_answers_without_bounds_fails_by_name_and_keeps_the_mirror(
+async def test_a_sync_of_responses_without_end_fails_and_keeps_the_mirror(
     limited: Gateway, sandbox: Sandbox, fault: str
 ) -> None:
     before = {name: await limited.rows(name) for name in RESOURCES}
@@ -76,7 +78,7 @@ async def test_a_sync_of_answers_without_bounds_fails_by_name_and_keeps_the_mirr
     assert [run["error"] for run in await limited.sync(*RESOURCES)] == [None] * len(RESOURCES)
 
 
-async def test_a_write_whose_answer_is_too_large_is_not_repeated_and_its_outcome_not_guessed(
+async def test_a_write_whose_response_is_too_large_is_not_retried_and_reported_as_unknown(
     limited: Gateway, sandbox: Sandbox
 ) -> None:
     sandbox.portal.fault("tasks.task.add:huge=2*")
@@ -87,11 +89,15 @@ async def test_a_write_whose_answer_is_too_large_is_not_repeated_and_its_outcome
     assert sandbox.portal.calls["tasks.task.add"] == 1
 
 
-async def test_only_the_command_whose_answer_is_too_large_fails(limited: Gateway, sandbox: Sandbox) -> None:
+async def test_only_the_command_whose_response_is_too_large_fails(limited: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.fault("scope:huge=2*")
     commands = {name: {"method": name} for name in ("user.current", "scope", "profile", "user.fields")}
     results = (await limited.clock.until(limited.post("/bitrix/batch", json={"commands": commands}))).json["results"]
-    assert [name for name, one in results.items() if "result" in one] == ["user.current", "profile", "user.fields"]
+    assert [name for name, outcome in results.items() if "result" in outcome] == [
+        "user.current",
+        "profile",
+        "user.fields",
+    ]
     assert results["scope"]["error"]["code"] == "answer_too_large"
 
 
@@ -110,7 +116,7 @@ async def test_a_list_whose_batches_are_too_large_is_read_in_smaller_ones(
 
 @way
 @pytest.mark.parametrize("fault", BROKEN)
-async def test_what_cannot_be_read_is_told_in_a_sentence(
+async def test_an_unreadable_response_is_reported_in_a_sentence(
     limited: Gateway, sandbox: Sandbox, method: str, ask: Ask, fault: str
 ) -> None:
     sandbox.portal.fault(f"{method}:{fault}*")
@@ -118,19 +124,19 @@ async def test_what_cannot_be_read_is_told_in_a_sentence(
     assert (answer.status, answer.json["code"], answer.json["detail"]) == (502, "portal_broken", BROKEN[fault])
 
 
-async def test_a_result_that_cannot_be_written_again_fails_by_name_and_alone(
+async def test_a_result_that_cannot_be_encoded_fails_alone(
     watched: Gateway, sandbox: Sandbox, onlooker: Onlooker
 ) -> None:
-    told = "the portal's answer cannot be read: nested too deeply"
+    message = "the portal's answer cannot be read: nested too deeply"
     sandbox.portal.fault("scope:deep=300")
     answer = await watched.post("/bitrix/call/scope", json={})
-    assert (answer.status, answer.json["code"], answer.json["detail"]) == (502, "portal_broken", told)
+    assert (answer.status, answer.json["code"], answer.json["detail"]) == (502, "portal_broken", message)
     onlooker.answer("batch", saying(200, b'{"result": {"result": {"c0": 1, "c1": %b}}}' % (b"[" * 300 + b"]" * 300)))
     results = (await watched.post("/bitrix/batch", json={"commands": [PROFILE, PROFILE]})).json["results"]
-    assert results == [{"result": 1}, {"error": {"code": "portal_broken", "description": told, "status": None}}]
+    assert results == [{"result": 1}, {"error": {"code": "portal_broken", "description": message, "status": None}}]
 
 
-async def test_a_row_that_cannot_be_written_again_ends_its_stream(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_row_that_cannot_be_encoded_ends_its_stream(watched: Gateway, onlooker: Onlooker) -> None:
     rows = b'[{"ID": "1", "X": %b}]' % (b"[" * 300 + b"]" * 300)
     onlooker.answer("batch", *[saying(200, b'{"result": {"result": {"c0": %b, "c1": %b}}}' % (rows, rows))] * 9)
     answer = await watched.clock.until(watched.get("/bitrix/stream/deals"))
@@ -140,7 +146,7 @@ async def test_a_row_that_cannot_be_written_again_ends_its_stream(watched: Gatew
 
 @way
 @pytest.mark.parametrize("fault", SLOW)
-async def test_an_answer_that_only_trickles_ends_by_the_deadline(
+async def test_a_trickling_response_ends_at_the_deadline(
     limited: Gateway, sandbox: Sandbox, method: str, ask: Ask, fault: str
 ) -> None:
     sandbox.portal.fault(f"{method}:{fault}*")
@@ -159,7 +165,7 @@ MOVED = {
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])
 @pytest.mark.parametrize("kind", MOVED)
-async def test_a_redirect_to_itself_or_to_nowhere_is_not_followed(
+async def test_a_redirect_to_itself_or_nowhere_is_not_followed(
     gateway: Gateway, sandbox: Sandbox, kind: str, status: int
 ) -> None:
     await authorize(gateway, sandbox)
@@ -173,9 +179,7 @@ async def test_a_redirect_to_itself_or_to_nowhere_is_not_followed(
 
 
 @pytest.mark.parametrize("endpoint", ["{origin}/rest/", "{origin}/other/rest/", "http://127.0.0.1:1/rest/"])
-async def test_a_portal_that_sends_us_round_in_circles_is_given_up(
-    gateway: Gateway, sandbox: Sandbox, endpoint: str
-) -> None:
+async def test_a_redirect_loop_is_abandoned(gateway: Gateway, sandbox: Sandbox, endpoint: str) -> None:
     await authorize(gateway, sandbox)
     await gateway.synced()
     sandbox.portal.calls.clear()
@@ -188,7 +192,7 @@ async def test_a_portal_that_sends_us_round_in_circles_is_given_up(
 
 
 @pytest.mark.parametrize("fault", [*OVERFLOWING, *BROKEN, *SLOW, "loop=302", "nowhere=307", "escapes400"])
-async def test_a_hostile_authorization_server_is_told_in_a_sentence(
+async def test_a_hostile_authorization_server_is_reported_in_a_sentence(
     gateway: Gateway, sandbox: Sandbox, fault: str
 ) -> None:
     sandbox.portal.fault(f"oauth.token:{fault}*")
@@ -199,7 +203,7 @@ async def test_a_hostile_authorization_server_is_told_in_a_sentence(
     assert len(sandbox.portal.token_requests) <= 2
 
 
-async def test_others_are_served_while_a_portal_is_hostile(limited: Gateway, sandbox: Sandbox) -> None:
+async def test_other_callers_are_served_while_a_portal_is_hostile(limited: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.fault("user.get:endless*")
     calls = [asyncio.ensure_future(limited.post("/bitrix/call/user.get", json={})) for _ in range(20)]
     rows = await limited.rows("steps")

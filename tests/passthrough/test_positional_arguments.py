@@ -1,4 +1,4 @@
-"""Lists of arguments: passed on to the methods that take them by position, refused for all others."""
+"""Lists of arguments: sent to methods that take arguments by position, refused for all others."""
 
 from typing import Any
 
@@ -13,19 +13,19 @@ ARGUMENTS = [13, {"POST_MESSAGE": "Called back ☎"}]
 
 
 async def post(gateway: Gateway, path: str, body: object) -> Answer:
-    """What a call brings, with our clock moved on for as long as it waits."""
+    """The response to a call; the clock advances while it waits."""
     return await gateway.clock.until(gateway.post(f"/bitrix/{path}", json=body))
 
 
 def broken_rule(answer: Answer) -> tuple[int, str, str]:
-    """The status, and the place and the code of the one broken rule."""
+    """The status, pointer and code of a problem with a single error."""
     (error,) = answer.json["errors"]
     return answer.status, error["pointer"], error["code"]
 
 
 @pytest.mark.parametrize("arguments", [ARGUMENTS, [], [[], 5], [None, {"a": {}}]])
 @pytest.mark.parametrize("method", [COMMENT, "Task.Item.GetList"])
-async def test_a_list_is_passed_on_as_it_is(
+async def test_a_list_of_arguments_is_sent_unchanged(
     watched: Gateway, onlooker: Onlooker, sandbox: Sandbox, method: str, arguments: list[Any]
 ) -> None:
     onlooker.answer(method, telling({"result": 3157}))
@@ -35,7 +35,7 @@ async def test_a_list_is_passed_on_as_it_is(
     assert "Authorization" not in sent.headers
 
 
-async def test_an_application_shows_its_token_in_a_header(gateway: Gateway, onlooker: Onlooker) -> None:
+async def test_an_application_sends_its_token_in_a_header(gateway: Gateway, onlooker: Onlooker) -> None:
     await gateway.restart(GATEWAY_OAUTH_SERVERS=onlooker.origin.removeprefix("http://"))
     answer = await gateway.post("/bitrix/account", json={"client_bitrix_url": onlooker.origin})
     callback = await callback_path(gateway, answer.json["authorizeURL"])
@@ -51,13 +51,13 @@ async def test_an_application_shows_its_token_in_a_header(gateway: Gateway, onlo
     assert "?" not in by_position.address
 
 
-async def test_the_portal_knows_the_arguments_by_their_places(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_the_portal_receives_the_arguments_by_position(connected: Gateway, sandbox: Sandbox) -> None:
     assert (await post(connected, f"call/{COMMENT}", ARGUMENTS)).status == 404  # the sandbox has no such method
     seen = sandbox.portal.seen[-1]
     assert (seen.method, seen.params) == (COMMENT, {"0": 13, "1": ARGUMENTS[1]})
 
 
-async def test_a_list_goes_into_a_batch_under_its_places(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_list_is_sent_in_a_batch_by_position(watched: Gateway, onlooker: Onlooker) -> None:
     commands = {
         "task": {"method": "profile"},
         "note": {"method": COMMENT, "params": ["$result[task][ID]", ARGUMENTS[1]]},
@@ -73,7 +73,7 @@ async def test_a_list_goes_into_a_batch_under_its_places(watched: Gateway, onloo
     ("arguments", "query"),
     [([], ""), ([13, {}], "0=13"), ([[], {}], ""), ([13, None, "x"], "0=13&1=&2=x"), ([{"a": []}], "0[a]=")],
 )
-async def test_empty_arguments_at_the_end_are_left_out_of_a_batch(
+async def test_empty_arguments_at_the_end_are_omitted_in_a_batch(
     watched: Gateway, onlooker: Onlooker, arguments: list[Any], query: str
 ) -> None:
     await post(watched, "batch", {"commands": [{"method": "task.items.getlist", "params": arguments}]})
@@ -81,9 +81,7 @@ async def test_empty_arguments_at_the_end_are_left_out_of_a_batch(
     assert command.partition("?")[2] == query
 
 
-async def test_an_argument_that_would_take_the_place_of_another_is_refused(
-    connected: Gateway, sandbox: Sandbox
-) -> None:
+async def test_an_argument_that_would_shift_another_is_refused(connected: Gateway, sandbox: Sandbox) -> None:
     requests = sandbox.portal.http_requests
     command = {"method": "task.items.getlist", "params": [{"ID": "asc"}, {}, {"NAV_PARAMS": {"nPageSize": 2}}]}
     answer = await post(connected, "batch", {"commands": [command]})
@@ -93,7 +91,7 @@ async def test_an_argument_that_would_take_the_place_of_another_is_refused(
 
 
 @pytest.mark.parametrize("method", ["profile", "crm.deal.list", "tasks.task.get", "tasks.task.list"])
-async def test_a_list_for_a_method_that_takes_names_is_refused_and_says_so(
+async def test_a_list_for_a_method_with_named_parameters_is_refused(
     connected: Gateway, sandbox: Sandbox, method: str
 ) -> None:
     requests = sandbox.portal.http_requests
@@ -108,14 +106,14 @@ async def test_a_list_for_a_method_that_takes_names_is_refused_and_says_so(
     assert sandbox.portal.http_requests == requests
 
 
-async def test_a_list_without_a_bottom_is_refused(connected: Gateway) -> None:
+async def test_a_list_nested_too_deeply_is_refused(connected: Gateway) -> None:
     deep: Any = 1
     for _ in range(70):
         deep = [deep]
     assert broken_rule(await post(connected, f"call/{COMMENT}", deep)) == (400, "", "too_deep")
 
 
-async def test_a_write_by_position_is_not_repeated_and_a_read_is(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_write_by_position_is_not_retried_and_a_read_is(watched: Gateway, onlooker: Onlooker) -> None:
     onlooker.answer(COMMENT, dropping)
     answer = await post(watched, f"call/{COMMENT}", ARGUMENTS)
     assert (answer.status, answer.json["code"]) == (502, "outcome_unknown")

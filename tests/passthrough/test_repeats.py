@@ -1,4 +1,4 @@
-"""A read that uses up what it returns is not sent twice, when its answer was lost: events taken from the queue."""
+"""Reads that consume what they return, such as events of a queue, are not retried if their response is lost."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from tests.gateway import Answer, Gateway, Sandbox, authorize
 from tests.support.onlooker import Onlooker, dropping, saying
 
 TAKE = "event.offline.get"
-LOST = ["cut", "truncated"]  # the portal has carried it out
+LOST = ["cut", "truncated"]  # the portal has carried out the call
 
 
 @pytest.fixture
 async def with_events(gateway: Gateway, sandbox: Sandbox) -> Gateway:
-    """The gateway with its account connected by OAuth, at rest, and five events in the portal's queue."""
+    """The gateway with its account connected by OAuth, idle, and five events in the portal's queue."""
     assert (await authorize(gateway, sandbox)).status == 302
     await gateway.synced()
     await gateway.clock.advance(60)
@@ -24,7 +24,7 @@ async def with_events(gateway: Gateway, sandbox: Sandbox) -> Gateway:
 
 
 async def post(gateway: Gateway, path: str, body: object) -> Answer:
-    """What a call brings, with our clock moved on for as long as it waits."""
+    """The response to a call; the clock advances while it waits."""
     return await gateway.clock.until(gateway.post(f"/bitrix/{path}", json=body))
 
 
@@ -34,7 +34,7 @@ def taken(result: Any) -> list[int]:
 
 @pytest.mark.parametrize("fault", LOST)
 @pytest.mark.parametrize("method", [TAKE, "Event.Offline.Get", "EVENT.OFFLINE.GET"])
-async def test_events_whose_answer_was_lost_are_not_taken_again(
+async def test_events_whose_response_was_lost_are_not_taken_again(
     with_events: Gateway, sandbox: Sandbox, fault: str, method: str
 ) -> None:
     sandbox.portal.fault(f"{TAKE}:{fault}")
@@ -49,7 +49,7 @@ async def test_events_whose_answer_was_lost_are_not_taken_again(
 @pytest.mark.parametrize(
     "command", [{"method": TAKE, "params": {"limit": 2}}, {"method": TAKE.title(), "params": {"clear": 0}}]
 )
-async def test_a_batch_that_takes_events_is_not_sent_again(
+async def test_a_batch_that_takes_events_is_not_retried(
     with_events: Gateway, sandbox: Sandbox, fault: str, command: dict[str, Any]
 ) -> None:
     sandbox.portal.fault(f"{TAKE}:{fault}")
@@ -58,13 +58,13 @@ async def test_a_batch_that_takes_events_is_not_sent_again(
     assert sandbox.portal.calls[TAKE] == 1
 
 
-async def test_the_part_of_a_long_batch_that_takes_events_is_not_sent_again(
+async def test_the_request_of_a_long_batch_that_takes_events_is_not_retried(
     with_events: Gateway, sandbox: Sandbox
 ) -> None:
     sandbox.portal.fault(f"{TAKE}:cut")
     commands = [{"method": "profile"}] * 50 + [{"method": TAKE, "params": {"limit": 2}}]
     results = (await post(with_events, "batch", {"commands": commands})).json["results"]
-    assert all(one["result"]["ID"] == "1" for one in results[:50])
+    assert all(outcome["result"]["ID"] == "1" for outcome in results[:50])
     assert results[50]["error"]["code"] == "outcome_unknown"
     assert sandbox.portal.calls[TAKE] == 1
     assert sorted(sandbox.portal.data.offline_events) == [3, 4, 5]
@@ -72,7 +72,7 @@ async def test_the_part_of_a_long_batch_that_takes_events_is_not_sent_again(
 
 @pytest.mark.parametrize("fault", [*LOST, "drop", "502"])
 @pytest.mark.parametrize("in_batch", [False, True])
-async def test_the_events_of_a_process_are_read_again(
+async def test_reading_the_events_of_a_process_is_retried(
     with_events: Gateway, sandbox: Sandbox, fault: str, in_batch: bool
 ) -> None:
     reserved = (await post(with_events, f"call/{TAKE}", {"clear": 0, "limit": 2})).json["result"]
@@ -87,7 +87,7 @@ async def test_the_events_of_a_process_are_read_again(
     assert sandbox.portal.calls[TAKE] == 1 + 3
 
 
-async def test_taking_events_goes_again_where_the_portal_did_not_carry_it_out(
+async def test_taking_events_is_retried_if_the_portal_did_not_carry_it_out(
     with_events: Gateway, sandbox: Sandbox
 ) -> None:
     sandbox.portal.fault(f"{TAKE}:qle*2")
@@ -97,7 +97,7 @@ async def test_taking_events_goes_again_where_the_portal_did_not_carry_it_out(
 
 @pytest.mark.parametrize("broken", [dropping, saying(200, b'{"result"'), saying(502, b"<html>", "text/html")])
 @pytest.mark.parametrize("method", [TAKE, "im.notify.read.list", "Im.Notify.Read.List"])
-async def test_no_way_to_a_portal_repeats_what_is_not_safe_to_repeat(
+async def test_no_endpoint_retries_a_method_that_is_not_safe_to_repeat(
     watched: Gateway, onlooker: Onlooker, broken: Any, method: str
 ) -> None:
     command = {"method": method, "params": {"IDS": [1, 2]}}

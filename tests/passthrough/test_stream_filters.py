@@ -1,4 +1,4 @@
-"""Filters of GET /bitrix/stream/...: rows are those that are meant, or what is not understood is refused."""
+"""Filters of GET /bitrix/stream/...: they return the matching rows, or are refused."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +12,7 @@ from gateway.bitrix.lists.field_rules import FIELD_RULES
 from gateway.sandbox.settings import SandboxSettings
 from tests.gateway import Gateway, Sandbox
 
-Given = dict[str, object]
+Conditions = dict[str, object]
 Passes = Callable[[dict[str, Any]], bool]
 
 OWN_FIELD = "UF_CRM_OF_ONE_PORTAL"
@@ -24,7 +24,7 @@ def sandbox_settings(sandbox_settings: SandboxSettings) -> SandboxSettings:
     return replace(sandbox_settings, deals=1300, invoices=400)
 
 
-FILTERS: dict[str, tuple[Given, Passes]] = {
+FILTERS: dict[str, tuple[Conditions, Passes]] = {
     "alternatives without ids": (
         {"logic": "OR", "0": {"<opportunity": 4000}, "1": {"assignedById": 3, ">opportunity": 9000}},
         lambda row: row["opportunity"] < 4000 or (row["assignedById"] == 3 and row["opportunity"] > 9000),
@@ -49,25 +49,25 @@ FILTERS: dict[str, tuple[Given, Passes]] = {
 
 
 @pytest.mark.parametrize("resource", [DEALS, INVOICES])
-async def test_alternatives_come_row_for_row_as_they_are_meant(connected: Gateway, resource: str) -> None:
+async def test_alternatives_return_exactly_the_matching_rows(connected: Gateway, resource: str) -> None:
     every = (await connected.stream(resource)).rows
-    for which, (given, passes) in FILTERS.items():
-        wanted = [row for row in every if passes(row)]
-        assert 0 < len(wanted) < len(every), which
-        told = await connected.stream(resource, filter=given)
-        assert told.rows == wanted, which
-        assert told.end == {"count": len(wanted), "complete": True, "cursor": told.end["cursor"]}, which
+    for name, (conditions, passes) in FILTERS.items():
+        expected = [row for row in every if passes(row)]
+        assert 0 < len(expected) < len(every), name
+        stream = await connected.stream(resource, filter=conditions)
+        assert stream.rows == expected, name
+        assert stream.end == {"count": len(expected), "complete": True, "cursor": stream.end["cursor"]}, name
 
 
-async def test_alternatives_go_on_from_a_cursor(connected: Gateway) -> None:
-    given, passes = FILTERS["ids among the alternatives"]
-    wanted = [row for row in (await connected.stream(DEALS)).rows if passes(row)]
-    first = await connected.stream(DEALS, filter=given, limit=60)
-    rest = await connected.stream(DEALS, filter=given, cursor=first.end["cursor"])
-    assert first.rows + rest.rows == wanted
+async def test_alternatives_can_be_resumed_at_a_cursor(connected: Gateway) -> None:
+    conditions, passes = FILTERS["ids among the alternatives"]
+    expected = [row for row in (await connected.stream(DEALS)).rows if passes(row)]
+    first = await connected.stream(DEALS, filter=conditions, limit=60)
+    rest = await connected.stream(DEALS, filter=conditions, cursor=first.end["cursor"])
+    assert first.rows + rest.rows == expected
 
 
-DROPPED: list[tuple[str, Given, str]] = [
+DROPPED: list[tuple[str, Conditions, str]] = [
     ("deals", {"title": "x"}, "TITLE"),
     ("deals", {"Stage_Id": "x"}, "STAGE_ID"),
     ("deals", {"id": 5}, "ID"),
@@ -95,12 +95,12 @@ DROPPED: list[tuple[str, Given, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("resource", "given", "meant"), DROPPED)
-async def test_what_a_portal_would_drop_is_refused_with_what_may_be_meant(
-    connected: Gateway, sandbox: Sandbox, resource: str, given: Given, meant: str
+@pytest.mark.parametrize(("resource", "conditions", "meant"), DROPPED)
+async def test_a_condition_that_the_portal_would_drop_is_refused_with_a_suggestion(
+    connected: Gateway, sandbox: Sandbox, resource: str, conditions: Conditions, meant: str
 ) -> None:
     calls = lists(sandbox)
-    answer = await connected.get(f"/bitrix/stream/{resource}?filter={quote(orjson.dumps(given))}")
+    answer = await connected.get(f"/bitrix/stream/{resource}?filter={quote(orjson.dumps(conditions))}")
     assert answer.status == 400
     problem = answer.json
     assert {error["parameter"] for error in problem["errors"]} == {"filter"}
@@ -110,13 +110,13 @@ async def test_what_a_portal_would_drop_is_refused_with_what_may_be_meant(
 
 
 def lists(sandbox: Sandbox) -> int:
-    """How often the portal was asked for a page of any list that can be streamed."""
+    """The number of pages of streamed lists that the portal was asked for."""
     return sum(count for name, count in sandbox.portal.calls.items() if name in FIELD_RULES)
 
 
-async def test_every_mistake_of_a_filter_and_a_select_is_in_one_answer(connected: Gateway) -> None:
-    given = quote(orjson.dumps({"title": "x", "~STAGE_ID": "y", "OPPORTUNITY": []}))
-    answer = await connected.get(f"/bitrix/stream/deals?filter={given}&select=Title,ID,NOPE")
+async def test_all_errors_of_a_filter_and_a_select_are_in_one_response(connected: Gateway) -> None:
+    conditions = quote(orjson.dumps({"title": "x", "~STAGE_ID": "y", "OPPORTUNITY": []}))
+    answer = await connected.get(f"/bitrix/stream/deals?filter={conditions}&select=Title,ID,NOPE")
     assert answer.status == 400
     assert [(error["parameter"], error["code"]) for error in answer.json["errors"]] == [
         ("filter", "unknown_field"),
@@ -131,7 +131,7 @@ def tags_of(row: dict[str, Any]) -> set[str]:
     return {tag["title"] for tag in row["tags"].values()} if row["tags"] else set()
 
 
-TASKS: list[tuple[Given, Passes]] = [
+TASKS: list[tuple[Conditions, Passes]] = [
     ({"TAG": "urgent"}, lambda row: "urgent" in tags_of(row)),
     ({"tag": ["urgent", "договор"]}, lambda row: {"urgent", "договор"} <= tags_of(row)),
     ({"ACCOMPLICE": 99}, lambda row: "99" in row["accomplices"]),
@@ -147,17 +147,15 @@ TASKS: list[tuple[Given, Passes]] = [
 ]
 
 
-async def test_the_documented_filters_of_tasks_give_the_rows_that_are_meant(
-    connected: Gateway, sandbox: Sandbox
-) -> None:
+async def test_documented_task_filters_return_the_matching_rows(connected: Gateway, sandbox: Sandbox) -> None:
     parent, _, child = list(sandbox.portal.data.tasks)[:3]
     own = {"parentId": parent, "inFavorite": [1], "accompliceIds": [99], "auditorIds": [98]}
     sandbox.portal.data.tasks[child] |= own
     every = (await connected.stream("tasks", select="*,tags")).rows
-    for given, passes in TASKS:
-        wanted = [row for row in every if passes(row)]
-        assert 0 < len(wanted) < len(every), given
-        assert (await connected.stream("tasks", filter=given, select="*,tags")).rows == wanted, given
+    for conditions, passes in TASKS:
+        expected = [row for row in every if passes(row)]
+        assert 0 < len(expected) < len(every), conditions
+        assert (await connected.stream("tasks", filter=conditions, select="*,tags")).rows == expected, conditions
 
 
 @pytest.mark.parametrize(
@@ -172,7 +170,7 @@ async def test_the_documented_filters_of_tasks_give_the_rows_that_are_meant(
         (DEALS, "TITLE,contactIds", {"id", "title", "contactIds"}),
     ],
 )
-async def test_a_selected_column_comes_in_whatever_spelling_the_list_takes(
+async def test_a_column_can_be_selected_in_every_spelling_that_the_list_accepts(
     connected: Gateway, resource: str, select: str, columns: set[str]
 ) -> None:
     rows = (await connected.stream(resource, select=select, limit=2)).rows
@@ -195,20 +193,22 @@ async def test_a_selected_column_comes_in_whatever_spelling_the_list_takes(
         ("invoices", "UF_*"),
     ],
 )
-async def test_a_selected_column_that_would_not_come_is_refused(connected: Gateway, resource: str, select: str) -> None:
+async def test_a_column_that_the_list_would_not_return_is_refused(
+    connected: Gateway, resource: str, select: str
+) -> None:
     answer = await connected.get(f"/bitrix/stream/{resource}?select={select}")
     assert answer.status == 400
     assert [(error["parameter"], error["code"]) for error in answer.json["errors"]] == [("select", "unknown_field")]
 
 
-async def test_people_are_found_by_the_beginning_of_their_names(connected: Gateway) -> None:
+async def test_users_are_found_by_the_beginning_of_their_names(connected: Gateway) -> None:
     every = (await connected.stream("users")).rows
     found = (await connected.stream("users", filter={"Name_Search": "ив"})).ids
     assert found == [int(row["ID"]) for row in every if row["LAST_NAME"] == "Иванова"]
     assert found
 
 
-async def test_a_field_of_the_former_portal_is_refused_once_the_account_has_moved(
+async def test_a_field_of_the_previous_portal_is_refused_after_the_account_moved(
     connected: Gateway, sandbox: Sandbox, other: Sandbox
 ) -> None:
     fields = sandbox.portal.data.userfields["CRM_DEAL"]

@@ -1,4 +1,4 @@
-"""GET /bitrix/stream/...: which rows come, in which form, and what is refused before the first of them."""
+"""GET /bitrix/stream/...: rows, their format, and the errors before the first row."""
 
 import asyncio
 import zlib
@@ -29,8 +29,8 @@ TABLES = {
     "tasks?version=3": "tasks",
     "eventlog": "eventlog",
 }
-NONE_OF = "unknown parameter, expected one of source, filter, select, cursor, limit, pace, version"
-WHOLE = "must be a positive integer"
+UNKNOWN_PARAMETER = "unknown parameter, expected one of source, filter, select, cursor, limit, pace, version"
+POSITIVE = "must be a positive integer"
 STREAM = "/bitrix/stream"
 
 
@@ -48,31 +48,31 @@ def done(cursor: int, count: int, *, complete: bool = True) -> dict[str, object]
 
 
 @pytest.mark.parametrize(("resource", "table"), TABLES.items())
-async def test_every_list_comes_whole_and_in_the_order_of_its_ids(
+async def test_every_list_is_complete_and_ordered_by_id(
     connected: Gateway, sandbox: Sandbox, resource: str, table: str
 ) -> None:
-    told = await connected.stream(resource)
+    stream = await connected.stream(resource)
     ids = ids_of(sandbox, table)
     assert ids
-    assert told.ids == ids
-    assert told.end == done(ids[-1], len(ids))
+    assert stream.ids == ids
+    assert stream.end == done(ids[-1], len(ids))
 
 
-async def test_tasks_come_by_the_version_that_is_asked_for(connected: Gateway) -> None:
+async def test_tasks_are_read_with_the_requested_version_of_rest(connected: Gateway) -> None:
     assert isinstance((await connected.stream("tasks")).rows[0]["id"], str)
     third = await connected.stream("tasks", version="3", select="title")
     assert isinstance(third.rows[0]["id"], int)
     assert set(third.rows[0]) == {"id", "title"}
 
 
-async def test_a_list_without_rows_is_complete_at_once(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_an_empty_list_is_complete(connected: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.data.tasks.clear()
     assert await connected.stream("tasks") == Streamed([], done(0, 0))
     assert await connected.stream("tasks", version="3", cursor="7") == Streamed([], done(7, 0))
 
 
 @pytest.mark.parametrize(
-    ("resource", "given", "column", "passes"),
+    ("resource", "conditions", "column", "passes"),
     [
         ("deals", {">=OPPORTUNITY": 5000, "ASSIGNED_BY_ID": 1}, "OPPORTUNITY", lambda value: float(value) >= 5000),
         ("users", {"!NAME": "Анна", "ACTIVE": "N"}, "ACTIVE", lambda value: value is False),
@@ -84,29 +84,31 @@ async def test_a_list_without_rows_is_complete_at_once(connected: Gateway, sandb
         ("tasks?version=3", ["id", "<=", 40], "id", lambda value: value <= 40),
     ],
 )
-async def test_a_filter_is_the_portals_own(
-    connected: Gateway, resource: str, given: object, column: str, passes: Callable[[Any], bool]
+async def test_a_filter_has_the_syntax_of_the_portal(
+    connected: Gateway, resource: str, conditions: object, column: str, passes: Callable[[Any], bool]
 ) -> None:
-    rows = (await connected.stream(resource, filter=given)).rows
+    rows = (await connected.stream(resource, filter=conditions)).rows
     assert rows
     assert [row[column] for row in rows if not passes(row[column])] == []
     assert len(rows) < len((await connected.stream(resource)).rows)
 
 
-async def test_a_filter_on_the_id_bounds_what_is_read(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_a_filter_by_id_limits_the_rows(connected: Gateway, sandbox: Sandbox) -> None:
     ids = ids_of(sandbox, "deals")
-    told = await connected.stream("deals", filter={">ID": ids[99], "<=ID": ids[299]})
-    assert told.ids == ids[100:300]
+    stream = await connected.stream("deals", filter={">ID": ids[99], "<=ID": ids[299]})
+    assert stream.ids == ids[100:300]
 
 
-@pytest.mark.parametrize(("most", "upto"), [("9" * 5000, 10**9), ("0" * 5000 + "40", 40)], ids=["huge", "padded"])
-async def test_a_bound_of_many_digits_is_the_number_that_it_says(connected: Gateway, most: str, upto: int) -> None:
+@pytest.mark.parametrize(("limit", "upto"), [("9" * 5000, 10**9), ("0" * 5000 + "40", 40)], ids=["huge", "padded"])
+async def test_a_limit_of_ids_may_have_thousands_of_digits(connected: Gateway, limit: str, upto: int) -> None:
     every = (await connected.stream("tasks")).ids
-    assert (await connected.stream("tasks", filter={"<=ID": most})).ids == [one for one in every if one <= upto]
+    assert (await connected.stream("tasks", filter={"<=ID": limit})).ids == [
+        row_id for row_id in every if row_id <= upto
+    ]
 
 
 @pytest.mark.parametrize(
-    ("resource", "given", "sentence"),
+    ("resource", "conditions", "sentence"),
     [
         (
             "deals",
@@ -123,18 +125,16 @@ async def test_a_bound_of_many_digits_is_the_number_that_it_says(connected: Gate
     ],
 )
 async def test_a_filter_that_the_list_would_ignore_is_refused(
-    connected: Gateway, sandbox: Sandbox, resource: str, given: object, sentence: str
+    connected: Gateway, sandbox: Sandbox, resource: str, conditions: object, sentence: str
 ) -> None:
-    lists = sum(count for name, count in sandbox.portal.calls.items() if name.endswith(".list"))
-    answer = await refused(connected, f"{resource}?filter={orjson.dumps(given).decode()}", 400)
+    calls = sum(count for name, count in sandbox.portal.calls.items() if name.endswith(".list"))
+    answer = await refused(connected, f"{resource}?filter={orjson.dumps(conditions).decode()}", 400)
     assert answer["detail"] == sentence
-    assert [one["parameter"] for one in answer["errors"]] == ["filter"]
-    assert sum(count for name, count in sandbox.portal.calls.items() if name.endswith(".list")) == lists
+    assert [error["parameter"] for error in answer["errors"]] == ["filter"]
+    assert sum(count for name, count in sandbox.portal.calls.items() if name.endswith(".list")) == calls
 
 
-async def test_names_of_filters_are_asked_for_once_and_again_when_they_may_have_changed(
-    connected: Gateway, sandbox: Sandbox
-) -> None:
+async def test_field_names_are_cached_and_refreshed_for_an_unknown_name(connected: Gateway, sandbox: Sandbox) -> None:
     for _ in range(3):
         await connected.stream("companies", filter={"!TITLE": ""})
     assert sandbox.portal.calls["crm.company.fields"] == 1
@@ -146,7 +146,7 @@ async def test_names_of_filters_are_asked_for_once_and_again_when_they_may_have_
 
 
 @pytest.mark.parametrize(
-    ("given", "rule"),
+    ("conditions", "rule"),
     [
         ({"id": 1}, "must be a list of conditions"),
         ([["id", "~", 1]], "/0/1 must be one of = != > >= < <= in between"),
@@ -157,17 +157,17 @@ async def test_names_of_filters_are_asked_for_once_and_again_when_they_may_have_
     ],
 )
 @pytest.mark.parametrize("resource", ["eventlog?", "tasks?version=3&"])
-async def test_a_filter_of_rest_3_is_checked_to_the_part_before_anything_is_sent(
-    connected: Gateway, sandbox: Sandbox, resource: str, given: object, rule: str
+async def test_a_rest_3_filter_is_checked_in_detail_before_anything_is_sent(
+    connected: Gateway, sandbox: Sandbox, resource: str, conditions: object, rule: str
 ) -> None:
     requests = sandbox.portal.http_requests
-    problem = await refused(connected, f"{resource}filter={orjson.dumps(given).decode()}", 400)
+    problem = await refused(connected, f"{resource}filter={orjson.dumps(conditions).decode()}", 400)
     assert problem["errors"] == [{"code": "invalid_filter", "detail": rule, "parameter": "filter"}]
     assert problem["detail"] == f"filter: {rule}"
     assert sandbox.portal.http_requests == requests
 
 
-async def test_a_filter_that_the_portal_refuses_is_told_in_its_words(connected: Gateway) -> None:
+async def test_a_filter_refused_by_the_portal_is_reported_with_the_portals_message(connected: Gateway) -> None:
     problem = await refused(connected, 'items/2?filter={"nonsense":1}', 400)
     assert problem["portalError"] == {
         "code": "INVALID_ARG_VALUE",
@@ -185,16 +185,14 @@ async def test_a_filter_that_the_portal_refuses_is_told_in_its_words(connected: 
         ("eventlog", "severity,id", {"id", "severity"}),
     ],
 )
-async def test_the_id_comes_with_whatever_is_selected(
-    connected: Gateway, resource: str, select: str, columns: set[str]
-) -> None:
+async def test_the_id_is_always_selected(connected: Gateway, resource: str, select: str, columns: set[str]) -> None:
     rows = (await connected.stream(resource, select=select)).rows
     assert {frozenset(row) for row in rows} == {frozenset(columns)}
 
 
 @pytest.mark.parametrize("limit", [1, 50, 51, 1299])
 @pytest.mark.parametrize("resource", ["deals", "eventlog"])
-async def test_a_limit_is_exact_and_the_next_stream_goes_on_from_its_cursor(
+async def test_a_limit_is_exact_and_the_next_stream_resumes_at_the_cursor(
     connected: Gateway, sandbox: Sandbox, resource: str, limit: int
 ) -> None:
     ids = ids_of(sandbox, resource)
@@ -208,19 +206,19 @@ async def test_a_limit_is_exact_and_the_next_stream_goes_on_from_its_cursor(
 
 @pytest.mark.parametrize(("limit", "complete"), [(59, False), (60, True), (61, True)])
 @pytest.mark.parametrize("version", ["2", "3"])
-async def test_a_limit_at_the_very_end_is_the_end(
+async def test_a_limit_that_the_list_does_not_exceed_leaves_it_complete(
     connected: Gateway, sandbox: Sandbox, limit: int, complete: bool, version: str
 ) -> None:
     ids = ids_of(sandbox, "tasks")[:limit]
-    told = await connected.stream("tasks", limit=limit, version=version)
-    assert (told.ids, told.end) == (ids, done(ids[-1], len(ids), complete=complete))
+    stream = await connected.stream("tasks", limit=limit, version=version)
+    assert (stream.ids, stream.end) == (ids, done(ids[-1], len(ids), complete=complete))
 
 
-async def test_a_cursor_beyond_the_end_is_the_end(connected: Gateway) -> None:
+async def test_a_stream_from_a_cursor_beyond_the_last_row_is_complete(connected: Gateway) -> None:
     assert await connected.stream("deals", cursor=10**9) == Streamed([], done(10**9, 0))
 
 
-async def test_a_thrifty_stream_gives_the_same_rows_for_fewer_requests(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_a_thrifty_stream_returns_the_same_rows_with_fewer_requests(connected: Gateway, sandbox: Sandbox) -> None:
     requests = sandbox.portal.http_requests
     eager = await connected.stream("deals", pace="eager")
     requests, spent = sandbox.portal.http_requests, sandbox.portal.http_requests - requests
@@ -228,9 +226,7 @@ async def test_a_thrifty_stream_gives_the_same_rows_for_fewer_requests(connected
     assert sandbox.portal.http_requests - requests < spent
 
 
-async def test_gzip_is_given_to_those_who_take_it_and_its_first_piece_is_readable_at_once(
-    connected: Gateway, sandbox: Sandbox
-) -> None:
+async def test_a_gzip_stream_can_be_decoded_from_its_first_chunk(connected: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.fault("batch:delay=10@1")
     headers = {"Authorization": f"Bearer {connected.token()}", "Accept-Encoding": "gzip"}
     async with (
@@ -238,17 +234,17 @@ async def test_gzip_is_given_to_those_who_take_it_and_its_first_piece_is_readabl
         session.get(f"{connected.origin}{STREAM}/deals", headers=headers) as response,
     ):
         assert response.headers["Content-Encoding"] == "gzip"
-        unpacking = zlib.decompressobj(31)
-        first = unpacking.decompress(await response.content.readany())
+        decompressor = zlib.decompressobj(31)
+        first = decompressor.decompress(await response.content.readany())
         assert first.count(b"\n") >= 50
         rest = await connected.clock.until(response.read())
-        whole = first + unpacking.decompress(rest) + unpacking.flush()
-    assert unpacking.eof
+        whole = first + decompressor.decompress(rest) + decompressor.flush()
+    assert decompressor.eof
     assert Streamed.of(whole).ids == ids_of(sandbox, "deals")
 
 
 @pytest.mark.parametrize(
-    ("accepted", "zipped"),
+    ("accepted", "expected"),
     [
         ("gzip", True),
         ("br, GZIP;q=0.5", True),
@@ -259,8 +255,8 @@ async def test_gzip_is_given_to_those_who_take_it_and_its_first_piece_is_readabl
         ("", False),
     ],
 )
-def test_gzip_is_accepted_where_it_is_named_and_not_refused(accepted: str, zipped: bool) -> None:
-    assert (GZIP.search(accepted) is not None) is zipped
+def test_gzip_is_used_if_the_request_accepts_it(accepted: str, expected: bool) -> None:
+    assert (GZIP.search(accepted) is not None) is expected
 
 
 @pytest.mark.parametrize(
@@ -270,28 +266,28 @@ def test_gzip_is_accepted_where_it_is_named_and_not_refused(accepted: str, zippe
         ("deals?cursor=-1", "cursor: must be the id of a row, or 0"),
         ("deals?cursor=9999999999999999999", "cursor: must be the id of a row, or 0"),
         ("deals?cursor=1&cursor=2", "cursor: is given more than once"),
-        ("deals?limit=0", f"limit: {WHOLE} of at most 18 digits"),
-        ("deals?limit=1e3", f"limit: {WHOLE} of at most 18 digits"),
+        ("deals?limit=0", f"limit: {POSITIVE} of at most 18 digits"),
+        ("deals?limit=1e3", f"limit: {POSITIVE} of at most 18 digits"),
         ("deals?filter={", "filter: must be JSON"),
         ("deals?filter=null", "filter: must be a JSON object or list, and not null"),
         ("deals?select=", "select: must be field names, separated by commas"),
         ("deals?select=A,,B", "select: must be field names, separated by commas"),
         ("deals?pace=fast", "pace: must be thrifty or eager"),
         ("deals?pace=", "pace: must be thrifty or eager"),
-        ("deals?=1", f"a parameter without a name: {NONE_OF}"),
-        ("deals?fitler={}", f"fitler: {NONE_OF}"),
+        ("deals?=1", f"a parameter without a name: {UNKNOWN_PARAMETER}"),
+        ("deals?fitler={}", f"fitler: {UNKNOWN_PARAMETER}"),
         (f"deals?filter={'[' * 70}{']' * 70}", "filter: must not be nested more than 64 levels deep"),
         ("deals?source=mirror", "source: must be portal"),
         ("deals?version=2", "version: must be 2 or 3, and is only valid for tasks"),
         ("tasks?version=4", "version: must be 2 or 3, and is only valid for tasks"),
-        ("items/0", f"entityTypeId: {WHOLE}"),
-        ("items/x", f"entityTypeId: {WHOLE}"),
-        ("items/99999999999", f"entityTypeId: {WHOLE}"),
-        ("items/00000000012345678901", f"entityTypeId: {WHOLE}"),
-        (f"items/0000000001{'1' * 5000}", f"entityTypeId: {WHOLE}"),
+        ("items/0", f"entityTypeId: {POSITIVE}"),
+        ("items/x", f"entityTypeId: {POSITIVE}"),
+        ("items/99999999999", f"entityTypeId: {POSITIVE}"),
+        ("items/00000000012345678901", f"entityTypeId: {POSITIVE}"),
+        (f"items/0000000001{'1' * 5000}", f"entityTypeId: {POSITIVE}"),
     ],
 )
-async def test_a_wrong_parameter_is_refused_by_its_name(
+async def test_an_invalid_parameter_is_refused_by_name(
     connected: Gateway, sandbox: Sandbox, query: str, sentence: str
 ) -> None:
     requests = sandbox.portal.http_requests
@@ -300,13 +296,13 @@ async def test_a_wrong_parameter_is_refused_by_its_name(
     assert sandbox.portal.http_requests == requests
 
 
-async def test_a_field_that_the_list_does_not_have_is_refused_where_it_would_be_left_out(connected: Gateway) -> None:
+async def test_an_unknown_field_in_a_select_is_refused(connected: Gateway) -> None:
     problem = await refused(connected, "deals?select=TITLE,NOPE", 400)
     assert problem["detail"] == "select: unknown field 'NOPE', which the list would ignore"
     assert (await connected.stream("deals", select="*,UF_*", limit=1)).rows
 
 
-async def test_a_list_whose_method_is_denied_is_no_stream(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_a_list_whose_method_is_denied_cannot_be_streamed(connected: Gateway, sandbox: Sandbox) -> None:
     await connected.restart(GATEWAY_METHODS_DENY="crm.deal.*")
     requests = sandbox.portal.http_requests
     assert (await refused(connected, "deals", 403))["code"] == "method_denied"
@@ -314,19 +310,19 @@ async def test_a_list_whose_method_is_denied_is_no_stream(connected: Gateway, sa
     assert (await connected.stream("leads")).end["complete"] is True
 
 
-async def test_a_list_that_there_is_not_is_not_found(connected: Gateway) -> None:
+async def test_an_unknown_list_is_not_found(connected: Gateway) -> None:
     problem = await refused(connected, "steps", 404)
     assert (problem["code"], problem["detail"]) == ("stream_not_found", "unknown list 'steps'")
 
 
-async def test_an_account_that_is_not_connected_has_no_streams(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_an_account_that_is_not_connected_cannot_stream(gateway: Gateway, sandbox: Sandbox) -> None:
     assert (await refused(gateway, "deals", 404))["code"] == "account_not_found"
     await gateway.post("/bitrix/account", json={"client_bitrix_url": sandbox.origin})
     problem = await refused(gateway, "deals", 409)
     assert problem["authorizeURL"].startswith(f"{sandbox.origin}/oauth/authorize/?")
 
 
-async def test_a_credential_that_dies_makes_the_account_stale(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_revoked_credential_makes_the_account_stale(gateway: Gateway, sandbox: Sandbox) -> None:
     await authorize(gateway, sandbox)
     await gateway.synced()
     sandbox.portal.oauth.expire_access_tokens()
@@ -350,7 +346,7 @@ async def test_a_credential_that_dies_makes_the_account_stale(gateway: Gateway, 
         ("batch:qle*", 429, "too_busy"),
     ],
 )
-async def test_what_fails_before_the_first_row_is_a_problem_with_a_fitting_status(
+async def test_an_error_before_the_first_row_is_a_problem_with_its_status(
     connected: Gateway, sandbox: Sandbox, fault: str, status: int, code: str
 ) -> None:
     sandbox.portal.fault(fault)
@@ -358,11 +354,13 @@ async def test_what_fails_before_the_first_row_is_a_problem_with_a_fitting_statu
     assert problem["code"] == code
 
 
-async def test_one_who_would_wait_too_long_is_told_when_to_come_again_and_nothing_is_sent(
+async def test_a_stream_that_would_wait_too_long_is_refused_with_retry_after(
     connected: Gateway, sandbox: Sandbox
 ) -> None:
     waiting = [asyncio.create_task(connected.post("/bitrix/call/profile", json={})) for _ in range(115)]
-    while sum(one.done() for one in waiting) < 48 + 2:  # those that the bucket lets go, and some who are refused
+    while (
+        sum(task.done() for task in waiting) < 48 + 2
+    ):  # those within the bucket's capacity, and some that are refused
         await connected.clock.settle()
     sandbox.portal.fault("crm.deal.list:otl")
     answer = await connected.get(f"{STREAM}/deals")
@@ -373,7 +371,7 @@ async def test_one_who_would_wait_too_long_is_told_when_to_come_again_and_nothin
     await connected.clock.until(asyncio.gather(*waiting))
 
 
-async def test_an_answer_names_its_request_and_is_not_to_be_kept(connected: Gateway) -> None:
+async def test_a_stream_has_the_request_id_and_must_not_be_cached(connected: Gateway) -> None:
     answer = await connected.get(f"{STREAM}/tasks", headers={"X-Request-ID": "mine-1"})
     assert answer.headers["X-Request-ID"] == "mine-1"
     assert answer.headers["Cache-Control"] == "no-store"
