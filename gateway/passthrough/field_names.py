@@ -59,7 +59,9 @@ class FieldNames:
         except ScopeMissing:
             if rules.version != 3:
                 raise
-            return check_fields(ListFields(rules, {}, described=False), conditions, selected)  # other accounts may see them
+            return check_fields(
+                ListFields(rules, {}, described=False), conditions, selected
+            )  # other accounts may see them
         self._cache.remember(key, (self._clock.monotonic(), fields))
         return check_fields(fields, conditions, selected)
 
