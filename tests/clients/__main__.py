@@ -1,4 +1,4 @@
-"""Generate a Python client from openapi.yaml, and use it on the demo: lists, calls, syncs, and the rules of a quiz."""
+"""Generate a Python client from openapi.yaml and use it on the demo: lists, calls, syncs and rules of a quiz."""
 
 import asyncio
 import sys
@@ -29,7 +29,7 @@ RULES = {
 
 @asynccontextmanager
 async def demo(directory: Path) -> AsyncIterator[tuple[str, str]]:
-    """The origin of a demo that runs until the block ends, and its token."""
+    """Run a demo until the block ends; yield its origin and token."""
     command = (sys.executable, "-m", "gateway", "demo", "--port=0", "--portal-port=0", f"--users={USERS}")
     process = await asyncio.create_subprocess_exec(
         *command, f"--database={directory / 'demo.db'}", cwd=ROOT, stdout=asyncio.subprocess.PIPE
@@ -53,7 +53,7 @@ async def generate(directory: Path) -> None:
     """Write the client's package into *directory*.
 
     Raises:
-        AssertionError: when the generator fails, or leaves out what it could not read.
+        AssertionError: the generator fails or omits an operation.
     """
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).with_name("openapi-python-client"),
@@ -65,27 +65,28 @@ async def generate(directory: Path) -> None:
         stderr=asyncio.subprocess.STDOUT,
     )
     async with asyncio.timeout(GENERATE_S):
-        told = (await process.communicate())[0].decode()
-    assert process.returncode == 0, told
-    assert [part for part in told.split("WARNING ")[1:] if not any(media in part for media in UNREADABLE)] == [], told
+        output = (await process.communicate())[0].decode()
+    assert process.returncode == 0, output
+    warnings = output.split("WARNING ")[1:]
+    assert [warning for warning in warnings if not any(media in warning for media in UNREADABLE)] == [], output
 
 
 def operation(name: str) -> Any:
-    """The module of one operation, by its tag and its name."""
+    """The module of the operation *name*, like ``users.list_users``."""
     return import_module(f"{PACKAGE}.api.{name}")
 
 
 def parsed(answer: Any, status: int = 200) -> Any:
-    """What an answer holds, in the types of the client."""
+    """Check the status of a response and return its parsed body."""
     assert answer.status_code == status, (answer.status_code, answer.content)
     return answer.parsed
 
 
 async def use(origin: str, token: str) -> None:
-    """Go through the operations that a program needs first.
+    """Use the most common operations.
 
     Raises:
-        AssertionError: when an answer is not what the client's types promise.
+        AssertionError: a response does not have the type that the client declares.
     """
     models = import_module(f"{PACKAGE}.models")
     client = import_module(f"{PACKAGE}.client").AuthenticatedClient(origin, token, raise_on_unexpected_status=True)

@@ -1,4 +1,4 @@
-"""Try every operation of openapi.yaml with generated requests, on the real gateway connected to a sandbox portal."""
+"""Test every operation of openapi.yaml with generated requests on a gateway connected to a sandbox portal."""
 
 import asyncio
 import os
@@ -24,8 +24,7 @@ HOST = "127.0.0.1"
 TOKEN_TTL_S = 3600
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
 CONTRACT = Path(__file__).parents[2] / "openapi.yaml"
-# Accounts with what is tried on them: one stays connected, and the other, which leaves no portal by being connected to
-# another one, is connected and disconnected at will.
+# The accounts and the operations tested on them: one stays connected, the other is connected and disconnected.
 RUNS = {
     "acme": ("--exclude-operation-id", "connectAccount", "--exclude-operation-id", "disconnectAccount"),
     "stranger": ("--include-path", "/bitrix/account"),
@@ -33,7 +32,7 @@ RUNS = {
 
 
 async def fuzz(directory: Path) -> int:
-    """How many of the runs found an answer that is not as documented."""
+    """Run schemathesis for each account; return the number of runs that found an undocumented response."""
     clock, port = SystemClock(), free_port(HOST)
     portal = SandboxPortal(SandboxSettings(users=60, holes=0, auto_allow=True, tariff="off"), clock)
     async with SandboxServer(portal) as server:
@@ -49,7 +48,7 @@ async def fuzz(directory: Path) -> int:
                 "return_origins": "https://app.example.com",
                 "sync_interval_s": 0,
                 "log_level": "error",
-                "bucket_capacity": 100_000,  # as many requests as there are: this is no test of patience
+                "bucket_capacity": 100_000,  # do not wait for the rate limit
             },
         )
         failed = 0
@@ -73,7 +72,7 @@ async def fuzz(directory: Path) -> int:
 
 
 async def connect(origin: str, token: str, webhook: str) -> None:
-    """Connect the account of *token* to the portal at *webhook*, and wait until it is mirrored."""
+    """Connect the account of *token* to the portal at *webhook* and wait for its first sync."""
     async with ClientSession(origin, headers={"Authorization": f"Bearer {token}"}, raise_for_status=True) as session:
         await session.post("/bitrix/account", json={"client_bitrix_url": webhook})
         while True:
@@ -84,8 +83,8 @@ async def connect(origin: str, token: str, webhook: str) -> None:
             await SystemClock().sleep(0.1)
 
 
-def unforeseen(log: str) -> list[str]:
-    """The lines of *log* about requests that failed here, without those that met rules of a quiz: 500 by contract."""
+def unexpected(log: str) -> list[str]:
+    """Return the log lines about internal errors, except for existing rules of a quiz, which are 500 by contract."""
     return [line for line in log.splitlines() if "request failed" in line and "rules already exist" not in line]
 
 
@@ -94,6 +93,6 @@ if __name__ == "__main__":
     configure_logging("error", "json", log)
     with tempfile.TemporaryDirectory() as scratch:
         failures = asyncio.run(fuzz(Path(scratch)))
-    errors = unforeseen(log.getvalue())
+    errors = unexpected(log.getvalue())
     if failures or errors:
-        sys.exit("\n".join(["Not every answer was as documented.", *errors]))
+        sys.exit("\n".join(["Some responses do not conform to openapi.yaml.", *errors]))

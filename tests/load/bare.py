@@ -1,4 +1,4 @@
-"""The yardstick: an aiohttp handler that answers every request with the same bytes.
+"""The baseline: an aiohttp handler that answers every request with the same bytes.
 
 python -m tests.load.bare PORT FILE
 """

@@ -1,4 +1,4 @@
-"""The gateway with changed rows coming in, 2,500 a second, as a sync stores them.
+"""A gateway that stores 2,500 changed rows a second, as a sync does.
 
 python -m tests.load.busy      (settings from the environment, as for `serve`)
 """
@@ -23,7 +23,7 @@ ROWS_A_SECOND = 2_500
 
 
 async def serve() -> None:
-    """Serve, and let rows come in, until killed."""
+    """Serve and store rows until killed."""
     config = load_config(os.environ)
     app = make_app(config, resolve_secrets(config), SystemClock())
     runner = Runner(app, shutdown_timeout=1)
@@ -33,19 +33,19 @@ async def serve() -> None:
 
 
 async def change_rows(app: web.Application, rows: int) -> None:
-    """Sync all *rows* again and again, each time with other values."""
+    """Sync all *rows* repeatedly, each time with other values."""
     syncs, version = SyncStore(app[DATABASE]), 0
     pause_s = ROWS_A_TRANSACTION / ROWS_A_SECOND
     loop = asyncio.get_running_loop()
     due = loop.time()
     while True:
         version += 1
-        run_ = await syncs.begin(1, 1, USERS.name, [USER_LIST.sublist], now=NOW, resumable_since=NOW + 1)
+        sync_run = await syncs.begin(1, 1, USERS.name, [USER_LIST.sublist], now=NOW, resumable_since=NOW + 1)
         for first, last in ranges(rows, ROWS_A_TRANSACTION):
             changed = [{**user(number), "TITLE": f"version {version}"} for number in range(first, last + 1)]
             rendered = render_users(changed)
             generation = await syncs.save_page(
-                run_.list_id,
+                sync_run.list_id,
                 USER_LIST.sublist,
                 rendered,
                 after=first - 1,
@@ -53,7 +53,7 @@ async def change_rows(app: web.Application, rows: int) -> None:
                 left_out=0,
                 prefix=USERS.prefix(NOW),
             )
-            app[PAGES].changed(run_.list_id, generation)
+            app[PAGES].changed(sync_run.list_id, generation)
             due += pause_s
             await asyncio.sleep(max(due - loop.time(), 0))
 

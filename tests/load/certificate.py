@@ -1,4 +1,4 @@
-"""A certificate for this machine alone, that those trust who are told to."""
+"""A self-signed certificate for 127.0.0.1."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 
 def make_certificate(directory: Path) -> tuple[Path, Path]:
-    """A certificate of 127.0.0.1 for a day, which is its own authority, and its key: two new files in *directory*."""
+    """Write a certificate, valid for a day, and its key to *directory*; return the paths of the two files."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sandbox")])
     now = datetime.now(UTC)

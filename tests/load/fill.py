@@ -1,4 +1,4 @@
-"""A database as a sync of many users would have left it, written through the storage that a sync uses."""
+"""A database with many mirrored users, written through the stores that a sync uses."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ USER_LIST: PortalList = USERS.lists("ru")[0]
 
 
 def user(number: int) -> Row:
-    """The portal's row of user *number*, of the size that such rows have."""
+    """A portal's row of user *number*, of realistic size."""
     return {
         "ID": str(number),
         "ACTIVE": True,
@@ -50,18 +50,18 @@ def render_users(rows: Sequence[Row]) -> list[MirrorRow]:
 
 
 def rendered(first: int, last: int) -> list[MirrorRow]:
-    """Users *first* to *last*, as they are stored."""
+    """Users *first* to *last*, rendered for storage."""
     return render_users([user(number) for number in range(first, last + 1)])
 
 
 def ranges(rows: int, size: int) -> Iterator[tuple[int, int]]:
-    """The ids 1 to *rows* in runs of *size*: the first and last of each."""
+    """Yield the first and last id of each run of *size* ids from 1 to *rows*."""
     for first in range(1, rows + 1, size):
         yield first, min(first + size - 1, rows)
 
 
 async def connect_account(database: Database, webhook: URL = NOWHERE) -> Account:
-    """The account, connected by *webhook*."""
+    """Connect the account by *webhook*."""
     vault = Vault(KEY)
     await MetadataStore(database).save("encryption_key_check", vault.check_value())
     sealed = vault.seal(orjson.dumps({"endpoint": str(webhook)}), f"account {ACCOUNT}")
@@ -71,7 +71,7 @@ async def connect_account(database: Database, webhook: URL = NOWHERE) -> Account
 
 
 async def fill(path: Path, rows: int) -> None:
-    """Make the database at *path* with one connected account that mirrors *rows* users."""
+    """Create the database at *path* with one connected account that mirrors *rows* users."""
     async with Database.open(path) as database:
         account = await connect_account(database)
         syncs = SyncStore(database)

@@ -1,10 +1,10 @@
-"""How fast a portal's rows become committed mirror rows, next to a bare executemany of the same columns.
+"""The rate at which a portal's rows are stored in the mirror, compared with a bare executemany.
 
     python -m tests.load.ingest [--rows N] [--rounds N]
 
-A portal's rows, decoded page by page, are rendered, compared and stored in transactions of the size that a sync uses;
-then the same rows come again, unchanged. The yardsticks insert finished columns into a table of the same columns, in
-transactions of the same size, once into the bare table and once with the indexes that ours has.
+Rows of a portal are rendered, compared and stored in transactions of the size that a sync uses; then the same rows are
+synced again. The baselines insert the finished values into a table with the same columns, in transactions of the same
+size, once without and once with the indexes of the mirror.
 """
 
 import argparse
@@ -39,7 +39,7 @@ INSERT = "INSERT INTO bare VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def time_bare(path: Path, rows: Sequence[MirrorRow], indexes: Sequence[str]) -> float:
-    """Seconds for the yardstick."""
+    """Return the seconds of the baseline."""
     connection: Connection = pysqlite3.connect(str(path), isolation_level=None)
     for statement in (*WRITER_PRAGMAS, COLUMNS, *indexes):
         connection.execute(statement)
@@ -47,36 +47,36 @@ def time_bare(path: Path, rows: Sequence[MirrorRow], indexes: Sequence[str]) -> 
         (number, 1, 0, portal_row_id, number // 256, 0, USERS.prefix(NOW) % number, suffix)
         for number, (portal_row_id, suffix) in enumerate(rows, start=1)
     ]
-    began = time.perf_counter()
+    started = time.perf_counter()
     for at in range(0, len(columns), ROWS_A_TRANSACTION):
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(INSERT, columns[at : at + ROWS_A_TRANSACTION])
         connection.execute("COMMIT")
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - started
     connection.close()
     return seconds
 
 
-async def time_ours(path: Path, pages: Sequence[bytes]) -> tuple[float, float]:
-    """Seconds for the first sync of *pages*, each a JSON list of rows, and for the second; decoding is not counted."""
+async def time_mirror(path: Path, pages: Sequence[bytes]) -> tuple[float, float]:
+    """Return the seconds of the first and the second sync of *pages*, JSON lists of rows; without decoding."""
     async with Database.open(path) as database:
         account = await connect_account(database)
         syncs = SyncStore(database)
         seconds = []
         for _ in range(2):
-            began = time.perf_counter()
+            started = time.perf_counter()
             decoding_s = 0.0
-            begun = await syncs.begin(
+            sync_run = await syncs.begin(
                 account.account_id, account.portal.portal_id, "users", [0], now=NOW, resumable_since=NOW
             )
             after = 0
             for number, page in enumerate(pages, start=1):
-                arrived = time.perf_counter()
+                decoding = time.perf_counter()
                 rows = orjson.loads(page)
-                decoding_s += time.perf_counter() - arrived
+                decoding_s += time.perf_counter() - decoding
                 rendered = render_users(rows)
                 await syncs.save_page(
-                    begun.list_id,
+                    sync_run.list_id,
                     0,
                     rendered,
                     after=after,
@@ -85,34 +85,35 @@ async def time_ours(path: Path, pages: Sequence[bytes]) -> tuple[float, float]:
                     prefix=USERS.prefix(NOW),
                 )
                 after += ROWS_A_TRANSACTION
-            await syncs.finish(begun.list_id, "done", error=None, now=NOW)
-            seconds.append(time.perf_counter() - began - decoding_s)
+            await syncs.finish(sync_run.list_id, "done", error=None, now=NOW)
+            seconds.append(time.perf_counter() - started - decoding_s)
     return seconds[0], seconds[1]
 
 
 def main() -> None:
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("--rows", type=int, default=50_000)
-    ask.add_argument("--rounds", type=int, default=3)
-    chosen = ask.parse_args()
-    rows = [user(number) for number in range(1, chosen.rows + 1)]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    rows = [user(number) for number in range(1, options.rows + 1)]
     finished = render_users(rows)
     pages = [orjson.dumps(rows[first - 1 : last]) for first, last in ranges(len(rows), ROWS_A_TRANSACTION)]
     del rows
-    found: dict[str, list[float]] = {name: [] for name in ("bare", "bare with indexes", "first sync", "second sync")}
-    for _ in range(chosen.rounds):
+    times: dict[str, list[float]] = {name: [] for name in ("bare", "bare with indexes", "first sync", "second sync")}
+    for _ in range(options.rounds):
         with tempfile.TemporaryDirectory(prefix="load-") as directory:
             scratch = Path(directory)
-            found["bare"].append(time_bare(scratch / "bare.db", finished, ()))
-            found["bare with indexes"].append(time_bare(scratch / "indexed.db", finished, INDEXES))
-            first, second = run(time_ours(scratch / "ours.db", pages))
-            found["first sync"].append(first)
-            found["second sync"].append(second)
-    medians = {name: statistics.median(seconds) for name, seconds in found.items()}
-    print(f"{chosen.rows:,} rows, {ROWS_A_TRANSACTION} a transaction, median of {chosen.rounds}")
+            times["bare"].append(time_bare(scratch / "bare.db", finished, ()))
+            times["bare with indexes"].append(time_bare(scratch / "indexed.db", finished, INDEXES))
+            first, second = run(time_mirror(scratch / "ours.db", pages))
+            times["first sync"].append(first)
+            times["second sync"].append(second)
+    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
+    print(f"{options.rows:,} rows, {ROWS_A_TRANSACTION} a transaction, median of {options.rounds}")
     for name, seconds in medians.items():
         print(
-            f"{name:20}{seconds:7.2f} s{chosen.rows / seconds:11,.0f} rows/s{seconds / chosen.rows * 1e6:7.1f} µs a row"
+            f"{name:20}{seconds:7.2f} s{options.rows / seconds:11,.0f} rows/s"
+            f"{seconds / options.rows * 1e6:7.1f} µs a row"
         )
     print(f"rate of the first sync to bare: {medians['bare'] / medians['first sync']:.2f}")
     print(f"rate of the first sync to bare with indexes: {medians['bare with indexes'] / medians['first sync']:.2f}")

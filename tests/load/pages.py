@@ -1,8 +1,8 @@
-"""How fast pages are served, next to a bare aiohttp handler that returns the same bytes.
+"""The rate at which pages are served, compared with a bare aiohttp handler that returns the same bytes.
 
     python -m tests.load.pages [--rows N] [--rounds N] [--seconds S] [--connections N]
 
-Real processes under wrk, in rounds that alternate; ratios are of the medians.
+Real processes under wrk, in alternating rounds. Ratios are those of the medians.
 """
 
 import argparse
@@ -41,25 +41,25 @@ def settings(database: Path, port: int, **more: str) -> dict[str, str]:
 
 
 def token(number: int = 0) -> str:
-    """A token of the account; different for each *number*."""
+    """A token of the account. Each *number* gives another token."""
     config = load_config({"GATEWAY_JWT_SECRET": JWT_SECRET})
     return issue_token(config, Secret(JWT_SECRET), SystemClock(), ACCOUNT, ttl_s=100_000 + number)
 
 
-def bearer(one: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {one}"}
+def bearer(value: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {value}"}
 
 
 def fetch(port: int, path: str, headers: dict[str, str]) -> tuple[bytes, str]:
-    """A body and its entity tag."""
+    """Return a response body and its ETag."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
     with urllib.request.urlopen(request) as answer:
         return answer.read(), answer.headers["ETag"]
 
 
 def many_tokens(tokens: list[str]) -> str:
-    """wrk's Lua: each request with the next of *tokens*."""
-    listed = ",".join(f'"Bearer {one}"' for one in tokens)
+    """A wrk script in which each request uses the next of *tokens*."""
+    listed = ",".join(f'"Bearer {value}"' for value in tokens)
     return (
         f"local tokens = {{{listed}}}\nlocal at = 0\n"
         "request = function()\n at = at % #tokens + 1\n"
@@ -68,7 +68,7 @@ def many_tokens(tokens: list[str]) -> str:
 
 
 def different_pages(pages: int) -> str:
-    """wrk's Lua: each request for another page."""
+    """A wrk script in which each request is for another page."""
     return (
         "local at = 0\nrequest = function()\n"
         f" at = (at + 7919) % {pages}\n"
@@ -77,21 +77,21 @@ def different_pages(pages: int) -> str:
 
 
 def main() -> None:
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("--rows", type=int, default=10_000)
-    ask.add_argument("--rounds", type=int, default=5)
-    ask.add_argument("--seconds", type=int, default=3)
-    ask.add_argument("--connections", type=int, default=32)
-    chosen = ask.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=32)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="load-") as directory:
-        measure(chosen, Path(directory))
+        measure(options, Path(directory))
 
 
-def measure(chosen: argparse.Namespace, scratch: Path) -> None:
+def measure(options: argparse.Namespace, scratch: Path) -> None:
     databases = [scratch / f"{name}.db" for name in ("quiet", "logged", "cold", "busy")]
     for database in databases:
-        asyncio.run(fill(database, chosen.rows))
-    one = bearer(token())
+        asyncio.run(fill(database, options.rows))
+    authorization = bearer(token())
     ports = [free_port("127.0.0.1") for _ in range(5)]
     quiet, logged, cold = (
         Server(["-m", "gateway", "serve"], port, settings(database, port, **more), scratch / f"{database.stem}.log")
@@ -105,44 +105,44 @@ def measure(chosen: argparse.Namespace, scratch: Path) -> None:
     busy = Server(
         ["-m", "tests.load.busy"],
         ports[4],
-        settings(databases[3], ports[4], LOAD_ROWS=str(chosen.rows)),
+        settings(databases[3], ports[4], LOAD_ROWS=str(options.rows)),
         scratch / "busy.log",
     )
     bare = Server(["-m", "tests.load.bare", str(ports[3]), str(scratch / "body.json")], ports[3])
     try:
-        started_s = quiet.start(PAGE, one)
+        started_s = quiet.start(PAGE, authorization)
         idle_mb = quiet.memory_mb
-        body, etag = fetch(quiet.port, PAGE, one)
+        body, etag = fetch(quiet.port, PAGE, authorization)
         (scratch / "body.json").write_bytes(body)
         for server in (logged, cold, busy, bare):
-            server.start(PAGE, one)
-        last = chosen.rows // 25
+            server.start(PAGE, authorization)
+        last = options.rows // 25
         deep = f"/bitrix/users?size=25&page={min(40_000, last)}"
         tokens = [token(number) for number in range(TOKENS)]
-        yardstick = Contestant("bare aiohttp handler", bare, PAGE)
+        baseline = Contestant("bare aiohttp handler", bare, PAGE)
         contestants = [
-            yardstick,
-            Contestant("warm page, request log off", quiet, PAGE, one),
-            Contestant("warm page, request log on", logged, PAGE, one),
-            Contestant("304", quiet, PAGE, one | {"If-None-Match": etag}),
+            baseline,
+            Contestant("warm page, request log off", quiet, PAGE, authorization),
+            Contestant("warm page, request log on", logged, PAGE, authorization),
+            Contestant("304", quiet, PAGE, authorization | {"If-None-Match": etag}),
             Contestant("one token, by script", quiet, PAGE, script=many_tokens(tokens[:1] * TOKENS)),
             Contestant(f"{TOKENS:,} tokens, by script", quiet, PAGE, script=many_tokens(tokens)),
-            Contestant("page 1, no cache", cold, PAGE, one),
-            Contestant("a different page each, no cache", cold, PAGE, one, different_pages(last)),
-            Contestant(f"page {min(40_000, last):,}, no cache", cold, deep, one),
-            Contestant("page 1, no sync (as below)", quiet, PAGE, one),
-            Contestant("page 1, 2,500 rows/s coming in", busy, PAGE, one),
+            Contestant("page 1, no cache", cold, PAGE, authorization),
+            Contestant("a different page each, no cache", cold, PAGE, authorization, different_pages(last)),
+            Contestant(f"page {min(40_000, last):,}, no cache", cold, deep, authorization),
+            Contestant("page 1, no sync (as below)", quiet, PAGE, authorization),
+            Contestant("page 1, 2,500 rows/s coming in", busy, PAGE, authorization),
         ]
-        print(f"{chosen.rows:,} rows; {len(body):,} bytes a page; Python {sys.version.split()[0]}")
+        print(f"{options.rows:,} rows; {len(body):,} bytes a page; Python {sys.version.split()[0]}")
         print(f"started in {started_s:.2f} s, {idle_mb:.0f} MB idle", flush=True)
         compete(
             contestants,
-            rounds=chosen.rounds,
-            seconds=chosen.seconds,
-            connections=chosen.connections,
+            rounds=options.rounds,
+            seconds=options.seconds,
+            connections=options.connections,
             scratch=scratch,
         )
-        show(contestants, yardstick)
+        show(contestants, baseline)
         show_targets(contestants)
         print(f"memory afterwards: {quiet.memory_mb:.0f} MB with the page cache, {cold.memory_mb:.0f} MB without")
     finally:
@@ -152,13 +152,13 @@ def measure(chosen: argparse.Namespace, scratch: Path) -> None:
 
 
 def show_targets(contestants: Sequence[Contestant]) -> None:
-    """What was set as the goal, next to what was reached."""
+    """Print each goal next to the measured value."""
     bare, warm, logged, unchanged, one_token, many, first, spread, deep, calm, busy = contestants
 
-    def rate(one: Contestant, of: Contestant) -> float:
-        return one.median("requests_per_s") / of.median("requests_per_s")
+    def rate(contestant: Contestant, of: Contestant) -> float:
+        return contestant.median("requests_per_s") / of.median("requests_per_s")
 
-    for name, reached, goal in (
+    for name, measured, goal in (
         ("warm page to bare, at least", rate(warm, bare), 0.8),
         ("warm page with the request log to bare, at least", rate(logged, bare), 0.65),
         ("every page missed to bare, at least", rate(spread, bare), 0.4),
@@ -167,7 +167,7 @@ def show_targets(contestants: Sequence[Contestant]) -> None:
         ("many tokens to one, at least", rate(many, one_token), 0.9),
         ("p99 during a sync to p99 without, at most", busy.median("p99_ms") / calm.median("p99_ms"), 3.0),
     ):
-        print(f"{name:52}{goal:6.2f}{reached:8.2f}")
+        print(f"{name:52}{goal:6.2f}{measured:8.2f}")
 
 
 if __name__ == "__main__":

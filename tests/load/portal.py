@@ -1,4 +1,4 @@
-"""A sandbox portal in a process of its own, under the cost model, and what it counted."""
+"""A sandbox portal with the cost model in its own process, and its counters."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,9 +20,9 @@ WEBHOOK = "/rest/1/sandbox/"
 
 @dataclass(frozen=True)
 class Listed:
-    """A list to read: by which method, how the gateway streams it, and how many rows there are to it.
+    """A list to read: its method, its name in the gateway's streams, its table and its number of rows.
 
-    The share *holes* of the ids up to the last is missing, in clusters.
+    *holes* is the share of missing ids, in clusters.
     """
 
     resource: str
@@ -46,11 +46,11 @@ class Listed:
 
     @property
     def settings(self) -> SandboxSettings:
-        """Those of a portal that has it."""
-        some = SandboxSettings(cost=CostModel(), holes=self.holes, tariff=self.tariff)
+        """The settings of a portal with the list."""
+        settings = SandboxSettings(cost=CostModel(), holes=self.holes, tariff=self.tariff)
         if self.table == "users":
-            return replace(some, users=self.rows)
-        return replace(some, deals=self.rows)
+            return replace(settings, users=self.rows)
+        return replace(settings, deals=self.rows)
 
     @property
     def limits(self) -> Tariff:
@@ -59,13 +59,13 @@ class Listed:
         return limits
 
     def load_ids(self) -> set[int]:
-        """The ids of its rows."""
+        """Return the ids of its rows."""
         return set(SandboxPortal(self.settings, SystemClock()).data.tables[self.table])
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What a portal has seen: HTTP requests, calls alone or in batches, and the seconds these took it."""
+    """The counters of a portal: HTTP requests, calls (single and in batches), the seconds these took, and refusals."""
 
     requests: int
     commands: int
@@ -75,7 +75,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Portal:
-    """A running one; whoever reads from it must trust its *certificate*."""
+    """A running portal. Clients must trust its *certificate*."""
 
     server: Server
     certificate: Path
@@ -85,19 +85,21 @@ class Portal:
         return self.server.origin + WEBHOOK
 
     def count(self) -> Counted:
-        """What it has seen so far."""
-        told = json.loads(self.server.fetch("/_sandbox/", {}))
-        return Counted(told["http_requests"], told["commands"], told["busy_s"], sum(told["refusals"].values()))
+        """Return its counters."""
+        counters = json.loads(self.server.fetch("/_sandbox/", {}))
+        return Counted(
+            counters["http_requests"], counters["commands"], counters["busy_s"], sum(counters["refusals"].values())
+        )
 
 
 @contextmanager
 def open_portal(listed: Listed, scratch: Path) -> Iterator[Portal]:
-    """A new one with the list, its bucket at rest, for as long as the block lasts."""
+    """Run a new portal with the list and an empty bucket until the block ends."""
     certificate, key = make_certificate(scratch)
-    port, chosen = free_port("127.0.0.1"), listed.settings
+    port, settings = free_port("127.0.0.1"), listed.settings
     flags: Sequence[object] = (
         *("--port", port, "--tls-cert", certificate, "--tls-key", key, "--cost"),
-        *("--users", chosen.users, "--deals", chosen.deals, "--holes", chosen.holes, "--tariff", chosen.tariff),
+        *("--users", settings.users, "--deals", settings.deals, "--holes", settings.holes, "--tariff", settings.tariff),
     )
     command = ["-m", "gateway", "sandbox", *map(str, flags)]
     server = Server(command, port, log=scratch / "sandbox.log", certificate=certificate)

@@ -1,4 +1,4 @@
-"""One contestant at a time reads a list from a portal of its own, for a minute at most."""
+"""Runs one contestant that reads a list from a new portal, for a minute at most."""
 
 import asyncio
 import json
@@ -24,14 +24,14 @@ from tests.load.contest import LOAD_CORE, Server, resident_mb
 from tests.load.fill import KEY, connect_account
 from tests.load.pages import settings, token
 from tests.load.portal import Counted, Listed, Portal, open_portal
-from tests.load.readers.asked import Asked
+from tests.load.readers.task import ReadTask
 
-FAILED_WORDS = 200
+MAX_FAILURE_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A contestant: a module of `tests.load.readers`, run by *python*, with *more* of its own to know."""
+    """A contestant: a module of `tests.load.readers`, run by *python* with additional parameters *more*."""
 
     name: str
     module: str
@@ -42,11 +42,11 @@ class Reader:
 
 @dataclass
 class Figures:
-    """What one reading took; *projected* where it was stopped before its end, and the seconds are an estimate.
+    """The results of one reading. *projected*: it was stopped early, and the seconds are an estimate.
 
-    *portal_cpu_s* is the processor time of the portal, whose core nobody else uses: where it comes near the seconds,
-    the sandbox was what held the reader up. *cpu_us* is that of a gateway between, for each row, *orjson_us* what
-    decoding and encoding the same bytes takes alone, *longest_s* the longest that a call beside the reading took.
+    *portal_cpu_s* is the CPU time of the portal, which has its own core; if it is close to the seconds, the sandbox was
+    the bottleneck. *cpu_us* is the CPU time of the gateway per row, *orjson_us* that of only decoding and encoding
+    the same bytes, *longest_s* the duration of the slowest concurrent call.
     """
 
     reader: Reader
@@ -64,31 +64,31 @@ class Figures:
 
 
 def race(reader: Reader, listed: Listed, expected: set[int], scratch: Path, *, stop_after_s: float) -> Figures:
-    """Let *reader* read the list, whose ids are *expected*, from a fresh portal."""
+    """Run *reader* on a new portal; *expected* are the ids of the list."""
     with open_portal(listed, scratch) as portal:
         serving = open_gateway(portal, listed, scratch) if reader.module == "streamed" else nullcontext()
         with serving as gateway:
-            asked = Asked(
+            task = ReadTask(
                 portal.webhook,
                 listed.method,
                 listed.params,
                 listed.id_key,
                 str(scratch / "ids"),
-                {**reader.more, **about(gateway, listed, scratch)},
+                {**reader.more, **reader_parameters(gateway, listed, scratch)},
             )
-            began_s = portal.server.cpu_s
-            before_s = 0.0 if gateway is None else gateway.cpu_s
-            figures = read(reader, asked, portal, listed, expected, stop_after_s)
-            figures.portal_cpu_s = portal.server.cpu_s - began_s
+            cpu_before_s = portal.server.cpu_s
+            gateway_before_s = 0.0 if gateway is None else gateway.cpu_s
+            figures = read(reader, task, portal, listed, expected, stop_after_s)
+            figures.portal_cpu_s = portal.server.cpu_s - cpu_before_s
             if gateway is not None and not (figures.projected or figures.failed):
                 figures.peak_mb = gateway.peak_mb
-                figures.cpu_us = (gateway.cpu_s - before_s) / listed.rows * 1e6
+                figures.cpu_us = (gateway.cpu_s - gateway_before_s) / listed.rows * 1e6
                 figures.orjson_us = time_orjson(scratch / "lines") / listed.rows * 1e6
     return figures
 
 
-def about(gateway: Server | None, listed: Listed, scratch: Path) -> dict[str, str]:
-    """What a reader must know, of the *gateway* or of the limits that it must keep by itself."""
+def reader_parameters(gateway: Server | None, listed: Listed, scratch: Path) -> dict[str, str]:
+    """The additional parameters of a reader: how to use the *gateway*, or the limits of the portal."""
     if gateway is None:
         limits = listed.limits
         return {"capacity": str(limits.bucket_capacity), "leak_per_s": str(limits.bucket_leak_per_s)}
@@ -102,10 +102,10 @@ def about(gateway: Server | None, listed: Listed, scratch: Path) -> dict[str, st
 
 @contextmanager
 def open_gateway(portal: Portal, listed: Listed, scratch: Path) -> Iterator[Server]:
-    """A gateway whose account is connected to the *portal*, and has mirrored nothing."""
+    """Run a gateway whose account is connected to *portal* and mirrors nothing yet."""
     database, port = scratch / "gateway.db", free_port("127.0.0.1")
-    for left in scratch.glob("gateway.db*"):
-        left.unlink()
+    for file in scratch.glob("gateway.db*"):
+        file.unlink()
     asyncio.run(connect(database, portal.webhook))
     limits = listed.limits
     environ = settings(
@@ -115,7 +115,7 @@ def open_gateway(portal: Portal, listed: Listed, scratch: Path) -> Iterator[Serv
         GATEWAY_INSECURE_PORTALS="1",
         GATEWAY_BUCKET_CAPACITY=str(limits.bucket_capacity),
         GATEWAY_BUCKET_LEAK_PER_S=str(limits.bucket_leak_per_s),
-        **trusting(portal.certificate),
+        **trust_environment(portal.certificate),
     )
     gateway = Server(["-m", "gateway", "serve"], port, environ, scratch / "gateway.log", core=LOAD_CORE)
     try:
@@ -131,31 +131,31 @@ async def connect(database: Path, webhook: str) -> None:
         await connect_account(opened, URL(webhook))
 
 
-def trusting(certificate: Path) -> dict[str, str]:
-    """The environment of who trusts *certificate*: by Python's ssl, and by requests."""
+def trust_environment(certificate: Path) -> dict[str, str]:
+    """The environment that makes Python's ssl and requests trust *certificate*."""
     return {"SSL_CERT_FILE": str(certificate), "REQUESTS_CA_BUNDLE": str(certificate)}
 
 
 def read(
-    reader: Reader, asked: Asked, portal: Portal, listed: Listed, expected: set[int], stop_after_s: float
+    reader: Reader, task: ReadTask, portal: Portal, listed: Listed, expected: set[int], stop_after_s: float
 ) -> Figures:
-    """Run the reader's process to its end, or stop it and project its time from the pace of the second half."""
+    """Run the reader's process to its end, or stop it and project its time from the rate in the second half."""
     process = subprocess.Popen(
-        [reader.python, "-m", f"tests.load.readers.{reader.module}", asked.dump()],
-        env=os.environ | trusting(portal.certificate),
+        [reader.python, "-m", f"tests.load.readers.{reader.module}", task.dump()],
+        env=os.environ | trust_environment(portal.certificate),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,
     )
     os.sched_setaffinity(process.pid, {LOAD_CORE})
     assert process.stdout is not None
-    process.stdout.readline()  # it begins
-    began = time.monotonic()
+    process.stdout.readline()  # the reading starts
+    started = time.monotonic()
     ended, halfway = wait_for(process, stop_after_s / 2), portal.count()
-    half_s = time.monotonic() - began
+    half_s = time.monotonic() - started
     if ended is None:
         ended = wait_for(process, stop_after_s - half_s)
-    counted, took_s = portal.count(), time.monotonic() - began
+    counted, took_s = portal.count(), time.monotonic() - started
     if ended is None:
         peak_mb = resident_mb(process.pid, "VmHWM")
         process.kill()
@@ -164,11 +164,13 @@ def read(
         pages_per_s = (counted.commands - halfway.commands) / (took_s - half_s)
         seconds = took_s + pages_left / pages_per_s if pages_per_s else inf
         return Figures(reader, seconds, counted, projected=True, peak_mb=peak_mb)
-    told, wrong = ended
+    output, errors = ended
     if process.returncode != 0:
-        return Figures(reader, inf, counted, failed=wrong.decode().strip().rpartition("\n")[2][:FAILED_WORDS])
-    result = json.loads(told)
-    ids = array("q", Path(asked.ids_file).read_bytes())
+        return Figures(
+            reader, inf, counted, failed=errors.decode().strip().rpartition("\n")[2][:MAX_FAILURE_CHARACTERS]
+        )
+    result = json.loads(output)
+    ids = array("q", Path(task.ids_file).read_bytes())
     found = set(ids)
     return Figures(
         reader,
@@ -182,7 +184,7 @@ def read(
 
 
 def wait_for(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes] | None:
-    """What *process* wrote, to both its outputs; None if it has not ended within *seconds*."""
+    """Return stdout and stderr of *process*; None if it has not ended within *seconds*."""
     try:
         return process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -190,14 +192,14 @@ def wait_for(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, b
 
 
 def time_orjson(lines: Path) -> float:
-    """Seconds of processor time for decoding the rows in the file of *lines*, a page at a time, and encoding them."""
+    """Return the CPU seconds of decoding the file *lines* page by page and encoding its rows."""
     used_s = 0.0
     for page in pages_of(lines):
         body = b"[" + b",".join(page) + b"]"
-        began = time.process_time()
+        started = time.process_time()
         for row in orjson.loads(body):
             orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-        used_s += time.process_time() - began
+        used_s += time.process_time() - started
     return used_s
 
 

@@ -1,1 +1,1 @@
-"""The contestants of `tests.load.read`: each reads one list whole, in a process of its own."""
+"""The contestants of `tests.load.read`. Each reads one whole list in its own process."""

@@ -1,16 +1,16 @@
-"""fast_bitrix24, as its manual has it: pages by offset, many batches side by side."""
+"""fast_bitrix24 as in its manual: pages by offset, many concurrent batches."""
 
 from fast_bitrix24 import Bitrix
 
-from tests.load.readers.asked import Reading
+from tests.load.readers.task import Reading
 
 
 def main() -> None:
     reading = Reading()
-    asked = reading.asked
-    rows = Bitrix(asked.webhook, verbose=False).get_all(asked.method, asked.params)
+    task = reading.task
+    rows = Bitrix(task.webhook, verbose=False).get_all(task.method, task.params)
     seconds = reading.seconds()
-    reading.tell((asked.id_of(row) for row in rows), seconds)
+    reading.report((task.id_of(row) for row in rows), seconds)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The gateway's walk, as a library; *more* names its ``pace`` and the bucket's ``capacity`` and ``leak_per_s``."""
+"""The gateway's walk as a library; *more* has its ``pace`` and the bucket's ``capacity`` and ``leak_per_s``."""
 
 from array import array
 from contextlib import aclosing
@@ -15,19 +15,19 @@ from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import open_session
 from gateway.cli.process import run
 from gateway.clock import SystemClock
-from tests.load.readers.asked import Asked, Reading
+from tests.load.readers.task import Reading, ReadTask
 
 CONCURRENCY = 32
 
 
-async def read(asked: Asked) -> "array[int]":
-    """The ids of all rows, as they come."""
+async def read(task: ReadTask) -> "array[int]":
+    """Return the ids of all rows."""
     clock, ids = SystemClock(), array("q")
-    limiter = PortalLimiter(clock, int(asked.more["capacity"]), float(asked.more["leak_per_s"]), CONCURRENCY)
+    limiter = PortalLimiter(clock, int(task.more["capacity"]), float(task.more["leak_per_s"]), CONCURRENCY)
     async with open_session(EgressPolicy(insecure=True), clock) as session:
-        client = PortalClient(session, limiter, WebhookCredential(asked.webhook), clock)
-        pace = Pace[asked.more["pace"].upper()]
-        pages = walk(client, ListCall(asked.method, asked.params), pace=pace, render=orjson.dumps)
+        client = PortalClient(session, limiter, WebhookCredential(task.webhook), clock)
+        pace = Pace[task.more["pace"].upper()]
+        pages = walk(client, ListCall(task.method, task.params), pace=pace, render=orjson.dumps)
         async with aclosing(pages):
             async for page in pages:
                 ids.extend(page.ids)
@@ -36,8 +36,8 @@ async def read(asked: Asked) -> "array[int]":
 
 def main() -> None:
     reading = Reading()
-    ids = run(read(reading.asked))
-    reading.tell(ids, reading.seconds())
+    ids = run(read(reading.task))
+    reading.report(ids, reading.seconds())
 
 
 if __name__ == "__main__":

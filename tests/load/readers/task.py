@@ -1,4 +1,4 @@
-"""What a contestant is asked to read, and how it tells what came of it. Imports nothing that must be installed."""
+"""The task of a contestant and the report of its result. Imports only the standard library."""
 
 import json
 import os
@@ -13,10 +13,10 @@ from tests.load.contest import resident_mb
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A list of the portal at *webhook*, and the file *ids_file* for the ids of its rows, eight bytes each.
+class ReadTask:
+    """A list of the portal at *webhook*; *ids_file* is the file for the ids of its rows, eight bytes each.
 
-    *more* is what only one contestant needs.
+    *more* are parameters of a single contestant.
     """
 
     webhook: str
@@ -27,7 +27,7 @@ class Asked:
     more: dict[str, str] = field(default_factory=dict)
 
     def dump(self) -> str:
-        """As the argument of a contestant's process."""
+        """Encode the task as the argument of a contestant's process."""
         return json.dumps(asdict(self))
 
     @property
@@ -40,19 +40,19 @@ class Asked:
 
 
 class Reading:
-    """The reading that this process was asked for; its time begins here."""
+    """The reading of this process. Its time starts with the construction."""
 
     def __init__(self) -> None:
-        self.asked = Asked(**json.loads(sys.argv[1]))
-        print("begun", flush=True)
-        self._began = time.perf_counter()
+        self.task = ReadTask(**json.loads(sys.argv[1]))
+        print("started", flush=True)
+        self._started = time.perf_counter()
 
     def seconds(self) -> float:
-        """How long it has taken."""
-        return time.perf_counter() - self._began
+        """The seconds since the start."""
+        return time.perf_counter() - self._started
 
-    def tell(self, ids: Iterable[int], seconds: float, **more: float) -> None:
-        """Say how long it took and *more*, and leave the *ids* where they are wanted."""
+    def report(self, ids: Iterable[int], seconds: float, **more: float) -> None:
+        """Write the *ids* to their file and print the *seconds*, the peak memory and *more*."""
         peak_mb = resident_mb(os.getpid(), "VmHWM")
-        Path(self.asked.ids_file).write_bytes(array("q", ids).tobytes())
+        Path(self.task.ids_file).write_bytes(array("q", ids).tobytes())
         print(json.dumps({"seconds": seconds, "peak_mb": peak_mb, **more}), flush=True)
