@@ -13,9 +13,9 @@ from gateway.sandbox.settings import SandboxSettings
 from tests import canaries
 from tests.clock import ManualClock
 from tests.gateway import JWT_SECRET, Gateway, Sandbox, authorize, serve_sandbox
-from tests.support.onlooker import Onlooker, looking_on
 from tests.support.portal_rows import USERS
 from tests.support.raw import Dial
+from tests.support.recording_proxy import RecordingProxy, recording_proxy
 
 LIMIT = 2**20
 
@@ -118,19 +118,19 @@ async def dial(gateway: Gateway) -> AsyncIterator[Dial]:
 
 
 @pytest.fixture
-async def onlooker(sandbox: Sandbox) -> AsyncIterator[Onlooker]:
+async def proxy(sandbox: Sandbox) -> AsyncIterator[RecordingProxy]:
     """A proxy to the portal that records the gateway's requests."""
-    async with looking_on(sandbox) as looking:
-        yield looking
+    async with recording_proxy(sandbox) as running:
+        yield running
 
 
 @pytest.fixture
-async def watched(gateway: Gateway, onlooker: Onlooker) -> Gateway:
-    """The gateway with account "acme" connected by webhook through the onlooker, synced and idle."""
-    await gateway.connect(onlooker.webhook)
+async def proxied(gateway: Gateway, proxy: RecordingProxy) -> Gateway:
+    """The gateway with account "acme" connected by webhook through the proxy, synced and idle."""
+    await gateway.connect(proxy.webhook)
     await gateway.clock.advance(60)
-    onlooker.sent.clear()
-    onlooker.most_under_way = 0
+    proxy.sent.clear()
+    proxy.max_in_flight = 0
     return gateway
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.clock import ManualClock
 from tests.gateway import RESOURCES, Answer, Gateway, Sandbox, authorize, serve_sandbox
-from tests.support.onlooker import Onlooker, telling
+from tests.support.recording_proxy import RecordingProxy, respond_json
 from tests.support.stored import every_byte, select
 
 ACCOUNT = "/bitrix/account"
@@ -343,10 +343,10 @@ async def test_a_deleted_account_leaves_no_reason_behind(connected: Gateway, san
     assert (await shown(connected))["state"] == "pending"
 
 
-async def test_nothing_odd_in_a_portals_code_gets_into_the_reason(connected: Gateway, onlooker: Onlooker) -> None:
-    await connected.connect(onlooker.webhook)
+async def test_nothing_odd_in_a_portals_code_gets_into_the_reason(connected: Gateway, proxy: RecordingProxy) -> None:
+    await connected.connect(proxy.webhook)
     odd = {"error": {"code": "\x1b[31mODD\r\n" + "x" * 500, "message": "\x1b[31mred"}}
-    onlooker.answer("tasks.task.list", telling(odd, 401))
+    proxy.answer("tasks.task.list", respond_json(odd, 401))
     answer = await connected.post("/bitrix/v3/tasks.task.list", json={})
     assert answer.status == 409
     account = await shown(connected)

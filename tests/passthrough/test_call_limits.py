@@ -7,42 +7,42 @@ import pytest
 
 from tests.gateway import Gateway, Sandbox
 from tests.support.calling import WRITE, call, refusal
-from tests.support.onlooker import Onlooker, telling
+from tests.support.recording_proxy import RecordingProxy, respond_json
 
 MOMENTS = 500  # to wait for events that do not depend on the manual clock
 
 
 async def test_two_hundred_callers_exceed_neither_the_rate_nor_the_concurrency_limit(
-    watched: Gateway, onlooker: Onlooker, sandbox: Sandbox
+    proxied: Gateway, proxy: RecordingProxy, sandbox: Sandbox
 ) -> None:
-    await watched.restart(GATEWAY_PORTAL_CONCURRENCY="8", GATEWAY_MAX_WAIT_S="200")
+    await proxied.restart(GATEWAY_PORTAL_CONCURRENCY="8", GATEWAY_MAX_WAIT_S="200")
     paths = ["/bitrix/call/profile", "/bitrix/v3/main.eventlog.list"]
-    calls = [watched.post(paths[number % 2], json={}) for number in range(180)]
-    calls += [watched.post("/bitrix/batch", json={"commands": [{"method": "scope"}] * 60}) for _ in range(10)]
-    answers = await watched.clock.until(asyncio.gather(*calls))
+    calls = [proxied.post(paths[number % 2], json={}) for number in range(180)]
+    calls += [proxied.post("/bitrix/batch", json={"commands": [{"method": "scope"}] * 60}) for _ in range(10)]
+    answers = await proxied.clock.until(asyncio.gather(*calls))
     assert {answer.status for answer in answers} == {200}
-    assert onlooker.most_under_way <= 8
-    assert len(onlooker.sent) == 180 + 20
+    assert proxy.max_in_flight <= 8
+    assert len(proxy.sent) == 180 + 20
     assert sandbox.portal.refusals["QUERY_LIMIT_EXCEEDED"] == 0
 
 
 async def test_calls_that_would_wait_too_long_are_refused_with_retry_after(
-    watched: Gateway, onlooker: Onlooker
+    proxied: Gateway, proxy: RecordingProxy
 ) -> None:
-    await watched.restart(GATEWAY_MAX_WAIT_S="3")
-    onlooker.answer(WRITE, *[telling({"result": True})] * 30)
-    calls = [watched.post(f"/bitrix/call/{WRITE}", json={}) for _ in range(30)]
-    calls += [watched.post("/bitrix/v3/main.eventlog.list", json={}) for _ in range(40)]
+    await proxied.restart(GATEWAY_MAX_WAIT_S="3")
+    proxy.answer(WRITE, *[respond_json({"result": True})] * 30)
+    calls = [proxied.post(f"/bitrix/call/{WRITE}", json={}) for _ in range(30)]
+    calls += [proxied.post("/bitrix/v3/main.eventlog.list", json={}) for _ in range(40)]
     at_once, max_refused = 48, 70 - (48 + 3 * 2)
     tasks = [asyncio.ensure_future(call) for call in calls]
     for _ in range(MOMENTS):
         if sum(task.done() for task in tasks) >= at_once + max_refused - 2:  # all but at most two have arrived
             break
-        await watched.clock.settle()
-    answers = await watched.clock.until(asyncio.gather(*tasks))
+        await proxied.clock.settle()
+    answers = await proxied.clock.until(asyncio.gather(*tasks))
     refused = [answer for answer in answers if answer.status == 429]
     assert max_refused - 2 <= len(refused) <= max_refused
-    assert len(onlooker.sent) == 70 - len(refused)
+    assert len(proxy.sent) == 70 - len(refused)
     assert {refusal(answer) for answer in refused} == {(429, "too_busy")}
     assert {answer.headers["Retry-After"] for answer in refused} == {"4"}
 
@@ -54,7 +54,7 @@ async def test_a_method_without_operating_time_is_refused_while_others_work(
     requests = sandbox.portal.http_requests
     for _ in range(2):
         answer = await call(connected, "user.get")
-        # The response of the sync showed an empty budget, so the ten minutes start there.
+        # The sync's response reported no operating time. What is booked since then expires ten minutes after it.
         assert (refusal(answer), answer.headers["Retry-After"]) == ((429, "too_busy"), "599")
     assert sandbox.portal.http_requests == requests + 1
     assert (await call(connected, "profile")).status == 200

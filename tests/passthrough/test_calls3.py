@@ -1,14 +1,13 @@
 """/bitrix/v3: calls of REST 3.0, checks of their filters, and errors in the common shape."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from multidict import CIMultiDict
 
-from tests.gateway import NO_TOKEN, Answer, Gateway, Sandbox, callback_path
-from tests.support.calling import place, refusal
-from tests.support.onlooker import Onlooker, dropping, saying, telling
+from tests.gateway import NO_TOKEN, Gateway, Sandbox, callback_path
+from tests.support.calling import call3, place, refusal
+from tests.support.recording_proxy import RecordingProxy, respond_json
 
 PREFIX = "BITRIX_REST_V3_EXCEPTION_"
 ADD = "tasks.task.add"
@@ -18,27 +17,21 @@ LIST = "tasks.task.list"
 GET = "tasks.task.get"
 
 
-async def call3(gateway: Gateway, method: str, body: object = None, **options: Any) -> Answer:
-    """The response to a call; the clock advances while it waits."""
-    json = {} if body is None else body
-    return await gateway.clock.until(gateway.post(f"/bitrix/v3/{method}", json=json, **options))
-
-
 def key(value: str) -> dict[str, str]:
     return {"Idempotency-Key": value}
 
 
 @pytest.fixture
-async def by_oauth(gateway: Gateway, onlooker: Onlooker) -> Gateway:
-    """The gateway with its account connected by OAuth through the onlooker, idle."""
-    host = onlooker.origin.removeprefix("http://")
+async def by_oauth(gateway: Gateway, proxy: RecordingProxy) -> Gateway:
+    """The gateway with its account connected by OAuth through the proxy, idle."""
+    host = proxy.origin.removeprefix("http://")
     await gateway.restart(GATEWAY_OAUTH_SERVERS=host)
-    answer = await gateway.post("/bitrix/account", json={"client_bitrix_url": onlooker.origin})
+    answer = await gateway.post("/bitrix/account", json={"client_bitrix_url": proxy.origin})
     callback = await callback_path(gateway, answer.json["authorizeURL"])
     assert (await gateway.get(callback, token=NO_TOKEN)).status == 302
     await gateway.synced()
     await gateway.clock.advance(60)
-    onlooker.sent.clear()
+    proxy.sent.clear()
     return gateway
 
 
@@ -46,12 +39,12 @@ async def by_oauth(gateway: Gateway, onlooker: Onlooker) -> Gateway:
 
 
 async def test_a_webhook_call_is_sent_to_rest_api_as_json(
-    watched: Gateway, onlooker: Onlooker, sandbox: Sandbox
+    proxied: Gateway, proxy: RecordingProxy, sandbox: Sandbox
 ) -> None:
     body = {"select": ["id", "responsible.name", "title"], "pagination": {"limit": 2}}
-    answer = await call3(watched, LIST, body)
+    answer = await call3(proxied, LIST, body)
     assert answer.status == 200
-    (sent,) = onlooker.sent
+    (sent,) = proxy.sent
     code = sandbox.portal.settings.webhook_code
     assert (sent.verb, sent.address, sent.json) == ("POST", f"/rest/api/1/{code}/{LIST}", body)
     assert sent.headers["Content-Type"] == sent.headers["Accept"] == "application/json"
@@ -64,11 +57,11 @@ async def test_a_webhook_call_is_sent_to_rest_api_as_json(
 
 
 async def test_an_application_sends_its_token_in_the_body_and_for_a_batch_in_a_header(
-    by_oauth: Gateway, onlooker: Onlooker
+    by_oauth: Gateway, proxy: RecordingProxy
 ) -> None:
     assert (await call3(by_oauth, LIST, {"pagination": {"limit": 1}})).status == 200
     assert (await call3(by_oauth, "batch", [{"method": LIST}])).status == 200
-    alone, batch = onlooker.sent
+    alone, batch = proxy.sent
     assert (alone.address, batch.address) == (f"/rest/api/{LIST}", "/rest/api/batch")
     assert alone.json.keys() == {"pagination", "auth"}
     assert "Authorization" not in alone.headers
@@ -77,19 +70,19 @@ async def test_an_application_sends_its_token_in_the_body_and_for_a_batch_in_a_h
 
 
 @pytest.mark.parametrize("inner", [True, False])
-async def test_a_boolean_result_is_returned_unchanged(watched: Gateway, onlooker: Onlooker, inner: bool) -> None:
-    onlooker.answer("tasks.task.delete", telling({"result": {"result": inner}}))
-    assert (await call3(watched, "tasks.task.delete", {"id": 1})).json == {"result": {"result": inner}}
+async def test_a_boolean_result_is_returned_unchanged(proxied: Gateway, proxy: RecordingProxy, inner: bool) -> None:
+    proxy.answer("tasks.task.delete", respond_json({"result": {"result": inner}}))
+    assert (await call3(proxied, "tasks.task.delete", {"id": 1})).json == {"result": {"result": inner}}
 
 
 @pytest.mark.parametrize("method", ["rest.documentation.openapi", "documentation"])
 async def test_the_portals_openapi_document_is_returned_unchanged(
-    watched: Gateway, onlooker: Onlooker, method: str
+    proxied: Gateway, proxy: RecordingProxy, method: str
 ) -> None:
-    document = (await watched.get("/bitrix/v3/openapi")).json
+    document = (await proxied.get("/bitrix/v3/openapi")).json
     assert document["openapi"].startswith("3.")
-    assert (await call3(watched, method)).json == document
-    assert [sent.json for sent in onlooker.sent] == [{}, {}]
+    assert (await call3(proxied, method)).json == document
+    assert [sent.json for sent in proxy.sent] == [{}, {}]
 
 
 async def test_a_missing_body_is_an_empty_object_and_invalid_ones_are_refused(
@@ -151,15 +144,17 @@ async def test_a_filter_is_checked_before_anything_is_sent(
     assert sandbox.portal.http_requests == requests
 
 
-async def test_quotes_and_commas_in_a_filter_reach_the_portal_unchanged(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_quotes_and_commas_in_a_filter_reach_the_portal_unchanged(
+    proxied: Gateway, proxy: RecordingProxy
+) -> None:
     conditions = [["ti'tle\";--", "=", "1' OR 1=1;--"], ["id", "in", ['"', ",", "\u0000"]]]
-    answer = await call3(watched, LIST, {"filter": conditions})
+    answer = await call3(proxied, LIST, {"filter": conditions})
     assert refusal(answer) == (400, "argument_refused")
-    assert onlooker.sent[0].json == {"filter": conditions}
+    assert proxy.sent[0].json == {"filter": conditions}
 
 
-async def test_a_valid_filter_is_sent_to_the_portal_unchanged(watched: Gateway, onlooker: Onlooker) -> None:
-    ids = [row["id"] for row in (await call3(watched, LIST)).json["result"]["items"]]
+async def test_a_valid_filter_is_sent_to_the_portal_unchanged(proxied: Gateway, proxy: RecordingProxy) -> None:
+    ids = [row["id"] for row in (await call3(proxied, LIST)).json["result"]["items"]]
     group = {"logic": "or", "conditions": [["id", ids[:2]], {"logic": "and", "conditions": [["id", "=", ids[3]]]}]}
     filters: list[tuple[object, list[int]]] = [
         ([], ids),
@@ -174,25 +169,25 @@ async def test_a_valid_filter_is_sent_to_the_portal_unchanged(watched: Gateway, 
         ([group, ["id", ">=", ids[1]]], [ids[1], ids[3]]),
     ]
     for conditions, expected in filters:
-        answer = await call3(watched, LIST, {"filter": conditions})
+        answer = await call3(proxied, LIST, {"filter": conditions})
         assert answer.status == 200, (conditions, answer.body)
         assert [row["id"] for row in answer.json["result"]["items"]] == expected, conditions
-        assert onlooker.sent[-1].json == {"filter": conditions}
+        assert proxy.sent[-1].json == {"filter": conditions}
 
 
 # Batches.
 
 
-async def test_a_batch_sends_values_unchanged(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_batch_sends_values_unchanged(proxied: Gateway, proxy: RecordingProxy) -> None:
     calls = [
         {"method": LIST, "as": "few", "query": {"pagination": {"limit": 3}}},
         {"method": GET, "query": {"id": {"$ref": "few.2.id"}}},
         {"method": LIST, "query": {"filter": [["id", "in", {"$refArray": "few.id"}]]}},
         {"method": LIST, "query": {"filter": [["id", "=", {"$ref": "few.1.id"}]]}},
     ]
-    answer = await call3(watched, "batch", calls)
-    assert onlooker.sent[0].json == calls
-    assert "Idempotency-Key" not in onlooker.sent[0].headers
+    answer = await call3(proxied, "batch", calls)
+    assert proxy.sent[0].json == calls
+    assert "Idempotency-Key" not in proxy.sent[0].headers
     few, third, same, second = answer.json["result"]
     assert few == same
     assert third["item"]["id"] == few["items"][2]["id"]
@@ -215,118 +210,6 @@ async def test_one_failed_call_fails_the_batch_with_the_portals_error(connected:
     assert answer.json["portalError"]["code"] == f"{PREFIX}ENTITYNOTFOUNDEXCEPTION"
 
 
-# Failures.
-
-
-async def test_errors_of_both_versions_have_the_same_shape(watched: Gateway, onlooker: Onlooker) -> None:
-    onlooker.answer(GET, telling({"error": "ACCESS_DENIED", "error_description": "Доступ запрещён"}, 403))
-    old = await watched.clock.until(watched.post(f"/bitrix/call/{GET}", json={}))
-    onlooker.answer(
-        GET, telling({"error": {"code": f"{PREFIX}ACCESSDENIEDEXCEPTION", "message": "Доступ запрещён"}}, 403)
-    )
-    new = await call3(watched, GET)
-    assert old.json.keys() == new.json.keys()
-    assert refusal(old) == refusal(new) == (403, "access_denied")
-    assert new.json["portalError"]["description"] == old.json["portalError"]["description"] == "Доступ запрещён"
-
-
-async def test_the_gateways_messages_are_not_reported_as_the_portals(connected: Gateway, sandbox: Sandbox) -> None:
-    sandbox.portal.fault(f"{ADD}:json500")
-    problem = (await call3(connected, ADD, ADDED)).json
-    assert problem["code"] == "outcome_unknown"
-    assert problem["detail"].startswith("it is not known whether the call was carried out: BITRIX_REST_V3_")
-    assert problem["portalError"]["code"].startswith("BITRIX_REST_V3_")
-    assert (problem["portalError"]["description"], problem["portalError"]["status"]) == ("Internal server error", 500)
-    sandbox.portal.fault(f"{ADD}:html500")
-    problem = (await call3(connected, ADD, ADDED)).json
-    assert problem["detail"].endswith("the portal's answer cannot be read: not JSON")
-    assert "portalError" not in problem
-
-
-async def test_validation_errors_of_parameters_reach_the_caller(connected: Gateway) -> None:
-    answer = await call3(connected, ADD, {"fields": {"title": "A", "creatorId": 1}})
-    assert refusal(answer) == (400, "argument_refused")
-    portal_error = answer.json["portalError"]
-    assert portal_error["code"] == f"{PREFIX}VALIDATION_REQUESTVALIDATIONEXCEPTION"
-    assert [error["field"] for error in portal_error["validation"]] == ["responsibleId"]
-    unknown = await call3(connected, LIST, {"select": ["responsible.nope"]})
-    assert refusal(unknown) == (400, "argument_refused")
-    assert "nope" in unknown.json["detail"]
-    assert "validation" not in unknown.json["portalError"]
-
-
-@pytest.mark.parametrize(
-    ("name", "portal_status", "status"),
-    [
-        ("METHODNOTFOUNDEXCEPTION", 404, 404),
-        ("METHODNOTFOUNDEXCEPTION", 400, 404),
-        ("ENTITYNOTFOUNDEXCEPTION", 400, 404),
-        ("INSUFFICIENTSCOPEEXCEPTION", 403, 403),
-        ("LICENSEEXCEPTION", 402, 403),
-        ("INVALIDPAGINATIONEXCEPTION", 200, 400),
-        ("INTERNAL_INTERNALEXCEPTION", 500, 502),
-        ("SOMETHINGNEWEXCEPTION", 400, 400),
-    ],
-)
-async def test_an_error_has_the_status_of_its_code(
-    watched: Gateway, onlooker: Onlooker, name: str, portal_status: int, status: int
-) -> None:
-    error = {"error": {"code": PREFIX + name, "message": "Words"}}
-    onlooker.answer(GET, *[telling(error, portal_status)] * 5)
-    answer = await call3(watched, GET)
-    assert answer.status == status
-    assert answer.json["portalError"] == {"code": PREFIX + name, "description": "Words", "status": portal_status}
-    assert len(onlooker.sent) == (5 if status == 502 else 1)
-
-
-async def test_a_method_of_the_other_version_is_not_found(connected: Gateway) -> None:
-    assert refusal(await call3(connected, "user.get")) == (404, "method_not_found")
-    old = await connected.post("/bitrix/call/main.eventlog.list", json={})
-    assert (refusal(old), old.json["portalError"]["code"]) == ((404, "method_not_found"), "ERROR_METHOD_NOT_FOUND")
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [saying(200, b"<html>", "text/html"), saying(200, b""), saying(200, b'{"result":'), saying(200, b"[]"), dropping],
-)
-async def test_a_read_is_retried_and_a_write_is_not(watched: Gateway, onlooker: Onlooker, broken: Any) -> None:
-    onlooker.answer(LIST, broken, broken)
-    assert (await call3(watched, LIST)).status == 200
-    assert len(onlooker.sent) == 3
-    onlooker.answer(ADD, broken)
-    assert refusal(await call3(watched, ADD, ADDED)) == (502, "outcome_unknown")
-    assert len(onlooker.sent) == 4
-    onlooker.answer(LIST, *[broken] * 6)
-    assert (await call3(watched, LIST)).status in (502, 504)
-    assert len(onlooker.sent) == 9
-
-
-async def test_the_operating_limit_of_a_method_affects_no_other_method(connected: Gateway, sandbox: Sandbox) -> None:
-    sandbox.portal.fault(f"{LIST}:otl")
-    requests = sandbox.portal.http_requests
-    for _ in range(2):
-        answer = await call3(connected, LIST)
-        assert refusal(answer) == (429, "too_busy")
-        assert int(answer.headers["Retry-After"]) > 30
-    assert sandbox.portal.http_requests == requests + 1
-    assert (await call3(connected, "main.eventlog.list")).status == 200
-
-
-async def test_a_rate_limited_rest_3_write_is_retried(connected: Gateway, sandbox: Sandbox) -> None:
-    sandbox.portal.fault(f"{ADD}:qle*2")
-    answer = await call3(connected, ADD, ADDED)
-    assert answer.status == 200
-    assert sandbox.portal.calls[ADD] == 3
-
-
-async def test_a_rejected_webhook_makes_the_account_stale(watched: Gateway, onlooker: Onlooker) -> None:
-    onlooker.answer(LIST, telling({"error": {"code": f"{PREFIX}ACCESSDENIEDEXCEPTION", "message": "No"}}, 401))
-    answer = await call3(watched, LIST)
-    assert answer.status == 409
-    assert len(onlooker.sent) == 1
-    assert (await watched.get("/bitrix/account")).json["stale"] is True
-
-
 async def test_ten_calls_with_an_expired_token_spend_one_refresh_token(by_oauth: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.token_requests.clear()
     sandbox.portal.oauth.expire_access_tokens()
@@ -342,30 +225,30 @@ async def test_ten_calls_with_an_expired_token_spend_one_refresh_token(by_oauth:
 # Idempotency-Key.
 
 
-async def test_a_key_is_sent_to_the_portal_and_a_replay_is_reported(watched: Gateway, onlooker: Onlooker) -> None:
-    first = await call3(watched, ADD, ADDED, headers=key("one-key"))
-    again = await call3(watched, ADD, ADDED, headers=key("one-key"))
-    assert [sent.headers["Idempotency-Key"] for sent in onlooker.sent] == ["one-key"] * 2
+async def test_a_key_is_sent_to_the_portal_and_a_replay_is_reported(proxied: Gateway, proxy: RecordingProxy) -> None:
+    first = await call3(proxied, ADD, ADDED, headers=key("one-key"))
+    again = await call3(proxied, ADD, ADDED, headers=key("one-key"))
+    assert [sent.headers["Idempotency-Key"] for sent in proxy.sent] == ["one-key"] * 2
     assert first.body == again.body
     assert "Idempotent-Replayed" not in first.headers
     assert again.headers["Idempotent-Replayed"] == "true"
-    other = await call3(watched, ADD, {"fields": {**FIELDS, "title": "Other"}}, headers=key("one-key"))
+    other = await call3(proxied, ADD, {"fields": {**FIELDS, "title": "Other"}}, headers=key("one-key"))
     assert refusal(other) == (422, "idempotency_key_reused")
 
 
-async def test_a_write_without_a_key_gets_a_random_one(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_write_without_a_key_gets_a_random_one(proxied: Gateway, proxy: RecordingProxy) -> None:
     for _ in range(2):
-        assert (await call3(watched, ADD, ADDED)).status == 200
-    assert (await call3(watched, "batch", [{"method": ADD, "query": ADDED}])).status == 200
-    keys = [sent.headers["Idempotency-Key"] for sent in onlooker.sent]
+        assert (await call3(proxied, ADD, ADDED)).status == 200
+    assert (await call3(proxied, "batch", [{"method": ADD, "query": ADDED}])).status == 200
+    keys = [sent.headers["Idempotency-Key"] for sent in proxy.sent]
     assert len(set(keys)) == 3
     assert min(map(len, keys)) >= 32
 
 
-async def test_a_retried_write_keeps_its_key(watched: Gateway, onlooker: Onlooker) -> None:
-    onlooker.answer(ADD, telling({"error": "QUERY_LIMIT_EXCEEDED"}, 503))
-    assert (await call3(watched, ADD, ADDED)).status == 200
-    first, again = onlooker.sent
+async def test_a_retried_write_keeps_its_key(proxied: Gateway, proxy: RecordingProxy) -> None:
+    proxy.answer(ADD, respond_json({"error": "QUERY_LIMIT_EXCEEDED"}, 503))
+    assert (await call3(proxied, ADD, ADDED)).status == 200
+    first, again = proxy.sent
     assert first.headers["Idempotency-Key"] == again.headers["Idempotency-Key"]
 
 

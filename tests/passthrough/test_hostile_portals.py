@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import LIMIT
 from tests.gateway import RESOURCES, Answer, Gateway, Sandbox, authorize
-from tests.support.onlooker import Onlooker, saying
+from tests.support.recording_proxy import RecordingProxy, respond
 
 TOO_LARGE = f"the portal's answer is too large: more than {LIMIT} bytes"
 OVERFLOWING = ("endless", "huge=300", "bomb=300", "dense=2")
@@ -58,9 +58,7 @@ async def test_a_response_without_end_is_cut_off_and_not_requested_again(
         assert command["error"] == {"code": "answer_too_large", "description": TOO_LARGE, "status": 200}
     else:
         assert (answer.status, answer.json["code"], answer.json["detail"]) == (502, "answer_too_large", TOO_LARGE)
-    assert (
-        sandbox.portal.calls[method] <= 3
-    )  # the first two pages of a list, too large together, are requested again one by one
+    assert sandbox.portal.calls[method] <= 3  # two first pages, too large together, are requested again one by one
 
 
 @pytest.mark.parametrize("fault", OVERFLOWING)
@@ -125,21 +123,21 @@ async def test_an_unreadable_response_is_reported_in_a_sentence(
 
 
 async def test_a_result_that_cannot_be_encoded_fails_alone(
-    watched: Gateway, sandbox: Sandbox, onlooker: Onlooker
+    proxied: Gateway, sandbox: Sandbox, proxy: RecordingProxy
 ) -> None:
     message = "the portal's answer cannot be read: nested too deeply"
     sandbox.portal.fault("scope:deep=300")
-    answer = await watched.post("/bitrix/call/scope", json={})
+    answer = await proxied.post("/bitrix/call/scope", json={})
     assert (answer.status, answer.json["code"], answer.json["detail"]) == (502, "portal_broken", message)
-    onlooker.answer("batch", saying(200, b'{"result": {"result": {"c0": 1, "c1": %b}}}' % (b"[" * 300 + b"]" * 300)))
-    results = (await watched.post("/bitrix/batch", json={"commands": [PROFILE, PROFILE]})).json["results"]
+    proxy.answer("batch", respond(200, b'{"result": {"result": {"c0": 1, "c1": %b}}}' % (b"[" * 300 + b"]" * 300)))
+    results = (await proxied.post("/bitrix/batch", json={"commands": [PROFILE, PROFILE]})).json["results"]
     assert results == [{"result": 1}, {"error": {"code": "portal_broken", "description": message, "status": None}}]
 
 
-async def test_a_row_that_cannot_be_encoded_ends_its_stream(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_row_that_cannot_be_encoded_ends_its_stream(proxied: Gateway, proxy: RecordingProxy) -> None:
     rows = b'[{"ID": "1", "X": %b}]' % (b"[" * 300 + b"]" * 300)
-    onlooker.answer("batch", *[saying(200, b'{"result": {"result": {"c0": %b, "c1": %b}}}' % (rows, rows))] * 9)
-    answer = await watched.clock.until(watched.get("/bitrix/stream/deals"))
+    proxy.answer("batch", *[respond(200, b'{"result": {"result": {"c0": %b, "c1": %b}}}' % (rows, rows))] * 9)
+    answer = await proxied.clock.until(proxied.get("/bitrix/stream/deals"))
     assert (answer.status, answer.json["code"]) == (502, "portal_broken")
     assert answer.json["detail"] == "the portal's answer cannot be read: nested too deeply"
 

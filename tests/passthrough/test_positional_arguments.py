@@ -6,15 +6,11 @@ import pytest
 
 from tests.bitrix.protocol import php
 from tests.gateway import NO_TOKEN, Answer, Gateway, Sandbox, callback_path
-from tests.support.onlooker import Onlooker, dropping, telling
+from tests.support.calling import post
+from tests.support.recording_proxy import RecordingProxy, drop_connection, respond_json
 
 COMMENT = "task.commentitem.add"
 ARGUMENTS = [13, {"POST_MESSAGE": "Called back ☎"}]
-
-
-async def post(gateway: Gateway, path: str, body: object) -> Answer:
-    """The response to a call; the clock advances while it waits."""
-    return await gateway.clock.until(gateway.post(f"/bitrix/{path}", json=body))
 
 
 def broken_rule(answer: Answer) -> tuple[int, str, str]:
@@ -26,26 +22,26 @@ def broken_rule(answer: Answer) -> tuple[int, str, str]:
 @pytest.mark.parametrize("arguments", [ARGUMENTS, [], [[], 5], [None, {"a": {}}]])
 @pytest.mark.parametrize("method", [COMMENT, "Task.Item.GetList"])
 async def test_a_list_of_arguments_is_sent_unchanged(
-    watched: Gateway, onlooker: Onlooker, sandbox: Sandbox, method: str, arguments: list[Any]
+    proxied: Gateway, proxy: RecordingProxy, sandbox: Sandbox, method: str, arguments: list[Any]
 ) -> None:
-    onlooker.answer(method, telling({"result": 3157}))
-    assert (await post(watched, f"call/{method}", arguments)).json == {"result": 3157}
-    (sent,) = onlooker.sent
+    proxy.answer(method, respond_json({"result": 3157}))
+    assert (await post(proxied, f"call/{method}", arguments)).json == {"result": 3157}
+    (sent,) = proxy.sent
     assert (sent.address, sent.json) == (f"{sandbox.portal.webhook_path}{method}", arguments)
     assert "Authorization" not in sent.headers
 
 
-async def test_an_application_sends_its_token_in_a_header(gateway: Gateway, onlooker: Onlooker) -> None:
-    await gateway.restart(GATEWAY_OAUTH_SERVERS=onlooker.origin.removeprefix("http://"))
-    answer = await gateway.post("/bitrix/account", json={"client_bitrix_url": onlooker.origin})
+async def test_an_application_sends_its_token_in_a_header(gateway: Gateway, proxy: RecordingProxy) -> None:
+    await gateway.restart(GATEWAY_OAUTH_SERVERS=proxy.origin.removeprefix("http://"))
+    answer = await gateway.post("/bitrix/account", json={"client_bitrix_url": proxy.origin})
     callback = await callback_path(gateway, answer.json["authorizeURL"])
     assert (await gateway.get(callback, token=NO_TOKEN)).status == 302
     await gateway.synced()
-    onlooker.sent.clear()
-    onlooker.answer(COMMENT, telling({"result": 3157}))
+    proxy.sent.clear()
+    proxy.answer(COMMENT, respond_json({"result": 3157}))
     assert (await post(gateway, f"call/{COMMENT}", ARGUMENTS)).status == 200
     assert (await post(gateway, "call/profile", {})).status == 200
-    by_position, by_name = onlooker.sent
+    by_position, by_name = proxy.sent
     assert by_position.json == ARGUMENTS
     assert by_position.headers["Authorization"] == f"Bearer {by_name.json['auth']}"
     assert "?" not in by_position.address
@@ -57,13 +53,13 @@ async def test_the_portal_receives_the_arguments_by_position(connected: Gateway,
     assert (seen.method, seen.params) == (COMMENT, {"0": 13, "1": ARGUMENTS[1]})
 
 
-async def test_a_list_is_sent_in_a_batch_by_position(watched: Gateway, onlooker: Onlooker) -> None:
+async def test_a_list_is_sent_in_a_batch_by_position(proxied: Gateway, proxy: RecordingProxy) -> None:
     commands = {
         "task": {"method": "profile"},
         "note": {"method": COMMENT, "params": ["$result[task][ID]", ARGUMENTS[1]]},
     }
-    await post(watched, "batch", {"commands": commands})
-    (sent,) = onlooker.sent
+    await post(proxied, "batch", {"commands": commands})
+    (sent,) = proxy.sent
     method, _, query = sent.json["cmd"]["note"].partition("?")
     assert method == COMMENT
     assert php.parse(query) == {"0": "$result[task][ID]", "1": {"POST_MESSAGE": "Called back ☎"}}
@@ -74,10 +70,10 @@ async def test_a_list_is_sent_in_a_batch_by_position(watched: Gateway, onlooker:
     [([], ""), ([13, {}], "0=13"), ([[], {}], ""), ([13, None, "x"], "0=13&1=&2=x"), ([{"a": []}], "0[a]=")],
 )
 async def test_empty_arguments_at_the_end_are_omitted_in_a_batch(
-    watched: Gateway, onlooker: Onlooker, arguments: list[Any], query: str
+    proxied: Gateway, proxy: RecordingProxy, arguments: list[Any], query: str
 ) -> None:
-    await post(watched, "batch", {"commands": [{"method": "task.items.getlist", "params": arguments}]})
-    (command,) = onlooker.sent[0].json["cmd"].values()
+    await post(proxied, "batch", {"commands": [{"method": "task.items.getlist", "params": arguments}]})
+    (command,) = proxy.sent[0].json["cmd"].values()
     assert command.partition("?")[2] == query
 
 
@@ -113,11 +109,11 @@ async def test_a_list_nested_too_deeply_is_refused(connected: Gateway) -> None:
     assert broken_rule(await post(connected, f"call/{COMMENT}", deep)) == (400, "", "too_deep")
 
 
-async def test_a_write_by_position_is_not_retried_and_a_read_is(watched: Gateway, onlooker: Onlooker) -> None:
-    onlooker.answer(COMMENT, dropping)
-    answer = await post(watched, f"call/{COMMENT}", ARGUMENTS)
+async def test_a_write_by_position_is_not_retried_and_a_read_is(proxied: Gateway, proxy: RecordingProxy) -> None:
+    proxy.answer(COMMENT, drop_connection)
+    answer = await post(proxied, f"call/{COMMENT}", ARGUMENTS)
     assert (answer.status, answer.json["code"]) == (502, "outcome_unknown")
-    assert len(onlooker.sent) == 1
-    onlooker.answer("task.commentitem.getlist", dropping, telling({"result": []}))
-    assert (await post(watched, "call/task.commentitem.getlist", [13])).json == {"result": []}
-    assert len(onlooker.sent) == 3
+    assert len(proxy.sent) == 1
+    proxy.answer("task.commentitem.getlist", drop_connection, respond_json({"result": []}))
+    assert (await post(proxied, "call/task.commentitem.getlist", [13])).json == {"result": []}
+    assert len(proxy.sent) == 3

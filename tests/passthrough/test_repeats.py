@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.gateway import Answer, Gateway, Sandbox, authorize
-from tests.support.onlooker import Onlooker, dropping, saying
+from tests.gateway import Gateway, Sandbox, authorize
+from tests.support.calling import post
+from tests.support.recording_proxy import RecordingProxy, drop_connection, respond
 
 TAKE = "event.offline.get"
 LOST = ["cut", "truncated"]  # the portal has carried out the call
@@ -21,11 +22,6 @@ async def with_events(gateway: Gateway, sandbox: Sandbox) -> Gateway:
     for row_id in range(1, 6):
         events[row_id] = events.blank(row_id)
     return gateway
-
-
-async def post(gateway: Gateway, path: str, body: object) -> Answer:
-    """The response to a call; the clock advances while it waits."""
-    return await gateway.clock.until(gateway.post(f"/bitrix/{path}", json=body))
 
 
 def taken(result: Any) -> list[int]:
@@ -95,10 +91,10 @@ async def test_taking_events_is_retried_if_the_portal_did_not_carry_it_out(
     assert sandbox.portal.calls[TAKE] == 3
 
 
-@pytest.mark.parametrize("broken", [dropping, saying(200, b'{"result"'), saying(502, b"<html>", "text/html")])
+@pytest.mark.parametrize("broken", [drop_connection, respond(200, b'{"result"'), respond(502, b"<html>", "text/html")])
 @pytest.mark.parametrize("method", [TAKE, "im.notify.read.list", "Im.Notify.Read.List"])
 async def test_no_endpoint_retries_a_method_that_is_not_safe_to_repeat(
-    watched: Gateway, onlooker: Onlooker, broken: Any, method: str
+    proxied: Gateway, proxy: RecordingProxy, broken: Any, method: str
 ) -> None:
     command = {"method": method, "params": {"IDS": [1, 2]}}
     call3 = {"method": method, "query": {"IDS": [1, 2]}}
@@ -109,8 +105,8 @@ async def test_no_endpoint_retries_a_method_that_is_not_safe_to_repeat(
         (f"v3/{method}", call3["query"]),
         ("v3/batch", [{"method": "tasks.task.list"}, call3]),
     ):
-        onlooker.sent.clear()
-        onlooker.answer("batch" if "batch" in path else method, broken)
-        answer = await post(watched, path, body)
+        proxy.sent.clear()
+        proxy.answer("batch" if "batch" in path else method, broken)
+        answer = await post(proxied, path, body)
         assert (answer.status, answer.json["code"]) == (502, "outcome_unknown"), path
-        assert len(onlooker.sent) == 1, path
+        assert len(proxy.sent) == 1, path

@@ -1,6 +1,5 @@
 """GET /bitrix/stream/...: rows, their format, and the errors before the first row."""
 
-import asyncio
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +11,8 @@ import pytest
 
 from gateway.sandbox.settings import SandboxSettings
 from handlers.bitrix.streams import GZIP
-from tests.gateway import Gateway, Sandbox, Streamed, authorize
+from tests.gateway import Gateway, Sandbox, Streamed
+from tests.support.streaming import refused_stream
 
 TABLES = {
     "users": "users",
@@ -29,8 +29,6 @@ TABLES = {
     "tasks?version=3": "tasks",
     "eventlog": "eventlog",
 }
-UNKNOWN_PARAMETER = "unknown parameter, expected one of source, filter, select, cursor, limit, pace, version"
-POSITIVE = "must be a positive integer"
 STREAM = "/bitrix/stream"
 
 
@@ -128,7 +126,7 @@ async def test_a_filter_that_the_list_would_ignore_is_refused(
     connected: Gateway, sandbox: Sandbox, resource: str, conditions: object, sentence: str
 ) -> None:
     calls = sum(count for name, count in sandbox.portal.calls.items() if name.endswith(".list"))
-    answer = await refused(connected, f"{resource}?filter={orjson.dumps(conditions).decode()}", 400)
+    answer = await refused_stream(connected, f"{resource}?filter={orjson.dumps(conditions).decode()}", 400)
     assert answer["detail"] == sentence
     assert [error["parameter"] for error in answer["errors"]] == ["filter"]
     assert sum(count for name, count in sandbox.portal.calls.items() if name.endswith(".list")) == calls
@@ -138,7 +136,7 @@ async def test_field_names_are_cached_and_refreshed_for_an_unknown_name(connecte
     for _ in range(3):
         await connected.stream("companies", filter={"!TITLE": ""})
     assert sandbox.portal.calls["crm.company.fields"] == 1
-    await refused(connected, 'companies?filter={"FRESH":1}', 400)
+    await refused_stream(connected, 'companies?filter={"FRESH":1}', 400)
     assert sandbox.portal.calls["crm.company.fields"] == 2
     await connected.clock.advance(601)
     await connected.stream("companies", filter={"!TITLE": ""})
@@ -161,14 +159,14 @@ async def test_a_rest_3_filter_is_checked_in_detail_before_anything_is_sent(
     connected: Gateway, sandbox: Sandbox, resource: str, conditions: object, rule: str
 ) -> None:
     requests = sandbox.portal.http_requests
-    problem = await refused(connected, f"{resource}filter={orjson.dumps(conditions).decode()}", 400)
+    problem = await refused_stream(connected, f"{resource}filter={orjson.dumps(conditions).decode()}", 400)
     assert problem["errors"] == [{"code": "invalid_filter", "detail": rule, "parameter": "filter"}]
     assert problem["detail"] == f"filter: {rule}"
     assert sandbox.portal.http_requests == requests
 
 
 async def test_a_filter_refused_by_the_portal_is_reported_with_the_portals_message(connected: Gateway) -> None:
-    problem = await refused(connected, 'items/2?filter={"nonsense":1}', 400)
+    problem = await refused_stream(connected, 'items/2?filter={"nonsense":1}', 400)
     assert problem["portalError"] == {
         "code": "INVALID_ARG_VALUE",
         "description": "Invalid filter: field 'nonsense' is not allowed in filter",
@@ -259,129 +257,9 @@ def test_gzip_is_used_if_the_request_accepts_it(accepted: str, expected: bool) -
     assert (GZIP.search(accepted) is not None) is expected
 
 
-@pytest.mark.parametrize(
-    ("query", "sentence"),
-    [
-        ("deals?cursor=x", "cursor: must be the id of a row, or 0"),
-        ("deals?cursor=-1", "cursor: must be the id of a row, or 0"),
-        ("deals?cursor=9999999999999999999", "cursor: must be the id of a row, or 0"),
-        ("deals?cursor=1&cursor=2", "cursor: is given more than once"),
-        ("deals?limit=0", f"limit: {POSITIVE} of at most 18 digits"),
-        ("deals?limit=1e3", f"limit: {POSITIVE} of at most 18 digits"),
-        ("deals?filter={", "filter: must be JSON"),
-        ("deals?filter=null", "filter: must be a JSON object or list, and not null"),
-        ("deals?select=", "select: must be field names, separated by commas"),
-        ("deals?select=A,,B", "select: must be field names, separated by commas"),
-        ("deals?pace=fast", "pace: must be thrifty or eager"),
-        ("deals?pace=", "pace: must be thrifty or eager"),
-        ("deals?=1", f"a parameter without a name: {UNKNOWN_PARAMETER}"),
-        ("deals?fitler={}", f"fitler: {UNKNOWN_PARAMETER}"),
-        (f"deals?filter={'[' * 70}{']' * 70}", "filter: must not be nested more than 64 levels deep"),
-        ("deals?source=mirror", "source: must be portal"),
-        ("deals?version=2", "version: must be 2 or 3, and is only valid for tasks"),
-        ("tasks?version=4", "version: must be 2 or 3, and is only valid for tasks"),
-        ("items/0", f"entityTypeId: {POSITIVE}"),
-        ("items/x", f"entityTypeId: {POSITIVE}"),
-        ("items/99999999999", f"entityTypeId: {POSITIVE}"),
-        ("items/00000000012345678901", f"entityTypeId: {POSITIVE}"),
-        (f"items/0000000001{'1' * 5000}", f"entityTypeId: {POSITIVE}"),
-    ],
-)
-async def test_an_invalid_parameter_is_refused_by_name(
-    connected: Gateway, sandbox: Sandbox, query: str, sentence: str
-) -> None:
-    requests = sandbox.portal.http_requests
-    problem = await refused(connected, query, 400)
-    assert problem["detail"] == sentence
-    assert sandbox.portal.http_requests == requests
-
-
-async def test_an_unknown_field_in_a_select_is_refused(connected: Gateway) -> None:
-    problem = await refused(connected, "deals?select=TITLE,NOPE", 400)
-    assert problem["detail"] == "select: unknown field 'NOPE', which the list would ignore"
-    assert (await connected.stream("deals", select="*,UF_*", limit=1)).rows
-
-
-async def test_a_list_whose_method_is_denied_cannot_be_streamed(connected: Gateway, sandbox: Sandbox) -> None:
-    await connected.restart(GATEWAY_METHODS_DENY="crm.deal.*")
-    requests = sandbox.portal.http_requests
-    assert (await refused(connected, "deals", 403))["code"] == "method_denied"
-    assert sandbox.portal.http_requests == requests
-    assert (await connected.stream("leads")).end["complete"] is True
-
-
-async def test_an_unknown_list_is_not_found(connected: Gateway) -> None:
-    problem = await refused(connected, "steps", 404)
-    assert (problem["code"], problem["detail"]) == ("stream_not_found", "unknown list 'steps'")
-
-
-async def test_an_account_that_is_not_connected_cannot_stream(gateway: Gateway, sandbox: Sandbox) -> None:
-    assert (await refused(gateway, "deals", 404))["code"] == "account_not_found"
-    await gateway.post("/bitrix/account", json={"client_bitrix_url": sandbox.origin})
-    problem = await refused(gateway, "deals", 409)
-    assert problem["authorizeURL"].startswith(f"{sandbox.origin}/oauth/authorize/?")
-
-
-async def test_a_revoked_credential_makes_the_account_stale(gateway: Gateway, sandbox: Sandbox) -> None:
-    await authorize(gateway, sandbox)
-    await gateway.synced()
-    sandbox.portal.oauth.expire_access_tokens()
-    sandbox.portal.fault("oauth.token:invalid_grant*")
-    first = await refused(gateway, 'deals?filter={"TITLE":"x"}', 409)
-    assert "authorizeURL" not in first
-    assert (await gateway.get("/bitrix/account")).json["stale"] is True
-    requests = sandbox.portal.http_requests
-    assert "authorizeURL" in await refused(gateway, "deals", 409)
-    assert sandbox.portal.http_requests == requests
-
-
-@pytest.mark.parametrize(
-    ("fault", "status", "code"),
-    [
-        ("crm.deal.list:error=ACCESS_DENIED*", 403, "access_denied"),
-        ("crm.deal.list:error=insufficient_scope*", 403, "insufficient_scope"),
-        ("crm.deal.list:error=NOT_KNOWN_TO_US*", 400, "portal_refused"),
-        ("batch:html500*", 502, "portal_broken"),
-        ("batch:drop*", 504, "portal_unreachable"),
-        ("batch:qle*", 429, "too_busy"),
-    ],
-)
-async def test_an_error_before_the_first_row_is_a_problem_with_its_status(
-    connected: Gateway, sandbox: Sandbox, fault: str, status: int, code: str
-) -> None:
-    sandbox.portal.fault(fault)
-    problem = await refused(connected, "deals", status)
-    assert problem["code"] == code
-
-
-async def test_a_stream_that_would_wait_too_long_is_refused_with_retry_after(
-    connected: Gateway, sandbox: Sandbox
-) -> None:
-    waiting = [asyncio.create_task(connected.post("/bitrix/call/profile", json={})) for _ in range(115)]
-    while (
-        sum(task.done() for task in waiting) < 48 + 2
-    ):  # those within the bucket's capacity, and some that are refused
-        await connected.clock.settle()
-    sandbox.portal.fault("crm.deal.list:otl")
-    answer = await connected.get(f"{STREAM}/deals")
-    assert answer.status == 429
-    assert int(answer.headers["Retry-After"]) > 0
-    assert answer.json["code"] == "too_busy"
-    assert sandbox.portal.calls["crm.deal.list"] == 0
-    await connected.clock.until(asyncio.gather(*waiting))
-
-
 async def test_a_stream_has_the_request_id_and_must_not_be_cached(connected: Gateway) -> None:
     answer = await connected.get(f"{STREAM}/tasks", headers={"X-Request-ID": "mine-1"})
     assert answer.headers["X-Request-ID"] == "mine-1"
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["Vary"] == "Authorization, Accept-Encoding"
     assert answer.headers["Content-Type"] == "application/x-ndjson"
-
-
-async def refused(gateway: Gateway, path: str, status: int) -> dict[str, Any]:
-    answer = await gateway.clock.until(gateway.get(f"{STREAM}/{path}"))
-    assert answer.status == status, answer.body
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    problem: dict[str, Any] = answer.json
-    return problem

@@ -7,10 +7,25 @@ from tests.gateway import Answer, Gateway
 WRITE = "crm.deal.update"
 
 
+async def post(gateway: Gateway, path: str, body: object = None, **options: Any) -> Answer:
+    """POST *body*, by default an empty object, to `/bitrix/` + *path*; the clock advances while the request waits."""
+    json = {} if body is None else body
+    return await gateway.clock.until(gateway.post(f"/bitrix/{path}", json=json, **options))
+
+
 async def call(gateway: Gateway, method: str, params: object = None, **options: Any) -> Answer:
-    """The response to a call; the clock advances while it waits."""
-    json = {} if params is None else params
-    return await gateway.clock.until(gateway.post(f"/bitrix/call/{method}", json=json, **options))
+    """Call a method of REST 2 through the gateway."""
+    return await post(gateway, f"call/{method}", params, **options)
+
+
+async def call3(gateway: Gateway, method: str, body: object = None, **options: Any) -> Answer:
+    """Call a method of REST 3.0 through the gateway."""
+    return await post(gateway, f"v3/{method}", body, **options)
+
+
+async def batch(gateway: Gateway, commands: object, **options: Any) -> Answer:
+    """Run a batch through the gateway."""
+    return await post(gateway, "batch", {"commands": commands, **options})
 
 
 def refusal(answer: Answer) -> tuple[int, str]:

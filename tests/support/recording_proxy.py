@@ -13,7 +13,7 @@ from aiohttp import web
 from tests.gateway import Sandbox
 from tests.support.rogue import listening
 
-Answering = Callable[["Sent"], Awaitable[web.StreamResponse]]
+Responder = Callable[["Sent"], Awaitable[web.StreamResponse]]
 PASSED_ON = ("Authorization", "Content-Type", "Accept", "Idempotency-Key", "Host")
 PASSED_BACK = ("Location", "Idempotency-Key", "Idempotent-Replayed")
 
@@ -38,17 +38,17 @@ class Sent:
 
 
 @dataclass
-class Onlooker:
+class RecordingProxy:
     """The proxy. *sent* are the requests of the gateway; *answers* are, by method, the answers to its next calls."""
 
     origin: str = ""
     webhook: str = ""
     sent: list[Sent] = field(default_factory=list)
-    answers: dict[str, deque[Answering]] = field(default_factory=dict)
-    under_way: int = 0
-    most_under_way: int = 0
+    answers: dict[str, deque[Responder]] = field(default_factory=dict)
+    in_flight: int = 0
+    max_in_flight: int = 0
 
-    def answer(self, method: str, *answers: Answering) -> None:
+    def answer(self, method: str, *answers: Responder) -> None:
         """Answer the next calls of *method* instead of the portal."""
         self.answers.setdefault(method, deque()).extend(answers)
 
@@ -60,7 +60,7 @@ class Onlooker:
         return [sent for sent in self.sent if sent.method == method]
 
 
-def saying(status: int, body: bytes, content_type: str = "application/json") -> Answering:
+def respond(status: int, body: bytes, content_type: str = "application/json") -> Responder:
     """Answers with these bytes."""
 
     async def answer(_sent: Sent) -> web.StreamResponse:
@@ -69,31 +69,31 @@ def saying(status: int, body: bytes, content_type: str = "application/json") -> 
     return answer
 
 
-def telling(body: object, status: int = 200) -> Answering:
-    return saying(status, orjson.dumps(body))
+def respond_json(body: object, status: int = 200) -> Responder:
+    return respond(status, orjson.dumps(body))
 
 
-async def dropping(sent: Sent) -> web.StreamResponse:
+async def drop_connection(sent: Sent) -> web.StreamResponse:
     """Closes the connection without an answer."""
     sent.transport.abort()
     return web.Response()
 
 
 @asynccontextmanager
-async def looking_on(sandbox: Sandbox) -> AsyncIterator[Onlooker]:
+async def recording_proxy(sandbox: Sandbox) -> AsyncIterator[RecordingProxy]:
     """A proxy to *sandbox* that forwards everything by default."""
-    onlooker = Onlooker()
+    proxy = RecordingProxy()
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
 
         async def forward(request: web.Request) -> web.StreamResponse:
             body = await request.read()
             sent = Sent(request.method, request.raw_path, dict(request.headers), body, request.transport)
-            onlooker.sent.append(sent)
-            onlooker.under_way += 1
-            onlooker.most_under_way = max(onlooker.most_under_way, onlooker.under_way)
+            proxy.sent.append(sent)
+            proxy.in_flight += 1
+            proxy.max_in_flight = max(proxy.max_in_flight, proxy.in_flight)
             try:
-                if onlooker.answers.get(sent.method):
-                    return await onlooker.answers[sent.method].popleft()(sent)
+                if proxy.answers.get(sent.method):
+                    return await proxy.answers[sent.method].popleft()(sent)
                 headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
                 async with session.request(
                     request.method,
@@ -107,8 +107,8 @@ async def looking_on(sandbox: Sandbox) -> AsyncIterator[Onlooker]:
                         status=answer.status, body=await answer.read(), content_type=answer.content_type, headers=back
                     )
             finally:
-                onlooker.under_way -= 1
+                proxy.in_flight -= 1
 
-        async with listening(forward) as onlooker.origin:
-            onlooker.webhook = onlooker.origin + sandbox.portal.webhook_path
-            yield onlooker
+        async with listening(forward) as proxy.origin:
+            proxy.webhook = proxy.origin + sandbox.portal.webhook_path
+            yield proxy
