@@ -1,1 +1,1 @@
-"""Generated clients against the demo: `python -m tests.clients`."""
+"""A generated client, used on the demo: `python -m tests.clients`."""

@@ -1,1 +1,1 @@
-"""The promised contract against generated requests: `python -m tests.fuzz`."""
+"""Generated requests, checked against openapi.yaml: `python -m tests.fuzz`."""

@@ -94,25 +94,26 @@ def compete(readers: Iterable[Reader], listed: Listed, scratch: Path, *, stop_af
     return results
 
 
-def show(one: Figures) -> None:
+def show(figures: Figures) -> None:
     """Print a line of the table."""
-    rows = f"{'-':>7}{'-':>9}" if one.projected or one.failed else f"{one.lost:7,}{one.doubled:9,}"
-    seconds = f"{'~' if one.projected else ''}{one.seconds:.2f}"
+    rows = f"{'-':>7}{'-':>9}" if figures.projected or figures.failed else f"{figures.lost:7,}{figures.doubled:9,}"
+    seconds = f"{'~' if figures.projected else ''}{figures.seconds:.2f}"
+    counted, failed = figures.counted, f"  {figures.failed}" if figures.failed else ""
     print(
-        f"{one.reader.name:24}{seconds:>9}{one.counted.requests:10,}{one.counted.commands:10,}{one.counted.busy_s:8.1f}"
-        f"{one.counted.refusals:9,}{rows}{one.peak_mb:9.0f}{one.portal_cpu_s:14.1f}{one.failed and '  ' + one.failed}",
+        f"{figures.reader.name:24}{seconds:>9}{counted.requests:10,}{counted.commands:10,}{counted.busy_s:8.1f}"
+        f"{counted.refusals:9,}{rows}{figures.peak_mb:9.0f}{figures.portal_cpu_s:14.1f}{failed}",
         flush=True,
     )
 
 
 def named(results: Sequence[Figures], reader: Reader) -> Figures:
-    return next(one for one in results if one.reader is reader)
+    return next(figures for figures in results if figures.reader is reader)
 
 
 def show_goals(results: Sequence[Figures], listed: Listed, faster: float) -> None:
     """Print each goal next to the measured value."""
     eager, stream = named(results, EAGER), named(results, STREAM)
-    best = min((one for one in results if not one.reader.ours), key=lambda one: one.seconds)
+    best = min((figures for figures in results if not figures.reader.ours), key=lambda figures: figures.seconds)
     mark = "~" if best.projected else ""
     print(f"the fastest other client: {best.reader.name}")
     show_goal("the walk is faster, times at least", faster, best.seconds / eager.seconds, mark)
@@ -142,9 +143,9 @@ def show_stream(stream: Figures) -> None:
 
 
 def show_soundness(results: Sequence[Figures]) -> None:
-    ours = [one for one in results if one.reader.ours]
-    show_goal("rows lost or doubled by us", 0, sum(one.lost + one.doubled for one in ours))
-    show_goal("requests of ours refused", 0, sum(one.counted.refusals for one in ours))
+    ours = [figures for figures in results if figures.reader.ours]
+    show_goal("rows lost or doubled by us", 0, sum(figures.lost + figures.doubled for figures in ours))
+    show_goal("requests of ours refused", 0, sum(figures.counted.refusals for figures in ours))
 
 
 def show_goal(name: str, goal: float, measured: float, mark: str = "") -> None:
@@ -164,10 +165,10 @@ def read_long(scratch: Path, deals_mb: float | None) -> None:
     print(f"bucket and page cost alone allow {min_s:.1f} s")
     reserved = limits.bucket_leak_per_s + max(MIN_RESERVE, ceil(limits.bucket_capacity * RESERVE_SHARE))
     show_goal("the walk takes times that, at most", 1.3, named(results, EAGER).seconds / min_s)
-    for one in results:
-        calls_per_s = 1 / EVERY_S if one.reader is STREAM else 0.0
+    for figures in results:
+        calls_per_s = 1 / EVERY_S if figures.reader is STREAM else 0.0
         fair_s = min_seconds(listed, reserved=reserved, calls_per_s=calls_per_s)
-        print(f"{f'{one.reader.name}: without what callers have of it':52}{'':8}{one.seconds / fair_s:9.2f}")
+        print(f"{f'{figures.reader.name}: without what callers have of it':52}{'':8}{figures.seconds / fair_s:9.2f}")
     stream = named(results, STREAM)
     show_goal("peak memory of the stream, MB, at most", 200.0, stream.peak_mb)
     if deals_mb is not None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.sandbox.portal import SandboxSettings
+from gateway.sandbox.settings import SandboxSettings
 from tests.gateway import Gateway, Sandbox, authorize
 from tests.support.streaming import refused_stream
 
