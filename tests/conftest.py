@@ -10,6 +10,7 @@ import pytest
 
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.settings import SandboxSettings
+from gateway.sandbox.web.server import SandboxServer
 from tests import canaries
 from tests.clock import ManualClock
 from tests.gateway import JWT_SECRET, Gateway, Sandbox, authorize, serve_sandbox
@@ -32,6 +33,19 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.fixture
+def portal(settings: SandboxSettings, clock: ManualClock) -> SandboxPortal:
+    """A sandbox portal with the *settings* of the test's package."""
+    return SandboxPortal(settings, clock)
+
+
+@pytest.fixture
+async def server(portal: SandboxPortal) -> AsyncIterator[SandboxServer]:
+    """The same portal on a real socket."""
+    async with SandboxServer(portal) as server:
+        yield server
 
 
 @pytest.fixture

@@ -35,24 +35,8 @@ class Row:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def settings() -> SandboxSettings:
     return SandboxSettings(users=700, tariff="off")
-
-
-@pytest.fixture
-def portal(settings: SandboxSettings, clock: ManualClock) -> SandboxPortal:
-    return SandboxPortal(settings, clock)
-
-
-@pytest.fixture
-async def server(portal: SandboxPortal) -> AsyncIterator[SandboxServer]:
-    async with SandboxServer(portal) as server:
-        yield server
 
 
 @pytest.fixture

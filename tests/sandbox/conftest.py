@@ -8,29 +8,12 @@ from aiohttp import ClientSession
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.settings import SandboxSettings
 from gateway.sandbox.web.server import SandboxServer
-from tests.clock import ManualClock
 from tests.sandbox.client import RestClient
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 @pytest.fixture
 def settings() -> SandboxSettings:
     return SandboxSettings(users=130)
-
-
-@pytest.fixture
-def portal(settings: SandboxSettings, clock: ManualClock) -> SandboxPortal:
-    return SandboxPortal(settings, clock)
-
-
-@pytest.fixture
-async def server(portal: SandboxPortal) -> AsyncIterator[SandboxServer]:
-    async with SandboxServer(portal) as server:
-        yield server
 
 
 @pytest.fixture
