@@ -34,6 +34,19 @@ BELOW_SERVICES = (
     "storage",
 )
 
+BELOW_REST = (
+    "gateway.clock",
+    "gateway.sandbox.behaviour",
+    "gateway.sandbox.caller",
+    "gateway.sandbox.content",
+    "gateway.sandbox.errors",
+    "gateway.sandbox.exchange",
+    "gateway.sandbox.php",
+    "gateway.sandbox.portal",
+    "gateway.sandbox.query",
+    "gateway.sandbox.tables",
+)
+
 # Every room with the rooms it may import. A module belongs to the most specific room that its name begins with.
 # A room includes the rooms inside it: "gateway.bitrix" allows "gateway.bitrix.lists" too.
 ROOMS: dict[str, tuple[str, ...]] = {
@@ -142,30 +155,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "gateway.sandbox.php",
         "gateway.sandbox.tables",
     ),
-    "gateway.sandbox.rest2": (
-        "gateway.clock",
-        "gateway.sandbox.behaviour",
-        "gateway.sandbox.caller",
-        "gateway.sandbox.content",
-        "gateway.sandbox.errors",
-        "gateway.sandbox.exchange",
-        "gateway.sandbox.php",
-        "gateway.sandbox.portal",
-        "gateway.sandbox.query",
-        "gateway.sandbox.tables",
-    ),
-    "gateway.sandbox.rest3": (
-        "gateway.clock",
-        "gateway.sandbox.behaviour",
-        "gateway.sandbox.caller",
-        "gateway.sandbox.content",
-        "gateway.sandbox.errors",
-        "gateway.sandbox.exchange",
-        "gateway.sandbox.php",
-        "gateway.sandbox.portal",
-        "gateway.sandbox.query",
-        "gateway.sandbox.tables",
-    ),
+    "gateway.sandbox.rest2": BELOW_REST,
+    "gateway.sandbox.rest3": BELOW_REST,
     "gateway.sandbox.settings": (
         "gateway.clock",
         "gateway.sandbox.behaviour",
