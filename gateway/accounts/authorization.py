@@ -33,8 +33,7 @@ class Authorizations:
 
     async def begin(self, account: Account, origin: str, redirect_url: str | None, now: float) -> tuple[str, State]:
         """The authorize page of the portal at *origin* for *account*, good for ten minutes, and the state in it."""
-        text = self._states.issue(account.account_key, urlsplit(origin).netloc, redirect_url)
-        state = self._states.read(text)
+        text, state = self._states.issue(account.account_key, urlsplit(origin).netloc, redirect_url)
         await self._store.save_state(state.nonce, account.account_id, expires_at=state.expires_at, now=int(now))
         query = urlencode({"client_id": self._config.bitrix_client_id, "state": text})
         return f"{origin}{AUTHORIZE_PATH}?{query}", state

@@ -13,7 +13,8 @@ import orjson
 from gateway.accounts.account_state import DOUBT_S, is_doubt, trouble_of
 from gateway.accounts.limiters import PortalLimiters
 from gateway.bitrix.auth.credentials import OAuthCredential, WebhookCredential
-from gateway.bitrix.auth.oauth import AuthorizationServers, TokenRefresher, Tokens
+from gateway.bitrix.auth.oauth import AuthorizationServers, Tokens
+from gateway.bitrix.auth.token_refresher import TokenRefresher
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
 from gateway.bitrix.limits.limiter import PortalLimiter
@@ -120,7 +121,7 @@ class Connections:
     async def settle(self) -> None:
         """Return once no renewal of tokens is under way: before the database is closed."""
         for refresher in self._refreshers.values():
-            await refresher.settle()
+            await refresher.finish_pending()
 
     def client(self, account: Account) -> PortalClient:
         """A client that calls *account*'s portal with its credential, through the portal's one limiter."""

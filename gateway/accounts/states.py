@@ -41,18 +41,28 @@ class StateSigner:
         self._key = HKDF(SHA256(), 32, salt=None, info=b"bitrix-gateway state").derive(encryption_key)
         self._clock = clock
 
-    def issue(self, account: str, portal: str, redirect_url: str | None = None) -> str:
-        """A state for ten minutes from now, in base64url without padding. *portal* is the host being authorized."""
+    def issue(self, account: str, portal: str, redirect_url: str | None = None) -> tuple[str, State]:
+        """Return a state that expires in ten minutes, as base64url without padding and as a value.
+
+        *portal* is the host to authorize.
+        """
+        state = State(
+            account,
+            portal,
+            redirect_url,
+            nonce=secrets.token_urlsafe(NONCE_BYTES),
+            expires_at=int(self._clock.now()) + LIFETIME_S,
+        )
         body: dict[str, object] = {
-            "account": account,
-            "portal": portal,
-            "nonce": secrets.token_urlsafe(NONCE_BYTES),
-            "exp": int(self._clock.now()) + LIFETIME_S,
+            "account": state.account,
+            "portal": state.portal,
+            "nonce": state.nonce,
+            "exp": state.expires_at,
         }
         if redirect_url is not None:
             body["redirectURL"] = redirect_url
         signed = orjson.dumps(body | {"signature": self._signature(body)})
-        return urlsafe_b64encode(signed).decode().rstrip("=")
+        return urlsafe_b64encode(signed).decode().rstrip("="), state
 
     def read(self, state: str) -> State:
         """What was issued as *state*; either base64 alphabet will do, with padding or without.

@@ -19,35 +19,42 @@ def signer(key: bytes = KEY, now: float = START) -> StateSigner:
     return StateSigner(key, ManualClock(now))
 
 
+def issue(account: str = "7", portal: str = "h", redirect_url: str | None = None) -> str:
+    text, _ = signer().issue(account, portal, redirect_url)
+    return text
+
+
 def raw(state: str) -> bytes:
     return urlsafe_b64decode(state + "=" * (-len(state) % 4))
 
 
 def test_what_is_issued_is_read_back() -> None:
-    state = signer().read(signer().issue("7", "example.bitrix24.ru", "https://app.example.com/done?a=1"))
+    text, issued = signer().issue("7", "example.bitrix24.ru", "https://app.example.com/done?a=1")
+    state = signer().read(text)
+    assert state == issued
     assert (state.account, state.portal) == ("7", "example.bitrix24.ru")
     assert state.redirect_url == "https://app.example.com/done?a=1"
     assert state.expires_at == START + LIFETIME_S == START + 600
 
 
 def test_without_a_return_address_there_is_none() -> None:
-    assert signer().read(signer().issue("7", "h")).redirect_url is None
+    assert signer().read(issue()).redirect_url is None
 
 
 def test_every_state_has_a_nonce_of_its_own() -> None:
-    assert signer().read(signer().issue("7", "h")).nonce != signer().read(signer().issue("7", "h")).nonce
+    assert signer().read(issue()).nonce != signer().read(issue()).nonce
 
 
 @given(st.text(max_size=30), st.text(max_size=40))
 def test_both_alphabets_are_understood_with_padding_and_without(account: str, portal: str) -> None:
-    issued = signer().issue(account, portal)
+    issued = issue(account, portal)
     standard, url_safe = b64encode(raw(issued)).decode(), urlsafe_b64encode(raw(issued)).decode()
     spellings = {standard, url_safe, standard.rstrip("="), url_safe.rstrip("="), standard.replace("+", " ")}
     assert {signer().read(spelling).account for spelling in spellings} == {account}
 
 
 def test_it_expires_after_ten_minutes() -> None:
-    issued = signer().issue("7", "h")
+    issued = issue()
     assert signer(now=START + LIFETIME_S - 1).read(issued)
     with pytest.raises(InvalidInput, match="has expired"):
         signer(now=START + LIFETIME_S).read(issued)
@@ -55,14 +62,14 @@ def test_it_expires_after_ten_minutes() -> None:
 
 def test_another_key_does_not_read_it() -> None:
     with pytest.raises(InvalidInput, match="issued"):
-        signer(bytes(32)).read(signer().issue("7", "h"))
+        signer(bytes(32)).read(issue())
 
 
 @pytest.mark.parametrize(
     "change", [{"account": "8"}, {"redirectURL": "https://evil.example"}, {"exp": 2**40}, {"x": 1}]
 )
 def test_nothing_in_it_can_be_changed(change: dict[str, object]) -> None:
-    body = json.loads(raw(signer().issue("7", "h"))) | change
+    body = json.loads(raw(issue())) | change
     with pytest.raises(InvalidInput, match="issued"):
         signer().read(b64encode(json.dumps(body).encode()).decode())
 
@@ -98,7 +105,7 @@ def test_what_is_no_base64_of_ours_is_refused_naming_the_parameter(state: str) -
 
 @pytest.mark.parametrize("junk", ["%", "\n", "=", "й", "."])
 def test_characters_that_are_not_of_base64_are_not_overlooked(junk: str) -> None:
-    issued = signer().issue("7", "h")
+    issued = issue()
     with pytest.raises(InvalidInput, match="issued"):
         signer().read(issued[:12] + junk + issued[12:])
 

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.bitrix.auth.credentials import OAuthCredential, WebhookCredential
-from gateway.bitrix.auth.oauth import AuthorizationServers, TokenRefresher, Tokens
+from gateway.bitrix.auth.oauth import AuthorizationServers, Tokens
+from gateway.bitrix.auth.token_refresher import TokenRefresher
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
 from gateway.bitrix.limits.limiter import PortalLimiter

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.bitrix.auth.credentials import WebhookCredential
-from gateway.bitrix.auth.oauth import TokenRefresher
+from gateway.bitrix.auth.token_refresher import TokenRefresher
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import (
     CredentialRefused,

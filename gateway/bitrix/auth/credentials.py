@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-from gateway.bitrix.auth.oauth import TokenRefresher
+from gateway.bitrix.auth.token_refresher import TokenRefresher
 from gateway.bitrix.errors import (
     CredentialRefused,
     PortalError,
@@ -108,13 +108,13 @@ class OAuthCredential:
 
     def __init__(self, endpoint: str, refresher: TokenRefresher) -> None:
         self._endpoint = endpoint
-        self._keeper = refresher
+        self._refresher = refresher
 
     async def access(self) -> Access:
-        return Access(self._endpoint, await self._keeper.access_token())
+        return Access(self._endpoint, await self._refresher.access_token())
 
     async def renew(self, failed: Access, /) -> bool:
-        renewed = await self._keeper.renewed(failed.token or "")
+        renewed = await self._refresher.refresh(failed.token or "")
         self._endpoint = renewed.client_endpoint
         return True
 

@@ -1,13 +1,12 @@
-"""The tokens of an application: had for a code, renewed one at a time, saved before they are used.
+"""The authorization servers: they exchange an authorization code, or a refresh token, for a pair of tokens.
 
 Source: protocol.md 13 (b24restdocs settings/oauth/index.md, auto-renewal.md, error-codes.md)
 """
 
-import asyncio
 import ipaddress
 import random
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,6 @@ from gateway.clock import Clock
 if TYPE_CHECKING:
     from gateway.bitrix.transport.session import PortalSession
 
-RENEW_BEFORE_EXPIRY_S = 60.0
 MAX_LIFETIME_S = 366 * 86_400  # of an access token; portals give it an hour
 MAX_ANSWER_BYTES = 65_536  # of a pair of tokens and what comes with it, which is about one thousand
 USABLE_TEXT = re.compile(r"[\x21-\x7e]{1,4096}")  # what may go into a header, an address or a log line as it is
@@ -140,89 +138,6 @@ class AuthorizationServers:
             member_id=_text(answer, "member_id"),
             server_domain=server_domain,
         )
-
-
-class TokenRefresher:
-    """The tokens of one account, kept by the callbacks and renewed one at a time.
-
-    *load* reads the stored pair, *save* commits a new one before anybody uses it, *mark_stale* notes that a person must
-    authorize again, and why. A renewal under way is finished even if everybody waiting for it has gone: the old refresh
-    token is spent as soon as the server has heard it. For the same reason a pair that could not be saved is kept here,
-    and saved before the next renewal.
-    """
-
-    def __init__(
-        self,
-        load: Callable[[], Awaitable[Tokens]],
-        save: Callable[[Tokens], Awaitable[None]],
-        mark_stale: Callable[[PortalError], Awaitable[None]],
-        servers: AuthorizationServers,
-        clock: Clock,
-    ) -> None:
-        self._load = load
-        self._save = save
-        self._mark_stale = mark_stale
-        self._servers = servers
-        self._clock = clock
-        self._one_at_a_time = asyncio.Lock()
-        self._renewals: set[asyncio.Task[Tokens]] = set()
-        self._unsaved: tuple[str, Tokens] | None = None  # a refresh token that is spent, and the pair it gave
-
-    async def access_token(self) -> str:
-        """A token to call with, renewed first where it ends within a minute."""
-        return (await self.tokens()).access_token
-
-    async def tokens(self) -> Tokens:
-        """The pair to call with, renewed first where it ends within a minute."""
-        tokens = await self._load()
-        if tokens.expires_at - self._clock.now() > RENEW_BEFORE_EXPIRY_S:
-            return tokens
-        return await self.renewed(tokens.access_token)
-
-    async def renewed(self, failed_access_token: str) -> Tokens:
-        """A pair newer than the one that failed: one refresh, however many ask.
-
-        Raises:
-            PortalError: no new pair could be had; with `credential_dead` the account has been marked stale.
-        """
-        renewal = asyncio.create_task(self._renew(failed_access_token))
-        self._renewals.add(renewal)
-        renewal.add_done_callback(self._ended)
-        return await asyncio.shield(renewal)
-
-    def _ended(self, renewal: asyncio.Task[Tokens]) -> None:
-        self._renewals.discard(renewal)
-        if not renewal.cancelled():
-            renewal.exception()  # for those who wait; that nobody does any more is no error of its own
-
-    async def settle(self) -> None:
-        """Return once no renewal is under way: before what the callbacks write to is closed."""
-        await asyncio.gather(*self._renewals, return_exceptions=True)
-
-    async def _renew(self, failed_access_token: str) -> Tokens:
-        async with self._one_at_a_time:
-            tokens = await self._load()
-            if tokens.access_token != failed_access_token:
-                return tokens
-            if self._unsaved is None or self._unsaved[0] != tokens.refresh_token:
-                try:
-                    self._unsaved = tokens.refresh_token, await self._servers.refresh(tokens)
-                except PortalError as error:
-                    if not error.credential_dead:
-                        raise
-                    return await self._newer_than(tokens, error)
-            _, renewed = self._unsaved
-            await self._save(renewed)
-            self._unsaved = None
-            return renewed
-
-    async def _newer_than(self, refused: Tokens, error: PortalError) -> Tokens:
-        """The pair that somebody else has saved meanwhile; without one the account is stale."""
-        tokens = await self._load()
-        if tokens.refresh_token != refused.refresh_token:
-            return tokens
-        await self._mark_stale(error)
-        raise error
 
 
 def _is_loopback(server_domain: str) -> bool:

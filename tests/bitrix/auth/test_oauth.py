@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from gateway.bitrix.auth.oauth import RENEW_BEFORE_EXPIRY_S, AuthorizationServers, TokenRefresher, Tokens
+from gateway.bitrix.auth.oauth import AuthorizationServers, Tokens
+from gateway.bitrix.auth.token_refresher import REFRESH_BEFORE_EXPIRY_S, TokenRefresher
 from gateway.bitrix.errors import (
     AddressRefused,
     ClientRefused,
@@ -135,7 +136,7 @@ async def test_a_token_is_used_until_a_minute_before_its_end(
     refresher: TokenRefresher, row: Row, clock: ManualClock
 ) -> None:
     first = row.saved[0].access_token
-    await clock.advance(3600 - RENEW_BEFORE_EXPIRY_S - 1)
+    await clock.advance(3600 - REFRESH_BEFORE_EXPIRY_S - 1)
     assert await refresher.access_token() == first
     await clock.advance(1)
     assert await refresher.access_token() == row.saved[1].access_token != first
@@ -145,10 +146,10 @@ async def test_a_failed_token_is_renewed_once_for_all_that_wait(
     refresher: TokenRefresher, row: Row, portal: SandboxPortal
 ) -> None:
     failed = row.saved[0].access_token
-    renewed = await asyncio.gather(*(refresher.renewed(failed) for _ in range(10)))
+    renewed = await asyncio.gather(*(refresher.refresh(failed) for _ in range(10)))
     assert set(renewed) == {row.saved[1]}
     assert len(portal.token_requests) == 2  # the code's and one refresh
-    assert await refresher.renewed(failed) == row.saved[1]  # one that comes late
+    assert await refresher.refresh(failed) == row.saved[1]  # one that comes late
 
 
 @pytest.mark.parametrize("fault", ["drop", "html500", "json500"])
@@ -156,7 +157,7 @@ async def test_a_refresh_is_tried_again_when_the_server_fails(
     refresher: TokenRefresher, row: Row, portal: SandboxPortal, clock: ManualClock, fault: str
 ) -> None:
     portal.fault(f"oauth.token:{fault}*2")
-    assert await clock.until(refresher.renewed(row.saved[0].access_token)) == row.saved[1]
+    assert await clock.until(refresher.refresh(row.saved[0].access_token)) == row.saved[1]
     assert not row.stale
 
 
@@ -165,7 +166,7 @@ async def test_a_server_that_keeps_failing_does_not_make_the_account_stale(
 ) -> None:
     portal.fault("oauth.token:html500*")
     with pytest.raises(PortalBroken):
-        await clock.until(refresher.renewed(row.saved[0].access_token))
+        await clock.until(refresher.refresh(row.saved[0].access_token))
     assert len(portal.token_requests) == 1 + 5
     assert not row.stale
 
@@ -175,7 +176,7 @@ async def test_a_dead_refresh_token_makes_the_account_stale(
 ) -> None:
     portal.oauth.revoke_refresh_tokens()
     with pytest.raises(GrantRefused) as caught:
-        await refresher.renewed(row.saved[0].access_token)
+        await refresher.refresh(row.saved[0].access_token)
     assert caught.value.credential_dead
     assert row.stale
 
@@ -190,7 +191,7 @@ async def test_a_pair_saved_by_somebody_else_meanwhile_is_taken(
         return readings.pop(0) if len(readings) > 1 else readings[0]
 
     refresher = TokenRefresher(load, row.save, row.mark_stale, servers, clock)
-    assert await refresher.renewed(row.saved[0].access_token) == theirs
+    assert await refresher.refresh(row.saved[0].access_token) == theirs
     assert not row.stale
     assert len(row.saved) == 1
 
@@ -200,7 +201,7 @@ async def test_a_pair_for_another_portal_is_not_kept(
 ) -> None:
     portal.fault("oauth.token:member_id=ffffffffffffffffffffffffffffffff")
     with pytest.raises(WrongPortal):
-        await refresher.renewed(row.saved[0].access_token)
+        await refresher.refresh(row.saved[0].access_token)
     assert len(row.saved) == 1
 
 
@@ -215,14 +216,14 @@ async def test_a_pair_is_saved_before_it_is_used_and_though_nobody_waits_any_mor
         await row.save(tokens)
 
     refresher = TokenRefresher(row.load, save, row.mark_stale, servers, clock)
-    waiter = asyncio.create_task(refresher.renewed(row.saved[0].access_token))
+    waiter = asyncio.create_task(refresher.refresh(row.saved[0].access_token))
     await saving.wait()
     assert not waiter.done()
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiter
     finish.set()
-    await refresher.settle()
+    await refresher.finish_pending()
     assert len(row.saved) == 2
 
 
@@ -231,7 +232,7 @@ async def test_a_failed_renewal_reaches_everybody_who_waits(
 ) -> None:
     portal.oauth.revoke_refresh_tokens()
     outcomes = await asyncio.gather(
-        *(refresher.renewed(row.saved[0].access_token) for _ in range(3)), return_exceptions=True
+        *(refresher.refresh(row.saved[0].access_token) for _ in range(3)), return_exceptions=True
     )
     assert all(isinstance(outcome, PortalError) for outcome in outcomes)
 
@@ -248,12 +249,12 @@ async def test_a_pair_that_could_not_be_saved_is_saved_before_the_next_renewal(
 
     refresher = TokenRefresher(row.load, save, row.mark_stale, servers, clock)
     with pytest.raises(OSError, match="full"):
-        await refresher.renewed(row.saved[0].access_token)
+        await refresher.refresh(row.saved[0].access_token)
     full, requests = False, len(portal.token_requests)
-    renewed = await refresher.renewed(row.saved[0].access_token)
+    renewed = await refresher.refresh(row.saved[0].access_token)
     assert renewed == row.saved[1]
     assert (len(portal.token_requests), row.stale) == (requests, False)
-    assert await refresher.renewed(renewed.access_token) == row.saved[2]
+    assert await refresher.refresh(renewed.access_token) == row.saved[2]
 
 
 async def test_a_pair_that_could_not_be_saved_is_not_taken_for_the_tokens_of_a_new_authorization(
@@ -264,7 +265,7 @@ async def test_a_pair_that_could_not_be_saved_is_not_taken_for_the_tokens_of_a_n
 
     refresher = TokenRefresher(row.load, save, row.mark_stale, servers, clock)
     with pytest.raises(OSError, match="full"):
-        await refresher.renewed(row.saved[0].access_token)
+        await refresher.refresh(row.saved[0].access_token)
     await row.save(replace(row.saved[0], access_token="anew", refresh_token="anew"))
     with pytest.raises(GrantRefused):
-        await refresher.renewed("anew")
+        await refresher.refresh("anew")
