@@ -8,7 +8,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.accounts.authorization import Authorizations
-from gateway.accounts.connections import Connections
+from gateway.accounts.clients import PortalClients
+from gateway.accounts.credentials import AccountCredentials
+from gateway.accounts.directory import AccountDirectory
+from gateway.accounts.limiters import PortalLimiters
 from gateway.accounts.recovery import WebhookRecovery
 from gateway.accounts.service import AccountService
 from gateway.accounts.states import StateSigner
@@ -32,8 +35,10 @@ from gateway.settings.secret_file import Secrets
 from handlers.app_keys import (
     ACCOUNTS,
     CALLS,
-    CONNECTIONS,
+    CLIENTS,
+    CREDENTIALS,
     DATABASE,
+    DIRECTORY,
     DRAINING,
     PAGES,
     POLICY,
@@ -182,52 +187,48 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     )
     app[PAGES] = Pages(mirror, cache_bytes=config.page_cache_bytes)
     vault = Vault(app[SECRETS].encryption_key)
-    app[CONNECTIONS] = Connections(
-        config,
-        store,
-        vault,
-        app[SESSION],
-        servers,
-        BucketStore(app[DATABASE]),
-        clock,
-        on_portal_changed=app[PAGES].forget,
-    )
-    await app[CONNECTIONS].open()
-    recovery = WebhookRecovery(app[CONNECTIONS], store, clock, max_wait_s=config.max_wait_s)
+    directory = app[DIRECTORY] = AccountDirectory(store, clock, on_portal_changed=app[PAGES].forget)
+    limiters = PortalLimiters(config, store, BucketStore(app[DATABASE]), clock)
+    await limiters.open()
+    credentials = app[CREDENTIALS] = AccountCredentials(store, directory, limiters, vault, servers, clock)
+    clients = app[CLIENTS] = PortalClients(credentials, limiters, app[SESSION], clock, max_wait_s=config.max_wait_s)
+    recovery = WebhookRecovery(directory, clients, store, clock, max_wait_s=config.max_wait_s)
     app[SYNCS] = SyncService(
         SyncStore(app[DATABASE]),
-        app[CONNECTIONS],
+        directory,
+        clients,
         app[PAGES],
         clock,
         language=config.field_language,
     )
-    schedule = SyncSchedule(app[SYNCS], app[CONNECTIONS], recovery, clock, interval_s=config.sync_interval_s)
+    schedule = SyncSchedule(app[SYNCS], directory, recovery, clock, interval_s=config.sync_interval_s)
     app[STREAMS] = StreamService(
-        MethodAllowlist(config), app[CONNECTIONS], FieldNames(clock), buffer_bytes=config.stream_buffer_bytes
+        MethodAllowlist(config), directory, clients, FieldNames(clock), buffer_bytes=config.stream_buffer_bytes
     )
     states = StateSigner(app[SECRETS].encryption_key, clock)
+    authorizations = Authorizations(config, store, states, servers, app[SESSION], clock)
     app[ACCOUNTS] = AccountService(
         config,
         store,
-        app[CONNECTIONS],
-        servers,
-        states,
-        Authorizations(config, store, states, app[SESSION]),
+        directory,
+        credentials,
+        clients,
+        authorizations,
         recovery,
         app[POLICY],
         clock,
         followers=(app[STREAMS], app[SYNCS]),
     )
-    app[CALLS] = CallService(MethodAllowlist(config), app[CONNECTIONS])
+    app[CALLS] = CallService(MethodAllowlist(config), directory, clients)
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, clock)
     try:
         async with app[SYNCS].open(), schedule.open():
             yield
-            await finish_pending(app[ACCOUNTS].settle(), clock)
+            await finish_pending(app[ACCOUNTS].finish_pending(), clock)
     finally:
         await recovery.close()
-        await finish_pending(app[CONNECTIONS].settle(), clock)
-        await app[CONNECTIONS].close()
+        await finish_pending(credentials.finish_pending(), clock)
+        await limiters.close()
 
 
 async def finish_pending(work: Awaitable[None], clock: Clock) -> None:

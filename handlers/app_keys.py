@@ -4,7 +4,9 @@ import asyncio
 
 from aiohttp import web
 
-from gateway.accounts.connections import Connections
+from gateway.accounts.clients import PortalClients
+from gateway.accounts.credentials import AccountCredentials
+from gateway.accounts.directory import AccountDirectory
 from gateway.accounts.service import AccountService
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import PortalSession
@@ -22,7 +24,9 @@ DATABASE = web.AppKey("DATABASE", Database)
 POLICY = web.AppKey("POLICY", EgressPolicy)
 SESSION = web.AppKey("SESSION", PortalSession)
 PAGES = web.AppKey("PAGES", Pages)
-CONNECTIONS = web.AppKey("CONNECTIONS", Connections)
+DIRECTORY = web.AppKey("DIRECTORY", AccountDirectory)
+CREDENTIALS = web.AppKey("CREDENTIALS", AccountCredentials)
+CLIENTS = web.AppKey("CLIENTS", PortalClients)
 SYNCS = web.AppKey("SYNCS", SyncService)
 ACCOUNTS = web.AppKey("ACCOUNTS", AccountService)
 CALLS = web.AppKey("CALLS", CallService)

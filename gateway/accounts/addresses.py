@@ -1,4 +1,4 @@
-"""The address that a caller connects: whose portal it is, and whether it is an inbound webhook."""
+"""Parses the address that a caller connects: the origin of a portal, or an inbound webhook."""
 
 import re
 from dataclasses import dataclass
@@ -11,16 +11,21 @@ from gateway.origins import origin_of
 from gateway.redaction import Secret
 
 FIELD = "/client_bitrix_url"
-# Source: b24restdocs settings/how-to-call-rest-api/general-principles.md; a method may follow, as portals show it.
+# A method may follow, as in the examples that portals show.
+# Source: b24restdocs settings/how-to-call-rest-api/general-principles.md
 WEBHOOK_PATH = re.compile(r"/+rest/([0-9]+)/([A-Za-z0-9]+)(?:/[A-Za-z0-9_.]*)?/?")
-# Anything that would be a webhook at the root of a portal, or in small letters.
+# Malformed webhooks, also in upper case or below another path.
 LIKE_WEBHOOK = re.compile(r"^/+rest/|/rest/+(api/+)?[0-9]+(/|$)", re.IGNORECASE)
 CLOUD_HOST = re.compile(r"([^.]+)\.bitrix24\.[a-z.]+")
 
 
 @dataclass(frozen=True)
 class PortalAddress:
-    """*host* names the port where the address does; *webhook* is the base of its calls, secret in its path, or None."""
+    """The address of a portal.
+
+    *host* includes the port if the address has one. *webhook* is the base address of a webhook's calls, with its
+    secret; None if the address is not a webhook.
+    """
 
     origin: str
     host: str
@@ -28,10 +33,10 @@ class PortalAddress:
 
 
 def parse_address(url: str, policy: EgressPolicy) -> PortalAddress:
-    """What *url* says of a portal.
+    """Parse *url*.
 
     Raises:
-        InvalidInput: when it is no address that a portal can have, or one that the policy forbids.
+        InvalidInput: it cannot be the address of a portal, or the policy forbids it.
     """
     try:
         origin = origin_of(url)
@@ -43,7 +48,7 @@ def parse_address(url: str, policy: EgressPolicy) -> PortalAddress:
         raise InvalidInput.of_field(FIELD, error.code, error.detail) from error
     parts, host = urlsplit(url), urlsplit(origin).netloc
     if not policy.may_call(urlsplit(origin).hostname or ""):
-        raise InvalidInput.of_field(FIELD, "private_address", "must be an address on the open internet")
+        raise InvalidInput.of_field(FIELD, "private_address", "must be an address on the public internet")
     if webhook := WEBHOOK_PATH.fullmatch(parts.path):
         return PortalAddress(origin, host, Secret(f"{origin}/rest/{webhook[1]}/{webhook[2]}/"))
     if any(LIKE_WEBHOOK.search(unquote(part)) for part in (parts.path, parts.query, parts.fragment)):
@@ -54,6 +59,6 @@ def parse_address(url: str, policy: EgressPolicy) -> PortalAddress:
 
 
 def subdomain_of(host: str) -> str:
-    """The first label of a cloud portal's host, the whole host of any other."""
+    """Return the first label of a cloud portal's host; the whole host of any other portal."""
     cloud = CLOUD_HOST.fullmatch(host)
     return cloud[1] if cloud else host

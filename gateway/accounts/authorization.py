@@ -1,57 +1,81 @@
-"""Where people authorize a portal: the page they are sent to, whether a portal has it, and where they return."""
+"""The authorization of a portal by a person: the portal's authorize page, and the callback it redirects to."""
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from urllib.parse import urlencode, urlsplit
 
 from yarl import URL
 
 from gateway.accounts.addresses import FIELD, PortalAddress
 from gateway.accounts.states import State, StateSigner
-from gateway.bitrix.errors import PortalError, PortalFailing, PortalMoved
+from gateway.bitrix.auth.oauth import AuthorizationServers, Tokens
+from gateway.bitrix.errors import PortalError, PortalFailing, PortalMoved, PortalUnreachable
 from gateway.bitrix.transport.session import PortalSession, ResponseHead, redirect_host
-from gateway.errors import InvalidInput
+from gateway.clock import Clock
+from gateway.errors import GatewayError, InvalidInput
 from gateway.origins import origin_of
 from gateway.settings.config import Config
 from storage.accounts import AccountStore
 from storage.records import Account
 
-MAX_REDIRECT_CHARACTERS = 2048  # characters; it travels inside the state
-LOOK_S = 10  # for the answer of a portal's authorize page
+CALLBACK_FIELDS = ("code", "domain", "state", "member_id", "server_domain")
+MAX_REDIRECT_CHARACTERS = 2048  # the state contains the address
+PAGE_TIMEOUT_S = 10  # for a portal's authorize page
 AUTHORIZE_PATH = "/oauth/authorize/"  # Source: protocol.md 13.1 (b24restdocs settings/oauth/index.md)
 NO_APPLICATION = (
-    "no Bitrix24 application is configured (GATEWAY_BITRIX_CLIENT_ID): give the address of an inbound webhook instead"
+    "no Bitrix24 application is configured (GATEWAY_BITRIX_CLIENT_ID): use the address of an inbound webhook instead"
 )
 
 
-class Authorizations:
-    """Sends people to a portal's authorize page, with a state that ties what they allow to an account."""
+class ExchangeFailed(GatewayError):
+    """an authorization code could not be exchanged"""
 
-    def __init__(self, config: Config, store: AccountStore, states: StateSigner, session: PortalSession) -> None:
+    code = "exchange_failed"
+
+
+class Authorizations:
+    """Starts authorizations and checks their callbacks. A signed state ties each authorization to an account."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: AccountStore,
+        states: StateSigner,
+        servers: AuthorizationServers,
+        session: PortalSession,
+        clock: Clock,
+    ) -> None:
         self._config = config
         self._store = store
         self._states = states
+        self._servers = servers
         self._session = session
+        self._clock = clock
 
-    async def begin(self, account: Account, origin: str, redirect_url: str | None, now: float) -> tuple[str, State]:
-        """The authorize page of the portal at *origin* for *account*, good for ten minutes, and the state in it."""
+    async def begin(self, account: Account, origin: str, redirect_url: str | None = None) -> tuple[str, State]:
+        """Return the authorize page of the portal at *origin* for *account*, and the state in its address.
+
+        The state expires after ten minutes. The person returns to *redirect_url* after the authorization.
+        """
         text, state = self._states.issue(account.account_key, urlsplit(origin).netloc, redirect_url)
-        await self._store.save_state(state.nonce, account.account_id, expires_at=state.expires_at, now=int(now))
+        await self._store.save_state(state.nonce, account.account_id, expires_at=state.expires_at, now=self._now())
         query = urlencode({"client_id": self._config.bitrix_client_id, "state": text})
         return f"{origin}{AUTHORIZE_PATH}?{query}", state
 
     def check_application(self) -> None:
-        """Pass when there is an application that a portal can be authorized for.
+        """Check that an application is configured.
 
         Raises:
-            InvalidInput: there is none.
+            InvalidInput: no application is configured.
         """
         if self._config.bitrix_client_id is None:
             raise InvalidInput.of_field(FIELD, "no_application", NO_APPLICATION)
 
     def check_redirect(self, redirect_url: str) -> None:
-        """Pass when people may be sent to *redirect_url* in the end.
+        """Check that *redirect_url* is at an allowed origin.
 
         Raises:
-            InvalidInput: they may not.
+            InvalidInput: it is too long, malformed, or at another origin.
         """
         if len(redirect_url) > MAX_REDIRECT_CHARACTERS:
             raise InvalidInput.of_field(
@@ -67,54 +91,118 @@ class Authorizations:
             )
 
     async def check_portal(self, address: PortalAddress) -> None:
-        """Pass when the authorize page at *address* answers as that of a Bitrix24 does: see `refusal_of`.
+        """Check that *address* has the authorize page of a Bitrix24; see `refusal_of`.
 
         Raises:
-            InvalidInput: something else answers, or the portal has moved.
-            PortalError: nothing answers in time, or a server error.
+            InvalidInput: it is not a Bitrix24, or the portal has moved.
+            PortalError: the server does not answer in time, or answers with a server error.
         """
         page = f"{address.origin}{AUTHORIZE_PATH}"
         query = {"client_id": self._config.bitrix_client_id or ""}
         try:
-            head = await self._session.fetch_head(page, query, min(LOOK_S, self._config.max_wait_s))
+            head = await self._session.fetch_head(page, query, min(PAGE_TIMEOUT_S, self._config.max_wait_s))
         except PortalError as error:
             if error.retryable:
                 raise
             raise InvalidInput.of_field(FIELD, error.code, error.detail) from error
         if head.status >= 500:
             raise PortalFailing("", status=head.status, message=f"{page} answers {head.status}")
-        asked = URL(page).with_query(query)
-        if (moved := _moved_to(self._session, asked, head)) is not None:
-            raise InvalidInput.of_field(FIELD, PortalMoved.code, f"the portal has moved to {moved}: give that address")
-        if (refusal := refusal_of(asked, head)) is not None:
+        requested = URL(page).with_query(query)
+        if (moved := _moved_to(self._session, requested, head)) is not None:
+            raise InvalidInput.of_field(FIELD, PortalMoved.code, f"the portal has moved to {moved}: use that address")
+        if (refusal := refusal_of(requested, head)) is not None:
             raise InvalidInput.of_field(
                 FIELD, "not_a_portal", f"must be the address of a Bitrix24, but its page {AUTHORIZE_PATH} {refusal}"
             )
 
+    def read_callback(self, query: Mapping[str, str]) -> State:
+        """Check the *query* of a portal's redirect and return its state.
 
-def _moved_to(session: PortalSession, asked: URL, head: ResponseHead) -> str | None:
-    """The host that a renamed portal sends to: the same page elsewhere. Source: protocol.md 1"""
-    host = redirect_host(session.policy, asked, head.location) if 300 <= head.status < 400 else None
+        Raises:
+            InvalidInput: a parameter is missing, or not what the state or the configuration allows.
+        """
+        for name in CALLBACK_FIELDS:
+            if not query.get(name):
+                raise InvalidInput.of_parameter(name, "required", "is required")
+        state = self._states.read(query["state"])
+        if query["server_domain"] not in self._config.oauth_servers:
+            raise InvalidInput.of_parameter(
+                "server_domain", "server_not_allowed", "must be an authorization server of GATEWAY_OAUTH_SERVERS"
+            )
+        if query["domain"].lower() != state.portal:
+            raise InvalidInput.of_parameter("domain", "wrong_portal", "must be the portal that is being authorized")
+        if state.redirect_url is not None:
+            self.check_redirect(state.redirect_url)
+        return state
+
+    async def use_state(self, state: State, account: Account) -> None:
+        """Mark *state* as used.
+
+        Raises:
+            InvalidInput: it was used before, has expired, or belongs to an earlier connection of *account*.
+        """
+        if not await self._store.use_state(state.nonce, account.account_id, now=self._now()):
+            raise InvalidInput.of_parameter("state", "state_used", "has already been used, or has expired")
+
+    async def exchange(self, query: Mapping[str, str]) -> Tokens:
+        """Exchange the code of a checked callback for tokens.
+
+        Raises:
+            ExchangeFailed: the authorization server refuses the code, or does not answer in time.
+            InvalidInput: the tokens are for another portal than the callback says.
+        """
+        try:
+            async with response_deadline(self._clock, self._config.max_wait_s):
+                tokens = await self._servers.exchange(query["server_domain"], query["code"])
+        except PortalError as error:
+            raise ExchangeFailed(error.detail) from error
+        if tokens.member_id != query["member_id"]:
+            raise InvalidInput.of_parameter(
+                "member_id", "wrong_member_id", "must be the portal that the authorization server names"
+            )
+        return tokens
+
+    def _now(self) -> int:
+        return int(self._clock.now())
+
+
+@asynccontextmanager
+async def response_deadline(clock: Clock, seconds: float) -> AsyncIterator[None]:
+    """Cancel the block after *seconds*.
+
+    Raises:
+        PortalUnreachable: the block was cancelled.
+    """
+    try:
+        async with clock.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise PortalUnreachable(f"no response within {seconds} s", sent=True) from None
+
+
+def _moved_to(session: PortalSession, requested: URL, head: ResponseHead) -> str | None:
+    """Return the host that a renamed portal redirects to. It has the same path and query. Source: protocol.md 1"""
+    host = redirect_host(session.policy, requested, head.location) if 300 <= head.status < 400 else None
     if host is None or head.location is None:
         return None
-    target = asked.join(URL(head.location))
-    return host if target.origin() != asked.origin() and target.raw_path_qs == asked.raw_path_qs else None
+    target = requested.join(URL(head.location))
+    return host if target.origin() != requested.origin() and target.raw_path_qs == requested.raw_path_qs else None
 
 
-def refusal_of(asked: URL, head: ResponseHead) -> str | None:
-    """Why the answer *head* to *asked* is not that of a Bitrix24's authorize page; None when it may well be.
+def refusal_of(requested: URL, head: ResponseHead) -> str | None:
+    """Return why the response *head* to *requested* is not from a Bitrix24's authorize page; None if it may be.
 
-    Whoever has not logged in yet, as we have not, is shown a page of HTML (200, 401 or 403), or is redirected to log in
-    with the way back in the query. Other pages, and redirects that lead nowhere in particular, are of other sites.
+    Without a login, a Bitrix24 answers with an HTML page (200, 401 or 403), or redirects to its login page with the
+    return address in the query.
     """
     if 300 <= head.status < 400:
         try:
-            target = asked.join(URL(head.location or ""))
+            target = requested.join(URL(head.location or ""))
         except ValueError:
-            return "redirects to no address"
-        if target == asked or not target.raw_query_string:
-            return "redirects elsewhere without the way back"
+            return "redirects to an invalid address"
+        if target == requested or not target.raw_query_string:
+            return "redirects without a return address"
         return None
     if head.status not in (200, 401, 403):
         return f"answers {head.status}"
-    return None if head.content_type == "text/html" else "is not a page of HTML"
+    return None if head.content_type == "text/html" else "is not an HTML page"

@@ -1,4 +1,4 @@
-"""One limiter for each portal, whatever the account and the credential."""
+"""The rate limiters of the portals: one for each portal, shared by all its accounts and credentials."""
 
 import logging
 from collections import OrderedDict
@@ -19,64 +19,68 @@ logger = logging.getLogger(__name__)
 
 K = TypeVar("K", int, str)
 
-MAX_GATES = 500  # that are kept while nothing is under way there, and as many of hosts without a row
-LOOKED_AT = 16  # of the limiters used least recently, to find some that can go
+MAX_IDLE_LIMITERS = 500  # kept of portals with a row, and the same number of hosts without one
+EVICTION_CANDIDATES = 16  # least recently used limiters that are checked for idle ones
 
 
 class PortalLimiters:
-    """The limiters of all portals that are called; one that is at rest goes when there are many."""
+    """Makes the limiter of a portal when it is first needed. Drops idle ones when there are more than the maximum."""
 
     def __init__(self, config: Config, store: AccountStore, buckets: BucketStore, clock: Clock) -> None:
         self._config = config
         self._store = store
         self._buckets = buckets
         self._clock = clock
-        self._limiters: WeakValueDictionary[int, PortalLimiter] = WeakValueDictionary()  # whoever holds them
-        self._kept: OrderedDict[int, PortalLimiter] = OrderedDict()
-        self._of_hosts: OrderedDict[str, PortalLimiter] = OrderedDict()  # of portals that have no row yet
-        self._earlier: dict[int, Bucket] = {}  # of a former start, until the portal's limiter is needed
+        self._limiters: WeakValueDictionary[int, PortalLimiter] = WeakValueDictionary()  # all that are in use
+        self._recent: OrderedDict[int, PortalLimiter] = OrderedDict()
+        self._by_host: OrderedDict[str, PortalLimiter] = OrderedDict()  # of portals without a row
+        self._stored: dict[int, Bucket] = {}  # of the previous run, until the portal's limiter is made
 
     async def open(self) -> None:
-        """Learn what the gateway left behind at the portals when it last ended."""
-        self._earlier = {bucket.portal_id: bucket for bucket in await self._buckets.list_all()}
+        """Load the request counters that the previous run stored."""
+        self._stored = {bucket.portal_id: bucket for bucket in await self._buckets.list_all()}
 
     async def close(self) -> None:
-        """Note what it leaves behind; nothing is to be sent after that."""
+        """Store the request counters. No request may be sent afterwards."""
         levels = {portal_id: limiter.level for portal_id, limiter in self._limiters.items()}
         try:
             await self._buckets.save(levels, self._clock.now())
         except StorageError as error:
-            logger.warning("the next start must let the portals rest first", extra={"reason": str(error)})
+            message = "request counters were not stored; the next start assumes full ones"
+            logger.warning(message, extra={"reason": str(error)})
 
-    async def at(self, host: str) -> PortalLimiter:
-        """The limiter of the portal at *host*, also while we have no row for it."""
+    async def limiter_at(self, host: str) -> PortalLimiter:
+        """Return the limiter of the portal at *host*, which may have no row yet."""
         portal = await self._store.find_portal(host)
         if portal is not None:
             return self.of(portal)
-        limiter = self._of_hosts.get(host) or self._new()
-        _keep(self._of_hosts, host, limiter)
+        limiter = self._by_host.get(host) or self._new()
+        _remember(self._by_host, host, limiter)
         return limiter
 
     def of(self, portal: Portal) -> PortalLimiter:
-        """The limiter of a portal."""
+        """Return the limiter of *portal*."""
         limiter = self._limiters.get(portal.portal_id)
         if limiter is None:
             limiter = self._limiters[portal.portal_id] = self._new()
-            if (earlier := self._earlier.pop(portal.portal_id, None)) is not None:
-                limiter.restore(earlier.level, earlier.marked_at)
+            if (bucket := self._stored.pop(portal.portal_id, None)) is not None:
+                limiter.restore(bucket.level, bucket.marked_at)
             limiter.save_checkpoints(partial(self._buckets.mark, portal.portal_id))
-        _keep(self._kept, portal.portal_id, limiter)
-        if (met_before := self._of_hosts.pop(portal.host or "", None)) is not None:
-            limiter.merge(met_before)
+        _remember(self._recent, portal.portal_id, limiter)
+        if (host_limiter := self._by_host.pop(portal.host or "", None)) is not None:
+            limiter.merge(host_limiter)
         return limiter
 
-    def join(self, holder: Portal | None, portal: Portal) -> None:
-        """Use one limiter for *portal* and for *holder* of its host, whose rows have become one."""
-        if holder is not None and holder.member_id is None and holder.portal_id != portal.portal_id:
+    def merge(self, known: Portal | None, portal: Portal) -> None:
+        """Use one limiter for both rows of a portal whose member_id has been learned.
+
+        *known* is the row that had the portal's host before; it is merged only if it had no member_id.
+        """
+        if known is not None and known.member_id is None and known.portal_id != portal.portal_id:
             limiter = self.of(portal)
-            limiter.merge(self.of(holder))
-            self._limiters[holder.portal_id] = limiter
-            _keep(self._kept, holder.portal_id, limiter)
+            limiter.merge(self.of(known))
+            self._limiters[known.portal_id] = limiter
+            _remember(self._recent, known.portal_id, limiter)
 
     def _new(self) -> PortalLimiter:
         config = self._config
@@ -89,11 +93,11 @@ class PortalLimiters:
         )
 
 
-def _keep(kept: OrderedDict[K, PortalLimiter], key: K, limiter: PortalLimiter) -> None:
-    """Keep *limiter* as the one used last; beyond the bound, drop idle ones: a new one would be as good."""
-    kept[key] = limiter
-    kept.move_to_end(key)
-    if len(kept) > MAX_GATES:
-        for old, one in list(islice(kept.items(), LOOKED_AT)):
-            if one is not limiter and one.is_idle:
-                del kept[old]
+def _remember(recent: OrderedDict[K, PortalLimiter], key: K, limiter: PortalLimiter) -> None:
+    """Make *limiter* the most recently used one. Above the maximum, drop idle ones: a new one is equivalent."""
+    recent[key] = limiter
+    recent.move_to_end(key)
+    if len(recent) > MAX_IDLE_LIMITERS:
+        for old_key, old in list(islice(recent.items(), EVICTION_CANDIDATES)):
+            if old is not limiter and old.is_idle:
+                del recent[old_key]

@@ -1,4 +1,4 @@
-"""The `state` that travels through a portal's authorization page: what comes back is what we sent out."""
+"""The signed `state` parameter of an authorization."""
 
 import hashlib
 import hmac
@@ -15,16 +15,17 @@ from gateway.clock import Clock
 from gateway.errors import InvalidInput
 
 LIFETIME_S = 600
-MAX_STATE_CHARACTERS = 8192  # characters
+MAX_STATE_CHARACTERS = 8192
 NONCE_BYTES = 16
 TO_STANDARD_ALPHABET = str.maketrans("-_ ", "+/+")
 
 
 @dataclass(frozen=True)
 class State:
-    """Which account is being tied to which portal, and where the person goes afterwards (None: nowhere in particular).
+    """The *account* that is being connected to the host *portal*, and where the person returns to afterwards.
 
-    `nonce` is for whoever sees to it that a state is used once; it may be forgotten after `expires_at` (Unix seconds).
+    Each state has its own *nonce*, so that it can be used only once; the nonce must be stored until *expires_at* (Unix
+    seconds).
     """
 
     account: str
@@ -35,7 +36,7 @@ class State:
 
 
 class StateSigner:
-    """Writes states and reads them back, with a key derived from the encryption key."""
+    """Signs and verifies states with a key derived from the encryption key."""
 
     def __init__(self, encryption_key: bytes, clock: Clock) -> None:
         self._key = HKDF(SHA256(), 32, salt=None, info=b"bitrix-gateway state").derive(encryption_key)
@@ -65,10 +66,10 @@ class StateSigner:
         return urlsafe_b64encode(signed).decode().rstrip("="), state
 
     def read(self, state: str) -> State:
-        """What was issued as *state*; either base64 alphabet will do, with padding or without.
+        """Verify an issued *state*, in either base64 alphabet, with or without padding.
 
         Raises:
-            InvalidInput: when it is none of ours, or has expired.
+            InvalidInput: this gateway did not issue it, or it has expired.
         """
         body = decode_object(state)
         signature = body.pop("signature", None)
@@ -86,20 +87,20 @@ class StateSigner:
 
 
 def decode_object(state: str) -> dict[str, Any]:
-    """The flat JSON object that *state* is the base64 of.
+    """Decode *state*: the base64 of a flat JSON object.
 
     Raises:
-        InvalidInput: when it is not.
+        InvalidInput: it is not.
     """
     if not state:
         raise InvalidInput.of_parameter("state", "required", "is required")
     if len(state) > MAX_STATE_CHARACTERS:
         raise InvalidInput.of_parameter("state", "too_long", f"must have at most {MAX_STATE_CHARACTERS} characters")
-    # A plus sign sent bare in a query arrives as a space.
+    # An unescaped plus sign in a query is decoded as a space.
     standard = state.translate(TO_STANDARD_ALPHABET).rstrip("=")
     try:
         body = orjson.loads(b64decode(standard + "=" * (-len(standard) % 4), validate=True))
-    except ValueError as error:  # binascii's, orjson's and str.encode's errors are ValueErrors all
+    except ValueError as error:  # the errors of binascii, orjson and str.encode are all ValueErrors
         raise unknown_state() from error
     if not isinstance(body, dict) or not all(isinstance(value, (str, int)) for value in body.values()):
         raise unknown_state()
@@ -107,5 +108,5 @@ def decode_object(state: str) -> dict[str, Any]:
 
 
 def unknown_state() -> InvalidInput:
-    """The refusal of what we have not issued; it does not say how far it came."""
-    return InvalidInput.of_parameter("state", "unknown_state", "must be a state that this gateway has issued")
+    """Return the error for a state that was not issued here. It does not reveal which check failed."""
+    return InvalidInput.of_parameter("state", "unknown_state", "must be a state that this gateway issued")

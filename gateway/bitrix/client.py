@@ -238,5 +238,5 @@ class PortalClient:
         for label, outcome in outcomes.items():
             self.limiter.record(request.budget_key, commands[label].method, outcome)
             if isinstance(outcome, PortalError):
-                outcomes[label] = self._credential.judge(outcome)
+                outcomes[label] = self._credential.interpret(outcome)
         return outcomes

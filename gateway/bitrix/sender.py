@@ -70,7 +70,7 @@ class RequestSender:
         Raises:
             PortalError: it must not be repeated.
         """
-        decision = request.attempts.decide(self._credential.judge(error), request.write)
+        decision = request.attempts.decide(self._credential.interpret(error), request.write)
         if decision.wait_s is None:
             raise decision.error from error
         self._on_retry(error, decision.wait_s)

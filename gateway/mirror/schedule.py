@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from gateway.accounts.account_state import RETRY_S, retry_due_at
-from gateway.accounts.connections import Connections
+from gateway.accounts.directory import AccountDirectory
 from gateway.accounts.recovery import WebhookRecovery
 from gateway.background import end, running
 from gateway.clock import Clock
@@ -25,10 +25,16 @@ class SyncSchedule:
     """Starts each sync *interval_s* seconds after the end of its last run; zero starts none."""
 
     def __init__(
-        self, syncs: SyncService, connections: Connections, recovery: WebhookRecovery, clock: Clock, *, interval_s: int
+        self,
+        syncs: SyncService,
+        directory: AccountDirectory,
+        recovery: WebhookRecovery,
+        clock: Clock,
+        *,
+        interval_s: int,
     ) -> None:
         self._syncs = syncs
-        self._connections = connections
+        self._directory = directory
         self._recovery = recovery
         self._clock = clock
         self._interval_s = interval_s
@@ -66,9 +72,9 @@ class SyncSchedule:
     async def _start_due(self) -> float:
         """Start every due sync and retry every due webhook. Return the wall time of the next check."""
         next_due = self._clock.now() + min(self._interval_s, RETRY_S)  # an account may become stale in between
-        for account in await self._connections.list_authorized():
+        for account in await self._directory.list_authorized():
             next_due = min(next_due, await self._start_due_of(account))
-        for account in await self._connections.list_stale_webhooks():
+        for account in await self._directory.list_stale_webhooks():
             next_due = min(next_due, self._recover_due(account))
         return next_due
 
@@ -102,7 +108,7 @@ class SyncSchedule:
         """Retry a stale webhook; if it works, start the account's due syncs."""
         try:
             async with self._recoveries:
-                account = await self._recovery.try_again(account)
+                account = await self._recovery.retry(account)
             if not account.stale:
                 await self._start_due_of(account)
         except StorageUnusable as error:

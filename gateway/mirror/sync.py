@@ -9,7 +9,8 @@ from functools import partial
 from weakref import WeakValueDictionary
 
 from gateway import __version__
-from gateway.accounts.connections import Connections
+from gateway.accounts.clients import PortalClients
+from gateway.accounts.directory import AccountDirectory
 from gateway.accounts.service import SUSPENDED
 from gateway.background import end
 from gateway.bitrix.errors import PortalError
@@ -54,14 +55,16 @@ class SyncService:
     def __init__(
         self,
         store: SyncStore,
-        connections: Connections,
+        directory: AccountDirectory,
+        clients: PortalClients,
         pages: Pages,
         clock: Clock,
         *,
         language: str,
     ) -> None:
         self._store = store
-        self._connections = connections
+        self._directory = directory
+        self._clients = clients
         self._pages = pages
         self._clock = clock
         self._language = language
@@ -81,7 +84,7 @@ class SyncService:
             await end(one.task for one in list(self._running.values()))
 
     async def _go_on(self) -> None:
-        accounts = {account.account_id: account for account in await self._connections.list_authorized()}
+        accounts = {account.account_id: account for account in await self._directory.list_authorized()}
         for account_id, list_id, name in await self._store.list_interrupted():
             if account_id in accounts:
                 self._launch(accounts[account_id], RESOURCES[name], list_id, None)
@@ -104,7 +107,7 @@ class SyncService:
 
     async def _current(self, account: Account) -> Account | None:
         """The account as it is now, None where it has changed since *account* was read or cannot be synced."""
-        current = await self._connections.find(account.account_key)
+        current = await self._directory.find(account.account_key)
         usable = current is not None and not current.stale and current.portal == account.portal
         return current if usable else None
 
@@ -239,10 +242,10 @@ class SyncService:
         def note_retry(error: PortalError, wait_s: float) -> None:
             self._note_wait(account, resource, f"trying again: {error.detail}", wait_s)
 
-        client = self._connections.client(account).background().reporting_retries(note_retry)
+        client = self._clients.client(account).background().reporting_retries(note_retry)
         progressed = partial(self._note_progress, account, resource)
         lists = resource.lists(self._language)
-        async with self._connections.mark_stale_on_auth_failure(account):
+        async with self._directory.mark_stale_on_auth_failure(account):
             await SyncPass(self._store, client, self._pages, self._clock, resource, lists, run, progressed).run()
 
 

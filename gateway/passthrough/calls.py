@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from gateway.accounts.connections import Connections
+from gateway.accounts.clients import PortalClients
+from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
 from gateway.bitrix.protocol.filters3 import check_filter
@@ -53,9 +54,10 @@ class CallService:
     PortalError: the portal refused or failed; OutcomeUnknown if a write may have been carried out.
     """
 
-    def __init__(self, allowlist: MethodAllowlist, connections: Connections) -> None:
+    def __init__(self, allowlist: MethodAllowlist, directory: AccountDirectory, clients: PortalClients) -> None:
         self._allowlist = allowlist
-        self._connections = connections
+        self._directory = directory
+        self._clients = clients
 
     def call(self, method: str, params: Arguments) -> Work[Answer]:
         """Call *method*."""
@@ -111,12 +113,12 @@ class CallService:
         return self._work3(BATCH, calls, key, not safe)
 
     async def _call(self, command: Command, account: Account) -> Answer:
-        async with self._connections.mark_stale_on_auth_failure(account):
-            return await self._connections.client(account).call(command)
+        async with self._directory.mark_stale_on_auth_failure(account):
+            return await self._clients.client(account).call(command)
 
     async def _batch(self, requests: Sequence[Commands], write: bool, halt: bool, account: Account) -> Outcomes:
         first, *others = requests
-        client = self._connections.client(account)
+        client = self._clients.client(account)
         outcomes: Outcomes = dict.fromkeys(name for commands in requests for name in commands)
         outcomes |= await self._send(account, client, first, halt)
         client = client.background()
@@ -142,7 +144,7 @@ class CallService:
 
         If all commands only read and do not refer to each other, those that fail are retried on their own.
         """
-        async with self._connections.mark_stale_on_auth_failure(account):
+        async with self._directory.mark_stale_on_auth_failure(account):
             if halt or has_references(commands) or any(command.write for command in commands.values()):
                 return await client.batch_once(commands, halt=halt)
             return dict(zip(commands, await client.batch(list(commands.values()), wait_for_budget=False), strict=True))
@@ -172,8 +174,8 @@ class CallService:
         return Work(partial(self._send3, method, body, key, write), write)
 
     async def _send3(self, method: str, body: object, key: str | None, write: bool, account: Account) -> HttpAnswer:
-        async with self._connections.mark_stale_on_auth_failure(account):
-            return await self._connections.client(account).call3(method, body, write=write, key=key)
+        async with self._directory.mark_stale_on_auth_failure(account):
+            return await self._clients.client(account).call3(method, body, write=write, key=key)
 
     def _command(self, method: str, params: Arguments, pointer: str) -> Command:
         self._check_method(method, InvalidInput.of_field(f"{pointer}/method", "method", INVALID_METHOD))

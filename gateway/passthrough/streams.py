@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from gateway.accounts.connections import Connections
+from gateway.accounts.clients import PortalClients
+from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.errors import PortalBroken, WalkFailed
 from gateway.bitrix.lists.field_rules import FIELD_RULES, FIELD_RULES3
 from gateway.bitrix.lists.list_specs import Row
@@ -144,11 +145,12 @@ class StreamService:
     """Opens streams. Ends them when their account is suspended or the gateway stops."""
 
     def __init__(
-        self, allowlist: MethodAllowlist, connections: Connections, field_names: FieldNames, *, buffer_bytes: int
+        self, allowlist: MethodAllowlist, directory: AccountDirectory, clients: PortalClients, field_names: FieldNames, *, buffer_bytes: int
     ) -> None:
         self._buffer_bytes = buffer_bytes  # for the lines that wait to be sent, in all streams
         self._allowlist = allowlist
-        self._connections = connections
+        self._directory = directory
+        self._clients = clients
         self._field_names = field_names
         self._open: dict[Stream, int] = {}  # with the id of the account
         self._stopping = False
@@ -199,7 +201,7 @@ class StreamService:
     async def _pages(self, account: Account, request: StreamRequest) -> AsyncGenerator[Page[bytes], None]:
         """Yield the pages of the list. Mark the account stale if its credential is rejected."""
         async with (
-            self._connections.mark_stale_on_auth_failure(account),
+            self._directory.mark_stale_on_auth_failure(account),
             aclosing(await self._read(account, request)) as pages,
         ):
             async for page in pages:
@@ -210,7 +212,7 @@ class StreamService:
         return await reader(account, request)
 
     async def _read3(self, account: Account, request: StreamRequest) -> AsyncGenerator[Page[bytes], None]:
-        client, method = self._connections.client(account), request.listed.method
+        client, method = self._clients.client(account), request.listed.method
         conditions = [] if request.filter is None else request.filter
         check_filter_parameter(conditions, "filter")
         checked = await self._field_names.check(account, client, FIELD_RULES3[method], {}, request.select)
@@ -225,7 +227,7 @@ class StreamService:
         )
 
     async def _read2(self, account: Account, request: StreamRequest) -> AsyncGenerator[Page[bytes], None]:
-        client, listed = self._connections.client(account), request.listed
+        client, listed = self._clients.client(account), request.listed
         conditions = {} if request.filter is None else request.filter
         if not isinstance(conditions, dict):
             raise InvalidInput.of_parameter("filter", "invalid_value", "must be a JSON object")

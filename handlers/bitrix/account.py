@@ -46,7 +46,10 @@ async def delete_account(request: web.Request) -> web.Response:
 
 
 def render_account(account: Account, now: float) -> dict[str, object]:
-    """The contract's BitrixAccount, and its state. The portal has no id for callers before it was authorized."""
+    """Return the contract's BitrixAccount with the account's state.
+
+    `bitrixID` is empty until a person has authorized the portal.
+    """
     state = state_of(account, now)
     return {
         "id": account.account_id,

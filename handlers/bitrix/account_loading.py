@@ -1,28 +1,28 @@
-"""The account of a request, loaded once and passed on to the services."""
+"""Loads the account of a request; the services take it as an argument."""
 
 from aiohttp import web
 
-from handlers.app_keys import ACCOUNTS, CONNECTIONS
+from handlers.app_keys import ACCOUNTS, DIRECTORY
 from handlers.http.keys import ACCOUNT_KEY
 from storage.records import Account
 
 
 async def find_account(request: web.Request) -> Account | None:
-    """The account that the request's token names; None if it is not connected."""
-    return await request.app[CONNECTIONS].find(request[ACCOUNT_KEY])
+    """Return the account that the request's token names; None if it is not connected."""
+    return await request.app[DIRECTORY].find(request[ACCOUNT_KEY])
 
 
 async def load_account(request: web.Request) -> Account:
-    """The account that the request's token names.
+    """Return the account that the request's token names.
 
     Raises:
         NotFound: the account is not connected.
     """
-    return await request.app[CONNECTIONS].require(request[ACCOUNT_KEY])
+    return await request.app[DIRECTORY].require(request[ACCOUNT_KEY])
 
 
 async def load_authorized_account(request: web.Request) -> Account:
-    """The account that the request's token names, with a credential that works as far as we know.
+    """Return the account that the request's token names, if its credential is not known to be stale.
 
     Raises:
         NotFound: the account is not connected.

@@ -1,4 +1,4 @@
-"""Where a person comes back to after a portal's authorization page."""
+"""The pages that a person is redirected to after an authorization."""
 
 from aiohttp import web
 

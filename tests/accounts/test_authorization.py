@@ -57,13 +57,13 @@ async def test_a_page_to_log_in_is_that_of_a_portal(connected: Gateway, answerin
     ("answering", "reason"),
     [
         (page(404, "no such page"), "answers 404"),
-        (page(200, "{}", "application/json"), "is not a page of HTML"),
+        (page(200, "{}", "application/json"), "is not an HTML page"),
         (page(204), "answers 204"),
         (page(400, "<p>no</p>"), "answers 400"),
-        (page(302, location="/"), "redirects elsewhere without the way back"),
-        (page(302, location="{target}"), "redirects elsewhere without the way back"),
-        (page(302), "redirects elsewhere without the way back"),
-        (page(302, location="http://["), "redirects to no address"),
+        (page(302, location="/"), "redirects without a return address"),
+        (page(302, location="{target}"), "redirects without a return address"),
+        (page(302), "redirects without a return address"),
+        (page(302, location="http://["), "redirects to an invalid address"),
     ],
 )
 async def test_another_site_is_told_from_a_portal(
@@ -85,7 +85,7 @@ async def test_a_portal_that_was_renamed_is_told_with_its_new_host(connected: Ga
         answer = await post(connected, origin)
     assert (answer.status, answer.json) == (
         400,
-        "client_bitrix_url: the portal has moved to new.example: give that address",
+        "client_bitrix_url: the portal has moved to new.example: use that address",
     )
     assert await is_unchanged(connected, sandbox)
 
@@ -135,4 +135,4 @@ async def test_an_account_that_leaves_no_portal_is_connected_without_a_look(gate
     for url in ("http://127.0.0.1:1", "http://127.0.0.1:2"):
         answer = await gateway.post(ACCOUNT, json={"client_bitrix_url": url})
         assert (answer.status, answer.json["state"]) == (200, "pending")
-        assert answer.json["reason"] == f"{url[7:]} is still to be authorized by a person"
+        assert answer.json["reason"] == f"a person must authorize {url[7:]}"

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from gateway.bitrix.protocol.v2 import Command
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.web.server import SandboxServer
-from handlers.app_keys import CONNECTIONS
+from handlers.app_keys import CLIENTS, DIRECTORY
 from tests.clock import ManualClock
 from tests.gateway import RESOURCES, Gateway, Sandbox, authorize, serve_sandbox
 from tests.support.stored import credentials
@@ -31,10 +31,9 @@ ANEW = "Connect the account again with the portal's new address."
 
 
 async def test_fifty_who_wait_for_a_token_spend_one_refresh_token(authorized: Gateway, sandbox: Sandbox) -> None:
-    connections = authorized.app[CONNECTIONS]
-    account = await connections.require("acme")
+    account = await authorized.app[DIRECTORY].require("acme")
     sandbox.portal.oauth.expire_access_tokens()
-    calls = [connections.client(account).call(Command("profile")) for _ in range(50)]
+    calls = [authorized.app[CLIENTS].client(account).call(Command("profile")) for _ in range(50)]
     answers = await authorized.clock.until(asyncio.gather(*calls))
     assert len(answers) == 50
     assert [request["grant_type"] for request in sandbox.portal.token_requests] == ["refresh_token"]
@@ -204,7 +203,7 @@ async def test_a_certificate_that_does_not_prove_the_portal_ends_the_connection(
         refused = await gateway.post(ACCOUNT, json=body)
         assert (refused.status, refused.json) == (
             400,
-            "client_bitrix_url: must be an address on the open internet",
+            "client_bitrix_url: must be an address on the public internet",
         )
     assert credentials(gateway) == 0
 

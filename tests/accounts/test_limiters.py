@@ -10,7 +10,7 @@ from gateway.bitrix.client import PortalClient
 from gateway.bitrix.limits.request_queue import Priority
 from gateway.bitrix.protocol.v2 import Answer, Command
 from gateway.errors import TooBusy
-from handlers.app_keys import CONNECTIONS
+from handlers.app_keys import CLIENTS, DIRECTORY
 from tests.clock import ManualClock
 from tests.gateway import Gateway, Sandbox, authorize, serve_sandbox
 from tests.support.problems import PROBLEM
@@ -20,8 +20,7 @@ PROFILE = Command("profile")
 
 
 async def client_of(gateway: Gateway, account: str = "acme") -> PortalClient:
-    connections = gateway.app[CONNECTIONS]
-    return connections.client(await connections.require(account))
+    return gateway.app[CLIENTS].client(await gateway.app[DIRECTORY].require(account))
 
 
 async def crowd(gateway: Gateway, count: int, account: str = "acme") -> list[Answer | BaseException]:
@@ -166,9 +165,7 @@ async def test_portals_that_turn_out_to_be_one_have_one_gate_from_then_on(gatewa
 
 
 async def test_what_was_called_before_there_was_a_row_counts_for_it(gateway: Gateway, sandbox: Sandbox) -> None:
-    connections = gateway.app[CONNECTIONS]
-    limiter = await connections.gate_at(sandbox.host)
-    client = connections.webhook_client(sandbox.webhook, limiter)
+    client = await gateway.app[CLIENTS].webhook_client(sandbox.host, sandbox.webhook)
     await gateway.clock.until(asyncio.gather(*(client.call(PROFILE) for _ in range(20))))
     await gateway.connect(sandbox.webhook)
-    assert (await client_of(gateway)).limiter.level == limiter.level >= 20
+    assert (await client_of(gateway)).limiter.level == client.limiter.level >= 20

@@ -56,7 +56,7 @@ async def test_the_account_stays_where_it_is_until_the_other_portal_is_authorize
     assert pending == {name: answer.json[name] for name in pending}
     assert (pending["state"], pending["reasonCode"]) == ("pending", "authorization_pending")
     assert pending["reason"] == (
-        f"{other.host} is still to be authorized by a person; until then the account stays on {sandbox.host}"
+        f"a person must authorize {other.host}; until then the account stays on {sandbox.host}"
     )
     assert pending["since"] > before["since"]
     unchanged = ("id", "bitrixID", "subdomain", "stale", "createdAt")
@@ -158,8 +158,7 @@ async def test_a_move_elsewhere_takes_the_place_of_the_first(
     refused = await finish(settled, path)
     assert (refused.status, refused.json[:6]) == (400, "state:")
     assert (await shown(settled))["reason"] == (
-        f"{third.removeprefix('http://')} is still to be authorized by a person; "
-        f"until then the account stays on {sandbox.host}"
+        f"a person must authorize {third.removeprefix('http://')}; until then the account stays on {sandbox.host}"
     )
 
 

@@ -77,7 +77,7 @@ async def test_a_state_works_once(gateway: Gateway, sandbox: Sandbox) -> None:
     query = await way_back(gateway, sandbox)
     assert (await come_back(gateway, query)).status == 302
     again = await come_back(gateway, query)
-    assert (again.status, again.json) == (400, "state: has been used already, or has expired")
+    assert (again.status, again.json) == (400, "state: has already been used, or has expired")
     assert len(sandbox.portal.token_requests) == 1
     assert select(gateway, "SELECT count(*) FROM accounts") == [(1,)]
     assert [run["state"] for run in await gateway.synced()] == ["done"] * 4

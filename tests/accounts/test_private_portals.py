@@ -76,7 +76,7 @@ async def test_a_portal_that_is_not_listed_is_not_called(
 ) -> None:
     await gateway.restart(**STRICT, GATEWAY_PRIVATE_PORTALS=listed, GATEWAY_PORTAL_CA_FILE=str(certificate[0]))
     answer = await gateway.post(ACCOUNT, json={"client_bitrix_url": box.webhook})
-    assert (answer.status, answer.json) == (400, "client_bitrix_url: must be an address on the open internet")
+    assert (answer.status, answer.json) == (400, "client_bitrix_url: must be an address on the public internet")
     assert box.portal.http_requests == 0
 
 

@@ -137,8 +137,8 @@ async def test_a_passing_failure_costs_a_webhook_nothing(
     ("fault", "reason"),
     [
         ("redirect={origin}", "the portal redirects the call to its own address (HTTP 302)"),
-        ("expired_token", "the portal does not accept the webhook for now (expired_token)"),
-        ("invalid_token", "the portal does not accept the webhook for now (invalid_token)"),
+        ("expired_token", "the portal temporarily does not accept the webhook (expired_token)"),
+        ("invalid_token", "the portal temporarily does not accept the webhook (invalid_token)"),
     ],
 )
 async def test_a_passing_failure_that_repeats_after_a_minute_is_none(

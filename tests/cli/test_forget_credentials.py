@@ -56,7 +56,7 @@ async def test_afterwards_the_gateway_starts_with_a_new_key_and_the_old_mirror(
     await keyless.start()
     for account in ("acme", "hook"):
         state = (await keyless.get("/bitrix/account", account=account)).json
-        assert (state["stale"], state["state"], "still to be authorized" in state["reason"]) == (True, "pending", True)
+        assert (state["stale"], state["state"], "a person must authorize" in state["reason"]) == (True, "pending", True)
         assert (await keyless.patch("/bitrix/users", account=account)).status == 409
         assert len(await keyless.rows("users", account=account)) == 60
     assert (await keyless.get("/bitrix/rules/1")).json["StageID"] == "NEW"

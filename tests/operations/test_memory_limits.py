@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from jose import jws
 
-from gateway.accounts.limiters import MAX_GATES, PortalLimiters
+from gateway.accounts.limiters import MAX_IDLE_LIMITERS, PortalLimiters
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
 from gateway.bitrix.limits.limiter import PortalLimiter
@@ -22,7 +22,7 @@ from gateway.bitrix.protocol.v2 import Command
 from gateway.mirror.resources import RESOURCES
 from gateway.passthrough.field_names import FieldNames
 from gateway.settings.config import Config, load_config
-from handlers.app_keys import CONNECTIONS, DATABASE, PAGES, SESSION
+from handlers.app_keys import CLIENTS, DATABASE, DIRECTORY, PAGES, SESSION
 from handlers.http.access_log import MAX_BUFFERED_ENTRIES, AccessLogEntry
 from handlers.http.keys import ACCESS_LOG, CLOCK, TOKENS
 from handlers.http.query import page_and_size
@@ -125,7 +125,7 @@ async def fill_queries(_gateway: Gateway, _sandbox: Sandbox, _retained: Retained
 
 @fills("cached pages")
 async def fill_pages(gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
-    account = await gateway.app[CONNECTIONS].require("acme")
+    account = await gateway.app[DIRECTORY].require("acme")
     for size in range(1, 500):
         await gateway.app[PAGES].page(account, RESOURCES["users"], page=1, size=size)
 
@@ -138,7 +138,7 @@ async def fill_generations(gateway: Gateway, _sandbox: Sandbox, _retained: Retai
 
 @fills("block indexes of lists")
 async def fill_indexes(gateway: Gateway, _sandbox: Sandbox, retained: Retained) -> None:
-    account = await gateway.app[CONNECTIONS].require("acme")
+    account = await gateway.app[DIRECTORY].require("acme")
     store, blocks = MirrorStore(gateway.app[DATABASE]), 20_000
     for number in range(12):
         run_sql(
@@ -160,7 +160,7 @@ async def fill_indexes(gateway: Gateway, _sandbox: Sandbox, retained: Retained) 
 @fills("accounts")
 async def fill_accounts(gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
     for number in range(9_000):
-        await gateway.app[CONNECTIONS].find(f"{number}".ljust(LONG, WIDE))
+        await gateway.app[DIRECTORY].find(f"{number}".ljust(LONG, WIDE))
 
 
 class ManyFields:
@@ -172,7 +172,7 @@ class ManyFields:
 
 @fills("field names of portals' lists")
 async def fill_fields(gateway: Gateway, _sandbox: Sandbox, retained: Retained) -> None:
-    account = await gateway.app[CONNECTIONS].require("acme")
+    account = await gateway.app[DIRECTORY].require("acme")
     names = FieldNames(gateway.clock)
     retained.append(names)
     for number in range(100):
@@ -186,7 +186,7 @@ async def fill_limiters(gateway: Gateway, _sandbox: Sandbox, retained: Retained)
     database, clock = gateway.app[DATABASE], gateway.app[CLOCK]
     limiters = PortalLimiters(Config(), AccountStore(database), BucketStore(database), clock)
     retained.append(limiters)
-    for number in range(2 * MAX_GATES):
+    for number in range(2 * MAX_IDLE_LIMITERS):
         learn_much(limiters.of(Portal(number, f"{number}.example.com", None)), 3)
     for number in range(20):
         learn_much(limiters.of(Portal(number, f"{number}.example.com", None)), 400)
@@ -202,13 +202,13 @@ def learn_much(limiter: PortalLimiter, methods: int) -> None:
 
 
 @fills("token renewals in progress")
-async def fill_keepers(gateway: Gateway, sandbox: Sandbox, _retained: Retained) -> None:
+async def fill_refreshers(gateway: Gateway, sandbox: Sandbox, _retained: Retained) -> None:
     for number in range(40):
         await authorize(gateway, sandbox, account=f"a{number}")
     gc.collect()
     tracemalloc.clear_traces()
     for number in range(40):
-        gateway.app[CONNECTIONS].client(await gateway.app[CONNECTIONS].require(f"a{number}"))
+        gateway.app[CLIENTS].client(await gateway.app[DIRECTORY].require(f"a{number}"))
 
 
 @fills("request log lines, for half a second")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.settings import SandboxSettings
-from handlers.app_keys import CONNECTIONS
+from handlers.app_keys import CLIENTS, DIRECTORY
 from handlers.http.storage_log import MAX_LINES_PER_S
 from tests.gateway import Answer, Gateway, Sandbox, Streamed, authorize
 from tests.support.stored import unwritable
@@ -184,20 +184,17 @@ async def test_a_crash_while_the_database_is_unwritable_keeps_the_limits(
     connected: Gateway, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     await connected.clock.advance(600)
-    connections = connected.app[CONNECTIONS]
-    client = connections.client(await connections.require("acme"))
+    client = connected.app[CLIENTS].client(await connected.app[DIRECTORY].require("acme"))
     async with unwritable(connected):
         await connected.clock.until(asyncio.gather(*(connected.post("/bitrix/call/profile") for _ in range(40))))
         assert client.limiter.level > 30
         left = copy_as_after_crash(tmp_path)
     await connected.stop()
     await connected.start(GATEWAY_DATABASE=str(left))
-    connections = connected.app[CONNECTIONS]
-    assert connections.client(await connections.require("acme")).limiter.level == 51
+    assert connected.app[CLIENTS].client(await connected.app[DIRECTORY].require("acme")).limiter.level == 51
     await connected.clock.advance(10)
     await connected.restart(GATEWAY_DATABASE=str(left))  # after a clean stop the level is known
-    connections = connected.app[CONNECTIONS]
-    assert connections.client(await connections.require("acme")).limiter.level == 31
+    assert connected.app[CLIENTS].client(await connected.app[DIRECTORY].require("acme")).limiter.level == 31
     assert sandbox.portal.refusals["QUERY_LIMIT_EXCEEDED"] == 0
 
 

@@ -7,7 +7,7 @@ import pysqlite3
 import pytest
 
 from gateway.sandbox.settings import SandboxSettings
-from handlers.app_keys import CONNECTIONS
+from handlers.app_keys import CREDENTIALS
 from tests.gateway import Gateway, Sandbox, authorize
 from tests.support.stored import database
 from tests.support.streaming import resumed_ids
@@ -104,7 +104,7 @@ async def test_a_credential_revoked_during_a_stream_ends_it_and_makes_the_accoun
     stream = await gateway.stream("deals")
     assert stream.end["error"].startswith(f"{LIST} could not be read beyond id {stream.end['cursor']}: invalid_grant")
     assert (await gateway.get("/bitrix/account")).json["stale"] is True
-    await gateway.app[CONNECTIONS].settle()  # finish waiting token requests before the faults are cleared
+    await gateway.app[CREDENTIALS].finish_pending()  # finish waiting token requests before the faults are cleared
     sandbox.portal.clear_faults()
     assert (await authorize(gateway, sandbox)).status == 302
     await gateway.synced()

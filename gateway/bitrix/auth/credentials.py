@@ -1,4 +1,4 @@
-"""What a call is authorized with: an inbound webhook's address, or the tokens of an application."""
+"""The credentials of calls: the address of an inbound webhook, or the tokens of an application."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -21,19 +21,19 @@ OAUTH_BUDGET = "application"
 
 @dataclass(frozen=True)
 class Access:
-    """Where calls go (with a slash at the end) and the token they carry; a webhook's secret is in the address."""
+    """The base address of calls, with a trailing slash, and their token. A webhook has its secret in the address."""
 
     endpoint: str = field(repr=False)
     token: str | None = field(default=None, repr=False)
 
     @property
     def secrets(self) -> tuple[str]:
-        """What the portal is shown and nobody else may see: the token, or the code that ends a webhook's address."""
+        """The secret part: the token, or the code at the end of a webhook's address."""
         return (self.token or self.endpoint.rstrip("/").rpartition("/")[2],)
 
 
-class WebhookDoubted(PortalError):
-    """the portal does not accept the webhook for now"""
+class WebhookTemporarilyRefused(PortalError):
+    """the portal temporarily does not accept the webhook"""
 
     code = "webhook_doubted"
     retryable = not_executed = whole_portal = True
@@ -45,25 +45,25 @@ class WebhookDoubted(PortalError):
 
 
 class Credential(Protocol):
-    """One way into one portal."""
+    """Authorizes calls to one portal."""
 
     @property
     def budget_key(self) -> str:
-        """Who we are in the portal's accounting of operating time; no secret."""
+        """Names the budget of operating time that calls use; not secret."""
 
     async def access(self) -> Access:
-        """What the next call is sent with."""
+        """Return the address and token of the next call."""
 
     async def renew(self, failed: Access, /) -> bool:
-        """Replace *failed*, which the portal took for expired; False where there is nothing to replace it with."""
+        """Replace *failed*, which the portal considers expired. Return False if it cannot be replaced."""
 
-    def judge(self, error: PortalError, /) -> PortalError:
-        """*error* as it is to be taken with this credential."""
+    def interpret(self, error: PortalError, /) -> PortalError:
+        """Return what *error* means for this credential."""
 
 
 @dataclass(frozen=True)
 class WebhookCredential:
-    """An inbound webhook, ``https://{portal}/rest/{user}/{secret}/``; good until a person revokes it."""
+    """An inbound webhook, ``https://{portal}/rest/{user}/{secret}/``; valid until a person revokes it."""
 
     endpoint: str = field(repr=False)
 
@@ -81,11 +81,12 @@ class WebhookCredential:
     async def renew(self, _failed: Access, /) -> bool:
         return False
 
-    def judge(self, error: PortalError, /) -> PortalError:
-        """As `Credential.judge`: a portal that has moved must be connected by its new address.
+    def interpret(self, error: PortalError, /) -> PortalError:
+        """Return what *error* means for a webhook.
 
-        A webhook has no token that could expire, so what speaks of one is a passing fault of the portal, and so is a
-        redirect that leads nowhere else. A revoked webhook is refused with INVALID_CREDENTIALS, by REST 3.0 with 401.
+        If the portal has moved, a person must connect the webhook again at the new address. A webhook has no token that
+        can expire: an error about a token is a temporary fault of the portal, and so is a redirect to its own address.
+        A revoked webhook is refused with INVALID_CREDENTIALS, or by REST 3.0 with 401.
         Source: protocol.md 5, 9.2
         """
         if isinstance(error, NotAuthenticated):
@@ -94,12 +95,12 @@ class WebhookCredential:
             error.credential_dead = True
             return error
         if isinstance(error, TokenExpired | TokenUnknown | PortalMoved | RedirectsToItself):
-            return WebhookDoubted(error)
+            return WebhookTemporarilyRefused(error)
         return error
 
 
 class OAuthCredential:
-    """An application's tokens, and the ``client_endpoint`` that came with them; a renewal may bring another one.
+    """The tokens of an application, and their ``client_endpoint``, which a refresh may change.
 
     Source: protocol.md 13.2 (b24restdocs settings/oauth/index.md)
     """
@@ -114,9 +115,9 @@ class OAuthCredential:
         return Access(self._endpoint, await self._refresher.access_token())
 
     async def renew(self, failed: Access, /) -> bool:
-        renewed = await self._refresher.refresh(failed.token or "")
-        self._endpoint = renewed.client_endpoint
+        refreshed = await self._refresher.refresh(failed.token or "")
+        self._endpoint = refreshed.client_endpoint
         return True
 
-    def judge(self, error: PortalError, /) -> PortalError:
+    def interpret(self, error: PortalError, /) -> PortalError:
         return error

@@ -27,15 +27,15 @@ from gateway.clock import Clock
 if TYPE_CHECKING:
     from gateway.bitrix.transport.session import PortalSession
 
-MAX_LIFETIME_S = 366 * 86_400  # of an access token; portals give it an hour
-MAX_ANSWER_BYTES = 65_536  # of a pair of tokens and what comes with it, which is about one thousand
-USABLE_TEXT = re.compile(r"[\x21-\x7e]{1,4096}")  # what may go into a header, an address or a log line as it is
-PUBLIC = ("grant_type", "client_id")  # of what an authorization server is asked with
+MAX_LIFETIME_S = 366 * 86_400  # of an access token; usually an hour
+MAX_ANSWER_BYTES = 65_536  # of a token response, which usually has about one thousand
+USABLE_TEXT = re.compile(r"[\x21-\x7e]{1,4096}")  # safe in a header, an address and a log line
+PUBLIC_PARAMETERS = ("grant_type", "client_id")  # of a token request; all others are secret
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """One pair of tokens and what came with it; *expires_at* is a Unix time by our clock."""
+    """A pair of tokens and the properties of its response; *expires_at* is a Unix time by our clock."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -46,14 +46,20 @@ class Tokens:
 
     @property
     def portal_origin(self) -> str:
-        """Where the portal is that the tokens are for, in the authorization server's word."""
+        """The origin of the portal that the tokens are for, according to the authorization server."""
         return str(URL(self.client_endpoint).origin())
+
+    @property
+    def portal_host(self) -> str:
+        """The host of that portal, with a port if it is not the default one."""
+        return self.portal_origin.partition("://")[2]
 
 
 class AuthorizationServers:
-    """The servers that give out tokens; the client secret goes to those *allowed* (host, or host:port) and no other.
+    """Requests tokens from authorization servers, over https.
 
-    They are spoken to over https; *insecure* allows http to those on this machine.
+    Sends the client secret only to the *allowed* servers (host, or host:port). *insecure* allows http to loopback
+    addresses.
     """
 
     def __init__(
@@ -72,44 +78,44 @@ class AuthorizationServers:
         self._insecure = insecure
 
     async def exchange(self, server_domain: str, code: str) -> Tokens:
-        """The first tokens for the authorization *code*; tried again only where it was provably not sent.
+        """Exchange an authorization *code* for tokens. Retries only if the request was certainly not sent.
 
         Raises:
-            PortalError: the server said no, or nothing usable; OutcomeUnknown where the code may be spent.
+            PortalError: the server refused, or its response is invalid; OutcomeUnknown if the code may have been used.
         """
         grant = {"grant_type": "authorization_code", "code": code}
-        return await self._with_retries(server_domain, grant, spends=True)
+        return await self._with_retries(server_domain, grant, single_use=True)
 
     async def refresh(self, tokens: Tokens) -> Tokens:
-        """A new pair for *tokens*, whose refresh token is dead from then on.
+        """Exchange the refresh token of *tokens*, which becomes invalid, for a new pair.
 
         Raises:
-            GrantRefused: the refresh token is spent or too old.
+            GrantRefused: the refresh token has been used or has expired.
             WrongPortal: the new pair is for another portal.
-            PortalError: the server said no in another way, or nothing usable.
+            PortalError: the server refused for another reason, or its response is invalid.
         """
         grant = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
-        renewed = await self._with_retries(tokens.server_domain, grant, spends=False)
+        renewed = await self._with_retries(tokens.server_domain, grant, single_use=False)
         if renewed.member_id != tokens.member_id:
             raise WrongPortal
         return renewed
 
-    async def _with_retries(self, server_domain: str, grant: dict[str, str], *, spends: bool) -> Tokens:
+    async def _with_retries(self, server_domain: str, grant: dict[str, str], *, single_use: bool) -> Tokens:
         url = self._token_url(server_domain)
         query = self._client | grant
-        secrets = [value for name, value in query.items() if name not in PUBLIC]
+        secrets = [value for name, value in query.items() if name not in PUBLIC_PARAMETERS]
         started, attempt = self._clock.monotonic(), 0
         while True:
             attempt += 1
-            asked_at = self._clock.now()
+            requested_at = self._clock.now()
             try:
                 answer = await self._session.get(url, query, secrets, max_bytes=MAX_ANSWER_BYTES)
-                return self._decode(answer.status, answer.body, asked_at, server_domain, secrets)
+                return self._decode(answer.status, answer.body, requested_at, server_domain, secrets)
             except RedirectsToItself:
-                raise  # passing of a portal's call, but a code or a refresh token is not sent in circles
+                raise  # retryable for a portal's call, but a code or a refresh token must not be sent again
             except PortalError as error:
                 elapsed_s = self._clock.monotonic() - started
-                decision = decide(error, attempt, elapsed_s, spends, random.random())
+                decision = decide(error, attempt, elapsed_s, single_use, random.random())
                 if decision.wait_s is None:
                     raise decision.error from None
                 await self._clock.sleep(decision.wait_s)
@@ -121,19 +127,19 @@ class AuthorizationServers:
         return f"{'http' if plain else 'https'}://{server_domain}/oauth/token/"
 
     def _decode(
-        self, status: int, body: bytes, asked_at: float, server_domain: str, secrets: Collection[str]
+        self, status: int, body: bytes, requested_at: float, server_domain: str, secrets: Collection[str]
     ) -> Tokens:
         answer = decode_json(body, status)
         if not isinstance(answer, dict):
             raise PortalBroken("not a JSON object", status)
-        if "error" in answer:  # also under 200: wrong_client comes so
+        if "error" in answer:  # also with status 200, for example wrong_client
             raise portal_error(answer["error"], answer.get("error_description"), status, secrets)
         endpoint = _text(answer, "client_endpoint")
         self._session.policy.check_url(endpoint)
         return Tokens(
             access_token=_text(answer, "access_token"),
             refresh_token=_text(answer, "refresh_token"),
-            expires_at=asked_at + _seconds(answer, "expires_in"),
+            expires_at=requested_at + _seconds(answer, "expires_in"),
             client_endpoint=endpoint.rstrip("/") + "/",
             member_id=_text(answer, "member_id"),
             server_domain=server_domain,
@@ -158,5 +164,5 @@ def _text(answer: dict[str, object], name: str) -> str:
 def _seconds(answer: dict[str, object], name: str) -> int:
     value = answer.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MAX_LIFETIME_S:
-        raise PortalBroken(f"{name} is missing, or not a number of seconds from 1 to {MAX_LIFETIME_S}")
+        raise PortalBroken(f"{name} is missing, or not an integer between 1 and {MAX_LIFETIME_S}")
     return value

@@ -60,7 +60,7 @@ async def test_a_text_that_could_not_be_sent_or_logged_as_it_is_is_refused_by_na
 async def test_a_life_that_is_none_is_refused_by_name(
     session: PortalSession, clock: ManualClock, value: object
 ) -> None:
-    with pytest.raises(PortalBroken, match="expires_in is missing, or not a number of seconds from 1 to"):
+    with pytest.raises(PortalBroken, match="expires_in is missing, or not an integer between 1 and"):
         await exchanged(session, clock, orjson.dumps({**PAIR, "expires_in": value}))
 
 

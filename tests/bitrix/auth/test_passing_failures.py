@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from gateway.bitrix.auth.credentials import WebhookDoubted
+from gateway.bitrix.auth.credentials import WebhookTemporarilyRefused
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalMoved
 from gateway.bitrix.protocol.v2 import Command
@@ -46,7 +46,7 @@ async def test_a_redirect_that_names_no_usable_host_is_a_passing_fault_of_a_webh
         return web.Response(status=301, headers={"Location": location} if location else {})
 
     async with listening(moved) as origin:
-        with pytest.raises(WebhookDoubted) as caught:
+        with pytest.raises(WebhookTemporarilyRefused) as caught:
             await clock.until(client_of(session, clock, f"{origin}/rest/1/canary/").call(WRITE))
     assert isinstance(caught.value.cause, PortalMoved)
     assert str(caught.value) == ("the portal has moved to an unknown address, or one that may not be called")
@@ -79,7 +79,7 @@ async def test_what_speaks_of_a_token_is_retried_for_a_webhook_also_for_a_write(
     assert isinstance((await clock.until(client.call(WRITE))).result, dict)
     assert portal.calls["profile"] == 3
     portal.fault(f"profile:{fault}*")
-    with pytest.raises(WebhookDoubted) as caught:
+    with pytest.raises(WebhookTemporarilyRefused) as caught:
         await clock.until(client.call(WRITE))
     assert caught.value.portal_code == fault
     assert not caught.value.credential_dead
