@@ -1,4 +1,4 @@
-"""The addresses that callers connect: portals and inbound webhooks, and everything else refused."""
+"""Parsing the address that a caller connects: a portal or an inbound webhook; everything else is refused."""
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ STRICT, INSECURE = EgressPolicy(insecure=False), EgressPolicy(insecure=True)
         ("https://[2a00:1450::1]:8443/", "https://[2a00:1450::1]:8443", "[2a00:1450::1]:8443"),
     ],
 )
-def test_a_portal_is_known_by_its_origin_in_one_spelling(url: str, origin: str, host: str) -> None:
+def test_the_origin_of_a_portal_is_normalized(url: str, origin: str, host: str) -> None:
     assert parse_address(url, STRICT) == PortalAddress(origin, host, None)
 
 
@@ -43,7 +43,7 @@ def test_a_portal_is_known_by_its_origin_in_one_spelling(url: str, origin: str, 
         "/rest/1/abc123XYZ/?auth=1",
     ],
 )
-def test_a_webhook_is_known_by_its_user_and_code_whatever_stands_around_them(path: str) -> None:
+def test_a_webhook_is_normalized_to_its_user_and_code(path: str) -> None:
     address = parse_address("https://Acme.bitrix24.ru" + path, STRICT)
     assert address.webhook == "https://acme.bitrix24.ru/rest/1/abc123XYZ/"
     assert address.host == "acme.bitrix24.ru"
@@ -80,7 +80,7 @@ def test_a_webhook_is_known_by_its_user_and_code_whatever_stands_around_them(pat
         "/#/rest/1/abc123/",
     ],
 )
-def test_an_address_that_begins_like_a_webhook_must_be_one(path: str) -> None:
+def test_a_malformed_webhook_is_refused(path: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         parse_address("https://acme.bitrix24.ru" + path, STRICT)
     assert refused.value.errors[0].code == "invalid_webhook"
@@ -122,7 +122,7 @@ def test_an_address_that_begins_like_a_webhook_must_be_one(path: str) -> None:
     ],
 )
 @pytest.mark.parametrize("policy", [STRICT, INSECURE])
-def test_what_is_no_address_of_a_portal_is_refused(url: str, policy: EgressPolicy) -> None:
+def test_an_invalid_address_is_refused(url: str, policy: EgressPolicy) -> None:
     with pytest.raises(InvalidInput) as refused:
         parse_address(url, policy)
     assert refused.value.errors[0].pointer == "/client_bitrix_url"
@@ -163,13 +163,13 @@ def test_what_is_no_address_of_a_portal_is_refused(url: str, policy: EgressPolic
         ".",
     ],
 )
-def test_an_address_inside_somebodys_own_network_is_refused(host: str) -> None:
+def test_a_private_address_is_refused(host: str) -> None:
     for path in ("/", "/rest/1/abc/"):
         with pytest.raises(InvalidInput):
             parse_address(f"https://{host}{path}", STRICT)
 
 
-def test_http_and_private_addresses_are_for_a_sandbox_only() -> None:
+def test_insecure_portals_allow_http_and_private_addresses() -> None:
     with pytest.raises(InvalidInput, match="not https"):
         parse_address("http://acme.bitrix24.ru", STRICT)
     sandbox = parse_address("http://127.0.0.1:8081/rest/1/sandbox/", INSECURE)
@@ -209,7 +209,7 @@ URL_PARTS = [
 
 
 @given(st.one_of(st.text(max_size=40), st.lists(st.sampled_from(URL_PARTS), max_size=12).map("".join)), st.booleans())
-def test_any_text_is_either_an_address_in_one_spelling_or_refused(url: str, insecure: bool) -> None:
+def test_any_text_is_normalized_or_refused(url: str, insecure: bool) -> None:
     policy = EgressPolicy(insecure)
     try:
         address = parse_address(url, policy)
@@ -235,12 +235,12 @@ def test_any_text_is_either_an_address_in_one_spelling_or_refused(url: str, inse
         ("acme.bitrix24.evil1.com", "acme.bitrix24.evil1.com"),
     ],
 )
-def test_a_cloud_portals_subdomain_is_its_first_label(host: str, subdomain: str) -> None:
+def test_the_subdomain_of_a_cloud_portal_is_its_first_label(host: str, subdomain: str) -> None:
     assert subdomain_of(host) == subdomain
 
 
 @given(st.text(max_size=30))
-def test_any_host_can_be_judged(host: str) -> None:
+def test_any_text_has_a_subdomain(host: str) -> None:
     assert STRICT.may_call(host) in (True, False)
 
 
@@ -251,7 +251,7 @@ def test_any_host_can_be_judged(host: str) -> None:
     st.text("abcXYZ019", min_size=1, max_size=20),
     st.sampled_from(["", "/", "/profile", "/profile.json", "/?a=b", "//"]),
 )
-def test_a_webhooks_code_is_taken_as_a_webhook_or_refused_and_never_passed_over(
+def test_an_address_with_a_webhooks_code_is_a_webhook_or_refused(
     below: str, rest: str, user: int, code: str, end: str
 ) -> None:
     url = f"https://box.example.com{below}{rest}{user}/{code}{end}"
@@ -262,5 +262,5 @@ def test_a_webhooks_code_is_taken_as_a_webhook_or_refused_and_never_passed_over(
     else:
         assert address.webhook == f"https://box.example.com/rest/{user}/{code}/"
         return
-    assert [one.code for one in refusal.errors] == ["invalid_webhook"]
+    assert [error.code for error in refusal.errors] == ["invalid_webhook"]
     assert refusal.detail == "client_bitrix_url: an inbound webhook has the form https://PORTAL/rest/USER/CODE/"

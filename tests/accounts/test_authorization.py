@@ -1,4 +1,4 @@
-"""Before an account leaves its portal, the authorize page of the other one must answer as that of a Bitrix24 does."""
+"""Before an account moves to another portal, the gateway checks that it has the authorize page of a Bitrix24."""
 
 import asyncio
 from dataclasses import replace
@@ -20,7 +20,7 @@ async def post(gateway: Gateway, url: str) -> Answer:
 
 
 async def is_unchanged(gateway: Gateway, sandbox: Sandbox) -> bool:
-    """Whether the account is where it was, working and with its rows."""
+    """Whether the account is on its portal, works, and has its rows."""
     account = (await gateway.get(ACCOUNT)).json
     listed = (await gateway.get("/bitrix/users")).json["count"]
     there = (account["subdomain"], account["state"]) == (sandbox.host, "ok")
@@ -28,7 +28,7 @@ async def is_unchanged(gateway: Gateway, sandbox: Sandbox) -> bool:
 
 
 @pytest.mark.parametrize("auto_allow", [False, True])
-async def test_the_sandbox_has_such_a_page(
+async def test_the_sandbox_passes_the_check(
     connected: Gateway, sandbox_settings: SandboxSettings, auto_allow: bool
 ) -> None:
     portal = SandboxPortal(replace(sandbox_settings, seed=2, auto_allow=auto_allow), connected.clock)
@@ -48,7 +48,7 @@ async def test_the_sandbox_has_such_a_page(
         page(302, location="https://user@evil.example/?a=b"),
     ],
 )
-async def test_a_page_to_log_in_is_that_of_a_portal(connected: Gateway, answering: Handling) -> None:
+async def test_a_login_page_passes_the_check(connected: Gateway, answering: Handling) -> None:
     async with listening(answering) as origin:
         assert (await post(connected, origin)).status == 200
 
@@ -66,9 +66,7 @@ async def test_a_page_to_log_in_is_that_of_a_portal(connected: Gateway, answerin
         (page(302, location="http://["), "redirects to an invalid address"),
     ],
 )
-async def test_another_site_is_told_from_a_portal(
-    connected: Gateway, sandbox: Sandbox, answering: Handling, reason: str
-) -> None:
+async def test_another_site_is_refused(connected: Gateway, sandbox: Sandbox, answering: Handling, reason: str) -> None:
     async with listening(answering) as origin:
         answer = await connected.post(
             ACCOUNT, json={"client_bitrix_url": origin}, headers={"Accept": "application/problem+json"}
@@ -80,7 +78,7 @@ async def test_another_site_is_told_from_a_portal(
     assert await is_unchanged(connected, sandbox)
 
 
-async def test_a_portal_that_was_renamed_is_told_with_its_new_host(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_the_error_names_the_new_host_of_a_renamed_portal(connected: Gateway, sandbox: Sandbox) -> None:
     async with listening(page(302, location="https://new.example{target}")) as origin:
         answer = await post(connected, origin)
     assert (answer.status, answer.json) == (
@@ -90,7 +88,7 @@ async def test_a_portal_that_was_renamed_is_told_with_its_new_host(connected: Ga
     assert await is_unchanged(connected, sandbox)
 
 
-async def test_a_portal_that_fails_or_does_not_answer_is_a_bad_gateway(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_a_portal_that_fails_or_does_not_answer_results_in_502(connected: Gateway, sandbox: Sandbox) -> None:
     async with listening(page(502, "bad gateway")) as origin:
         failing = await post(connected, origin)
     assert (failing.status, failing.json) == (502, f"{origin}{PAGE} answers 502")
@@ -99,7 +97,7 @@ async def test_a_portal_that_fails_or_does_not_answer_is_a_bad_gateway(connected
     assert await is_unchanged(connected, sandbox)
 
 
-async def test_a_silent_portal_is_waited_for_ten_seconds(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_the_check_times_out_after_ten_seconds(connected: Gateway, sandbox: Sandbox) -> None:
     async def silent(_request: web.Request) -> web.Response:
         await asyncio.Event().wait()
         return web.Response()
@@ -112,12 +110,12 @@ async def test_a_silent_portal_is_waited_for_ten_seconds(connected: Gateway, san
     assert await is_unchanged(connected, sandbox)
 
 
-async def test_an_address_inside_a_network_is_not_looked_at(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_a_private_address_is_not_requested(connected: Gateway, sandbox: Sandbox) -> None:
     await connected.restart(GATEWAY_INSECURE_PORTALS="0", GATEWAY_OAUTH_SERVERS="oauth.bitrix.info")
-    asked: list[str] = []
+    requested: list[str] = []
 
     async def inside(request: web.Request) -> web.Response:
-        asked.append(request.path)
+        requested.append(request.path)
         return web.Response(text="<p>log in</p>", content_type="text/html")
 
     async with listening(inside) as origin:
@@ -126,12 +124,12 @@ async def test_an_address_inside_a_network_is_not_looked_at(connected: Gateway, 
         assert answer.status == 502
         answer = await post(connected, f"https://127.0.0.1:{port}")
         assert answer.status == 400
-    assert asked == []
+    assert requested == []
     assert await is_unchanged(connected, sandbox)
 
 
-async def test_an_account_that_leaves_no_portal_is_connected_without_a_look(gateway: Gateway) -> None:
-    """Nothing is lost by a mistyped address then, and the person sees it."""
+async def test_an_account_without_a_portal_is_connected_without_the_check(gateway: Gateway) -> None:
+    """A mistyped address loses nothing then, and the person notices it."""
     for url in ("http://127.0.0.1:1", "http://127.0.0.1:2"):
         answer = await gateway.post(ACCOUNT, json={"client_bitrix_url": url})
         assert (answer.status, answer.json["state"]) == (200, "pending")

@@ -1,4 +1,4 @@
-"""Portals and authorization servers that fail, move, sleep or are not who they say: what is told, who was called."""
+"""Portals and authorization servers that fail, move, do not answer or cannot prove their identity."""
 
 import asyncio
 import ssl
@@ -30,7 +30,7 @@ AGAIN = "Authorize the portal again."
 ANEW = "Connect the account again with the portal's new address."
 
 
-async def test_fifty_who_wait_for_a_token_spend_one_refresh_token(authorized: Gateway, sandbox: Sandbox) -> None:
+async def test_fifty_concurrent_calls_use_one_refresh_token(authorized: Gateway, sandbox: Sandbox) -> None:
     account = await authorized.app[DIRECTORY].require("acme")
     sandbox.portal.oauth.expire_access_tokens()
     calls = [authorized.app[CLIENTS].client(account).call(Command("profile")) for _ in range(50)]
@@ -42,7 +42,7 @@ async def test_fifty_who_wait_for_a_token_spend_one_refresh_token(authorized: Ga
 
 
 @pytest.mark.parametrize("fault", ["cut", "truncated"])
-async def test_a_pair_that_is_lost_on_its_way_must_be_authorized_again(
+async def test_a_lost_token_response_requires_a_new_authorization(
     authorized: Gateway, sandbox: Sandbox, fault: str
 ) -> None:
     rows = await authorized.rows("users")
@@ -76,7 +76,7 @@ async def test_a_webhook_whose_portal_has_moved_is_stale_and_names_the_new_host(
         assert (await connected.connect(elsewhere.webhook)).json["stale"] is False
 
 
-async def test_a_portal_that_has_moved_is_found_by_one_renewal(authorized: Gateway, sandbox: Sandbox) -> None:
+async def test_one_refresh_finds_the_new_host_of_a_moved_portal(authorized: Gateway, sandbox: Sandbox) -> None:
     async with serve_sandbox(sandbox.portal) as elsewhere:
         sandbox.portal.fault(f"batch:redirect={elsewhere.origin}")
         sandbox.portal.fault(f"oauth.token:client_endpoint={elsewhere.origin}/rest/*")
@@ -88,9 +88,7 @@ async def test_a_portal_that_has_moved_is_found_by_one_renewal(authorized: Gatew
         assert len(sandbox.portal.token_requests) == 1
 
 
-async def test_a_portal_that_redirects_for_ever_is_told_by_name_and_not_followed(
-    authorized: Gateway, sandbox: Sandbox
-) -> None:
+async def test_an_endless_redirect_is_reported_and_not_followed(authorized: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.fault("batch:redirect=https://phishing.example*")
     (run,) = await authorized.sync("users")
     assert run["error"] == f"{UNREADABLE}the portal has moved to phishing.example. {ANEW}"
@@ -98,9 +96,7 @@ async def test_a_portal_that_redirects_for_ever_is_told_by_name_and_not_followed
     assert (await authorized.get(ACCOUNT)).json["stale"] is False
 
 
-async def test_an_authorization_server_that_redirects_gets_our_secret_nowhere_else(
-    authorized: Gateway, sandbox: Sandbox
-) -> None:
+async def test_a_redirect_of_an_authorization_server_is_not_followed(authorized: Gateway, sandbox: Sandbox) -> None:
     new = SandboxPortal(sandbox.portal.settings, authorized.clock)
     async with serve_sandbox(new) as elsewhere:
         sandbox.portal.oauth.expire_access_tokens()
@@ -115,7 +111,7 @@ async def test_an_authorization_server_that_redirects_gets_our_secret_nowhere_el
     ("fault", "batches"),
     [("user.get:delay=59", 1), ("batch:delay=61", 1), ("batch:delay=90*2", 3), ("batch:html200*2", 3)],
 )
-async def test_a_portal_that_is_slow_or_sleeps_for_a_minute_is_waited_for(
+async def test_a_sync_waits_for_a_portal_that_is_slow_or_down_for_a_minute(
     connected: Gateway, sandbox: Sandbox, fault: str, batches: int
 ) -> None:
     del sandbox.portal.data.users[max(sandbox.portal.data.users)]
@@ -134,11 +130,11 @@ async def test_a_portal_that_is_slow_or_sleeps_for_a_minute_is_waited_for(
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "reason"),
     [("batch:delay=1000*", "the portal does not answer: no response within 70 s"), ("batch:html200*", UNREAD)],
 )
-async def test_a_portal_that_does_not_wake_up_is_given_up_with_a_sentence(
-    connected: Gateway, sandbox: Sandbox, fault: str, told: str
+async def test_a_sync_fails_with_a_reason_if_the_portal_stays_down(
+    connected: Gateway, sandbox: Sandbox, fault: str, reason: str
 ) -> None:
     rows = await connected.rows("users")
     calls = sandbox.portal.calls["batch"]
@@ -146,7 +142,7 @@ async def test_a_portal_that_does_not_wake_up_is_given_up_with_a_sentence(
     await connected.patch("/bitrix/users")
     await connected.clock.advance(400)
     (run,) = await connected.synced("users")
-    assert run["error"] == f"user.get could not be read beyond id 0: {told}"
+    assert run["error"] == f"user.get could not be read beyond id 0: {reason}"
     assert sandbox.portal.calls["batch"] - calls <= 5
     assert await connected.rows("users") == rows
     assert (await connected.get(ACCOUNT)).json["stale"] is False
@@ -154,7 +150,7 @@ async def test_a_portal_that_does_not_wake_up_is_given_up_with_a_sentence(
 
 
 def make_certificate(directory: Path, host: str, *, days: int) -> ssl.SSLContext:
-    """What a server needs to say that it is *host*, by a certificate that it has signed itself, good for *days*."""
+    """Return a server's TLS context with a self-signed certificate for *host* that is valid for *days*."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
@@ -182,7 +178,7 @@ def make_certificate(directory: Path, host: str, *, days: int) -> ssl.SSLContext
 
 @asynccontextmanager
 async def over_tls(sandbox: Sandbox, context: ssl.SSLContext) -> AsyncIterator[Sandbox]:
-    """The portal of *sandbox* at an https address too."""
+    """Serve the portal of *sandbox* at an https address too."""
     async with SandboxServer(sandbox.portal, ssl_context=context) as server:
         yield Sandbox(sandbox.portal, server)
 
@@ -190,14 +186,14 @@ async def over_tls(sandbox: Sandbox, context: ssl.SSLContext) -> AsyncIterator[S
 @pytest.mark.parametrize(
     ("host", "days"), [("127.0.0.1", 30), ("portal.example", 30), ("127.0.0.1", -1)], ids=["own", "other", "expired"]
 )
-async def test_a_certificate_that_does_not_prove_the_portal_ends_the_connection(
+async def test_an_invalid_certificate_ends_the_connection(
     gateway: Gateway, sandbox: Sandbox, tmp_path: Path, host: str, days: int
 ) -> None:
     async with over_tls(sandbox, make_certificate(tmp_path, host, days=days)) as secured:
         body = {"client_bitrix_url": secured.webhook}
-        told = await gateway.clock.until(gateway.post(ACCOUNT, json=body))
-        assert told.status == 502
-        assert told.json == "the portal does not answer: no connection: invalid certificate"
+        refused = await gateway.clock.until(gateway.post(ACCOUNT, json=body))
+        assert refused.status == 502
+        assert refused.json == "the portal does not answer: no connection: invalid certificate"
         assert sandbox.portal.http_requests == 0
         await gateway.restart(GATEWAY_INSECURE_PORTALS="0", GATEWAY_OAUTH_SERVERS="oauth.example")
         refused = await gateway.post(ACCOUNT, json=body)
@@ -208,7 +204,7 @@ async def test_a_certificate_that_does_not_prove_the_portal_ends_the_connection(
     assert credentials(gateway) == 0
 
 
-async def test_what_was_connected_without_care_is_not_called_with_it(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_an_insecure_portal_is_not_called_without_the_setting(connected: Gateway, sandbox: Sandbox) -> None:
     rows, requests = await connected.rows("users"), sandbox.portal.http_requests
     await connected.restart(GATEWAY_INSECURE_PORTALS="0", GATEWAY_OAUTH_SERVERS="oauth.example")
     (run,) = await connected.sync("users")
@@ -218,7 +214,7 @@ async def test_what_was_connected_without_care_is_not_called_with_it(connected: 
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"])
-async def test_an_endpoint_that_leads_into_a_private_network_is_not_called(
+async def test_a_private_endpoint_is_not_called(
     gateway: Gateway, sandbox: Sandbox, tmp_path: Path, clock: ManualClock, host: str
 ) -> None:
     async with over_tls(sandbox, make_certificate(tmp_path, "localhost", days=30)) as secured:

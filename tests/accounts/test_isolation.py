@@ -1,4 +1,4 @@
-"""Two accounts on one gateway: whatever one of them sends, nothing of the other's is shown to it or changed by it."""
+"""Two accounts on one gateway: no request of one shows or changes anything of the other."""
 
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -15,7 +15,7 @@ from tests.support.stored import select
 ACCOUNT = "/bitrix/account"
 MARK = "acme-canary"
 QUIZZES = (7, -7, 2**31 - 1)
-PERFORMER = 900_001  # a user that the portal of "acme" alone has
+PERFORMER = 900_001  # a user that only the portal of "acme" has
 RULES: dict[str, Any] = {
     "PerformerID": str(PERFORMER),
     "PipelineID": 0,
@@ -35,13 +35,13 @@ READS += [f"/bitrix/rules/{quiz}" for quiz in QUIZZES]
 
 @pytest.fixture
 async def acme(gateway: Gateway, sandbox: Sandbox, other: Sandbox) -> Gateway:
-    """Account "acme" with rows, rules and tokens, all of them marked; `other` is another portal, of nobody so far."""
+    """Account "acme" with marked rows, rules and tokens. No account is connected to the portal `other` yet."""
     data = sandbox.portal.data
-    for one in MIRRORED:
-        one.fill(data, 3, first=PERFORMER)
-        for row_id in one.table(data):
-            one.relabel(data, row_id, f"{MARK} {row_id}")
-        one.fill(other.portal.data, 2)
+    for resource in MIRRORED:
+        resource.fill(data, 3, first=PERFORMER)
+        for row_id in resource.table(data):
+            resource.relabel(data, row_id, f"{MARK} {row_id}")
+        resource.fill(other.portal.data, 2)
     assert (await authorize(gateway, sandbox)).status == 302
     await gateway.synced()
     for quiz in QUIZZES:
@@ -60,7 +60,7 @@ async def be(situation: str, gateway: Gateway, sandbox: Sandbox, other: Sandbox)
 
 
 async def snapshot(gateway: Gateway) -> tuple[dict[str, bytes], list[Any]]:
-    """All that "acme" can read, and what is stored of it."""
+    """Return everything that "acme" can read, and everything stored about it."""
     shown = {path: (await gateway.get(path)).body for path in READS}
     queries = (
         "SELECT * FROM accounts WHERE account_key = 'acme'",
@@ -70,12 +70,14 @@ async def snapshot(gateway: Gateway) -> tuple[dict[str, bytes], list[Any]]:
 
 
 def addresses(template: str) -> Iterator[str]:
-    """*template* of the API filled with what "acme" has."""
+    """Yield the addresses of a *template* of the API, with values that "acme" has."""
     if "{quizID}" in template:
         yield from (template.replace("{quizID}", str(quiz)) for quiz in QUIZZES)
     elif "/stream/" in template:
-        yield from (template.replace("{resource}", name) for name in STREAMED_LISTS) if "{resource}" in template else ()
-        yield from (template.replace("{entityTypeId}", str(one)) for one in (2, 128)) if "{entity" in template else ()
+        if "{resource}" in template:
+            yield from (template.replace("{resource}", name) for name in STREAMED_LISTS)
+        elif "{entityTypeId}" in template:
+            yield from (template.replace("{entityTypeId}", str(number)) for number in (2, 128))
     elif "{method}" in template:
         yield from (template.replace("{method}", name) for name in ("user.get", "tasks.task.get"))
     elif "{resource}" in template:
@@ -85,7 +87,7 @@ def addresses(template: str) -> Iterator[str]:
 
 
 def bodies(method: str, template: str, other: Sandbox) -> list[Any]:
-    """Bodies for an operation, if it has any: what "acme" would send, and what names "acme"."""
+    """Return bodies for an operation: as "acme" would send them, and naming "acme"; [None] if it has no body."""
     if method not in ("POST", "PATCH"):
         return [None]
     if template == ACCOUNT:
@@ -102,10 +104,10 @@ def bodies(method: str, template: str, other: Sandbox) -> list[Any]:
 
 
 def operations() -> list[tuple[str, str]]:
-    """Every documented operation that asks for a token; what changes most comes last."""
+    """Return every documented operation that requires a token, those that change the most last."""
     order = {"GET": 0, "PATCH": 1, "POST": 2, "DELETE": 3}
     found = [(method, template) for method, template in CONTRACT.operations if template.startswith("/bitrix")]
-    return sorted(found, key=lambda one: (order[one[0]], one[1]))
+    return sorted(found, key=lambda operation: (order[operation[0]], operation[1]))
 
 
 SITUATIONS = ("never connected", "pending", "pending at the same portal", "connected", "deleted")
@@ -121,7 +123,7 @@ async def test_no_operation_shows_or_changes_anything_of_another_account(
     own_id = (await acme.get(ACCOUNT)).json["id"]
     requests = sandbox.portal.http_requests, len(sandbox.portal.token_requests)
     hidden = [MARK, sandbox.portal.member_id]
-    if situation != "pending at the same portal":  # whose host "beta" has given itself
+    if situation != "pending at the same portal":  # there "beta" knows the host
         hidden.append(sandbox.host)
     queries = ("", "page=1&size=1000", f"page={own_id}&size=1", "account=acme&accountID=acme&account_id=1&ID=1")
     headers: list[Mapping[str, str]] = [
@@ -131,17 +133,17 @@ async def test_no_operation_shows_or_changes_anything_of_another_account(
         {"Accept": "application/problem+json"},
     ]
 
-    asked = 0
+    answered = 0
     for method, template in operations():
         for path in addresses(template):
             for body in bodies(method, template, other):
                 for query, extra in [*product(queries, headers[:1]), *product(queries[:1], headers[1:])]:
                     options = {} if body is None else {"json": body}
                     request = acme.request(method, f"{path}?{query}", account="beta", headers=extra, **options)
-                    answer = await acme.clock.until(request)  # the other portal has its limits too
+                    answer = await acme.clock.until(request)  # the other portal limits calls too
                     shows_nothing(answer, hidden, f"{method} {path}?{query} {extra}")
-                    asked += 1
-    assert asked > 200
+                    answered += 1
+    assert answered > 200
     assert await snapshot(acme) == before
     assert {name: (await acme.get(f"/bitrix/{name}")).headers["ETag"] for name in RESOURCES} == tags
     assert (sandbox.portal.http_requests, len(sandbox.portal.token_requests)) == requests
@@ -151,21 +153,21 @@ async def test_no_operation_shows_or_changes_anything_of_another_account(
 
 
 def shows_nothing(answer: Answer, hidden: list[str], request: str) -> None:
-    """No word of *hidden* is in *answer*, and it does not say that somebody else's page is still good."""
-    told = f"{dict(answer.headers)}\n".encode() + answer.body
-    assert not [word for word in hidden if word.encode() in told], request
+    """Check that *answer* contains no word of *hidden* and does not confirm another account's ETag."""
+    content = f"{dict(answer.headers)}\n".encode() + answer.body
+    assert not [word for word in hidden if word.encode() in content], request
     assert answer.status != 304, request
 
 
-async def test_accounts_on_one_portal_see_its_rows_and_not_each_others_rules_runs_and_ids(
+async def test_accounts_on_one_portal_share_its_rows_but_not_rules_runs_and_ids(
     acme: Gateway, sandbox: Sandbox
 ) -> None:
     await acme.connect(sandbox.webhook, account="beta")
     before = await snapshot(acme)
-    for one in MIRRORED:
-        mine, theirs = await acme.rows(one.name), await acme.rows(one.name, account="beta")
-        assert one.labels(mine) == one.labels(theirs)
-        assert {row[one.own_id] for row in mine}.isdisjoint(row[one.own_id] for row in theirs)
+    for resource in MIRRORED:
+        mine, theirs = await acme.rows(resource.name), await acme.rows(resource.name, account="beta")
+        assert resource.labels(mine) == resource.labels(theirs)
+        assert {row[resource.own_id] for row in mine}.isdisjoint(row[resource.own_id] for row in theirs)
     for quiz in QUIZZES:
         assert (await acme.get(f"/bitrix/rules/{quiz}", account="beta")).status == 404
         assert (await acme.patch(f"/bitrix/rules/{quiz}", account="beta", json=RULES)).status == 404
@@ -181,10 +183,10 @@ PARTS = ("state", "code", "domain", "member_id", "server_domain")
 
 
 @pytest.mark.parametrize("account", ["acme", "beta"])
-async def test_no_mixture_of_two_authorizations_touches_the_account_that_the_state_is_not_for(
+async def test_mixed_callback_parameters_only_affect_the_account_of_the_state(
     gateway: Gateway, sandbox: Sandbox, other: Sandbox, account: str
 ) -> None:
-    """Whose state it is says whose account may change; all other parts come from either portal in every mixture."""
+    """The state selects the account that may change. All other parameters come from either portal, in every mixture."""
     portals = {"acme": sandbox, "beta": other}
     bystander = "beta" if account == "acme" else "acme"
 
@@ -200,7 +202,7 @@ async def test_no_mixture_of_two_authorizations_touches_the_account_that_the_sta
         callbacks = {name: await callback_of(name) for name in (account, bystander)}
         query = {name: callbacks[owner][name] for name, owner in zip(PARTS, (account, *owners), strict=True)}
         answer = await gateway.get(f"/webhook/create?{urlencode(query)}", token=NO_TOKEN)
-        if owners != (bystander, account, bystander, bystander):  # as whoever holds the state may choose
+        if owners != (bystander, account, bystander, bystander):  # the owner of the state may choose the other portal
             assert answer.status in (400, 500), owners
             assert (await gateway.get(ACCOUNT, account=account)).json["stale"] is True
         assert stored_of(gateway, bystander) == before
@@ -209,5 +211,5 @@ async def test_no_mixture_of_two_authorizations_touches_the_account_that_the_sta
 
 
 def stored_of(gateway: Gateway, account: str) -> list[Any]:
-    """The stored account, with its credential."""
+    """Return the stored account with its credential."""
     return select(gateway, f"SELECT * FROM accounts WHERE account_key = '{account}'")

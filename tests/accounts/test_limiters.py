@@ -1,4 +1,4 @@
-"""One budget per portal: callers who come too many are told when to come again, and a restart forgets nothing."""
+"""One limiter per portal: excess calls are refused with Retry-After, and a restart keeps the request counter."""
 
 import asyncio
 import shutil
@@ -23,24 +23,24 @@ async def client_of(gateway: Gateway, account: str = "acme") -> PortalClient:
     return gateway.app[CLIENTS].client(await gateway.app[DIRECTORY].require(account))
 
 
-async def crowd(gateway: Gateway, count: int, account: str = "acme") -> list[Answer | BaseException]:
-    """What comes of *count* calls made at once."""
+async def call_concurrently(gateway: Gateway, count: int, account: str = "acme") -> list[Answer | BaseException]:
+    """Return the outcomes of *count* concurrent calls."""
     client = await client_of(gateway, account)
     calls = [client.call(PROFILE) for _ in range(count)]
     return await gateway.clock.until(asyncio.gather(*calls, return_exceptions=True))
 
 
-async def rested(gateway: Gateway) -> None:
-    """Let the portal forget what it has counted."""
+async def drain(gateway: Gateway) -> None:
+    """Wait until the portal's request counter has drained."""
     await gateway.clock.advance(60)
 
 
-def refused_for_pace(sandbox: Sandbox) -> int:
+def rate_limited(sandbox: Sandbox) -> int:
     return sandbox.portal.refusals["QUERY_LIMIT_EXCEEDED"]
 
 
-def as_left_by_a_crash(directory: Path) -> Path:
-    """A copy of the database in *directory* as it is on disk, with what only its log holds yet."""
+def copy_as_after_a_crash(directory: Path) -> Path:
+    """Copy the database in *directory* as it is on disk, with its write-ahead log, and return the path of the copy."""
     copies = directory / "left"
     copies.mkdir()
     for path in directory.glob("gateway.db*"):
@@ -48,11 +48,11 @@ def as_left_by_a_crash(directory: Path) -> Path:
     return copies / "gateway.db"
 
 
-async def test_a_caller_who_would_wait_too_long_is_told_when_to_come_again_and_nothing_is_sent(
+async def test_a_caller_that_would_wait_too_long_gets_a_429_and_nothing_is_sent(
     connected: Gateway, sandbox: Sandbox
 ) -> None:
     await connected.restart(GATEWAY_MAX_WAIT_S="2")
-    await rested(connected)
+    await drain(connected)
     client = await client_of(connected)
     waiting = [asyncio.create_task(client.call(PROFILE)) for _ in range(48 + 4)]
     while client.limiter.level < 48:
@@ -67,32 +67,32 @@ async def test_a_caller_who_would_wait_too_long_is_told_when_to_come_again_and_n
     assert sandbox.portal.calls["scope"] == checks
     await connected.clock.until(asyncio.gather(*waiting))
     assert (await connected.get(ACCOUNT, account="beta")).status == 404
-    assert not refused_for_pace(sandbox)
+    assert not rate_limited(sandbox)
     assert (await connected.clock.until(connected.post(ACCOUNT, account="beta", json=body))).status == 200
     await connected.synced(account="beta")
 
 
-async def test_of_a_crowd_those_are_served_whose_turn_comes_in_time(connected: Gateway, sandbox: Sandbox) -> None:
-    await rested(connected)
-    outcomes = await crowd(connected, 130)
+async def test_concurrent_calls_are_served_if_their_turn_comes_in_time(connected: Gateway, sandbox: Sandbox) -> None:
+    await drain(connected)
+    outcomes = await call_concurrently(connected, 130)
     refused = [outcome for outcome in outcomes if isinstance(outcome, TooBusy)]
     assert len(refused) == 130 - (48 + 30 * 2)
     assert {error.retry_after_s for error in refused} == {31}
     assert all(isinstance(outcome, Answer | TooBusy) for outcome in outcomes)
-    assert not refused_for_pace(sandbox)
+    assert not rate_limited(sandbox)
 
 
-async def test_syncs_wait_for_as_long_as_it_takes(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_syncs_wait_without_a_time_limit(connected: Gateway, sandbox: Sandbox) -> None:
     await connected.restart(GATEWAY_MAX_WAIT_S="1")
-    await rested(connected)
+    await drain(connected)
     client = (await client_of(connected)).background()
     waiting = [asyncio.create_task(client.call(PROFILE)) for _ in range(80)]
     assert [run["error"] for run in await connected.sync("users")] == [None]
     await connected.clock.until(asyncio.gather(*waiting))
-    assert not refused_for_pace(sandbox)
+    assert not rate_limited(sandbox)
 
 
-async def test_a_caller_whose_method_is_out_of_operating_time_is_told_and_others_go_on(
+async def test_a_method_without_operating_time_is_refused_and_others_continue(
     connected: Gateway, sandbox: Sandbox
 ) -> None:
     await connected.restart()
@@ -106,37 +106,37 @@ async def test_a_caller_whose_method_is_out_of_operating_time_is_told_and_others
     assert isinstance(await connected.clock.until(client.call(PROFILE)), Answer)
 
 
-async def test_a_clean_stop_in_the_middle_of_a_burst_forgets_nothing(connected: Gateway, sandbox: Sandbox) -> None:
-    await rested(connected)
-    await crowd(connected, 60)
+async def test_a_clean_stop_during_a_burst_keeps_the_level(connected: Gateway, sandbox: Sandbox) -> None:
+    await drain(connected)
+    await call_concurrently(connected, 60)
     level = (await client_of(connected)).limiter.level
     assert level > 40
     await connected.restart()
     assert (await client_of(connected)).limiter.level == level
-    outcomes = await crowd(connected, 60)
+    outcomes = await call_concurrently(connected, 60)
     assert all(isinstance(outcome, Answer) for outcome in outcomes)
-    assert not refused_for_pace(sandbox)
+    assert not rate_limited(sandbox)
 
 
 @pytest.mark.parametrize("shift_s", [0, -3600])
-async def test_a_crash_in_the_middle_of_a_burst_forgets_nothing(
+async def test_a_crash_during_a_burst_assumes_a_full_bucket(
     connected: Gateway, sandbox: Sandbox, clock: ManualClock, tmp_path: Path, shift_s: int
 ) -> None:
-    await rested(connected)
-    await crowd(connected, 60)
-    left = as_left_by_a_crash(tmp_path)
+    await drain(connected)
+    await call_concurrently(connected, 60)
+    left = copy_as_after_a_crash(tmp_path)
     await connected.stop()
     clock.wall_shift_s = shift_s
     await connected.start(GATEWAY_DATABASE=str(left))
     assert (await client_of(connected)).limiter.level == 51
-    outcomes = await crowd(connected, 56)
+    outcomes = await call_concurrently(connected, 56)
     assert all(isinstance(outcome, Answer) for outcome in outcomes)
-    assert not refused_for_pace(sandbox)
+    assert not rate_limited(sandbox)
 
 
 async def test_a_level_drains_while_the_gateway_is_down(connected: Gateway, clock: ManualClock) -> None:
-    await rested(connected)
-    await crowd(connected, 40)
+    await drain(connected)
+    await call_concurrently(connected, 40)
     level = (await client_of(connected)).limiter.level
     await connected.stop()
     await clock.advance(10)
@@ -144,27 +144,27 @@ async def test_a_level_drains_while_the_gateway_is_down(connected: Gateway, cloc
     assert (await client_of(connected)).limiter.level == level - 20
 
 
-async def test_portals_that_turn_out_to_be_one_have_one_gate_from_then_on(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_merged_portals_share_one_limiter(gateway: Gateway, sandbox: Sandbox) -> None:
     await authorize(gateway, sandbox, account="first")
     await gateway.synced(account="first")
     async with serve_sandbox(sandbox.portal) as renamed:
         await gateway.restart(GATEWAY_OAUTH_SERVERS=f"{sandbox.host},{renamed.host}")
         await gateway.connect(renamed.webhook)
-        await rested(gateway)
+        await drain(gateway)
         before = await client_of(gateway), await client_of(gateway, "first")
-        await crowd(gateway, 10)
-        await crowd(gateway, 15, account="first")
+        await call_concurrently(gateway, 10)
+        await call_concurrently(gateway, 15, account="first")
         levels = [client.limiter.level for client in before]
         assert min(levels) > 5
         await authorize(gateway, renamed, account="beta")
         clients = [*before, await client_of(gateway), await client_of(gateway, "beta")]
         assert len({client.limiter.room(Priority.BACKGROUND) for client in clients}) == 1
         assert {client.limiter.level for client in clients} == {clients[0].limiter.level}
-        assert clients[0].limiter.level >= sum(levels) - 4  # what has drained meanwhile
+        assert clients[0].limiter.level >= sum(levels) - 4  # some requests have drained
         await gateway.synced(account="beta")
 
 
-async def test_what_was_called_before_there_was_a_row_counts_for_it(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_calls_before_the_portal_has_a_row_count_for_its_limiter(gateway: Gateway, sandbox: Sandbox) -> None:
     client = await gateway.app[CLIENTS].webhook_client(sandbox.host, sandbox.webhook)
     await gateway.clock.until(asyncio.gather(*(client.call(PROFILE) for _ in range(20))))
     await gateway.connect(sandbox.webhook)

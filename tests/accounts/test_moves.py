@@ -1,4 +1,4 @@
-"""An account that is to move to another portal: it stays where it is until a person has authorized the other one."""
+"""Moving an account to another portal: it stays on its portal until a person has authorized the other one."""
 
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -18,7 +18,7 @@ async def post(gateway: Gateway, url: str) -> Answer:
 
 
 async def begin(gateway: Gateway, to: Sandbox) -> str:
-    """Begin to move, allow the access, and give the address that the person is sent back to."""
+    """Start a move, allow the access, and return the path that the person is redirected to."""
     answer = await post(gateway, to.origin)
     assert answer.status == 200, answer.body
     return await callback_path(gateway, answer.json["authorizeURL"])
@@ -35,7 +35,7 @@ async def shown(gateway: Gateway) -> dict[str, Any]:
 
 @pytest.fixture(params=["webhook", "oauth"])
 async def settled(request: pytest.FixtureRequest, gateway: Gateway, sandbox: Sandbox, other: Sandbox) -> Gateway:
-    """The gateway with account "acme" connected to the first of two portals, and synced."""
+    """A gateway with account "acme" connected to the first of two portals, and synced."""
     assert other.host != sandbox.host
     if request.param == "webhook":
         await gateway.connect(sandbox.webhook)
@@ -45,7 +45,7 @@ async def settled(request: pytest.FixtureRequest, gateway: Gateway, sandbox: San
     return gateway
 
 
-async def test_the_account_stays_where_it_is_until_the_other_portal_is_authorized(
+async def test_the_account_stays_on_its_portal_until_the_other_one_is_authorized(
     settled: Gateway, sandbox: Sandbox, other: Sandbox
 ) -> None:
     before, rows = await shown(settled), {name: await settled.rows(name) for name in RESOURCES}
@@ -66,7 +66,9 @@ async def test_the_account_stays_where_it_is_until_the_other_portal_is_authorize
     assert other.portal.http_requests == 0
 
 
-async def test_finishing_the_authorization_moves_it(settled: Gateway, sandbox: Sandbox, other: Sandbox) -> None:
+async def test_finishing_the_authorization_moves_the_account(
+    settled: Gateway, sandbox: Sandbox, other: Sandbox
+) -> None:
     path = await begin(settled, other)
     sandbox.portal.hold("user.get")
     await settled.patch("/bitrix/users")
@@ -85,7 +87,7 @@ async def test_finishing_the_authorization_moves_it(settled: Gateway, sandbox: S
     assert select(settled, "SELECT * FROM account_moves") == []
 
 
-async def test_a_move_that_nobody_finishes_is_forgotten_with_its_state(
+async def test_an_unfinished_move_expires_with_its_state(
     settled: Gateway, sandbox: Sandbox, other: Sandbox, clock: ManualClock
 ) -> None:
     before, path = await shown(settled), await begin(settled, other)
@@ -99,7 +101,7 @@ async def test_a_move_that_nobody_finishes_is_forgotten_with_its_state(
     assert sandbox.host in str(select(settled, "SELECT origin FROM accounts"))
 
 
-async def test_a_restart_forgets_no_move(settled: Gateway, other: Sandbox) -> None:
+async def test_a_move_survives_a_restart(settled: Gateway, other: Sandbox) -> None:
     path = await begin(settled, other)
     pending = await shown(settled)
     await settled.restart(GATEWAY_OAUTH_SERVERS=other.host)
@@ -109,7 +111,7 @@ async def test_a_restart_forgets_no_move(settled: Gateway, other: Sandbox) -> No
     assert (await shown(settled))["bitrixID"] == other.portal.member_id
 
 
-async def test_connecting_twice_leaves_both_addresses_good(settled: Gateway, other: Sandbox) -> None:
+async def test_both_authorize_addresses_work_after_connecting_twice(settled: Gateway, other: Sandbox) -> None:
     first, since = await begin(settled, other), (await shown(settled))["since"]
     await settled.clock.advance(20)
     await begin(settled, other)
@@ -121,7 +123,7 @@ async def test_connecting_twice_leaves_both_addresses_good(settled: Gateway, oth
 
 
 @pytest.mark.parametrize("back", ["address", "webhook"])
-async def test_connecting_to_the_portal_in_force_cancels_the_move(
+async def test_connecting_to_the_current_portal_cancels_the_move(
     settled: Gateway, sandbox: Sandbox, other: Sandbox, back: str
 ) -> None:
     before, path = await shown(settled), await begin(settled, other)
@@ -144,14 +146,12 @@ async def test_a_webhook_of_another_portal_is_connected_at_once_and_cancels_the_
     await settled.connect(other.webhook)
     assert ((await shown(settled))["state"], (await shown(settled))["bitrixID"]) == ("ok", other.host)
     assert select(settled, "SELECT * FROM account_moves") == []
-    assert (await finish(settled, path)).status == 302  # it is the portal that the account is on now
+    assert (await finish(settled, path)).status == 302  # the account is on this portal now
     await settled.synced()
     assert (await shown(settled))["bitrixID"] == other.portal.member_id
 
 
-async def test_a_move_elsewhere_takes_the_place_of_the_first(
-    settled: Gateway, sandbox: Sandbox, other: Sandbox
-) -> None:
+async def test_a_second_move_replaces_the_first(settled: Gateway, sandbox: Sandbox, other: Sandbox) -> None:
     path = await begin(settled, other)
     async with listening(page(200, "<p>log in</p>")) as third:
         assert (await post(settled, third)).status == 200
@@ -174,9 +174,7 @@ async def test_deleting_the_account_ends_the_move(settled: Gateway, sandbox: San
 
 
 @pytest.mark.parametrize("failure", ["invalid_grant", f"member_id={'0' * 32}"])
-async def test_an_authorization_that_fails_leaves_everything_as_it_was(
-    settled: Gateway, other: Sandbox, failure: str
-) -> None:
+async def test_a_failed_authorization_changes_nothing(settled: Gateway, other: Sandbox, failure: str) -> None:
     before, path = await shown(settled), await begin(settled, other)
     other.portal.fault(f"oauth.token:{failure}")
     assert (await finish(settled, path)).status in (400, 500)
@@ -187,7 +185,7 @@ async def test_an_authorization_that_fails_leaves_everything_as_it_was(
     assert (await shown(settled))["bitrixID"] == other.portal.member_id
 
 
-async def test_a_renewal_of_the_old_tokens_does_not_end_the_move(
+async def test_a_refresh_of_the_current_tokens_keeps_the_move(
     gateway: Gateway, sandbox: Sandbox, other: Sandbox, clock: ManualClock
 ) -> None:
     await authorize(gateway, sandbox)
@@ -204,7 +202,9 @@ async def test_a_renewal_of_the_old_tokens_does_not_end_the_move(
     assert (await shown(gateway))["bitrixID"] == other.portal.member_id
 
 
-async def test_a_stale_account_that_is_to_move_tells_both(settled: Gateway, sandbox: Sandbox, other: Sandbox) -> None:
+async def test_a_stale_account_with_a_move_shows_both_reasons(
+    settled: Gateway, sandbox: Sandbox, other: Sandbox
+) -> None:
     sandbox.portal.fault("*:error=INVALID_CREDENTIALS*")
     await settled.sync("users")
     assert (await shown(settled))["state"] == "stale"

@@ -1,4 +1,4 @@
-"""The way back from a portal's authorization page: what is taken, what is refused, what never happens twice."""
+"""The callback that a portal's authorization page redirects to."""
 
 import asyncio
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -19,7 +19,7 @@ REQUIRED = ("code", "domain", "state", "member_id", "server_domain")
 Change = dict[str, str]
 
 
-async def test_a_person_who_allows_the_access_connects_the_account(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_an_authorization_connects_the_account(gateway: Gateway, sandbox: Sandbox) -> None:
     answer = await authorize(gateway, sandbox, redirectURL=RETURN)
     assert (answer.status, answer.headers["Location"], answer.body) == (302, RETURN, b"")
     account = (await gateway.get(ACCOUNT)).json
@@ -27,20 +27,22 @@ async def test_a_person_who_allows_the_access_connects_the_account(gateway: Gate
     assert [run["state"] for run in await gateway.synced()] == ["done"] * 4
 
 
-async def test_without_a_return_address_the_person_lands_on_our_page(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_without_a_return_address_the_redirect_leads_to_the_connected_page(
+    gateway: Gateway, sandbox: Sandbox
+) -> None:
     answer = await authorize(gateway, sandbox)
     assert answer.headers["Location"] == "/connected"
     page = await gateway.get("/connected", token=NO_TOKEN)
     assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
 
 
-async def test_our_page_is_at_the_public_address(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_the_connected_page_is_at_the_public_url(gateway: Gateway, sandbox: Sandbox) -> None:
     await gateway.restart(GATEWAY_PUBLIC_URL="https://gateway.example.com")
     answer = await authorize(gateway, sandbox)
     assert answer.headers["Location"] == "https://gateway.example.com/connected"
 
 
-async def test_the_code_is_exchanged_once_with_our_secret(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_the_code_is_exchanged_once_with_the_client_secret(gateway: Gateway, sandbox: Sandbox) -> None:
     query = await way_back(gateway, sandbox)
     await come_back(gateway, query)
     assert list(sandbox.portal.token_requests) == [
@@ -80,7 +82,7 @@ async def test_each_parameter_is_required_once(gateway: Gateway, sandbox: Sandbo
     assert await is_untouched(gateway, sandbox)
 
 
-async def test_a_callback_without_anything_is_refused(gateway: Gateway) -> None:
+async def test_a_callback_without_parameters_is_refused(gateway: Gateway) -> None:
     assert (await gateway.get(CALLBACK, token=NO_TOKEN)).status == 400
 
 
@@ -103,11 +105,13 @@ async def test_a_callback_without_anything_is_refused(gateway: Gateway) -> None:
         "localhost",
     ],
 )
-async def test_the_secret_goes_to_configured_servers_alone(gateway: Gateway, sandbox: Sandbox, server: str) -> None:
-    asked: list[str] = []
+async def test_the_client_secret_is_only_sent_to_configured_servers(
+    gateway: Gateway, sandbox: Sandbox, server: str
+) -> None:
+    requested: list[str] = []
 
     async def thief(request: web.Request) -> web.Response:
-        asked.append(str(request.url))
+        requested.append(str(request.url))
         return web.Response()
 
     query = await way_back(gateway, sandbox)
@@ -115,13 +119,13 @@ async def test_the_secret_goes_to_configured_servers_alone(gateway: Gateway, san
     assert (answer.status, answer.json[:14]) == (400, "server_domain:")
     async with listening(thief) as origin:
         answer = await come_back(gateway, query | {"server_domain": origin.removeprefix("http://")})
-    assert (answer.status, asked) == (400, [])
+    assert (answer.status, requested) == (400, [])
     assert await is_untouched(gateway, sandbox)
-    assert (await come_back(gateway, query)).status == 302  # a refusal costs the person nothing
+    assert (await come_back(gateway, query)).status == 302  # the refusal did not use the state
 
 
 @pytest.mark.parametrize("domain", ["evil.example", "127.0.0.1", "{host}.evil.example", "http://{host}", "{host}/"])
-async def test_another_portal_than_the_one_asked_for_is_refused(
+async def test_another_domain_than_the_requested_one_is_refused(
     gateway: Gateway, sandbox: Sandbox, domain: str
 ) -> None:
     query = await way_back(gateway, sandbox)
@@ -131,7 +135,7 @@ async def test_another_portal_than_the_one_asked_for_is_refused(
 
 
 @pytest.mark.parametrize("member_id", ["0" * 32, "x", "A" * 5000])
-async def test_a_member_id_unlike_the_servers_stores_nothing(
+async def test_a_member_id_that_differs_from_the_servers_stores_nothing(
     gateway: Gateway, sandbox: Sandbox, member_id: str
 ) -> None:
     query = await way_back(gateway, sandbox)
@@ -143,10 +147,10 @@ async def test_a_member_id_unlike_the_servers_stores_nothing(
     assert sandbox.portal.http_requests == 0
 
 
-async def test_the_code_of_one_portal_says_nothing_of_another(
+async def test_the_code_of_one_portal_does_not_authorize_another(
     gateway: Gateway, sandbox: Sandbox, other: Sandbox
 ) -> None:
-    """Whoever may authorize a portal of their own cannot give its name to somebody else's."""
+    """A person who can authorize one portal cannot connect its member_id to another."""
     await gateway.connect(sandbox.webhook, account="victim")
     query = await way_back(gateway, sandbox)
     theirs = {
@@ -185,7 +189,7 @@ FOREIGN_ORIGINS = [
 
 
 @pytest.mark.parametrize("url", FOREIGN_ORIGINS, ids=lambda url: repr(url[:45]))
-async def test_a_return_address_elsewhere_is_refused_at_once(gateway: Gateway, sandbox: Sandbox, url: str) -> None:
+async def test_a_return_address_at_another_origin_is_refused(gateway: Gateway, sandbox: Sandbox, url: str) -> None:
     answer = await gateway.post(ACCOUNT, json={"client_bitrix_url": sandbox.origin, "redirectURL": url})
     assert answer.status == 400
     assert answer.json.startswith("redirectURL: ")
@@ -195,19 +199,19 @@ async def test_a_return_address_elsewhere_is_refused_at_once(gateway: Gateway, s
 @pytest.mark.parametrize(
     "url", ["https://app.example.com", "HTTPS://APP.example.com:443/a", "https://app.example.com/?x="]
 )
-async def test_return_addresses_of_an_allowed_origin_are_taken_as_they_are(
+async def test_return_addresses_of_an_allowed_origin_are_used_unchanged(
     gateway: Gateway, sandbox: Sandbox, url: str
 ) -> None:
     assert (await authorize(gateway, sandbox, redirectURL=url)).headers["Location"] == url
 
 
-async def test_the_gateways_own_origin_is_a_return_origin(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_the_public_url_is_an_allowed_return_origin(gateway: Gateway, sandbox: Sandbox) -> None:
     await gateway.restart(GATEWAY_PUBLIC_URL="https://gateway.example.com")
     answer = await authorize(gateway, sandbox, redirectURL="https://gateway.example.com/docs")
     assert answer.headers["Location"] == "https://gateway.example.com/docs"
 
 
-async def test_an_origin_that_is_allowed_no_longer_gets_nobody(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_return_origin_that_is_no_longer_allowed_is_refused(gateway: Gateway, sandbox: Sandbox) -> None:
     query = await way_back(gateway, sandbox, redirectURL=RETURN)
     await gateway.restart(GATEWAY_RETURN_ORIGINS="https://new.example.com")
     answer = await come_back(gateway, query)
@@ -233,9 +237,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("fault", FAILURES)
-async def test_a_failed_exchange_stores_nothing_and_tells_nothing(
-    gateway: Gateway, sandbox: Sandbox, fault: str
-) -> None:
+async def test_a_failed_exchange_stores_and_reveals_nothing(gateway: Gateway, sandbox: Sandbox, fault: str) -> None:
     query = await way_back(gateway, sandbox)
     sandbox.portal.fault(f"oauth.token:{fault}*")
     answer = await gateway.clock.until(come_back(gateway, query))
@@ -244,18 +246,18 @@ async def test_a_failed_exchange_stores_nothing_and_tells_nothing(
     assert credentials(gateway) == 0
     account = (await gateway.get(ACCOUNT)).json
     assert (account["stale"], account["bitrixID"]) == (True, "")
-    assert len(sandbox.portal.token_requests) == 1  # the code may be spent
+    assert len(sandbox.portal.token_requests) == 1  # the code may have been used
     assert sandbox.portal.http_requests == 0
 
 
-async def test_a_wrong_secret_of_ours_is_no_fault_of_the_persons(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_wrong_client_secret_is_an_internal_error(gateway: Gateway, sandbox: Sandbox) -> None:
     await gateway.restart(GATEWAY_BITRIX_CLIENT_SECRET="canary-wrong-secret")
     answer = await authorize(gateway, sandbox)
     assert (answer.status, answer.json) == (500, "Internal Server Error")
     assert credentials(gateway) == 0
 
 
-async def test_a_server_that_nobody_reaches_is_an_internal_error(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_an_unreachable_authorization_server_is_an_internal_error(gateway: Gateway, sandbox: Sandbox) -> None:
     await gateway.restart(GATEWAY_OAUTH_SERVERS=f"{sandbox.host},127.0.0.1:1")
     query = await way_back(gateway, sandbox)
     answer = await gateway.clock.until(come_back(gateway, query | {"server_domain": "127.0.0.1:1"}))
@@ -263,9 +265,7 @@ async def test_a_server_that_nobody_reaches_is_an_internal_error(gateway: Gatewa
     assert credentials(gateway) == 0
 
 
-async def test_a_code_that_came_too_late_is_an_internal_error(
-    gateway: Gateway, sandbox: Sandbox, clock: ManualClock
-) -> None:
+async def test_an_expired_code_is_an_internal_error(gateway: Gateway, sandbox: Sandbox, clock: ManualClock) -> None:
     query = await way_back(gateway, sandbox)
     await clock.advance(31)
     assert (await come_back(gateway, query)).status == 500
@@ -273,7 +273,7 @@ async def test_a_code_that_came_too_late_is_an_internal_error(
     assert (await authorize(gateway, sandbox)).status == 302
 
 
-async def test_a_failed_exchange_leaves_the_earlier_tokens_in_force(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_failed_exchange_keeps_the_current_tokens(gateway: Gateway, sandbox: Sandbox) -> None:
     first, second = await way_back(gateway, sandbox), await way_back(gateway, sandbox)
     assert (await come_back(gateway, first)).status == 302
     await gateway.synced()
@@ -283,15 +283,15 @@ async def test_a_failed_exchange_leaves_the_earlier_tokens_in_force(gateway: Gat
     assert [run["error"] for run in await gateway.sync("users")] == [None]
 
 
-async def test_a_browser_that_leaves_does_not_lose_the_tokens(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_the_exchange_finishes_if_the_browser_disconnects(gateway: Gateway, sandbox: Sandbox) -> None:
     query = await way_back(gateway, sandbox)
     sandbox.portal.hold("oauth.token")
     async with aiohttp.ClientSession() as browser:
-        leaving = asyncio.create_task(browser.get(f"{gateway.origin}{CALLBACK}?{urlencode(query)}"))
+        request = asyncio.create_task(browser.get(f"{gateway.origin}{CALLBACK}?{urlencode(query)}"))
         while not sandbox.portal.token_requests:
             await gateway.clock.settle()
-        leaving.cancel()
-        await asyncio.gather(leaving, return_exceptions=True)
+        request.cancel()
+        await asyncio.gather(request, return_exceptions=True)
     await gateway.clock.settle()
     sandbox.portal.release("oauth.token")
     while (await gateway.get(ACCOUNT)).json["stale"]:
@@ -299,7 +299,7 @@ async def test_a_browser_that_leaves_does_not_lose_the_tokens(gateway: Gateway, 
     assert [run["state"] for run in await gateway.synced()] == ["done"] * 4
 
 
-async def test_two_accounts_on_one_portal_keep_tokens_of_their_own(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_two_accounts_on_one_portal_have_separate_tokens(gateway: Gateway, sandbox: Sandbox) -> None:
     for account in ("acme", "beta"):
         assert (await authorize(gateway, sandbox, account=account)).status == 302
         await gateway.synced(account=account)
@@ -308,7 +308,7 @@ async def test_two_accounts_on_one_portal_keep_tokens_of_their_own(gateway: Gate
     assert select(gateway, "SELECT count(*) FROM portals") == [(1,)]
 
 
-async def test_the_domain_may_come_in_capitals(
+async def test_the_domain_is_case_insensitive(
     gateway: Gateway, sandbox_settings: SandboxSettings, clock: ManualClock
 ) -> None:
     async with serve_sandbox(SandboxPortal(sandbox_settings, clock)) as named:

@@ -1,4 +1,4 @@
-"""The state of an authorization: good once, for ten minutes, for the account and portal it was issued for."""
+"""The state of an authorization is valid once, for ten minutes, for the account and portal it was issued for."""
 
 import asyncio
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
@@ -31,9 +31,7 @@ FORGERIES: list[Callable[[str], str]] = [
 
 
 @pytest.mark.parametrize("forge", FORGERIES)
-async def test_a_state_that_we_have_not_issued_is_refused(
-    gateway: Gateway, sandbox: Sandbox, forge: Callable[[str], str]
-) -> None:
+async def test_a_forged_state_is_refused(gateway: Gateway, sandbox: Sandbox, forge: Callable[[str], str]) -> None:
     query = await way_back(gateway, sandbox)
     await gateway.post(ACCOUNT, account="beta", json={"client_bitrix_url": sandbox.origin})
     answer = await come_back(gateway, query | {"state": forge(query["state"])})
@@ -46,10 +44,10 @@ async def test_a_state_that_we_have_not_issued_is_refused(
 @pytest.mark.parametrize("alphabet", [b64encode, urlsafe_b64encode])
 @pytest.mark.parametrize("padded", [True, False])
 @pytest.mark.parametrize("plus", ["%2B", "+"])
-async def test_the_state_is_understood_in_every_spelling_of_base64(
+async def test_the_state_is_accepted_in_both_base64_alphabets_with_or_without_padding(
     gateway: Gateway, sandbox: Sandbox, alphabet: Callable[[bytes], bytes], padded: bool, plus: str
 ) -> None:
-    # Such a return address makes the alphabets differ.
+    # This return address contains characters that differ between the alphabets.
     query = await way_back(gateway, sandbox, redirectURL=RETURN + "?>?>~~~???>>>")
     state = query.pop("state")
     spelled = alphabet(urlsafe_b64decode(state + "=" * (-len(state) % 4))).decode()
@@ -58,7 +56,7 @@ async def test_the_state_is_understood_in_every_spelling_of_base64(
     assert answer.status == 302
 
 
-async def test_a_state_works_for_ten_minutes(gateway: Gateway, sandbox: Sandbox, clock: ManualClock) -> None:
+async def test_a_state_expires_after_ten_minutes(gateway: Gateway, sandbox: Sandbox, clock: ManualClock) -> None:
     query = await way_back(gateway, sandbox)
     await clock.advance(600)
     answer = await come_back(gateway, query)
@@ -66,7 +64,9 @@ async def test_a_state_works_for_ten_minutes(gateway: Gateway, sandbox: Sandbox,
     assert await is_untouched(gateway, sandbox)
 
 
-async def test_a_person_may_take_their_time(gateway: Gateway, sandbox: Sandbox, clock: ManualClock) -> None:
+async def test_a_state_is_valid_until_just_before_it_expires(
+    gateway: Gateway, sandbox: Sandbox, clock: ManualClock
+) -> None:
     connecting = await gateway.post(ACCOUNT, json={"client_bitrix_url": sandbox.origin})
     await clock.advance(599)
     answer = await gateway.get(await callback_path(gateway, connecting.json["authorizeURL"]), token=NO_TOKEN)
@@ -84,14 +84,14 @@ async def test_a_state_works_once(gateway: Gateway, sandbox: Sandbox) -> None:
     assert (await gateway.get(ACCOUNT)).json["stale"] is False
 
 
-async def test_of_ten_equal_callbacks_at_once_one_connects(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_one_of_ten_concurrent_equal_callbacks_connects(gateway: Gateway, sandbox: Sandbox) -> None:
     query = await way_back(gateway, sandbox)
     answers = await asyncio.gather(*(come_back(gateway, query) for _ in range(10)))
     assert sorted(answer.status for answer in answers) == [302] + [400] * 9
     assert len(sandbox.portal.token_requests) == 1
 
 
-async def test_a_state_is_good_across_a_restart_and_no_second_time(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_state_works_once_across_restarts(gateway: Gateway, sandbox: Sandbox) -> None:
     query = await way_back(gateway, sandbox)
     await gateway.restart()
     assert (await come_back(gateway, query)).status == 302
@@ -99,7 +99,7 @@ async def test_a_state_is_good_across_a_restart_and_no_second_time(gateway: Gate
     assert (await come_back(gateway, query)).status == 400
 
 
-async def test_a_state_of_a_deleted_account_is_worth_nothing(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_the_state_of_a_deleted_account_is_refused(gateway: Gateway, sandbox: Sandbox) -> None:
     query = await way_back(gateway, sandbox)
     await gateway.delete(ACCOUNT)
     assert (await come_back(gateway, query)).status == 400
@@ -108,7 +108,7 @@ async def test_a_state_of_a_deleted_account_is_worth_nothing(gateway: Gateway, s
     assert await is_untouched(gateway, sandbox)
 
 
-async def test_a_state_of_another_portal_is_worth_nothing_after_a_move(
+async def test_the_state_of_another_portal_is_refused_after_a_move(
     gateway: Gateway, sandbox: Sandbox, other: Sandbox
 ) -> None:
     query = await way_back(gateway, sandbox)

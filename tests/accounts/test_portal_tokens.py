@@ -1,4 +1,4 @@
-"""The tokens of a portal: renewed once, saved before use, mended by a person, seen by nobody."""
+"""The tokens of an account: refreshed once, stored before use, replaced by a new authorization, never shown."""
 
 import asyncio
 import logging
@@ -14,19 +14,19 @@ ACCOUNT = "/bitrix/account"
 
 
 async def start_all(gateway: Gateway) -> None:
-    """Start every sync, and let each come as far as it can."""
+    """Start every sync and wait until each has stopped or waits."""
     for name in RESOURCES:
         assert (await gateway.patch(f"/bitrix/{name}")).status == 200
     await gateway.clock.settle()
 
 
 def issued(sandbox: Sandbox) -> set[str]:
-    """Every access token that the portal has been called with."""
+    """Return every access token that the portal has been called with."""
     return {call.credential for call in sandbox.portal.seen if call.credential is not None}
 
 
 @pytest.mark.parametrize("signal", ["clock", "portal"])
-async def test_an_expired_token_is_renewed_once_for_all_calls_that_wait(
+async def test_an_expired_token_is_refreshed_once_for_concurrent_calls(
     authorized: Gateway, sandbox: Sandbox, clock: ManualClock, signal: str
 ) -> None:
     if signal == "clock":
@@ -42,7 +42,7 @@ async def test_an_expired_token_is_renewed_once_for_all_calls_that_wait(
     assert [request["grant_type"] for request in sandbox.portal.token_requests] == ["refresh_token"]
 
 
-async def test_a_token_that_is_good_is_not_renewed(authorized: Gateway, sandbox: Sandbox, clock: ManualClock) -> None:
+async def test_a_valid_token_is_not_refreshed(authorized: Gateway, sandbox: Sandbox, clock: ManualClock) -> None:
     await clock.advance(3500)
     await authorized.sync(*RESOURCES)
     await authorized.restart()
@@ -51,12 +51,12 @@ async def test_a_token_that_is_good_is_not_renewed(authorized: Gateway, sandbox:
 
 
 @pytest.mark.usefixtures("authorized")
-async def test_nothing_is_renewed_on_a_timer(sandbox: Sandbox, clock: ManualClock) -> None:
+async def test_no_token_is_refreshed_on_a_timer(sandbox: Sandbox, clock: ManualClock) -> None:
     await clock.advance(3 * 86400)
     assert not sandbox.portal.token_requests
 
 
-async def test_accounts_of_one_portal_are_renewed_apart(authorized: Gateway, sandbox: Sandbox) -> None:
+async def test_accounts_of_one_portal_are_refreshed_separately(authorized: Gateway, sandbox: Sandbox) -> None:
     await authorize(authorized, sandbox, account="beta")
     await authorized.synced(account="beta")
     sandbox.portal.token_requests.clear()
@@ -66,7 +66,7 @@ async def test_accounts_of_one_portal_are_renewed_apart(authorized: Gateway, san
     assert len({request["refresh_token"] for request in sandbox.portal.token_requests}) == 2
 
 
-async def test_the_new_pair_is_on_disk_before_it_is_used(authorized: Gateway, sandbox: Sandbox) -> None:
+async def test_a_new_pair_is_stored_before_it_is_used(authorized: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.oauth.expire_access_tokens()
     sandbox.portal.hold("oauth.token")
     await authorized.patch("/bitrix/users")
@@ -82,7 +82,7 @@ async def test_the_new_pair_is_on_disk_before_it_is_used(authorized: Gateway, sa
     assert len(issued(sandbox) - old) == 1
 
 
-async def test_a_renewed_pair_survives_a_restart(authorized: Gateway, sandbox: Sandbox) -> None:
+async def test_a_refreshed_pair_survives_a_restart(authorized: Gateway, sandbox: Sandbox) -> None:
     for _ in range(3):
         sandbox.portal.oauth.expire_access_tokens()
         assert [run["error"] for run in await authorized.sync("users")] == [None]
@@ -90,7 +90,7 @@ async def test_a_renewed_pair_survives_a_restart(authorized: Gateway, sandbox: S
     assert len({request["refresh_token"] for request in sandbox.portal.token_requests}) == 3
 
 
-async def test_a_stop_waits_for_a_renewal_that_is_under_way(
+async def test_shutdown_waits_for_a_refresh_in_progress(
     authorized: Gateway, sandbox: Sandbox, clock: ManualClock
 ) -> None:
     sandbox.portal.oauth.expire_access_tokens()
@@ -110,14 +110,14 @@ async def test_a_stop_waits_for_a_renewal_that_is_under_way(
 
 
 @pytest.mark.parametrize("fault", ["drop", "502", "html500", "json500", "truncated"])
-async def test_an_authorization_server_that_fails_for_a_moment_costs_nothing(
+async def test_a_temporary_failure_of_the_authorization_server_is_retried(
     authorized: Gateway, sandbox: Sandbox, fault: str
 ) -> None:
     sandbox.portal.oauth.expire_access_tokens()
     sandbox.portal.fault(f"oauth.token:{fault}" + ("*2" if fault != "truncated" else ""))
     await authorized.sync("users")
     account = (await authorized.get(ACCOUNT)).json
-    if fault == "truncated":  # the pair was spent on an answer that nobody could read
+    if fault == "truncated":  # the new pair was lost with the truncated response
         assert account["stale"] is True
     else:
         assert account["stale"] is False
@@ -125,7 +125,7 @@ async def test_an_authorization_server_that_fails_for_a_moment_costs_nothing(
 
 
 @pytest.mark.parametrize("fault", ["502*", "json500*", "error=invalid_client*", f"member_id={'0' * 32}*", "drop*"])
-async def test_an_authorization_server_that_keeps_failing_does_not_make_the_account_stale(
+async def test_a_failing_authorization_server_does_not_make_the_account_stale(
     authorized: Gateway, sandbox: Sandbox, fault: str
 ) -> None:
     before = select(authorized, "SELECT sealed FROM accounts")
@@ -139,7 +139,7 @@ async def test_an_authorization_server_that_keeps_failing_does_not_make_the_acco
     assert len(await authorized.rows("users")) == len(sandbox.portal.data.users)
 
 
-async def test_a_portal_that_calls_every_token_expired_is_not_asked_for_ever(
+async def test_refreshes_stop_if_the_portal_considers_every_token_expired(
     authorized: Gateway, sandbox: Sandbox
 ) -> None:
     for method in ("batch", "user.get"):
@@ -152,7 +152,7 @@ DEATHS = ["oauth.token:invalid_grant*", "oauth.token:error=NOT_INSTALLED*", "oau
 
 
 @pytest.mark.parametrize("fault", DEATHS)
-async def test_a_dead_refresh_token_makes_the_account_stale_and_says_where_to_mend_it(
+async def test_an_invalid_refresh_token_makes_the_account_stale_with_an_authorize_address(
     authorized: Gateway, sandbox: Sandbox, fault: str
 ) -> None:
     sandbox.portal.oauth.expire_access_tokens()
@@ -169,7 +169,7 @@ async def test_a_dead_refresh_token_makes_the_account_stale_and_says_where_to_me
 
 
 @pytest.mark.parametrize("fault", ["invalid_token*", "error=NO_AUTH_FOUND*", "error=APPLICATION_NOT_FOUND*"])
-async def test_a_portal_that_no_longer_knows_us_makes_the_account_stale(
+async def test_a_portal_without_the_application_makes_the_account_stale(
     authorized: Gateway, sandbox: Sandbox, fault: str
 ) -> None:
     for method in ("batch", "user.get"):
@@ -178,16 +178,14 @@ async def test_a_portal_that_no_longer_knows_us_makes_the_account_stale(
     assert (await authorized.get(ACCOUNT)).json["stale"] is True
 
 
-async def test_the_same_is_told_as_a_problem_with_the_address_in_a_field_of_its_own(
-    gateway: Gateway, sandbox: Sandbox
-) -> None:
+async def test_the_problem_has_the_authorize_address_in_a_separate_field(gateway: Gateway, sandbox: Sandbox) -> None:
     await gateway.post(ACCOUNT, json={"client_bitrix_url": sandbox.origin})
     problem = await gateway.patch("/bitrix/users", headers={"Accept": "application/problem+json"})
     assert (problem.status, problem.json["code"]) == (409, "authorization_required")
     assert problem.json["detail"] == f"authorize again: {problem.json['authorizeURL']}"
 
 
-async def test_whoever_follows_that_address_mends_the_account(authorized: Gateway, sandbox: Sandbox) -> None:
+async def test_authorizing_again_restores_the_account(authorized: Gateway, sandbox: Sandbox) -> None:
     ids = [row["id"] for row in await authorized.rows("users")]
     sandbox.portal.oauth.expire_access_tokens()
     sandbox.portal.oauth.revoke_refresh_tokens()
@@ -201,7 +199,7 @@ async def test_whoever_follows_that_address_mends_the_account(authorized: Gatewa
     assert [row["id"] for row in await authorized.rows("users")] == ids
 
 
-async def test_a_stale_account_gets_an_address_from_post_as_well(authorized: Gateway, sandbox: Sandbox) -> None:
+async def test_connecting_a_stale_account_returns_an_authorize_address(authorized: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.oauth.expire_access_tokens()
     sandbox.portal.oauth.revoke_refresh_tokens()
     await authorized.sync("users")
@@ -210,7 +208,7 @@ async def test_a_stale_account_gets_an_address_from_post_as_well(authorized: Gat
     assert (await authorized.get(ACCOUNT)).json["stale"] is False
 
 
-async def test_a_stale_account_is_still_stale_after_a_restart_and_calls_nobody(
+async def test_a_stale_account_stays_stale_after_a_restart_and_makes_no_calls(
     authorized: Gateway, sandbox: Sandbox, clock: ManualClock
 ) -> None:
     sandbox.portal.oauth.expire_access_tokens()
@@ -233,9 +231,7 @@ async def test_a_revoked_webhook_makes_its_account_stale(connected: Gateway, san
     assert (await connected.connect(sandbox.webhook)).json["stale"] is False
 
 
-async def test_without_an_application_a_revoked_webhook_is_mended_by_another(
-    gateway: Gateway, sandbox: Sandbox
-) -> None:
+async def test_another_webhook_restores_the_account_without_an_application(gateway: Gateway, sandbox: Sandbox) -> None:
     del gateway.environ["GATEWAY_BITRIX_CLIENT_ID"], gateway.environ["GATEWAY_BITRIX_CLIENT_SECRET"]
     await gateway.restart()
     await gateway.connect(sandbox.webhook)
@@ -246,7 +242,7 @@ async def test_without_an_application_a_revoked_webhook_is_mended_by_another(
     assert refused.json.startswith(f"connect the webhook again at {sandbox.host}: ")
 
 
-async def test_calls_go_to_the_endpoint_that_came_with_the_tokens(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_calls_use_the_endpoint_of_the_token_response(gateway: Gateway, sandbox: Sandbox) -> None:
     async with serve_sandbox(sandbox.portal) as elsewhere:
         sandbox.portal.fault(f"oauth.token:client_endpoint={elsewhere.origin}/rest/*")
         assert (await authorize(gateway, sandbox)).status == 302
@@ -255,9 +251,7 @@ async def test_calls_go_to_the_endpoint_that_came_with_the_tokens(gateway: Gatew
     assert [run["state"] for run in await gateway.sync("users")] == ["failed"]
 
 
-async def test_an_endpoint_that_may_not_be_called_is_not_taken_from_a_renewal(
-    authorized: Gateway, sandbox: Sandbox
-) -> None:
+async def test_a_forbidden_endpoint_in_a_refresh_response_is_refused(authorized: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.oauth.expire_access_tokens()
     sandbox.portal.fault("oauth.token:client_endpoint=ftp://127.0.0.1/rest/*")
     requests = sandbox.portal.http_requests
@@ -267,7 +261,7 @@ async def test_an_endpoint_that_may_not_be_called_is_not_taken_from_a_renewal(
 
 @pytest.mark.parametrize("change", ["deleted", "moved", "webhook"])
 @pytest.mark.parametrize("outcome", ["renewed", "invalid_grant"])
-async def test_a_renewal_that_ends_late_touches_no_account_that_has_changed(
+async def test_a_late_refresh_does_not_change_an_account_that_has_changed(
     authorized: Gateway, sandbox: Sandbox, other: Sandbox, change: str, outcome: str
 ) -> None:
     sandbox.portal.oauth.expire_access_tokens()
@@ -296,10 +290,10 @@ async def test_a_renewal_that_ends_late_touches_no_account_that_has_changed(
     assert len(await authorized.rows("users")) == len(other.portal.data.users)
 
 
-async def test_no_secret_is_answered_logged_or_stored_in_clear(
+async def test_no_secret_is_returned_logged_or_stored_in_plain_text(
     gateway: Gateway, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The whole life of an account at DEBUG: connected, renewed, failing, dead, authorized again, deleted."""
+    """Covers the life of an account at level DEBUG: connected, refreshed, failing, stale, authorized again, deleted."""
     caplog.set_level(logging.DEBUG)
     answers = [await gateway.post(ACCOUNT, json={"client_bitrix_url": sandbox.origin})]
     path = await callback_path(gateway, answers[0].json["authorizeURL"])
@@ -329,10 +323,10 @@ async def test_no_secret_is_answered_logged_or_stored_in_clear(
     assert len(secrets) >= 2 + 2 + 3 + 2
     ours = [record for record in caplog.records if not record.name.startswith("gateway.sandbox")]
     logged = "\n".join([*(record.getMessage() + repr(record.__dict__) for record in ours), caplog.text])
-    told = b"".join(answer.body + repr(answer.headers).encode() for answer in answers)
+    content = b"".join(answer.body + repr(answer.headers).encode() for answer in answers)
     for secret in secrets:
         assert secret not in logged
-        assert secret.encode() not in told
+        assert secret.encode() not in content
         assert secret.encode() not in stored
 
 
@@ -345,7 +339,7 @@ async def test_a_state_is_not_logged(gateway: Gateway, sandbox: Sandbox, caplog:
     assert state not in caplog.text
 
 
-async def test_the_tokens_of_a_deleted_account_are_wiped(authorized: Gateway) -> None:
+async def test_the_tokens_of_a_deleted_account_are_erased(authorized: Gateway) -> None:
     [(sealed,)] = select(authorized, "SELECT sealed FROM accounts")
     await authorized.delete(ACCOUNT)
     assert credentials(authorized) == 0

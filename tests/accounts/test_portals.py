@@ -1,4 +1,4 @@
-"""Which portal is which: found by member_id where it is known, else by host; whatever hangs on it moves along."""
+"""The identity of portals: by member_id if it is known, else by host. Accounts, rows and rules follow it."""
 
 import pytest
 
@@ -25,19 +25,17 @@ async def own_ids(gateway: Gateway, resource: str = "users", *, account: str = "
 
 
 async def account_ids(gateway: Gateway, *, account: str = "acme") -> set[str]:
-    """Every accountID that the account's lists show."""
+    """Return every accountID in the account's lists."""
     return {row["accountID"] for name in RESOURCES for row in await gateway.rows(name, account=account)}
 
 
-async def test_the_rows_of_a_webhook_carry_the_host_until_the_portals_id_is_known(
-    connected: Gateway, sandbox: Sandbox
-) -> None:
+async def test_rows_show_the_host_until_the_member_id_is_known(connected: Gateway, sandbox: Sandbox) -> None:
     assert await account_ids(connected) == {sandbox.host}
     assert (await connected.get(ACCOUNT)).json["bitrixID"] == sandbox.host
 
 
 @pytest.mark.parametrize("learner", ["acme", "beta"])
-async def test_a_portals_id_that_is_learned_changes_every_answer_and_no_id(
+async def test_learning_the_member_id_changes_all_responses_but_no_row_id(
     connected: Gateway, sandbox: Sandbox, learner: str
 ) -> None:
     await connected.post("/bitrix/rules/7", json=RULES)
@@ -55,24 +53,22 @@ async def test_a_portals_id_that_is_learned_changes_every_answer_and_no_id(
     await connected.synced(account=learner)
 
 
-async def test_a_portals_id_is_still_known_after_a_restart(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_the_member_id_survives_a_restart(connected: Gateway, sandbox: Sandbox) -> None:
     await authorize(connected, sandbox, account="beta")
     await connected.synced(account="beta")
     await connected.restart()
     assert await account_ids(connected) == {sandbox.portal.member_id}
 
 
-async def test_a_webhook_keeps_working_when_another_account_names_its_portal(
-    connected: Gateway, sandbox: Sandbox
-) -> None:
+async def test_a_webhook_works_after_another_account_connects_its_portal(connected: Gateway, sandbox: Sandbox) -> None:
     await authorize(connected, sandbox, account="beta")
     await connected.synced(account="beta")
     assert [run["state"] for run in await connected.sync(*RESOURCES)] == ["done"] * 4
     assert select(connected, "SELECT count(*) FROM portals") == [(1,)]
 
 
-async def test_a_host_learned_through_oauth_joins_the_row_of_a_webhook(gateway: Gateway, sandbox: Sandbox) -> None:
-    """The portal was known under its first address; a webhook came with the second, then an authorization too."""
+async def test_a_host_learned_by_oauth_merges_the_row_of_a_webhook(gateway: Gateway, sandbox: Sandbox) -> None:
+    """The portal is known by its first address. A webhook, then an authorization, uses the second one."""
     await authorize(gateway, sandbox, account="first")
     await gateway.synced(account="first")
     async with serve_sandbox(sandbox.portal) as renamed:
@@ -90,7 +86,7 @@ async def test_a_host_learned_through_oauth_joins_the_row_of_a_webhook(gateway: 
             assert (shown["subdomain"], shown["bitrixID"]) == (renamed.host, sandbox.portal.member_id)
 
 
-async def test_rows_that_a_running_sync_stores_after_a_join_are_served(
+async def test_rows_that_a_running_sync_stores_after_a_merge_are_served(
     gateway: Gateway, sandbox: Sandbox, clock: ManualClock
 ) -> None:
     await authorize(gateway, sandbox, account="first")
@@ -111,7 +107,7 @@ async def test_rows_that_a_running_sync_stores_after_a_join_are_served(
         await gateway.synced(account="beta")
 
 
-async def test_a_portal_that_was_renamed_is_the_same_portal(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_renamed_portal_is_the_same_portal(gateway: Gateway, sandbox: Sandbox) -> None:
     await authorize(gateway, sandbox)
     await gateway.synced()
     await gateway.post("/bitrix/rules/7", json=RULES)
@@ -129,9 +125,7 @@ async def test_a_portal_that_was_renamed_is_the_same_portal(gateway: Gateway, sa
     assert select(gateway, "SELECT count(*) FROM portals") == [(1,)]
 
 
-async def test_a_new_address_that_comes_with_a_renewal_is_learned(
-    gateway: Gateway, sandbox: Sandbox, clock: ManualClock
-) -> None:
+async def test_a_refresh_updates_the_portals_address(gateway: Gateway, sandbox: Sandbox, clock: ManualClock) -> None:
     await authorize(gateway, sandbox)
     await gateway.synced()
     async with serve_sandbox(sandbox.portal) as renamed:
@@ -146,7 +140,7 @@ async def test_a_new_address_that_comes_with_a_renewal_is_learned(
         assert refused.json.startswith(f"authorize again: {renamed.origin}/oauth/authorize/")
 
 
-async def test_an_address_given_to_another_portal_takes_nothing_from_the_first(
+async def test_an_address_reused_by_another_portal_does_not_affect_the_first(
     gateway: Gateway, sandbox: Sandbox, other: Sandbox
 ) -> None:
     await authorize(gateway, sandbox)
@@ -162,7 +156,7 @@ async def test_an_address_given_to_another_portal_takes_nothing_from_the_first(
 
 
 @pytest.mark.parametrize("way", ["webhook", "oauth"])
-async def test_an_account_that_moves_and_comes_back_finds_its_rows_and_rules(
+async def test_an_account_that_moves_back_has_its_rows_and_rules_again(
     gateway: Gateway, sandbox: Sandbox, other: Sandbox, way: str
 ) -> None:
     async def move(to: Sandbox) -> None:
@@ -191,7 +185,7 @@ async def test_an_account_that_moves_and_comes_back_finds_its_rows_and_rules(
     assert (await gateway.get("/bitrix/rules/7")).json == rule
 
 
-async def test_a_move_shows_nothing_of_the_portal_that_was_left(connected: Gateway, other: Sandbox) -> None:
+async def test_a_move_hides_everything_of_the_previous_portal(connected: Gateway, other: Sandbox) -> None:
     tag = (await connected.get("/bitrix/users")).headers["ETag"]
     other.portal.hold("batch")
     assert (await authorize(connected, other)).status == 302
@@ -201,7 +195,7 @@ async def test_a_move_shows_nothing_of_the_portal_that_was_left(connected: Gatew
     assert {run["rows"] for run in (await connected.get("/bitrix/sync")).json["items"]} == {0}
 
 
-async def test_a_move_wipes_the_credential_and_ends_the_running_sync(
+async def test_a_move_erases_the_credential_and_ends_the_running_sync(
     gateway: Gateway, sandbox: Sandbox, other: Sandbox, clock: ManualClock
 ) -> None:
     sandbox.portal.hold("user.get")
@@ -228,7 +222,7 @@ async def test_two_accounts_on_one_portal_share_its_limit(gateway: Gateway, sand
     assert sandbox.portal.refusals["QUERY_LIMIT_EXCEEDED"] == 0
 
 
-async def test_accounts_on_two_portals_with_equal_ids_stay_apart(
+async def test_accounts_on_two_portals_with_equal_ids_are_separate(
     gateway: Gateway, sandbox: Sandbox, other: Sandbox
 ) -> None:
     await gateway.connect(sandbox.webhook)

@@ -1,4 +1,4 @@
-"""A portal inside a company's network, over TLS by an authority of its own, without GATEWAY_INSECURE_PORTALS."""
+"""A portal inside a company's network, over TLS with a private certificate authority."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ async def test_a_listed_portal_is_mirrored_over_verified_tls(
     assert len(await gateway.rows("users")) == len(box.portal.data.users)
 
 
-async def test_its_authorize_page_is_looked_at_over_the_same_tls(
+async def test_the_authorize_page_is_checked_over_the_same_tls(
     gateway: Gateway, sandbox: Sandbox, box: Sandbox, certificate: tuple[Path, Path]
 ) -> None:
     await gateway.connect(sandbox.webhook)
@@ -60,7 +60,7 @@ async def test_its_authorize_page_is_looked_at_over_the_same_tls(
     assert (await gateway.post(ACCOUNT, json={"client_bitrix_url": box.origin})).json["state"] == "pending"
 
 
-async def test_its_certificate_is_not_trusted_without_the_file(gateway: Gateway, box: Sandbox) -> None:
+async def test_the_certificate_is_not_trusted_without_the_ca_file(gateway: Gateway, box: Sandbox) -> None:
     await gateway.restart(**STRICT, GATEWAY_PRIVATE_PORTALS=LOOPBACK)
     answer = await gateway.clock.until(gateway.post(ACCOUNT, json={"client_bitrix_url": box.webhook}))
     assert (answer.status, answer.json) == (
@@ -80,7 +80,7 @@ async def test_a_portal_that_is_not_listed_is_not_called(
     assert box.portal.http_requests == 0
 
 
-async def test_a_listed_name_does_not_lead_to_the_gateways_own_machine(
+async def test_a_listed_name_cannot_resolve_to_the_gateways_own_machine(
     gateway: Gateway, box: Sandbox, certificate: tuple[Path, Path]
 ) -> None:
     await gateway.restart(**STRICT, GATEWAY_PRIVATE_PORTALS="localhost", GATEWAY_PORTAL_CA_FILE=str(certificate[0]))
@@ -101,7 +101,7 @@ async def test_a_listed_portal_is_not_called_over_http(gateway: Gateway, sandbox
     assert sandbox.portal.http_requests == 0
 
 
-async def test_the_file_is_trusted_for_portals_and_not_for_authorization_servers(
+async def test_the_ca_file_is_not_trusted_for_authorization_servers(
     box: Sandbox, certificate: tuple[Path, Path], clock: ManualClock
 ) -> None:
     async with open_session(EgressPolicy(insecure=True), clock, portal_ca_file=certificate[0]) as session:

@@ -1,4 +1,4 @@
-"""The caller's account: connected, shown, moved, taken off."""
+"""The caller's account: connect, show, move, delete."""
 
 from io import BytesIO
 from typing import Any
@@ -58,12 +58,12 @@ async def post(gateway: Gateway, url: Any, **body: Any) -> Any:
     return await gateway.post(ACCOUNT, json={"client_bitrix_url": url, **body})
 
 
-async def test_nothing_is_connected_at_first(gateway: Gateway) -> None:
+async def test_a_new_account_is_not_found(gateway: Gateway) -> None:
     answer = await gateway.get(ACCOUNT)
     assert (answer.status, answer.json) == (404, NOT_CONNECTED)
 
 
-async def test_an_account_waits_for_its_authorization(gateway: Gateway) -> None:
+async def test_a_connected_account_is_pending_until_it_is_authorized(gateway: Gateway) -> None:
     connected = await post(gateway, CLOUD)
     assert connected.status == 200
     assert set(connected.json) == PROPERTIES | {"authorizeURL"}
@@ -86,7 +86,7 @@ async def test_an_account_waits_for_its_authorization(gateway: Gateway) -> None:
         "HTTPS://example.bitrix24.ru/restaurant/",
     ],
 )
-async def test_every_address_of_a_portal_means_the_same_portal(gateway: Gateway, url: str) -> None:
+async def test_all_addresses_of_a_portal_connect_the_same_portal(gateway: Gateway, url: str) -> None:
     assert (await post(gateway, url)).json["subdomain"] == "example"
     assert select(gateway, "SELECT host FROM portals") == [("example.bitrix24.ru",)]
 
@@ -115,7 +115,7 @@ async def test_an_address_of_another_json_type_is_refused(gateway: Gateway, url:
 
 
 @pytest.mark.parametrize("url", NO_URL, ids=lambda url: repr(url[:40]))
-async def test_what_is_no_address_of_a_portal_is_refused(gateway: Gateway, url: str) -> None:
+async def test_an_invalid_address_is_refused(gateway: Gateway, url: str) -> None:
     answer = await post(gateway, url)
     assert answer.status == 400
     assert answer.json.startswith("client_bitrix_url: ")
@@ -123,7 +123,7 @@ async def test_what_is_no_address_of_a_portal_is_refused(gateway: Gateway, url: 
     assert (await gateway.get(ACCOUNT)).status == 404
 
 
-async def test_without_leave_only_https_addresses_on_the_open_internet_are_connected(gateway: Gateway) -> None:
+async def test_by_default_only_public_https_addresses_are_connected(gateway: Gateway) -> None:
     await gateway.restart(GATEWAY_INSECURE_PORTALS="0", GATEWAY_OAUTH_SERVERS="oauth.bitrix.info")
     for url in PRIVATE:
         answer = await post(gateway, url)
@@ -133,7 +133,7 @@ async def test_without_leave_only_https_addresses_on_the_open_internet_are_conne
 
 
 @pytest.mark.parametrize("path", NO_WEBHOOK)
-async def test_an_address_like_a_webhook_that_is_none_is_refused(gateway: Gateway, sandbox: Sandbox, path: str) -> None:
+async def test_a_malformed_webhook_is_refused(gateway: Gateway, sandbox: Sandbox, path: str) -> None:
     answer = await post(gateway, sandbox.origin + path)
     assert answer.status == 400
     assert "https://PORTAL/rest/USER/CODE/" in answer.json
@@ -142,7 +142,7 @@ async def test_an_address_like_a_webhook_that_is_none_is_refused(gateway: Gatewa
 
 
 @pytest.mark.parametrize("body", NO_OBJECT)
-async def test_a_body_that_is_no_json_object_is_refused(gateway: Gateway, body: bytes) -> None:
+async def test_a_body_that_is_not_a_json_object_is_refused(gateway: Gateway, body: bytes) -> None:
     answer = await gateway.post(ACCOUNT, data=body, headers={"Content-Type": "application/json"})
     assert answer.status == 400
     assert answer.json.startswith("body: must be ")
@@ -161,14 +161,14 @@ async def test_a_form_and_a_missing_body_are_refused(gateway: Gateway) -> None:
     assert form.json == nothing.json == "body: must be sent as application/json"
 
 
-async def test_a_body_beyond_the_limit_is_refused(gateway: Gateway) -> None:
+async def test_a_body_that_is_too_large_is_refused(gateway: Gateway) -> None:
     body = BytesIO(b'{"client_bitrix_url": "%b", "x": "%b"}' % (CLOUD.encode(), b"x" * 1_048_576))
     answer = await gateway.post(ACCOUNT, data=body, headers={"Content-Type": "application/json"})
     assert answer.status == 413
     assert (await gateway.get(ACCOUNT)).status == 404
 
 
-async def test_further_properties_are_ignored(gateway: Gateway) -> None:
+async def test_unknown_properties_are_ignored(gateway: Gateway) -> None:
     assert (await post(gateway, CLOUD, x=1, accountID="foreign", stale=False)).status == 200
     account = (await gateway.get(ACCOUNT)).json
     assert (account["accountID"], account["stale"]) == ("acme", True)
@@ -181,7 +181,7 @@ async def test_connecting_twice_keeps_the_account(gateway: Gateway) -> None:
     assert select(gateway, "SELECT count(*) FROM accounts") == [(1,)]
 
 
-async def test_another_address_takes_the_place_of_the_first(gateway: Gateway) -> None:
+async def test_another_address_replaces_the_first(gateway: Gateway) -> None:
     first = await post(gateway, CLOUD)
     second = await post(gateway, "https://second.bitrix24.ru")
     account = (await gateway.get(ACCOUNT)).json
@@ -210,7 +210,7 @@ async def test_without_an_application_only_webhooks_can_be_connected(gateway: Ga
     assert (await gateway.connect(sandbox.webhook)).json["stale"] is False
 
 
-async def test_a_deleted_account_is_gone_for_callers_and_stays_as_a_row(connected: Gateway) -> None:
+async def test_a_deleted_account_is_not_found_but_keeps_its_row(connected: Gateway) -> None:
     answer = await connected.delete(ACCOUNT)
     assert (answer.status, answer.body, answer.headers["Content-Length"]) == (200, b"", "0")
     gone = await connected.get(ACCOUNT)
@@ -218,7 +218,7 @@ async def test_a_deleted_account_is_gone_for_callers_and_stays_as_a_row(connecte
     assert select(connected, "SELECT deleted, sealed FROM accounts") == [(1, None)]
 
 
-async def test_deleting_again_or_nothing_at_all_is_no_error(gateway: Gateway) -> None:
+async def test_deleting_an_account_that_does_not_exist_is_not_an_error(gateway: Gateway) -> None:
     assert [(await gateway.delete(ACCOUNT)).status for _ in range(2)] == [200, 200]
     await post(gateway, CLOUD)
     assert [(await gateway.delete(ACCOUNT)).status for _ in range(2)] == [200, 200]
@@ -253,9 +253,7 @@ async def test_deleting_ends_a_running_sync(gateway: Gateway, sandbox: Sandbox) 
     assert select(gateway, "SELECT count(*) FROM sync_runs WHERE state = 'running'") == [(0,)]
 
 
-async def test_a_deleted_account_that_connects_again_finds_its_id_and_its_rows(
-    connected: Gateway, sandbox: Sandbox
-) -> None:
+async def test_a_deleted_account_that_connects_again_has_its_id_and_rows(connected: Gateway, sandbox: Sandbox) -> None:
     before, rows = (await connected.get(ACCOUNT)).json, await connected.rows("users")
     await connected.delete(ACCOUNT)
     again = await connected.connect(sandbox.webhook)
@@ -273,7 +271,7 @@ async def test_a_deleted_account_must_be_authorized_again(gateway: Gateway, sand
     assert credentials(gateway) == 0
 
 
-async def test_accounts_know_nothing_of_each_other(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_accounts_are_separate(connected: Gateway, sandbox: Sandbox) -> None:
     assert (await connected.get(ACCOUNT, account="beta")).status == 404
     assert (await connected.get("/bitrix/users", account="beta")).json["count"] == 0
     await connected.connect(sandbox.webhook, account="beta")
@@ -285,7 +283,7 @@ async def test_accounts_know_nothing_of_each_other(connected: Gateway, sandbox: 
 
 
 @pytest.mark.parametrize("key", ["Пётр", "a/b?c#d", "' OR 1=1 --", " acme", "ACME"])
-async def test_an_account_may_be_named_in_any_characters(gateway: Gateway, sandbox: Sandbox, key: str) -> None:
+async def test_an_account_key_may_contain_any_characters(gateway: Gateway, sandbox: Sandbox, key: str) -> None:
     await post(gateway, CLOUD)
     assert (await gateway.get(ACCOUNT, account=key)).status == 404
     assert (await authorize(gateway, sandbox, account=key)).status == 302
@@ -294,7 +292,7 @@ async def test_an_account_may_be_named_in_any_characters(gateway: Gateway, sandb
     assert (shown["accountID"], shown["stale"]) == (key, False)
 
 
-async def test_a_restart_changes_nothing(connected: Gateway) -> None:
+async def test_an_account_survives_a_restart(connected: Gateway) -> None:
     before = (await connected.get(ACCOUNT)).json
     await connected.restart()
     assert (await connected.get(ACCOUNT)).json == before

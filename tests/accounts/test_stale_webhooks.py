@@ -1,4 +1,4 @@
-"""Webhooks that a portal no longer accepts: what is told, what is only a passing failure, and how they work again."""
+"""Webhooks that a portal no longer accepts: their reasons, temporary failures, and recovery."""
 
 import asyncio
 from collections.abc import Iterable
@@ -27,8 +27,8 @@ async def call(gateway: Gateway, method: str = "profile", **params: object) -> A
     return await gateway.clock.until(gateway.post(f"/bitrix/call/{method}", json=params))
 
 
-async def asked_for_the_portal(gateway: Gateway) -> list[Answer]:
-    """The problems that each way to the portal ends in."""
+async def call_the_portal(gateway: Gateway) -> list[Answer]:
+    """Send each kind of request that needs the portal and return the responses."""
     return [
         await gateway.patch("/bitrix/users", headers=PROBLEM),
         await gateway.get("/bitrix/stream/deals"),
@@ -42,17 +42,15 @@ def profiles(sandbox: Sandbox) -> int:
     return sandbox.portal.calls["profile"]
 
 
-async def tried(sandbox: Sandbox, clock: ManualClock, times: int) -> float:
-    """Move the time on until the webhook has been tried so often; when that was."""
+async def retried_at(sandbox: Sandbox, clock: ManualClock, times: int) -> float:
+    """Advance the clock until the webhook has been retried *times* times, and return the time of the last retry."""
     while profiles(sandbox) < times:
         await clock.advance(5)
     assert profiles(sandbox) == times
     return clock.now()
 
 
-async def test_a_moved_portal_is_told_with_its_new_host_wherever_it_is_asked_for(
-    connected: Gateway, sandbox: Sandbox
-) -> None:
+async def test_every_request_to_a_moved_portal_names_its_new_host(connected: Gateway, sandbox: Sandbox) -> None:
     await connected.clock.advance(60)
     sandbox.portal.fault(f"*:redirect={NEW_HOST}*")
     await connected.sync("users")
@@ -60,10 +58,10 @@ async def test_a_moved_portal_is_told_with_its_new_host_wherever_it_is_asked_for
     assert (account["state"], account["stale"]) == ("stale", True)
     assert (account["reason"], account["reasonCode"]) == ("the portal has moved to new.example", "portal_moved")
     assert account["since"] > account["createdAt"]
-    for told in await asked_for_the_portal(connected):
-        assert (told.status, told.json["code"]) == (409, "webhook_required")
-        assert told.json["detail"] == "connect the webhook again at new.example: the portal has moved to new.example"
-        assert "authorizeURL" not in told.json
+    for refused in await call_the_portal(connected):
+        assert (refused.status, refused.json["code"]) == (409, "webhook_required")
+        assert refused.json["detail"] == "connect the webhook again at new.example: the portal has moved to new.example"
+        assert "authorizeURL" not in refused.json
     assert len(await connected.rows("users")) == len(sandbox.portal.data.users)
 
 
@@ -76,17 +74,17 @@ async def test_the_reason_and_the_new_host_survive_a_restart(connected: Gateway,
     assert (await connected.patch("/bitrix/users")).json.startswith("connect the webhook again at new.example: ")
 
 
-async def test_nothing_of_a_redirect_but_its_host_is_told_or_stored(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_only_the_host_of_a_redirect_is_shown_or_stored(connected: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.fault("*:redirect=https://NEW.example:8443/rest/1/hidden-code/?auth=hidden-token#*")
     await connected.sync("users")
     account = await connected.get(ACCOUNT)
     assert account.json["reason"] == "the portal has moved to new.example:8443"
-    answers = [account, *await asked_for_the_portal(connected), await connected.get("/bitrix/sync")]
+    answers = [account, *await call_the_portal(connected), await connected.get("/bitrix/sync")]
     assert all(b"hidden" not in answer.body for answer in answers)
     assert b"hidden" not in every_byte(connected)
 
 
-async def test_a_webhook_at_the_new_host_mends_the_account(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_a_webhook_at_the_new_host_restores_the_account(connected: Gateway, sandbox: Sandbox) -> None:
     async with serve_sandbox(sandbox.portal) as renamed:
         sandbox.portal.fault(f"batch:redirect={renamed.origin}*2")
         await connected.sync("users")
@@ -97,27 +95,27 @@ async def test_a_webhook_at_the_new_host_mends_the_account(connected: Gateway, s
         assert [run["error"] for run in await connected.sync("users")] == [None]
 
 
-async def test_a_revoked_webhook_is_to_be_connected_at_its_own_host(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_a_revoked_webhook_must_be_connected_again_at_its_host(connected: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.fault(REVOKED)
     refused = await call(connected)
     assert refused.status == 409
     account = await shown(connected)
     assert (account["reason"], account["reasonCode"]) == (REVOKED_REASON, "credential_refused")
-    for told in await asked_for_the_portal(connected):
-        assert told.json["detail"] == f"connect the webhook again at {sandbox.host}: {REVOKED_REASON}"
+    for refused in await call_the_portal(connected):
+        assert refused.json["detail"] == f"connect the webhook again at {sandbox.host}: {REVOKED_REASON}"
 
 
 REDIRECTS, TOKENS = ("redirect={origin}", "redirect=http://["), ("expired_token", "invalid_token")
-# REST 3.0 has one code for an expired token and for wrong credentials, which is taken for the latter.
+# REST 3.0 has one code for an expired token and wrong credentials, which the gateway treats as the latter.
 PASSING = [(fault, method) for method in ("profile", "batch") for fault in (*REDIRECTS, *TOKENS)]
 PASSING += [(fault, "tasks.task.add") for fault in REDIRECTS]
 
 
 @pytest.mark.parametrize(("fault", "method"), PASSING)
-async def test_a_passing_failure_costs_a_webhook_nothing(
+async def test_a_temporary_failure_does_not_make_a_webhook_stale(
     connected: Gateway, sandbox: Sandbox, fault: str, method: str
 ) -> None:
-    """Also of a write, which did not run: the portal answered in its place."""
+    """This includes a write: the portal answered instead of running it."""
     tasks = len(sandbox.portal.data.tables["tasks"])
     sandbox.portal.fault(f"{method}:{fault.format(origin=sandbox.origin)}*2")
     if method == "batch":
@@ -141,7 +139,7 @@ async def test_a_passing_failure_costs_a_webhook_nothing(
         ("invalid_token", "the portal temporarily does not accept the webhook (invalid_token)"),
     ],
 )
-async def test_a_passing_failure_that_repeats_after_a_minute_is_none(
+async def test_a_temporary_failure_that_repeats_after_a_minute_makes_a_webhook_stale(
     connected: Gateway, sandbox: Sandbox, clock: ManualClock, fault: str, reason: str
 ) -> None:
     sandbox.portal.fault(f"*:{fault.format(origin=sandbox.origin)}*")
@@ -159,7 +157,7 @@ async def test_a_passing_failure_that_repeats_after_a_minute_is_none(
     assert refused.json == f"connect the webhook again at {sandbox.host}: {reason}"
 
 
-async def test_a_success_in_between_makes_it_a_first_failure_again(
+async def test_a_success_resets_the_temporary_failures(
     connected: Gateway, sandbox: Sandbox, clock: ManualClock
 ) -> None:
     for _ in range(3):
@@ -171,7 +169,7 @@ async def test_a_success_in_between_makes_it_a_first_failure_again(
     assert (await shown(connected))["state"] == "ok"
 
 
-async def test_a_stale_webhook_is_tried_by_one_call_every_fifteen_minutes(
+async def test_a_stale_webhook_is_retried_by_one_call_every_fifteen_minutes(
     connected: Gateway, sandbox: Sandbox, clock: ManualClock
 ) -> None:
     sandbox.portal.fault(REVOKED)
@@ -193,7 +191,7 @@ async def test_a_stale_webhook_is_tried_by_one_call_every_fifteen_minutes(
     assert profiles(sandbox) == 2
 
 
-async def test_it_works_again_by_itself(connected: Gateway, sandbox: Sandbox, clock: ManualClock) -> None:
+async def test_a_stale_webhook_recovers_by_itself(connected: Gateway, sandbox: Sandbox, clock: ManualClock) -> None:
     since = (await shown(connected))["since"]
     sandbox.portal.fault(REVOKED)
     await connected.sync("users")
@@ -207,7 +205,7 @@ async def test_it_works_again_by_itself(connected: Gateway, sandbox: Sandbox, cl
     assert profiles(sandbox) == 1
 
 
-async def test_a_clock_that_is_set_back_does_not_put_off_the_next_try(
+async def test_setting_the_clock_back_does_not_delay_the_next_retry(
     connected: Gateway, sandbox: Sandbox, clock: ManualClock
 ) -> None:
     sandbox.portal.fault(REVOKED)
@@ -218,24 +216,24 @@ async def test_a_clock_that_is_set_back_does_not_put_off_the_next_try(
     assert (profiles(sandbox), (await shown(connected))["state"]) == (1, "ok")
 
 
-async def test_many_who_ask_at_once_cause_one_try(connected: Gateway, sandbox: Sandbox, clock: ManualClock) -> None:
+async def test_concurrent_requests_share_one_retry(connected: Gateway, sandbox: Sandbox, clock: ManualClock) -> None:
     sandbox.portal.fault(REVOKED)
     await connected.sync("users")
     sandbox.portal.clear_faults()
     sandbox.portal.hold("profile")
     await clock.advance(901)
-    asking: Iterable[asyncio.Task[Answer]] = [
+    requests: Iterable[asyncio.Task[Answer]] = [
         asyncio.create_task(connected.post("/bitrix/call/user.current", json={})) for _ in range(20)
     ]
     await clock.settle()
     await clock.settle()
     sandbox.portal.release("profile")
-    answers = await clock.until(asyncio.gather(*asking))
+    answers = await clock.until(asyncio.gather(*requests))
     assert {answer.status for answer in answers} == {200}
     assert profiles(sandbox) == 1
 
 
-async def test_a_try_that_is_not_answered_leaves_the_reason_and_is_given_up_in_time(
+async def test_a_retry_without_a_response_times_out_and_keeps_the_reason(
     connected: Gateway, sandbox: Sandbox, clock: ManualClock
 ) -> None:
     sandbox.portal.fault(REVOKED)
@@ -250,7 +248,9 @@ async def test_a_try_that_is_not_answered_leaves_the_reason_and_is_given_up_in_t
     assert await shown(connected) == before
 
 
-async def test_a_try_learns_that_the_portal_has_moved(connected: Gateway, sandbox: Sandbox, clock: ManualClock) -> None:
+async def test_a_retry_finds_that_the_portal_has_moved(
+    connected: Gateway, sandbox: Sandbox, clock: ManualClock
+) -> None:
     sandbox.portal.fault(REVOKED)
     await connected.sync("users")
     since = (await shown(connected))["since"]
@@ -263,7 +263,7 @@ async def test_a_try_learns_that_the_portal_has_moved(connected: Gateway, sandbo
 
 
 @pytest.mark.parametrize("interval_s", ["60", "86400"])
-async def test_the_schedule_tries_it_too_and_goes_on_with_its_syncs(
+async def test_the_schedule_retries_a_stale_webhook_and_resumes_its_syncs(
     connected: Gateway, sandbox: Sandbox, clock: ManualClock, interval_s: str
 ) -> None:
     await connected.restart(GATEWAY_SYNC_INTERVAL_S=interval_s)
@@ -272,18 +272,18 @@ async def test_the_schedule_tries_it_too_and_goes_on_with_its_syncs(
     stale_at, requests = clock.now(), sandbox.portal.http_requests
     await clock.advance(890)
     assert (sandbox.portal.http_requests, (await shown(connected))["state"]) == (requests, "stale")
-    first = await tried(sandbox, clock, 1)
-    assert 890 < first - stale_at < 1815  # the schedule looks at least every 15 minutes
+    first = await retried_at(sandbox, clock, 1)
+    assert 890 < first - stale_at < 1815  # the schedule checks at least every 15 minutes
     sandbox.portal.clear_faults()
     ended = (await connected.get("/bitrix/sync/steps")).json["finishedAt"]
-    assert 890 < await tried(sandbox, clock, 2) - first < 915
+    assert 890 < await retried_at(sandbox, clock, 2) - first < 915
     while (await shown(connected))["state"] != "ok":
         await clock.settle()
     while (await connected.get("/bitrix/sync/steps")).json["finishedAt"] == ended:
         await clock.advance(float(interval_s) / 60)
 
 
-async def test_a_late_refusal_of_the_former_webhook_says_nothing_of_the_new_one(
+async def test_a_late_refusal_of_the_previous_webhook_does_not_affect_the_new_one(
     connected: Gateway, sandbox: Sandbox, other: Sandbox
 ) -> None:
     sandbox.portal.hold("profile")
@@ -297,7 +297,7 @@ async def test_a_late_refusal_of_the_former_webhook_says_nothing_of_the_new_one(
     assert (await shown(connected))["state"] == "ok"
 
 
-async def test_a_dead_authorization_of_an_application_tells_its_reason_and_is_not_tried_again(
+async def test_an_invalid_authorization_of_an_application_has_a_reason_and_is_not_retried(
     gateway: Gateway, sandbox: Sandbox, clock: ManualClock
 ) -> None:
     await authorize(gateway, sandbox)
@@ -319,7 +319,7 @@ async def test_a_dead_authorization_of_an_application_tells_its_reason_and_is_no
     assert (sandbox.portal.http_requests, len(sandbox.portal.token_requests)) == requests
 
 
-async def test_a_redirect_to_the_same_host_does_not_spend_a_refresh_token(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_redirect_to_the_same_host_does_not_use_a_refresh_token(gateway: Gateway, sandbox: Sandbox) -> None:
     await authorize(gateway, sandbox)
     await gateway.synced()
     sandbox.portal.token_requests.clear()
@@ -327,14 +327,14 @@ async def test_a_redirect_to_the_same_host_does_not_spend_a_refresh_token(gatewa
     assert (await call(gateway)).status == 200
     sandbox.portal.fault(f"profile:redirect={sandbox.origin}*")
     for _ in range(3):
-        told = await call(gateway)
-        assert (told.status, told.json["code"]) == (502, "portal_redirects")
+        refused = await call(gateway)
+        assert (refused.status, refused.json["code"]) == (502, "portal_redirects")
         await gateway.clock.advance(60)
     assert (await shown(gateway))["state"] == "ok"
     assert not sandbox.portal.token_requests
 
 
-async def test_a_deleted_account_leaves_no_reason_behind(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_deleting_an_account_erases_its_stale_reason(connected: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.fault(REVOKED)
     await connected.sync("users")
     await connected.delete(ACCOUNT)
@@ -343,7 +343,7 @@ async def test_a_deleted_account_leaves_no_reason_behind(connected: Gateway, san
     assert (await shown(connected))["state"] == "pending"
 
 
-async def test_nothing_odd_in_a_portals_code_gets_into_the_reason(connected: Gateway, proxy: RecordingProxy) -> None:
+async def test_an_unusual_error_code_is_left_out_of_the_reason(connected: Gateway, proxy: RecordingProxy) -> None:
     await connected.connect(proxy.webhook)
     odd = {"error": {"code": "\x1b[31mODD\r\n" + "x" * 500, "message": "\x1b[31mred"}}
     proxy.answer("tasks.task.list", respond_json(odd, 401))

@@ -1,4 +1,4 @@
-"""Connecting by an inbound webhook: tried, connected and synced at once, or nothing stored."""
+"""Connecting an inbound webhook: it is checked, connected and synced at once, or nothing is stored."""
 
 import logging
 
@@ -13,7 +13,7 @@ ACCOUNT = "/bitrix/account"
 CODE = "canarywebhookcode0123456789"
 
 
-async def test_a_webhook_is_tried_by_one_call_and_needs_no_authorization(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_webhook_is_checked_by_one_call_and_needs_no_authorization(gateway: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.hold("batch")
     answer = await gateway.post(ACCOUNT, json={"client_bitrix_url": sandbox.webhook})
     assert answer.status == 200
@@ -24,18 +24,20 @@ async def test_a_webhook_is_tried_by_one_call_and_needs_no_authorization(gateway
 
 
 @pytest.mark.parametrize("form", ["{}", "{}user.get.json", "{}profile", "{}?x=1", "{}#x"])
-async def test_a_webhook_may_be_given_as_a_portal_shows_it(gateway: Gateway, sandbox: Sandbox, form: str) -> None:
+async def test_a_webhook_is_accepted_in_the_forms_that_a_portal_shows(
+    gateway: Gateway, sandbox: Sandbox, form: str
+) -> None:
     await gateway.connect(form.format(sandbox.webhook))
     assert len(await gateway.rows("users")) == len(sandbox.portal.data.users)
 
 
-async def test_a_webhook_without_its_last_slash_is_the_same(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_the_trailing_slash_of_a_webhook_is_optional(gateway: Gateway, sandbox: Sandbox) -> None:
     await gateway.connect(sandbox.webhook.rstrip("/"))
     assert {call.credential for call in sandbox.portal.seen} == {sandbox.portal.settings.webhook_code}
 
 
 @pytest.mark.parametrize("path", ["/rest/1/wrong/", "/rest/2/sandbox/"])
-async def test_a_webhook_that_is_refused_is_not_stored(gateway: Gateway, sandbox: Sandbox, path: str) -> None:
+async def test_a_refused_webhook_is_not_stored(gateway: Gateway, sandbox: Sandbox, path: str) -> None:
     answer = await gateway.post(ACCOUNT, json={"client_bitrix_url": sandbox.origin + path})
     assert answer.status == 400
     assert answer.json.startswith("client_bitrix_url: the portal refused the webhook: INVALID_CREDENTIALS")
@@ -55,20 +57,20 @@ async def test_a_webhook_that_does_not_answer_is_not_stored(gateway: Gateway, sa
     assert select(gateway, "SELECT * FROM accounts") == []
 
 
-async def test_a_webhook_that_fails_for_a_moment_is_connected(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_webhook_that_fails_temporarily_is_connected(gateway: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.fault("scope:502*2")
     answer = await gateway.clock.until(gateway.post(ACCOUNT, json={"client_bitrix_url": sandbox.webhook}))
     assert answer.status == 200
 
 
-async def test_nobody_listening_is_told_as_such(gateway: Gateway) -> None:
+async def test_the_error_says_that_no_server_listens(gateway: Gateway) -> None:
     url = "http://127.0.0.1:1/rest/1/code/"
     answer = await gateway.clock.until(gateway.post(ACCOUNT, json={"client_bitrix_url": url}))
     assert answer.status == 502
     assert answer.json.startswith("the portal does not answer: no connection")
 
 
-async def test_a_working_connection_survives_a_webhook_that_is_refused(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_a_refused_webhook_keeps_the_current_connection(connected: Gateway, sandbox: Sandbox) -> None:
     before, rows = (await connected.get(ACCOUNT)).json, await connected.rows("users")
     refused = await connected.post(ACCOUNT, json={"client_bitrix_url": f"{sandbox.origin}/rest/1/wrong/"})
     assert refused.status == 400
@@ -77,17 +79,17 @@ async def test_a_working_connection_survives_a_webhook_that_is_refused(connected
     await connected.sync("users")
 
 
-async def test_a_webhook_takes_the_place_of_an_application(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_webhook_replaces_an_application(gateway: Gateway, sandbox: Sandbox) -> None:
     pending = await gateway.post(ACCOUNT, json={"client_bitrix_url": sandbox.origin})
     answer = await gateway.connect(sandbox.webhook)
     assert (answer.json["id"], answer.json["stale"]) == (pending.json["id"], False)
 
 
 async def test_a_redirect_is_not_followed(gateway: Gateway) -> None:
-    asked: list[str] = []
+    requested: list[str] = []
 
     async def moved(request: web.Request) -> web.Response:
-        asked.append(request.path)
+        requested.append(request.path)
         return web.Response(status=302, headers={"Location": "http://127.0.0.1:9/rest/1/stolen/scope"})
 
     async with listening(moved) as origin:
@@ -95,11 +97,11 @@ async def test_a_redirect_is_not_followed(gateway: Gateway) -> None:
     assert answer.status == 400
     assert "moved to 127.0.0.1:9" in answer.json
     assert "stolen" not in answer.json
-    assert asked == [f"/rest/1/{CODE}/scope"]
+    assert requested == [f"/rest/1/{CODE}/scope"]
     assert (await gateway.get(ACCOUNT)).status == 404
 
 
-async def test_a_webhook_whose_portal_redirects_to_itself_is_tried_as_a_passing_failure(gateway: Gateway) -> None:
+async def test_a_redirect_to_the_same_host_is_retried_as_a_temporary_failure(gateway: Gateway) -> None:
     async with listening(page(302, location="/login")) as origin:
         answer = await gateway.clock.until(
             gateway.post(ACCOUNT, json={"client_bitrix_url": f"{origin}/rest/1/{CODE}/"})
@@ -109,9 +111,7 @@ async def test_a_webhook_whose_portal_redirects_to_itself_is_tried_as_a_passing_
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 500])
-async def test_a_portal_that_repeats_the_secret_in_its_error_does_not_make_us_repeat_it(
-    gateway: Gateway, status: int
-) -> None:
+async def test_a_secret_in_a_portals_error_is_masked(gateway: Gateway, status: int) -> None:
     async def repeating(request: web.Request) -> web.Response:
         return web.json_response(
             {"error": "OOPS", "error_description": f"wrong: {request.url}?auth={CODE}"}, status=status
@@ -129,17 +129,21 @@ async def test_a_portal_that_repeats_the_secret_in_its_error_does_not_make_us_re
 @pytest.mark.parametrize(
     "answer", [b"", b"[]", b"7", b"null", b"<html>", b"{}", b'{"result": ', b'{"error": {"a": [1]}}', b"\xff" * 100]
 )
-async def test_a_portal_that_answers_nonsense_is_not_connected(gateway: Gateway, answer: bytes) -> None:
+async def test_a_portal_with_an_invalid_response_is_not_connected(gateway: Gateway, answer: bytes) -> None:
     async def nonsense(_request: web.Request) -> web.Response:
         return web.Response(body=answer, content_type="application/json")
 
     async with listening(nonsense) as origin:
-        told = await gateway.clock.until(gateway.post(ACCOUNT, json={"client_bitrix_url": f"{origin}/rest/1/{CODE}/"}))
-    assert told.status in (400, 502)
+        refused = await gateway.clock.until(
+            gateway.post(ACCOUNT, json={"client_bitrix_url": f"{origin}/rest/1/{CODE}/"})
+        )
+    assert refused.status in (400, 502)
     assert (await gateway.get(ACCOUNT)).status == 404
 
 
-async def test_the_code_of_a_webhook_is_nowhere_to_be_seen(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_code_of_a_webhook_is_never_shown_logged_or_stored_in_plain_text(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
     async def answering(request: web.Request) -> web.Response:
         if request.path.endswith("/scope"):
             return web.json_response({"result": ["crm"], "time": {"operating": 0}})

@@ -84,7 +84,7 @@ class AuthorizationServers:
             PortalError: the server refused, or its response is invalid; OutcomeUnknown if the code may have been used.
         """
         grant = {"grant_type": "authorization_code", "code": code}
-        return await self._with_retries(server_domain, grant, single_use=True)
+        return await self._with_retries(server_domain, grant, retry_if_sent=False)
 
     async def refresh(self, tokens: Tokens) -> Tokens:
         """Exchange the refresh token of *tokens*, which becomes invalid, for a new pair.
@@ -95,12 +95,12 @@ class AuthorizationServers:
             PortalError: the server refused for another reason, or its response is invalid.
         """
         grant = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
-        renewed = await self._with_retries(tokens.server_domain, grant, single_use=False)
-        if renewed.member_id != tokens.member_id:
+        refreshed = await self._with_retries(tokens.server_domain, grant, retry_if_sent=True)
+        if refreshed.member_id != tokens.member_id:
             raise WrongPortal
-        return renewed
+        return refreshed
 
-    async def _with_retries(self, server_domain: str, grant: dict[str, str], *, single_use: bool) -> Tokens:
+    async def _with_retries(self, server_domain: str, grant: dict[str, str], *, retry_if_sent: bool) -> Tokens:
         url = self._token_url(server_domain)
         query = self._client | grant
         secrets = [value for name, value in query.items() if name not in PUBLIC_PARAMETERS]
@@ -115,7 +115,7 @@ class AuthorizationServers:
                 raise  # retryable for a portal's call, but a code or a refresh token must not be sent again
             except PortalError as error:
                 elapsed_s = self._clock.monotonic() - started
-                decision = decide(error, attempt, elapsed_s, single_use, random.random())
+                decision = decide(error, attempt, elapsed_s, not retry_if_sent, random.random())
                 if decision.wait_s is None:
                     raise decision.error from None
                 await self._clock.sleep(decision.wait_s)

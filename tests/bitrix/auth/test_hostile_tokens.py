@@ -1,4 +1,4 @@
-"""Authorization servers that mean harm: what they give is a usable pair of tokens, or an error by name."""
+"""Malicious token responses: each results in a usable pair of tokens or an error."""
 
 from typing import Any
 
@@ -24,12 +24,26 @@ PAIR: dict[str, Any] = {
     "client_endpoint": "http://portal.example/rest/",
     "member_id": "m" * 32,
 }
-ODD_TEXT = ["", " ", ESCAPES, "two words", "line\r\nHost: evil.example", "é", "\x00", "x" * 5000, 7, None, True, [], {}]
-ODD_LIFE = [0, -1, 3600.0, 3600.5, "3600", True, None, [], 1e308, 2**63, 10**9]
+INVALID_TEXTS = [
+    "",
+    " ",
+    ESCAPES,
+    "two words",
+    "line\r\nHost: evil.example",
+    "é",
+    "\x00",
+    "x" * 5000,
+    7,
+    None,
+    True,
+    [],
+    {},
+]
+INVALID_LIFETIMES = [0, -1, 3600.0, 3600.5, "3600", True, None, [], 1e308, 2**63, 10**9]
 
 
-async def exchanged(session: PortalSession, clock: ManualClock, body: bytes) -> Tokens:
-    """The tokens that a server gives whose answer is *body*."""
+async def refresh(session: PortalSession, clock: ManualClock, body: bytes) -> Tokens:
+    """Return the tokens of a server that responds with *body*."""
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(body=body, content_type="application/json")
@@ -40,42 +54,40 @@ async def exchanged(session: PortalSession, clock: ManualClock, body: bytes) -> 
         return await clock.until(servers.refresh(Tokens("old", "old", 0.0, PAIR["client_endpoint"], "m" * 32, host)))
 
 
-async def test_a_sound_pair_is_taken(session: PortalSession, clock: ManualClock) -> None:
-    tokens = await exchanged(session, clock, orjson.dumps(PAIR))
+async def test_a_valid_pair_is_accepted(session: PortalSession, clock: ManualClock) -> None:
+    tokens = await refresh(session, clock, orjson.dumps(PAIR))
     assert tokens.access_token == "a" * 32
     assert tokens.expires_at == pytest.approx(clock.now() + 3600, abs=10)
 
 
-@pytest.mark.parametrize("value", ODD_TEXT, ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("value", INVALID_TEXTS, ids=lambda value: repr(value)[:20])
 @pytest.mark.parametrize("name", ["access_token", "refresh_token", "member_id", "client_endpoint"])
-async def test_a_text_that_could_not_be_sent_or_logged_as_it_is_is_refused_by_name(
+async def test_the_error_for_an_unprintable_text_names_its_field(
     session: PortalSession, clock: ManualClock, name: str, value: object
 ) -> None:
     with pytest.raises(PortalBroken, match=f"{name} is missing, or not printable ASCII without spaces$") as caught:
-        await exchanged(session, clock, orjson.dumps({**PAIR, name: value}))
+        await refresh(session, clock, orjson.dumps({**PAIR, name: value}))
     assert caught.value.detail.isprintable()
 
 
-@pytest.mark.parametrize("value", ODD_LIFE, ids=repr)
-async def test_a_life_that_is_none_is_refused_by_name(
+@pytest.mark.parametrize("value", INVALID_LIFETIMES, ids=repr)
+async def test_the_error_for_an_invalid_lifetime_names_its_field(
     session: PortalSession, clock: ManualClock, value: object
 ) -> None:
     with pytest.raises(PortalBroken, match="expires_in is missing, or not an integer between 1 and"):
-        await exchanged(session, clock, orjson.dumps({**PAIR, "expires_in": value}))
+        await refresh(session, clock, orjson.dumps({**PAIR, "expires_in": value}))
 
 
 @pytest.mark.parametrize("endpoint", ["portal.example/rest/", "ftp://portal.example/", "http://a:b@portal.example/"])
-async def test_an_endpoint_that_is_no_address_is_not_called(
-    session: PortalSession, clock: ManualClock, endpoint: str
-) -> None:
+async def test_an_invalid_endpoint_is_refused(session: PortalSession, clock: ManualClock, endpoint: str) -> None:
     with pytest.raises(AddressRefused):
-        await exchanged(session, clock, orjson.dumps({**PAIR, "client_endpoint": endpoint}))
+        await refresh(session, clock, orjson.dumps({**PAIR, "client_endpoint": endpoint}))
 
 
-async def test_an_answer_of_more_than_tokens_need_is_not_read(session: PortalSession, clock: ManualClock) -> None:
+async def test_a_response_that_is_too_large_is_not_read(session: PortalSession, clock: ManualClock) -> None:
     padded = orjson.dumps({**PAIR, "scope": "x" * MAX_ANSWER_BYTES})
     with pytest.raises(AnswerTooLarge, match=f"more than {MAX_ANSWER_BYTES} bytes$"):
-        await exchanged(session, clock, padded)
+        await refresh(session, clock, padded)
 
 
 VALUES: st.SearchStrategy[Any] = (
@@ -90,8 +102,8 @@ ANSWERS = st.binary() | st.dictionaries(
 ).map(orjson.dumps)
 
 
-class OneAnswer(PortalSession):
-    """A session without a net: every request brings the same answer."""
+class FixedResponse(PortalSession):
+    """A session without a network: every request returns the same response."""
 
     def __init__(self, answer: HttpAnswer) -> None:
         self.policy = EgressPolicy(insecure=True)
@@ -103,13 +115,13 @@ class OneAnswer(PortalSession):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(status=st.integers(200, 599), body=ANSWERS)
-async def test_any_answer_becomes_a_pair_or_an_error(clock: ManualClock, status: int, body: bytes) -> None:
-    session = OneAnswer(HttpAnswer(status, body))
+async def test_any_response_results_in_a_pair_or_an_error(clock: ManualClock, status: int, body: bytes) -> None:
+    session = FixedResponse(HttpAnswer(status, body))
     servers = AuthorizationServers(session, clock, "app", "secret", frozenset({"x"}), insecure=True)
     try:
         tokens = await clock.until(servers.exchange("x", "code"), step_s=30)
     except PortalError as error:
-        said = error.detail
+        text = error.detail
     else:
-        said = tokens.access_token + tokens.refresh_token + tokens.member_id + tokens.client_endpoint
-    assert printable(said) == said
+        text = tokens.access_token + tokens.refresh_token + tokens.member_id + tokens.client_endpoint
+    assert printable(text) == text

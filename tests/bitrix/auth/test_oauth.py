@@ -1,4 +1,4 @@
-"""Tokens: had once, renewed one at a time, never lost by us, never sent to strangers."""
+"""Requesting and refreshing tokens: one refresh at a time, no pair lost, secrets only sent to configured servers."""
 
 import asyncio
 from dataclasses import replace
@@ -36,7 +36,7 @@ WHOLE = {
 }
 
 
-async def test_a_code_is_worth_one_pair(
+async def test_a_code_is_exchanged_for_one_pair(
     servers: AuthorizationServers, portal: SandboxPortal, server: SandboxServer, host: str, clock: ManualClock
 ) -> None:
     code = portal.oauth.issue_code()
@@ -50,7 +50,7 @@ async def test_a_code_is_worth_one_pair(
 
 
 @pytest.mark.parametrize("fault", ["drop", "html500", "truncated", "json500"])
-async def test_a_code_that_may_be_spent_is_not_sent_again(
+async def test_a_code_that_may_have_been_used_is_not_sent_again(
     servers: AuthorizationServers, portal: SandboxPortal, host: str, clock: ManualClock, fault: str
 ) -> None:
     portal.fault(f"oauth.token:{fault}")
@@ -60,7 +60,7 @@ async def test_a_code_that_may_be_spent_is_not_sent_again(
 
 
 @pytest.mark.parametrize("server_domain", ["evil.example", "127.0.0.1", "127.0.0.1:1", "", "oauth.bitrix.info/path"])
-async def test_the_secret_goes_to_no_server_that_is_not_configured(
+async def test_the_client_secret_is_not_sent_to_other_servers(
     servers: AuthorizationServers, portal: SandboxPortal, server_domain: str
 ) -> None:
     with pytest.raises(AddressRefused):
@@ -68,7 +68,7 @@ async def test_the_secret_goes_to_no_server_that_is_not_configured(
     assert not portal.token_requests
 
 
-async def test_a_server_is_spoken_to_in_http_only_when_told_so(
+async def test_http_requires_the_insecure_setting(
     session: PortalSession, portal: SandboxPortal, host: str, clock: ManualClock
 ) -> None:
     strict = AuthorizationServers(session, clock, "id", "canary", frozenset({host}), insecure=False)
@@ -78,9 +78,7 @@ async def test_a_server_is_spoken_to_in_http_only_when_told_so(
     assert not portal.token_requests
 
 
-async def test_an_unknown_client_is_told_although_the_status_is_200(
-    session: PortalSession, host: str, clock: ManualClock
-) -> None:
+async def test_an_error_with_status_200_is_raised(session: PortalSession, host: str, clock: ManualClock) -> None:
     unknown = AuthorizationServers(session, clock, "app.unknown", "secret", frozenset({host}), insecure=True)
     with pytest.raises(ClientRefused) as caught:
         await unknown.exchange(host, "code")
@@ -88,7 +86,7 @@ async def test_an_unknown_client_is_told_although_the_status_is_200(
 
 
 @pytest.mark.parametrize("endpoint", ["ftp://127.0.0.1/rest/", "nowhere"])
-async def test_tokens_with_an_address_that_may_not_be_called_are_refused(
+async def test_tokens_with_a_forbidden_endpoint_are_refused(
     servers: AuthorizationServers, portal: SandboxPortal, host: str, endpoint: str
 ) -> None:
     portal.fault(f"oauth.token:client_endpoint={endpoint}")
@@ -108,9 +106,7 @@ async def test_tokens_with_an_address_that_may_not_be_called_are_refused(
         {**WHOLE, "member_id": 7},
     ],
 )
-async def test_an_answer_that_is_not_whole_is_no_pair(
-    session: PortalSession, clock: ManualClock, answer: object
-) -> None:
+async def test_an_incomplete_response_is_refused(session: PortalSession, clock: ManualClock, answer: object) -> None:
     async def token(_request: web.Request) -> web.Response:
         return web.json_response(answer)
 
@@ -121,7 +117,7 @@ async def test_an_answer_that_is_not_whole_is_no_pair(
             await servers.exchange(host, "code")
 
 
-async def test_a_server_on_this_machine_may_go_by_its_name(
+async def test_a_loopback_server_may_be_named_localhost(
     session: PortalSession, portal: SandboxPortal, host: str, clock: ManualClock
 ) -> None:
     named = host.replace("127.0.0.1", "localhost")
@@ -132,7 +128,7 @@ async def test_a_server_on_this_machine_may_go_by_its_name(
     assert (await servers.exchange(named, portal.oauth.issue_code())).server_domain == named
 
 
-async def test_a_token_is_used_until_a_minute_before_its_end(
+async def test_a_token_is_used_until_a_minute_before_it_expires(
     refresher: TokenRefresher, row: Row, clock: ManualClock
 ) -> None:
     first = row.saved[0].access_token
@@ -142,18 +138,18 @@ async def test_a_token_is_used_until_a_minute_before_its_end(
     assert await refresher.access_token() == row.saved[1].access_token != first
 
 
-async def test_a_failed_token_is_renewed_once_for_all_that_wait(
+async def test_a_failed_token_is_refreshed_once_for_concurrent_callers(
     refresher: TokenRefresher, row: Row, portal: SandboxPortal
 ) -> None:
     failed = row.saved[0].access_token
     renewed = await asyncio.gather(*(refresher.refresh(failed) for _ in range(10)))
     assert set(renewed) == {row.saved[1]}
-    assert len(portal.token_requests) == 2  # the code's and one refresh
-    assert await refresher.refresh(failed) == row.saved[1]  # one that comes late
+    assert len(portal.token_requests) == 2  # the code and one refresh
+    assert await refresher.refresh(failed) == row.saved[1]  # a later call
 
 
 @pytest.mark.parametrize("fault", ["drop", "html500", "json500"])
-async def test_a_refresh_is_tried_again_when_the_server_fails(
+async def test_a_refresh_is_retried_when_the_server_fails(
     refresher: TokenRefresher, row: Row, portal: SandboxPortal, clock: ManualClock, fault: str
 ) -> None:
     portal.fault(f"oauth.token:{fault}*2")
@@ -161,7 +157,7 @@ async def test_a_refresh_is_tried_again_when_the_server_fails(
     assert not row.stale
 
 
-async def test_a_server_that_keeps_failing_does_not_make_the_account_stale(
+async def test_a_failing_server_does_not_make_the_account_stale(
     refresher: TokenRefresher, row: Row, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     portal.fault("oauth.token:html500*")
@@ -171,7 +167,7 @@ async def test_a_server_that_keeps_failing_does_not_make_the_account_stale(
     assert not row.stale
 
 
-async def test_a_dead_refresh_token_makes_the_account_stale(
+async def test_an_invalid_refresh_token_makes_the_account_stale(
     refresher: TokenRefresher, row: Row, portal: SandboxPortal
 ) -> None:
     portal.oauth.revoke_refresh_tokens()
@@ -181,7 +177,7 @@ async def test_a_dead_refresh_token_makes_the_account_stale(
     assert row.stale
 
 
-async def test_a_pair_saved_by_somebody_else_meanwhile_is_taken(
+async def test_a_pair_that_was_stored_meanwhile_is_used(
     row: Row, servers: AuthorizationServers, clock: ManualClock
 ) -> None:
     theirs = await servers.refresh(row.saved[0])
@@ -196,7 +192,7 @@ async def test_a_pair_saved_by_somebody_else_meanwhile_is_taken(
     assert len(row.saved) == 1
 
 
-async def test_a_pair_for_another_portal_is_not_kept(
+async def test_a_pair_for_another_portal_is_not_saved(
     refresher: TokenRefresher, row: Row, portal: SandboxPortal
 ) -> None:
     portal.fault("oauth.token:member_id=ffffffffffffffffffffffffffffffff")
@@ -205,7 +201,7 @@ async def test_a_pair_for_another_portal_is_not_kept(
     assert len(row.saved) == 1
 
 
-async def test_a_pair_is_saved_before_it_is_used_and_though_nobody_waits_any_more(
+async def test_a_pair_is_saved_before_it_is_used_even_if_all_callers_are_cancelled(
     row: Row, servers: AuthorizationServers, clock: ManualClock
 ) -> None:
     saving, finish = asyncio.Event(), asyncio.Event()
@@ -227,7 +223,7 @@ async def test_a_pair_is_saved_before_it_is_used_and_though_nobody_waits_any_mor
     assert len(row.saved) == 2
 
 
-async def test_a_failed_renewal_reaches_everybody_who_waits(
+async def test_a_failed_refresh_raises_for_all_callers(
     refresher: TokenRefresher, row: Row, portal: SandboxPortal
 ) -> None:
     portal.oauth.revoke_refresh_tokens()
@@ -237,7 +233,7 @@ async def test_a_failed_renewal_reaches_everybody_who_waits(
     assert all(isinstance(outcome, PortalError) for outcome in outcomes)
 
 
-async def test_a_pair_that_could_not_be_saved_is_saved_before_the_next_renewal(
+async def test_an_unsaved_pair_is_saved_before_the_next_refresh(
     row: Row, servers: AuthorizationServers, portal: SandboxPortal, clock: ManualClock
 ) -> None:
     full = True
@@ -257,7 +253,7 @@ async def test_a_pair_that_could_not_be_saved_is_saved_before_the_next_renewal(
     assert await refresher.refresh(renewed.access_token) == row.saved[2]
 
 
-async def test_a_pair_that_could_not_be_saved_is_not_taken_for_the_tokens_of_a_new_authorization(
+async def test_an_unsaved_pair_does_not_replace_the_tokens_of_a_new_authorization(
     row: Row, servers: AuthorizationServers, clock: ManualClock
 ) -> None:
     async def save(_: Tokens) -> None:
@@ -266,6 +262,6 @@ async def test_a_pair_that_could_not_be_saved_is_not_taken_for_the_tokens_of_a_n
     refresher = TokenRefresher(row.load, save, row.mark_stale, servers, clock)
     with pytest.raises(OSError, match="full"):
         await refresher.refresh(row.saved[0].access_token)
-    await row.save(replace(row.saved[0], access_token="anew", refresh_token="anew"))
+    await row.save(replace(row.saved[0], access_token="newer", refresh_token="newer"))
     with pytest.raises(GrantRefused):
-        await refresher.refresh("anew")
+        await refresher.refresh("newer")

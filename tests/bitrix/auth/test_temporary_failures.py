@@ -1,4 +1,4 @@
-"""Passing failures of a webhook. Redirects are never followed, and believed only as far as their host goes."""
+"""Temporary failures of a webhook. Redirects are never followed; only their host is used."""
 
 import re
 
@@ -20,8 +20,8 @@ from tests.bitrix.conftest import client_of
 from tests.clock import ManualClock
 from tests.support.rogue import listening
 
-WRITE = Command("profile", write=True)  # the client goes by what it is told, not by the method's name
-NOT_BELIEVED = [
+WRITE = Command("profile", write=True)  # the client uses this flag, not the name of the method
+UNUSABLE_LOCATIONS = [
     None,
     "http://[",
     "ftp://new.example/",
@@ -35,8 +35,8 @@ NOT_BELIEVED = [
 ]
 
 
-@pytest.mark.parametrize("location", NOT_BELIEVED)
-async def test_a_redirect_that_names_no_usable_host_is_a_passing_fault_of_a_webhooks_portal(
+@pytest.mark.parametrize("location", UNUSABLE_LOCATIONS)
+async def test_a_redirect_without_a_usable_host_is_a_temporary_failure_of_a_webhook(
     session: PortalSession, clock: ManualClock, location: str | None
 ) -> None:
     requests = []
@@ -54,7 +54,7 @@ async def test_a_redirect_that_names_no_usable_host_is_a_passing_fault_of_a_webh
 
 
 @pytest.mark.parametrize("location", ["/rest/elsewhere", "{origin}/login", "?x=1", "//{host}/"])
-async def test_a_redirect_to_the_same_host_is_retried_also_for_a_write(
+async def test_a_redirect_to_the_same_host_is_retried_even_for_a_write(
     session: PortalSession, clock: ManualClock, location: str
 ) -> None:
     requests = []
@@ -63,8 +63,8 @@ async def test_a_redirect_to_the_same_host_is_retried_also_for_a_write(
         requests.append(request.path)
         if len(requests) == 3:
             return web.json_response({"result": "ran"})
-        told = location.format(origin=f"http://{request.host}", host=request.host)
-        return web.Response(status=302, headers={"Location": told})
+        target = location.format(origin=f"http://{request.host}", host=request.host)
+        return web.Response(status=302, headers={"Location": target})
 
     async with listening(moved) as origin:
         answer = await clock.until(client_of(session, clock, f"{origin}/rest/1/canary/").call(WRITE))
@@ -72,7 +72,7 @@ async def test_a_redirect_to_the_same_host_is_retried_also_for_a_write(
 
 
 @pytest.mark.parametrize("fault", ["expired_token", "invalid_token"])
-async def test_what_speaks_of_a_token_is_retried_for_a_webhook_also_for_a_write(
+async def test_a_token_error_of_a_webhook_is_retried_even_for_a_write(
     client: PortalClient, portal: SandboxPortal, clock: ManualClock, fault: str
 ) -> None:
     portal.fault(f"profile:{fault}*2")
@@ -101,15 +101,13 @@ async def test_what_speaks_of_a_token_is_retried_for_a_webhook_also_for_a_write(
         (None, None),
     ],
 )
-def test_only_the_host_of_a_redirect_is_told_and_only_where_it_may_be_called(
-    location: str | None, host: str | None
-) -> None:
-    asked = URL("https://old.example/rest/1/canary/scope")
-    assert redirect_host(EgressPolicy(insecure=False), asked, location) == host
+def test_only_an_allowed_host_of_a_redirect_is_returned(location: str | None, host: str | None) -> None:
+    requested = URL("https://old.example/rest/1/canary/scope")
+    assert redirect_host(EgressPolicy(insecure=False), requested, location) == host
 
 
 @given(st.text(max_size=60), st.booleans())
-def test_whatever_a_redirect_says_its_host_is_short_and_plain(location: str, insecure: bool) -> None:
+def test_the_host_of_any_redirect_is_short_and_plain(location: str, insecure: bool) -> None:
     for text in (location, f"https://{location}", f"//{location}/x"):
         host = redirect_host(EgressPolicy(insecure), URL("https://old.example/rest/"), text)
         assert host is None or re.fullmatch(r"[a-z0-9._:\[\]-]{1,261}", host)
