@@ -58,7 +58,7 @@ class RequestSender:
             except (TokenExpired, PortalMoved) as error:
                 if renewed:
                     raise
-                renewed = await self._credential.renew(access)
+                renewed = await self._credential.refresh(access)
                 if not renewed:
                     await self._pause(error, request)
             except PortalError as error:

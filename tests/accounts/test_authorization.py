@@ -92,8 +92,8 @@ async def test_a_portal_that_fails_or_does_not_answer_results_in_502(connected: 
     async with listening(page(502, "bad gateway")) as origin:
         failing = await post(connected, origin)
     assert (failing.status, failing.json) == (502, f"{origin}{PAGE} answers 502")
-    nobody = await post(connected, "http://127.0.0.1:1")
-    assert (nobody.status, nobody.json) == (502, "the portal does not answer: no connection: refused")
+    refused = await post(connected, "http://127.0.0.1:1")
+    assert (refused.status, refused.json) == (502, "the portal does not answer: no connection: refused")
     assert await is_unchanged(connected, sandbox)
 
 

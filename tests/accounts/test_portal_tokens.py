@@ -260,7 +260,7 @@ async def test_a_forbidden_endpoint_in_a_refresh_response_is_refused(authorized:
 
 
 @pytest.mark.parametrize("change", ["deleted", "moved", "webhook"])
-@pytest.mark.parametrize("outcome", ["renewed", "invalid_grant"])
+@pytest.mark.parametrize("outcome", ["refreshed", "invalid_grant"])
 async def test_a_late_refresh_does_not_change_an_account_that_has_changed(
     authorized: Gateway, sandbox: Sandbox, other: Sandbox, change: str, outcome: str
 ) -> None:

@@ -54,7 +54,7 @@ class Credential(Protocol):
     async def access(self) -> Access:
         """Return the address and token of the next call."""
 
-    async def renew(self, failed: Access, /) -> bool:
+    async def refresh(self, failed: Access, /) -> bool:
         """Replace *failed*, which the portal considers expired. Return False if it cannot be replaced."""
 
     def interpret(self, error: PortalError, /) -> PortalError:
@@ -78,7 +78,7 @@ class WebhookCredential:
     async def access(self) -> Access:
         return Access(self._slashed)
 
-    async def renew(self, _failed: Access, /) -> bool:
+    async def refresh(self, _failed: Access, /) -> bool:
         return False
 
     def interpret(self, error: PortalError, /) -> PortalError:
@@ -114,7 +114,7 @@ class OAuthCredential:
     async def access(self) -> Access:
         return Access(self._endpoint, await self._refresher.access_token())
 
-    async def renew(self, failed: Access, /) -> bool:
+    async def refresh(self, failed: Access, /) -> bool:
         refreshed = await self._refresher.refresh(failed.token or "")
         self._endpoint = refreshed.client_endpoint
         return True

@@ -142,8 +142,8 @@ async def test_a_failed_token_is_refreshed_once_for_concurrent_callers(
     refresher: TokenRefresher, row: Row, portal: SandboxPortal
 ) -> None:
     failed = row.saved[0].access_token
-    renewed = await asyncio.gather(*(refresher.refresh(failed) for _ in range(10)))
-    assert set(renewed) == {row.saved[1]}
+    refreshed = await asyncio.gather(*(refresher.refresh(failed) for _ in range(10)))
+    assert set(refreshed) == {row.saved[1]}
     assert len(portal.token_requests) == 2  # the code and one refresh
     assert await refresher.refresh(failed) == row.saved[1]  # a later call
 
@@ -247,10 +247,10 @@ async def test_an_unsaved_pair_is_saved_before_the_next_refresh(
     with pytest.raises(OSError, match="full"):
         await refresher.refresh(row.saved[0].access_token)
     full, requests = False, len(portal.token_requests)
-    renewed = await refresher.refresh(row.saved[0].access_token)
-    assert renewed == row.saved[1]
+    refreshed = await refresher.refresh(row.saved[0].access_token)
+    assert refreshed == row.saved[1]
     assert (len(portal.token_requests), row.stale) == (requests, False)
-    assert await refresher.refresh(renewed.access_token) == row.saved[2]
+    assert await refresher.refresh(refreshed.access_token) == row.saved[2]
 
 
 async def test_an_unsaved_pair_does_not_replace_the_tokens_of_a_new_authorization(
