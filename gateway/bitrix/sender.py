@@ -41,13 +41,13 @@ class RequestSender:
     async def run(self, request: PortalRequest, send: Callable[[Access], Awaitable[T]]) -> T:
         """Return the result of *send*, which sends *request* with the given access by `post` or `post3`.
 
-        Failed attempts are repeated by the retry rules. An expired access is renewed once.
+        Failed attempts are repeated by the retry rules. An expired access is refreshed once.
 
         Raises:
             PortalError: the request failed permanently.
             TooBusy: the limits would delay the request longer than its attempts allow.
         """
-        renewed = False
+        refreshed = False
         while True:
             await self._wait_for_budget(request)
             access = await self._credential.access()
@@ -56,10 +56,10 @@ class RequestSender:
             except OperatingTimeSpent as spent:
                 request.attempts.on_queue_wait(spent.waited_s)
             except (TokenExpired, PortalMoved) as error:
-                if renewed:
+                if refreshed:
                     raise
-                renewed = await self._credential.refresh(access)
-                if not renewed:
+                refreshed = await self._credential.refresh(access)
+                if not refreshed:
                     await self._pause(error, request)
             except PortalError as error:
                 await self._pause(error, request)

@@ -145,7 +145,13 @@ class StreamService:
     """Opens streams. Ends them when their account is suspended or the gateway stops."""
 
     def __init__(
-        self, allowlist: MethodAllowlist, directory: AccountDirectory, clients: PortalClients, field_names: FieldNames, *, buffer_bytes: int
+        self,
+        allowlist: MethodAllowlist,
+        directory: AccountDirectory,
+        clients: PortalClients,
+        field_names: FieldNames,
+        *,
+        buffer_bytes: int,
     ) -> None:
         self._buffer_bytes = buffer_bytes  # for the lines that wait to be sent, in all streams
         self._allowlist = allowlist
