@@ -118,7 +118,7 @@ QUERY_PARAMETERS: dict[str, tuple[str, ...]] = {
 
 
 def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
-    """The gateway as an application; it opens its database when it starts and closes it when it ends."""
+    """The gateway as an application. Its database is open between startup and cleanup."""
     app = web.Application()
     app[CONFIG], app[SECRETS], app[CLOCK] = config, secrets, clock
     app[TOKENS] = TokenVerifier(config, secrets, clock)
@@ -150,20 +150,20 @@ async def access_log(app: web.Application) -> AsyncIterator[None]:
 
 
 async def database(app: web.Application) -> AsyncIterator[None]:
-    """Open and migrate SQLite before anything needs it; close it after everything has stopped."""
+    """Open and migrate the database first, and close it after everything else has stopped."""
     config, vault = app[CONFIG], Vault(app[SECRETS].encryption_key)
     async with Database.open(config.database) as app[DATABASE]:
-        facts = MetadataStore(app[DATABASE])
-        check_value = await facts.load(KEY_CHECK)
+        metadata = MetadataStore(app[DATABASE])
+        check_value = await metadata.load(KEY_CHECK)
         if check_value is None or check_value == NO_KEY:
-            await facts.save(KEY_CHECK, vault.check_value())
+            await metadata.save(KEY_CHECK, vault.check_value())
         elif not vault.fits(check_value):
-            raise key_needed(config.database, config.secrets_file, "the encryption key is another one")
+            raise key_needed(config.database, config.secrets_file, "the encryption key is different")
         yield
 
 
 async def portal_session(app: web.Application) -> AsyncIterator[None]:
-    """The way out to portals and their authorization servers."""
+    """Open the HTTP session for portals and authorization servers."""
     config = app[CONFIG]
     app[POLICY] = EgressPolicy(config.insecure_portals, config.private_portals)
     session = open_session(
@@ -174,7 +174,7 @@ async def portal_session(app: web.Application) -> AsyncIterator[None]:
 
 
 async def services(app: web.Application) -> AsyncIterator[None]:
-    """What the handlers call, and the syncs that go on by themselves."""
+    """Create the services that handlers call, and run the syncs and their schedule."""
     config, clock, store = app[CONFIG], app[CLOCK], AccountStore(app[DATABASE])
     mirror = MirrorStore(app[DATABASE])
     servers = AuthorizationServers(
@@ -240,11 +240,11 @@ async def finish_pending(work: Awaitable[None], clock: Clock) -> None:
         logger.warning("an authorization server did not answer before the gateway ended: authorize again where needed")
 
 
-LIFECYCLE = (access_log, database, portal_session, services)  # opened left to right, closed right to left
+LIFECYCLE = (access_log, database, portal_session, services)  # started in this order, stopped in reverse
 
 
 async def drain(app: web.Application) -> None:
-    """Say at /readyz that no more requests are welcome, and end the streams, each with its last line."""
+    """Report at /readyz that the gateway is shutting down, and end all streams, each with its last line."""
     app[DRAINING].set()
-    if STREAMS in app:  # a start that failed may not have come so far
+    if STREAMS in app:  # missing if the startup failed earlier
         app[STREAMS].end_all()

@@ -1,4 +1,4 @@
-"""Pages of mirrored rows as the bytes that go over the wire, remembered until their rows change."""
+"""Pages of mirrored rows as response bodies, cached until their rows change."""
 
 import secrets
 from collections import OrderedDict
@@ -10,23 +10,23 @@ from gateway.mirror.resources import Resource
 from storage.mirror import MirrorStore
 from storage.records import Account
 
-ENTRY_BYTES = 1024  # about what a remembered page takes beside its body
-MAX_GENERATIONS = 65_536  # lists whose generation is remembered, two numbers each
+ENTRY_BYTES = 1024  # estimated overhead of a cached page besides its body
+MAX_GENERATIONS = 65_536  # lists whose current generation is cached, two numbers each
 
 PageKey = tuple[int, int, str, str, int, int]  # account, portal, resource, page, size
 
 
 @dataclass(frozen=True)
 class ServedPage:
-    """A page's JSON and its entity tag (quotes included)."""
+    """A page's JSON and its entity tag, with quotes."""
 
     body: bytes
     etag: str
 
 
 @dataclass(frozen=True)
-class RememberedPage:
-    """A page, and which list it shows at which generation."""
+class CachedPage:
+    """A page of a list at one of its generations."""
 
     list_id: int
     generation: int
@@ -34,37 +34,38 @@ class RememberedPage:
 
 
 class Pages:
-    """Serves pages from the mirror, and from memory as long as nothing has changed.
+    """Serves pages from memory, and reads them from the mirror after their list has changed.
 
-    A page is remembered with the generation of its list at the moment of its snapshot. Whoever commits a change of rows
-    says so by `changed`; a page of an older generation is then read again, also one whose read was under way.
+    A cached page carries the generation of its list at the time of its snapshot. After each commit of changed rows,
+    `changed` must be called; pages of older generations are then read again. A page whose read overlaps the commit is
+    not served from the cache either.
     """
 
     def __init__(self, store: MirrorStore, *, cache_bytes: int) -> None:
         self._store = store
-        self._pages: LruCache[PageKey, RememberedPage] = LruCache(cache_bytes, _weigh)
-        # By list: one keeps its id when portals turn out to be the same.
+        self._pages: LruCache[PageKey, CachedPage] = LruCache(cache_bytes, _weigh)
+        # By list_id, which a list keeps when the rows of two portals are merged.
         self._generations: OrderedDict[int, int] = OrderedDict()
-        self._forgotten = 0
-        # Random, new at every start: a restored or copied file cannot repeat a tag.
+        self._invalidations = 0  # a page read before one of them is not cached
+        # Random for each start, so that a restored or copied database cannot repeat an entity tag.
         self._epoch = secrets.token_hex(8)
 
     async def page(self, account: Account | None, resource: Resource, *, page: int, size: int) -> ServedPage:
-        """Page *page* (from 1) of *size* rows of what *account* mirrors, lowest of our ids first.
+        """Page *page* (from 1) of *size* rows of *resource*, by our ids in ascending order.
 
         Raises:
-            NotFound: when nothing at all is listed and the resource has a 404 for that.
+            NotFound: the list is empty, and the resource answers that with a 404.
         """
         if account is None:
             return self._empty(resource, 0)
         portal_id = account.portal.portal_id
         bitrix_id = account.portal.bitrix_id
         key = (account.account_id, portal_id, bitrix_id, resource.name, page, size)
-        known = self._pages.get(key)
-        if known is not None and known.generation == self._generations.get(known.list_id):
+        cached = self._pages.get(key)
+        if cached is not None and cached.generation == self._generations.get(cached.list_id):
             self._pages.move_to_end(key)
-            return known.page
-        forgotten = self._forgotten
+            return cached.page
+        invalidations = self._invalidations
         found = await self._store.page(account.account_id, account.portal, resource.name, page=page, size=size)
         if found is None or found.count == 0:
             return self._empty(resource, account.account_id)
@@ -72,18 +73,18 @@ class Pages:
             b'{"count":%d,"items":[%b]}' % (found.count, found.items),
             f'"{self._epoch}.{account.account_id}.{found.list_id}.{found.generation}"',
         )
-        if forgotten == self._forgotten:
+        if invalidations == self._invalidations:
             self._note(found.list_id, max(found.generation, self._generations.get(found.list_id, 0)))
-            self._pages.remember(key, RememberedPage(found.list_id, found.generation, served))
+            self._pages.remember(key, CachedPage(found.list_id, found.generation, served))
         return served
 
     def changed(self, list_id: int, generation: int) -> None:
-        """Take note that the list is at *generation* now."""
+        """Record that the list has reached *generation*."""
         self._note(list_id, generation)
 
     def forget(self) -> None:
-        """Forget every page, those being read included: what they say of their portal may have changed."""
-        self._forgotten += 1
+        """Drop all pages, including those being read: the portal's id in them may have changed."""
+        self._invalidations += 1
         self._pages.clear()
         self._generations.clear()
 
@@ -97,8 +98,8 @@ class Pages:
         self._generations.move_to_end(list_id)
         if len(self._generations) > MAX_GENERATIONS:
             self._generations.popitem(last=False)
-            self._forgotten += 1  # a page that is being read now could be of the list that was forgotten
+            self._invalidations += 1  # a page being read may belong to the dropped list
 
 
-def _weigh(_key: PageKey, remembered: RememberedPage) -> int:
-    return len(remembered.page.body) + ENTRY_BYTES
+def _weigh(_key: PageKey, cached: CachedPage) -> int:
+    return len(cached.page.body) + ENTRY_BYTES

@@ -25,31 +25,34 @@ from storage.syncs import SyncStore
 
 logger = logging.getLogger(__name__)
 
-RESUMABLE_S = 3600  # an older interrupted run starts over
-STORAGE_RETRY_S = 15  # after the database could not be used
+RESUMABLE_S = 3600  # an interrupted run that is older starts from the beginning
+STORAGE_RETRY_S = 15  # pause while the database is unavailable
 UNAUTHORIZED = "ended because the portal must be authorized again"
-UNSTORED = "ended without a note of how, because the database could not be written: the next sync goes on from there"
-INTERNAL = "an error inside the gateway: its log says which"
+UNSTORED = (
+    "ended, but its result could not be stored: the database could not be written; the next sync continues"
+)
+INTERNAL = "an internal error of the gateway: see its log"
 
 
 @dataclass
 class _Running:
-    """A run under way; *waits* says why it stands still until *waits_until* (monotonic) at least, None while it moves.
+    """A run in progress. *wait_reason* says why it waits to retry; None while it makes progress.
 
-    Only from then on is progress a sign that the wait is over: before, it comes from what was read earlier.
+    Progress before *waits_until* (monotonic seconds) does not end the wait: it comes from rows that were read earlier.
     """
 
     list_id: int
     task: asyncio.Task[None]
-    waits: str | None = None
+    wait_reason: str | None = None
     waits_until: float = 0.0
 
 
 class SyncService:
-    """One run per account and resource at a time.
+    """Runs one sync per account and resource at a time.
 
-    A run goes on from its cursor where everything that it has read still counts: under the same credential, version
-    and language, within the hour. Everything else is read again, refused lists included.
+    An interrupted run resumes from its cursor if it is less than RESUMABLE_S seconds old and the credential, the
+    version of the gateway and the language are the same. Otherwise everything is read again. Lists that the portal
+    refused are always requested again.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class SyncService:
         self._language = language
         self._running: dict[tuple[int, str], _Running] = {}
         self._changing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
-        # Runs by list_id that the file takes to be running: when they ended, and what to say of it.
+        # Ended runs that are still stored as running, by list_id: when they ended, and their error.
         self._unstored: dict[int, tuple[int, str]] = {}
 
     @asynccontextmanager
@@ -78,12 +81,13 @@ class SyncService:
         """Resume interrupted runs. When the block ends, cancel all runs so that the next start can resume them."""
         try:
             await self._store.forget_progress_of_others(f"{__version__} {self._language}")
-            await self._go_on()
+            await self._resume()
             yield
         finally:
-            await end(one.task for one in list(self._running.values()))
+            await end(running.task for running in list(self._running.values()))
 
-    async def _go_on(self) -> None:
+    async def _resume(self) -> None:
+        """Start the interrupted runs of authorized accounts again, and mark all others as failed."""
         accounts = {account.account_id: account for account in await self._directory.list_authorized()}
         for account_id, list_id, name in await self._store.list_interrupted():
             if account_id in accounts:
@@ -94,9 +98,9 @@ class SyncService:
             await self._end(list_id, name, "failed", SUSPENDED)
 
     async def start(self, account: Account, resource: Resource) -> None:
-        """Start a full sync of *resource*, or join the one that runs; returns once it is under way and noted down.
+        """Start a full sync of *resource* unless one is running. Return once its start is stored.
 
-        Nothing starts where the account has changed since *account* was read.
+        Do nothing if the account has changed since *account* was loaded.
         """
         async with self._lock(account.account_id):
             current = await self._current(account)
@@ -106,7 +110,7 @@ class SyncService:
             self._launch(current, resource, run.list_id, run)
 
     async def _current(self, account: Account) -> Account | None:
-        """The account as it is now, None where it has changed since *account* was read or cannot be synced."""
+        """The current state of *account*; None if its portal has changed, or it is stale or no longer connected."""
         current = await self._directory.find(account.account_key)
         usable = current is not None and not current.stale and current.portal == account.portal
         return current if usable else None
@@ -117,7 +121,7 @@ class SyncService:
             account.account_id,
             account.portal.portal_id,
             resource.name,
-            [one.sublist for one in resource.lists(self._language)],
+            [portal_list.sublist for portal_list in resource.lists(self._language)],
             now=now,
             resumable_since=now - RESUMABLE_S if resource.resumes(self._language) else None,
         )
@@ -125,7 +129,7 @@ class SyncService:
         return run
 
     def _launch(self, account: Account, resource: Resource, list_id: int, run: SyncRun | None) -> None:
-        """Run *run*; None is begun first."""
+        """Start the task of *run*; None for a run that the task begins itself."""
         key = (account.account_id, resource.name)
         task = asyncio.create_task(self._run(account, resource, list_id, run), name=f"sync {resource.name}")
         self._running[key] = _Running(list_id, task)
@@ -143,32 +147,32 @@ class SyncService:
         The progress of its runs is discarded: another credential may see other rows.
         """
         async with self._lock(account.account_id):
-            ended = {key: one for key, one in self._running.items() if key[0] == account.account_id}
-            await end(one.task for one in ended.values())
-            for (_, name), one in ended.items():
-                await self._end(one.list_id, name, "failed", reason)
+            ended = {key: running for key, running in self._running.items() if key[0] == account.account_id}
+            await end(running.task for running in ended.values())
+            for (_, name), running in ended.items():
+                await self._end(running.list_id, name, "failed", reason)
             await self._store.forget_progress(account.account_id)
             yield
 
     async def load(self, account: Account, resource: Resource) -> SyncRun | None:
-        """The latest run of *resource*, None before the first."""
+        """The latest run of *resource*; None before the first one."""
         run = await self._store.load(account.account_id, account.portal.portal_id, resource.name)
         if run is None:
             return None
         if run.list_id in self._unstored:
             ended_at, error = self._unstored[run.list_id]
             return replace(run, state="failed", error=error, finished_at=ended_at)
-        under_way = self._running.get((account.account_id, resource.name))
-        if under_way is not None and run.state == "running":
-            return replace(run, error=under_way.waits)
+        running = self._running.get((account.account_id, resource.name))
+        if running is not None and run.state == "running":
+            return replace(run, error=running.wait_reason)
         return run
 
     def _lock(self, account_id: int) -> asyncio.Lock:
         return self._changing.setdefault(account_id, asyncio.Lock())
 
     async def _run(self, account: Account, resource: Resource, list_id: int, run: SyncRun | None) -> None:
-        """Run to the end; where the database cannot be used for now, go on when it can be."""
-        began_at = self._clock.monotonic()
+        """Run to the end, and store how it ended. While the database is unavailable, wait and begin again."""
+        started_at = self._clock.monotonic()
         while True:
             try:
                 error = await self._outcome(account, resource, run)
@@ -176,7 +180,7 @@ class SyncService:
                 rows = await self._store.finish(list_id, state, error=error, now=int(self._clock.now()))
             except StorageUnavailable as failure:
                 run = None
-                reason = f"the database cannot be used for now ({failure}): the sync goes on by itself"
+                reason = f"the database is unavailable ({failure}): the sync will continue automatically"
                 self._note_wait(account, resource, reason, STORAGE_RETRY_S)
                 await self._clock.sleep(STORAGE_RETRY_S)
             except StorageError as failure:
@@ -184,25 +188,25 @@ class SyncService:
                 return
             else:
                 if error is None:
-                    seconds = round(self._clock.monotonic() - began_at, 3)
+                    seconds = round(self._clock.monotonic() - started_at, 3)
                     logger.info("sync finished", extra={**_names(account, resource), "rows": rows, "seconds": seconds})
                 return
 
     def _note_wait(self, account: Account, resource: Resource, reason: str, wait_s: float) -> None:
-        """Tell why a run stands still: in its status until it moves on, and once in the log."""
-        under_way = self._running[account.account_id, resource.name]
-        if under_way.waits != reason:
-            told = {**_names(account, resource), "reason": reason, "wait_s": round(wait_s, 1)}
-            logger.warning("sync is retrying", extra=told)
-        under_way.waits, under_way.waits_until = reason, self._clock.monotonic() + wait_s
+        """Show why a run waits: in its status until it makes progress, and once in the log."""
+        running = self._running[account.account_id, resource.name]
+        if running.wait_reason != reason:
+            context = {**_names(account, resource), "reason": reason, "wait_s": round(wait_s, 1)}
+            logger.warning("sync is retrying", extra=context)
+        running.wait_reason, running.waits_until = reason, self._clock.monotonic() + wait_s
 
     def _note_progress(self, account: Account, resource: Resource) -> None:
-        under_way = self._running[account.account_id, resource.name]
-        if self._clock.monotonic() >= under_way.waits_until:
-            under_way.waits = None
+        running = self._running[account.account_id, resource.name]
+        if self._clock.monotonic() >= running.waits_until:
+            running.wait_reason = None
 
     async def _end(self, list_id: int, name: str, state: RunState, error: str) -> None:
-        """Store how a run ended; where that fails, `load` tells so until the next run begins."""
+        """Store how a run ended. If that fails, `load` reports the end until the next run begins."""
         try:
             await self._store.finish(list_id, state, error=error, now=int(self._clock.now()))
         except StorageError as failure:
@@ -214,10 +218,10 @@ class SyncService:
         self._unstored[list_id] = int(self._clock.now()), str(failure) if damaged else UNSTORED
 
     async def _outcome(self, account: Account, resource: Resource, run: SyncRun | None) -> str | None:
-        """Run it, begun first where that is still to be done; what went wrong, in a sentence, None when nothing did.
+        """Begin the run if *run* is None, and execute it. Return the error as a sentence; None after a success.
 
         Raises:
-            StorageUnavailable: it must be begun again.
+            StorageUnavailable: the run must be begun again.
         """
         try:
             if run is None:
@@ -240,13 +244,13 @@ class SyncService:
 
     async def _pass(self, account: Account, resource: Resource, run: SyncRun) -> None:
         def note_retry(error: PortalError, wait_s: float) -> None:
-            self._note_wait(account, resource, f"trying again: {error.detail}", wait_s)
+            self._note_wait(account, resource, f"retrying: {error.detail}", wait_s)
 
         client = self._clients.client(account).background().reporting_retries(note_retry)
-        progressed = partial(self._note_progress, account, resource)
+        on_progress = partial(self._note_progress, account, resource)
         lists = resource.lists(self._language)
         async with self._directory.mark_stale_on_auth_failure(account):
-            await SyncPass(self._store, client, self._pages, self._clock, resource, lists, run, progressed).run()
+            await SyncPass(self._store, client, self._pages, self._clock, resource, lists, run, on_progress).run()
 
 
 def _names(account: Account, resource: Resource) -> dict[str, object]:

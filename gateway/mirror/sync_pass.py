@@ -1,4 +1,4 @@
-"""One full pass over one resource of one account: read, compare, settle what is missing."""
+"""One full pass over a resource of an account: read its lists, store the changes, resolve missing rows."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -17,14 +17,15 @@ from gateway.mirror.row_json import render_rows
 from storage.records import MirrorRow, SyncRun
 from storage.syncs import SyncStore
 
-ROWS_A_TRANSACTION = 250  # so that reads beside a sync stay quick
-ASKED_AT_ONCE = 250  # rows that were not met, asked for again by id
+ROWS_A_TRANSACTION = 250  # small enough that page reads during a sync stay fast
+MAX_RESOLVED_ROWS = 250  # missing rows that are requested by id at once
 
 
 class SyncPass:
-    """Every page of rows is stored together with the place it ends at, so that a pass cut short goes on from there.
+    """Reads every list of a resource. Stores each page with the cursor from which an interrupted run resumes.
 
-    *progressed* is called after each. Nothing is marked deleted before every list has been read to its proven end.
+    *on_progress* is called after each stored page. Rows are marked deleted only after all lists have been read to their
+    proven ends.
     """
 
     def __init__(
@@ -36,24 +37,24 @@ class SyncPass:
         resource: Resource,
         lists: Sequence[PortalList],
         run: SyncRun,
-        progressed: Callable[[], None] = lambda: None,
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._client = client
         self._pages = pages
         self._clock = clock
         self._resource = resource
-        self._lists = {one.sublist: one for one in lists}
+        self._lists = {portal_list.sublist: portal_list for portal_list in lists}
         self._run = run
-        self._progressed = progressed
+        self._on_progress = on_progress
 
     async def run(self) -> None:
         """Bring the mirror up to date.
 
         Raises:
-            PortalError: when the portal cannot be read to its end; what was stored until then stays.
+            PortalError: a list cannot be read completely. Everything stored so far is kept.
         """
-        whole: list[PortalList] = []
+        unkeyed: list[PortalList] = []
         for sublist in self._run.sublists:
             if sublist.done:
                 continue
@@ -61,9 +62,9 @@ class SyncPass:
             if portal_list.call.spec.paging is Paging.KEYSET:
                 await self._read_by_keyset(portal_list, sublist.cursor or 0)
             else:
-                whole.append(portal_list)
-        if whole:
-            await self._read_full(whole)
+                unkeyed.append(portal_list)
+        if unkeyed:
+            await self._read_full(unkeyed)
         await self._resolve_missing()
 
     async def _read_by_keyset(self, portal_list: PortalList, cursor: int) -> None:
@@ -72,7 +73,7 @@ class SyncPass:
                 await self._save(portal_list, page)
 
     async def _read_full(self, lists: Sequence[PortalList]) -> None:
-        answers = await read_full(self._client, [one.call for one in lists])
+        answers = await read_full(self._client, [portal_list.call for portal_list in lists])
         found: list[tuple[PortalList, dict[int, Row]]] = []
         refusal: PortalError | None = None
         for portal_list, answer in zip(lists, answers, strict=True):
@@ -81,7 +82,7 @@ class SyncPass:
                 await self._store.skip_sublist(self._run.list_id, portal_list.sublist, answer.detail)
             else:
                 found.append((portal_list, {row_id: row for row_id, row in answer.items() if portal_list.belongs(row)}))
-        if refusal is not None and not found and len(lists) == len(self._lists):  # the portal offers none of it
+        if refusal is not None and not found and len(lists) == len(self._lists):  # the portal has none of the lists
             raise refusal
         await self._store.set_total(self._run.list_id, self._run.rows + sum(len(rows) for _, rows in found))
         for portal_list, rows in found:
@@ -100,39 +101,39 @@ class SyncPass:
             prefix=self._resource.prefix(int(self._clock.now())),
         )
         self._pages.changed(self._run.list_id, generation)
-        self._progressed()
+        self._on_progress()
 
     async def _read_by_ids(self, portal_list: PortalList, ids: Sequence[int]) -> list[MirrorRow]:
         rows = await read_by_ids(self._client, portal_list.call, ids)
         return render_rows(rows, rows.values(), portal_list.decode)
 
     async def _resolve_missing(self) -> None:
-        """Mark deleted what was not met, after asking for it once more where that can be done by id."""
-        while asked := await self._store.load_missing(self._run.list_id, limit=ASKED_AT_ONCE):
+        """Mark the missing rows as deleted. Rows of keyset lists are first requested by id, and kept if they exist."""
+        while missing := await self._store.load_missing(self._run.list_id, limit=MAX_RESOLVED_ROWS):
             found: dict[int, list[MirrorRow]] = {}
-            for sublist in {sublist for _, sublist, _ in asked}:
+            for sublist in {sublist for _, sublist, _ in missing}:
                 portal_list = self._lists[sublist]
                 if portal_list.call.spec.paging is Paging.KEYSET:
-                    ids = [portal_row_id for _, of_sublist, portal_row_id in asked if of_sublist == sublist]
+                    ids = [portal_row_id for _, of_sublist, portal_row_id in missing if of_sublist == sublist]
                     found[sublist] = await self._read_by_ids(portal_list, ids)
             generation = await self._store.resolve_missing(
-                self._run.list_id, asked, found, prefix=self._resource.prefix(int(self._clock.now()))
+                self._run.list_id, missing, found, prefix=self._resource.prefix(int(self._clock.now()))
             )
             self._pages.changed(self._run.list_id, generation)
-            self._progressed()
+            self._on_progress()
 
 
 async def in_larger_pages(pages: AsyncIterator[Page[list[Row]]]) -> AsyncIterator[Page[list[Row]]]:
-    """The same rows in pages of at least ROWS_A_TRANSACTION, the last one apart."""
-    gathered: Page[list[Row]] | None = None
+    """Join *pages* into pages of at least ROWS_A_TRANSACTION rows; the last one may be smaller."""
+    joined: Page[list[Row]] | None = None
     async for page in pages:
-        if gathered is None:
-            gathered = page
+        if joined is None:
+            joined = page
         else:
-            gathered = Page([*gathered.rows, *page.rows], [*gathered.ids, *page.ids], gathered.after, page.upto)
-        if len(gathered.rows) >= ROWS_A_TRANSACTION or gathered.upto is None:
-            yield gathered
-            gathered = None
+            joined = Page([*joined.rows, *page.rows], [*joined.ids, *page.ids], joined.after, page.upto)
+        if len(joined.rows) >= ROWS_A_TRANSACTION or joined.upto is None:
+            yield joined
+            joined = None
 
 
 def cut(rows: Mapping[int, Row]) -> list[Page[list[Row]]]:

@@ -32,7 +32,7 @@ async def test_while_the_portal_fails_a_sync_says_what_it_waits_for(
     await connected.clock.advance(0.2)
     run = await run_of(connected, mirrored.name)
     assert (run["state"], run["finishedAt"]) == ("running", None)
-    assert run["error"].startswith("trying again: ")
+    assert run["error"].startswith("retrying: ")
     assert reason in run["error"]
     retries = fields_of(caplog, "sync is retrying")
     assert {(one["account"], one["resource"], one["levelname"]) for one in retries} == {
@@ -122,8 +122,8 @@ async def test_a_sync_waits_says_why_and_goes_on_by_itself(
         for _ in range(10):
             run = await run_of(connected, "users")
             assert (run["state"], run["finishedAt"]) == ("running", None)
-            assert "the database cannot be used for now" in run["error"]
-            assert "goes on by itself" in run["error"]
+            assert "the database is unavailable" in run["error"]
+            assert "will continue automatically" in run["error"]
             await connected.clock.advance(30)
         assert sandbox.portal.http_requests == requests
         assert (await connected.patch("/bitrix/users")).status == 200  # joins the one that waits
