@@ -9,10 +9,12 @@ from gateway.bitrix.lists.plan import Plan
 from gateway.bitrix.protocol.v2 import BATCH_COMMANDS
 
 MAX_BATCH_S = 20.0  # a batch should not take longer; the portal aborts it after 60 s, protocol.md 12.3
-SURVEY_COMMANDS = 2  # in a batch of the survey, while there is spare room: the head's two pages
+SURVEY_COMMANDS = 2  # in a batch of the survey, while there is spare room: the head's two pages, or two samples
 SCARCE_WAIT_S = 4.0  # the budget is scarce if the last batch would have to wait longer than this
 NEW_RANGES_SHARE = 0.6  # of the room, for batches of new ranges; the rest is the reserve for continuations
-STAGGER = 0.7  # batches in flight are sent over this share of a batch's duration, which leaves slots for continuations
+# Share of a batch's duration over which all batches that there is room for are sent; the rest leaves slots for
+# continuations.
+STAGGER = 0.7
 
 
 class BatchSizer:
@@ -29,7 +31,8 @@ class BatchSizer:
         self._eager = pace is Pace.EAGER
         self._opening_command_s = opening_command_s
         self._command_s = 0.0  # current duration of a command; 0 before the first batch
-        self._max_commands = self._ceiling = BATCH_COMMANDS  # in a batch: now, and permanently
+        self._max_commands = BATCH_COMMANDS  # in a batch now; grows with each success
+        self._ceiling = BATCH_COMMANDS  # which it never exceeds again; only shrinks
         self._largest_success = 0  # commands of the largest batch that succeeded
         self._next_at = -math.inf  # when the next batch may be sent
         self._last_to_finish = (-math.inf, 0)  # the batch that should finish last: when it was sent, its commands
@@ -43,8 +46,8 @@ class BatchSizer:
         """How many commands the next batch has. *alone*: no other batch is in flight.
 
         A batch is full if the walk is thrifty or there is no room. Otherwise the remaining commands are divided among
-        as many batches as the room permits, none shorter than those in flight still take. While there is spare room,
-        continuations have batches to themselves, which are answered sooner.
+        as many batches as the room permits, but a batch should take at least as long as those in flight still do. While
+        there is spare room, continuations have batches to themselves, which are answered sooner.
         """
         full = self._full_size
         if not self._eager:
@@ -124,4 +127,4 @@ class BatchSizer:
         """Follow a longer duration at once and a shorter one by half. A failure only counts if it took longer."""
         if failed and command_s <= self._command_s:
             return
-        self._command_s = max(command_s, (self._command_s + command_s) / 2, 1e-9)
+        self._command_s = max(command_s, (self._command_s + command_s) / 2, 1e-9)  # 0 means unknown

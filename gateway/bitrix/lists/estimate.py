@@ -9,7 +9,7 @@ from gateway.bitrix.protocol.v2 import BATCH_COMMANDS
 
 MIN_SINGLE_PAGE_ROWS = 46  # single-page ranges must be this full on average; if that is not safe, chains are used
 PAGE_SIGMAS = 1.8  # safety margin (σ) between the expected rows of a single-page range and a full page
-CHAIN_SIGMAS = 1.2  # the same of a chained range: a few overfull ranges cost less than many unused commands
+CHAIN_SIGMAS = 1.2  # safety margin (σ) of a chained range: a few overfull ranges cost less than many unused commands
 OVERFULL_SIGMAS = 2.0  # safety margin (σ) for the remainder of an overfull range; later ranges wait for it
 MAX_MARGIN = 0.1  # upper limit of a chained range's safety margin, as a share of its rows
 MAX_CHAINED_ROWS = PAGE_ROWS * BATCH_COMMANDS  # in one range: as many as the pages of one batch hold
@@ -118,6 +118,7 @@ class Estimate:
         """The number of pages to request for the rest of an overfull range, first requested in *requested_pages* pages.
 
         *ids* ids remain. They hold *local_rows* rows at the density of the pages read; *rows* is the best estimate.
+        If the local density is higher, up to twice the pages of the first request are requested.
         """
         if not self._chains_work:
             return 1
@@ -132,7 +133,7 @@ class Estimate:
         return self._target_rows(PAGE_ROWS) >= MIN_SINGLE_PAGE_ROWS
 
     def _target_rows(self, capacity: int) -> float:
-        """*capacity* rows minus a safety margin."""
+        """*capacity* rows minus a safety margin: at most half a page of one page, at most MAX_MARGIN of several."""
         return capacity - min(self._margin(capacity), MAX_MARGIN * capacity if capacity > PAGE_ROWS else PAGE_ROWS / 2)
 
     def _margin(self, rows: float) -> float:

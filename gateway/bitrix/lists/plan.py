@@ -15,7 +15,8 @@ from gateway.bitrix.protocol.v2 import BATCH_COMMANDS
 MIN_SURVEYED_COMMANDS = 50  # a list expected to take more commands is surveyed first
 MAX_SAMPLES = 8  # in a survey
 COMMANDS_PER_SAMPLE = 12  # a survey has one sample for each 12 commands that the list should take
-RANGES_PER_PAGE = 60  # in flight in a list without a count, for each page with rows: its density may be wrong
+# Without a count, this many ranges may be in flight for each observed page with rows: the density may be wrong.
+RANGES_PER_PAGE = 60
 
 
 def unlimited() -> float:
@@ -58,10 +59,10 @@ class Plan(Generic[Rendered]):
         self._failure_bound: int = MAX_ID + 1  # no range from here on is requested
         self._continuations: list[Range] = []  # a heap
         self._requested: dict[int, Range] = {}  # ranges in flight, by the id that they start after
-        self._requested_rows = 0.0  # expected in these
+        self._requested_rows = 0.0  # expected in the ranges in flight
         self._proven: dict[int, Page[Rendered]] = {}  # pages held back, by the id that they start after
-        self._held_rows = 0  # in these
-        self._unfinished_survey: set[int] = set()  # unanswered ranges of the survey, by the same
+        self._held_rows = 0  # in the pages held back
+        self._unfinished_survey: set[int] = set()  # the ids after which its unanswered ranges start
         self._total_weight, self._weighed_rows = len(first.rows), len(first.ids)  # of all pages so far
         self._gaps = Gaps(self._estimate)
         self._gaps.add(Gap(position, largest))
@@ -207,7 +208,8 @@ class Plan(Generic[Rendered]):
         """Plan the remainder of an overfull range after *upto*, where its *full_pages* end.
 
         The list as a whole and these pages predict different numbers of rows; the geometric mean is used. If it is
-        more than a range may hold, the remainder becomes a gap, otherwise a continuation.
+        more than a range may hold, the remainder becomes a gap, otherwise a continuation. A gap is expected to hold at
+        most BATCH_COMMANDS of the largest ranges.
         """
         ids = requested.upto - upto
         local_rows = full_pages * PAGE_ROWS * ids / (upto - requested.after)
@@ -232,7 +234,7 @@ class Plan(Generic[Rendered]):
         if not self._estimate.has_count:
             ranges = min(ranges, RANGES_PER_PAGE * (1 + self._pages_with_rows) - len(self._requested))
         allowed = ranges * pages
-        if self._gaps.after == self.position:
+        if self._gaps.after == self.position:  # the window must not block it
             wanted = self._estimate.expected_commands(max(self._wanted_rows, PAGE_ROWS))
             allowed = max(allowed, BATCH_COMMANDS if wanted > BATCH_COMMANDS else math.ceil(wanted))
         commands = growth + self._gaps.commands(rows, pages, enough=batch_commands - growth)
@@ -247,7 +249,7 @@ class Plan(Generic[Rendered]):
         row_weight = self._total_weight / self._weighed_rows if self._weighed_rows else 1.0
         limit = min(self._window.rows, self._window.weight() / max(row_weight, 1.0), self._wanted_rows)
         before = total = self._requested_rows + self._held_rows
-        if 2 * total > limit:  # look closer: some rows may lie after the range
+        if 2 * total > limit:  # only then is the exact sum worth its time; otherwise all count as before the range
             before = sum(requested.rows for start, requested in self._requested.items() if start < after)
             before += sum(len(page.ids) for start, page in self._proven.items() if start < after)
         return min(limit - before, 2 * limit - total)

@@ -24,7 +24,7 @@ class _Batch:
     commands: Sequence[Command]
     counted: bool  # it requests a count
     sent_at: float | None = None  # None while it waits for its turn
-    rested_s: float = 0.0  # how long it waited for an operating budget
+    budget_waited_s: float = 0.0  # how long it waited for an operating budget
     outcomes: Sequence[Answer | PortalError] = ()
     failure: PortalError | None = None  # of the batch as a whole
 
@@ -42,20 +42,21 @@ class _Batch:
 
 @dataclass
 class _History:
-    """The attempts to read a range, since its first failure."""
+    """The failed attempts to read one range."""
 
     since: float  # when the first attempt was sent
     attempts: int = 0
-    rested_s: float = 0.0  # how long later attempts waited for an operating budget
+    budget_waited_s: float = 0.0  # how long later attempts waited for an operating budget: does not count as elapsed
 
-    def wait_s(self, error: PortalError, now: float, rested_s: float, *, answered: bool) -> float | None:
+    def wait_s(self, error: PortalError, now: float, budget_waited_s: float, *, answered: bool) -> float | None:
         """Seconds until the next attempt after *error*, None if there is none. *answered*: a page failed a check."""
-        if self.attempts:
-            self.rested_s += rested_s
+        if self.attempts:  # the first attempt waited before *since*
+            self.budget_waited_s += budget_waited_s
         self.attempts += 1
         if answered:
             return 0.0 if self.attempts < MAX_PAGE_ATTEMPTS else None
-        return decide(error, self.attempts, now - self.since - self.rested_s, False, random.random()).wait_s
+        elapsed_s = now - self.since - self.budget_waited_s
+        return decide(error, self.attempts, elapsed_s, False, random.random()).wait_s
 
 
 class BatchScheduler(Generic[Rendered]):
@@ -72,7 +73,7 @@ class BatchScheduler(Generic[Rendered]):
         self._sizer = BatchSizer(reader.client, plan, reader.pace, reader.opening_command_s)
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight = 0  # batches that were sent or wait for their turn
-        self._one_waits = False  # a batch waits for its turn, or the pause after the last one is not over
+        self._next_blocked = False  # a batch waits for its turn, or the pause after the last one is not over
         self._wakeup = asyncio.Event()  # there may be a next page, a failure or the end
         self._histories: dict[int, _History] = {}  # of failed ranges, by the id that they start after
         self._failed: tuple[int, PortalError] | None = None  # the first permanently failed range, and its error
@@ -100,20 +101,20 @@ class BatchScheduler(Generic[Rendered]):
 
     async def close(self) -> None:
         """Cancel all requests in flight."""
-        self._fatal = self._fatal or asyncio.CancelledError()
+        self._fatal = self._fatal or asyncio.CancelledError()  # no further batch is sent
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _send_ready(self) -> None:
         """Send ready batches. Hold back a partial batch while others are in flight."""
-        while not self._one_waits and self._fatal is None and self._plan.has_unrequested:
+        while not self._next_blocked and self._fatal is None and self._plan.has_unrequested:
             self._plan.budget_scarce = self._sizer.budget_scarce
             size = self._sizer.next_size(alone=not self._in_flight)
             available = self._plan.available_commands(size)
             if available == 0 or (available < size and self._in_flight):
                 return
-            self._one_waits = True
+            self._next_blocked = True
             self._in_flight += 1
             self._start(self._run_batch(self._plan.next_ranges(size)))
 
@@ -122,7 +123,7 @@ class BatchScheduler(Generic[Rendered]):
         if pause_s > 0:
             self._start(self._allow_after(pause_s))
         else:
-            self._one_waits = False
+            self._next_blocked = False
             self._send_ready()
 
     async def _allow_after(self, pause_s: float) -> None:
@@ -163,8 +164,8 @@ class BatchScheduler(Generic[Rendered]):
     async def _send(self, batch: _Batch) -> None:
         """Wait for the batch's turn, send it once and store its outcomes. When it is sent, the next batch may queue."""
 
-        def sent(rested_s: float) -> None:
-            batch.rested_s += rested_s
+        def sent(waited_s: float) -> None:
+            batch.budget_waited_s += waited_s
             if batch.sent_at is None:
                 batch.sent_at = self._clock.monotonic()
                 self._allow_next(self._sizer.on_sent(len(batch.commands), self._in_flight))
@@ -176,7 +177,7 @@ class BatchScheduler(Generic[Rendered]):
             batch.failure = error
         finally:
             self._in_flight -= 1
-            self._one_waits = self._one_waits and batch.sent_at is not None
+            self._next_blocked = self._next_blocked and batch.sent_at is not None
 
     def _record(self, batch: _Batch) -> tuple[list[Range], float, PortalError | None]:
         """Record the outcomes of *batch* in the plan.
@@ -213,7 +214,7 @@ class BatchScheduler(Generic[Rendered]):
         """Seconds until the range may be retried after *error*; None if it may not."""
         since = now if batch.sent_at is None else batch.sent_at
         history = self._histories.setdefault(requested.after, _History(since))
-        return history.wait_s(error, now, batch.rested_s, answered=answered)
+        return history.wait_s(error, now, batch.budget_waited_s, answered=answered)
 
     def _give_up(self, requested: Range, error: PortalError, batch: _Batch) -> None:
         """Record a permanent failure: of the whole walk if the batch as a whole failed, otherwise of one range."""
