@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from gateway.bitrix.errors import AnswerTooLarge, OperatingLimitReached, OutcomeUnknown, PortalError
 
-MAX_TRIES = 5
-RETRY_DEADLINE_S = 240.0
-FIRST_PAUSE_S = 1.0
+MAX_ATTEMPTS = 5
+RETRY_DEADLINE_S = 240.0  # from the first attempt; later failures are not retried
+FIRST_PAUSE_S = 1.0  # at most; at least half of it
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ def decide(error: PortalError, attempt: int, elapsed_s: float, write: bool, jitt
         return RetryDecision(error, None)
     if error.rate_limited:
         # Each of these attempts may have waited up to ten minutes.
-        budget_exhausted = isinstance(error, OperatingLimitReached) and attempt >= MAX_TRIES
+        budget_exhausted = isinstance(error, OperatingLimitReached) and attempt >= MAX_ATTEMPTS
         repeat = elapsed_s <= RETRY_DEADLINE_S and not budget_exhausted
         return RetryDecision(error, 0.0 if repeat else None)
     pause_s = FIRST_PAUSE_S * 2 ** (attempt - 1) * (1 + jitter) / 2
-    if attempt >= MAX_TRIES or elapsed_s + pause_s > RETRY_DEADLINE_S:
+    if attempt >= MAX_ATTEMPTS or elapsed_s + pause_s > RETRY_DEADLINE_S:
         return RetryDecision(error, None)
     return RetryDecision(error, pause_s)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.bitrix.errors import OutcomeUnknown, PortalBroken, PortalError, PortalUnreachable
 from gateway.bitrix.protocol.error_codes import portal_error
-from gateway.bitrix.retry import FIRST_PAUSE_S, MAX_TRIES, RETRY_DEADLINE_S, decide
+from gateway.bitrix.retry import FIRST_PAUSE_S, MAX_ATTEMPTS, RETRY_DEADLINE_S, decide
 
 TRANSIENT = [
     portal_error("INTERNAL_SERVER_ERROR", "", 500),
@@ -53,7 +53,7 @@ def test_a_permanent_error_is_not_repeated(error: PortalError, write: bool) -> N
     assert decide(error, 1, 0, write, 0).error is error
 
 
-@given(st.sampled_from(TRANSIENT), st.integers(1, MAX_TRIES - 1), st.floats(0, 1, exclude_max=True))
+@given(st.sampled_from(TRANSIENT), st.integers(1, MAX_ATTEMPTS - 1), st.floats(0, 1, exclude_max=True))
 def test_pauses_double_with_jitter_within_each_step(error: PortalError, attempt: int, jitter: float) -> None:
     step = FIRST_PAUSE_S * 2 ** (attempt - 1)
     wait_s = decide(error, attempt, 0, False, jitter).wait_s
@@ -63,8 +63,8 @@ def test_pauses_double_with_jitter_within_each_step(error: PortalError, attempt:
 
 @pytest.mark.parametrize("error", TRANSIENT)
 def test_the_fifth_attempt_is_the_last(error: PortalError) -> None:
-    assert decide(error, MAX_TRIES - 1, 0, False, 0).wait_s is not None
-    assert decide(error, MAX_TRIES, 0, False, 0).wait_s is None
+    assert decide(error, MAX_ATTEMPTS - 1, 0, False, 0).wait_s is not None
+    assert decide(error, MAX_ATTEMPTS, 0, False, 0).wait_s is None
 
 
 def test_no_attempt_starts_after_the_deadline() -> None:

@@ -12,7 +12,7 @@ from gateway.bitrix.auth.credentials import WebhookTemporarilyRefused
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalMoved
 from gateway.bitrix.protocol.v2 import Command
-from gateway.bitrix.retry import MAX_TRIES
+from gateway.bitrix.retry import MAX_ATTEMPTS
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import PortalSession, redirect_host
 from gateway.sandbox.portal import SandboxPortal
@@ -50,7 +50,7 @@ async def test_a_redirect_without_a_usable_host_is_a_temporary_failure_of_a_webh
             await clock.until(client_of(session, clock, f"{origin}/rest/1/canary/").call(WRITE))
     assert isinstance(caught.value.cause, PortalMoved)
     assert str(caught.value) == ("the portal has moved to an unknown address, or one that may not be called")
-    assert len(requests) == MAX_TRIES
+    assert len(requests) == MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize("location", ["/rest/elsewhere", "{origin}/login", "?x=1", "//{host}/"])
