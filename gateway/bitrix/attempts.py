@@ -56,7 +56,7 @@ class Attempts:
 
     def on_sent(self) -> None:
         """Count an attempt that is sent now."""
-        if self.count == 0:
+        if self.count == 0:  # the retry deadline runs from here
             self._started_at, self._budget_waited_s = self._clock.monotonic(), 0.0
         self.count += 1
 

@@ -132,7 +132,8 @@ class PortalClient:
         With *halt*, the commands after the first failed one are not executed and have no entry.
 
         Raises:
-            OperatingLimitReached: also in the background, if a method is blocked for more than *max_wait_s* seconds.
+            OperatingLimitReached: a method is blocked for more than *max_wait_s* seconds, in the background; TooBusy
+                for a caller.
         """
         attempts = self._attempts(self._max_wait_s)
         outcomes = await self._send_batch(commands, attempts, halt=halt)

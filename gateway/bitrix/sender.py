@@ -157,5 +157,6 @@ async def _receive(
     decode: Callable[[int, bytes, Collection[str]], Answer],
     secrets: Collection[str],
 ) -> tuple[HttpAnswer, Answer]:
+    """Post and decode. Only this frame holds the answer of a failed call, so `_send` can drop it with the traceback."""
     http = await post()
     return http, decode(http.status, http.body, secrets)

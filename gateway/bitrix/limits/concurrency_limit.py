@@ -7,10 +7,10 @@ from gateway.memory import LruCache
 DECREASE_FACTOR = 0.5
 INCREASE_INTERVAL_S = 1.0  # lets the effect of one step show before the next: from 16 back to 32 takes 16 s
 MIN_SIZE = 2  # one of them for callers
-SLOW_FACTOR = 2.0
-MIN_SLOW_S = 1.0
-SLOW_STREAK = 3  # a single slow answer says nothing
-SMOOTHING = 1 / 16  # weight of one answer in the usual duration: a lasting slowdown is usual after about 12 answers
+SLOW_FACTOR = 2.0  # an answer is slow if it took longer than this many times the usual duration of its kind
+MIN_SLOW_S = 1.0  # a shorter answer is never slow
+SLOW_STREAK = 3  # slow answers in a row that mean overload: a single one says nothing
+SMOOTHING = 1 / 16  # weight of one answer in the usual duration: any lasting slowdown is usual after about 12 answers
 KIND_CACHE_BYTES = 32 * 1024  # per portal
 KIND_BYTES = 192  # memory that one kind takes, without its name
 
@@ -28,7 +28,7 @@ class ConcurrencyLimit:
         self._decreased_at = -math.inf
         self._increased_at = -math.inf
         self._slow_answers = 0
-        self._usual_s: LruCache[str, float] = LruCache(KIND_CACHE_BYTES, _weigh)  # per command
+        self._usual_s: LruCache[str, float] = LruCache(KIND_CACHE_BYTES, _weigh)  # duration of a command, by kind
 
     @property
     def size(self) -> int:
@@ -41,7 +41,10 @@ class ConcurrencyLimit:
         return max(self.size - max(self.size // 8, 1), 1)
 
     def on_success(self, kind: str, commands: int, duration_s: float, started_at: float, now: float) -> None:
-        """Record an answer to *commands* of one *kind* that took the portal *duration_s* seconds."""
+        """Record an answer that took the portal *duration_s* seconds.
+
+        The request was sent at *started_at*, with *commands* commands. *kind* names its methods.
+        """
         usual_s = self._usual_s.get(kind, duration_s / commands)
         self._usual_s.remember(kind, usual_s + (duration_s / commands - usual_s) * SMOOTHING)
         if duration_s >= MIN_SLOW_S and duration_s > SLOW_FACTOR * usual_s * commands:

@@ -40,10 +40,10 @@ class LimiterState:
         self.queue = queue
         self.budgets = budgets
         self.checkpoint: ActivityCheckpoint | None = None
-        self.users: WeakSet[PortalLimiter] = WeakSet()
+        self.users: WeakSet[PortalLimiter] = WeakSet()  # the limiters that share it
 
     def merge(self, other: "LimiterState") -> None:
-        """Take over the requests and readings of *other*, and its users."""
+        """Take over the requests and readings of *other*, and its users, but not its checkpoint."""
         self.queue.merge(other.queue)
         self.budgets.merge(other.budgets)
         for limiter in list(other.users):
@@ -95,7 +95,7 @@ class PortalLimiter:
 
     def restore(self, level: float | None, checkpoint: float) -> None:
         """Continue from an earlier limiter's *level* at the wall time *checkpoint*; None for an unknown level."""
-        if level is None:
+        if level is None:  # after a crash, the last request may have been sent this much later
             checkpoint += CHECKPOINT_S
         self.state.queue.bucket.restore(level, self._clock.now() - checkpoint, self._clock.monotonic())
 

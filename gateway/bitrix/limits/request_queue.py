@@ -15,7 +15,7 @@ from gateway.errors import TooBusy
 # leaves nearly all of it to the background.
 MIN_RESERVE = 5
 RESERVE_SHARE = 0.1
-GRACE_S = 1.0  # added to a maximum wait for what cannot be predicted: a refusal, slow requests in flight
+GRACE_S = 1.0  # added to a maximum wait, for delays that the predicted wait omits: a refusal, slow requests in flight
 
 
 class Priority(Enum):

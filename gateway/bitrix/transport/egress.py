@@ -17,7 +17,7 @@ from yarl import URL
 
 from gateway.bitrix.errors import AddressRefused
 
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # IPv6 addresses that embed an IPv4 address; RFC 6052
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 PrivatePortal = ipaddress.IPv4Network | ipaddress.IPv6Network | str
@@ -78,6 +78,7 @@ class EgressPolicy:
         except ValueError:
             labels = host.split(".")
             is_name = all(labels) and not labels[-1][0].isdigit()  # no top-level domain begins with a digit
+            # A name without a dot may only resolve into a listed network; the socket factory checks that.
             return is_name and (len(labels) > 1 or bool(self._networks))
 
     @contextmanager

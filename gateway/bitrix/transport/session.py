@@ -32,7 +32,7 @@ MAX_CONNECTIONS = 200
 # Only encodings that are decoded in bounded steps, even if aiohttp finds other decoders installed.
 ACCEPT = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-NO_CONNECTION: tuple[tuple[type[OSError], str], ...] = (  # the first match is used
+CONNECTION_FAILURES: tuple[tuple[type[OSError], str], ...] = (  # causes and their texts; the first match is used
     (socket.gaierror, ": unknown host"),
     (ssl.SSLCertVerificationError, ": invalid certificate"),
     (ssl.SSLError, ": TLS handshake failed"),
@@ -186,7 +186,10 @@ def tls_context(ca_file: Path) -> ssl.SSLContext:
 
 
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Send *request* without aiohttp's own retry of a GET: an authorization code is valid for a single GET."""
+    """Send *request* without aiohttp's own retry of a GET: an authorization code is valid for a single GET.
+
+    aiohttp repeats a request only after errors of its own, so translating them here prevents it.
+    """
     with _translated_errors():
         return await handler(request)
 
@@ -199,7 +202,7 @@ def _translated_errors() -> Iterator[None]:
     except aiohttp.ClientConnectorError as error:
         if isinstance(error.os_error, NotPublic):
             raise AddressRefused("it leads into a private network") from None
-        reason = next((text for kind, text in NO_CONNECTION if isinstance(error.os_error, kind)), "")
+        reason = next((text for kind, text in CONNECTION_FAILURES if isinstance(error.os_error, kind)), "")
         raise PortalUnreachable(f"no connection{reason}", sent=False) from None
     except (aiohttp.InvalidURL, UnicodeError):  # a host such as 1.2.3, or with a label that is too long
         raise AddressRefused("its host is not valid") from None
