@@ -228,7 +228,7 @@ def read_environment(dotenv: Path) -> dict[str, str]:
 
 
 def settings_given(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
-    """The environment variables with which *environ* gives the settings *names*."""
+    """The non-empty environment variables in *environ* that set one of the settings *names*."""
     variables = [name for entry in SETTINGS if entry.name in names for name in entry.environment_names]
     return [name for name in variables if environ.get(name, "").strip()]
 

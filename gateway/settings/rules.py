@@ -39,7 +39,7 @@ def client_id_and_secret_together(raw: Raw, _values: Values) -> Violation | None
 
 
 def algorithms_fit_the_key(raw: Raw, values: Values) -> Violation | None:
-    if any(name in raw and name not in values for name in PUBLIC_KEY_SETTINGS):
+    if any(name in raw and name not in values for name in PUBLIC_KEY_SETTINGS):  # the key itself is invalid
         return None
     fitting = fitting_algorithms(values.get("jwt_public_key_file"), values.get("jwks_file"))
     if set(values.get("jwt_algorithms", fitting)) <= set(fitting):

@@ -103,7 +103,7 @@ def read_secret_file(path: Path) -> dict[str, Secret]:
     """The secrets in the file at *path*; empty if there is no file.
 
     Raises:
-        SettingsError: when other users can read the file, or a line is not a secret.
+        SettingsError: when other users have access to the file, it cannot be read, or a line is not a secret.
     """
     try:
         with path.open(encoding="utf-8") as file:
