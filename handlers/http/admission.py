@@ -20,7 +20,7 @@ RETRY_AFTER_S = 5
 REFUSAL_TIMEOUT_S = 2.0  # for a refused client to read the response
 MAX_REFUSAL_BYTES = 128 * 1024  # received and discarded meanwhile
 MAX_REFUSALS = 100  # open at the same time; further clients are disconnected without a response
-MAX_IDLE_S = 5.0  # while a limit is reached
+MAX_IDLE_S = 5.0  # while a limit is reached, connections idle for longer are closed
 LOG_INTERVAL_S = 60.0
 REFUSED = orjson.dumps(f"too many open connections: try again in {RETRY_AFTER_S} s")
 
@@ -51,8 +51,8 @@ class Admission:
         self._open: dict[IdleConnection, str] = {}
         self._by_address: Counter[str] = Counter()
         self._refusals: Deadlines[Refusal] = Deadlines(clock, REFUSAL_TIMEOUT_S, Refusal.close)
-        self._idle: dict[IdleConnection, int] = {}
-        self._idle_since = clock.monotonic()
+        self._idle: dict[IdleConnection, int] = {}  # at the latest check, with the number of requests received
+        self._idle_since = clock.monotonic()  # when that check was
         self._refused = 0
         self._log_at = clock.monotonic()
 

@@ -32,7 +32,8 @@ MAX_QUEUED_REQUESTS = 4  # read ahead before reading pauses; aiohttp has 32
 DISCARD_TIMEOUT_S = 5.0
 MAX_DISCARDED_BYTES = 16 * 1024 * 1024
 MAX_AWAITED_BODY_BYTES = 64 * 1024  # the connection is kept alive if an unread body is not longer
-WRITE_TIMEOUT_S = 600.0  # for sent bytes to be read; long enough for a slow line, not for a client that stopped reading
+# For the client to read sent bytes: long enough for a slow line, not for a client that stopped reading.
+WRITE_TIMEOUT_S = 600.0
 
 CONNECTION_SETTINGS: dict[str, Any] = {
     "access_log": None,
@@ -110,19 +111,20 @@ class Connection(web.RequestHandler):
         if self._discarding:
             self._discard(len(data))
             return
-        requests, between_bodies = self._request_count, self._last_body is EMPTY_PAYLOAD or self._last_body.is_eof()
+        requests_before = self._request_count
+        between_bodies = self._last_body is EMPTY_PAYLOAD or self._last_body.is_eof()
         receive(self, data)
-        if self._request_count == requests:
+        if self._request_count == requests_before:
             if data and between_bodies:
                 self._on_partial_head(len(data))
-        elif requests and not self._head_bytes and len(data) <= MAX_HEAD_BYTES:
-            self._on_last_request()
+        elif requests_before and not self._head_bytes and len(data) <= MAX_HEAD_BYTES:
+            self._on_last_request()  # no head is too long, and no head deadline runs
         else:
-            self._on_requests(self._request_count - requests, len(data))
+            self._on_requests(self._request_count - requests_before, len(data))
 
     def _on_requests(self, requests: int, size: int) -> None:
         """Check the heads of the latest *requests*, which were completed by *size* bytes."""
-        if self._head_bytes or self._request_count == requests:
+        if self._head_bytes or self._request_count == requests:  # started by a partial head, or by the connection
             self._server.head_deadlines.remove(self)
         size += self._head_bytes
         self._head_bytes = 0
@@ -270,7 +272,7 @@ class Connection(web.RequestHandler):
             self._discarding = True
             if not self.transport.is_closing():
                 self.transport.write_eof()
-            self._reading_paused = self._buffer_paused = False
+            self._reading_paused = self._buffer_paused = False  # discarded bytes fill no buffer
             self._resume_transport_reading()
         self._server.discard_deadlines.start(self)
         try:
@@ -288,7 +290,10 @@ class Connection(web.RequestHandler):
 
 
 def is_short(request: web.BaseRequest) -> bool:
-    """Return whether the rest of the body is small and already being sent."""
+    """Return whether the body is small and already being sent.
+
+    A client that expects 100 Continue has not started to send it. An encoded body may be large when it is decoded.
+    """
     headers = request.headers
     if EXPECT in headers or CONTENT_ENCODING in headers:
         return False

@@ -25,9 +25,9 @@ X_REQUEST_ID = istr("X-Request-ID")
 X_CONTENT_TYPE_OPTIONS = istr("X-Content-Type-Options")
 
 REQUEST_ID_FORMAT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-CALLER_LEFT = 499  # in the log only, as nginx has it
+CALLER_LEFT = 499  # in the log only, as nginx logs it
 MAX_ADDRESS_CHARACTERS = 32 * 1024  # of path and query
-TOKEN_PREFIX = "/bitrix"
+TOKEN_PREFIX = "/bitrix"  # of the addresses that need a token
 STREAM_PREFIX = "/bitrix/stream"
 
 # Ids of requests that have none: a random prefix for each start, then a counter, which is faster than random ids.
@@ -49,7 +49,7 @@ def with_middleware(handler: Handler, *, route: str = "", promised: bool = False
         log = app[ACCESS_LOG]
         started_at = app[CLOCK].monotonic() if log.enabled else 0.0
         request_id = request_id_of(request)
-        if streams:
+        if streams:  # the handler sends the headers itself, before it returns
             request[REQUEST_ID] = request_id
         try:
             if needs_token:
