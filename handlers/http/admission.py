@@ -30,7 +30,7 @@ class IdleConnection(Protocol):
 
     @property
     def idle_after(self) -> int | None:
-        """The number of requests received, while the connection waits for the next one; else None."""
+        """The number of requests received so far if the connection is idle: it waits for the next one; else None."""
 
     def force_close(self) -> None:
         """Close the connection."""

@@ -114,6 +114,8 @@ class Connection(web.RequestHandler):
         requests_before = self._request_count
         between_bodies = self._last_body is EMPTY_PAYLOAD or self._last_body.is_eof()
         receive(self, data)
+        # A head that begins in the same *data* as a request or a body ends is limited from its next bytes on; until
+        # then, by the keep-alive timeout.
         if self._request_count == requests_before:
             if data and between_bodies:
                 self._on_partial_head(len(data))

@@ -11,10 +11,9 @@ from gateway.clock import Clock
 from gateway.errors import TooBusy
 
 # The part of the bucket that is reserved for callers, so that one request a second is sent at once whatever runs in the
-# background. A tenth of a small bucket would be too little for a handful of callers at once; of a large one, a tenth
-# leaves nearly all of it to the background.
-MIN_RESERVE = 5
-RESERVE_SHARE = 0.1
+# background.
+RESERVE_SHARE = 0.1  # of the capacity: the background keeps nearly all of a large bucket
+MIN_RESERVE = 5  # requests: a tenth of a small bucket would be too little for several callers at once
 GRACE_S = 1.0  # added to a maximum wait, for delays that the predicted wait omits: a refusal, slow requests in flight
 
 
