@@ -1,6 +1,7 @@
 """Deadlines of many items that all have the same timeout, served by one sleeping task."""
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
@@ -8,13 +9,16 @@ from typing import Generic, TypeVar
 from gateway.background import end
 from gateway.clock import Clock
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T", bound=Hashable)
 
 
 class Deadlines(Generic[T]):
     """Calls *on_timeout* with each item that was started and not removed within *timeout_s*.
 
-    Since the timeout is the same for all, items expire in the order in which they were started.
+    Since the timeout is the same for all, items expire in the order in which they were started. An exception of
+    *on_timeout* is logged, so that it does not stop the deadlines of other items.
     """
 
     def __init__(self, clock: Clock, timeout_s: float, on_timeout: Callable[[T], None]) -> None:
@@ -55,5 +59,8 @@ class Deadlines(Generic[T]):
                 await self._clock.sleep(wait_s)
             else:
                 del self._deadlines[item]
-                self._on_timeout(item)
+                try:
+                    self._on_timeout(item)
+                except Exception:
+                    logger.exception("a deadline failed")
         self._task = None
