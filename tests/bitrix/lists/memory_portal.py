@@ -123,7 +123,7 @@ class MemoryPortal:
     async def batch(self, commands: Sequence[Command]) -> list[Answer | PortalError]:
         while True:
             try:
-                return await self.attempt(commands, lambda _rested_s: None)
+                return await self.attempt(commands, lambda _waited_s: None)
             except PortalError as error:
                 if not error.retryable:
                     raise

@@ -43,9 +43,9 @@ class RecordingPortal(MemoryPortal):
         self.returned = 0
 
     async def attempt(self, commands: Sequence[Command], sent: Callable[[float], None]) -> list[Answer | PortalError]:
-        def on_sent(rested_s: float) -> None:
+        def on_sent(waited_s: float) -> None:
             self.sent_at.append(self.clock.time)
-            sent(rested_s)
+            sent(waited_s)
 
         await self.clock.sleep(self._delay_s)
         answers = await super().attempt(commands, on_sent)
