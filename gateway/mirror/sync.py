@@ -28,9 +28,7 @@ logger = logging.getLogger(__name__)
 RESUMABLE_S = 3600  # an interrupted run that is older starts from the beginning
 STORAGE_RETRY_S = 15  # pause while the database is unavailable
 UNAUTHORIZED = "ended because the portal must be authorized again"
-UNSTORED = (
-    "ended, but its result could not be stored: the database could not be written; the next sync continues"
-)
+UNSTORED = "ended, but its result could not be stored: the database could not be written; the next sync continues"
 INTERNAL = "an internal error of the gateway: see its log"
 
 

@@ -1,4 +1,4 @@
-"""Rows and errors of portals that mean harm: no id is believed that is none, and no terminal is made to obey."""
+"""Rows and errors from hostile portals: invalid ids are rejected, and terminal escapes are not printed."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from tests.gateway import RESOURCES, Gateway, Sandbox
 
 @pytest.mark.parametrize("how", [*IDS, DOUBLED])
 @pytest.mark.parametrize("resource", RESOURCES)
-async def test_no_sync_believes_an_id_that_is_none(limited: Gateway, sandbox: Sandbox, resource: str, how: str) -> None:
+async def test_a_sync_rejects_invalid_ids(limited: Gateway, sandbox: Sandbox, resource: str, how: str) -> None:
     before = await limited.rows(resource)
     for method in (
         "user.get",
@@ -34,7 +34,7 @@ async def test_no_sync_believes_an_id_that_is_none(limited: Gateway, sandbox: Sa
 
 @pytest.mark.parametrize("how", [*IDS, DOUBLED])
 @pytest.mark.parametrize("method", ["crm.deal.list", "tasks.task.list", "main.eventlog.tail"])
-async def test_no_stream_gives_out_a_row_whose_id_is_none(
+async def test_a_stream_rejects_rows_with_invalid_ids(
     limited: Gateway, sandbox: Sandbox, method: str, how: str
 ) -> None:
     sandbox.portal.fault(f"{method}:ids={how}*")
@@ -45,7 +45,7 @@ async def test_no_stream_gives_out_a_row_whose_id_is_none(
 
 @pytest.fixture(params=["console", "json"])
 def logged(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
-    """All that is logged from now on."""
+    """Everything logged during the test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream = StringIO()
@@ -57,7 +57,7 @@ def logged(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
     structlog.reset_defaults()
 
 
-async def test_escapes_of_a_portal_reach_neither_the_log_nor_an_error(
+async def test_terminal_escapes_from_a_portal_reach_neither_log_nor_errors(
     limited: Gateway, sandbox: Sandbox, logged: Callable[[], str]
 ) -> None:
     sandbox.portal.fault("user.get:escapes400*")
@@ -83,7 +83,7 @@ async def test_escapes_of_a_portal_reach_neither_the_log_nor_an_error(
     assert not any(line.startswith("2026-01-01") for line in lines.splitlines())
 
 
-async def test_escapes_in_names_are_data_and_stay_out_of_the_log(
+async def test_terminal_escapes_in_names_are_kept_as_data_and_not_logged(
     limited: Gateway, sandbox: Sandbox, logged: Callable[[], str]
 ) -> None:
     for method in ("user.get", "crm.status.list", "crm.category.list", "crm.deal.list"):

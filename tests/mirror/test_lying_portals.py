@@ -1,4 +1,4 @@
-"""Portals that lie about their lists, or change them while they are read: every row, or why there is not every row."""
+"""Portals that misreport their lists, or change them during a read: every row arrives, or the failure says why."""
 
 from collections.abc import AsyncIterator, Callable
 from random import Random
@@ -8,7 +8,7 @@ import pytest
 from gateway.bitrix.lists.full import MAX_OFFSET_ROWS
 from gateway.bitrix.lists.page import MAX_PAGE_ATTEMPTS
 from tests.gateway import RESOURCES, Gateway, Sandbox
-from tests.support.meddler import Meddler, Told, meddling
+from tests.support.altering_proxy import AlteringProxy, CommandAnswer, altering_proxy
 from tests.support.portal_rows import FIELDS, MIRRORED, PIPELINES, STEPS, USERS, Mirrored, each_list, fill_all
 
 BROKEN = "the portal's answer cannot be read: "
@@ -17,27 +17,27 @@ CHANGED = BROKEN + "the list changed while it was read"
 REFUSAL = {"error": "ACCESS_DENIED", "error_description": "Not for you"}
 FAILURE = {"error": "INTERNAL_SERVER_ERROR", "error_description": "Later perhaps"}
 
-Lie = Callable[[Told], None]
+Lie = Callable[[CommandAnswer], None]
 
 
 @pytest.fixture
-async def meddler(gateway: Gateway, sandbox: Sandbox) -> AsyncIterator[Meddler]:
-    """A portal with five rows of everything, mirrored through a man in the middle who has kept quiet so far."""
+async def proxy(gateway: Gateway, sandbox: Sandbox) -> AsyncIterator[AlteringProxy]:
+    """A portal with five rows in each list, mirrored through a proxy that has not changed any answer yet."""
     fill_all(sandbox.portal.data, 5)
-    async with meddling(sandbox) as meddler:
-        await gateway.connect(meddler.webhook)
+    async with altering_proxy(sandbox) as proxy:
+        await gateway.connect(proxy.webhook)
         sandbox.portal.calls.clear()
-        meddler.batches.clear()
-        yield meddler
+        proxy.batches.clear()
+        yield proxy
         await gateway.stop()
 
 
 def about(mirrored: Mirrored, lie: Lie) -> Lie:
-    """*lie*, told of the rows of one list alone."""
+    """Apply *lie* to the answers with rows of one list."""
 
-    def answer(told: Told) -> None:
-        if told.method == mirrored.method and told.rows:
-            lie(told)
+    def answer(command: CommandAnswer) -> None:
+        if command.method == mirrored.method and command.rows:
+            lie(command)
 
     return answer
 
@@ -51,15 +51,15 @@ LIES = ({"total": 7}, {"total": 5}, {"total": 0}, {"total": -1}, {"total": 10**1
 
 @each_list
 @pytest.mark.parametrize("lie", LIES, ids=str)
-async def test_a_wrong_total_never_makes_a_list_shorter(
-    gateway: Gateway, sandbox: Sandbox, meddler: Meddler, mirrored: Mirrored, lie: dict[str, int]
+async def test_a_wrong_total_does_not_shorten_a_list(
+    gateway: Gateway, sandbox: Sandbox, proxy: AlteringProxy, mirrored: Mirrored, lie: dict[str, int]
 ) -> None:
     before = await shown(gateway)
     mirrored.add(sandbox.portal.data, 6)
-    meddler.answer = about(mirrored, lambda told: told.answer.update(lie) if "row 6" in str(told.rows) else None)
+    proxy.answer = about(mirrored, lambda command: command.answer.update(lie) if "row 6" in str(command.rows) else None)
     (run,) = await gateway.sync(mirrored.name)
-    assert len(meddler.batches) <= MAX_PAGE_ATTEMPTS * (1 + MAX_OFFSET_ROWS / 50 / 50)
-    if mirrored is USERS or lie["total"] < 6:  # users are read without a total; fewer than there are is no loss
+    assert len(proxy.batches) <= MAX_PAGE_ATTEMPTS * (1 + MAX_OFFSET_ROWS / 50 / 50)
+    if mirrored is USERS or lie["total"] < 6:  # users are read without a total; a too low one loses nothing
         assert (run["state"], run["error"]) == ("done", None)
         assert mirrored.ids(await gateway.rows(mirrored.name)) == [1, 2, 3, 4, 5, 6]
     else:
@@ -69,81 +69,86 @@ async def test_a_wrong_total_never_makes_a_list_shorter(
 
 
 @each_list
-async def test_a_wrong_next_leads_nobody_astray(
-    gateway: Gateway, sandbox: Sandbox, meddler: Meddler, mirrored: Mirrored
+async def test_a_wrong_next_is_ignored(
+    gateway: Gateway, sandbox: Sandbox, proxy: AlteringProxy, mirrored: Mirrored
 ) -> None:
     mirrored.add(sandbox.portal.data, 6)
     (honest,) = await gateway.sync(mirrored.name)
-    asked = len(meddler.batches)
+    batches = len(proxy.batches)
     for following in (0, 3, 50, 10**12):
-        meddler.answer = about(mirrored, lambda told, following=following: told.answer.update(next=following))  # type: ignore[misc]
+        proxy.answer = about(mirrored, lambda command, following=following: command.answer.update(next=following))  # type: ignore[misc]
         (run,) = await gateway.sync(mirrored.name)
         assert (run["error"], run["rows"]) == (None, honest["rows"])
-    assert len(meddler.batches) == 5 * asked
+    assert len(proxy.batches) == 5 * batches
     assert mirrored.ids(await gateway.rows(mirrored.name)) == [1, 2, 3, 4, 5, 6]
 
 
 DISORDERS: list[tuple[str, Lie]] = [
-    ("reversed", lambda told: told.rows.reverse()),
-    ("repeated", lambda told: told.rows.insert(1, told.rows[0])),
-    ("from before", lambda told: told.rows.insert(0, {**told.rows[0], "ID": told.params["FILTER"].get(">ID", "0")})),
+    ("reversed", lambda command: command.rows.reverse()),
+    ("repeated", lambda command: command.rows.insert(1, command.rows[0])),
+    (
+        "from before",
+        lambda command: command.rows.insert(0, {**command.rows[0], "ID": command.params["FILTER"].get(">ID", "0")}),
+    ),
 ]
 
 
 @pytest.mark.parametrize("lie", [lie for _, lie in DISORDERS], ids=[name for name, _ in DISORDERS])
 @pytest.mark.parametrize("times", [1, 10**6])
-async def test_rows_out_of_order_are_asked_for_again_and_never_believed(
-    gateway: Gateway, sandbox: Sandbox, meddler: Meddler, lie: Lie, times: int
+async def test_unordered_rows_are_requested_again_and_rejected(
+    gateway: Gateway, sandbox: Sandbox, proxy: AlteringProxy, lie: Lie, times: int
 ) -> None:
     before = await shown(gateway)
     USERS.fill(sandbox.portal.data, 8)
-    is_first_page = about(USERS, lambda told: lie(told) if told.params["order"] == "ASC" else None)
+    is_first_page = about(USERS, lambda command: lie(command) if command.params["order"] == "ASC" else None)
     lies = iter(range(times))
-    meddler.answer = lambda told: is_first_page(told) if told.position == 0 and next(lies, None) is not None else None
+    proxy.answer = lambda command: (
+        is_first_page(command) if command.position == 0 and next(lies, None) is not None else None
+    )
     (run,) = await gateway.sync("users")
     if times == 1:
         assert run["error"] is None
         assert USERS.labels(await gateway.rows("users")) == {row_id: f"row {row_id}" for row_id in range(1, 9)}
-        assert len(meddler.batches) == 2
+        assert len(proxy.batches) == 2
     else:
         assert run["error"] == f"user.get could not be read beyond id 0: {DISORDER}"
         assert await shown(gateway) == before
-        assert len(meddler.batches) == MAX_PAGE_ATTEMPTS
+        assert len(proxy.batches) == MAX_PAGE_ATTEMPTS
 
 
 @pytest.mark.parametrize("mirrored", [STEPS, PIPELINES, FIELDS], ids=lambda one: one.name)
-async def test_the_order_of_lists_that_come_whole_does_not_matter(
-    gateway: Gateway, sandbox: Sandbox, meddler: Meddler, mirrored: Mirrored
+async def test_full_lists_may_come_in_any_order(
+    gateway: Gateway, sandbox: Sandbox, proxy: AlteringProxy, mirrored: Mirrored
 ) -> None:
     mirrored.add(sandbox.portal.data, 6)
-    meddler.answer = about(mirrored, lambda told: Random(7).shuffle(told.rows))
+    proxy.answer = about(mirrored, lambda command: Random(7).shuffle(command.rows))
     (run,) = await gateway.sync(mirrored.name)
     assert run["error"] is None
     assert mirrored.ids(await gateway.rows(mirrored.name)) == [1, 2, 3, 4, 5, 6]
 
 
-async def test_a_row_that_a_list_skips_is_asked_for_by_its_id_before_it_is_taken_for_deleted(
-    gateway: Gateway, sandbox: Sandbox, meddler: Meddler
+async def test_a_missing_row_is_requested_by_id_before_it_is_marked_deleted(
+    gateway: Gateway, sandbox: Sandbox, proxy: AlteringProxy
 ) -> None:
     before = USERS.identities(await gateway.rows("users"))
 
-    def skip(told: Told) -> None:
-        if "@ID" not in told.params["FILTER"]:
-            told.answer["result"] = [row for row in told.rows if row["ID"] not in ("2", "5")]
+    def skip(command: CommandAnswer) -> None:
+        if "@ID" not in command.params["FILTER"]:
+            command.answer["result"] = [row for row in command.rows if row["ID"] not in ("2", "5")]
 
-    meddler.answer = about(USERS, skip)
+    proxy.answer = about(USERS, skip)
     del sandbox.portal.data.users[4]
     (run,) = await gateway.sync("users")
     assert run["error"] is None
     after = USERS.identities(await gateway.rows("users"))
     assert after == {row_id: identity for row_id, identity in before.items() if row_id != 4}
-    filters = [[told.params["FILTER"] for told in batch] for batch in meddler.batches[-2:]]
+    filters = [[command.params["FILTER"] for command in batch] for batch in proxy.batches[-2:]]
     assert filters == [[{"@ID": {"0": "2", "1": "4", "2": "5"}}], [{"@ID": {"0": "4"}}]]
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_users_that_change_between_any_two_requests_are_neither_lost_nor_doubled(
-    gateway: Gateway, sandbox: Sandbox, meddler: Meddler, seed: int
+async def test_users_that_change_between_requests_are_neither_lost_nor_duplicated(
+    gateway: Gateway, sandbox: Sandbox, proxy: AlteringProxy, seed: int
 ) -> None:
     chance, data = Random(seed), sandbox.portal.data
     USERS.fill(data, 900)
@@ -162,7 +167,7 @@ async def test_users_that_change_between_any_two_requests_are_neither_lost_nor_d
             edits += 1
             USERS.relabel(data, edited, f"edit {edits}")
 
-    meddler.before = disturb
+    proxy.before = disturb
     (run,) = await gateway.sync("users")
     assert run["error"] is None
     ids = USERS.ids(await gateway.rows("users"))
@@ -170,20 +175,20 @@ async def test_users_that_change_between_any_two_requests_are_neither_lost_nor_d
     assert set(ids) >= stay & set(data.users)
     assert edits >= 30
 
-    meddler.before = lambda: None
+    proxy.before = lambda: None
     await gateway.sync("users")
     assert USERS.labels(await gateway.rows("users")) == {row_id: row["NAME"] for row_id, row in data.users.items()}
 
 
 @pytest.mark.parametrize("mirrored", [STEPS, PIPELINES, FIELDS], ids=lambda one: one.name)
 @pytest.mark.parametrize("changes", [2, 3])
-async def test_a_list_by_offset_that_changes_between_its_pages_is_read_again_or_fails(
-    gateway: Gateway, sandbox: Sandbox, meddler: Meddler, mirrored: Mirrored, changes: int
+async def test_an_offset_list_that_changes_between_pages_is_read_again_or_fails(
+    gateway: Gateway, sandbox: Sandbox, proxy: AlteringProxy, mirrored: Mirrored, changes: int
 ) -> None:
     data = sandbox.portal.data
     mirrored.fill(data, 120)
-    if mirrored is not FIELDS:  # one answer holds it all: nothing can come in between
-        meddler.before = lambda: mirrored.add(data, 1000 + len(meddler.batches))
+    if mirrored is not FIELDS:  # the whole list is one answer, which cannot be interrupted
+        proxy.before = lambda: mirrored.add(data, 1000 + len(proxy.batches))
         (run,) = await gateway.sync(mirrored.name)
         assert (run["error"], len(await gateway.rows(mirrored.name))) == (None, 121)
         return
@@ -194,7 +199,7 @@ async def test_a_list_by_offset_that_changes_between_its_pages_is_read_again_or_
         if next(left, None) is not None:
             del mirrored.table(data)[min(mirrored.table(data))]
 
-    meddler.before = disturb
+    proxy.before = disturb
     (run,) = await gateway.sync("fields")
     if changes == MAX_PAGE_ATTEMPTS:
         assert run["error"] == f"{FIELDS.method} could not be read beyond id 0: {CHANGED}"
@@ -205,22 +210,22 @@ async def test_a_list_by_offset_that_changes_between_its_pages_is_read_again_or_
 
 
 @pytest.mark.parametrize("position", [0, 3, 7], ids=["first", "middle", "last"])
-async def test_one_refused_command_of_a_batch_costs_the_others_nothing(
-    gateway: Gateway, sandbox: Sandbox, meddler: Meddler, position: int
+async def test_a_refused_command_does_not_affect_the_rest_of_its_batch(
+    gateway: Gateway, sandbox: Sandbox, proxy: AlteringProxy, position: int
 ) -> None:
     fields = sandbox.portal.data.userfields
     for row_id, table in enumerate(fields.values(), start=50):
         table[row_id] = {**FIELDS.make(row_id), "ENTITY_ID": "CRM_LEAD"}
     await gateway.sync("fields")
-    meddler.batches.clear()
+    proxy.batches.clear()
     methods: list[str] = []
 
-    def refuse(told: Told) -> None:
-        if told.position == position and len(meddler.batches) == 0:
-            methods.append(told.method)
-            told.answer = {"error": REFUSAL}
+    def refuse(command: CommandAnswer) -> None:
+        if command.position == position and len(proxy.batches) == 0:
+            methods.append(command.method)
+            command.answer = {"error": REFUSAL}
 
-    meddler.answer = refuse
+    proxy.answer = refuse
     FIELDS.relabel(sandbox.portal.data, 1, "changed")
     before = {row["bitrixID"] for row in await gateway.rows("fields")}
     (run,) = await gateway.sync("fields")
@@ -231,58 +236,56 @@ async def test_one_refused_command_of_a_batch_costs_the_others_nothing(
     rows = await gateway.rows("fields")
     assert {row["bitrixID"] for row in rows} == before
     assert ("changed" in FIELDS.labels(rows).values()) is (methods[0] != FIELDS.method)
-    assert len(meddler.batches) == 1
+    assert len(proxy.batches) == 1
 
 
 @pytest.mark.parametrize("position", [0, 6, -1], ids=["first", "middle", "last"])
-async def test_one_failed_command_of_a_batch_is_asked_again_alone(
-    gateway: Gateway, sandbox: Sandbox, meddler: Meddler, position: int
+async def test_only_the_failed_command_of_a_batch_is_repeated(
+    gateway: Gateway, sandbox: Sandbox, proxy: AlteringProxy, position: int
 ) -> None:
     USERS.fill(sandbox.portal.data, 700)
     await gateway.sync("users")
-    sizes = [len(batch) for batch in meddler.batches]
-    meddler.batches.clear()
+    sizes = [len(batch) for batch in proxy.batches]
+    proxy.batches.clear()
 
-    def fail(told: Told) -> None:
-        if len(meddler.batches) == 1 and told.position == position % sizes[1]:
-            told.answer = {"error": FAILURE}
+    def fail(command: CommandAnswer) -> None:
+        if len(proxy.batches) == 1 and command.position == position % sizes[1]:
+            command.answer = {"error": FAILURE}
 
-    meddler.answer = fail
+    proxy.answer = fail
     (run,) = await gateway.sync("users")
     assert (run["error"], run["rows"]) == (None, 700)
     assert USERS.ids(await gateway.rows("users")) == list(range(1, 701))
-    assert [len(batch) for batch in meddler.batches] == [*sizes[:2], 1, *sizes[2:]]
+    assert [len(batch) for batch in proxy.batches] == [*sizes[:2], 1, *sizes[2:]]
 
 
-async def test_a_command_that_keeps_failing_fails_the_walk_where_it_stands(
-    gateway: Gateway, sandbox: Sandbox, meddler: Meddler
+async def test_a_permanently_failing_command_fails_the_walk_at_its_position(
+    gateway: Gateway, sandbox: Sandbox, proxy: AlteringProxy
 ) -> None:
     USERS.fill(sandbox.portal.data, 700)
 
     bounds: set[int] = set()
 
-    def fail(told: Told) -> None:
-        bound = int(told.params["FILTER"][">ID"])
-        if bound < 400 <= int(told.params["FILTER"].get("<=ID", 0)):
+    def fail(command: CommandAnswer) -> None:
+        bound = int(command.params["FILTER"][">ID"])
+        if bound < 400 <= int(command.params["FILTER"].get("<=ID", 0)):
             bounds.add(bound)
-            told.answer = {"error": FAILURE}
+            command.answer = {"error": FAILURE}
 
-    meddler.answer = fail
+    proxy.answer = fail
     (run,) = await gateway.sync("users")
     (bound,) = bounds
     assert run["error"] == f"user.get could not be read beyond id {bound}: INTERNAL_SERVER_ERROR: Later perhaps"
     assert 250 <= run["cursor"] <= bound
     assert USERS.ids(await gateway.rows("users")) == list(range(1, run["cursor"] + 1))
-    meddler.answer = lambda _told: None
+    proxy.answer = lambda _told: None
     await gateway.sync("users")
     assert USERS.ids(await gateway.rows("users")) == list(range(1, 701))
 
 
-@pytest.mark.usefixtures("meddler")
+@pytest.mark.usefixtures("proxy")
 @pytest.mark.parametrize("fault", ["qle200@1", "qle200*3@1", "qle@1"])
-async def test_a_limit_met_in_the_middle_of_a_list_is_waited_for(
-    gateway: Gateway, sandbox: Sandbox, fault: str
-) -> None:
+async def test_a_limit_reached_within_a_list_delays_it(gateway: Gateway, sandbox: Sandbox, fault: str) -> None:
     USERS.fill(sandbox.portal.data, 700)
     sandbox.portal.fault(f"batch:{fault}")
     began = gateway.clock.now()
@@ -293,8 +296,8 @@ async def test_a_limit_met_in_the_middle_of_a_list_is_waited_for(
     assert gateway.clock.now() - began >= 1
 
 
-@pytest.mark.usefixtures("meddler")
-async def test_lists_that_failed_together_come_right_together(gateway: Gateway, sandbox: Sandbox) -> None:
+@pytest.mark.usefixtures("proxy")
+async def test_lists_that_failed_together_recover_together(gateway: Gateway, sandbox: Sandbox) -> None:
     for mirrored in MIRRORED:
         mirrored.add(sandbox.portal.data, 6)
     sandbox.portal.fault("batch:html200*4")

@@ -1,4 +1,4 @@
-"""Pages from memory: never older than the last change that was told, never more of them than allowed."""
+"""The page cache: never older than the last recorded change, never larger than allowed."""
 
 import asyncio
 import threading
@@ -26,14 +26,14 @@ NOW = 1_800_000_000
 
 @dataclass
 class Mirror:
-    """A file with one account, whose users change when told to."""
+    """A database with one account, whose users are changed by `store`."""
 
     database: Database
     account: Account
     list_id: int
 
     async def store(self, *names: str) -> int:
-        """The generation of the list that holds exactly *names* at its beginning."""
+        """Store a list that begins with exactly *names*; return its generation."""
         rows = [(at, b',"name":%b}' % orjson.dumps(name)) for at, name in enumerate(names, start=1)]
         return await SyncStore(self.database).save_page(
             self.list_id, 0, rows, after=0, upto=len(names), left_out=0, prefix=USERS.prefix(NOW)
@@ -61,7 +61,7 @@ async def names(pages: Pages, account: Account, *, page: int = 1, size: int = 10
     return [item["name"] for item in orjson.loads(served.body)["items"]]
 
 
-async def test_a_page_is_the_rows_with_our_id_the_portals_and_the_count_of_all(mirror: Mirror) -> None:
+async def test_a_page_has_the_count_and_rows_with_our_id_and_the_portals(mirror: Mirror) -> None:
     await mirror.store("Anna", "Борис", "C")
     served = await pages_of(mirror).page(mirror.account, USERS, page=1, size=2)
     body: dict[str, Any] = orjson.loads(served.body)
@@ -74,7 +74,7 @@ async def test_a_page_is_the_rows_with_our_id_the_portals_and_the_count_of_all(m
     }
 
 
-async def test_any_text_comes_back_letter_for_letter(mirror: Mirror) -> None:
+async def test_any_text_is_returned_unchanged(mirror: Mirror) -> None:
     texts = [
         "",
         "\x00",
@@ -95,7 +95,7 @@ async def test_any_text_comes_back_letter_for_letter(mirror: Mirror) -> None:
     assert [(await names(pages, mirror.account, page=page, size=1))[0] for page in range(1, len(texts) + 1)] == texts
 
 
-async def test_an_account_with_nothing_lists_nothing_or_says_so(mirror: Mirror) -> None:
+async def test_an_account_without_rows_has_an_empty_list_or_a_404(mirror: Mirror) -> None:
     pages = pages_of(mirror)
     for account in (None, mirror.account):
         assert (await pages.page(account, USERS, page=1, size=10)).body == b'{"count":0,"items":[]}'
@@ -103,13 +103,13 @@ async def test_an_account_with_nothing_lists_nothing_or_says_so(mirror: Mirror) 
             await pages.page(account, STEPS, page=1, size=10)
 
 
-async def test_a_page_is_served_from_memory_until_a_change_is_told(mirror: Mirror) -> None:
+async def test_a_page_is_cached_until_a_change_is_recorded(mirror: Mirror) -> None:
     pages = pages_of(mirror)
     await mirror.store("before")
     first = await pages.page(mirror.account, USERS, page=1, size=10)
     generation = await mirror.store("after")
     assert await pages.page(mirror.account, USERS, page=1, size=10) is first
-    assert await names(pages, mirror.account, size=11) == ["after"]  # another page is read, and tells the change too
+    assert await names(pages, mirror.account, size=11) == ["after"]  # reading another page reveals the change too
     pages.changed(mirror.list_id, generation)
     second = await pages.page(mirror.account, USERS, page=1, size=10)
     assert b"after" in second.body
@@ -117,7 +117,7 @@ async def test_a_page_is_served_from_memory_until_a_change_is_told(mirror: Mirro
     assert await pages.page(mirror.account, USERS, page=1, size=10) is second
 
 
-async def test_the_tag_is_that_of_the_rows_of_the_account_and_of_this_start(mirror: Mirror) -> None:
+async def test_the_etag_depends_on_rows_account_and_start(mirror: Mirror) -> None:
     await mirror.store("one", "two")
     pages = pages_of(mirror)
     tag = (await pages.page(mirror.account, USERS, page=1, size=10)).etag
@@ -132,57 +132,57 @@ async def test_the_tag_is_that_of_the_rows_of_the_account_and_of_this_start(mirr
 
 
 class Held:
-    """Holds the reader of gathered reads right after a read that shares its hop."""
+    """Blocks the reader of batched reads right after one of them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._reached, self._go_on = threading.Event(), threading.Event()
+        self._reached, self._released = threading.Event(), threading.Event()
 
     def _hold(self, _: Connection) -> None:
         self._reached.set()
-        assert self._go_on.wait(10)
+        assert self._released.wait(10)
 
     async def page(self, pages: Pages, account: Account) -> "asyncio.Task[list[str]]":
-        """A page whose rows have been read, and which is not handed over before `release`."""
+        """A page whose rows have been read, but which is not returned before `release`."""
         before = Held(self._database)
         holding = asyncio.create_task(self._database.read_batched(before._hold))
         await asyncio.to_thread(before._reached.wait, 10)
-        under_way = asyncio.create_task(names(pages, account))
+        in_flight = asyncio.create_task(names(pages, account))
         await asyncio.sleep(0)
         self._holding = asyncio.create_task(self._database.read_batched(self._hold))
         await asyncio.sleep(0)
-        before._go_on.set()
+        before._released.set()
         await holding
         await asyncio.to_thread(self._reached.wait, 10)
-        return under_way
+        return in_flight
 
     async def release(self) -> None:
-        self._go_on.set()
+        self._released.set()
         await self._holding
 
 
-async def test_a_page_that_was_read_before_a_change_is_not_served_after_it(mirror: Mirror) -> None:
+async def test_a_page_read_before_a_change_is_not_served_after_it(mirror: Mirror) -> None:
     pages, held = pages_of(mirror), Held(mirror.database)
     await mirror.store("before")
-    under_way = await held.page(pages, mirror.account)
+    in_flight = await held.page(pages, mirror.account)
     pages.changed(mirror.list_id, await mirror.store("after"))
     await held.release()
-    assert await under_way == ["before"]  # as it was when it was asked for
+    assert await in_flight == ["before"]  # as it was when it was requested
     assert await names(pages, mirror.account) == ["after"]
 
 
-async def test_a_page_that_was_read_before_everything_was_forgotten_is_not_remembered(mirror: Mirror) -> None:
+async def test_a_page_read_before_the_cache_was_cleared_is_not_cached(mirror: Mirror) -> None:
     pages, held = pages_of(mirror), Held(mirror.database)
     await mirror.store("before")
-    under_way = await held.page(pages, mirror.account)
+    in_flight = await held.page(pages, mirror.account)
     pages.forget()
     await mirror.store("after")
     await held.release()
-    assert await under_way == ["before"]
+    assert await in_flight == ["before"]
     assert await names(pages, mirror.account) == ["after"]
 
 
-async def test_a_change_is_served_although_the_word_of_it_comes_after_its_rows_were_read(mirror: Mirror) -> None:
+async def test_a_change_recorded_after_its_rows_were_read_is_served(mirror: Mirror) -> None:
     pages = pages_of(mirror)
     await mirror.store("before")
     assert await names(pages, mirror.account) == ["before"]
@@ -193,23 +193,23 @@ async def test_a_change_is_served_although_the_word_of_it_comes_after_its_rows_w
         assert await names(pages, mirror.account, size=size) == ["after"]
 
 
-async def test_a_page_made_for_an_old_record_of_the_account_is_not_served_for_the_new_one(mirror: Mirror) -> None:
+async def test_a_page_of_an_outdated_account_record_is_not_served_for_the_current_one(mirror: Mirror) -> None:
     pages = pages_of(mirror)
     await mirror.store("Anna")
     portal = mirror.account.portal
     learned = replace(mirror.account, portal=Portal(portal.portal_id, portal.host, "m1"))
     pages.forget()
-    old = await pages.page(mirror.account, USERS, page=1, size=10)  # by a request that came before
+    old = await pages.page(mirror.account, USERS, page=1, size=10)  # requested before the change
     new = await pages.page(learned, USERS, page=1, size=10)
-    assert [orjson.loads(one.body)["items"][0]["accountID"] for one in (old, new)] == ["acme.bitrix24.ru", "m1"]
+    assert [orjson.loads(page.body)["items"][0]["accountID"] for page in (old, new)] == ["acme.bitrix24.ru", "m1"]
 
 
-async def test_memory_holds_the_pages_asked_for_last(mirror: Mirror) -> None:
+async def test_the_cache_keeps_the_most_recently_used_pages(mirror: Mirror) -> None:
     pages = pages_of(mirror, cache_bytes=10_000)
     await mirror.store("before")
     for size in range(1, 101):
         await names(pages, mirror.account, size=size)
-        await names(pages, mirror.account, size=1)  # asked for again and again
+        await names(pages, mirror.account, size=1)  # used repeatedly
     before = (await pages.page(mirror.account, USERS, page=1, size=1)).body
     room = 10_000 // (len(before) + 512)
     assert room < 50
@@ -223,7 +223,7 @@ async def test_memory_holds_the_pages_asked_for_last(mirror: Mirror) -> None:
     assert kept == [100, 99]
 
 
-async def test_a_page_larger_than_the_memory_is_served_all_the_same(mirror: Mirror) -> None:
+async def test_a_page_larger_than_the_cache_is_served(mirror: Mirror) -> None:
     pages = pages_of(mirror, cache_bytes=2_000)
     await mirror.store(*("x" * 100 for _ in range(50)))
     for _ in range(2):
@@ -231,8 +231,8 @@ async def test_a_page_larger_than_the_memory_is_served_all_the_same(mirror: Mirr
         assert len(await names(pages, mirror.account, size=1)) == 1
 
 
-async def test_a_hundred_asking_at_once_get_the_same_page(mirror: Mirror) -> None:
+async def test_a_hundred_concurrent_callers_get_the_same_page(mirror: Mirror) -> None:
     pages = pages_of(mirror)
     await mirror.store("Anna", "Boris")
     bodies = await asyncio.gather(*(pages.page(mirror.account, USERS, page=1, size=10) for _ in range(100)))
-    assert len({one.body for one in bodies}) == len({one.etag for one in bodies}) == 1
+    assert len({page.body for page in bodies}) == len({page.etag for page in bodies}) == 1

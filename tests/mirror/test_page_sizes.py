@@ -1,4 +1,4 @@
-"""Portals whose pages are shorter than documented or requested: every row arrives, or the failure says why."""
+"""Portals with shorter pages than documented or requested: every row arrives, or the failure says why."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,15 +21,15 @@ def sandbox_settings(sandbox_settings: SandboxSettings, sizes: dict[str, Any]) -
     return replace(sandbox_settings, **{"tariff": "off", **sizes})
 
 
-def asked(sandbox: Sandbox, method: str) -> int:
-    """How many calls of *method* the portal saw, and forgets."""
+def count_calls(sandbox: Sandbox, method: str) -> int:
+    """The number of calls of *method* since the last time, which are then cleared."""
     calls = sandbox.portal.calls[method]
     sandbox.portal.calls.clear()
     return calls
 
 
 class TestRest3:
-    """Streams that read REST 3.0."""
+    """Streams of REST 3.0."""
 
     @pytest.mark.parametrize(
         ("sizes", "requests"),
@@ -45,13 +45,13 @@ class TestRest3:
         ],
         ids=str,
     )
-    async def test_tasks_are_read_to_the_end_whatever_the_page_size(
+    async def test_tasks_are_read_completely_with_any_page_size(
         self, connected: Gateway, sandbox: Sandbox, requests: int
     ) -> None:
-        told = await connected.stream("tasks", version="3")
-        assert told.ids == list(sandbox.portal.data.tasks)
-        assert (told.end["count"], told.end["complete"]) == (len(told.ids), True)
-        assert asked(sandbox, "tasks.task.list") == requests
+        streamed = await connected.stream("tasks", version="3")
+        assert streamed.ids == list(sandbox.portal.data.tasks)
+        assert (streamed.end["count"], streamed.end["complete"]) == (len(streamed.ids), True)
+        assert count_calls(sandbox, "tasks.task.list") == requests
 
     @pytest.mark.parametrize(
         ("sizes", "requests"),
@@ -64,16 +64,16 @@ class TestRest3:
         ],
         ids=str,
     )
-    async def test_the_event_log_is_read_to_the_end_whatever_the_page_size(
+    async def test_the_event_log_is_read_completely_with_any_page_size(
         self, connected: Gateway, sandbox: Sandbox, requests: int
     ) -> None:
-        told = await connected.stream("eventlog")
-        assert told.ids == list(sandbox.portal.data.eventlog)
-        assert told.end["complete"] is True
-        assert asked(sandbox, "main.eventlog.tail") == requests
+        streamed = await connected.stream("eventlog")
+        assert streamed.ids == list(sandbox.portal.data.eventlog)
+        assert streamed.end["complete"] is True
+        assert count_calls(sandbox, "main.eventlog.tail") == requests
 
     @pytest.mark.parametrize("sizes", [{"tasks": 300}])
-    async def test_a_reading_goes_on_from_any_cursor(self, connected: Gateway, sandbox: Sandbox) -> None:
+    async def test_reading_resumes_from_any_cursor(self, connected: Gateway, sandbox: Sandbox) -> None:
         every = list(sandbox.portal.data.tasks)
         first = await connected.stream("tasks", version="3", limit=130)
         rest = await connected.stream("tasks", version="3", cursor=first.end["cursor"])
@@ -85,7 +85,7 @@ SMALLER = "the portal's answer cannot be read: the portal gives pages of 20 rows
 
 
 class TestSmallerPagesOfVersion2:
-    """Pages of 20 rows, where 50 are documented: a list longer than a page fails, and says why."""
+    """Pages of 20 rows instead of the documented 50: a longer list fails with the reason."""
 
     @pytest.fixture
     def sizes(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class TestSmallerPagesOfVersion2:
 
     @pytest.mark.parametrize("resource", ["deals", "items/2", "leads", "tasks"])
     @pytest.mark.parametrize("cursor", [0, 30])
-    async def test_a_stream_is_refused(self, connected: Gateway, resource: str, cursor: int) -> None:
+    async def test_a_stream_fails(self, connected: Gateway, resource: str, cursor: int) -> None:
         answer = await connected.get(f"/bitrix/stream/{resource}?cursor={cursor}")
         assert (answer.status, answer.json["code"]) == (502, "portal_broken")
         assert answer.json["detail"] == SMALLER
@@ -103,7 +103,7 @@ class TestSmallerPagesOfVersion2:
         [{">ID": 10, "<=ID": 40}, {"<ID": 22}, {"@ID": list(range(1, 31))}, {">=ID": 69, "ASSIGNED_BY_ID": [1, 2, 3]}],
         ids=str,
     )
-    async def test_a_range_of_fewer_ids_than_a_page_of_50_is_no_exception(
+    async def test_a_range_with_fewer_than_50_ids_fails_too(
         self, connected: Gateway, conditions: dict[str, object], sandbox: Sandbox
     ) -> None:
         for row_id, deal in list(sandbox.portal.data.tables["deals"].items()):
@@ -111,13 +111,13 @@ class TestSmallerPagesOfVersion2:
         answer = await connected.get("/bitrix/stream/deals", params={"filter": orjson.dumps(conditions).decode()})
         assert (answer.status, answer.json["detail"]) == (502, SMALLER)
 
-    async def test_what_fits_into_a_page_is_complete(self, connected: Gateway) -> None:
-        told = await connected.stream("deals", filter={">ID": 70})
-        assert (told.ids, told.end["complete"]) == (list(range(71, 91)), True)
+    async def test_a_list_that_fits_into_one_page_is_complete(self, connected: Gateway) -> None:
+        streamed = await connected.stream("deals", filter={">ID": 70})
+        assert (streamed.ids, streamed.end["complete"]) == (list(range(71, 91)), True)
         assert (await connected.stream("deals", filter={"ID": 5})).ids == [5]
 
     @pytest.mark.parametrize("fault", [None, "user.get:total=20*", "user.get:total=0*"])
-    async def test_a_sync_of_users_fails_and_deletes_nobody(
+    async def test_a_sync_of_users_fails_and_deletes_no_user(
         self, connected: Gateway, sandbox: Sandbox, fault: str | None
     ) -> None:
         before = await connected.rows("users")
@@ -129,7 +129,7 @@ class TestSmallerPagesOfVersion2:
         assert await connected.rows("users") == before
 
     @pytest.mark.parametrize("fault", [None, "crm.deal.userfield.list:total=20*", "crm.deal.userfield.list:total=0*"])
-    async def test_a_sync_of_fields_fails_and_deletes_none(
+    async def test_a_sync_of_fields_fails_and_deletes_no_field(
         self, gateway: Gateway, sandbox: Sandbox, fault: str | None
     ) -> None:
         fields = sandbox.portal.data.userfields
@@ -150,21 +150,17 @@ class TestSmallerPagesOfVersion2:
 
 
 class TestTotals:
-    """Totals that are not the number of rows."""
+    """Totals that differ from the number of rows."""
 
     @pytest.mark.parametrize("total", [50, 0, 1, 63])
-    async def test_a_total_that_is_too_low_leaves_no_row_out(
-        self, connected: Gateway, sandbox: Sandbox, total: int
-    ) -> None:
+    async def test_a_too_low_total_loses_no_row(self, connected: Gateway, sandbox: Sandbox, total: int) -> None:
         before = await connected.rows("fields")
         sandbox.portal.fault(f"crm.deal.userfield.list:total={total}*")
         (run,) = await connected.sync("fields")
         assert (run["state"], run["error"]) == ("done", None)
         assert await connected.rows("fields") == before
 
-    async def test_a_total_that_is_too_high_fails_the_sync_and_says_why(
-        self, connected: Gateway, sandbox: Sandbox
-    ) -> None:
+    async def test_a_too_high_total_fails_the_sync_with_the_reason(self, connected: Gateway, sandbox: Sandbox) -> None:
         before = await connected.rows("fields")
         count = len(sandbox.portal.data.userfields["CRM_DEAL"])
         del sandbox.portal.data.userfields["CRM_DEAL"][min(sandbox.portal.data.userfields["CRM_DEAL"])]
@@ -173,9 +169,7 @@ class TestTotals:
         assert run["error"].endswith(f"the portal counts {count} rows and gives {count - 1}")
         assert await connected.rows("fields") == before
 
-    async def test_an_honest_total_costs_no_more_requests_than_before(
-        self, connected: Gateway, sandbox: Sandbox
-    ) -> None:
+    async def test_a_correct_total_needs_no_extra_requests(self, connected: Gateway, sandbox: Sandbox) -> None:
         requests = sandbox.portal.http_requests
         await connected.sync("fields")
         assert sandbox.portal.http_requests - requests == 2  # the first pages of all lists, and the second of deals

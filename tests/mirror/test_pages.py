@@ -1,4 +1,4 @@
-"""Pages of the mirrored lists: their numbers, their order, and what a caller may keep of them."""
+"""Pages of the mirrored lists: page numbers, order and HTTP caching."""
 
 from urllib.parse import quote
 
@@ -17,14 +17,14 @@ NO_NUMBERS = (
 
 @pytest.fixture
 async def sixty(gateway: Gateway, sandbox: Sandbox) -> Gateway:
-    """The gateway with sixty rows of everything."""
+    """The gateway with sixty rows in each list."""
     fill_all(sandbox.portal.data, 60)
     await gateway.connect(sandbox.webhook)
     return gateway
 
 
 @each_list
-async def test_pages_of_any_size_together_are_every_row_once(sixty: Gateway, mirrored: Mirrored) -> None:
+async def test_pages_of_any_size_contain_every_row_once(sixty: Gateway, mirrored: Mirrored) -> None:
     for size in (20, 25, 7):
         found = []
         for page in range(1, -(-60 // size) + 1):
@@ -39,7 +39,7 @@ async def test_pages_of_any_size_together_are_every_row_once(sixty: Gateway, mir
 
 
 @each_list
-async def test_without_parameters_the_first_25_rows_come(sixty: Gateway, mirrored: Mirrored) -> None:
+async def test_the_default_page_has_the_first_25_rows(sixty: Gateway, mirrored: Mirrored) -> None:
     bare = await sixty.get(f"/bitrix/{mirrored.name}")
     assert bare.headers["Content-Type"] == "application/json"
     assert mirrored.ids(bare.json["items"]) == list(range(1, 26))
@@ -48,14 +48,14 @@ async def test_without_parameters_the_first_25_rows_come(sixty: Gateway, mirrore
 
 
 @each_list
-async def test_a_page_past_the_end_is_empty_and_tells_the_true_count(sixty: Gateway, mirrored: Mirrored) -> None:
+async def test_a_page_past_the_end_is_empty_and_has_the_count(sixty: Gateway, mirrored: Mirrored) -> None:
     for query in ("page=4&size=20", "page=99", f"page={10**18 - 1}&size={10**18 - 1}", f"page=2&size={2**31}"):
         answer = await sixty.get(f"/bitrix/{mirrored.name}?{query}")
         assert (answer.status, answer.json) == (200, {"count": 60, "items": []})
 
 
 @each_list
-async def test_size_has_no_ceiling(gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored) -> None:
+async def test_size_has_no_maximum(gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored) -> None:
     fill_all(sandbox.portal.data, 300)
     await gateway.connect(sandbox.webhook)
     for size in (300, 10**18 - 1):
@@ -64,7 +64,7 @@ async def test_size_has_no_ceiling(gateway: Gateway, sandbox: Sandbox, mirrored:
         )
 
 
-async def test_page_and_size_are_refused_unless_they_are_whole_numbers_above_zero(gateway: Gateway) -> None:
+async def test_page_and_size_must_be_positive_integers(gateway: Gateway) -> None:
     for name in ("page", "size"):
         for text in NO_NUMBERS:
             answer = await gateway.get(f"/bitrix/users?{name}={quote(text)}")
@@ -72,23 +72,21 @@ async def test_page_and_size_are_refused_unless_they_are_whole_numbers_above_zer
 
 
 @each_list
-async def test_a_bad_page_is_never_served_as_another(sixty: Gateway, mirrored: Mirrored) -> None:
+async def test_an_invalid_page_is_not_replaced_by_another(sixty: Gateway, mirrored: Mirrored) -> None:
     queries = ("page=0", "page=-1", "size=0", "size=-1", "page=abc", "size=1.5", "page=", "page", "page=2&size=x")
-    told = {query: (await sixty.get(f"/bitrix/{mirrored.name}?{query}")).status for query in queries}
-    assert told == dict.fromkeys(queries, 400)
+    statuses = {query: (await sixty.get(f"/bitrix/{mirrored.name}?{query}")).status for query in queries}
+    assert statuses == dict.fromkeys(queries, 400)
 
 
 @pytest.mark.parametrize("query", ["page=1&page=1", "page=1&size=2&page=3", "size=5&size=5", "page=&page=1"])
-async def test_a_repeated_number_is_refused(sixty: Gateway, query: str) -> None:
+async def test_a_repeated_parameter_is_refused(sixty: Gateway, query: str) -> None:
     answer = await sixty.get(f"/bitrix/users?{query}")
     assert answer.status == 400
     assert "is given more than once" in answer.json
 
 
 @each_list
-async def test_an_empty_list_is_not_found_except_that_of_users(
-    gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored
-) -> None:
+async def test_an_empty_list_is_a_404_except_for_users(gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored) -> None:
     expected = (200, {"count": 0, "items": []}) if mirrored is USERS else (404, NOT_FOUND[mirrored.name])
     for query in ("", "?page=2&size=5"):
         stranger = await gateway.get(f"/bitrix/{mirrored.name}{query}")
@@ -106,7 +104,7 @@ async def test_an_empty_list_is_not_found_except_that_of_users(
     assert (emptied.status, emptied.json) == expected
 
 
-async def test_a_page_that_has_not_changed_is_answered_304(sixty: Gateway) -> None:
+async def test_an_unchanged_page_is_a_304(sixty: Gateway) -> None:
     first = await sixty.get("/bitrix/users?page=2")
     etag = first.headers["ETag"]
     assert (first.headers["Cache-Control"], first.headers["Vary"]) == ("private, no-cache", "Authorization")
@@ -118,7 +116,7 @@ async def test_a_page_that_has_not_changed_is_answered_304(sixty: Gateway) -> No
         assert (again.status, again.body) == (200, first.body), named
 
 
-async def test_a_tag_is_kept_across_tokens_of_one_account_only(sixty: Gateway, sandbox: Sandbox) -> None:
+async def test_an_etag_is_shared_by_the_tokens_of_one_account_only(sixty: Gateway, sandbox: Sandbox) -> None:
     await sixty.connect(sandbox.webhook, account="other")
     mine = await sixty.get("/bitrix/users")
     same = {"If-None-Match": mine.headers["ETag"]}
@@ -129,22 +127,22 @@ async def test_a_tag_is_kept_across_tokens_of_one_account_only(sixty: Gateway, s
 
 
 @each_list
-async def test_a_tag_changes_when_a_row_of_its_list_does_and_not_otherwise(
+async def test_an_etag_changes_only_when_a_row_of_its_list_changes(
     sixty: Gateway, sandbox: Sandbox, mirrored: Mirrored
 ) -> None:
-    others = [one for one in MIRRORED if one is not mirrored]
-    before = {one.name: (await sixty.get(f"/bitrix/{one.name}")).headers["ETag"] for one in MIRRORED}
+    others = [other for other in MIRRORED if other is not mirrored]
+    before = {each.name: (await sixty.get(f"/bitrix/{each.name}")).headers["ETag"] for each in MIRRORED}
     mirrored.relabel(sandbox.portal.data, 60, "other")
     await sixty.sync(*before)
-    # Row 60 is not on page 1, but a tag is that of the whole list.
+    # Row 60 is not on page 1, but the ETag is that of the whole list.
     changed = await sixty.get(f"/bitrix/{mirrored.name}", headers={"If-None-Match": before[mirrored.name]})
     assert changed.status == 200
-    for one in others:
-        answer = await sixty.get(f"/bitrix/{one.name}", headers={"If-None-Match": before[one.name]})
+    for other in others:
+        answer = await sixty.get(f"/bitrix/{other.name}", headers={"If-None-Match": before[other.name]})
         assert answer.status == 304
 
 
-async def test_a_tag_of_before_a_restart_counts_no_longer(sixty: Gateway) -> None:
+async def test_an_etag_from_before_a_restart_does_not_match(sixty: Gateway) -> None:
     before = await sixty.get("/bitrix/users")
     await sixty.restart()
     after = await sixty.get("/bitrix/users", headers={"If-None-Match": before.headers["ETag"]})

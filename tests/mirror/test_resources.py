@@ -1,4 +1,4 @@
-"""What is mirrored, and how it is listed."""
+"""Which lists are mirrored after an account is connected."""
 
 from tests.gateway import RESOURCES, Gateway, Sandbox, authorize
 

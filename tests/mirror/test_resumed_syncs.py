@@ -1,4 +1,4 @@
-"""What a sync that begins again takes over from the one before: nothing that may not hold any more."""
+"""What a resumed sync keeps of the interrupted one: only rows that are still valid."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -24,13 +24,13 @@ def at_file(gateway: Gateway) -> Iterator[Connection]:
 
 
 def methods_of(resource: str, sandbox: Sandbox) -> set[str]:
-    """The methods that its lists are read by."""
+    """The methods that read its lists."""
     of_fields = {method for method in sandbox.portal.calls if "userfield" in method}
     return METHODS.get(resource, of_fields)
 
 
 def change_every_row(resource: str, data: PortalData) -> int:
-    """Give every row of every list of *resource* a new label; how many rows there are."""
+    """Change the label of every row of *resource*; return the number of rows."""
     tables = [data.statuses]
     if resource != "steps":
         tables = [*(data.categories if resource == "pipelines" else data.userfields).values()]
@@ -48,7 +48,7 @@ def labels_of(rows: list[dict[str, Any]]) -> set[str]:
 
 
 @pytest.mark.parametrize("resource", ["steps", "pipelines", "fields"])
-async def test_lists_that_were_all_refused_for_a_minute_are_all_asked_again(
+async def test_lists_that_were_all_refused_are_all_requested_again(
     connected: Gateway, sandbox: Sandbox, resource: str
 ) -> None:
     before = await run_of(connected, resource)
@@ -69,13 +69,13 @@ async def test_lists_that_were_all_refused_for_a_minute_are_all_asked_again(
     assert labels_of(await connected.rows(resource)) == {"new"}
 
 
-async def test_a_list_that_was_read_before_the_run_broke_off_is_read_again_with_the_others(
+async def test_a_list_read_before_the_interruption_is_read_again_with_the_others(
     connected: Gateway, sandbox: Sandbox
 ) -> None:
     data = sandbox.portal.data
     rows = await connected.rows("fields")
     away = {entity: dict(table) for entity, table in data.userfields.items()}
-    data.userfields["CRM_LEAD"].clear()  # for a moment: all of them are noted as missing
+    data.userfields["CRM_LEAD"].clear()  # temporarily: all of them become missing rows
     sandbox.portal.hold("crm.lead.userfield.list")
     with at_file(connected) as connection:
         connection.execute(
@@ -92,13 +92,13 @@ async def test_a_list_that_was_read_before_the_run_broke_off_is_read_again_with_
     assert await connected.rows("fields") == rows
 
 
-async def test_rows_read_by_another_credential_do_not_count(halfway: Gateway, sandbox: Sandbox) -> None:
+async def test_rows_read_with_another_credential_are_read_again(halfway: Gateway, sandbox: Sandbox) -> None:
     await halfway.connect(sandbox.webhook)
     assert first_bound(sandbox) == 0
     assert (await run_of(halfway, "users"))["rows"] == 599
 
 
-async def test_rows_read_before_a_new_authorization_do_not_count(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_rows_read_before_a_new_authorization_are_read_again(gateway: Gateway, sandbox: Sandbox) -> None:
     USERS.fill(sandbox.portal.data, 600)
     await authorize(gateway, sandbox)
     await gateway.synced()
@@ -114,7 +114,7 @@ async def test_rows_read_before_a_new_authorization_do_not_count(gateway: Gatewa
 
 
 @pytest.mark.parametrize(("language", "resumes"), [("ru", True), ("en", False)])
-async def test_rows_read_in_another_language_do_not_count(
+async def test_rows_read_in_another_language_are_read_again(
     halfway: Gateway, sandbox: Sandbox, language: str, resumes: bool
 ) -> None:
     await halfway.restart(GATEWAY_FIELD_LANGUAGE=language)
@@ -123,7 +123,7 @@ async def test_rows_read_in_another_language_do_not_count(
     assert (run["state"], run["rows"]) == ("done", 599)
 
 
-async def test_rows_read_by_another_version_do_not_count(halfway: Gateway, sandbox: Sandbox) -> None:
+async def test_rows_read_by_another_version_are_read_again(halfway: Gateway, sandbox: Sandbox) -> None:
     await halfway.stop()
     with at_file(halfway) as connection:
         connection.execute("UPDATE facts SET value = CAST('0.0.1 ru' AS BLOB) WHERE name = 'sync_reader'")
@@ -132,14 +132,14 @@ async def test_rows_read_by_another_version_do_not_count(halfway: Gateway, sandb
     assert first_bound(sandbox) == 0
 
 
-async def test_a_run_that_began_after_now_starts_over(halfway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_run_that_began_in_the_future_starts_over(halfway: Gateway, sandbox: Sandbox) -> None:
     halfway.clock.wall_shift_s = -600
     (run,) = await halfway.sync("users")
     assert first_bound(sandbox) == 0
     assert (run["state"], run["rows"]) == ("done", 599)
 
 
-async def test_a_run_that_nobody_ended_is_not_shown_as_running_after_its_account_has_returned(
+async def test_an_unended_run_is_not_shown_as_running_after_its_account_is_connected_again(
     connected: Gateway, sandbox: Sandbox
 ) -> None:
     await connected.delete("/bitrix/account")

@@ -1,4 +1,4 @@
-"""What a portal's row looks like once it is listed: names, types and quirks of the contract."""
+"""Rows in the form of the contract: names, types and special cases."""
 
 from collections import Counter
 from typing import Any
@@ -20,7 +20,7 @@ ENTITIES = {
 
 
 async def listed(gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored, row: dict[str, Any]) -> dict[str, Any]:
-    """How *row*, the only one that the portal has, is listed; without what only we decide."""
+    """The listed form of *row*, the only one of the portal, without the properties that the gateway adds."""
     mirrored.fill(sandbox.portal.data, 0)
     table = mirrored.table(sandbox.portal.data)
     table[int(row.get("ID", row.get("id", 0)))] = row
@@ -37,7 +37,7 @@ async def listed(gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored, row: di
     return found
 
 
-async def test_a_user_has_the_contracts_names_and_types(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_user_has_the_names_and_types_of_the_contract(gateway: Gateway, sandbox: Sandbox) -> None:
     row = {
         "ID": "77",
         "NAME": 'Анна "Ann" <b>',
@@ -71,7 +71,7 @@ async def test_a_user_has_the_contracts_names_and_types(gateway: Gateway, sandbo
     ],
     ids=["absent", "null", "empty", "false"],
 )
-async def test_a_user_without_anything_has_empty_texts_and_no_email(
+async def test_a_user_without_values_has_empty_texts_and_no_email(
     gateway: Gateway, sandbox: Sandbox, empty: dict[str, Any]
 ) -> None:
     assert await listed(gateway, sandbox, USERS, {"ID": "5", **empty}) == {
@@ -86,7 +86,7 @@ async def test_a_user_without_anything_has_empty_texts_and_no_email(
 
 
 @pytest.mark.parametrize("email", ["", " ", "no address", "@example.com", "a b@example.com", "a@", 5, ["a@b.c"], {}])
-async def test_what_is_no_email_address_is_left_out(gateway: Gateway, sandbox: Sandbox, email: object) -> None:
+async def test_an_invalid_email_address_is_left_out(gateway: Gateway, sandbox: Sandbox, email: object) -> None:
     assert "email" not in await listed(gateway, sandbox, USERS, {"ID": "5", "EMAIL": email})
 
 
@@ -117,7 +117,7 @@ async def test_departments_are_32_bit_numbers(
         ("DEAL_STAGE_7", "no number", 7),
     ],
 )
-async def test_a_step_tells_its_pipeline(
+async def test_a_step_has_its_pipeline(
     gateway: Gateway, sandbox: Sandbox, entity_id: str, category_id: object, pipeline_id: int
 ) -> None:
     row = {"ID": "5", "ENTITY_ID": entity_id, "STATUS_ID": "C7:WON", "NAME": "Won", "CATEGORY_ID": category_id}
@@ -132,13 +132,13 @@ async def test_a_step_tells_its_pipeline(
     }
 
 
-async def test_a_step_keeps_its_colour_and_first_name(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_step_has_its_color_and_initial_name(gateway: Gateway, sandbox: Sandbox) -> None:
     row = {"ID": 5, "ENTITY_ID": "STATUS", "STATUS_ID": 1, "NAME": "Новый", "NAME_INIT": "New", "COLOR": "#39A8EF"}
     found = await listed(gateway, sandbox, STEPS, row)
     assert (found["nameInit"], found["color"], found["statusID"], found["bitrixID"]) == ("New", "#39A8EF", "1", "5")
 
 
-async def test_a_pipeline_has_a_number_as_its_id_and_zero_is_one(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_pipeline_id_is_a_number_and_may_be_zero(gateway: Gateway, sandbox: Sandbox) -> None:
     row = {"id": 0, "name": "Общая", "sort": 300, "entityTypeId": 2, "isDefault": "Y"}
     assert await listed(gateway, sandbox, PIPELINES, row) == {"bitrixID": 0, "name": "Общая", "entityTypeId": 2}
 
@@ -147,7 +147,7 @@ async def test_pipelines_of_every_entity_type_are_listed_under_it(connected: Gat
     shown = {(row["entityTypeId"], row["bitrixID"]) for row in await connected.rows("pipelines")}
     offered = sandbox.portal.data.categories
     assert shown == {(kind, row_id) for kind in (2, 3, 4, 31) for row_id in offered[kind]}
-    assert (2, 2) in shown  # the same number under two types is two pipelines
+    assert (2, 2) in shown  # the same id under two types means two pipelines
     assert (4, 2) in shown
 
 
@@ -158,7 +158,7 @@ async def test_fields_of_every_entity_are_listed_under_it(connected: Gateway) ->
     assert all(isinstance(row["bitrixID"], str) for row in rows)
 
 
-async def test_a_date_is_shown_as_a_datetime_and_unknown_types_are_left_out_and_counted(
+async def test_a_date_becomes_a_datetime_and_unknown_types_are_left_out_and_counted(
     gateway: Gateway, sandbox: Sandbox
 ) -> None:
     FIELDS.fill(sandbox.portal.data, 5)
@@ -171,7 +171,7 @@ async def test_a_date_is_shown_as_a_datetime_and_unknown_types_are_left_out_and_
     assert (run["state"], run["rows"], run["leftOut"]) == ("done", 5, 4)
 
 
-async def test_a_field_whose_type_is_no_longer_known_leaves_the_list(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_field_whose_type_becomes_unknown_is_removed(gateway: Gateway, sandbox: Sandbox) -> None:
     FIELDS.fill(sandbox.portal.data, 2)
     await gateway.connect(sandbox.webhook)
     FIELDS.table(sandbox.portal.data)[1] |= {"USER_TYPE_ID": "partner_type"}
@@ -180,7 +180,7 @@ async def test_a_field_whose_type_is_no_longer_known_leaves_the_list(gateway: Ga
 
 
 @pytest.mark.parametrize(("language", "label"), [("ru", "Цвет"), ("en", "Colour"), ("kz", "UF_CRM_1")])
-async def test_labels_come_in_the_configured_language_or_as_the_fields_name(
+async def test_labels_have_the_configured_language_or_are_the_field_name(
     gateway: Gateway, sandbox: Sandbox, language: str, label: str
 ) -> None:
     data = sandbox.portal.data
@@ -195,9 +195,7 @@ async def test_labels_come_in_the_configured_language_or_as_the_fields_name(
     }
 
 
-async def test_smart_invoices_are_told_from_the_other_fields_of_their_list(
-    connected: Gateway, sandbox: Sandbox
-) -> None:
+async def test_fields_of_smart_invoices_are_separated_from_the_others(connected: Gateway, sandbox: Sandbox) -> None:
     data = sandbox.portal.data
     shown = Counter(row["entityID"] for row in await connected.rows("fields"))
     known = sum(row["USER_TYPE_ID"] in ENUM_TYPES | {"date"} for row in data.userfields["CRM_SMART_INVOICE"].values())
@@ -206,7 +204,7 @@ async def test_smart_invoices_are_told_from_the_other_fields_of_their_list(
 
 
 @each_list
-async def test_rows_name_the_portal_as_the_account_does(gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored) -> None:
+async def test_rows_name_the_same_portal_as_the_account(gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored) -> None:
     await authorize(gateway, sandbox)
     await gateway.synced()
     bitrix_id = (await gateway.get("/bitrix/account")).json["bitrixID"]
@@ -215,7 +213,7 @@ async def test_rows_name_the_portal_as_the_account_does(gateway: Gateway, sandbo
 
 
 @each_list
-async def test_a_row_is_dated_by_its_first_sync(gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored) -> None:
+async def test_a_row_is_created_at_its_first_sync(gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored) -> None:
     mirrored.fill(sandbox.portal.data, 1)
     await gateway.connect(sandbox.webhook)
     await gateway.clock.advance(86_400)
@@ -230,7 +228,7 @@ async def test_a_row_is_dated_by_its_first_sync(gateway: Gateway, sandbox: Sandb
         assert 86_400 <= new["createdAt"] - old["createdAt"] < 86_500
 
 
-async def test_the_whole_of_a_large_odd_portal_is_listed(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_large_unusual_portal_is_listed_completely(gateway: Gateway, sandbox: Sandbox) -> None:
     sandbox.portal.data.users.clear()
     sandbox.portal.data.users.update(PortalData.generate(users=1200, holes=0.7, seed=5).users)
     await gateway.connect(sandbox.webhook)

@@ -1,4 +1,4 @@
-"""What a sync does to the mirrored rows: new, changed, vanished, returned, refused and failed ones."""
+"""The effect of a sync on mirrored rows: added, changed, deleted, returned, refused and failed ones."""
 
 import pytest
 
@@ -15,7 +15,7 @@ REFUSED_PIPELINES = {
 
 @pytest.fixture
 async def five(gateway: Gateway, sandbox: Sandbox) -> Gateway:
-    """The gateway with the rows 1 to 5 of everything, synced a day ago."""
+    """The gateway with rows 1 to 5 in each list, synced a day ago."""
     fill_all(sandbox.portal.data, 5)
     await gateway.connect(sandbox.webhook)
     await gateway.clock.advance(86_400)
@@ -23,7 +23,7 @@ async def five(gateway: Gateway, sandbox: Sandbox) -> Gateway:
 
 
 @each_list
-async def test_a_change_upstream_shows_under_the_same_id_and_date(
+async def test_a_changed_row_keeps_its_id_and_creation_time(
     five: Gateway, sandbox: Sandbox, mirrored: Mirrored
 ) -> None:
     before = await five.rows(mirrored.name)
@@ -35,7 +35,7 @@ async def test_a_change_upstream_shows_under_the_same_id_and_date(
 
 
 @each_list
-async def test_what_vanished_is_listed_and_counted_no_longer_and_returns_as_what_it_was(
+async def test_a_deleted_row_is_not_listed_and_returns_with_its_id(
     five: Gateway, sandbox: Sandbox, mirrored: Mirrored
 ) -> None:
     before = await five.rows(mirrored.name)
@@ -54,9 +54,7 @@ async def test_what_vanished_is_listed_and_counted_no_longer_and_returns_as_what
 
 
 @each_list
-async def test_new_rows_come_at_the_end_so_that_pages_stay_put(
-    gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored
-) -> None:
+async def test_new_rows_are_listed_last(gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored) -> None:
     mirrored.fill(sandbox.portal.data, 3, first=10)
     await gateway.connect(sandbox.webhook)
     for row_id in (4, 11, 20):
@@ -66,12 +64,12 @@ async def test_new_rows_come_at_the_end_so_that_pages_stay_put(
 
 
 @each_list
-async def test_syncing_twice_changes_nothing_not_even_the_tag(
+async def test_a_repeated_sync_changes_neither_rows_nor_etag(
     five: Gateway, sandbox: Sandbox, mirrored: Mirrored
 ) -> None:
     before = await five.get(f"/bitrix/{mirrored.name}")
     for row in mirrored.table(sandbox.portal.data).values():
-        row["IS_ONLINE"], row["SORT"] = "Y", "77"  # nothing that we keep
+        row["IS_ONLINE"], row["SORT"] = "Y", "77"  # fields that are not mirrored
     (run,) = await five.sync(mirrored.name)
     assert (run["state"], run["rows"]) == ("done", 5)
     after = await five.get(f"/bitrix/{mirrored.name}")
@@ -80,7 +78,7 @@ async def test_syncing_twice_changes_nothing_not_even_the_tag(
 
 @each_list
 @pytest.mark.parametrize("kind", ["502", "truncated", "json500"])
-async def test_a_portal_that_fails_leaves_every_row_listed(
+async def test_a_failing_portal_does_not_remove_rows(
     five: Gateway, sandbox: Sandbox, mirrored: Mirrored, kind: str
 ) -> None:
     before = await five.get(f"/bitrix/{mirrored.name}")
@@ -99,7 +97,7 @@ async def test_a_portal_that_fails_leaves_every_row_listed(
 
 @each_list
 @pytest.mark.parametrize("kind", ["drop", "cut", "html500", "json500", "qle200"])
-async def test_a_passing_fault_costs_nothing_but_time(
+async def test_a_temporary_fault_only_delays_the_sync(
     five: Gateway, sandbox: Sandbox, mirrored: Mirrored, kind: str
 ) -> None:
     mirrored.add(sandbox.portal.data, 9)
@@ -110,7 +108,7 @@ async def test_a_passing_fault_costs_nothing_but_time(
 
 
 @each_list
-async def test_a_list_that_is_refused_altogether_fails_and_keeps_its_rows(
+async def test_a_refused_list_fails_the_sync_and_keeps_its_rows(
     five: Gateway, sandbox: Sandbox, mirrored: Mirrored
 ) -> None:
     before = await five.get(f"/bitrix/{mirrored.name}")
@@ -124,17 +122,15 @@ async def test_a_list_that_is_refused_altogether_fails_and_keeps_its_rows(
     assert (await five.get(f"/bitrix/{mirrored.name}")).body == before.body
 
 
-async def test_entity_types_without_pipelines_are_skipped_and_named(five: Gateway) -> None:
+async def test_entity_types_without_pipelines_are_reported_as_skipped(five: Gateway) -> None:
     (run,) = await five.sync("pipelines")
     assert run["state"] == "done"
-    assert {one["list"] for one in run["skipped"]} == REFUSED_PIPELINES
+    assert {skipped["list"] for skipped in run["skipped"]} == REFUSED_PIPELINES
     assert "ENTITY_TYPE_NOT_SUPPORTED" in run["skipped"][0]["reason"]
     assert PIPELINES.ids(await five.rows("pipelines")) == [1, 2, 3, 4, 5]
 
 
-async def test_one_refused_list_is_skipped_and_keeps_its_rows_while_the_others_go_on(
-    gateway: Gateway, sandbox: Sandbox
-) -> None:
+async def test_one_refused_list_is_skipped_and_keeps_its_rows(gateway: Gateway, sandbox: Sandbox) -> None:
     data = sandbox.portal.data
     await gateway.connect(sandbox.webhook)
     leads = [row for row in await gateway.rows("fields") if row["entityID"] == "CRM_LEAD"]
@@ -142,7 +138,7 @@ async def test_one_refused_list_is_skipped_and_keeps_its_rows_while_the_others_g
     FIELDS.relabel(data, min(data.userfields["CRM_DEAL"]), "changed")
     sandbox.portal.fault("crm.lead.userfield.list:error=ACCESS_DENIED")
     (run,) = await gateway.sync("fields")
-    assert (run["state"], [one["list"] for one in run["skipped"]]) == ("done", ["crm.lead.userfield.list"])
+    assert (run["state"], [skipped["list"] for skipped in run["skipped"]]) == ("done", ["crm.lead.userfield.list"])
     rows = await gateway.rows("fields")
     assert [row for row in rows if row["entityID"] == "CRM_LEAD"] == leads
     assert "changed" in FIELDS.labels(rows).values()
@@ -151,7 +147,7 @@ async def test_one_refused_list_is_skipped_and_keeps_its_rows_while_the_others_g
     assert "CRM_LEAD" not in {row["entityID"] for row in await gateway.rows("fields")}
 
 
-async def test_one_list_that_fails_is_not_taken_for_a_refused_one(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_a_failed_list_is_not_reported_as_refused(connected: Gateway, sandbox: Sandbox) -> None:
     before = await connected.get("/bitrix/fields?size=500")
     sandbox.portal.data.userfields["CRM_LEAD"].clear()
     sandbox.portal.fault("crm.lead.userfield.list:json500*")
@@ -176,7 +172,7 @@ async def test_a_row_without_a_usable_id_fails_the_sync_by_name(
 
 
 @each_list
-async def test_an_id_that_comes_twice_is_not_believed(five: Gateway, sandbox: Sandbox, mirrored: Mirrored) -> None:
+async def test_a_duplicate_id_is_rejected(five: Gateway, sandbox: Sandbox, mirrored: Mirrored) -> None:
     before = await five.get(f"/bitrix/{mirrored.name}")
     id_key = "id" if mirrored is PIPELINES else "ID"
     table = mirrored.table(sandbox.portal.data)
@@ -187,45 +183,45 @@ async def test_an_id_that_comes_twice_is_not_believed(five: Gateway, sandbox: Sa
 
 
 @each_list
-async def test_an_id_beyond_every_number_fails_the_sync_and_nothing_else(
-    five: Gateway, sandbox: Sandbox, mirrored: Mirrored
-) -> None:
+async def test_a_too_large_id_fails_only_the_sync(five: Gateway, sandbox: Sandbox, mirrored: Mirrored) -> None:
     before = await five.get(f"/bitrix/{mirrored.name}")
     mirrored.add(sandbox.portal.data, 2**40 if mirrored is PIPELINES else 10**30)
     (run,) = await five.sync(mirrored.name)
-    if mirrored is PIPELINES:  # more than its 32 bits: left out as any other that the contract cannot show
+    if mirrored is PIPELINES:  # more than 32 bits: left out, like all rows that the contract cannot show
         assert (run["state"], run["leftOut"]) == ("done", 1)
     else:
         assert (run["state"], mirrored.method in run["error"]) == ("failed", True)
     assert (await five.get(f"/bitrix/{mirrored.name}")).body == before.body
 
 
-async def test_the_portal_sees_the_stored_token_and_no_call_too_many(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_the_portal_receives_the_stored_token_and_only_the_needed_calls(
+    gateway: Gateway, sandbox: Sandbox
+) -> None:
     await authorize(gateway, sandbox)
     await gateway.synced()
     portal = sandbox.portal
     portal.seen.clear()
     for resource in RESOURCES:
         await gateway.sync(resource)
-    asked = [(call.method, call.params) for call in portal.seen if call.in_batch]
+    calls = [(call.method, call.params) for call in portal.seen if call.in_batch]
     assert {portal.oauth.user_of(call.credential or "") for call in portal.seen} == {1}
-    methods = [method for method, _ in asked]
+    methods = [method for method, _ in calls]
     assert methods.count("crm.status.list") == 1
-    types = [params["entityTypeId"] for method, params in asked if method == "crm.category.list"]
+    types = [params["entityTypeId"] for method, params in calls if method == "crm.category.list"]
     assert sorted(map(int, map(str, types))) == [1, 2, 3, 4, 5, 7, 8, 31]
     assert methods.count("crm.deal.userfield.list") == 3  # 64 fields: the first page, the last, the one from offset 50
     for entity in ("lead", "contact", "company", "quote", "requisite", "invoice"):
         assert methods.count(f"crm.{entity}.userfield.list") == 2  # the first page and the last, in one request
-    (universal,) = {repr(params["select"]) for method, params in asked if method == "userfieldconfig.list"}
+    (universal,) = {repr(params["select"]) for method, params in calls if method == "userfieldconfig.list"}
     assert "ru" in universal
 
 
 @each_list
-async def test_without_an_account_there_is_nothing_to_sync_and_nobody_is_called(
+async def test_a_sync_without_an_account_is_a_404_and_calls_no_portal(
     gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored
 ) -> None:
-    told = await gateway.patch(f"/bitrix/{mirrored.name}")
-    assert (told.status, told.json) == (404, "account not found")
+    answer = await gateway.patch(f"/bitrix/{mirrored.name}")
+    assert (answer.status, answer.json) == (404, "account not found")
     await gateway.connect(sandbox.webhook)
     await gateway.delete("/bitrix/account")
     requests = sandbox.portal.http_requests
@@ -245,5 +241,5 @@ async def test_these_lists_are_always_read_in_full(five: Gateway, sandbox: Sandb
     assert (await five.patch("/bitrix/users?mode=full")).status == 200
 
 
-def test_the_four_lists_are_all_there_is() -> None:
+def test_there_are_exactly_four_lists() -> None:
     assert {USERS.name, STEPS.name, PIPELINES.name, FIELDS.name} == {*RESOURCES}

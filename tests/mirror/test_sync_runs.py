@@ -1,4 +1,4 @@
-"""The life of a sync: started, joined, shown, cut short, resumed, ended, scheduled; and restarts in between."""
+"""Runs of syncs: started, joined, shown, interrupted, resumed, ended and scheduled, also across restarts."""
 
 from typing import Any
 
@@ -15,13 +15,11 @@ IDLE: dict[str, Any] = {
     "state": "idle", "mode": None, "rows": 0, "total": None, "cursor": None, "startedAt": None, "finishedAt": None,
     "error": None, "leftOut": 0, "skipped": [],
 }  # fmt: skip
-MOMENTS = 500  # to wait for something that needs none of our time
+MOMENTS = 500  # of real time, for work that the manual clock does not control
 
 
 @each_list
-async def test_patch_answers_while_the_portal_is_still_at_it(
-    gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored
-) -> None:
+async def test_patch_answers_before_the_portal_does(gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored) -> None:
     fill_all(sandbox.portal.data, 0)
     await gateway.connect(sandbox.webhook)
     mirrored.fill(sandbox.portal.data, 3)
@@ -39,7 +37,7 @@ async def test_patch_answers_while_the_portal_is_still_at_it(
 
 
 @each_list
-async def test_a_second_patch_joins_the_run_and_a_later_one_starts_another(
+async def test_a_second_patch_joins_the_run_and_a_later_one_starts_a_new_run(
     gateway: Gateway, sandbox: Sandbox, mirrored: Mirrored
 ) -> None:
     fill_all(sandbox.portal.data, 3)
@@ -58,7 +56,7 @@ async def test_a_second_patch_joins_the_run_and_a_later_one_starts_another(
     assert calls[mirrored.method] == before + 3 * one_walk
 
 
-async def test_runs_are_shown_one_by_one_and_all_together(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_runs_are_shown_individually_and_as_a_list(gateway: Gateway, sandbox: Sandbox) -> None:
     fill_all(sandbox.portal.data, 3)
     await gateway.connect(sandbox.webhook)
     items = (await gateway.get("/bitrix/sync")).json["items"]
@@ -72,7 +70,7 @@ async def test_runs_are_shown_one_by_one_and_all_together(gateway: Gateway, sand
     assert await run_of(gateway, "users", account="other") == {"resource": "users", **IDLE}
 
 
-async def test_a_run_that_failed_goes_on_where_it_was(halfway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_failed_run_resumes_from_its_cursor(halfway: Gateway, sandbox: Sandbox) -> None:
     cursor = (await run_of(halfway, "users"))["cursor"]
     (run,) = await halfway.sync("users")
     assert first_bound(sandbox) == cursor
@@ -80,11 +78,11 @@ async def test_a_run_that_failed_goes_on_where_it_was(halfway: Gateway, sandbox:
     assert USERS.ids(await halfway.rows("users")) == [user_id for user_id in range(1, 601) if user_id != 10]
 
 
-async def test_a_run_that_failed_removes_nothing(halfway: Gateway) -> None:
+async def test_a_failed_run_removes_no_rows(halfway: Gateway) -> None:
     assert USERS.ids(await halfway.rows("users")) == list(range(1, 601))
 
 
-async def test_what_returned_before_the_run_ended_was_never_away(halfway: Gateway, sandbox: Sandbox) -> None:
+async def test_a_row_that_returns_before_the_run_ends_stays_listed(halfway: Gateway, sandbox: Sandbox) -> None:
     before = USERS.identities(await halfway.rows("users"))
     USERS.add(sandbox.portal.data, 10)
     USERS.relabel(sandbox.portal.data, 10, "back again")
@@ -106,14 +104,14 @@ async def test_a_run_older_than_an_hour_starts_over(
     assert len(await halfway.rows("users")) == 599
 
 
-async def test_a_run_cut_short_by_a_stop_goes_on_by_itself_from_its_cursor(
+async def test_a_run_interrupted_by_a_stop_resumes_from_its_cursor_after_the_start(
     gateway: Gateway, sandbox: Sandbox, clock: ManualClock
 ) -> None:
     USERS.fill(sandbox.portal.data, 0)
     await gateway.connect(sandbox.webhook)
     USERS.fill(sandbox.portal.data, 3000)
     calls = sandbox.portal.calls["user.get"]
-    sandbox.portal.fault("user.get:delay=3000@60")  # in the second round of ranges, when the first is stored
+    sandbox.portal.fault("user.get:delay=3000@60")  # in the second batch of ranges, when the first is stored
     await gateway.patch("/bitrix/users")
     cursor = 0
     for _ in range(MOMENTS):
@@ -131,7 +129,7 @@ async def test_a_run_cut_short_by_a_stop_goes_on_by_itself_from_its_cursor(
     assert USERS.ids((await gateway.get("/bitrix/users?size=5000")).json["items"]) == list(range(1, 3001))
 
 
-async def test_after_a_restart_everything_is_served_without_the_portal(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_rows_are_served_after_a_restart_without_the_portal(gateway: Gateway, sandbox: Sandbox) -> None:
     fill_all(sandbox.portal.data, 30)
     await gateway.connect(sandbox.webhook)
     paths = [*(f"/bitrix/{resource}?page=2" for resource in RESOURCES), "/bitrix/account", "/bitrix/sync"]
@@ -143,9 +141,7 @@ async def test_after_a_restart_everything_is_served_without_the_portal(gateway: 
     assert sandbox.portal.http_requests == requests
 
 
-async def test_deleting_the_account_ends_its_runs_and_they_store_nothing_more(
-    gateway: Gateway, sandbox: Sandbox
-) -> None:
+async def test_deleting_the_account_ends_its_runs_without_further_writes(gateway: Gateway, sandbox: Sandbox) -> None:
     STEPS.fill(sandbox.portal.data, 1)
     await gateway.connect(sandbox.webhook)
     STEPS.fill(sandbox.portal.data, 5)
@@ -157,13 +153,13 @@ async def test_deleting_the_account_ends_its_runs_and_they_store_nothing_more(
     assert (await gateway.get("/bitrix/steps")).status == 404
     sandbox.portal.hold("crm.status.list")
     await gateway.post("/bitrix/account", json={"client_bitrix_url": sandbox.webhook})
-    assert STEPS.ids(await gateway.rows("steps")) == [1]  # as it was when the account went
+    assert STEPS.ids(await gateway.rows("steps")) == [1]  # as it was when the account was deleted
     sandbox.portal.release("crm.status.list")
     await gateway.synced()
     assert STEPS.ids(await gateway.rows("steps")) == [1, 2, 3, 4, 5]
 
 
-async def test_moving_the_account_ends_its_runs_and_lists_the_other_portal_alone(
+async def test_moving_the_account_ends_its_runs_and_lists_only_the_new_portal(
     gateway: Gateway, sandbox: Sandbox, clock: ManualClock
 ) -> None:
     STEPS.fill(sandbox.portal.data, 2)
@@ -181,7 +177,7 @@ async def test_moving_the_account_ends_its_runs_and_lists_the_other_portal_alone
         assert STEPS.ids(await gateway.rows("steps")) == [1, 2]
 
 
-async def test_the_schedule_syncs_everything_when_its_interval_has_passed(
+async def test_the_schedule_syncs_all_lists_after_the_interval(
     connected: Gateway, sandbox: Sandbox, clock: ManualClock
 ) -> None:
     STEPS.fill(sandbox.portal.data, 2)
@@ -201,7 +197,7 @@ async def test_the_schedule_syncs_everything_when_its_interval_has_passed(
     assert len(await connected.rows("steps")) == 4
 
 
-async def test_the_schedule_goes_on_when_the_wall_clock_is_set_back(
+async def test_the_schedule_continues_after_the_wall_clock_is_set_back(
     connected: Gateway, sandbox: Sandbox, clock: ManualClock
 ) -> None:
     await connected.restart(GATEWAY_SYNC_INTERVAL_S="900")
@@ -212,7 +208,7 @@ async def test_the_schedule_goes_on_when_the_wall_clock_is_set_back(
     assert sandbox.portal.calls["user.get"] > calls
 
 
-async def test_a_sync_that_came_due_while_the_gateway_was_off_runs_at_its_start(
+async def test_a_sync_that_became_due_while_stopped_runs_at_the_start(
     connected: Gateway, sandbox: Sandbox, clock: ManualClock
 ) -> None:
     STEPS.fill(sandbox.portal.data, 2)
@@ -224,13 +220,13 @@ async def test_a_sync_that_came_due_while_the_gateway_was_off_runs_at_its_start(
     assert len(await connected.rows("steps")) == 2
 
 
-async def test_without_an_interval_nothing_is_synced_by_itself(connected: Gateway, sandbox: Sandbox) -> None:
+async def test_without_an_interval_no_sync_is_scheduled(connected: Gateway, sandbox: Sandbox) -> None:
     requests = sandbox.portal.http_requests
     await connected.clock.advance(7 * 86_400)
     assert sandbox.portal.http_requests == requests
 
 
-async def test_accounts_on_one_portal_share_its_one_bucket(gateway: Gateway, sandbox: Sandbox) -> None:
+async def test_accounts_on_one_portal_share_its_bucket(gateway: Gateway, sandbox: Sandbox) -> None:
     fill_all(sandbox.portal.data, 3)
     accounts = [f"account {number}" for number in range(8)]
     for account in accounts:

@@ -1,4 +1,4 @@
-"""A sync that waits to try again says why, where it is shown and in the log; what went well is a line there too."""
+"""A waiting sync shows the reason in its status and in the log. Finished syncs are logged too."""
 
 import logging
 from typing import Any
@@ -12,13 +12,13 @@ from tests.support.stored import locked, unwritable
 
 
 def fields_of(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:
-    """The fields of each line of the log that says *event*."""
+    """The fields of each log line with *event*."""
     return [vars(record) for record in caplog.records if record.getMessage() == event]
 
 
 @each_list
 @pytest.mark.parametrize(("kind", "reason"), [("502", "cannot be read"), ("json500", "INTERNAL_SERVER_ERROR")])
-async def test_while_the_portal_fails_a_sync_says_what_it_waits_for(
+async def test_a_sync_shows_why_it_waits_for_a_failing_portal(
     connected: Gateway,
     sandbox: Sandbox,
     mirrored: Mirrored,
@@ -35,17 +35,17 @@ async def test_while_the_portal_fails_a_sync_says_what_it_waits_for(
     assert run["error"].startswith("retrying: ")
     assert reason in run["error"]
     retries = fields_of(caplog, "sync is retrying")
-    assert {(one["account"], one["resource"], one["levelname"]) for one in retries} == {
+    assert {(line["account"], line["resource"], line["levelname"]) for line in retries} == {
         ("acme", mirrored.name, "WARNING")
     }
-    assert all(one["wait_s"] > 0 and reason in one["reason"] for one in retries)
+    assert all(line["wait_s"] > 0 and reason in line["reason"] for line in retries)
     sandbox.portal.clear_faults()
     (run,) = await connected.synced(mirrored.name)
     assert (run["state"], run["error"]) == ("done", None)
 
 
 @pytest.mark.parametrize("fault", ["user.get:json500*5@8", "batch:drop*2@1", "batch:502*2@1", "batch:qle*2@1"])
-async def test_a_sync_that_moves_on_says_nothing_any_more(
+async def test_a_sync_that_makes_progress_shows_no_error(
     gateway: Gateway, sandbox: Sandbox, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     USERS.fill(sandbox.portal.data, 600)
@@ -65,7 +65,7 @@ async def test_a_sync_that_moves_on_says_nothing_any_more(
     assert fields_of(caplog, "sync is retrying")
 
 
-async def test_a_method_that_must_rest_is_named(
+async def test_a_method_out_of_operating_time_is_named(
     connected: Gateway, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.portal.fault("user.get:otl")
@@ -74,12 +74,12 @@ async def test_a_method_that_must_rest_is_named(
     await connected.clock.advance(10)
     run = await run_of(connected, "users")
     assert (run["state"], "user.get" in run["error"]) == ("running", True)
-    assert max(one["wait_s"] for one in fields_of(caplog, "sync is retrying")) > 10
+    assert max(line["wait_s"] for line in fields_of(caplog, "sync is retrying")) > 10
     (run,) = await connected.synced("users")
     assert (run["state"], run["error"]) == ("done", None)
 
 
-async def test_a_sync_that_has_ended_is_a_line_of_the_log(
+async def test_the_end_of_a_sync_is_logged(
     connected: Gateway, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -95,21 +95,21 @@ async def test_a_sync_that_has_ended_is_a_line_of_the_log(
     assert (line["account"], line["resource"], "ACCESS_DENIED" in line["reason"]) == ("acme", "users", True)
 
 
-async def test_an_account_that_has_been_connected_is_a_line_of_the_log(
+async def test_a_connected_account_is_logged(
     gateway: Gateway, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     await gateway.connect(sandbox.webhook, account="hook")
     await authorize(gateway, sandbox, account="app")
     lines = fields_of(caplog, "account connected")
-    assert [(one["account"], one["portal"], one["kind"]) for one in lines] == [
+    assert [(line["account"], line["portal"], line["kind"]) for line in lines] == [
         ("hook", sandbox.host, "webhook"),
         ("app", sandbox.host, "oauth"),
     ]
     await gateway.synced(account="app")
 
 
-async def test_a_sync_waits_says_why_and_goes_on_by_itself(
+async def test_a_sync_waits_for_the_database_with_the_reason_and_continues(
     connected: Gateway, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.portal.hold("user.get")
@@ -126,7 +126,7 @@ async def test_a_sync_waits_says_why_and_goes_on_by_itself(
             assert "will continue automatically" in run["error"]
             await connected.clock.advance(30)
         assert sandbox.portal.http_requests == requests
-        assert (await connected.patch("/bitrix/users")).status == 200  # joins the one that waits
+        assert (await connected.patch("/bitrix/users")).status == 200  # joins the waiting run
     await connected.clock.advance(20)
     (run,) = await connected.synced("users")
     assert (run["state"], run["error"], run["rows"]) == ("done", None, 59)
@@ -149,7 +149,7 @@ async def test_a_sync_that_waits_ends_with_its_account(connected: Gateway, sandb
     assert sandbox.portal.http_requests == requests
 
 
-async def test_an_interrupted_sync_waits_where_the_database_cannot_be_written_at_the_start(
+async def test_an_interrupted_sync_waits_if_the_database_is_unavailable_at_the_start(
     connected: Gateway, sandbox: Sandbox
 ) -> None:
     sandbox.portal.hold("user.get")

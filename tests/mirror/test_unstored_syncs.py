@@ -1,4 +1,4 @@
-"""Syncs whose end is not in the file: no one is shown as running that does not run."""
+"""Syncs whose end could not be stored are not shown as running."""
 
 from contextlib import closing
 
@@ -18,7 +18,9 @@ def change(gateway: Gateway, statement: str) -> None:
         connection.execute(statement)
 
 
-async def test_a_sync_whose_end_cannot_be_stored_has_failed_and_the_next_one_goes_on(connected: Gateway) -> None:
+async def test_a_sync_whose_end_cannot_be_stored_is_shown_as_failed_and_the_next_one_resumes(
+    connected: Gateway,
+) -> None:
     change(connected, NO_RUN_ENDS)
     (run,) = await connected.sync("users")
     assert (run["state"], "could not be written" in run["error"]) == ("failed", True)
@@ -28,7 +30,7 @@ async def test_a_sync_whose_end_cannot_be_stored_has_failed_and_the_next_one_goe
     assert (run["state"], run["error"]) == ("done", None)
 
 
-async def test_an_account_is_deleted_although_the_end_of_its_sync_cannot_be_stored(
+async def test_an_account_is_deleted_even_if_the_end_of_its_sync_cannot_be_stored(
     connected: Gateway, sandbox: Sandbox
 ) -> None:
     sandbox.portal.hold("user.get")
@@ -38,7 +40,7 @@ async def test_an_account_is_deleted_although_the_end_of_its_sync_cannot_be_stor
     assert (await connected.get("/bitrix/account")).status == 404
 
 
-async def test_an_interrupted_sync_of_an_account_that_must_be_authorized_again_has_failed(
+async def test_an_interrupted_sync_of_an_unauthorized_account_is_marked_failed(
     connected: Gateway,
 ) -> None:
     await connected.stop()

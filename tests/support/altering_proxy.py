@@ -17,7 +17,7 @@ PARTS = {"result": "result", "error": "result_error", "total": "result_total", "
 
 
 @dataclass
-class Told:
+class CommandAnswer:
     """One command of a batch with the portal's answer: ``result``, ``error``, ``total`` and ``next``, if present."""
 
     position: int
@@ -33,17 +33,17 @@ class Told:
 
 
 @dataclass
-class Meddler:
+class AlteringProxy:
     """The proxy. *before* runs before each batch is forwarded; *answer* may alter the answer to each command."""
 
     webhook: str
     before: Callable[[], None] = field(default=lambda: None)
-    answer: Callable[[Told], None] = field(default=lambda _command: None)
-    batches: list[list[Told]] = field(default_factory=list)
+    answer: Callable[[CommandAnswer], None] = field(default=lambda _command: None)
+    batches: list[list[CommandAnswer]] = field(default_factory=list)
 
 
 @asynccontextmanager
-async def meddling(sandbox: Sandbox) -> AsyncIterator[Meddler]:
+async def altering_proxy(sandbox: Sandbox) -> AsyncIterator[AlteringProxy]:
     """A proxy to *sandbox* that alters nothing by default."""
     async with aiohttp.ClientSession() as session:
 
@@ -51,7 +51,7 @@ async def meddling(sandbox: Sandbox) -> AsyncIterator[Meddler]:
             body = orjson.loads(await request.read())
             is_batch = request.path.endswith("/batch")
             if is_batch:
-                meddler.before()
+                proxy.before()
             async with session.post(sandbox.origin + request.path, json=body) as response:
                 raw, media = await response.read(), response.content_type
             if is_batch and media == "application/json" and "result" in (answer := orjson.loads(raw)):
@@ -64,17 +64,17 @@ async def meddling(sandbox: Sandbox) -> AsyncIterator[Meddler]:
             for position, (label, command) in enumerate(commands.items()):
                 method, _, query = command.partition("?")
                 answer = {name: part.pop(label) for name, part in parts.items() if label in part}
-                answered = Told(position, method, php.parse(query), answer)
-                meddler.answer(answered)
+                answered = CommandAnswer(position, method, php.parse(query), answer)
+                proxy.answer(answered)
                 for name, value in answered.answer.items():
                     parts[name][label] = value
                 batch.append(answered)
-            meddler.batches.append(batch)
+            proxy.batches.append(batch)
             return {**result, **{part: parts[name] for name, part in PARTS.items()}}
 
         async with listening(forward) as origin:
-            meddler = Meddler(origin + sandbox.portal.webhook_path)
-            yield meddler
+            proxy = AlteringProxy(origin + sandbox.portal.webhook_path)
+            yield proxy
 
 
 def as_map(value: Any) -> dict[str, Any]:
