@@ -1,1 +1,1 @@
-"""What the gateway remembers: SQLite, its migrations, and one family of tables a module."""
+"""The SQLite database: its migrations, and one module for each family of tables."""

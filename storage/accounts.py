@@ -1,4 +1,4 @@
-"""Accounts on portals, their sealed credentials, and the OAuth states handed out."""
+"""Stores accounts on portals, their sealed credentials and the OAuth states issued to them."""
 
 from sqlite3 import Connection, Row
 from typing import Any
@@ -19,94 +19,98 @@ LIST_CONNECTED = ACCOUNT_COLUMNS + "WHERE deleted = 0 AND kind <> 'pending' ORDE
 
 
 class AccountStore:
-    """Accounts as rows. What it writes is on disk when it returns."""
+    """Reads and writes accounts. Writes are durable: on disk before the method returns."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def find(self, account_key: str) -> Account | None:
-        """The account that callers name *account_key*, deleted or not."""
+        """Return the account with the caller's *account_key*, deleted or not."""
         return await self._database.read(_find_account, account_key)
 
     async def load(self, account_id: int) -> Account:
-        """The account with our id *account_id*."""
+        """Return the account with our id *account_id*.
+
+        Raises:
+            LookupError: the account does not exist.
+        """
         return await self._database.read(_load_account, account_id)
 
     async def list_connected(self) -> list[Account]:
-        """Every account that has a credential and is not deleted, oldest first."""
+        """Return all accounts that have a credential and are not deleted, oldest first."""
         return await self._database.read(_list_connected)
 
     async def find_portal(self, host: str) -> Portal | None:
-        """The portal that answers at *host*, if we know it."""
+        """Return the known portal at *host*, or None."""
         return await self._database.read(portal_at, host)
 
     async def connect(
         self, account_key: str, *, host: str, origin: str, sealed_webhook: bytes | None, now: int
     ) -> Account:
-        """The account, made or revived or moved to the portal at *host*; what it had on that portal is kept.
+        """Create the account, restore it after deletion, or move it to the portal at *host*. Return the account.
 
-        With *sealed_webhook* it is authorized at once. Without, a credential stays only where the account stays: on
-        another portal, or after deletion, it is pending again. A move that was not finished is cancelled.
+        Its data on that portal is kept. With *sealed_webhook* the account is authorized immediately. Without one, it
+        keeps its credential only if it stays on the same portal; after a move or a deletion it is pending again.
+        Cancels an unfinished move.
         """
         return await self._database.write_durably(_connect, account_key, host, origin, sealed_webhook, now)
 
     async def begin_move(self, account_id: int, host: str, *, expires_at: int, now: int) -> Account:
-        """The account, unchanged where it is, and about to move to the portal at *host*."""
+        """Record a pending move to the portal at *host*. The account itself does not change."""
         return await self._database.write_durably(_begin_move, account_id, host, expires_at, now)
 
     async def save_tokens(
         self, account_id: int, sealed: bytes, *, member_id: str, origin: str, authorized_host: str, now: int
     ) -> Account:
-        """The account with its first tokens in force, on the portal that they are for: *member_id* at *origin*.
+        """Store the first tokens of an authorization and put the account on their portal, *member_id* at *origin*.
 
-        A move to *authorized_host* is finished by that.
+        Finishes a move to *authorized_host*.
         """
         return await self._database.write_durably(
-            _save_first_tokens, account_id, sealed, member_id, origin, authorized_host, now
+            _authorize, account_id, sealed, member_id, origin, authorized_host, now
         )
 
     async def renew_tokens(
         self, account_id: int, sealed: bytes, *, member_id: str, origin: str, now: int
     ) -> Account | None:
-        """As `save_tokens`; None, and nothing changed, where the account has left that portal or its application."""
+        """Store renewed tokens. Return None and change nothing if the account has left the portal or the app."""
         return await self._database.write_durably(_renew_tokens, account_id, sealed, member_id, origin, now)
 
     async def mark_stale(
         self, account_id: int, trouble: Trouble, *, kind: AccountKind, sealed: bytes | None, now: int
     ) -> bool:
-        """Remember that the credential no longer works, and why; whether it was believed to work until now.
+        """Mark the account stale because of *trouble*. Return whether it was not stale before.
 
-        Nothing changes where the account has another *kind* of credential by now, or another one than *sealed* (None
-        is any).
+        Changes nothing if the account's credential is now of another *kind* or is not *sealed* (None matches any).
         """
         return await self._database.write_durably(_mark_stale, account_id, trouble, kind, sealed, now)
 
-    async def note_try(self, account_id: int, now: int) -> None:
-        """Remember that a stale account's credential is tried again."""
-        await self._database.write_durably(_note_try, account_id, now)
+    async def record_attempt(self, account_id: int, now: int) -> None:
+        """Record that the credential of a stale account is tried again."""
+        await self._database.write_durably(_record_attempt, account_id, now)
 
     async def restore(self, account_id: int, *, sealed: bytes, now: int) -> None:
-        """Let a stale account work again with its credential *sealed*; nothing changes where it has another by now."""
+        """Mark the account as working again. Changes nothing if its credential is no longer *sealed*."""
         await self._database.write_durably(_restore, account_id, sealed, now)
 
     async def delete(self, account_id: int, *, now: int) -> None:
-        """Mark the account deleted and wipe its credential, its unused states and its move; everything else stays."""
+        """Mark the account deleted. Erase its credential, unused states and pending move; keep everything else."""
         await self._database.write_durably(_delete, account_id, now)
 
     async def save_state(self, nonce: str, account_id: int, *, expires_at: int, now: int) -> None:
-        """Remember a state that was handed out, and forget those that ran out."""
+        """Store an issued state and delete expired ones."""
         await self._database.write_durably(_save_state, nonce, account_id, expires_at, now)
 
     async def use_state(self, nonce: str, account_id: int, *, now: int) -> bool:
-        """Whether the state was still unused and in time; from now on it is used."""
+        """Use up the state. Return False if it is unknown, already used, expired or another account's."""
         return await self._database.write_durably(_use_state, nonce, account_id, now)
 
 
 def _account(row: Row | tuple[Any, ...] | None) -> Account | None:
     if row is None:
         return None
-    account_id, account_key, portal_id, host, member_id, origin, kind, sealed, stale, deleted, created_at, *state = row
-    since, code, words, new_host, tried_at, move_host, began_at, expires_at = state
+    account_id, account_key, portal_id, host, member_id, origin, kind, sealed, stale, deleted, created_at, *rest = row
+    since, code, message, new_host, tried_at, move_host, began_at, expires_at = rest
     return Account(
         account_id,
         account_key,
@@ -118,7 +122,7 @@ def _account(row: Row | tuple[Any, ...] | None) -> Account | None:
         deleted=bool(deleted),
         created_at=created_at,
         since=since,
-        trouble=None if code is None else Trouble(code, words, new_host),
+        trouble=None if code is None else Trouble(code, message, new_host),
         tried_at=tried_at,
         move=None if move_host is None else Move(move_host, began_at, expires_at),
     )
@@ -143,17 +147,17 @@ ADD_ACCOUNT = """
 INSERT INTO accounts (account_key, portal_id, origin, kind, sealed, stale, deleted, created_at, state_since)
 VALUES (:account_key, :portal_id, :origin, 'pending', NULL, 1, 0, :now, :now)
 """
-KEEP_ACCOUNT = "UPDATE accounts SET origin = :origin WHERE account_id = :account_id"
+UPDATE_ORIGIN = "UPDATE accounts SET origin = :origin WHERE account_id = :account_id"
 MOVE_ACCOUNT = """
 UPDATE accounts
 SET portal_id = :portal_id, origin = :origin, kind = 'pending', sealed = NULL, stale = 1, deleted = 0,
     state_since = :now, stale_code = NULL, stale_words = NULL, stale_host = NULL, tried_at = NULL
 WHERE account_id = :account_id
 """
-FORGET_MOVE = "DELETE FROM account_moves WHERE account_id = :account_id"
+DELETE_MOVE = "DELETE FROM account_moves WHERE account_id = :account_id"
 SAVE_WEBHOOK = "UPDATE accounts SET kind = 'webhook', sealed = :sealed WHERE account_id = :account_id"
-# An account that worked already stays in its state.
-BECOME_OK = """
+# state_since does not change if the account was already working.
+MARK_OK = """
 UPDATE accounts
 SET stale = 0, state_since = CASE stale WHEN 0 THEN state_since ELSE :now END,
     stale_code = NULL, stale_words = NULL, stale_host = NULL, tried_at = NULL
@@ -175,13 +179,13 @@ def _connect(
             MOVE_ACCOUNT, {"portal_id": portal_id, "origin": origin, "account_id": account.account_id, "now": now}
         )
     else:
-        connection.execute(KEEP_ACCOUNT, {"origin": origin, "account_id": account.account_id})
+        connection.execute(UPDATE_ORIGIN, {"origin": origin, "account_id": account.account_id})
     account = _find_account(connection, account_key)
     assert account is not None
-    connection.execute(FORGET_MOVE, {"account_id": account.account_id})
+    connection.execute(DELETE_MOVE, {"account_id": account.account_id})
     if sealed_webhook is not None:
         connection.execute(SAVE_WEBHOOK, {"sealed": sealed_webhook, "account_id": account.account_id})
-        connection.execute(BECOME_OK, {"account_id": account.account_id, "now": now})
+        connection.execute(MARK_OK, {"account_id": account.account_id, "now": now})
     return _load_account(connection, account.account_id)
 
 
@@ -205,7 +209,7 @@ WHERE account_id = :account_id
 FINISH_MOVE = "DELETE FROM account_moves WHERE account_id = :account_id AND host = :host"
 
 
-def _save_first_tokens(
+def _authorize(
     connection: Connection, account_id: int, sealed: bytes, member_id: str, origin: str, authorized_host: str, now: int
 ) -> Account:
     connection.execute(FINISH_MOVE, {"account_id": account_id, "host": authorized_host})
@@ -219,7 +223,7 @@ def _save_tokens(
     connection.execute(
         SAVE_TOKENS, {"portal_id": portal_id, "origin": origin, "sealed": sealed, "account_id": account_id}
     )
-    connection.execute(BECOME_OK, {"account_id": account_id, "now": now})
+    connection.execute(MARK_OK, {"account_id": account_id, "now": now})
     return _load_account(connection, account_id)
 
 
@@ -243,7 +247,7 @@ WHERE account_id = :account_id AND kind = :kind AND sealed = coalesce(:sealed, s
 def _mark_stale(
     connection: Connection, account_id: int, trouble: Trouble, kind: AccountKind, sealed: bytes | None, now: int
 ) -> bool:
-    worked = not _load_account(connection, account_id).stale
+    was_working = not _load_account(connection, account_id).stale
     marked = connection.execute(
         MARK_STALE,
         {
@@ -252,18 +256,18 @@ def _mark_stale(
             "sealed": sealed,
             "now": now,
             "code": trouble.code,
-            "words": trouble.words,
+            "words": trouble.message,
             "host": trouble.host,
         },
     ).rowcount
-    return worked and marked == 1
+    return was_working and marked == 1
 
 
-NOTE_TRY = "UPDATE accounts SET tried_at = :now WHERE account_id = :account_id AND stale = 1"
+RECORD_ATTEMPT = "UPDATE accounts SET tried_at = :now WHERE account_id = :account_id AND stale = 1"
 
 
-def _note_try(connection: Connection, account_id: int, now: int) -> None:
-    connection.execute(NOTE_TRY, {"account_id": account_id, "now": now})
+def _record_attempt(connection: Connection, account_id: int, now: int) -> None:
+    connection.execute(RECORD_ATTEMPT, {"account_id": account_id, "now": now})
 
 
 HAS_CREDENTIAL = "SELECT 1 FROM accounts WHERE account_id = :account_id AND sealed = :sealed"
@@ -271,7 +275,7 @@ HAS_CREDENTIAL = "SELECT 1 FROM accounts WHERE account_id = :account_id AND seal
 
 def _restore(connection: Connection, account_id: int, sealed: bytes, now: int) -> None:
     if connection.execute(HAS_CREDENTIAL, {"account_id": account_id, "sealed": sealed}).fetchone():
-        connection.execute(BECOME_OK, {"account_id": account_id, "now": now})
+        connection.execute(MARK_OK, {"account_id": account_id, "now": now})
 
 
 DELETE_ACCOUNT = """
@@ -280,22 +284,22 @@ SET deleted = 1, kind = 'pending', sealed = NULL, stale = 1, state_since = :now,
     stale_code = NULL, stale_words = NULL, stale_host = NULL, tried_at = NULL
 WHERE account_id = :account_id
 """
-FORGET_STATES = "DELETE FROM oauth_states WHERE account_id = :account_id"
+DELETE_STATES = "DELETE FROM oauth_states WHERE account_id = :account_id"
 
 
 def _delete(connection: Connection, account_id: int, now: int) -> None:
     connection.execute(DELETE_ACCOUNT, {"account_id": account_id, "now": now})
-    connection.execute(FORGET_STATES, {"account_id": account_id})
-    connection.execute(FORGET_MOVE, {"account_id": account_id})
+    connection.execute(DELETE_STATES, {"account_id": account_id})
+    connection.execute(DELETE_MOVE, {"account_id": account_id})
 
 
 ADD_STATE = "INSERT INTO oauth_states (nonce, account_id, expires_at) VALUES (:nonce, :account_id, :expires_at)"
-FORGET_OLD_STATES = "DELETE FROM oauth_states WHERE expires_at <= :now"
+DELETE_EXPIRED_STATES = "DELETE FROM oauth_states WHERE expires_at <= :now"
 USE_STATE = "DELETE FROM oauth_states WHERE nonce = :nonce AND account_id = :account_id AND expires_at > :now"
 
 
 def _save_state(connection: Connection, nonce: str, account_id: int, expires_at: int, now: int) -> None:
-    connection.execute(FORGET_OLD_STATES, {"now": now})
+    connection.execute(DELETE_EXPIRED_STATES, {"now": now})
     connection.execute(ADD_STATE, {"nonce": nonce, "account_id": account_id, "expires_at": expires_at})
 
 

@@ -1,4 +1,4 @@
-"""What a restart must know of each portal's request counter."""
+"""Stores the level of each portal's leaky bucket across restarts."""
 
 import logging
 from collections.abc import Mapping
@@ -14,14 +14,15 @@ LIST_BUCKETS = "SELECT portal_id, level, marked_at FROM portals LEFT JOIN bucket
 
 
 class BucketStore:
-    """The buckets as rows.
+    """Reads and writes bucket levels.
 
-    A crash of the machine may lose the last writes: before it runs again, the portals have drained.
+    Writes are not durable: a machine crash may lose the last ones, but the portals' buckets drain before it restarts.
 
-    Where no row can be written (the disk is full, say), the time of the lock file is the mark of all portals: setting
-    it needs no room. It says that any of them may have been called until then, and none of their levels is known, so
-    after a crash every bucket whose row is older counts as full at that time. Where even that cannot be set, calls go
-    on all the same; after a crash the portals may then refuse some, which the client waits out.
+    If a row cannot be written (for example, on a full disk), the modification time of the lock file becomes the mark
+    for all portals, because setting it needs no disk space. It means that any portal may have been called until then
+    and that no level is known. After a crash, every bucket with an older row is assumed to be full at that time. If
+    the lock file cannot be marked either, calls continue; after a crash, portals may refuse some of them and the
+    client waits and retries.
     """
 
     def __init__(self, database: Database) -> None:
@@ -29,17 +30,17 @@ class BucketStore:
         self._failing = False
 
     async def list_all(self) -> list[Bucket]:
-        """Every bucket that was ever marked."""
+        """Return all buckets that have a mark."""
         return await self._database.read(_list_all, self._database.lock.touched_at)
 
     async def mark(self, portal_id: int, now: float) -> None:
-        """Note that the portal is called at *now*, so that from here on only `save` knows the level."""
+        """Record that the portal is called at *now*. Its level is unknown until the next `save`."""
         try:
             await self._database.write(_save, {portal_id: None}, now)
         except StorageUnusable as error:
             self._touch(now)
             if not self._failing:
-                logger.warning("request counters cannot be stored; calls go on", extra={"reason": str(error)})
+                logger.warning("cannot store request counters; calls continue", extra={"reason": str(error)})
             self._failing = True
         else:
             if self._failing:
@@ -47,7 +48,7 @@ class BucketStore:
             self._failing = False
 
     async def save(self, levels: Mapping[int, float], now: float) -> None:
-        """Note the level of each portal's bucket (by our id) at a clean stop."""
+        """Store the level of each portal's bucket, by our portal id, at a clean shutdown."""
         try:
             await self._database.write(_save, levels, now)
         except StorageError:
@@ -60,7 +61,7 @@ class BucketStore:
             self._database.lock.touch(at)
         except OSError as error:
             if not self._failing:
-                logger.warning("the lock file cannot be marked", extra={"reason": error.strerror})
+                logger.warning("cannot mark the lock file", extra={"reason": error.strerror})
 
 
 def _list_all(connection: Connection, touched_at: float) -> list[Bucket]:
@@ -73,7 +74,7 @@ def _list_all(connection: Connection, touched_at: float) -> list[Bucket]:
     return buckets
 
 
-# A portal that has been joined with another meanwhile is marked there.
+# A portal row that no longer exists, because it was merged into another, is skipped.
 SAVE_BUCKET = """
 INSERT INTO buckets (portal_id, level, marked_at)
 SELECT portal_id, :level, :now FROM portals WHERE portal_id = :portal_id

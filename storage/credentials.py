@@ -1,4 +1,4 @@
-"""The sealed credentials of all accounts at once: for the day their key is lost."""
+"""Counts and erases the sealed credentials of all accounts, for recovery from a lost vault key."""
 
 from sqlite3 import Connection
 
@@ -9,21 +9,21 @@ COUNT_CREDENTIALS = "SELECT count(*), count(DISTINCT portal_id) FROM accounts WH
 
 
 class CredentialStore:
-    """Every account's credential. What it writes is on disk when it returns."""
+    """Operates on the credentials of all accounts. Writes are durable: on disk before the method returns."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def count(self) -> tuple[int, int]:
-        """How many accounts have a credential, and on how many portals."""
+        """Return the number of accounts with a credential and the number of their portals."""
         return await self._database.read(_count)
 
-    async def forget_all(self, key_check: str, no_key: bytes, *, now: int) -> None:
-        """Wipe every credential, every state handed out and every move; the fact *key_check* is *no_key* from now on.
+    async def delete_all(self, key_check: str, no_key: bytes, *, now: int) -> None:
+        """Erase all credentials, issued states and pending moves, and set the metadata *key_check* to *no_key*.
 
-        The accounts stay, each to be authorized again, with all that hangs on them.
+        Accounts and their data stay; each account must be authorized again.
         """
-        await self._database.write_durably(_forget_all, key_check, no_key, now)
+        await self._database.write_durably(_delete_all, key_check, no_key, now)
 
 
 def _count(connection: Connection) -> tuple[int, int]:
@@ -31,20 +31,20 @@ def _count(connection: Connection) -> tuple[int, int]:
     return row
 
 
-OVERWRITE = "PRAGMA secure_delete = ON"
-FORGET_CREDENTIALS = """
+OVERWRITE_DELETED = "PRAGMA secure_delete = ON"
+DELETE_CREDENTIALS = """
 UPDATE accounts
 SET kind = 'pending', sealed = NULL, stale = 1, state_since = :now,
     stale_code = NULL, stale_words = NULL, stale_host = NULL, tried_at = NULL
 WHERE sealed IS NOT NULL
 """
-FORGET_STATES = "DELETE FROM oauth_states"
-FORGET_MOVES = "DELETE FROM account_moves"
+DELETE_STATES = "DELETE FROM oauth_states"
+DELETE_MOVES = "DELETE FROM account_moves"
 
 
-def _forget_all(connection: Connection, key_check: str, no_key: bytes, now: int) -> None:
-    connection.execute(OVERWRITE)
-    connection.execute(FORGET_CREDENTIALS, {"now": now})
-    connection.execute(FORGET_STATES)
-    connection.execute(FORGET_MOVES)
+def _delete_all(connection: Connection, key_check: str, no_key: bytes, now: int) -> None:
+    connection.execute(OVERWRITE_DELETED)
+    connection.execute(DELETE_CREDENTIALS, {"now": now})
+    connection.execute(DELETE_STATES)
+    connection.execute(DELETE_MOVES)
     save_fact(connection, key_check, no_key)

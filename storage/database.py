@@ -1,7 +1,7 @@
-"""One SQLite file: one writer, a few readers, migrations, and a lock that keeps a second gateway out.
+"""An SQLite database with one writer, several readers, migrations and a lock against a second gateway.
 
-The only module that knows how aiosqlite and pysqlite3 meet: a connection is aiosqlite's thread around pysqlite3's
-connection, and running one plain function on that thread is aiosqlite's private `_execute` (a test pins it).
+Only this module combines aiosqlite and pysqlite3: a connection is an aiosqlite thread that owns a pysqlite3 connection.
+Plain functions run on that thread through aiosqlite's private `_execute`, whose behaviour a test verifies.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 import aiosqlite
 import pysqlite3
 
-from storage.database_file import LockFile, lock_database, make_file, refuse_foreign
+from storage.database_file import LockFile, create_file, lock_database, refuse_foreign
 from storage.errors import DatabaseTooNew, StorageDamaged, StorageError, storage_error
 
 logger = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 READERS = 2
-READS_A_HOP = 32
-SAFE_SQLITE = (3, 51, 3)  # before it, a WAL reset race between connections can corrupt the file: sqlite.org/wal.html
+MAX_READ_BATCH = 32
+SAFE_SQLITE = (3, 51, 3)  # earlier versions can corrupt the file in a WAL reset race: sqlite.org/wal.html
 MIGRATION_NAME = re.compile(r"(\d{4})_\w+\.sql")
 
 WRITER_PRAGMAS = (
@@ -43,72 +43,74 @@ READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000")
 
 
 class Database:
-    """An open database file. All reads and writes are plain functions run on a connection's own thread."""
+    """An open database file. Reads and writes are plain functions that run on the thread of a connection."""
 
     def __init__(
         self,
         path: Path,
         lock: LockFile,
         writer: aiosqlite.Connection,
-        pages: aiosqlite.Connection,
+        batch_reader: aiosqlite.Connection,
         readers: list[aiosqlite.Connection],
     ) -> None:
         self.path = path
         self.lock = lock
-        self.damage: StorageDamaged | None = None  # the first that was met; only a person can repair it
+        self.damage: StorageDamaged | None = None  # the first damage found; repairing it needs an operator
         self._writer = writer
-        self._pages = pages
+        self._batch_reader = batch_reader
         self._readers = asyncio.Queue[aiosqlite.Connection]()
         for reader in readers:
             self._readers.put_nowait(reader)
-        self._waiting: deque[tuple[asyncio.Future[Any], Callable[[Connection], Any]]] = deque()
-        self._hop: asyncio.Task[None] | None = None
+        self._pending: deque[tuple[asyncio.Future[Any], Callable[[Connection], Any]]] = deque()
+        self._batches: asyncio.Task[None] | None = None
 
     @classmethod
     @asynccontextmanager
     async def open(cls, path: Path) -> AsyncIterator["Database"]:
-        """The database at *path*, made when absent, for its owner alone, and migrated to the newest version.
+        """Open the database at *path* and migrate it to the newest version.
+
+        Creates the file, readable by its owner only, if it does not exist.
 
         Raises:
-            DatabaseInUse: when another process holds it, under this name or through a link.
-            DatabaseTooNew: when its version is above the newest migration here.
-            ForeignDatabase: when another program made it; it is left as it is.
-            OSError, StorageError: when it cannot be opened; StorageDamaged says what to do.
+            DatabaseInUse: another process has it open, under this name or through a link.
+            DatabaseTooNew: its version is newer than the newest migration.
+            ForeignDatabase: another program created it; the file is not changed.
+            OSError, StorageError: it cannot be opened; the message of StorageDamaged says what to do.
         """
         async with AsyncExitStack() as stack:
             lock = stack.enter_context(closing(lock_database(path)))
-            path = make_file(path)
+            path = create_file(path)
             refuse_foreign(path)
             if pysqlite3.sqlite_version_info < SAFE_SQLITE:
                 logger.warning("SQLite %s has a known WAL defect: use 3.51.3 or later", pysqlite3.sqlite_version)
             writer = await stack.enter_async_context(_connect(path, WRITER_PRAGMAS))
             before, after = await _run(writer, _migrate)
             if before != after:
-                told = {"database": str(path), "from_version": before, "to_version": after}
-                logger.info("migrated the database", extra=told)
-            pages = await stack.enter_async_context(_connect(path, READER_PRAGMAS))
+                versions = {"from_version": before, "to_version": after}
+                logger.info("migrated the database", extra={"database": str(path), **versions})
+            batch_reader = await stack.enter_async_context(_connect(path, READER_PRAGMAS))
             readers = [await stack.enter_async_context(_connect(path, READER_PRAGMAS)) for _ in range(READERS)]
-            database = cls(path, lock, writer, pages, readers)
-            stack.push_async_callback(database._end_hop)
+            database = cls(path, lock, writer, batch_reader, readers)
+            stack.push_async_callback(database._finish_batches)
             yield database
 
     async def write(
         self, transaction: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """What *transaction* returns, after it ran alone under BEGIN IMMEDIATE and was committed, whole or not at all.
+        """Run *transaction* under BEGIN IMMEDIATE, commit it and return its result. On an exception, roll it back.
 
-        It runs to its end even when the caller is cancelled meanwhile. A crash of the machine may lose it.
+        It runs to completion even if the caller is cancelled. A crash of the machine may lose it.
         """
         return await self._run(self._writer, _transact, "NORMAL", lambda con: transaction(con, *args, **kwargs))
 
     async def write_durably(
         self, transaction: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """As `write`, and on disk before it returns: for what we answer for (tokens, accounts, rules)."""
+        """Like `write`, but on disk before it returns: for data we must not lose (tokens, accounts, rules)."""
         return await self._run(self._writer, _transact, "FULL", lambda con: transaction(con, *args, **kwargs))
 
     async def read(self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """What *query* returns, run within one snapshot on a connection that cannot write."""
+        """Run *query* in one snapshot on a read-only connection and return its result."""
         reader = await self._readers.get()
         try:
             return await self._run(reader, _snapshot, lambda con: query(con, *args, **kwargs))
@@ -118,42 +120,42 @@ class Database:
     async def read_batched(
         self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """As `read`, for short reads that come in crowds: those that wait share the next hop, one snapshot for all."""
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((answer, lambda con: query(con, *args, **kwargs)))
-        if self._hop is None:
-            self._hop = asyncio.create_task(self._serve_waiting(), name="gathered reads")
-        return await answer
+        """Like `read`, for many short concurrent queries: pending ones run as one batch in a shared snapshot."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._pending.append((future, lambda con: query(con, *args, **kwargs)))
+        if self._batches is None:
+            self._batches = asyncio.create_task(self._run_batches(), name="batched reads")
+        return await future
 
-    async def _serve_waiting(self) -> None:
-        while self._waiting:
-            crowd = [self._waiting.popleft() for _ in range(min(READS_A_HOP, len(self._waiting)))]
-            queries = [query for _, query in crowd]
+    async def _run_batches(self) -> None:
+        while self._pending:
+            batch = [self._pending.popleft() for _ in range(min(MAX_READ_BATCH, len(self._pending)))]
+            queries = [query for _, query in batch]
             try:
-                outcomes = await self._run(self._pages, _snapshot, partial(_each, queries))
+                outcomes = await self._run(self._batch_reader, _snapshot, partial(_run_all, queries))
             except StorageError as error:
-                outcomes = [(None, error)] * len(crowd)
-            for (answer, _), (result, failure) in zip(crowd, outcomes, strict=True):
+                outcomes = [(None, error)] * len(batch)
+            for (future, _), (result, failure) in zip(batch, outcomes, strict=True):
                 if isinstance(failure, StorageDamaged):
-                    self._note_damage(failure)
-                if answer.done():  # its caller has left
+                    self._record_damage(failure)
+                if future.done():  # its caller was cancelled
                     continue
                 if failure is not None:
-                    answer.set_exception(failure)
+                    future.set_exception(failure)
                 else:
-                    answer.set_result(result)
-        self._hop = None
+                    future.set_result(result)
+        self._batches = None
 
-    async def _end_hop(self) -> None:
-        if self._hop is not None:
-            await self._hop
+    async def _finish_batches(self) -> None:
+        if self._batches is not None:
+            await self._batches
 
     async def check_writable(self, now: int) -> None:
-        """Commit a mark to the file.
+        """Verify that the file can be written by committing the time *now* to it.
 
         Raises:
-            StorageDamaged: when damage was met before, anywhere in the file.
-            StorageError: when it cannot be written.
+            StorageDamaged: damage was found earlier, anywhere in the file.
+            StorageError: the file cannot be written.
         """
         if self.damage is not None:
             raise self.damage
@@ -163,17 +165,17 @@ class Database:
         try:
             return await _run(connection, function, *args)
         except StorageDamaged as error:
-            self._note_damage(error)
+            self._record_damage(error)
             raise
 
-    def _note_damage(self, error: StorageDamaged) -> None:
-        """Log the first damage that is met, and remember it."""
+    def _record_damage(self, error: StorageDamaged) -> None:
+        """Log and keep the first damage found."""
         if self.damage is None:
             self.damage = error
             logger.error("%s", error, extra={"database": str(self.path)})
 
 
-def _each(queries: list[Callable[[Connection], Any]], connection: Connection) -> list[tuple[Any, Exception | None]]:
+def _run_all(queries: list[Callable[[Connection], Any]], connection: Connection) -> list[tuple[Any, Exception | None]]:
     return [_outcome(query, connection) for query in queries]
 
 
@@ -182,7 +184,7 @@ def _outcome(query: Callable[[Connection], T], connection: Connection) -> tuple[
         return query(connection), None
     except pysqlite3.Error as error:
         return None, storage_error(error)
-    except Exception as error:  # noqa: BLE001  handed to the one who asked, and to nobody beside
+    except Exception as error:  # noqa: BLE001  raised to the caller of this query only
         return None, error
 
 
@@ -191,7 +193,7 @@ async def _connect(path: Path, pragmas: tuple[str, ...]) -> AsyncIterator[aiosql
     connection = aiosqlite.Connection(lambda: pysqlite3.connect(str(path), isolation_level=None), 64)
     try:
         await connection
-    except BaseException as error:  # aiosqlite leaves its thread to itself, and the loop may be closed next
+    except BaseException as error:  # aiosqlite does not join its thread, and the loop may close next
         connection._thread.join()
         if isinstance(error, pysqlite3.Error):
             raise storage_error(error) from error
@@ -217,14 +219,14 @@ async def _run(connection: aiosqlite.Connection, function: Callable[..., T], *ar
 
 def _transact(connection: Connection, synchronous: str, work: Callable[[Connection], T]) -> T:
     if connection.in_transaction:
-        raise RuntimeError("the writer was left inside a transaction")
+        raise RuntimeError("the writer is still inside a transaction")
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("BEGIN IMMEDIATE")
     try:
         result = work(connection)
         connection.execute("COMMIT")
     except BaseException:
-        connection.rollback()  # nothing where a full disk has ended the transaction by itself
+        connection.rollback()  # no effect if SQLite has already rolled back, as on a full disk
         raise
     return result
 
@@ -245,7 +247,7 @@ def _mark(connection: Connection, now: int) -> None:
 
 
 def migrations() -> list[tuple[int, str]]:
-    """Number and SQL of every migration, in order."""
+    """Return the number and SQL of every migration, in order."""
     return sorted(
         (int(match[1]), entry.read_text(encoding="utf-8"))
         for entry in (files("storage") / "migrations").iterdir()
@@ -254,7 +256,7 @@ def migrations() -> list[tuple[int, str]]:
 
 
 def _migrate(connection: Connection) -> tuple[int, int]:
-    """The version that the file had, and the one that it has now."""
+    """Apply missing migrations. Return the version before and after."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     steps = migrations()
     if version > steps[-1][0]:

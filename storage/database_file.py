@@ -1,4 +1,4 @@
-"""The database file before it is opened: its lock, its owner, and whose database it is."""
+"""Checks on the database file before it is opened: its lock, permissions and application id."""
 
 import fcntl
 import logging
@@ -13,16 +13,17 @@ from storage.errors import DatabaseInUse, ForeignDatabase, storage_error
 
 logger = logging.getLogger(__name__)
 
-APPLICATION_ID = int.from_bytes(b"BxGw", "big")  # in the file's header, from the second migration on
-OWNER_ALONE = 0o600  # people's names and addresses; SQLite gives -wal and -shm the mode of the file
-OTHERS = 0o077
-NEIGHBOURS = ("", "-wal", "-shm", ".lock")
+APPLICATION_ID = int.from_bytes(b"BxGw", "big")  # in the file header since the second migration
+OWNER_ONLY = 0o600  # the data is personal; SQLite gives -wal and -shm the mode of the file
+GROUP_AND_OTHERS = 0o077
+SUFFIXES = ("", "-wal", "-shm", ".lock")
 
 
 class LockFile:
-    """The lock file beside a database, locked until closed; never removed: nobody shall lock a dead name.
+    """The lock file beside a database, locked until closed.
 
-    Its time of modification is kept for a mark: setting it needs no room on the disk.
+    It is never removed: another process could hold a lock on the removed file. Its modification time stores a mark,
+    because setting it needs no disk space.
     """
 
     def __init__(self, descriptor: int, *, new: bool) -> None:
@@ -30,83 +31,85 @@ class LockFile:
         if new:
             self.touch(0)
         self.touched_at = os.fstat(descriptor).st_mtime
-        """The mark that was found when the file was opened, 0 where there was none."""
+        """The mark found when the file was opened; 0 if there was none."""
 
     def touch(self, at: float) -> None:
         """Set the mark to the Unix time *at*."""
         os.utime(self._descriptor, (at, at))
 
     def close(self) -> None:
-        """Give the database free."""
+        """Release the lock."""
         os.close(self._descriptor)
 
 
 def lock_database(path: Path) -> LockFile:
-    """The lock of the database that *path* leads to, under this name or through a link.
+    """Lock the database at *path*, which may be a link to it.
 
     Raises:
-        DatabaseInUse: when another process holds it.
+        DatabaseInUse: another process holds the lock.
     """
     name = f"{path.resolve()}.lock"
     new = not os.path.exists(name)
-    descriptor = os.open(name, os.O_RDWR | os.O_CREAT, OWNER_ALONE)
+    descriptor = os.open(name, os.O_RDWR | os.O_CREAT, OWNER_ONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
         raise DatabaseInUse(
-            f"{path} is in use by another running gateway: stop that one first, or name another database"
+            f"{path} is in use by another running gateway: stop that one first, or use another database"
         ) from error
     return LockFile(descriptor, new=new)
 
 
-def make_file(path: Path) -> Path:
-    """What *path* leads to, where there is a file afterwards, and none beside it that others than its owner can read.
+def create_file(path: Path) -> Path:
+    """Create the file at *path* if it does not exist, and return its path with links resolved.
+
+    Restricts the file and those beside it to their owner.
 
     Raises:
-        OSError: when it cannot be made.
+        OSError: the file cannot be created.
     """
     path = path.resolve()
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ALONE))
-    for neighbour in NEIGHBOURS:
-        _keep_to_owner(Path(f"{path}{neighbour}"))
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
+    for suffix in SUFFIXES:
+        _restrict_to_owner(Path(f"{path}{suffix}"))
     return path
 
 
-def _keep_to_owner(path: Path) -> None:
+def _restrict_to_owner(path: Path) -> None:
     if not path.exists():
         return
     mode = stat.S_IMODE(path.stat().st_mode)
-    if not mode & OTHERS:
+    if not mode & GROUP_AND_OTHERS:
         return
-    told = {"file": str(path), "mode": f"{mode:04o}"}
+    fields = {"file": str(path), "mode": f"{mode:04o}"}
     try:
-        path.chmod(OWNER_ALONE)
+        path.chmod(OWNER_ONLY)
     except OSError as error:
         reason = error.strerror
-        logger.warning("others can read a file of the database: chmod 600 it", extra=told | {"reason": reason})
+        logger.warning("others can read a file of the database: chmod 600 it", extra=fields | {"reason": reason})
     else:
-        logger.warning("others could read a file of the database: it has mode 0600 now", extra=told)
+        logger.warning("others could read a file of the database: it has mode 0600 now", extra=fields)
 
 
-MARKS_OF_A_FILE = """
+READ_FILE_MARKS = """
 SELECT application_id, user_version, count(name), coalesce(max(name = 'facts'), 0)
 FROM pragma_application_id, pragma_user_version LEFT JOIN sqlite_schema ON type = 'table'
 """
 
 
 def refuse_foreign(path: Path) -> None:
-    """Look whose database the file at *path* is.
+    """Verify that the file at *path* is empty or a database of the gateway.
 
     Raises:
-        ForeignDatabase: when another program made it.
-        StorageError: when it cannot be read, or is no database.
+        ForeignDatabase: another program created it.
+        StorageError: it cannot be read or is not a database.
     """
     try:
         with closing(pysqlite3.connect(str(path))) as connection:
-            application_id, version, tables, ours_before_the_mark = connection.execute(MARKS_OF_A_FILE).fetchone()
+            application_id, version, tables, has_facts = connection.execute(READ_FILE_MARKS).fetchone()
     except pysqlite3.Error as error:
         raise storage_error(error) from error
-    unmarked = application_id == 0 and (ours_before_the_mark if version else not tables)
+    unmarked = application_id == 0 and (has_facts if version else not tables)
     if application_id != APPLICATION_ID and not unmarked:
-        raise ForeignDatabase(f"{path} is the database of another program: name another file")
+        raise ForeignDatabase(f"{path} is the database of another program: use another file")

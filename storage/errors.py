@@ -1,4 +1,4 @@
-"""What can go wrong with the database file, sorted by what can be done about it."""
+"""Errors of the database file, grouped by how to handle them."""
 
 import pysqlite3
 
@@ -9,62 +9,62 @@ DAMAGE_CODES = frozenset({11, 26})  # CORRUPT, NOTADB
 
 
 class StorageError(Exception):
-    """A statement failed; the message is SQLite's."""
+    """A statement failed. The text is SQLite's message."""
 
 
 class IntegrityError(StorageError):
-    """A constraint of a table was violated."""
+    """A statement violates a constraint."""
 
 
 class StorageUnusable(StorageError):
-    """The file is to blame, not the statement."""
+    """The statement failed because of the file."""
 
     @property
-    def told(self) -> str:
-        """The sentence for callers."""
+    def message(self) -> str:
+        """The error message for callers."""
         return str(self)
 
 
 class StorageUnavailable(StorageUnusable):
-    """The file cannot be used for now: the disk is full, fails or is read-only, or another program holds the file."""
+    """The file is temporarily unusable: the disk is full, failing or read-only, or another program locks the file."""
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         return f"the database cannot be used for now ({self}): try again later"
 
 
 class StorageDamaged(StorageUnusable):
-    """The content of the file is damaged; the message says what to do."""
+    """The content of the file is damaged. The message says what to do."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"the database is damaged, or is no SQLite database ({reason}). Stop the gateway, then restore the file "
+            f"the database is damaged or is not an SQLite database ({reason}). Stop the gateway, then restore the file "
             "from a backup, or salvage it with the .recover command of sqlite3. Syncs rebuild the mirror; accounts, "
             "tokens and rules exist only in the file"
         )
 
 
 def storage_error(error: Exception) -> StorageError:
-    """The error of ours for a pysqlite3.Error."""
+    """Return the StorageError for a pysqlite3.Error."""
     if isinstance(error, pysqlite3.IntegrityError):
         return IntegrityError(str(error))
-    code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE  # pysqlite3's own refusals have none
+    code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE  # errors raised by pysqlite3 itself have no code
     if code in DAMAGE_CODES:
         return StorageDamaged(str(error))
     return StorageUnavailable(str(error)) if code in UNAVAILABLE_CODES else StorageError(str(error))
 
 
 class DatabaseRefused(Exception):
-    """The database is not to be opened by this gateway, or not now."""
+    """The gateway refuses to open the database."""
 
 
 class DatabaseInUse(DatabaseRefused):
-    """Another gateway has this database open."""
+    """Another gateway has the database open."""
 
 
 class DatabaseTooNew(DatabaseRefused):
-    """The database was written by a newer version of the gateway."""
+    """A newer version of the gateway wrote the database."""
 
 
 class ForeignDatabase(DatabaseRefused):
-    """The database is another program's."""
+    """Another program created the database."""

@@ -1,4 +1,4 @@
-"""What the database file knows of itself."""
+"""Stores named values about the database itself."""
 
 from contextlib import closing
 from pathlib import Path
@@ -15,36 +15,36 @@ FIND_TABLE = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'facts
 
 
 class MetadataStore:
-    """Named values, on disk when they are saved."""
+    """Reads and writes named values. Writes are durable: on disk before the method returns."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def load(self, name: str) -> bytes | None:
-        """The value of *name*, if it was ever saved."""
+        """Return the value of *name*, or None if it was never saved."""
         return await self._database.read(load_fact, name)
 
     async def save(self, name: str, value: bytes) -> None:
-        """Remember *value* under *name*."""
+        """Store *value* under *name*, replacing the previous value."""
         await self._database.write_durably(save_fact, name, value)
 
 
 def load_fact(connection: Connection, name: str) -> bytes | None:
-    """The value of *name*, if it was ever saved."""
+    """Return the value of *name*, or None if it was never saved."""
     row: tuple[bytes] | None = connection.execute(LOAD_FACT, {"name": name}).fetchone()
     return row and row[0]
 
 
 def save_fact(connection: Connection, name: str, value: bytes) -> None:
-    """Remember *value* under *name*."""
+    """Store *value* under *name*, replacing the previous value."""
     connection.execute(SAVE_FACT, {"name": name, "value": value})
 
 
 def read_fact(path: Path, name: str) -> bytes | None:
-    """The value of *name* in the database at *path*, opened for this alone; None also where it has no facts yet.
+    """Return the value of *name* from the database file at *path*, or None if it has none. Opens and closes the file.
 
     Raises:
-        StorageError: when the file cannot be read.
+        StorageError: the file cannot be read.
     """
     try:
         with closing(pysqlite3.connect(str(path))) as connection:

@@ -1,6 +1,6 @@
-"""Which row stands for which Bitrix24: found by member_id where one is known, else by host.
+"""Finds, adds and merges portal rows. A portal is identified by its member_id if known, otherwise by its host.
 
-These run inside the transactions of the accounts that teach us something about their portal.
+These functions run inside the transactions of `storage.accounts`.
 """
 
 from sqlite3 import Connection
@@ -15,12 +15,12 @@ INSERT INTO portals (host, member_id, created_at) VALUES (:host, :member_id, :no
 
 
 def portal_at(connection: Connection, host: str) -> Portal | None:
-    """The portal that answers at *host*, if we know it."""
-    return _one(connection, PORTAL_BY_HOST, {"host": host})
+    """Return the known portal at *host*, or None."""
+    return _find(connection, PORTAL_BY_HOST, {"host": host})
 
 
 def find_or_add_portal(connection: Connection, *, host: str, now: int) -> int:
-    """Our id of the portal that answers at *host*."""
+    """Return our id of the portal at *host*. Add the portal if it is unknown."""
     if found := portal_at(connection, host):
         return found.portal_id
     return _add(connection, host, None, now)
@@ -33,28 +33,28 @@ TOUCH_LISTS = "UPDATE mirror_lists SET generation = generation + 1 WHERE portal_
 
 
 def identify_portal(connection: Connection, *, member_id: str, host: str, now: int) -> int:
-    """Our id of the portal *member_id*, which answers at *host*: both as its authorization server says.
+    """Return our id of the portal *member_id* at *host*, both as reported by its authorization server.
 
-    A row known by its host alone is the same Bitrix24, and is joined with the one known by its id. A host that was
-    another portal's has changed hands.
+    A row with this host and no member_id is the same portal; it is merged into the row with the member_id. If the host
+    belongs to a row with another member_id, the host has a new owner and that row loses it.
     """
-    known, holder = _one(connection, PORTAL_BY_MEMBER, {"member_id": member_id}), portal_at(connection, host)
-    if known is None and holder is not None and holder.member_id is None:
-        connection.execute(LEARN_MEMBER_ID, {"member_id": member_id, "portal_id": holder.portal_id})
-        connection.execute(TOUCH_LISTS, {"portal_id": holder.portal_id})  # accountID is a part of their answers
-        return holder.portal_id
-    if holder is not None and holder.member_id not in (None, member_id):
-        connection.execute(LOSE_HOST, {"portal_id": holder.portal_id})
-    if known is None:
+    by_member, by_host = _find(connection, PORTAL_BY_MEMBER, {"member_id": member_id}), portal_at(connection, host)
+    if by_member is None and by_host is not None and by_host.member_id is None:
+        connection.execute(LEARN_MEMBER_ID, {"member_id": member_id, "portal_id": by_host.portal_id})
+        connection.execute(TOUCH_LISTS, {"portal_id": by_host.portal_id})  # accountID is part of their pages
+        return by_host.portal_id
+    if by_host is not None and by_host.member_id not in (None, member_id):
+        connection.execute(LOSE_HOST, {"portal_id": by_host.portal_id})
+    if by_member is None:
         return _add(connection, host, member_id, now)
-    if holder is not None and holder.member_id is None:
-        join_portals(connection, holder.portal_id, known.portal_id)
-    connection.execute(LEARN_HOST, {"host": host, "portal_id": known.portal_id})
-    return known.portal_id
+    if by_host is not None and by_host.member_id is None:
+        merge_portals(connection, by_host.portal_id, by_member.portal_id)
+    connection.execute(LEARN_HOST, {"host": host, "portal_id": by_member.portal_id})
+    return by_member.portal_id
 
 
-# An account may have the same list or rule under both rows. What it uses today wins; the other goes under a row that
-# no account points to, so that nothing is erased.
+# An account may have the same list or rule under both rows. The one it uses now stays; the other moves to an archive
+# row that no account refers to, so nothing is deleted.
 SET_ASIDE = (
     """
     UPDATE mirror_lists AS here SET portal_id = :archive
@@ -75,7 +75,7 @@ SET_ASIDE = (
                 AND there.portal_id <> here.portal_id)
     """,
 )
-# A level that nobody noted cannot be added to; two at different times are added as if neither had drained since.
+# The sum is unknown if a level is unknown. Levels of different times are added as if neither had drained since.
 ADD_BUCKETS = """
 INSERT INTO buckets (portal_id, level, marked_at)
 SELECT :into, CASE WHEN count(level) = count(*) THEN sum(level) END, max(marked_at)
@@ -98,8 +98,8 @@ AND NOT EXISTS (SELECT 1 FROM rules WHERE portal_id = :archive)
 """
 
 
-def join_portals(connection: Connection, portal_id: int, into: int) -> None:
-    """Make two rows of one Bitrix24 the one row *into*: all that hangs on *portal_id* hangs on it afterwards."""
+def merge_portals(connection: Connection, portal_id: int, into: int) -> None:
+    """Merge two rows of the same portal: move everything from *portal_id* to *into* and delete *portal_id*."""
     archive = _add(connection, f"joined:{portal_id}:{into}", None, 0)
     for statement in SET_ASIDE:
         connection.execute(statement, {"archive": archive, "portal_id": portal_id, "into": into})
@@ -108,7 +108,7 @@ def join_portals(connection: Connection, portal_id: int, into: int) -> None:
     connection.execute(DROP_ARCHIVE, {"archive": archive})
 
 
-def _one(connection: Connection, query: str, parameters: dict[str, str]) -> Portal | None:
+def _find(connection: Connection, query: str, parameters: dict[str, str]) -> Portal | None:
     row = connection.execute(query, parameters).fetchone()
     return row and Portal(*row)
 

@@ -1,4 +1,4 @@
-"""What the tables hold, as values."""
+"""Records of the database tables."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,7 +9,7 @@ RunState = Literal["running", "done", "failed"]
 
 @dataclass(frozen=True)
 class Portal:
-    """One Bitrix24: *member_id* is who it is (None until learned), *host* where it answers today; never both None."""
+    """A Bitrix24 portal. *member_id* is its permanent id, *host* its current host. Either may be unknown (None)."""
 
     portal_id: int
     host: str | None
@@ -17,13 +17,13 @@ class Portal:
 
     @property
     def bitrix_id(self) -> str:
-        """What callers know the portal by: its member_id, or the host until that is learned."""
+        """The portal's id for callers: its member_id, or its host until the member_id is known."""
         return self.member_id or self.host or ""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A portal's request counter: its *level* at a clean stop, None when nobody noted it, and the time of the mark."""
+    """A portal's leaky bucket: its *level* at the time *marked_at*, None if unknown."""
 
     portal_id: int
     level: float | None
@@ -32,16 +32,16 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why an account is stale: a stable *code*, our *words*, and the *host* that its portal has moved to, if known."""
+    """Why an account is stale: a stable *code*, our *message*, and the portal's new *host* if it has moved."""
 
     code: str
-    words: str
+    message: str
     host: str | None
 
 
 @dataclass(frozen=True)
 class Move:
-    """An authorization of the portal at *host* that has begun and can be finished before *expires_at*."""
+    """A pending move to the portal at *host*, waiting for its authorization until *expires_at*."""
 
     host: str
     began_at: int
@@ -50,10 +50,10 @@ class Move:
 
 @dataclass(frozen=True)
 class Account:
-    """One caller's authorisation on a portal. *account_key* is the account named in the caller's token.
+    """A caller's authorization on a portal. *account_key* is the account id in the caller's token.
 
-    *since* is when it came into its state; *trouble* is why it is stale and *tried_at* when its credential was last
-    tried, both None for other accounts. A *move* may have expired.
+    *since* is the time of the last change of state. For a stale account, *trouble* is the reason and *tried_at* is when
+    its credential was last tried; both are None otherwise. A *move* may have expired.
     """
 
     account_id: int
@@ -72,21 +72,21 @@ class Account:
 
     @property
     def host(self) -> str:
-        """The host, and port, at which its portal was connected."""
+        """The host, with port if any, of the portal's origin."""
         return self.origin.partition("://")[2]
 
     def move_at(self, now: float) -> Move | None:
-        """The move that can still be finished."""
+        """Return the pending move if it has not expired at *now*."""
         return self.move if self.move is not None and now < self.move.expires_at else None
 
 
 MirrorRow = tuple[int, bytes]
-"""A portal's row, ready to store: its id there, and all that we keep of it as that part of the answer."""
+"""A row ready to store: its id on the portal, and its JSON suffix (see `gateway.mirror.row_json`)."""
 
 
 @dataclass(frozen=True)
 class MirrorPage:
-    """Some rows of a list as JSON objects joined by commas, the count of all live ones, and their generation."""
+    """A page of a list: rows as JSON objects joined by commas, the list's number of live rows and its generation."""
 
     list_id: int
     generation: int
@@ -96,7 +96,7 @@ class MirrorPage:
 
 @dataclass(frozen=True)
 class SublistProgress:
-    """How far a run has come in one part: the last proven id, whether its end is proven, why it was skipped."""
+    """The progress of a run in one sublist: the last proven id, whether it is done, and why it was skipped."""
 
     sublist: int
     cursor: int | None
@@ -106,7 +106,7 @@ class SublistProgress:
 
 @dataclass(frozen=True)
 class SyncRun:
-    """The latest run of one list's sync. *left_out*: rows of the portal that the contract cannot show."""
+    """The latest run of one list's sync. *left_out* counts portal rows that the contract cannot represent."""
 
     list_id: int
     resource: str
@@ -121,13 +121,13 @@ class SyncRun:
 
     @property
     def cursor(self) -> int | None:
-        """The last proven id of the part that the run is in; None before the first, and where parts are read whole."""
+        """The last proven id of the current sublist; None before the first, and if sublists are read in full."""
         return next((sublist.cursor for sublist in reversed(self.sublists) if sublist.cursor is not None), None)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a quiz's answers become on a portal; *body* is the JSON object of the posted properties."""
+    """How a quiz's answers become CRM items on a portal. *body* is the posted JSON object."""
 
     rule_id: int
     quiz_id: int

@@ -1,4 +1,4 @@
-"""Rules by account, portal and quiz."""
+"""Stores rules by account, portal and quiz."""
 
 from sqlite3 import Connection
 
@@ -21,17 +21,17 @@ WHERE account_id = :account_id AND portal_id = :portal_id AND quiz_id = :quiz_id
 
 
 class RuleStore:
-    """Rules as rows. What it writes is on disk when it returns."""
+    """Reads and writes rules. Writes are durable: on disk before the method returns."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def find(self, account_id: int, portal_id: int, quiz_id: int) -> Rule | None:
-        """The rule of that quiz, if there is one."""
+        """Return the rule of the quiz, or None."""
         return await self._database.read(_find, account_id, portal_id, quiz_id)
 
     async def add(self, account_id: int, portal_id: int, quiz_id: int, body: bytes, *, now: int) -> bool:
-        """Whether the rule could be added; False, and nothing changed, where the quiz has one."""
+        """Add the rule. Return False and change nothing if the quiz already has one."""
         try:
             await self._database.write_durably(_add, account_id, portal_id, quiz_id, body, now)
         except IntegrityError:
@@ -39,7 +39,7 @@ class RuleStore:
         return True
 
     async def replace(self, account_id: int, portal_id: int, quiz_id: int, body: bytes) -> bool:
-        """Whether there was a rule to replace."""
+        """Replace the rule. Return False if the quiz has none."""
         return await self._database.write_durably(_replace, account_id, portal_id, quiz_id, body)
 
 

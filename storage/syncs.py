@@ -1,4 +1,4 @@
-"""The latest sync run of every list: its rows and its place in the portal's lists move in one transaction."""
+"""Stores the latest sync run of every list. A page of rows and the run's progress are saved in one transaction."""
 
 from collections.abc import Sequence
 from sqlite3 import Connection
@@ -9,11 +9,11 @@ from storage.mirror import compare_rows, mark_deleted
 from storage.records import MirrorRow, RunState, SublistProgress, SyncRun
 
 MissingRow = tuple[int, int, int]
-"""Our row id, the part and the portal's id of a live row that the run did not meet."""
+"""row_id, sublist and portal_row_id of a live row that the run has not seen."""
 
 
 class SyncStore:
-    """Sync runs as rows. A crash of the machine may cost the last moments of a run, which are then read again."""
+    """Reads and writes sync runs. Writes are not durable: after a machine crash, the run reads the last pages again."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -28,33 +28,33 @@ class SyncStore:
         now: int,
         resumable_since: int | None,
     ) -> SyncRun:
-        """The list's run, now running.
+        """Start a run of the list, or resume the previous one, and return it.
 
-        The one before goes on where it was, unless it is done, has other parts (or none any more, after
-        `forget_progress`), or began before *resumable_since* or after *now*; None lets every run start over.
+        The previous run is not resumed if it is done, has other sublists (or none, after `forget_progress`), or started
+        before *resumable_since* or after *now*. If *resumable_since* is None, no run is resumed.
         """
         return await self._database.write(_begin, account_id, portal_id, resource, sublists, now, resumable_since)
 
     async def load(self, account_id: int, portal_id: int, resource: str) -> SyncRun | None:
-        """The latest run, or None before the first."""
+        """Return the latest run of the list, or None before the first."""
         return await self._database.read(_find_run, account_id, portal_id, resource)
 
     async def forget_progress(self, account_id: int) -> None:
-        """Let every run of the account that is not done start over: what it has read does not count any more."""
+        """Discard the progress of the account's unfinished runs, so that they start over."""
         await self._database.write(_forget_progress, account_id)
 
     async def forget_progress_of_others(self, reader: str) -> None:
-        """Let every run start over that is not done and was begun by another *reader* (any text that names it)."""
+        """Discard the progress of unfinished runs if another *reader* started them. Any text identifies a reader."""
         if await self._database.read(load_fact, READER) != reader.encode():
             await self._database.write(_forget_all_progress, reader.encode())
 
     async def list_interrupted(self) -> list[tuple[int, int, str]]:
-        """(account_id, list_id, resource) of every run that was under way when the gateway last ended."""
+        """Return (account_id, list_id, resource) of each run that was running when the gateway last stopped."""
         return await self._database.read(_list_interrupted)
 
-    async def list_left_behind(self) -> list[tuple[int, str]]:
-        """(list_id, resource) of every run that nobody ended and whose account has left the portal since."""
-        return await self._database.read(_list_left_behind)
+    async def list_orphaned(self) -> list[tuple[int, str]]:
+        """Return (list_id, resource) of each run still marked running whose account has left the portal."""
+        return await self._database.read(_list_orphaned)
 
     async def save_page(
         self,
@@ -67,40 +67,40 @@ class SyncStore:
         left_out: int,
         prefix: bytes,
     ) -> int:
-        """The list's generation after a range's proven rows (see `compare_rows`) and its end were stored.
+        """Store the rows of a proven range (see `compare_rows`) and its end. Return the list's new generation.
 
-        *upto* None: the range is the last of its part.
+        *upto* is None for the last range of its sublist.
         """
         return await self._database.write(_save_page, list_id, sublist, rows, after, upto, left_out, prefix)
 
     async def skip_sublist(self, list_id: int, sublist: int, reason: str) -> None:
-        """Note that the portal does not offer this part; its rows stay as they are."""
+        """Record that the portal does not offer this sublist. Its stored rows stay unchanged."""
         await self._database.write(_skip_sublist, list_id, sublist, reason)
 
     async def set_total(self, list_id: int, total: int) -> None:
-        """Note how many rows the run will have read in the end."""
+        """Store the total number of rows that the run is going to read."""
         await self._database.write(_set_total, list_id, total)
 
     async def load_missing(self, list_id: int, *, limit: int) -> list[MissingRow]:
-        """Up to *limit* rows that were not met."""
+        """Return up to *limit* missing rows: live rows that the run has not seen."""
         return await self._database.read(_load_missing, list_id, limit)
 
     async def resolve_missing(
         self,
         list_id: int,
-        asked: Sequence[MissingRow],
+        requested: Sequence[MissingRow],
         found: dict[int, list[MirrorRow]],
         *,
         prefix: bytes,
     ) -> int:
-        """The list's generation after the rows *asked* for by id were settled.
+        """Update the rows *requested* by id and return the list's new generation.
 
-        Those that the portal still has (*found*, by part) are brought up to date, the others marked deleted.
+        Rows that the portal still has (*found*, by sublist) are updated; the others are marked deleted.
         """
-        return await self._database.write(_settle_missing, list_id, asked, found, prefix)
+        return await self._database.write(_resolve_missing, list_id, requested, found, prefix)
 
     async def finish(self, list_id: int, state: RunState, *, error: str | None, now: int) -> int:
-        """End the run; the rows that it has read."""
+        """End the run and return the number of rows it has read."""
         return await self._database.write(_finish, list_id, state, error, now)
 
 
@@ -139,26 +139,26 @@ def _list_interrupted(connection: Connection) -> list[tuple[int, int, str]]:
 LIST_RUNNING = "SELECT list_id, resource FROM sync_runs JOIN mirror_lists USING (list_id) WHERE state = 'running'"
 
 
-def _list_left_behind(connection: Connection) -> list[tuple[int, str]]:
+def _list_orphaned(connection: Connection) -> list[tuple[int, str]]:
     interrupted = {list_id for _, list_id, _ in _list_interrupted(connection)}
-    return [one for one in connection.execute(LIST_RUNNING).fetchall() if one[0] not in interrupted]
+    return [run for run in connection.execute(LIST_RUNNING).fetchall() if run[0] not in interrupted]
 
 
-FORGET_PROGRESS = """
+DELETE_PROGRESS = """
 DELETE FROM sync_parts WHERE list_id IN (
     SELECT list_id FROM sync_runs JOIN mirror_lists USING (list_id) WHERE account_id = :account_id AND state <> 'done'
 )
 """
-FORGET_ALL_PROGRESS = "DELETE FROM sync_parts WHERE list_id IN (SELECT list_id FROM sync_runs WHERE state <> 'done')"
+DELETE_ALL_PROGRESS = "DELETE FROM sync_parts WHERE list_id IN (SELECT list_id FROM sync_runs WHERE state <> 'done')"
 READER = "sync_reader"
 
 
 def _forget_progress(connection: Connection, account_id: int) -> None:
-    connection.execute(FORGET_PROGRESS, {"account_id": account_id})
+    connection.execute(DELETE_PROGRESS, {"account_id": account_id})
 
 
 def _forget_all_progress(connection: Connection, reader: bytes) -> None:
-    connection.execute(FORGET_ALL_PROGRESS)
+    connection.execute(DELETE_ALL_PROGRESS)
     save_fact(connection, READER, reader)
 
 
@@ -169,14 +169,14 @@ LIST_ID = """
 SELECT list_id FROM mirror_lists
 WHERE account_id = :account_id AND portal_id = :portal_id AND resource = :resource
 """
-GO_ON = """
+RESUME = """
 UPDATE sync_runs SET state = 'running', total = NULL, finished_at = NULL, error = NULL WHERE list_id = :list_id
 """
-START_OVER = """
+START = """
 INSERT OR REPLACE INTO sync_runs (list_id, state, rows, left_out, started_at) VALUES (:list_id, 'running', 0, 0, :now)
 """
-FORGET_PARTS = "DELETE FROM sync_parts WHERE list_id = :list_id"
-FORGET_ALL_MISSING = "DELETE FROM sync_missing WHERE list_id = :list_id"
+DELETE_SUBLISTS = "DELETE FROM sync_parts WHERE list_id = :list_id"
+DELETE_ALL_MISSING = "DELETE FROM sync_missing WHERE list_id = :list_id"
 ADD_SUBLIST = "INSERT INTO sync_parts (list_id, part, done) VALUES (:list_id, :part, 0)"
 
 
@@ -190,27 +190,27 @@ def _begin(
     resumable_since: int | None,
 ) -> SyncRun:
     key = {"account_id": account_id, "portal_id": portal_id, "resource": resource}
-    before = _find_run(connection, account_id, portal_id, resource)
-    if before is not None and _resumes(before, sublists, now, resumable_since):
-        connection.execute(GO_ON, {"list_id": before.list_id})
+    previous = _find_run(connection, account_id, portal_id, resource)
+    if previous is not None and _resumes(previous, sublists, now, resumable_since):
+        connection.execute(RESUME, {"list_id": previous.list_id})
     else:
         connection.execute(ADD_LIST, key)
         (list_id,) = connection.execute(LIST_ID, key).fetchone()
-        connection.execute(START_OVER, {"list_id": list_id, "now": now})
-        connection.execute(FORGET_PARTS, {"list_id": list_id})
-        connection.execute(FORGET_ALL_MISSING, {"list_id": list_id})
+        connection.execute(START, {"list_id": list_id, "now": now})
+        connection.execute(DELETE_SUBLISTS, {"list_id": list_id})
+        connection.execute(DELETE_ALL_MISSING, {"list_id": list_id})
         connection.executemany(ADD_SUBLIST, [{"list_id": list_id, "part": sublist} for sublist in sublists])
     run = _find_run(connection, account_id, portal_id, resource)
     assert run is not None
     return run
 
 
-def _resumes(before: SyncRun, sublists: Sequence[int], now: int, resumable_since: int | None) -> bool:
+def _resumes(previous: SyncRun, sublists: Sequence[int], now: int, resumable_since: int | None) -> bool:
     return (
         resumable_since is not None
-        and before.state != "done"
-        and resumable_since <= before.started_at <= now  # later: the clock has been set back since
-        and {one.sublist for one in before.sublists} == set(sublists)
+        and previous.state != "done"
+        and resumable_since <= previous.started_at <= now  # a later start means that the clock was set back
+        and {progress.sublist for progress in previous.sublists} == set(sublists)
     )
 
 
@@ -267,25 +267,25 @@ def _load_missing(connection: Connection, list_id: int, limit: int) -> list[Miss
     return connection.execute(LOAD_MISSING, {"list_id": list_id, "limit": limit}).fetchall()
 
 
-FORGET_MISSING = "DELETE FROM sync_missing WHERE list_id = :list_id AND row_id = :row_id"
+DELETE_MISSING = "DELETE FROM sync_missing WHERE list_id = :list_id AND row_id = :row_id"
 
 
-def _settle_missing(
+def _resolve_missing(
     connection: Connection,
     list_id: int,
-    asked: Sequence[MissingRow],
+    requested: Sequence[MissingRow],
     found: dict[int, list[MirrorRow]],
     prefix: bytes,
 ) -> int:
     present = {(sublist, portal_row_id) for sublist, rows in found.items() for portal_row_id, _ in rows}
-    mark_deleted(connection, list_id, [row_id for row_id, *place in asked if tuple(place) not in present])
+    mark_deleted(connection, list_id, [row_id for row_id, *portal_key in requested if tuple(portal_key) not in present])
     for sublist, rows in found.items():
         for row in rows:
             portal_row_id, _ = row
             compare_rows(
                 connection, list_id, sublist, [row], after=portal_row_id - 1, upto=portal_row_id, prefix=prefix
             )
-    connection.executemany(FORGET_MISSING, [{"list_id": list_id, "row_id": row_id} for row_id, *_ in asked])
+    connection.executemany(DELETE_MISSING, [{"list_id": list_id, "row_id": row_id} for row_id, *_ in requested])
     return _generation(connection, list_id)
 
 
@@ -299,5 +299,5 @@ def _finish(connection: Connection, list_id: int, state: RunState, error: str | 
         FINISH, {"list_id": list_id, "state": state, "error": error, "now": now}
     ).fetchone()
     if state == "done":
-        connection.execute(FORGET_ALL_MISSING, {"list_id": list_id})
+        connection.execute(DELETE_ALL_MISSING, {"list_id": list_id})
     return row[0]

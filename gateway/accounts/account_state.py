@@ -30,13 +30,15 @@ def state_of(account: Account, now: float) -> AccountState:
     if (move := account.move_at(now)) is not None:
         until = f"until then the account stays on {account.host}"
         sentence = f"a person must authorize {move.host}; {until}"
-        return AccountState("pending", move.began_at, PENDING, f"{sentence}: {trouble.words}" if trouble else sentence)
+        return AccountState(
+            "pending", move.began_at, PENDING, f"{sentence}: {trouble.message}" if trouble else sentence
+        )
     if account.kind == "pending":
         reason = f"a person must authorize {account.host}"
         return AccountState("pending", account.since, PENDING, reason)
     if account.stale:
         assert trouble is not None, "a stale account has a reason"
-        return AccountState("stale", account.since, trouble.code, trouble.words)
+        return AccountState("stale", account.since, trouble.code, trouble.message)
     return AccountState("ok", account.since)
 
 
@@ -71,7 +73,7 @@ def webhook_advice(account: Account) -> str:
     trouble = account.trouble
     host = account.host if trouble is None or trouble.host is None else trouble.host
     advice = f"connect the webhook again at {host}"
-    return advice if trouble is None else f"{advice}: {trouble.words}"
+    return advice if trouble is None else f"{advice}: {trouble.message}"
 
 
 def retry_due_at(account: Account, now: float) -> float | None:

@@ -100,7 +100,7 @@ class AccountDirectory:
             return
         self.forget(account)
         if worked:
-            logger.warning("an account is stale", extra={"account": account.account_key, "reason": trouble.words})
+            logger.warning("an account is stale", extra={"account": account.account_key, "reason": trouble.message})
 
     @asynccontextmanager
     async def mark_stale_on_auth_failure(self, account: Account) -> AsyncIterator[None]:
@@ -130,6 +130,6 @@ def _weigh(account_key: str, account: Account | None) -> int:
     if account is not None:
         texts += [account.origin, account.portal.host or "", account.portal.member_id or ""]
         texts += [account.move.host] if account.move is not None else []
-        texts += [account.trouble.words, account.trouble.host or ""] if account.trouble is not None else []
+        texts += [account.trouble.message, account.trouble.host or ""] if account.trouble is not None else []
     sealed = account.sealed if account is not None else None
     return sum(map(text_bytes, texts)) + len(sealed or b"") + ACCOUNT_BYTES

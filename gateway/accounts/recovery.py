@@ -63,7 +63,7 @@ class WebhookRecovery:
         due_at = retry_due_at(account, now)
         if account.sealed is None or due_at is None or due_at > now:  # retried or connected again meanwhile
             return
-        await self._store.note_try(account_id, int(now))
+        await self._store.record_attempt(account_id, int(now))
         self._directory.forget(account)
         try:
             async with self._clock.timeout(self._max_wait_s):

@@ -48,5 +48,5 @@ async def forget_credentials(
             found = CredentialCount(*await store.count())
             if not confirm(found):
                 return None
-            await store.forget_all(KEY_CHECK, NO_KEY, now=int(clock.now()))
+            await store.delete_all(KEY_CHECK, NO_KEY, now=int(clock.now()))
             return found

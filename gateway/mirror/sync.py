@@ -92,7 +92,7 @@ class SyncService:
                 self._launch(accounts[account_id], RESOURCES[name], list_id, None)
             else:
                 await self._end(list_id, name, "failed", UNAUTHORIZED)
-        for list_id, name in await self._store.list_left_behind():
+        for list_id, name in await self._store.list_orphaned():
             await self._end(list_id, name, "failed", SUSPENDED)
 
     async def start(self, account: Account, resource: Resource) -> None:
@@ -230,7 +230,7 @@ class SyncService:
                 self._note_progress(account, resource)
             await self._pass(account, resource, run)
         except (GatewayError, StorageDamaged) as error:
-            reason = error.detail if isinstance(error, GatewayError) else error.told
+            reason = error.detail if isinstance(error, GatewayError) else error.message
             logger.warning("sync failed", extra={**_names(account, resource), "reason": reason})
             return reason
         except StorageUnavailable:

@@ -157,7 +157,7 @@ class CallService:
             return await self._send(account, client, commands, halt)
         except StorageUnusable as error:
             logger.warning("a part of a batch was not sent", extra={"reason": str(error)})
-            return StorageFailed(error.told)
+            return StorageFailed(error.message)
         except (SealBroken, StorageError) as error:
             logger.error("a part of a batch was not sent", exc_info=error)
             return GatewayError()

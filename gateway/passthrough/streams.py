@@ -97,7 +97,7 @@ class Stream:
             if not started:
                 raise
             logger.warning("stream ended", extra={"reason": str(error)})
-            yield self._last_line(error=error.told, code=StorageFailed.code)
+            yield self._last_line(error=error.message, code=StorageFailed.code)
             return
         reason = self._ended.result() if self._ended.done() else None
         if reason is not None:

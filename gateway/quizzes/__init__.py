@@ -1,1 +1,1 @@
-"""Quizzes: the rules by which answers become leads and deals."""
+"""Quizzes: rules that turn answers into leads and deals."""

@@ -1,4 +1,4 @@
-"""Rules: what a quiz's answers become in the account's CRM."""
+"""Rules that turn a quiz's answers into items of the account's CRM."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ PERFORMER_UNKNOWN = "must be the bitrixUserID of one of the account's synced use
 
 
 class RuleService:
-    """Creates, shows and replaces the rules of an account on the portal that it is connected to."""
+    """Creates, loads and replaces the rules of an account on its current portal."""
 
     def __init__(self, store: RuleStore, mirror: MirrorStore, clock: Clock) -> None:
         self._store = store
@@ -22,7 +22,7 @@ class RuleService:
         self._clock = clock
 
     async def load(self, account: Account, quiz_id: int) -> Rule:
-        """The rule of the quiz.
+        """Return the rule of the quiz.
 
         Raises:
             NotFound: the quiz has no rule.
@@ -33,11 +33,11 @@ class RuleService:
         return rule
 
     async def create(self, account: Account, quiz_id: int, body: Mapping[str, object]) -> None:
-        """Store *body* as the quiz's rule; on disk when this returns.
+        """Store *body* as the rule of the quiz. The write is durable.
 
         Raises:
-            NotFound: the portal has no such performer.
-            AlreadyExists: when the quiz has a rule, which stays as it is.
+            NotFound: the performer is not a user of the portal.
+            AlreadyExists: the quiz already has a rule; it is not changed.
         """
         if not await self._has_performer(account, body):
             raise NotFound(f"PerformerID: {PERFORMER_UNKNOWN}", code="performer_not_found")
@@ -49,11 +49,11 @@ class RuleService:
             raise AlreadyExists(f"rules already exist for quiz {quiz_id}", code="rules_already_exist")
 
     async def replace(self, account: Account, quiz_id: int, body: Mapping[str, object]) -> None:
-        """Store *body* in the place of the quiz's rule, whole; on disk when this returns.
+        """Store *body* as the rule of the quiz, in place of the existing one. The write is durable.
 
         Raises:
-            NotFound: when the quiz has no rule.
-            InvalidInput: when the portal has no such performer.
+            NotFound: the quiz has no rule.
+            InvalidInput: the performer is not a user of the portal.
         """
         await self.load(account, quiz_id)
         if not await self._has_performer(account, body):
@@ -63,7 +63,7 @@ class RuleService:
 
     async def _has_performer(self, account: Account, body: Mapping[str, object]) -> bool:
         performer = str(body["PerformerID"])
-        # Digits as the portal writes them: "7" and not "07". SQLite's integers end at 2**63.
+        # Only digits as the portal writes them: "7", not "07". SQLite integers end at 2**63 - 1.
         if not (performer.isascii() and performer.isdigit() and str(int(performer[:20])) == performer):
             return False
         portal_row_id = int(performer)
@@ -73,5 +73,5 @@ class RuleService:
 
 
 def no_rules(quiz_id: int) -> NotFound:
-    """The 404 of a quiz without rules."""
+    """Return the error for a quiz without rules."""
     return NotFound(f"rules not found for quiz {quiz_id}", code="rules_not_found")

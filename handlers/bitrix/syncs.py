@@ -36,7 +36,7 @@ async def load_sync(request: web.Request, account: Account, resource: Resource) 
     try:
         run = await request.app[SYNCS].load(account, resource)
     except StorageDamaged as error:
-        return blank | unknown | {"state": "failed", "error": error.told}
+        return blank | unknown | {"state": "failed", "error": error.message}
     if run is None:
         return blank | unknown | {"state": "idle"}
     names = {item.sublist: item.name for item in resource.lists(request.app[CONFIG].field_language)}

@@ -68,8 +68,8 @@ def with_middleware(handler: Handler, *, route: str = "", promised: bool = False
         except CallerLeft:
             response = web.Response(status=CALLER_LEFT)
         except StorageUnusable as error:
-            app[STORAGE_LOG].add(error.told, request_id)
-            response = render_error(StorageFailed(error.told), request, request_id, promised=promised)
+            app[STORAGE_LOG].add(error.message, request_id)
+            response = render_error(StorageFailed(error.message), request, request_id, promised=promised)
         except Exception:
             if request.writer.output_size > 0:
                 raise  # a part of the response has been sent: the server closes the connection and logs the error

@@ -73,7 +73,7 @@ async def test_a_second_gateway_on_the_same_database_is_refused(spawn: Spawn) ->
     status, output = await (await spawn("serve", "--port", "0")).end()
     assert (status, output) == (
         1,
-        "Error: gateway.db is in use by another running gateway: stop that one first, or name another database\n",
+        "Error: gateway.db is in use by another running gateway: stop that one first, or use another database\n",
     )
 
 

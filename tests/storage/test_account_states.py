@@ -31,7 +31,7 @@ async def test_a_stale_account_keeps_the_time_of_its_first_failure_and_the_lates
     assert not await mark(accounts, acme, MOVED, NOW + 20)
     stale = await accounts.load(acme.account_id)
     assert (stale.stale, stale.since, stale.trouble, stale.tried_at) == (True, NOW + 10, MOVED, NOW + 20)
-    await accounts.note_try(acme.account_id, NOW + 30)
+    await accounts.record_attempt(acme.account_id, NOW + 30)
     assert (await accounts.load(acme.account_id)).tried_at == NOW + 30
 
 

@@ -110,7 +110,7 @@ async def test_where_no_mark_can_be_written_every_older_bucket_counts_as_full_at
     assert await left(database) == [Bucket(portal_id, None, 201.5) for portal_id in (one, two, never)]
     await buckets.mark(two, 300)
     assert await left(database) == [Bucket(one, None, 201.5), Bucket(two, None, 300), Bucket(never, None, 201.5)]
-    assert len([record for record in caplog.records if "cannot be stored" in record.getMessage()]) == 1
+    assert len([record for record in caplog.records if "cannot store" in record.getMessage()]) == 1
     await buckets.save({one: 1.5}, 400)
     assert await left(database) == [Bucket(one, 1.5, 400), Bucket(two, None, 300)]
 

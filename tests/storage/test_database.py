@@ -12,7 +12,7 @@ import aiosqlite
 import pysqlite3
 import pytest
 
-from storage.database import READS_A_HOP, SAFE_SQLITE, Database
+from storage.database import MAX_READ_BATCH, SAFE_SQLITE, Database
 from storage.errors import IntegrityError, StorageError
 from tests.storage.samples import execute
 
@@ -234,7 +234,7 @@ async def test_each_of_a_crowd_larger_than_a_hop_gets_its_own_answer(database: D
         doubled: int = connection.execute("SELECT 2 * ?", (number,)).fetchone()[0]
         return doubled
 
-    numbers = range(3 * READS_A_HOP + 1)
+    numbers = range(3 * MAX_READ_BATCH + 1)
     assert await asyncio.gather(*(database.read_batched(answer, n) for n in numbers)) == [2 * n for n in numbers]
 
 

@@ -66,7 +66,7 @@ async def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_pa
     connection.executescript(made)
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(ForeignDatabase, match=r"music\.db is the database of another program: name another file"):
+    with pytest.raises(ForeignDatabase, match=r"music\.db is the database of another program: use another file"):
         async with Database.open(path):
             pass
     assert path.read_bytes() == before

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from storage.accounts import AccountStore
 from storage.database import Database
 from storage.mirror import MirrorStore
-from storage.portals import join_portals
+from storage.portals import merge_portals
 from storage.records import Account
 from storage.rules import RuleStore
 from storage.syncs import SyncStore
@@ -218,7 +218,7 @@ def test_nothing_that_hangs_on_joined_portals_is_lost_and_what_an_account_uses_w
 ) -> None:
     with filled(at, lists, rules) as connection:
         before = {kind: places(connection, query) for kind, query in HANGING.items()}
-        join_portals(connection, JOINED, INTO)
+        merge_portals(connection, JOINED, INTO)
         after = {kind: places(connection, query) for kind, query in HANGING.items()}
         portals = dict(connection.execute("SELECT portal_id, host FROM portals"))
         now_at = [portal for (portal,) in connection.execute("SELECT portal_id FROM accounts ORDER BY account_id")]
