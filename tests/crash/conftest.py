@@ -1,4 +1,4 @@
-"""A house of gateways and the portal that they are connected to, both in real time."""
+"""Fixtures: a house of gateways and their portal, both in real time."""
 
 import random
 import socket
@@ -17,7 +17,7 @@ from tests.gateway import JWT_SECRET, Sandbox, serve_sandbox
 
 @pytest.fixture
 def port() -> int:
-    """One that stays free between two gateways: the system gives those from 32768 on to whoever asks for any."""
+    """A port that stays free between two gateways: below 32768, where the system assigns no ephemeral ports."""
     while True:
         chosen = random.randrange(20_000, 32_000)
         with socket.socket() as free, suppress(OSError):
@@ -27,8 +27,8 @@ def port() -> int:
 
 @pytest.fixture
 def users() -> int:
-    """How many the portal has."""
-    return 300  # several transactions a sync
+    """Number of users of the portal."""
+    return 300  # several transactions per sync
 
 
 @pytest.fixture
@@ -58,5 +58,5 @@ def environ(tmp_path: Path, sandbox: Sandbox, port: int) -> dict[str, str]:
 
 @pytest.fixture
 async def house(environ: dict[str, str], tmp_path: Path) -> AsyncIterator[House]:
-    async with house_at(environ, tmp_path) as one:
-        yield one
+    async with house_at(environ, tmp_path) as house:
+        yield house

@@ -1,4 +1,4 @@
-"""Gateways in processes of their own, one after another on one database, each of which may be killed at any instant."""
+"""Runs gateways in separate processes, one after another on one database. Each may be killed at any moment."""
 
 import asyncio
 import json
@@ -21,15 +21,15 @@ from tests.gateway import JWT_SECRET, RESOURCES, Answer, Sandbox
 ROOT = Path(__file__).parents[2]
 ENCRYPTION_KEY = "A" * 43
 Death = tuple[str, int]
-"""The moment, before or after, and the number of the commit."""
+"""When to die: before or after a commit, and its number."""
 
 
 class Died(Exception):
-    """The gateway ended before it had answered."""
+    """The gateway exited before it answered."""
 
 
 class House:
-    """The gateway that lives here now, if any. Requests carry a token of account "acme" unless told otherwise."""
+    """Runs at most one gateway at a time. Requests use a token of account "acme" by default."""
 
     def __init__(
         self,
@@ -50,10 +50,10 @@ class House:
         self._status: asyncio.Task[int] | None = None
 
     async def start(self, death: Death | None = None) -> None:
-        """Start a gateway and wait until it takes requests.
+        """Start a gateway and wait until it accepts requests.
 
         Raises:
-            Died: when it ended before.
+            Died: it exited before that.
         """
         await self.launch(death)
         while True:
@@ -66,37 +66,37 @@ class House:
                 await asyncio.sleep(0.002)
 
     async def launch(self, death: Death | None = None) -> None:
-        """Start a gateway, and do not wait for it."""
+        """Start a gateway without waiting for it."""
         assert self.ended
         assert self._launcher.stdin is not None
         job = {"environ": self.environ, "log": str(self.log), "death": death}
         self._launcher.stdin.write(json.dumps(job).encode() + b"\n")
-        self.pid = int(await self._say())
+        self.pid = int(await self._read_line())
         self._status = asyncio.create_task(self._read_status())
 
-    async def _say(self) -> bytes:
+    async def _read_line(self) -> bytes:
         assert self._launcher.stdout is not None
         return await self._launcher.stdout.readline()
 
     async def _read_status(self) -> int:
-        return int(await self._say())
+        return int(await self._read_line())
 
     @property
     def ended(self) -> bool:
         return self._status is None or self._status.done()
 
     async def end(self, number: int | None = None) -> int:
-        """The gateway's exit status, after sending it signal *number* if one is given."""
+        """Wait for the gateway to exit and return its exit status. Send it signal *number* first, if given."""
         assert self._status is not None
         if number is not None and not self.ended:
             os.kill(self.pid, number)
         return await self._status
 
     async def request(self, method: str, path: str, *, account: str = "acme", **options: Any) -> Answer:
-        """The whole answer.
+        """Send a request and return its answer.
 
         Raises:
-            Died: when none comes.
+            Died: the gateway did not answer.
         """
         if account not in self._tokens:
             self._tokens[account] = issue_token(self.config, Secret(JWT_SECRET), SystemClock(), account, ttl_s=86_400)
@@ -127,7 +127,7 @@ class House:
         return answer
 
     async def authorize(self, sandbox: Sandbox, *, account: str = "acme") -> None:
-        """Connect *account* by OAuth as a person does, where it is not connected."""
+        """Connect *account* by OAuth as a user does, unless it is already connected."""
         answer = await self.connect(sandbox.origin, account=account)
         if "authorizeURL" not in answer.json:
             return
@@ -137,16 +137,16 @@ class House:
         assert answer.status == 302, answer.body
 
     async def settled(self, *resources: str, account: str = "acme") -> dict[str, dict[str, Any]]:
-        """The latest runs of *resources* (all by default), once each has begun and ended."""
+        """Wait until each of *resources* (default: all) has started and ended a run, and return the latest runs."""
         while True:
-            runs = {one["resource"]: one for one in (await self.get("/bitrix/sync", account=account)).json["items"]}
+            runs = {run["resource"]: run for run in (await self.get("/bitrix/sync", account=account)).json["items"]}
             wanted = {name: runs[name] for name in resources or RESOURCES}
             if not {run["state"] for run in wanted.values()} & {"running", "idle"}:
                 return wanted
             await asyncio.sleep(0.005)
 
     async def user_ids(self, *, account: str = "acme") -> list[str]:
-        """The portal's ids of the users that are listed, lowest first."""
+        """Return the portal ids of the listed users, in ascending order."""
         listed = (await self.get("/bitrix/users?size=10000", account=account)).json
         assert listed["count"] == len(listed["items"])
         return sorted((user["bitrixUserID"] for user in listed["items"]), key=int)
@@ -154,13 +154,13 @@ class House:
 
 async def until(seen: Callable[[], bool]) -> None:
     """Return once *seen* is true."""
-    while not seen():  # noqa: ASYNC110  it looks at plain values of the sandbox, which tell nobody
+    while not seen():  # noqa: ASYNC110  the sandbox's plain values cannot be awaited
         await asyncio.sleep(0.002)
 
 
 @asynccontextmanager
 async def house_at(environ: Mapping[str, str], home: Path, prefix: Iterable[str] = ()) -> AsyncIterator[House]:
-    """A house whose gateways have *environ* for settings and run in *home*; *prefix* is a command around them."""
+    """Open a house whose gateways use the settings *environ* and run in *home*, under the command *prefix* if any."""
     launcher = await asyncio.create_subprocess_exec(
         *prefix,
         *(sys.executable, "-m", "tests.crash.launcher"),

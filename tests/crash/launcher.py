@@ -1,4 +1,4 @@
-"""Starts gateways quickly, one after another: all is imported once, and each gateway is a fork of this process.
+"""Starts gateways quickly, one after another: imports everything once and forks this process for each gateway.
 
 A line on stdin is a job (JSON); two lines on stdout are its process id and, when it has ended, its exit status. A job
 may say at which commit its process must die: at the n-th, a moment before it or a moment after it.
@@ -21,7 +21,7 @@ BEFORE, AFTER = "before", "after"
 
 
 class MortalConnection(pysqlite3.Connection):  # type: ignore[misc]  # pysqlite3 has no types
-    """A connection of a process that is killed at its *last*-th commit."""
+    """A connection that kills its process at commit number *last*."""
 
     moment = BEFORE
     last = 0
@@ -54,7 +54,7 @@ def die() -> None:
 
 
 def drain_buckets(database: Path) -> None:
-    """Put on record that the portal has forgotten all requests: it counts none, and a gateway would wait for it."""
+    """Store empty buckets: the sandbox counts no requests, and a gateway would otherwise wait for it."""
     if not database.exists():
         return
     with closing(pysqlite3.connect(str(database))) as connection:
@@ -64,7 +64,7 @@ def drain_buckets(database: Path) -> None:
 
 
 def live(job: dict[str, Any]) -> None:
-    """Be a gateway, to the end of this process."""
+    """Run a gateway until this process ends."""
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, sys.stdout.fileno())
     os.dup2(log, sys.stderr.fileno())

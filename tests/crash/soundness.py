@@ -1,4 +1,4 @@
-"""What must hold after every death: of the file, of an account and of its mirror."""
+"""Checks that must hold after every crash: on the file, an account and its mirror."""
 
 import sqlite3
 from contextlib import closing
@@ -25,11 +25,11 @@ RULE: dict[str, Any] = {
     "StatusID": "NEW",
 }
 OTHER_RULE = RULE | {"PipelineID": 13, "StageID": "C13:NEW", "TagsToAdd": {}}
-TOKEN_NAMES = {one.name for one in fields(Tokens)}
+TOKEN_NAMES = {field.name for field in fields(Tokens)}
 
 
 def check_file(path: Path) -> None:
-    """The file as the death left it, read from a copy, is sound; every account has its whole credential or none."""
+    """Verify a copy of the file after the crash: it is sound, and each account has a complete credential or none."""
     copy = path.with_name("copy.db")
     for suffix in ("", "-wal"):
         found = Path(f"{path}{suffix}")
@@ -49,7 +49,7 @@ def check_file(path: Path) -> None:
 
 
 async def is_mirrored(house: House, sandbox: Sandbox, account: str = "acme") -> bool:
-    """Whether *account*'s syncs have all ended well, with exactly the portal's users."""
+    """Return whether all syncs of *account* succeeded with exactly the portal's users."""
     runs = await house.settled(account=account)
     return {run["state"] for run in runs.values()} == {"done"} and await house.user_ids(account=account) == [
         row["ID"] for row in sandbox.portal.data.users.values()
@@ -57,7 +57,7 @@ async def is_mirrored(house: House, sandbox: Sandbox, account: str = "acme") -> 
 
 
 async def is_stale(house: House, account: str = "acme") -> bool:
-    """Whether the account says so; then it refuses to sync until it is authorized again."""
+    """Return whether the account is stale; if so, verify that it refuses to sync until it is authorized again."""
     if not (await house.get("/bitrix/account", account=account)).json["stale"]:
         return False
     refused = await house.patch("/bitrix/users", account=account)

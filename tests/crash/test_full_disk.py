@@ -1,4 +1,4 @@
-"""A full disk: writes fail and say so, reads go on, nothing is lost, and all goes on when there is room again."""
+"""A full disk: writes fail with an error, reads continue, nothing is lost, and writes resume when there is space."""
 
 import asyncio
 import json
@@ -17,17 +17,17 @@ from tests.crash.soundness import RULE, is_mirrored, is_stale
 from tests.gateway import Sandbox
 
 DISK_BYTES = 8 * 2**20
-# In a namespace of its own, where mounting needs no rights outside it, and which takes the disk along when it ends.
+# In its own namespace: mounting needs no rights outside it, and the disk is unmounted when it ends.
 OWN_NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 MOUNT = f'mount -t tmpfs -o size={DISK_BYTES} none "$0" && exec "$@"'
 LARGE_RULE = RULE | {"TagsToAdd": {"deal": ["x" * 100_000]}}
 
 Full = Callable[[], AbstractContextManager[None]]
-"""A block in which nothing more fits on the disk."""
+"""A context in which the disk is full."""
 
 
 def mounts(disk: Path) -> bool:
-    """Whether a small disk can be had here."""
+    """Return whether a small disk can be mounted here."""
     if shutil.which(OWN_NAMESPACE[0]) is None:
         return False
     return subprocess.run([*OWN_NAMESPACE, "sh", "-c", MOUNT, disk, "true"], capture_output=True).returncode == 0
@@ -61,7 +61,7 @@ async def on_small_disk(environ: dict[str, str], home: Path) -> AsyncIterator[tu
 
 @asynccontextmanager
 async def with_short_files(environ: dict[str, str], home: Path) -> AsyncIterator[tuple[House, Full]]:
-    """No file of the gateway may become longer than the longest is; its log goes nowhere."""
+    """Limit the size of the gateway's files to that of its largest file; discard its log."""
     async with house_at(environ, home) as house:
         house.log = Path("/dev/null")
 
@@ -77,21 +77,21 @@ async def with_short_files(environ: dict[str, str], home: Path) -> AsyncIterator
 
 
 async def writes_fail(house: House, quiz: int) -> bool:
-    """Whether no more rules can be written; *quiz* is the first that has none."""
+    """Return whether rules cannot be written. *quiz* is the first quiz without rules."""
     while (await house.post(f"/bitrix/rules/{quiz}", json=LARGE_RULE)).status == 200:
         quiz += 1
     return (await house.post(f"/bitrix/rules/{quiz}", json=LARGE_RULE)).status == 500
 
 
 def logged(house: House) -> str:
-    """What the gateways of *house* have logged."""
+    """Return the log of the gateways of *house*."""
     lines = house.log.read_text()
     assert "sync is retrying" in lines
     return lines
 
 
 async def why_it_waits(house: House) -> str:
-    """What the sync of users waits for, once it waits."""
+    """Wait until the sync of users waits, and return what it waits for."""
     while True:
         run = (await house.get("/bitrix/sync/users")).json
         assert run["state"] == "running"
@@ -101,7 +101,7 @@ async def why_it_waits(house: House) -> str:
 
 
 @pytest.mark.parametrize("kind", [on_small_disk, with_short_files])
-async def test_it_goes_on_reading_and_goes_on_when_there_is_room(
+async def test_reads_continue_and_writes_resume_when_there_is_space(
     kind: Callable[[dict[str, str], Path], AbstractAsyncContextManager[tuple[House, Full]]],
     environ: dict[str, str],
     sandbox: Sandbox,
@@ -117,9 +117,9 @@ async def test_it_goes_on_reading_and_goes_on_when_there_is_room(
         assert (await house.post("/bitrix/rules/1", json=RULE)).status == 200
 
         portal.hold("user.get")
-        asked = portal.calls["user.get"]
+        calls_before = portal.calls["user.get"]
         assert (await house.patch("/bitrix/users")).status == 200
-        await until(lambda: portal.calls["user.get"] > asked)
+        await until(lambda: portal.calls["user.get"] > calls_before)
         portal.oauth.expire_access_tokens()
         renewals = len(portal.token_requests)
         with full():
@@ -146,7 +146,7 @@ async def test_it_goes_on_reading_and_goes_on_when_there_is_room(
         assert (await house.settled("users"))["users"]["state"] == "done"
         assert await is_mirrored(house, sandbox)
         assert not await is_stale(house)
-        assert len(portal.token_requests) == renewals + 1  # the pair that could not be stored was kept
+        assert len(portal.token_requests) == renewals + 1  # the pair that could not be stored was kept in memory
         assert (await house.post("/bitrix/rules/999", json=RULE)).status == 200
 
         with full():

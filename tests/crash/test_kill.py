@@ -1,4 +1,4 @@
-"""kill -9 at every commit and at random: nothing answered is lost, nothing is halved, and the next start goes on.
+"""kill -9 at every commit and at random: no answered write is lost or partial, and the next start continues.
 
 CRASH_KILLS sets how many random kills there are.
 """
@@ -20,21 +20,21 @@ from tests.crash.soundness import OTHER_RULE, RULE, check_file, is_mirrored, is_
 from tests.gateway import RESOURCES, Sandbox
 
 RANDOM_KILLS = int(os.environ.get("CRASH_KILLS", "100"))
-LATEST_KILL_S = 0.12  # after the gateway takes requests
-Deed = Callable[[str], Awaitable[None]]
+LATEST_KILL_S = 0.12  # after the gateway accepts requests
+Action = Callable[[str], Awaitable[None]]
 
 
-async def deaths(house: House, deed: Deed) -> AsyncIterator[tuple[str, str, int]]:
-    """Do *deed* in gateways that die before and after each of its commits, until one outlives it.
+async def deaths(house: House, action: Action) -> AsyncIterator[tuple[str, str, int]]:
+    """Run *action* in gateways that die before and after each of its commits, until one survives.
 
-    Each time a gateway that lives is there in the end; what is given is the deed's own name, the moment and the commit.
+    After each death, start a healthy gateway and yield the name passed to *action*, the moment and the commit.
     """
     for commit in itertools.count(1):
         for moment in (BEFORE, AFTER):
             name = f"{moment}-{commit}"
             try:
                 await house.start((moment, commit))
-                await deed(name)
+                await action(name)
             except Died:
                 assert await house.end() == -signal.SIGKILL
             else:
@@ -48,7 +48,7 @@ async def deaths(house: House, deed: Deed) -> AsyncIterator[tuple[str, str, int]
             await house.end(signal.SIGKILL)
 
 
-async def test_at_the_first_start(house: House) -> None:
+async def test_kill_during_the_first_start(house: House) -> None:
     async def start(_: str) -> None:
         assert (await house.get("/readyz")).status == 200
 
@@ -61,7 +61,7 @@ async def test_at_the_first_start(house: House) -> None:
     assert died >= 4
 
 
-async def test_while_a_webhook_is_connected(house: House, sandbox: Sandbox) -> None:
+async def test_kill_while_connecting_a_webhook(house: House, sandbox: Sandbox) -> None:
     answered = set()
 
     async def connect(account: str) -> None:
@@ -80,7 +80,7 @@ async def test_while_a_webhook_is_connected(house: House, sandbox: Sandbox) -> N
     assert len(answered) > 10
 
 
-async def test_while_a_portal_is_authorized(house: House, sandbox: Sandbox) -> None:
+async def test_kill_while_authorizing_a_portal(house: House, sandbox: Sandbox) -> None:
     pending, authorized = set(), set()
 
     async def authorize(account: str) -> None:
@@ -103,7 +103,7 @@ async def test_while_a_portal_is_authorized(house: House, sandbox: Sandbox) -> N
     assert authorized
 
 
-async def test_while_tokens_are_renewed(house: House, sandbox: Sandbox) -> None:
+async def test_kill_while_renewing_tokens(house: House, sandbox: Sandbox) -> None:
     stale = []
 
     async def renew(_: str) -> None:
@@ -121,10 +121,10 @@ async def test_while_tokens_are_renewed(house: House, sandbox: Sandbox) -> None:
             stale.append(moment)
             await house.authorize(sandbox)
             assert await is_mirrored(house, sandbox)
-    assert stale == [BEFORE]  # only where the new pair had come and was not yet committed
+    assert stale == [BEFORE]  # only if the new pair was received and not yet committed
 
 
-async def test_while_a_changed_portal_is_mirrored_again(house: House, sandbox: Sandbox) -> None:
+async def test_kill_while_syncing_a_changed_portal(house: House, sandbox: Sandbox) -> None:
     users = sandbox.portal.data.users
     started = set()
 
@@ -149,7 +149,7 @@ async def test_while_a_changed_portal_is_mirrored_again(house: House, sandbox: S
     assert started
 
 
-async def test_while_rules_are_written(house: House, sandbox: Sandbox) -> None:
+async def test_kill_while_writing_rules(house: House, sandbox: Sandbox) -> None:
     created, replaced = set(), set()
     quizzes = itertools.count(1)
     quiz = 0
@@ -170,12 +170,12 @@ async def test_while_rules_are_written(house: House, sandbox: Sandbox) -> None:
         found = await house.get(f"/bitrix/rules/{quiz}")
         assert found.status == 200 or (found.status == 404 and quiz not in created)
         if found.status == 200:
-            kept = {name: found.json[name] for name in RULE}
-            assert kept == OTHER_RULE or (kept == RULE and quiz not in replaced)
+            stored = {name: found.json[name] for name in RULE}
+            assert stored == OTHER_RULE or (stored == RULE and quiz not in replaced)
     assert next(quizzes) == 6
 
 
-async def test_while_an_account_is_taken_off(house: House, sandbox: Sandbox) -> None:
+async def test_kill_while_deleting_an_account(house: House, sandbox: Sandbox) -> None:
     deleted = set()
 
     async def delete(name: str) -> None:
@@ -197,7 +197,7 @@ async def test_while_an_account_is_taken_off(house: House, sandbox: Sandbox) -> 
 
 @dataclass
 class Ledger:
-    """What was answered with success: rules of account "acme" by quiz, and the state of other accounts."""
+    """Successfully answered writes: rules of account "acme" by quiz, and the state of other accounts."""
 
     rules: dict[int, dict[str, Any]] = field(default_factory=dict)
     connected: set[str] = field(default_factory=set)
@@ -234,15 +234,15 @@ async def renew_and_sync(house: House, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.timeout(60 + RANDOM_KILLS)
-async def test_at_random_while_everything_happens(house: House, sandbox: Sandbox) -> None:
+async def test_kill_at_random_under_mixed_load(house: House, sandbox: Sandbox) -> None:
     chance, ledger, stale = random.Random(12), Ledger(), 0
     await house.start()
     await house.authorize(sandbox)
     assert await is_mirrored(house, sandbox)
     for _ in range(RANDOM_KILLS):
         deeds = [
-            asyncio.create_task(deed)
-            for deed in (
+            asyncio.create_task(action)
+            for action in (
                 write_rules(house, ledger),
                 change_accounts(house, sandbox, ledger),
                 renew_and_sync(house, sandbox),

@@ -1,4 +1,4 @@
-"""SIGTERM: /readyz fails first, requests end with their answers, syncs are left where they can go on, the exit is 0."""
+"""SIGTERM: /readyz fails first, pending requests are answered, syncs can resume later, and the exit status is 0."""
 
 import asyncio
 import random
@@ -14,11 +14,11 @@ from tests.crash.soundness import check_file, is_mirrored, is_stale
 from tests.gateway import Sandbox
 
 CALLERS = 16
-LIMIT_S = 25.0  # what the README asks a supervisor to wait
+LIMIT_S = 25.0  # the README's minimum for a supervisor's stop timeout
 
 
 @pytest.mark.parametrize("users", [3500])
-async def test_under_load_all_requests_are_answered_and_the_sync_goes_on_later(
+async def test_shutdown_under_load_answers_all_requests_and_the_sync_resumes(
     house: House, sandbox: Sandbox, users: int
 ) -> None:
     house.environ["GATEWAY_DRAIN_S"] = "1"
@@ -66,17 +66,15 @@ async def test_under_load_all_requests_are_answered_and_the_sync_goes_on_later(
     assert portal.calls["user.get"] - calls < (users - rows) // 50 + 20
 
 
-async def test_portals_and_servers_that_do_not_answer_hold_it_up_for_a_while_only(
-    house: House, sandbox: Sandbox
-) -> None:
+async def test_unresponsive_portals_and_servers_delay_shutdown_only_briefly(house: House, sandbox: Sandbox) -> None:
     await house.start()
     await house.authorize(sandbox)
     assert await is_mirrored(house, sandbox)
     sandbox.portal.hold("oauth.token")
     sandbox.portal.oauth.expire_access_tokens()
-    asked = len(sandbox.portal.token_requests)
+    requests_before = len(sandbox.portal.token_requests)
     assert (await house.patch("/bitrix/users")).status == 200
-    await until(lambda: len(sandbox.portal.token_requests) > asked)
+    await until(lambda: len(sandbox.portal.token_requests) > requests_before)
     sandbox.portal.hold("scope")
     stuck = asyncio.create_task(house.connect(sandbox.webhook, account="stuck"))
     await until(lambda: sandbox.portal.calls["scope"] == 1)
@@ -91,7 +89,7 @@ async def test_portals_and_servers_that_do_not_answer_hold_it_up_for_a_while_onl
     assert await is_mirrored(house, sandbox) or await is_stale(house)
 
 
-async def test_a_second_signal_ends_it_at_once_and_loses_nothing(house: House, sandbox: Sandbox) -> None:
+async def test_a_second_signal_stops_immediately_and_loses_nothing(house: House, sandbox: Sandbox) -> None:
     house.environ["GATEWAY_DRAIN_S"] = "60"
     await house.start()
     await house.connect(sandbox.webhook)
@@ -105,7 +103,7 @@ async def test_a_second_signal_ends_it_at_once_and_loses_nothing(house: House, s
     assert await is_mirrored(house, sandbox)
 
 
-async def test_a_signal_during_start_up_ends_it_and_the_next_one_starts(house: House, sandbox: Sandbox) -> None:
+async def test_a_signal_during_startup_stops_it_and_the_next_start_works(house: House, sandbox: Sandbox) -> None:
     chance, statuses = random.Random(12), set()
     await house.start()
     await house.connect(sandbox.webhook)

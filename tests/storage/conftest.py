@@ -1,4 +1,4 @@
-"""A fresh database file, and an account in it."""
+"""Fixtures: a new database file with one account."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,6 +24,6 @@ def accounts(database: Database) -> AccountStore:
 
 @pytest.fixture
 async def acme(accounts: AccountStore) -> Account:
-    """An account that works by an inbound webhook."""
+    """An account connected with an inbound webhook."""
     host = "acme.bitrix24.ru"
     return await accounts.connect("acme", host=host, origin=f"https://{host}", sealed_webhook=b"sealed", now=NOW)

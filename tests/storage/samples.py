@@ -1,4 +1,4 @@
-"""Rows to store, and what they look like when they are read again."""
+"""Sample rows, and how to parse them from a page."""
 
 import re
 from collections.abc import Iterable
@@ -23,12 +23,12 @@ def prefix(created_at: int) -> bytes:
 
 
 def listed(page: MirrorPage) -> list[tuple[bytes, bytes]]:
-    """The rows of *page* as (head, tail), without the accountID that was joined in between."""
+    """Return the rows of *page* as (prefix, suffix), without the accountID between them."""
     items = ITEM.findall(page.items)
     assert b",".join(b"".join(item) for item in items) == page.items
     return [(prefix, suffix) for prefix, _, suffix in items]
 
 
 def execute(connection: Connection, statement: str) -> None:
-    """A transaction of one statement."""
+    """Run one statement as a transaction."""
     connection.execute(statement)

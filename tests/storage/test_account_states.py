@@ -1,4 +1,4 @@
-"""Since when an account is in its state, why it is stale, and where it is about to move."""
+"""Account states: their time, the reason for a stale account, and pending moves."""
 
 from pathlib import Path
 
@@ -45,28 +45,28 @@ async def test_a_failure_of_another_credential_changes_nothing(accounts: Account
     assert (await accounts.load(acme.account_id)).stale
 
 
-async def test_a_restored_account_is_ok_from_then_on(accounts: AccountStore, acme: Account) -> None:
+async def test_restoring_an_account_sets_the_time_of_its_state(accounts: AccountStore, acme: Account) -> None:
     await mark(accounts, acme, MOVED, NOW + 10)
     await accounts.restore(acme.account_id, sealed=b"sealed", now=NOW + 20)
     restored = await accounts.load(acme.account_id)
     assert (restored.stale, restored.since, restored.trouble, restored.tried_at) == (False, NOW + 20, None, None)
 
 
-async def test_a_working_account_that_is_connected_again_is_not_in_its_state_anew(
+async def test_reconnecting_a_working_account_keeps_the_time_of_its_state(
     accounts: AccountStore, acme: Account
 ) -> None:
     assert (await connect(accounts, acme.host, b"another", NOW + 5)).since == NOW
     assert (await connect(accounts, OTHER, b"another", NOW + 6)).since == NOW + 6
 
 
-async def test_a_move_leaves_the_account_as_it_is(accounts: AccountStore, acme: Account) -> None:
+async def test_starting_a_move_does_not_change_the_account(accounts: AccountStore, acme: Account) -> None:
     moving = await accounts.begin_move(acme.account_id, OTHER, expires_at=NOW + 600, now=NOW)
     assert moving.move == Move(OTHER, NOW, NOW + 600)
     assert (moving.portal, moving.sealed, moving.stale) == (acme.portal, acme.sealed, acme.stale)
     assert (moving.move_at(NOW + 599), moving.move_at(NOW + 600)) == (moving.move, None)
 
 
-async def test_a_move_that_is_begun_again_goes_on_longer(accounts: AccountStore, acme: Account) -> None:
+async def test_starting_a_move_again_extends_it(accounts: AccountStore, acme: Account) -> None:
     async def begin(host: str, now: int) -> Move | None:
         return (await accounts.begin_move(acme.account_id, host, expires_at=now + 600, now=now)).move
 
@@ -77,7 +77,9 @@ async def test_a_move_that_is_begun_again_goes_on_longer(accounts: AccountStore,
 
 
 @pytest.mark.parametrize("end", ["connected", "webhook", "deleted", "authorized"])
-async def test_a_move_ends_with_whatever_decides_otherwise(accounts: AccountStore, acme: Account, end: str) -> None:
+async def test_a_move_ends_on_connect_authorization_or_deletion(
+    accounts: AccountStore, acme: Account, end: str
+) -> None:
     await accounts.begin_move(acme.account_id, OTHER, expires_at=NOW + 600, now=NOW)
     if end == "deleted":
         await accounts.delete(acme.account_id, now=NOW)
@@ -88,7 +90,7 @@ async def test_a_move_ends_with_whatever_decides_otherwise(accounts: AccountStor
     assert (await accounts.load(acme.account_id)).move is None
 
 
-async def test_tokens_of_the_portal_in_force_leave_the_move(accounts: AccountStore, acme: Account) -> None:
+async def test_tokens_of_the_current_portal_keep_the_move(accounts: AccountStore, acme: Account) -> None:
     await accounts.begin_move(acme.account_id, OTHER, expires_at=NOW + 600, now=NOW)
     assert (await save_tokens(accounts, acme, acme.host)).move is not None
     renewed = await accounts.renew_tokens(acme.account_id, b"new", member_id="m1", origin=acme.origin, now=NOW)
@@ -102,7 +104,7 @@ async def save_tokens(accounts: AccountStore, account: Account, host: str) -> Ac
     )
 
 
-async def test_accounts_of_an_earlier_version_have_a_state(tmp_path: Path) -> None:
+async def test_migration_gives_existing_accounts_a_state(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     connection = pysqlite3.connect(str(path), isolation_level=None)
     for number, sql in migrations()[:4]:

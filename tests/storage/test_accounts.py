@@ -1,4 +1,4 @@
-"""Accounts: connected, moved, deleted, revived; credentials that stay only where the account stays."""
+"""Connecting, moving, deleting and restoring accounts; what happens to their credentials; OAuth states."""
 
 import asyncio
 
@@ -22,14 +22,14 @@ async def give_tokens(accounts: AccountStore, account: Account, member_id: str =
     )
 
 
-async def test_an_unknown_account_is_none_and_an_unknown_id_is_an_error(accounts: AccountStore) -> None:
+async def test_unknown_key_returns_none_and_unknown_id_raises(accounts: AccountStore) -> None:
     assert await accounts.find("nobody") is None
     assert await accounts.find_portal(HOST) is None
     with pytest.raises(LookupError, match="no account 7"):
         await accounts.load(7)
 
 
-async def test_a_new_account_waits_for_its_authorization(accounts: AccountStore) -> None:
+async def test_a_new_account_is_pending(accounts: AccountStore) -> None:
     account = await connect(accounts, "acme")
     assert account == await accounts.find("acme") == await accounts.load(account.account_id)
     assert (account.kind, account.sealed, account.stale, account.deleted) == ("pending", None, True, False)
@@ -38,35 +38,33 @@ async def test_a_new_account_waits_for_its_authorization(accounts: AccountStore)
     assert await accounts.list_connected() == []
 
 
-async def test_a_webhook_works_at_once(accounts: AccountStore) -> None:
+async def test_a_webhook_authorizes_immediately(accounts: AccountStore) -> None:
     account = await connect(accounts, "acme", webhook=b"sealed")
     assert (account.kind, account.sealed, account.stale) == ("webhook", b"sealed", False)
     assert await accounts.list_connected() == [account]
 
 
-async def test_tokens_authorize_it_and_teach_who_the_portal_is(accounts: AccountStore) -> None:
+async def test_tokens_authorize_the_account_and_identify_its_portal(accounts: AccountStore) -> None:
     account = await give_tokens(accounts, await connect(accounts, "acme"))
     assert (account.kind, account.sealed, account.stale, account.portal.member_id) == ("oauth", b"tokens", False, "m1")
     assert account == await accounts.find("acme")
 
 
-async def test_connecting_to_the_same_portal_again_keeps_the_credential(accounts: AccountStore) -> None:
+async def test_reconnecting_to_the_same_portal_keeps_the_credential(accounts: AccountStore) -> None:
     before = await give_tokens(accounts, await connect(accounts, "acme"))
     again = await accounts.connect("acme", host=HOST, origin=f"http://{HOST}", sealed_webhook=None, now=NOW + 9)
     assert (again.account_id, again.sealed, again.kind, again.stale) == (before.account_id, b"tokens", "oauth", False)
     assert (again.origin, again.created_at) == (f"http://{HOST}", NOW)
 
 
-async def test_a_webhook_takes_the_place_of_tokens_on_the_same_portal(accounts: AccountStore) -> None:
+async def test_a_webhook_replaces_tokens_on_the_same_portal(accounts: AccountStore) -> None:
     await give_tokens(accounts, await connect(accounts, "acme"))
     again = await connect(accounts, "acme", webhook=b"sealed")
     assert (again.kind, again.sealed, again.portal.member_id) == ("webhook", b"sealed", "m1")
 
 
 @pytest.mark.parametrize("webhook", [None, b"another"])
-async def test_another_portal_never_gets_the_credential_of_the_one_before(
-    accounts: AccountStore, webhook: bytes | None
-) -> None:
+async def test_moving_to_another_portal_drops_the_credential(accounts: AccountStore, webhook: bytes | None) -> None:
     before = await give_tokens(accounts, await connect(accounts, "acme"))
     moved = await connect(accounts, "acme", "new.bitrix24.ru", webhook)
     assert (moved.account_id, moved.sealed, moved.stale) == (before.account_id, webhook, webhook is None)
@@ -75,7 +73,7 @@ async def test_another_portal_never_gets_the_credential_of_the_one_before(
     assert (back.portal, back.sealed, back.kind) == (before.portal, None, "pending")
 
 
-async def test_deletion_wipes_the_credential_and_revival_does_not_bring_it_back(accounts: AccountStore) -> None:
+async def test_deletion_erases_the_credential_and_reconnecting_does_not_restore_it(accounts: AccountStore) -> None:
     before = await give_tokens(accounts, await connect(accounts, "acme"))
     await accounts.delete(before.account_id, now=NOW)
     deleted = await accounts.find("acme")
@@ -97,7 +95,7 @@ async def test_a_stale_account_keeps_its_credential_until_it_is_authorized_again
     assert (again.stale, again.trouble, again.tried_at) == (False, None, None)
 
 
-async def test_connected_accounts_come_oldest_first(accounts: AccountStore) -> None:
+async def test_connected_accounts_are_listed_oldest_first(accounts: AccountStore) -> None:
     keys = ["c", "a", "b"]
     for key in keys:
         await connect(accounts, key, webhook=b"sealed")
@@ -105,14 +103,14 @@ async def test_connected_accounts_come_oldest_first(accounts: AccountStore) -> N
     assert [account.account_key for account in await accounts.list_connected()] == keys
 
 
-async def test_accounts_made_at_once_are_each_made_once_on_one_portal(accounts: AccountStore) -> None:
+async def test_concurrent_connects_create_each_account_once_on_one_portal(accounts: AccountStore) -> None:
     made = await asyncio.gather(*(connect(accounts, f"{n % 5}") for n in range(25)))
     assert len({account.account_id for account in made}) == 5
     assert len({account.portal.portal_id for account in made}) == 1
 
 
 @pytest.mark.parametrize("key", ["", "ключ 🔑", "a" * 10_000, "'; DROP TABLE accounts; --", "\x00null", "%", "A"])
-async def test_an_account_is_found_by_exactly_its_name(accounts: AccountStore, key: str) -> None:
+async def test_account_keys_match_exactly(accounts: AccountStore, key: str) -> None:
     await connect(accounts, "a")
     account = await connect(accounts, key)
     found = await accounts.find(key)
@@ -121,7 +119,7 @@ async def test_an_account_is_found_by_exactly_its_name(accounts: AccountStore, k
     assert (await accounts.find("a")) != found
 
 
-def test_a_record_shows_no_credential() -> None:
+def test_repr_of_an_account_hides_its_credential() -> None:
     account = Account(
         1,
         "acme",
@@ -140,7 +138,7 @@ def test_a_record_shows_no_credential() -> None:
     assert "canary" not in repr(account)
 
 
-async def test_a_state_is_good_once_for_its_account_and_in_its_time(accounts: AccountStore) -> None:
+async def test_a_state_is_valid_once_for_its_account_until_it_expires(accounts: AccountStore) -> None:
     acme, rival = await connect(accounts, "acme"), await connect(accounts, "rival")
     await accounts.save_state("nonce", acme.account_id, expires_at=NOW + 600, now=NOW)
     assert not await accounts.use_state("nonce", rival.account_id, now=NOW)
@@ -150,14 +148,14 @@ async def test_a_state_is_good_once_for_its_account_and_in_its_time(accounts: Ac
     assert not await accounts.use_state("nonce", acme.account_id, now=NOW + 599)
 
 
-async def test_of_many_uses_of_a_state_at_once_one_succeeds(accounts: AccountStore) -> None:
+async def test_only_one_of_many_concurrent_uses_of_a_state_succeeds(accounts: AccountStore) -> None:
     acme = await connect(accounts, "acme")
     await accounts.save_state("nonce", acme.account_id, expires_at=NOW + 600, now=NOW)
     used = await asyncio.gather(*(accounts.use_state("nonce", acme.account_id, now=NOW) for _ in range(20)))
     assert used.count(True) == 1
 
 
-async def test_deleting_an_account_withdraws_its_states_and_nobody_elses(accounts: AccountStore) -> None:
+async def test_deleting_an_account_deletes_only_its_own_states(accounts: AccountStore) -> None:
     acme, rival = await connect(accounts, "acme"), await connect(accounts, "rival")
     await accounts.save_state("of acme", acme.account_id, expires_at=NOW + 600, now=NOW)
     await accounts.save_state("of rival", rival.account_id, expires_at=NOW + 600, now=NOW)
@@ -166,9 +164,9 @@ async def test_deleting_an_account_withdraws_its_states_and_nobody_elses(account
     assert await accounts.use_state("of rival", rival.account_id, now=NOW)
 
 
-async def test_states_that_ran_out_are_forgotten(accounts: AccountStore) -> None:
+async def test_expired_states_are_deleted(accounts: AccountStore) -> None:
     acme = await connect(accounts, "acme")
     await accounts.save_state("nonce", acme.account_id, expires_at=NOW + 600, now=NOW)
     await accounts.save_state("later", acme.account_id, expires_at=NOW + 1200, now=NOW + 600)
-    await accounts.save_state("nonce", acme.account_id, expires_at=NOW + 1200, now=NOW + 600)  # its name is free
+    await accounts.save_state("nonce", acme.account_id, expires_at=NOW + 1200, now=NOW + 600)  # the nonce is free
     assert await accounts.use_state("later", acme.account_id, now=NOW + 601)

@@ -1,4 +1,4 @@
-"""What a restart finds of each portal's request counter."""
+"""Stored bucket levels, as a restart reads them."""
 
 import os
 from pathlib import Path
@@ -26,7 +26,7 @@ async def portal(accounts: AccountStore, host: str) -> int:
     return account.portal.portal_id
 
 
-async def test_a_mark_hides_the_level_of_an_earlier_stop(accounts: AccountStore, buckets: BucketStore) -> None:
+async def test_a_mark_makes_the_saved_level_unknown(accounts: AccountStore, buckets: BucketStore) -> None:
     portal_id = await portal(accounts, "p.bitrix24.ru")
     assert await buckets.list_all() == []
     await buckets.save({portal_id: 12.5}, 100.25)
@@ -35,7 +35,7 @@ async def test_a_mark_hides_the_level_of_an_earlier_stop(accounts: AccountStore,
     assert await buckets.list_all() == [Bucket(portal_id, None, 101.5)]
 
 
-async def test_a_portal_that_is_no_more_is_not_marked(buckets: BucketStore) -> None:
+async def test_a_missing_portal_is_not_marked(buckets: BucketStore) -> None:
     await buckets.mark(77, 100)
     assert await buckets.list_all() == []
 
@@ -51,7 +51,7 @@ async def test_a_portal_that_is_no_more_is_not_marked(buckets: BucketStore) -> N
         (("absent", "absent"), None),
     ],
 )
-async def test_portals_that_are_joined_add_their_levels(
+async def test_merging_portals_adds_their_levels(
     accounts: AccountStore,
     buckets: BucketStore,
     levels: tuple[float | str | None, float | str | None],
@@ -74,7 +74,7 @@ async def test_portals_that_are_joined_add_their_levels(
 
 
 async def unwritable(database: Database, path: Path) -> Connection:
-    """Let another connection hold the file, and the database not wait for it; closing it ends that."""
+    """Lock the file with another connection, without a busy timeout for the database; closing it unlocks the file."""
     await database.write(execute, "PRAGMA busy_timeout = 0")
     holder: Connection = pysqlite3.connect(str(path), isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
@@ -82,12 +82,12 @@ async def unwritable(database: Database, path: Path) -> Connection:
 
 
 def at_next_start(database: Database) -> LockFile:
-    """The lock file as the next start finds it."""
+    """Open the lock file as the next start does."""
     return LockFile(os.open(f"{database.path}.lock", os.O_RDWR), new=False)
 
 
 async def left(database: Database) -> list[Bucket]:
-    """What the next start finds of every portal's bucket."""
+    """Return all buckets as the next start reads them."""
     found = at_next_start(database)
     database.lock, lock = found, database.lock
     try:
@@ -97,7 +97,7 @@ async def left(database: Database) -> list[Bucket]:
         found.close()
 
 
-async def test_where_no_mark_can_be_written_every_older_bucket_counts_as_full_at_the_last_call(
+async def test_unwritable_marks_make_older_buckets_full_at_the_last_call(
     database: Database, accounts: AccountStore, buckets: BucketStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, two, never = [await portal(accounts, f"{name}.bitrix24.ru") for name in ("one", "two", "never")]
@@ -115,7 +115,7 @@ async def test_where_no_mark_can_be_written_every_older_bucket_counts_as_full_at
     assert await left(database) == [Bucket(one, 1.5, 400), Bucket(two, None, 300)]
 
 
-async def test_levels_that_cannot_be_saved_at_a_stop_count_as_full(
+async def test_levels_that_cannot_be_saved_at_shutdown_count_as_full(
     database: Database, accounts: AccountStore, buckets: BucketStore
 ) -> None:
     one = await portal(accounts, "one.bitrix24.ru")

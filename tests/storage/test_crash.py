@@ -1,4 +1,4 @@
-"""kill -9 at any instant: the file is whole, and all that was reported as committed is in it."""
+"""After kill -9 at any moment, the file is sound and holds everything reported as committed."""
 
 import asyncio
 import os
@@ -32,11 +32,11 @@ from tests.storage.writer import PAGE
 
 ROOT = Path(__file__).parents[2]
 KILLS = 16
-LINES_BEFORE_DEATH = 60  # at most
+LINES_BEFORE_DEATH = 60  # upper bound
 
 
 async def write_and_die(path: Path, turn: int, lines: int) -> list[tuple[str, str]]:
-    """What a writer has reported as committed, killed a moment after its first *lines* reports."""
+    """Kill a writer shortly after its first *lines* reports. Return all that it reported as committed."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -64,18 +64,18 @@ FROM mirror_lists AS lists JOIN accounts USING (account_id)
 
 
 def check(connection: Connection) -> dict[str, int]:
-    """The live rows of each account, once the file and all its counts are found to be sound."""
+    """Verify the file and all counts. Return the number of live rows of each account."""
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     found = {}
     for key, live, inserted, counted_live, counted, in_blocks in connection.execute(LIVE):
         assert (live, inserted, in_blocks or 0) == (counted_live, counted, counted_live)
-        assert counted in (0, PAGE)  # a page is there as a whole or not at all
+        assert counted in (0, PAGE)  # a page is stored completely or not at all
         found[key] = live
     return found
 
 
-async def test_a_writer_that_is_killed_loses_nothing_that_it_has_reported(tmp_path: Path) -> None:
+async def test_a_killed_writer_loses_no_committed_data(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     chance = random.Random(11)
     reported: list[tuple[str, str]] = []
@@ -103,7 +103,7 @@ async def test_a_writer_that_is_killed_loses_nothing_that_it_has_reported(tmp_pa
 
 @asynccontextmanager
 async def serving_until_killed(environ: dict[str, str]) -> AsyncIterator[aiohttp.ClientSession]:
-    """`serve` in a process of its own, and a client of it; killed at the end of the block."""
+    """Run `serve` in a separate process, with a client; kill it at the end of the block."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "serve"),
         env=os.environ | environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)},
@@ -146,7 +146,7 @@ def free_port() -> int:
         return port
 
 
-async def test_a_sync_whose_gateway_is_killed_goes_on_where_it_was(tmp_path: Path, free_port: int) -> None:
+async def test_a_sync_resumes_after_its_gateway_is_killed(tmp_path: Path, free_port: int) -> None:
     portal = SandboxPortal(replace(SandboxSettings(), users=3500, holes=0), ManualClock())
     async with serve_sandbox(portal) as sandbox:
         environ = {
@@ -158,7 +158,7 @@ async def test_a_sync_whose_gateway_is_killed_goes_on_where_it_was(tmp_path: Pat
             "GATEWAY_BUCKET_CAPACITY": "1000",
             "GATEWAY_BUCKET_LEAK_PER_S": "500",
         }
-        portal.fault("user.get:delay=3600*@60")  # about the second batch, by a clock that stands still
+        portal.fault("user.get:delay=3600*@60")  # about the second batch; the clock stands still
         async with serving_until_killed(environ) as session:
             async with session.post("/bitrix/account", json={"client_bitrix_url": sandbox.webhook}):
                 pass
@@ -171,7 +171,7 @@ async def test_a_sync_whose_gateway_is_killed_goes_on_where_it_was(tmp_path: Pat
         async with serving_until_killed(environ) as session:
             run = await run_of_users(session)
             while run["state"] == "running":
-                await asyncio.sleep(0.05)  # the portal's bucket is taken for full, and nobody reads the log meanwhile
+                await asyncio.sleep(0.05)  # the bucket is assumed to be full, so the sync waits
                 run = await run_of_users(session)
             after = await users(session)
     assert 1000 <= before["count"] < 3500
@@ -179,4 +179,4 @@ async def test_a_sync_whose_gateway_is_killed_goes_on_where_it_was(tmp_path: Pat
     assert after["count"] == 3500
     assert after["items"][: before["count"]] == before["items"]
     assert {user["bitrixUserID"] for user in after["items"]} == {row["ID"] for row in portal.data.users.values()}
-    assert portal.calls["user.get"] - calls_before < 60  # what was stored was not read again
+    assert portal.calls["user.get"] - calls_before < 60  # stored rows were not read again

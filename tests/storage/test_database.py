@@ -1,4 +1,4 @@
-"""One writer, a few readers: whole transactions, and snapshots of what they leave."""
+"""Database transactions on the writer and snapshots on the readers."""
 
 import asyncio
 import logging
@@ -34,7 +34,7 @@ def open_transaction(connection: Connection) -> bool:
 
 @pytest.fixture
 async def database(database: Database) -> Database:
-    """With a table of different words beside the gateway's own."""
+    """A database with an extra table of unique words."""
     await database.write(execute, "CREATE TABLE words (word TEXT PRIMARY KEY) STRICT")
     return database
 
@@ -51,9 +51,7 @@ def read(request: pytest.FixtureRequest, database: Database) -> Write:
     return bound
 
 
-async def test_a_transaction_returns_what_its_function_does_and_is_seen_by_every_reader(
-    database: Database, write: Write
-) -> None:
+async def test_write_returns_the_result_and_every_reader_sees_the_commit(database: Database, write: Write) -> None:
     def work(connection: Connection, word: str, *, twice: str) -> str:
         add(connection, word)
         return twice * 2
@@ -63,9 +61,7 @@ async def test_a_transaction_returns_what_its_function_does_and_is_seen_by_every
     assert await database.read_batched(words) == ["one"]
 
 
-async def test_a_transaction_that_fails_leaves_nothing_behind_and_the_next_one_works(
-    database: Database, write: Write
-) -> None:
+async def test_a_failed_transaction_is_rolled_back_and_the_next_one_works(database: Database, write: Write) -> None:
     with pytest.raises(IntegrityError):
         await write(add, "one", "two", "one")
     assert await database.read(words) == []
@@ -74,10 +70,10 @@ async def test_a_transaction_that_fails_leaves_nothing_behind_and_the_next_one_w
 
 
 class Interrupted(BaseException):
-    """As a signal would interrupt a transaction."""
+    """Interrupts a transaction as a signal would."""
 
 
-async def test_an_interrupted_transaction_leaves_nothing_behind(database: Database, write: Write) -> None:
+async def test_an_interrupted_transaction_is_rolled_back(database: Database, write: Write) -> None:
     def work(connection: Connection) -> None:
         add(connection, "one")
         raise Interrupted
@@ -96,11 +92,11 @@ async def test_a_transaction_that_ends_itself_is_reported(database: Database, wr
     assert await database.read(words) == ["one"]
 
 
-async def test_a_full_disk_fails_the_one_transaction_whole(database: Database, write: Write) -> None:
+async def test_a_full_disk_rolls_back_the_whole_transaction(database: Database, write: Write) -> None:
     def with_room(connection: Connection, pages: int) -> None:
         connection.execute(f"PRAGMA max_page_count = {pages}")
 
-    await write(with_room, 1)  # SQLite keeps to the pages that there are
+    await write(with_room, 1)  # SQLite cannot grow the file beyond its pages
     with pytest.raises(StorageError, match="full"):
         await write(add, *(f"{number}" * 200 for number in range(1000)))
     assert await database.read(words) == []
@@ -109,7 +105,7 @@ async def test_a_full_disk_fails_the_one_transaction_whole(database: Database, w
     assert await database.read(words) == ["one"]
 
 
-async def test_only_what_is_answered_for_waits_for_the_disk(database: Database) -> None:
+async def test_only_durable_writes_wait_for_the_disk(database: Database) -> None:
     def synchronous(connection: Connection) -> int:
         level: int = connection.execute("PRAGMA synchronous").fetchone()[0]
         return level
@@ -120,9 +116,7 @@ async def test_only_what_is_answered_for_waits_for_the_disk(database: Database) 
     assert await database.write_durably(synchronous) == full
 
 
-async def test_a_writer_that_is_cancelled_has_its_work_done_and_leaves_no_transaction_open(
-    database: Database, write: Write
-) -> None:
+async def test_a_cancelled_write_still_commits_and_closes_its_transaction(database: Database, write: Write) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slowly(connection: Connection) -> None:
@@ -152,7 +146,7 @@ async def test_readers_cannot_write(read: Write) -> None:
     assert await read(words) == []
 
 
-async def test_a_reader_sees_one_snapshot_whatever_is_written_meanwhile(database: Database, read: Write) -> None:
+async def test_a_read_sees_one_snapshot_during_writes(database: Database, read: Write) -> None:
     first_seen, go_on = threading.Event(), threading.Event()
 
     def look_twice(connection: Connection) -> tuple[list[str], list[str]]:
@@ -169,7 +163,7 @@ async def test_a_reader_sees_one_snapshot_whatever_is_written_meanwhile(database
     assert await read(words) == ["one"]
 
 
-async def test_a_reader_that_is_cancelled_leaves_its_place_to_the_next(database: Database, read: Write) -> None:
+async def test_a_cancelled_read_frees_its_reader(database: Database, read: Write) -> None:
     for _ in range(10):
         leaving = asyncio.create_task(read(words))
         await asyncio.sleep(0)
@@ -180,7 +174,7 @@ async def test_a_reader_that_is_cancelled_leaves_its_place_to_the_next(database:
 
 
 async def crowd_behind(database: Database, *queries: Callable[[Connection], Any]) -> list[Any]:
-    """The outcomes of *queries*, gathered while an earlier read held the reader, in whichever hops they go."""
+    """Return the outcomes of *queries* submitted while an earlier read blocks the batch reader."""
     held, go_on = threading.Event(), threading.Event()
 
     def hold(_: Connection) -> None:
@@ -196,7 +190,7 @@ async def crowd_behind(database: Database, *queries: Callable[[Connection], Any]
     return await gathered
 
 
-async def test_reads_that_wait_share_one_snapshot(database: Database) -> None:
+async def test_pending_batched_reads_share_one_snapshot(database: Database) -> None:
     seen, go_on = threading.Event(), threading.Event()
 
     def first(connection: Connection) -> list[str]:
@@ -213,7 +207,7 @@ async def test_reads_that_wait_share_one_snapshot(database: Database) -> None:
     assert await database.read_batched(words) == ["one"]
 
 
-async def test_one_read_that_fails_fails_for_nobody_beside_it(database: Database) -> None:
+async def test_a_failed_read_does_not_fail_others_in_its_batch(database: Database) -> None:
     await database.write(add, "one")
 
     def broken(connection: Connection) -> Any:
@@ -229,7 +223,7 @@ async def test_one_read_that_fails_fails_for_nobody_beside_it(database: Database
     assert await database.read_batched(words) == ["one"]
 
 
-async def test_each_of_a_crowd_larger_than_a_hop_gets_its_own_answer(database: Database) -> None:
+async def test_more_reads_than_a_batch_holds_each_get_their_own_result(database: Database) -> None:
     def answer(connection: Connection, number: int) -> int:
         doubled: int = connection.execute("SELECT 2 * ?", (number,)).fetchone()[0]
         return doubled
@@ -244,11 +238,11 @@ async def test_everything_runs_inside_a_transaction(database: Database) -> None:
     assert await database.write(open_transaction)
 
 
-async def test_reads_under_way_are_answered_before_the_database_closes(tmp_path: Path) -> None:
+async def test_closing_the_database_waits_for_batched_reads(tmp_path: Path) -> None:
     async with Database.open(tmp_path / "closing.db") as database:
-        asked = [asyncio.create_task(database.read_batched(lambda _: 1)) for _ in range(100)]
+        reads = [asyncio.create_task(database.read_batched(lambda _: 1)) for _ in range(100)]
         await asyncio.sleep(0)
-    assert await asyncio.gather(*asked) == [1] * 100
+    assert await asyncio.gather(*reads) == [1] * 100
 
 
 async def test_a_database_that_cannot_be_written_is_not_writable(database: Database) -> None:
@@ -275,7 +269,7 @@ ACCOUNT = "INSERT INTO accounts (account_key, portal_id, origin, kind, sealed, s
         "DELETE FROM portals WHERE portal_id = 2",
     ],
 )
-async def test_what_no_row_may_say_is_refused(database: Database, statement: str) -> None:
+async def test_constraints_reject_invalid_rows(database: Database, statement: str) -> None:
     def prepare(connection: Connection) -> None:
         connection.execute("INSERT INTO portals (portal_id, host, created_at) VALUES (1, 'p', 0), (2, 'q', 0)")
         connection.execute(ACCOUNT + "('b', 2, 'https://q', 'pending', NULL, 1, 0, 0)")
@@ -286,7 +280,7 @@ async def test_what_no_row_may_say_is_refused(database: Database, statement: str
 
 
 @pytest.mark.parametrize(("found", "warned"), [((3, 51, 2), True), (SAFE_SQLITE, False), ((4, 0, 0), False)])
-async def test_an_sqlite_with_a_known_defect_is_warned_of(
+async def test_a_defective_sqlite_version_logs_a_warning(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -300,7 +294,7 @@ async def test_an_sqlite_with_a_known_defect_is_warned_of(
     assert ("use 3.51.3 or later" in caplog.text) is warned
 
 
-async def test_aiosqlite_still_runs_a_function_on_its_own_thread_with_the_connection_it_was_given() -> None:
+async def test_aiosqlite_runs_a_function_on_its_thread_with_the_given_connection() -> None:
     def where(connection: Connection, word: str) -> tuple[type, str, threading.Thread]:
         return type(connection), word, threading.current_thread()
 

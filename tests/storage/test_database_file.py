@@ -1,4 +1,4 @@
-"""The file of a database: who may open it, what is refused, and how it comes to today's tables."""
+"""The database file: lock, permissions, foreign files and migrations."""
 
 import os
 import stat
@@ -17,13 +17,13 @@ SCHEMA_SQL = Path(__file__).parents[2] / "storage" / "schema.sql"
 NEWEST = migrations()[-1][0]
 
 
-async def test_a_second_one_on_the_same_file_is_refused_until_the_first_is_closed(tmp_path: Path) -> None:
+async def test_a_second_database_on_the_same_file_is_refused_until_the_first_closes(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     async with Database.open(path):
         with pytest.raises(DatabaseInUse, match=r"gateway\.db is in use"):
             async with Database.open(path):
                 pass
-        with pytest.raises(DatabaseInUse):  # being refused has not taken the lock away
+        with pytest.raises(DatabaseInUse):  # the refused attempt did not release the lock
             async with Database.open(path):
                 pass
     async with Database.open(path) as database:
@@ -41,7 +41,7 @@ async def test_a_second_gateway_is_refused_through_a_link_too(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("umask", [0, 0o22])
-async def test_nobody_but_the_owner_can_read_a_new_database(tmp_path: Path, umask: int) -> None:
+async def test_only_the_owner_can_read_a_new_database(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         async with Database.open(tmp_path / "gateway.db") as database:
@@ -60,7 +60,7 @@ def modes(directory: Path) -> dict[str, int]:
     "made",
     ["CREATE TABLE songs (name TEXT)", "PRAGMA application_id = 7", "CREATE TABLE rules (a); PRAGMA user_version = 1"],
 )
-async def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path, made: str) -> None:
+async def test_a_database_of_another_program_is_refused_and_not_changed(tmp_path: Path, made: str) -> None:
     path = tmp_path / "music.db"
     connection = connect(path)
     connection.executescript(made)
@@ -72,7 +72,7 @@ async def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_pa
     assert path.read_bytes() == before
 
 
-async def test_a_database_from_a_newer_gateway_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+async def test_a_database_of_a_newer_gateway_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     async with Database.open(path) as database:
         await database.write(execute, f"PRAGMA user_version = {NEWEST + 1}")
@@ -81,7 +81,7 @@ async def test_a_database_from_a_newer_gateway_is_refused_and_left_as_it_is(tmp_
         async with Database.open(path):
             pass
     assert (version(path), shapes(path)) == (NEWEST + 1, before)
-    with connect(path) as connection:  # being refused has not kept the lock
+    with connect(path) as connection:  # the refused attempt released the lock
         connection.execute(f"PRAGMA user_version = {NEWEST}")
     connection.close()
     async with Database.open(path):
@@ -101,7 +101,7 @@ def version(path: Path) -> int:
 
 
 def shapes(path: Path) -> dict[str, Any]:
-    """Every table of the file as PRAGMAs tell it: ALTER TABLE keeps SQL text of its own."""
+    """Return every table of the file as reported by PRAGMAs; SQL texts differ after ALTER TABLE."""
     connection = connect(path)
     tables = {name: rest for _, name, *rest in connection.execute("PRAGMA main.table_list") if "sqlite_" not in name}
     found = {
@@ -131,7 +131,7 @@ async def test_migrations_and_schema_sql_build_the_same_tables(tmp_path: Path) -
     assert len(shapes(migrated)) > 5
 
 
-def test_migrations_are_numbered_without_a_gap() -> None:
+def test_migration_numbers_have_no_gaps() -> None:
     assert [number for number, _ in migrations()] == list(range(1, NEWEST + 1))
 
 
@@ -149,10 +149,10 @@ async def test_a_database_of_an_earlier_version_is_migrated_at_start(tmp_path: P
     assert shapes(path) == shapes(fresh)
 
 
-async def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> None:
+async def test_a_failed_migration_is_rolled_back(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     connection = connect(path)
-    connection.execute("CREATE VIEW rules AS SELECT 1")  # where the first migration makes a table of that name, last
+    connection.execute("CREATE VIEW rules AS SELECT 1")  # the first migration creates a table of that name, last
     connection.close()
     with pytest.raises(StorageError, match="already exists"):
         async with Database.open(path):
@@ -165,7 +165,7 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Pa
         await database.check_writable(1)
 
 
-async def test_a_file_that_is_no_database_is_refused_and_not_touched(tmp_path: Path) -> None:
+async def test_a_file_that_is_not_a_database_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "letter.txt"
     path.write_text("Dear Sir or Madam" * 100)
     with pytest.raises(StorageError, match="not a database"):
@@ -174,7 +174,7 @@ async def test_a_file_that_is_no_database_is_refused_and_not_touched(tmp_path: P
     assert path.read_text() == "Dear Sir or Madam" * 100
 
 
-async def test_files_that_others_can_read_are_closed_to_them_with_a_warning(
+async def test_files_readable_by_others_are_restricted_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "gateway.db"
@@ -184,8 +184,10 @@ async def test_files_that_others_can_read_are_closed_to_them_with_a_warning(
     os.close(os.open(f"{path}-wal", os.O_CREAT, 0o604))
     async with Database.open(path):
         assert set(modes(tmp_path).values()) == {0o600}
-    told = {vars(record)["file"]: vars(record)["mode"] for record in caplog.records if record.levelname == "WARNING"}
-    assert told == {str(path): "0640", f"{path}-wal": "0604"}
+    warnings = {
+        vars(record)["file"]: vars(record)["mode"] for record in caplog.records if record.levelname == "WARNING"
+    }
+    assert warnings == {str(path): "0640", f"{path}-wal": "0604"}
     caplog.clear()
     async with Database.open(path):
         pass

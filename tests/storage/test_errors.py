@@ -1,4 +1,4 @@
-"""Which failures of SQLite are the file's fault, for now or for good."""
+"""Classification of SQLite errors: temporary, damaged or other."""
 
 import sqlite3
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.storage.samples import execute
 
 
 def kind_of(code: int) -> type[StorageError]:
-    """What becomes of an error with the result code *code*."""
+    """Return our error for the result code *code*."""
     error = pysqlite3.OperationalError("words")
     error.sqlite_errorcode = code
     return type(storage_error(error))
@@ -36,11 +36,11 @@ def kind_of(code: int) -> type[StorageError]:
         ("SQLITE_MISUSE", StorageError),
     ],
 )
-def test_a_result_code_tells_what_can_be_done(name: str, kind: type[StorageError]) -> None:
+def test_result_codes_map_to_errors(name: str, kind: type[StorageError]) -> None:
     assert kind_of(getattr(sqlite3, name)) is kind
 
 
-async def test_a_full_disk_and_a_violated_constraint_are_told_apart(database: Database) -> None:
+async def test_a_full_disk_and_a_violated_constraint_raise_different_errors(database: Database) -> None:
     def fill(connection: Connection) -> None:
         connection.execute("PRAGMA max_page_count = 1")
         connection.execute("INSERT INTO facts (name, value) VALUES ('large', zeroblob(1000000))")
@@ -55,7 +55,7 @@ async def test_a_full_disk_and_a_violated_constraint_are_told_apart(database: Da
 
 
 @pytest.mark.parametrize("gathered", [True, False])
-async def test_damage_is_remembered_whichever_way_it_is_met(
+async def test_damage_is_recorded_by_every_kind_of_access(
     tmp_path: Path, gathered: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     def look(connection: Connection) -> None:

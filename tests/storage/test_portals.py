@@ -1,4 +1,4 @@
-"""Which row stands for which Bitrix24, and that nothing that hangs on one is ever lost."""
+"""Identifying and merging portals without losing their accounts, lists and rules."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ async def by_oauth(accounts: AccountStore, key: str, host: str, member_id: str, 
 
 
 async def mirrored(database: Database, account: Account, count: int) -> None:
-    """*count* users on the account's portal, and the rule of quiz *count*."""
+    """Store *count* users on the account's portal and the rule of quiz *count*."""
     syncs = SyncStore(database)
     portal_id = account.portal.portal_id
     run = await syncs.begin(account.account_id, portal_id, "users", [0], now=NOW, resumable_since=NOW)
@@ -50,7 +50,7 @@ async def mirrored(database: Database, account: Account, count: int) -> None:
 
 
 async def shown(database: Database, key: str) -> tuple[int, int]:
-    """How many users the account lists, and the generation of that list."""
+    """Return the number of users in the account's list and the generation of the list."""
     account = await AccountStore(database).find(key)
     assert account is not None
     found = await MirrorStore(database).page(account.account_id, account.portal, "users", page=1, size=1)
@@ -63,7 +63,7 @@ async def portal_of(accounts: AccountStore, key: str) -> tuple[int, str | None, 
     return account.portal.portal_id, account.portal.host, account.portal.member_id
 
 
-async def test_accounts_at_one_host_share_a_portal_and_what_one_learns_of_it(
+async def test_accounts_at_one_host_share_a_portal_and_its_member_id(
     database: Database, accounts: AccountStore
 ) -> None:
     hook = await by_webhook(accounts, "hook", "p.bitrix24.ru")
@@ -77,10 +77,10 @@ async def test_accounts_at_one_host_share_a_portal_and_what_one_learns_of_it(
     assert learned is not None
     assert learned.portal.bitrix_id == "m1"
     count, generation = await shown(database, "hook")
-    assert (count, generation > before[1]) == (3, True)  # accountID is another one now
+    assert (count, generation > before[1]) == (3, True)  # accountID has changed
 
 
-async def test_learning_the_same_again_changes_no_answer(database: Database, accounts: AccountStore) -> None:
+async def test_identifying_a_portal_again_changes_no_page(database: Database, accounts: AccountStore) -> None:
     account = await by_oauth(accounts, "oauth", "p.bitrix24.ru", "m1")
     await mirrored(database, account, 3)
     before = await shown(database, "oauth")
@@ -100,7 +100,7 @@ async def test_a_portal_that_moves_to_a_new_host_stays_the_same_portal(
     assert (await shown(database, "acme"))[0] == 3
 
 
-async def test_a_portal_known_by_its_new_host_alone_is_joined_with_itself(
+async def test_a_row_known_only_by_the_new_host_is_merged_into_its_portal(
     database: Database, accounts: AccountStore
 ) -> None:
     oauth = await by_oauth(accounts, "oauth", "old.bitrix24.ru", "m1")
@@ -119,7 +119,7 @@ async def test_a_portal_known_by_its_new_host_alone_is_joined_with_itself(
     assert await RuleStore(database).find(hook_id, portal_id, 5) is not None
 
 
-async def test_a_host_taken_by_another_bitrix24_takes_nothing_of_the_first_along(
+async def test_a_portal_that_takes_over_a_host_gets_no_data_of_the_previous_one(
     database: Database, accounts: AccountStore
 ) -> None:
     first = await by_oauth(accounts, "first", "p.bitrix24.ru", "m1")
@@ -135,14 +135,14 @@ async def test_a_host_taken_by_another_bitrix24_takes_nothing_of_the_first_along
     assert (await shown(database, "first"))[0] == 3
 
 
-async def test_a_host_can_change_hands_and_come_back(accounts: AccountStore) -> None:
+async def test_a_host_can_pass_to_another_portal_and_back(accounts: AccountStore) -> None:
     for member_id in ("m1", "m2", "m1", "m2"):
         account = await by_oauth(accounts, "acme", "p.bitrix24.ru", member_id)
         assert (account.portal.host, account.portal.member_id) == ("p.bitrix24.ru", member_id)
 
 
 @pytest.mark.parametrize("left", ["by webhook", "by moving", "by deletion", "for another portal"])
-async def test_a_renewal_that_comes_late_changes_nothing(accounts: AccountStore, left: str) -> None:
+async def test_a_late_renewal_changes_nothing(accounts: AccountStore, left: str) -> None:
     account = await by_oauth(accounts, "acme", "p.bitrix24.ru", "m1")
     match left:
         case "by webhook":
@@ -160,7 +160,7 @@ async def test_a_renewal_that_comes_late_changes_nothing(accounts: AccountStore,
     assert (renewed, await accounts.find("acme")) == (None, before)
 
 
-async def test_a_renewal_in_time_is_in_force_and_teaches_the_new_host(accounts: AccountStore) -> None:
+async def test_a_renewal_stores_the_tokens_and_the_new_host(accounts: AccountStore) -> None:
     account = await by_oauth(accounts, "acme", "p.bitrix24.ru", "m1")
     renewed = await accounts.renew_tokens(
         account.account_id, b"renewed", member_id="m1", origin="https://new.bitrix24.ru", now=NOW
@@ -178,7 +178,7 @@ PLACES = st.tuples(st.sampled_from(ACCOUNTS), st.sampled_from(PORTALS), st.sampl
 
 @contextmanager
 def filled(at: list[int], lists: list[tuple[int, int, int]], rules: list[tuple[int, int, int]]) -> Iterator[Connection]:
-    """Three portals, four accounts (*at* these), and lists and rules (account, portal, what) that hang on them."""
+    """Create three portals, four accounts *at* them, and their lists and rules (account, portal, name)."""
     connection = pysqlite3.connect(":memory:", isolation_level=None)
     connection.executescript(SCHEMA_SQL.read_text(encoding="utf-8"))
     connection.execute("PRAGMA foreign_keys = ON")
@@ -213,7 +213,7 @@ HANGING = {
     lists=st.lists(PLACES, unique=True),
     rules=st.lists(PLACES, unique=True),
 )
-def test_nothing_that_hangs_on_joined_portals_is_lost_and_what_an_account_uses_wins(
+def test_merging_portals_loses_nothing_and_keeps_what_each_account_uses(
     at: list[int], lists: list[tuple[int, int, int]], rules: list[tuple[int, int, int]]
 ) -> None:
     with filled(at, lists, rules) as connection:
@@ -245,4 +245,4 @@ def test_nothing_that_hangs_on_joined_portals_is_lost_and_what_an_account_uses_w
             if kind == "lists" and portal == JOINED and after[kind][one][1] == INTO:
                 assert generations[one] > 1
     used = {portal for hanging in after.values() for _, portal, _ in hanging.values()}
-    assert archives <= used  # an archive that holds nothing is not kept
+    assert archives <= used  # an empty archive is deleted

@@ -1,4 +1,4 @@
-"""Sync runs: what is stored goes with where the run is, and an interrupted one goes on from there."""
+"""Sync runs: rows and progress are stored together, and interrupted runs resume."""
 
 from sqlite3 import Connection
 
@@ -50,16 +50,16 @@ async def live_ids(mirror: MirrorStore, account: Account) -> list[bytes]:
     return [] if found is None else [suffix for _, suffix in listed(found)]
 
 
-def tails(ids: range) -> list[bytes]:
-    return [one[1] for one in rows(ids)]
+def suffixes(ids: range) -> list[bytes]:
+    return [suffix for _, suffix in rows(ids)]
 
 
-async def test_before_the_first_run_there_is_none(syncs: SyncStore, acme: Account) -> None:
+async def test_there_is_no_run_before_the_first(syncs: SyncStore, acme: Account) -> None:
     assert await syncs.load(acme.account_id, acme.portal.portal_id, "users") is None
     assert await syncs.list_interrupted() == []
 
 
-async def test_a_run_begins_at_the_start_of_every_part(syncs: SyncStore, acme: Account) -> None:
+async def test_a_run_starts_at_the_beginning_of_every_sublist(syncs: SyncStore, acme: Account) -> None:
     run = await begin(syncs, acme, 3, 1, 2)
     assert run == await latest(syncs, acme)
     assert (run.state, run.rows, run.total, run.left_out, run.started_at) == ("running", 0, None, 0, NOW)
@@ -67,7 +67,7 @@ async def test_a_run_begins_at_the_start_of_every_part(syncs: SyncStore, acme: A
     assert run.sublists == tuple(SublistProgress(sublist, None, False, None) for sublist in (1, 2, 3))
 
 
-async def test_a_pages_rows_and_the_place_it_ends_at_are_stored_together(
+async def test_rows_of_a_page_and_the_cursor_are_stored_in_one_transaction(
     database: Database, syncs: SyncStore, mirror: MirrorStore, acme: Account
 ) -> None:
     run = await begin(syncs, acme)
@@ -84,16 +84,14 @@ async def test_a_pages_rows_and_the_place_it_ends_at_are_stored_together(
     with pytest.raises(StorageError):
         await save(syncs, run, range(61, 111), after=60, upto=120)
     await database.write(show)
-    assert await live_ids(mirror, acme) == tails(range(1, 51))
+    assert await live_ids(mirror, acme) == suffixes(range(1, 51))
     assert (await latest(syncs, acme)).cursor == 60
     await save(syncs, run, range(61, 111), after=60)
     found = await latest(syncs, acme)
     assert (found.rows, found.sublists) == (100, (SublistProgress(0, 110, True, None),))
 
 
-async def test_the_last_page_of_a_part_ends_it_and_an_empty_one_keeps_its_cursor(
-    syncs: SyncStore, acme: Account
-) -> None:
+async def test_the_last_page_ends_a_sublist_and_an_empty_one_keeps_its_cursor(syncs: SyncStore, acme: Account) -> None:
     run = await begin(syncs, acme, 1, 2)
     await save(syncs, run, range(1, 11), upto=20, sublist=1)
     await save(syncs, run, range(0), after=20, sublist=1)
@@ -103,7 +101,7 @@ async def test_the_last_page_of_a_part_ends_it_and_an_empty_one_keeps_its_cursor
     )
 
 
-async def test_rows_that_cannot_be_shown_are_counted_among_those_read(syncs: SyncStore, acme: Account) -> None:
+async def test_left_out_rows_count_as_read(syncs: SyncStore, acme: Account) -> None:
     run = await begin(syncs, acme)
     await syncs.set_total(run.list_id, 12)
     await syncs.save_page(run.list_id, 0, rows(range(10)), after=-1, upto=None, left_out=2, prefix=prefix(NOW))
@@ -111,7 +109,7 @@ async def test_rows_that_cannot_be_shown_are_counted_among_those_read(syncs: Syn
     assert (found.rows, found.left_out, found.total) == (12, 2, 12)
 
 
-async def test_a_part_the_portal_does_not_offer_is_done_with_its_reason_and_its_rows_stay(
+async def test_a_skipped_sublist_is_done_with_its_reason_and_keeps_its_rows(
     syncs: SyncStore, mirror: MirrorStore, acme: Account
 ) -> None:
     run = await begin(syncs, acme, 1, 2)
@@ -121,11 +119,11 @@ async def test_a_part_the_portal_does_not_offer_is_done_with_its_reason_and_its_
     await syncs.skip_sublist(run.list_id, 2, "no such entity")
     assert (await latest(syncs, acme)).sublists[1] == SublistProgress(2, None, True, "no such entity")
     assert await syncs.load_missing(run.list_id, limit=10) == []
-    assert await live_ids(mirror, acme) == tails(range(1, 4))
+    assert await live_ids(mirror, acme) == suffixes(range(1, 4))
 
 
 @pytest.mark.parametrize("end", [None, "failed"])
-async def test_a_run_that_did_not_end_well_goes_on_where_it_was(
+async def test_an_interrupted_or_failed_run_resumes_at_its_cursor(
     syncs: SyncStore, acme: Account, end: str | None
 ) -> None:
     run = await begin(syncs, acme)
@@ -140,7 +138,7 @@ async def test_a_run_that_did_not_end_well_goes_on_where_it_was(
 
 
 @pytest.mark.parametrize("state", ["running", "failed", "done"])
-async def test_a_run_begun_too_long_ago_or_done_starts_over(syncs: SyncStore, acme: Account, state: str) -> None:
+async def test_an_old_or_finished_run_starts_over(syncs: SyncStore, acme: Account, state: str) -> None:
     run = await begin(syncs, acme, 0, 5)
     await save(syncs, run, range(1, 51), upto=60)
     await syncs.set_total(run.list_id, 99)
@@ -154,7 +152,7 @@ async def test_a_run_begun_too_long_ago_or_done_starts_over(syncs: SyncStore, ac
     assert again.sublists == (SublistProgress(0, None, False, None),)
 
 
-async def test_only_interrupted_runs_of_accounts_that_can_go_on_are_listed(
+async def test_only_interrupted_runs_of_connected_accounts_are_listed(
     accounts: AccountStore, syncs: SyncStore, acme: Account
 ) -> None:
     async def connect(key: str, host: str = "acme.bitrix24.ru") -> Account:
@@ -175,39 +173,39 @@ async def test_only_interrupted_runs_of_accounts_that_can_go_on_are_listed(
 
 
 async def synced(syncs: SyncStore, account: Account, ids: range) -> SyncRun:
-    """A new run, after one that found *ids* has ended well."""
+    """Start a new run after a finished one that stored *ids*."""
     run = await begin(syncs, account)
     await save(syncs, run, ids)
     await syncs.finish(run.list_id, "done", error=None, now=NOW)
     return await begin(syncs, account)
 
 
-async def test_a_row_that_was_not_met_stays_until_it_is_settled(
+async def test_a_missing_row_stays_live_until_it_is_resolved(
     syncs: SyncStore, mirror: MirrorStore, acme: Account
 ) -> None:
     run = await synced(syncs, acme, range(1, 6))
     await save(syncs, run, range(1, 3))
-    asked = await syncs.load_missing(run.list_id, limit=10)
-    assert [portal_row_id for _, _, portal_row_id in asked] == [3, 4, 5]
-    assert await live_ids(mirror, acme) == tails(range(1, 6))
-    generation = await syncs.resolve_missing(run.list_id, asked, {0: [row(4, "was only slow")]}, prefix=prefix(NOW))
+    missing = await syncs.load_missing(run.list_id, limit=10)
+    assert [portal_row_id for _, _, portal_row_id in missing] == [3, 4, 5]
+    assert await live_ids(mirror, acme) == suffixes(range(1, 6))
+    generation = await syncs.resolve_missing(run.list_id, missing, {0: [row(4, "was only slow")]}, prefix=prefix(NOW))
     found = await mirror.page(acme.account_id, acme.portal, "users", page=1, size=10)
     assert found is not None
     assert found.generation == generation
-    assert [suffix for _, suffix in listed(found)] == [*tails(range(1, 3)), row(4, "was only slow")[1]]
+    assert [suffix for _, suffix in listed(found)] == [*suffixes(range(1, 3)), row(4, "was only slow")[1]]
     assert await syncs.load_missing(run.list_id, limit=10) == []
 
 
-async def test_a_range_read_again_takes_back_what_it_missed_before(syncs: SyncStore, acme: Account) -> None:
+async def test_reading_a_range_again_replaces_its_missing_rows(syncs: SyncStore, acme: Account) -> None:
     run = await synced(syncs, acme, range(1, 6))
     await save(syncs, run, range(2, 4), upto=3)
     await syncs.finish(run.list_id, "failed", error="the portal is away", now=NOW)
     run = await begin(syncs, acme)
-    await save(syncs, run, range(1, 5))  # 1 has come this time, 5 has not
+    await save(syncs, run, range(1, 5))  # now 1 is present and 5 is not
     assert [portal_row_id for _, _, portal_row_id in await syncs.load_missing(run.list_id, limit=10)] == [5]
 
 
-async def test_what_a_failed_run_missed_is_asked_for_by_the_one_that_goes_on(syncs: SyncStore, acme: Account) -> None:
+async def test_a_resumed_run_keeps_the_missing_rows_of_the_failed_one(syncs: SyncStore, acme: Account) -> None:
     run = await synced(syncs, acme, range(1, 6))
     await save(syncs, run, range(2, 4), upto=3)
     await syncs.finish(run.list_id, "failed", error="the portal is away", now=NOW)
@@ -216,14 +214,14 @@ async def test_what_a_failed_run_missed_is_asked_for_by_the_one_that_goes_on(syn
     assert [portal_row_id for _, _, portal_row_id in await syncs.load_missing(run.list_id, limit=10)] == [1]
 
 
-async def test_a_run_that_starts_over_forgets_what_the_old_one_missed(syncs: SyncStore, acme: Account) -> None:
+async def test_a_run_that_starts_over_discards_missing_rows(syncs: SyncStore, acme: Account) -> None:
     run = await synced(syncs, acme, range(1, 6))
     await save(syncs, run, range(2, 4), upto=3)
     again = await begin(syncs, acme, now=NOW + HOUR + 1)
     assert await syncs.load_missing(again.list_id, limit=10) == []
 
 
-async def test_a_row_is_missed_only_in_the_part_and_the_range_that_was_read(syncs: SyncStore, acme: Account) -> None:
+async def test_rows_are_missing_only_in_the_sublist_and_range_that_was_read(syncs: SyncStore, acme: Account) -> None:
     run = await begin(syncs, acme, 1, 2)
     for sublist in (1, 2):
         await save(syncs, run, range(10), after=-1, sublist=sublist)
@@ -236,12 +234,12 @@ async def test_a_row_is_missed_only_in_the_part_and_the_range_that_was_read(sync
     assert missing == [(2, 4), (2, 5)]
 
 
-async def test_missing_rows_come_in_bundles(syncs: SyncStore, mirror: MirrorStore, acme: Account) -> None:
+async def test_missing_rows_are_loaded_in_batches(syncs: SyncStore, mirror: MirrorStore, acme: Account) -> None:
     run = await synced(syncs, acme, range(1, 1001))
     await save(syncs, run, range(0))
     bundles = 0
-    while asked := await syncs.load_missing(run.list_id, limit=300):
-        await syncs.resolve_missing(run.list_id, asked, {}, prefix=prefix(NOW))
+    while missing := await syncs.load_missing(run.list_id, limit=300):
+        await syncs.resolve_missing(run.list_id, missing, {}, prefix=prefix(NOW))
         bundles += 1
     assert bundles == 4
     assert await live_ids(mirror, acme) == []

@@ -1,4 +1,4 @@
-"""A process that writes without end and says on stdout what is committed, until it is killed.
+"""A process that writes until it is killed and reports each commit on stdout.
 
 python -m tests.storage.writer DATABASE ROUND
 """
@@ -36,8 +36,8 @@ async def write(path: Path, turn: int) -> None:
                     run.list_id, 0, rows(ids, text), after=0, upto=PAGE, left_out=0, prefix=prefix(NOW)
                 )
                 print("page", key, flush=True)
-            asked = await syncs.load_missing(run.list_id, limit=PAGE)
-            await syncs.resolve_missing(run.list_id, asked, {}, prefix=prefix(NOW))
+            missing = await syncs.load_missing(run.list_id, limit=PAGE)
+            await syncs.resolve_missing(run.list_id, missing, {}, prefix=prefix(NOW))
             print("settled", key, flush=True)
             number += 1
 
