@@ -170,10 +170,10 @@ async def test_a_renewal_stores_the_tokens_and_the_new_host(accounts: AccountSto
     assert (renewed.sealed, renewed.portal.host) == (b"renewed", "new.bitrix24.ru")
 
 
-JOINED, INTO, BYSTANDER = 1, 2, 3
-PORTALS = (JOINED, INTO, BYSTANDER)
+MERGED, INTO, BYSTANDER = 1, 2, 3
+PORTALS = (MERGED, INTO, BYSTANDER)
 ACCOUNTS = range(1, 5)
-PLACES = st.tuples(st.sampled_from(ACCOUNTS), st.sampled_from(PORTALS), st.sampled_from([10, 20]))
+OWNERS = st.tuples(st.sampled_from(ACCOUNTS), st.sampled_from(PORTALS), st.sampled_from([10, 20]))
 
 
 @contextmanager
@@ -183,7 +183,8 @@ def filled(at: list[int], lists: list[tuple[int, int, int]], rules: list[tuple[i
     connection.executescript(SCHEMA_SQL.read_text(encoding="utf-8"))
     connection.execute("PRAGMA foreign_keys = ON")
     connection.executemany(
-        "INSERT INTO portals (portal_id, host, created_at) VALUES (?, ?, 0)", [(one, f"p{one}") for one in PORTALS]
+        "INSERT INTO portals (portal_id, host, created_at) VALUES (?, ?, 0)",
+        [(portal, f"p{portal}") for portal in PORTALS],
     )
     connection.executemany(
         "INSERT INTO accounts (account_id, account_key, portal_id, origin, kind, stale, deleted, created_at) "
@@ -198,11 +199,11 @@ def filled(at: list[int], lists: list[tuple[int, int, int]], rules: list[tuple[i
     connection.close()
 
 
-def places(connection: Connection, query: str) -> dict[int, tuple[int, int, Any]]:
-    return {one: (account, portal, what) for one, account, portal, what in connection.execute(query)}
+def load_rows(connection: Connection, query: str) -> dict[int, tuple[int, int, Any]]:
+    return {row_id: (account, portal, name) for row_id, account, portal, name in connection.execute(query)}
 
 
-HANGING = {
+OWNED_ROWS = {
     "lists": "SELECT list_id, account_id, portal_id, CAST(resource AS INTEGER) FROM mirror_lists",
     "rules": "SELECT rule_id, account_id, portal_id, quiz_id FROM rules",
 }
@@ -210,39 +211,39 @@ HANGING = {
 
 @given(
     at=st.lists(st.sampled_from(PORTALS), min_size=len(ACCOUNTS), max_size=len(ACCOUNTS)),
-    lists=st.lists(PLACES, unique=True),
-    rules=st.lists(PLACES, unique=True),
+    lists=st.lists(OWNERS, unique=True),
+    rules=st.lists(OWNERS, unique=True),
 )
 def test_merging_portals_loses_nothing_and_keeps_what_each_account_uses(
     at: list[int], lists: list[tuple[int, int, int]], rules: list[tuple[int, int, int]]
 ) -> None:
     with filled(at, lists, rules) as connection:
-        before = {kind: places(connection, query) for kind, query in HANGING.items()}
-        merge_portals(connection, JOINED, INTO)
-        after = {kind: places(connection, query) for kind, query in HANGING.items()}
+        before = {kind: load_rows(connection, query) for kind, query in OWNED_ROWS.items()}
+        merge_portals(connection, MERGED, INTO)
+        after = {kind: load_rows(connection, query) for kind, query in OWNED_ROWS.items()}
         portals = dict(connection.execute("SELECT portal_id, host FROM portals"))
         now_at = [portal for (portal,) in connection.execute("SELECT portal_id FROM accounts ORDER BY account_id")]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         generations = dict(connection.execute("SELECT list_id, generation FROM mirror_lists"))
 
-    assert now_at == [INTO if portal == JOINED else portal for portal in at]
+    assert now_at == [INTO if portal == MERGED else portal for portal in at]
     archives = portals.keys() - {INTO, BYSTANDER}
-    assert JOINED not in archives
+    assert MERGED not in archives
     assert len(archives) <= 1
-    for kind, hanging in before.items():
-        assert after[kind].keys() == hanging.keys()
-        taken = {place: one for one, place in hanging.items()}
-        for one, (account, portal, what) in hanging.items():
-            rival = taken.get((account, JOINED + INTO - portal, what))
-            preferred = at[account - 1] if at[account - 1] in (JOINED, INTO) else INTO
+    for kind, owned in before.items():
+        assert after[kind].keys() == owned.keys()
+        ids = {row: row_id for row_id, row in owned.items()}
+        for row_id, (account, portal, name) in owned.items():
+            rival = ids.get((account, MERGED + INTO - portal, name))
+            preferred = at[account - 1] if at[account - 1] in (MERGED, INTO) else INTO
             if portal == BYSTANDER:
                 expected = {BYSTANDER}
             elif rival is None or portal == preferred:
                 expected = {INTO}
             else:
                 expected = set(archives)
-            assert after[kind][one][1] in expected
-            if kind == "lists" and portal == JOINED and after[kind][one][1] == INTO:
-                assert generations[one] > 1
-    used = {portal for hanging in after.values() for _, portal, _ in hanging.values()}
+            assert after[kind][row_id][1] in expected
+            if kind == "lists" and portal == MERGED and after[kind][row_id][1] == INTO:
+                assert generations[row_id] > 1
+    used = {portal for owned in after.values() for _, portal, _ in owned.values()}
     assert archives <= used  # an empty archive is deleted
