@@ -136,7 +136,7 @@ class House:
         answer = await self.get(back)
         assert answer.status == 302, answer.body
 
-    async def settled(self, *resources: str, account: str = "acme") -> dict[str, dict[str, Any]]:
+    async def finished_runs(self, *resources: str, account: str = "acme") -> dict[str, dict[str, Any]]:
         """Wait until each of *resources* (default: all) has started and ended a run, and return the latest runs."""
         while True:
             runs = {run["resource"]: run for run in (await self.get("/bitrix/sync", account=account)).json["items"]}

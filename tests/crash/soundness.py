@@ -50,7 +50,7 @@ def check_file(path: Path) -> None:
 
 async def is_mirrored(house: House, sandbox: Sandbox, account: str = "acme") -> bool:
     """Return whether all syncs of *account* succeeded with exactly the portal's users."""
-    runs = await house.settled(account=account)
+    runs = await house.finished_runs(account=account)
     return {run["state"] for run in runs.values()} == {"done"} and await house.user_ids(account=account) == [
         row["ID"] for row in sandbox.portal.data.users.values()
     ]

@@ -143,7 +143,7 @@ async def test_reads_continue_and_writes_resume_when_there_is_space(
             assert (await house.get("/healthz")).status == 200
 
         assert (await house.get("/readyz")).status == 200
-        assert (await house.settled("users"))["users"]["state"] == "done"
+        assert (await house.finished_runs("users"))["users"]["state"] == "done"
         assert await is_mirrored(house, sandbox)
         assert not await is_stale(house)
         assert len(portal.token_requests) == renewals + 1  # the pair that could not be stored was kept in memory

@@ -143,7 +143,7 @@ async def test_kill_while_syncing_a_changed_portal(house: House, sandbox: Sandbo
     await house.end(signal.SIGKILL)
     async for name, _, _ in deaths(house, sync):
         if name not in started:
-            await house.settled()
+            await house.finished_runs()
             assert (await house.patch("/bitrix/users")).status == 200
         assert await is_mirrored(house, sandbox)
     assert started
@@ -230,7 +230,7 @@ async def renew_and_sync(house: House, sandbox: Sandbox) -> None:
     for name in itertools.cycle(RESOURCES):
         sandbox.portal.oauth.expire_access_tokens()
         assert (await house.patch(f"/bitrix/{name}")).status == 200
-        await house.settled(name)
+        await house.finished_runs(name)
 
 
 @pytest.mark.timeout(60 + RANDOM_KILLS)
@@ -258,11 +258,11 @@ async def test_kill_at_random_under_mixed_load(house: House, sandbox: Sandbox) -
             assert (await house.get("/bitrix/account", account=account)).status == 200
         for account in ledger.deleted:
             assert (await house.get("/bitrix/account", account=account)).status == 404
-        await house.settled()
+        await house.finished_runs()
         if await is_stale(house):
             stale += 1
             await house.authorize(sandbox)
-            await house.settled()
+            await house.finished_runs()
     assert stale < RANDOM_KILLS
     for quiz, rule in ledger.rules.items():
         found = (await house.get(f"/bitrix/rules/{quiz}")).json

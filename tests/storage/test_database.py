@@ -117,15 +117,15 @@ async def test_only_durable_writes_wait_for_the_disk(database: Database) -> None
 
 
 async def test_a_cancelled_write_still_commits_and_closes_its_transaction(database: Database, write: Write) -> None:
-    begun, go_on = threading.Event(), threading.Event()
+    started, resume = threading.Event(), threading.Event()
 
     def slowly(connection: Connection) -> None:
-        begun.set()
-        assert go_on.wait(10)
+        started.set()
+        assert resume.wait(10)
         add(connection, "under way")
 
     under_way = asyncio.create_task(write(slowly))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(started.wait, 10)
     waiting = asyncio.create_task(write(add, "waiting"))
     await asyncio.sleep(0)
     for task in (under_way, waiting):
@@ -133,7 +133,7 @@ async def test_a_cancelled_write_still_commits_and_closes_its_transaction(databa
     await asyncio.gather(under_way, waiting, return_exceptions=True)
     assert under_way.cancelled()
     assert waiting.cancelled()
-    go_on.set()
+    resume.set()
     await write(add, "after")
     assert await database.read(words) == ["after", "under way", "waiting"]
 
@@ -147,18 +147,18 @@ async def test_readers_cannot_write(read: Write) -> None:
 
 
 async def test_a_read_sees_one_snapshot_during_writes(database: Database, read: Write) -> None:
-    first_seen, go_on = threading.Event(), threading.Event()
+    first_seen, resume = threading.Event(), threading.Event()
 
     def look_twice(connection: Connection) -> tuple[list[str], list[str]]:
         first = words(connection)
         first_seen.set()
-        assert go_on.wait(10)
+        assert resume.wait(10)
         return first, words(connection)
 
     looking = asyncio.create_task(read(look_twice))
     await asyncio.to_thread(first_seen.wait, 10)
     await database.write(add, "one")
-    go_on.set()
+    resume.set()
     assert await looking == ([], [])
     assert await read(words) == ["one"]
 
@@ -175,34 +175,34 @@ async def test_a_cancelled_read_frees_its_reader(database: Database, read: Write
 
 async def crowd_behind(database: Database, *queries: Callable[[Connection], Any]) -> list[Any]:
     """Return the outcomes of *queries* submitted while an earlier read blocks the batch reader."""
-    held, go_on = threading.Event(), threading.Event()
+    held, resume = threading.Event(), threading.Event()
 
     def hold(_: Connection) -> None:
         held.set()
-        assert go_on.wait(10)
+        assert resume.wait(10)
 
     holding = asyncio.create_task(database.read_batched(hold))
     await asyncio.to_thread(held.wait, 10)
     gathered = asyncio.gather(*(database.read_batched(query) for query in queries), return_exceptions=True)
     await asyncio.sleep(0)
-    go_on.set()
+    resume.set()
     await holding
     return await gathered
 
 
 async def test_pending_batched_reads_share_one_snapshot(database: Database) -> None:
-    seen, go_on = threading.Event(), threading.Event()
+    seen, resume = threading.Event(), threading.Event()
 
     def first(connection: Connection) -> list[str]:
         found = words(connection)
         seen.set()
-        assert go_on.wait(10)
+        assert resume.wait(10)
         return found
 
     gathered = asyncio.create_task(crowd_behind(database, first, words))
     await asyncio.to_thread(seen.wait, 10)
     await database.write(add, "one")
-    go_on.set()
+    resume.set()
     assert await gathered == [[], []]
     assert await database.read_batched(words) == ["one"]
 
