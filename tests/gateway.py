@@ -62,7 +62,26 @@ class Streamed:
         return [int(row["ID"] if "ID" in row else row["id"]) for row in self.rows]
 
 
-class Gateway:
+class HttpVerbs:
+    """Shortcuts for `request`, by HTTP method."""
+
+    async def request(self, method: str, path: str, **options: Any) -> Answer:
+        raise NotImplementedError
+
+    async def get(self, path: str, **options: Any) -> Answer:
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> Answer:
+        return await self.request("POST", path, **options)
+
+    async def patch(self, path: str, **options: Any) -> Answer:
+        return await self.request("PATCH", path, **options)
+
+    async def delete(self, path: str, **options: Any) -> Answer:
+        return await self.request("DELETE", path, **options)
+
+
+class Gateway(HttpVerbs):
     """A gateway under test. Requests carry a token of account "acme" by default."""
 
     def __init__(self, environ: Mapping[str, str], listener: socket.socket, clock: ManualClock) -> None:
@@ -141,18 +160,6 @@ class Gateway:
             WATCH.answer(f"{method} {path.partition('?')[0]}", response.status, response.headers, body)
             CONTRACT.check(method, path, response.status, response.headers, body)
             return Answer(response.status, response.headers, body)
-
-    async def get(self, path: str, **options: Any) -> Answer:
-        return await self.request("GET", path, **options)
-
-    async def post(self, path: str, **options: Any) -> Answer:
-        return await self.request("POST", path, **options)
-
-    async def patch(self, path: str, **options: Any) -> Answer:
-        return await self.request("PATCH", path, **options)
-
-    async def delete(self, path: str, **options: Any) -> Answer:
-        return await self.request("DELETE", path, **options)
 
     @asynccontextmanager
     async def opened(

@@ -16,7 +16,7 @@ from gateway.auth.tokens import issue_token
 from gateway.clock import SystemClock
 from gateway.redaction import Secret
 from gateway.settings.config import load_config
-from tests.gateway import JWT_SECRET, RESOURCES, Answer, Sandbox
+from tests.gateway import JWT_SECRET, RESOURCES, Answer, HttpVerbs, Sandbox
 
 ROOT = Path(__file__).parents[2]
 ENCRYPTION_KEY = "A" * 43
@@ -28,7 +28,7 @@ class Died(Exception):
     """The gateway exited before it answered."""
 
 
-class House:
+class House(HttpVerbs):
     """Runs at most one gateway at a time. Requests use a token of account "acme" by default."""
 
     def __init__(
@@ -108,18 +108,6 @@ class House:
                 return Answer(response.status, response.headers, await response.read())
         except (aiohttp.ClientError, ConnectionError) as error:
             raise Died from error
-
-    async def get(self, path: str, **options: Any) -> Answer:
-        return await self.request("GET", path, **options)
-
-    async def post(self, path: str, **options: Any) -> Answer:
-        return await self.request("POST", path, **options)
-
-    async def patch(self, path: str, **options: Any) -> Answer:
-        return await self.request("PATCH", path, **options)
-
-    async def delete(self, path: str, **options: Any) -> Answer:
-        return await self.request("DELETE", path, **options)
 
     async def connect(self, url: str, *, account: str = "acme") -> Answer:
         answer = await self.post("/bitrix/account", account=account, json={"client_bitrix_url": url})
