@@ -44,7 +44,7 @@ async def test_a_file_that_is_not_a_database_is_refused_at_start(spawn: Spawn, t
     await start_once(spawn)
     (tmp_path / "gateway.db").write_bytes(b"Dear Sir or Madam" * 1000)
     status, output = await (await spawn("serve", "--port", "0")).end()
-    assert (status, "or is no SQLite database (file is not a database)" in output) == (1, True)
+    assert (status, "or is not an SQLite database (file is not a database)" in output) == (1, True)
     assert "Traceback" not in output
 
 
