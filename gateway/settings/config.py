@@ -8,13 +8,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from dotenv import dotenv_values
-
 from gateway.bitrix.transport.egress import PrivatePortal
 from gateway.bitrix.transport.session import MAX_ANSWER_BYTES
 from gateway.errors import SettingsError
 from gateway.origins import exact_origin
 from gateway.redaction import Secret
+from gateway.settings.dotenv_file import read_dotenv
 from gateway.settings.parsers import (
     account_claim,
     boolean,
@@ -213,18 +212,10 @@ SETTINGS = tuple(
 def read_environment(dotenv: Path) -> dict[str, str]:
     """Environment variables named like settings, and those in the file *dotenv*; the environment wins.
 
-    The file may be absent. Its values are literal.
-
     Raises:
-        SettingsError: when the file cannot be read.
+        SettingsError: as in `read_dotenv`.
     """
-    try:
-        in_file = dotenv_values(dotenv, interpolate=False, encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", "it is not text in UTF-8")
-        raise SettingsError(f"{dotenv} cannot be read: {reason}") from None  # the cause contains secrets
-    found = in_file | os.environ
-    return {name: value for name, value in found.items() if name.startswith(PREFIX) and value is not None}
+    return read_dotenv(dotenv) | {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
 
 
 def settings_given(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:

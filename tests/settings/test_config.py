@@ -74,7 +74,7 @@ def test_the_environment_wins_over_the_dotenv_file(tmp_path: Path, monkeypatch: 
 
 
 def test_values_in_the_dotenv_file_are_literal_and_leave_the_environment_unchanged(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("GATEWAY_JWT_SECRET=pa$$word-${HOME}\nGATEWAY_HOST='$HOME'\nGATEWAY_PORT\n")
+    (tmp_path / ".env").write_text("GATEWAY_JWT_SECRET=pa$$word-${HOME}\nGATEWAY_HOST='$HOME'\n")
     before = dict(os.environ)
     found = read_environment(tmp_path / ".env")
     assert found == {"GATEWAY_JWT_SECRET": "pa$$word-${HOME}", "GATEWAY_HOST": "$HOME"}
@@ -86,6 +86,29 @@ def test_a_binary_dotenv_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"\.env cannot be read: it is not text in UTF-8") as refusal:
         read_environment(tmp_path / ".env")
     assert refusal.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "GATEWAY_JWT_SECRET canary",
+        "GATEWAY_JWT_SECRET: canary",
+        'GATEWAY_JWT_SECRET="canary',
+        '"GATEWAY_JWT_SECRET=canary',
+        "GATEWAY_JWT_SECRET",
+        "set GATEWAY_JWT_SECRET=canary",
+    ],
+)
+def test_a_malformed_line_of_the_dotenv_file_is_refused_with_its_number(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(f"# settings\n\n{line}\nGATEWAY_PORT=1\n")
+    with pytest.raises(SettingsError, match=r"\.env, line 3: must have the form GATEWAY_NAME=VALUE") as refusal:
+        read_environment(tmp_path / ".env")
+    assert "canary" not in str(refusal.value)
+
+
+def test_lines_of_other_programs_in_the_dotenv_file_are_ignored(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("\ufeffGATEWAY_PORT=1\nOTHER: x\nANOTHER\n# GATEWAY_HOST\nexport GATEWAY_HOST=::1\n")
+    assert read_environment(tmp_path / ".env") == {"GATEWAY_PORT": "1", "GATEWAY_HOST": "::1"}
 
 
 def test_secrets_are_masked_in_the_repr() -> None:
