@@ -3,6 +3,7 @@
 The promised addresses answer with a problem too when `Accept` names its media type. Statuses are chosen here alone.
 """
 
+import re
 from http import HTTPStatus
 
 import orjson
@@ -82,6 +83,7 @@ HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout
 UNREAD_BODY_STATUSES = (408, 413)
 INTERNAL = GatewayError()
 PROBLEM_JSON = "application/problem+json"
+ZERO_WEIGHT = re.compile(r";\s*q=0(\.0*)?\s*(;|$)")
 
 
 class HttpError(GatewayError):
@@ -140,7 +142,7 @@ def render_error(error: GatewayError, request: web.BaseRequest, request_id: str,
         headers["WWW-Authenticate"] = challenge(error)
     if isinstance(error, TooBusy):
         headers["Retry-After"] = str(error.retry_after_s)
-    as_problem = not promised or PROBLEM_JSON in request.headers.get("Accept", "")
+    as_problem = not promised or accepts_problem(request)
     response = web.Response(
         status=status,
         body=orjson.dumps(problem(error, status, request_id) if as_problem else error.detail),
@@ -150,6 +152,18 @@ def render_error(error: GatewayError, request: web.BaseRequest, request_id: str,
     if status in UNREAD_BODY_STATUSES:
         response.force_close()
     return response
+
+
+def accepts_problem(request: web.BaseRequest) -> bool:
+    """Return whether an Accept header names problem+json, in any case, with a weight above 0.
+
+    Source: RFC 9110, sections 8.3.1 and 12.5.1
+    """
+    values = [value for name, value in request.headers.items() if name.lower() == "accept"]
+    named = [
+        each.strip() for each in ",".join(values).lower().split(",") if each.partition(";")[0].strip() == PROBLEM_JSON
+    ]
+    return any(ZERO_WEIGHT.search(each) is None for each in named)
 
 
 def challenge(error: Unauthenticated) -> str:

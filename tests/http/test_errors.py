@@ -91,11 +91,38 @@ async def test_a_string_and_a_problem_carry_the_same_error(
     assert plain.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("accept", ["application/json", "*/*", "text/html", "application/xml", ""])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/json",
+        "*/*",
+        "text/html",
+        "application/xml",
+        "",
+        "application/problem+json;q=0",
+        "application/json, application/problem+json; q=0.00",
+        "application/problem+jsonx",
+        'text/html; title="application/problem+json"',
+    ],
+)
 async def test_addresses_of_the_contract_send_a_problem_only_on_request(gateway: Gateway, accept: str) -> None:
     answer = await gateway.get("/bitrix/users?page=0", headers={"Accept": accept})
     assert answer.headers["Content-Type"] == "application/json"
     assert isinstance(answer.json, str)
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/problem+json",
+        "Application/Problem+JSON",
+        "application/json, application/problem+json;q=0.1",
+        "text/html;q=0, application/problem+json ; charset=utf-8",
+    ],
+)
+async def test_addresses_of_the_contract_send_a_problem_if_accept_names_it(gateway: Gateway, accept: str) -> None:
+    answer = await gateway.get("/bitrix/users?page=0", headers={"Accept": accept})
+    assert (answer.headers["Content-Type"], answer.json["code"]) == ("application/problem+json", "invalid_input")
 
 
 async def test_a_problem_names_each_invalid_parameter_and_field(gateway: Gateway) -> None:
