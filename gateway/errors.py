@@ -60,7 +60,7 @@ class InvalidInput(GatewayError):
     @classmethod
     def of_field(cls, pointer: str, code: str, rule: str) -> "InvalidInput":
         """The error for a place in the body, given by its JSON *pointer*; "" is the whole body."""
-        return cls(f"{pointer.lstrip('/') or 'body'}: {rule}", [FieldError(code, rule, pointer=pointer)])
+        return cls(f"{pointer[1:].replace('/', '.') or 'body'}: {rule}", [FieldError(code, rule, pointer=pointer)])
 
 
 class Unauthenticated(GatewayError):

@@ -10,7 +10,7 @@ from gateway.errors import InvalidInput
 BATCH = "batch"
 MAX_METHOD_CHARACTERS = 255  # far longer than the name of any method
 METHOD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
-INVALID_METHOD = "must be a method name, like crm.deal.list"
+INVALID_METHOD = "must be the name of a method other than batch, like crm.deal.list"
 NOT_AN_OBJECT = "must be an object: this method takes parameters by name, not a list of arguments"
 RESERVED_PARAMETERS = ("auth", "access_token")  # the gateway adds the token itself
 FORMATS = (".json", ".xml")  # a portal accepts these after a method name and removes them

@@ -41,7 +41,8 @@ async def stream_list(request: web.Request) -> web.StreamResponse:
     name = request.match_info["resource"]
     listed = STREAMED_LISTS.get(name)
     if listed is None:
-        raise NotFound(f"unknown list {name[:64]!r}", code="stream_not_found")
+        expected = ", ".join((*STREAMED_LISTS, "items/{entityTypeId}"))
+        raise NotFound(f"resource: unknown list {name[:64]!r}, expected one of {expected}", code="stream_not_found")
     version = one_value(request.query, "version")
     if version not in (None, "2", "3") or (version is not None and name != "tasks"):
         raise InvalidInput.of_parameter("version", "invalid_value", "must be 2 or 3, and is only valid for tasks")

@@ -14,7 +14,7 @@ DEFAULT_PAGE, DEFAULT_SIZE = 1, 25
 QUERY_CACHE_SIZE = 4096  # parsing a query takes as long as all the rest of serving a page from memory
 MAX_CACHED_QUERY_CHARACTERS = 128  # page and size alone take some 30
 MAX_DIGITS = 18  # fit a 64-bit integer
-NO_PARAMETERS = "is not accepted: this address takes no query parameters"
+NO_PARAMETERS = "unknown parameter: this address has no query parameters"
 BODY_HINT = ", send them in the body"
 NOT_POSITIVE = f"must be a positive integer of at most {MAX_DIGITS} digits"
 

@@ -72,7 +72,9 @@ async def test_a_list_whose_method_is_denied_cannot_be_streamed(connected: Gatew
 
 async def test_an_unknown_list_is_not_found(connected: Gateway) -> None:
     problem = await refused_stream(connected, "steps", 404)
-    assert (problem["code"], problem["detail"]) == ("stream_not_found", "unknown list 'steps'")
+    lists = "users, leads, deals, contacts, companies, quotes, invoices, tasks, eventlog, items/{entityTypeId}"
+    expected = f"resource: unknown list 'steps', expected one of {lists}"
+    assert (problem["code"], problem["detail"]) == ("stream_not_found", expected)
 
 
 async def test_an_account_that_is_not_connected_cannot_stream(gateway: Gateway, sandbox: Sandbox) -> None:
