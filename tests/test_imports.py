@@ -2,11 +2,13 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from tests.support.source import definitions, names_used, texts, within
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("gateway", "handlers", "storage")
@@ -229,11 +231,6 @@ SQL = re.compile(
 )
 
 
-def within(name: str, *places: str) -> bool:
-    """Whether a dotted *name* is one of *places* or inside one."""
-    return any(name == place or name.startswith(f"{place}.") for place in places)
-
-
 def room_of(name: str) -> str:
     """The most specific room of the table that a dotted *name* is in."""
     return max((room for room in ROOMS if within(name, room)), key=len)
@@ -242,56 +239,6 @@ def room_of(name: str) -> str:
 def module_of(name: str) -> str:
     """The module that a dotted *name* is, or is imported from."""
     return name if name in MODULES else name.rpartition(".")[0]
-
-
-def names_used(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield line and full dotted name of everything imported, and of every attribute reached through an import."""
-    bound: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node.lineno, alias.name
-                top = alias.name.partition(".")[0]
-                bound[alias.asname or top] = alias.name if alias.asname else top
-        elif isinstance(node, ast.ImportFrom):
-            home = "." * node.level + (node.module or "")
-            for alias in node.names:
-                yield node.lineno, f"{home}.{alias.name}"
-                bound[alias.asname or alias.name] = f"{home}.{alias.name}"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and (name := dotted(node, bound)):
-            yield node.lineno, name
-
-
-def dotted(node: ast.expr, bound: dict[str, str]) -> str | None:
-    """The full name of an attribute of an import; None for any other expression."""
-    if isinstance(node, ast.Attribute):
-        owner = dotted(node.value, bound)
-        return f"{owner}.{node.attr}" if owner else None
-    return bound.get(node.id) if isinstance(node, ast.Name) else None
-
-
-def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield line and text of every string that is not a docstring. A placeholder of an f-string reads as ``x``."""
-    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr):
-            parts = (str(part.value) if isinstance(part, ast.Constant) else "x" for part in node.values)
-            yield node.lineno, "".join(parts)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
-            yield node.lineno, node.value
-
-
-def definitions(tree: ast.Module) -> set[str]:
-    """The names that a module itself defines at its top level."""
-    names: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names |= {one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)}
-    return names
 
 
 def room_graph(trees: Mapping[str, ast.Module]) -> dict[str, set[str]]:
