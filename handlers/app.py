@@ -237,7 +237,7 @@ async def finish_pending(work: Awaitable[None], clock: Clock) -> None:
         async with clock.timeout(SHUTDOWN_GRACE_S):
             await work
     except TimeoutError:
-        logger.warning("an authorization server did not answer before the gateway ended: authorize again where needed")
+        logger.warning("an authorization server did not answer before the stop: authorize again where needed")
 
 
 LIFECYCLE = (access_log, database, portal_session, services)  # started in this order, stopped in reverse

@@ -46,7 +46,7 @@ class Resource:
 
     def resumes(self, language: str) -> bool:
         """Whether an interrupted run can continue from a cursor. Lists without keyset are read again from the start."""
-        return all(one.call.spec.paging is Paging.KEYSET for one in self.lists(language))
+        return all(portal_list.call.spec.paging is Paging.KEYSET for portal_list in self.lists(language))
 
 
 def _user_lists(_language: str) -> tuple[PortalList, ...]:
@@ -111,7 +111,7 @@ def _field_lists(language: str) -> tuple[PortalList, ...]:
     universal = PortalList(
         SMART_INVOICE,
         f"userfieldconfig.list of {SMART_INVOICE_FIELDS}",
-        # entityId is not a documented filter: the list has all fields of the module; smart invoices' are kept.
+        # entityId is not a documented filter: the list has all fields of the module, and `belongs` selects.
         ListCall("userfieldconfig.list", {"moduleId": "crm", "select": {"0": "*", "language": language}}),
         partial(decode_userfieldconfig, entity_id=SMART_INVOICE_FIELDS, language=language),
         belongs=lambda row: row.get("entityId") == SMART_INVOICE_FIELDS,

@@ -1,4 +1,4 @@
-"""Start syncs on schedule, and retry stale webhooks so that their syncs can go on."""
+"""Start syncs on schedule, and retry stale webhooks so that their syncs can resume."""
 
 import asyncio
 import logging

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 RESUMABLE_S = 3600  # an interrupted run that is older starts from the beginning
 STORAGE_RETRY_S = 15  # pause while the database is unavailable
 UNAUTHORIZED = "ended because the portal must be authorized again"
-UNSTORED = "ended, but its result could not be stored: the database could not be written; the next sync continues"
+UNSTORED = "ended, but its result could not be stored: the database could not be written; the next sync resumes"
 INTERNAL = "an internal error of the gateway: see its log"
 
 
@@ -169,7 +169,7 @@ class SyncService:
         return self._changing.setdefault(account_id, asyncio.Lock())
 
     async def _run(self, account: Account, resource: Resource, list_id: int, run: SyncRun | None) -> None:
-        """Run to the end, and store how it ended. While the database is unavailable, wait and begin again."""
+        """Run to the end, and store how it ended. While the database is unavailable, wait and start again."""
         started_at = self._clock.monotonic()
         while True:
             try:
@@ -178,7 +178,7 @@ class SyncService:
                 rows = await self._store.finish(list_id, state, error=error, now=int(self._clock.now()))
             except StorageUnavailable as failure:
                 run = None
-                reason = f"the database is unavailable ({failure}): the sync will continue automatically"
+                reason = f"the database is unavailable ({failure}): the sync will resume automatically"
                 self._note_wait(account, resource, reason, STORAGE_RETRY_S)
                 await self._clock.sleep(STORAGE_RETRY_S)
             except StorageError as failure:
@@ -219,7 +219,7 @@ class SyncService:
         """Begin the run if *run* is None, and execute it. Return the error as a sentence; None after a success.
 
         Raises:
-            StorageUnavailable: the run must be begun again.
+            StorageUnavailable: the run must be started again.
         """
         try:
             if run is None:

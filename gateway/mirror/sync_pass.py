@@ -52,7 +52,7 @@ class SyncPass:
         """Bring the mirror up to date.
 
         Raises:
-            PortalError: a list cannot be read completely. Everything stored so far is kept.
+            PortalError: a list cannot be read completely. Pages already stored remain.
         """
         unkeyed: list[PortalList] = []
         for sublist in self._run.sublists:

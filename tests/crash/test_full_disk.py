@@ -125,7 +125,7 @@ async def test_reads_continue_and_writes_resume_when_there_is_space(
         with full():
             assert await writes_fail(house, quiz=2)
             portal.release("user.get")  # the next batch needs new tokens, which cannot be stored
-            assert "the sync will continue automatically" in await why_it_waits(house)
+            assert "the sync will resume automatically" in await why_it_waits(house)
             assert len(portal.token_requests) == renewals + 1
             refused = await house.post("/bitrix/call/profile")
             assert (refused.status, refused.json["code"]) == (503, "storage_unavailable")

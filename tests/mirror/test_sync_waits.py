@@ -123,7 +123,7 @@ async def test_a_sync_waits_for_the_database_with_the_reason_and_continues(
             run = await run_of(connected, "users")
             assert (run["state"], run["finishedAt"]) == ("running", None)
             assert "the database is unavailable" in run["error"]
-            assert "will continue automatically" in run["error"]
+            assert "will resume automatically" in run["error"]
             await connected.clock.advance(30)
         assert sandbox.portal.http_requests == requests
         assert (await connected.patch("/bitrix/users")).status == 200  # joins the waiting run
