@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from enum import Enum
 from functools import cached_property
 from itertools import islice
+from math import inf, isnan
 from operator import ge, gt, le, lt
 from typing import Any, TypeAlias
 
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import Value, as_number, entries_of, is_array
-from gateway.sandbox.tables.table import Rows, Test
+from gateway.sandbox.tables.table import Rows, Spans, Test
 
 
 class Kind(Enum):
@@ -83,7 +84,8 @@ class CustomTest:
 class Filter:
     """The conditions of a filter: the range of ids, separate because it makes a list cheap, and the other tests.
 
-    *among* holds the only ids requested, None for any. *columns* are those that the tests read.
+    *among* holds the only ids requested, None for any. *columns* are those that the tests read. *spans* are the times
+    that some of the tests allow.
     """
 
     above: float
@@ -91,12 +93,13 @@ class Filter:
     among: frozenset[int] | None
     tests: tuple[Test, ...]
     columns: frozenset[str]
+    spans: Spans = field(default_factory=dict)
 
     def ids(self, table: Rows, *, limit: int | None = None) -> Sequence[int]:
         """Return the ids of matching rows, ascending. With tests, return only the first *limit*."""
         found: Sequence[int]
         if self.among is None:
-            found = table.ids_between(self.above, self.below)
+            found = table.candidates(self.above, self.below, self.spans)
         else:
             found = sorted(row_id for row_id in self.among if self.above < row_id < self.below and row_id in table)
         if not self.tests:
@@ -115,6 +118,7 @@ def read_filter(conditions: Value, schema: Schema) -> Filter:
     among: frozenset[int] | None = None
     tests: list[Test] = []
     columns: set[str] = set()
+    spans: dict[str, tuple[float, float]] = {}
     entries = entries_of(conditions)
     if _is_or(entries, schema):
         return Filter(above, below, None, (_read_group(entries, schema, columns),), frozenset(columns))
@@ -136,7 +140,18 @@ def read_filter(conditions: Value, schema: Schema) -> Filter:
             among = wanted if among is None else among & wanted
         elif test := _read_test(entry, value, schema, columns):
             tests.append(test)
-    return Filter(above, below, among, tuple(tests), frozenset(columns))
+            if operator in COMPARISONS and schema.columns.get(column) is Kind.DATE:
+                stored = schema.stored.get(column, column)
+                spans[stored] = _narrowed(spans.get(stored, (-inf, inf)), operator, comparable(value, Kind.DATE))
+    return Filter(above, below, among, tuple(tests), frozenset(columns), spans)
+
+
+def _narrowed(span: tuple[float, float], operator: str, bound: float | None) -> tuple[float, float]:
+    """*span* within a bound, which may itself be part of it; unchanged if the bound is empty or no time."""
+    earliest, latest = span
+    if bound is None or isnan(bound):
+        return span
+    return (max(earliest, bound), latest) if operator.startswith(">") else (earliest, min(latest, bound))
 
 
 def _ids_in(value: Value) -> frozenset[int]:

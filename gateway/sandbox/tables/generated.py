@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from math import ceil, floor, inf
 from random import Random
+from types import MappingProxyType
 from typing import Any, overload
 
 from gateway.sandbox.tables.ids import IdRuns
-from gateway.sandbox.tables.table import Projection, Row, Rows, Test
+from gateway.sandbox.tables.table import Projection, Row, Rows, Spans, Test
 
 PATTERNS = 251  # the number of different rows, apart from their computed columns
 PROJECTION_CACHE_SIZE = 16
@@ -16,6 +17,8 @@ _CHUNK = 512
 
 MakePattern = Callable[[Random], Row]
 ComputedColumns = Mapping[str, Callable[[int], Any]]
+Windows = Mapping[str, Callable[[float, float], tuple[float, float]]]
+"""By computed column: a function from a span of its values to bounds of the ids that may have them, both exclusive."""
 
 
 class GeneratedTable(Rows):
@@ -23,13 +26,21 @@ class GeneratedTable(Rows):
 
     A row is one of PATTERNS patterns, made by *make_pattern* on first use, with the columns that *computed* derives
     from the id. A pattern has all columns in their order. A row that is read is a copy: to change it, assign it.
+    *windows* gives, for some computed columns, the ids whose values may lie in a span.
     """
 
     def __init__(
-        self, count: int, holes: float, seed: str, make_pattern: MakePattern, computed: ComputedColumns
+        self,
+        count: int,
+        holes: float,
+        seed: str,
+        make_pattern: MakePattern,
+        computed: ComputedColumns,
+        windows: Windows = MappingProxyType({}),
     ) -> None:
         self._runs = IdRuns(count, holes, Random(seed))
         self._seed, self._make_pattern, self._computed = seed, make_pattern, computed
+        self._windows = windows
         self._patterns: list[Row] = []
         self._projected: dict[Projection, list[Row]] = {}
         self._changed: dict[int, Row] = {}
@@ -81,6 +92,17 @@ class GeneratedTable(Rows):
         first = 0 if above == -inf else self.rank(floor(above) + 1)
         end = len(self) if below == inf else self.rank(ceil(below))
         return IdRange(self, first, max(first, end))
+
+    def candidates(self, above: float, below: float, spans: Spans) -> Sequence[int]:
+        lower, upper = above, below
+        for column in spans.keys() & self._windows.keys():
+            first, end = self._windows[column](*spans[column])
+            lower, upper = max(lower, first), min(upper, end)
+        if (lower, upper) == (above, below):
+            return self.ids_between(above, below)
+        inside = self.ids_between(lower, max(lower, upper)) if lower < upper else ()
+        changed = [row_id for row_id in self._changed if above < row_id < below and not lower < row_id < upper]
+        return sorted(chain(inside, changed)) if changed else inside
 
     @property
     def columns(self) -> frozenset[str]:
