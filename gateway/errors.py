@@ -6,6 +6,7 @@ GatewayError                     an internal error; the caller can do nothing
 │   └── MalformedAuthorization   the Authorization header contains no JSON Web Token
 ├── NotFound                     the requested resource does not exist
 ├── AlreadyExists                the resource to create exists already
+├── StateConflict                the current state of the resource does not allow it
 ├── AuthorizationRequired        a person must authorize the portal again
 │   └── WebhookRequired          the inbound webhook must be connected again
 ├── MethodDenied                 the settings do not allow the portal's method
@@ -91,6 +92,14 @@ class NotFound(GatewayError):
 
 class AlreadyExists(GatewayError):
     """the resource exists already"""
+
+    def __init__(self, detail: str, *, code: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class StateConflict(GatewayError):
+    """the current state does not allow this"""
 
     def __init__(self, detail: str, *, code: str) -> None:
         super().__init__(detail)

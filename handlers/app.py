@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
+from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -22,9 +23,10 @@ from gateway.bitrix.transport.session import open_session
 from gateway.clock import Clock
 from gateway.crypto.vault import KEY_CHECK, NO_KEY, Vault, key_needed
 from gateway.mirror.pages import Pages
-from gateway.mirror.resources import RESOURCES
+from gateway.mirror.resources import DICTIONARIES, RECORDS, Resource
 from gateway.mirror.schedule import SyncSchedule
 from gateway.mirror.sync import SyncService
+from gateway.mirror.sync_control import SyncControl
 from gateway.passthrough.allowed_methods import MethodAllowlist
 from gateway.passthrough.calls import CallService
 from gateway.passthrough.field_names import FieldNames
@@ -46,15 +48,25 @@ from handlers.app_keys import (
     SECRETS,
     SESSION,
     STREAMS,
+    SYNC_CONTROL,
     SYNCS,
 )
 from handlers.bitrix.account import connect_account, delete_account, get_account
 from handlers.bitrix.calls import call_batch, call_batch3, call_method, call_method3, get_openapi3
-from handlers.bitrix.lists import page_of, sync_of
+from handlers.bitrix.lists import page_of
+from handlers.bitrix.records import list_records
 from handlers.bitrix.rules import create_rules, get_rules, replace_rules
 from handlers.bitrix.streams import PARAMETERS as STREAM_PARAMETERS
 from handlers.bitrix.streams import stream_items, stream_list
-from handlers.bitrix.syncs import get_sync, list_syncs
+from handlers.bitrix.syncs import (
+    CONTROLS,
+    change_sync,
+    controlling,
+    get_sync,
+    list_syncs,
+    requested_resource,
+    sync_of,
+)
 from handlers.bitrix.webhook import finish_authorization, show_connected
 from handlers.http.access_log import AccessLog
 from handlers.http.body_reader import ignore_expectation
@@ -71,11 +83,21 @@ from storage.database import Database
 from storage.metadata import MetadataStore
 from storage.mirror import MirrorStore
 from storage.rules import RuleStore
+from storage.sync_settings import SyncSettingsStore
 from storage.syncs import SyncStore
 
 logger = logging.getLogger(__name__)
 
 SHUTDOWN_GRACE_S = 5.0  # for requests to authorization servers that are in flight at shutdown
+
+RECORD_PATHS = ("/bitrix/{resource}", "/bitrix/items/{entityTypeId}")  # of lists of CRM records
+SYNC_PATHS = ("/bitrix/sync/{resource}", "/bitrix/sync/items/{entityTypeId}")
+
+
+def same(resource: Resource, _request: web.Request) -> Resource:
+    """Return *resource*, whatever the request."""
+    return resource
+
 
 ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/openapi.yaml", get_openapi_yaml),
@@ -89,7 +111,15 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("POST", "/bitrix/account", connect_account),
     ("DELETE", "/bitrix/account", delete_account),
     ("GET", "/bitrix/sync", list_syncs),
-    ("GET", "/bitrix/sync/{resource}", get_sync),
+    *(
+        route
+        for path in SYNC_PATHS
+        for route in (
+            ("GET", path, get_sync),
+            ("PUT", path, change_sync),
+            *(("POST", f"{path}/{name}", controlling(act)) for name, act in CONTROLS.items()),
+        )
+    ),
     ("POST", "/bitrix/call/{method}", call_method),
     ("POST", "/bitrix/batch", call_batch),
     ("GET", "/bitrix/v3/openapi", get_openapi3),
@@ -100,8 +130,13 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/bitrix/rules/{quizID}", get_rules),
     ("POST", "/bitrix/rules/{quizID}", create_rules),
     ("PATCH", "/bitrix/rules/{quizID}", replace_rules),
-    *(("GET", f"/bitrix/{resource.name}", page_of(resource)) for resource in RESOURCES.values()),
-    *(("PATCH", f"/bitrix/{resource.name}", sync_of(resource)) for resource in RESOURCES.values()),
+    *(("GET", f"/bitrix/{resource.name}", page_of(resource)) for resource in DICTIONARIES.values()),
+    *(("PATCH", f"/bitrix/{resource.name}", sync_of(partial(same, resource))) for resource in DICTIONARIES.values()),
+    *(
+        route
+        for path in RECORD_PATHS
+        for route in (("GET", path, list_records), ("PATCH", path, sync_of(requested_resource)))
+    ),
 ]
 
 # The addresses of the promised contract: their errors are JSON strings unless `Accept` names problem+json, and they
@@ -111,10 +146,17 @@ PROMISED = {
     *("/bitrix/rules/{quizID}", "/webhook/create"),
 }
 # The query parameters of all other addresses, which refuse any that is not listed here.
-QUERY_PARAMETERS: dict[str, tuple[str, ...]] = {
-    "/bitrix/stream/{resource}": (*STREAM_PARAMETERS, "version"),
-    "/bitrix/stream/items/{entityTypeId}": STREAM_PARAMETERS,
+QUERY_PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("GET", "/bitrix/stream/{resource}"): (*STREAM_PARAMETERS, "version"),
+    ("GET", "/bitrix/stream/items/{entityTypeId}"): STREAM_PARAMETERS,
+    **dict.fromkeys((("GET", path) for path in RECORD_PATHS), ("page", "size")),
+    **dict.fromkeys((("PATCH", path) for path in RECORD_PATHS), ("mode",)),
 }
+
+
+def matching(path: str) -> str:
+    """Return *path* as the router takes it: records have fixed names, so that all others are unknown addresses."""
+    return path.replace("/bitrix/{resource}", f"/bitrix/{{resource:{'|'.join(RECORDS)}}}")
 
 
 def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
@@ -128,13 +170,13 @@ def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
     allowed: dict[str, list[str]] = {}
     for method, path, handler in ROUTES:
         if path not in PROMISED:
-            handler = with_known_parameters(handler, QUERY_PARAMETERS.get(path, ()))
+            handler = with_known_parameters(handler, QUERY_PARAMETERS.get((method, path), ()))
         wrapped = with_middleware(handler, route=path, promised=path in PROMISED)
-        app.router.add_route(method, path, wrapped, expect_handler=ignore_expectation)
+        app.router.add_route(method, matching(path), wrapped, expect_handler=ignore_expectation)
         allowed.setdefault(path, []).append(method)
     for path, methods in allowed.items():
         refused = with_middleware(refuse_method(methods), promised=path in PROMISED)
-        app.router.add_route("*", path, refused, expect_handler=ignore_expectation)
+        app.router.add_route("*", matching(path), refused, expect_handler=ignore_expectation)
     app.router.add_route("*", "/{anything:.*}", with_middleware(refuse_address), expect_handler=ignore_expectation)
     app.cleanup_ctx.extend(LIFECYCLE)
     app.on_shutdown.append(drain)
@@ -193,15 +235,22 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     credentials = app[CREDENTIALS] = AccountCredentials(store, directory, limiters, vault, servers, clock)
     clients = app[CLIENTS] = PortalClients(credentials, limiters, app[SESSION], clock, max_wait_s=config.max_wait_s)
     recovery = WebhookRecovery(directory, clients, store, clock, max_wait_s=config.max_wait_s)
+    sync_settings = SyncSettingsStore(app[DATABASE])
     app[SYNCS] = SyncService(
         SyncStore(app[DATABASE]),
+        sync_settings,
         directory,
         clients,
         app[PAGES],
         clock,
         language=config.field_language,
+        overlap_s=config.sync_overlap_s,
+        reconcile_interval_s=config.reconcile_interval_s,
     )
     schedule = SyncSchedule(app[SYNCS], directory, recovery, clock, interval_s=config.sync_interval_s)
+    app[SYNC_CONTROL] = SyncControl(
+        sync_settings, app[SYNCS], directory, clients, app[PAGES], clock, on_change=schedule.settings_changed
+    )
     app[STREAMS] = StreamService(
         MethodAllowlist(config), directory, clients, FieldNames(clock), buffer_bytes=config.stream_buffer_bytes
     )
@@ -222,7 +271,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[CALLS] = CallService(MethodAllowlist(config), directory, clients)
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, clock)
     try:
-        async with app[SYNCS].open(), schedule.open():
+        async with app[SYNCS].open(), app[SYNC_CONTROL].open(), schedule.open():
             yield
             await finish_pending(app[ACCOUNTS].finish_pending(), clock)
     finally:

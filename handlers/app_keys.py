@@ -12,6 +12,7 @@ from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import PortalSession
 from gateway.mirror.pages import Pages
 from gateway.mirror.sync import SyncService
+from gateway.mirror.sync_control import SyncControl
 from gateway.passthrough.calls import CallService
 from gateway.passthrough.streams import StreamService
 from gateway.quizzes.rules import RuleService
@@ -28,6 +29,7 @@ DIRECTORY = web.AppKey("DIRECTORY", AccountDirectory)
 CREDENTIALS = web.AppKey("CREDENTIALS", AccountCredentials)
 CLIENTS = web.AppKey("CLIENTS", PortalClients)
 SYNCS = web.AppKey("SYNCS", SyncService)
+SYNC_CONTROL = web.AppKey("SYNC_CONTROL", SyncControl)
 ACCOUNTS = web.AppKey("ACCOUNTS", AccountService)
 CALLS = web.AppKey("CALLS", CallService)
 RULES = web.AppKey("RULES", RuleService)

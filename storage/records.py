@@ -1,10 +1,12 @@
 """Records of the database tables."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 AccountKind = Literal["pending", "oauth", "webhook"]
 RunState = Literal["running", "done", "failed"]
+SyncMode = Literal["full", "incremental"]
 
 
 @dataclass(frozen=True)
@@ -81,17 +83,78 @@ class Account:
 
 
 MirrorRow = tuple[int, bytes]
-"""A row ready to store: its id on the portal, and its JSON suffix (see `gateway.mirror.row_json`)."""
+"""A row ready to store: its id on the portal, and its JSON (see `gateway.mirror.row_json`)."""
+
+
+class RecordColumns(NamedTuple):
+    """The columns by which records of the CRM are found; None if the record does not have the value.
+
+    *category* is its pipeline, *person* the responsible user, *modified* a Unix time in seconds.
+    """
+
+    category: int | None
+    stage: str | None
+    person: int | None
+    contact: int | None
+    company: int | None
+    modified: int | None
 
 
 @dataclass(frozen=True)
-class MirrorPage:
-    """A page of a list: rows as JSON objects joined by commas, the list's number of live rows and its generation."""
+class RowPage:
+    """Rows of one sublist as the portal has them, ready to store.
+
+    If the page is complete, these are all rows with ``after < id <= upto``; None leaves that end open. *head* is the
+    JSON that we add to each row, its ``%d`` replaced by our id. Records of the CRM have *columns* by id, and a *head*
+    without an id. *mark* is the generation that the list had when the rows were requested: records that have changed
+    since are left alone, because this page may show an earlier version of them.
+    """
+
+    sublist: int
+    rows: list[MirrorRow]
+    after: int | None
+    upto: int | None
+    head: bytes
+    columns: Mapping[int, RecordColumns] | None = None
+    mark: int = 0
+
+    def is_late(self, changed: int | None) -> bool:
+        """Whether a row that changed at this generation was requested before."""
+        return changed is not None and changed > self.mark
+
+
+@dataclass(frozen=True)
+class ListFacts:
+    """A list in one snapshot: its *generation*, its *count* of live rows, and since when its records are up to date.
+
+    *enabled* is set for records that are mirrored. *synced_at* is None before the first full sync has ended.
+    """
 
     list_id: int
     generation: int
     count: int
+    enabled: bool
+    synced_at: int | None
+
+
+@dataclass(frozen=True)
+class MirrorPage:
+    """A page of a list: rows as JSON objects joined by commas, and the list in the same snapshot."""
+
+    facts: ListFacts
     items: bytes
+
+    @property
+    def list_id(self) -> int:
+        return self.facts.list_id
+
+    @property
+    def generation(self) -> int:
+        return self.facts.generation
+
+    @property
+    def count(self) -> int:
+        return self.facts.count
 
 
 @dataclass(frozen=True)
@@ -106,7 +169,12 @@ class SublistProgress:
 
 @dataclass(frozen=True)
 class SyncRun:
-    """The latest run of one list's sync. *left_out* counts portal rows that the contract cannot represent."""
+    """The latest run of one list's sync. *left_out* counts portal rows that the contract cannot represent.
+
+    *server_time* is the portal's Unix time in the run's first answer, *zone_s* how far the portal's times are ahead of
+    UTC, and *largest* the largest id of then; all are None before that answer, and in dictionaries. *generation* is
+    that of the list.
+    """
 
     list_id: int
     resource: str
@@ -117,12 +185,36 @@ class SyncRun:
     started_at: int
     finished_at: int | None
     error: str | None
+    mode: SyncMode
+    server_time: int | None
+    zone_s: int | None
+    largest: int | None
+    generation: int
     sublists: tuple[SublistProgress, ...]
 
     @property
     def cursor(self) -> int | None:
         """The last proven id of the current sublist; None before the first, and if sublists are read in full."""
         return next((sublist.cursor for sublist in reversed(self.sublists) if sublist.cursor is not None), None)
+
+
+@dataclass(frozen=True)
+class SyncSettings:
+    """What callers have set for the sync of a list, and how far its records are read.
+
+    *interval_s* is None for the default. *watermark* is the portal's Unix time in the first answer of the last finished
+    read, *zone_s* how far the portal's times are ahead of UTC, *synced_at* our time of that answer, and *reconciled_at*
+    our time of the last walk of all ids; all None before the first full sync has ended.
+    """
+
+    list_id: int
+    enabled: bool
+    paused: bool
+    interval_s: int | None
+    watermark: int | None
+    zone_s: int | None
+    synced_at: int | None
+    reconciled_at: int | None
 
 
 @dataclass(frozen=True)

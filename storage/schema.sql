@@ -74,8 +74,11 @@ CREATE TABLE mirror_lists (
     UNIQUE (account_id, portal_id, resource)
 ) STRICT;
 
--- A portal's row as callers see it: head (our id and createdAt) + the list's accountID + tail (all that the portal says).
--- part: which of the resource's lists on the portal it came from.
+-- A portal's row. In dictionaries it is kept as callers see it: head (our id and createdAt) + the list's accountID + tail
+-- (all that the portal says). In records of the CRM, tail is the portal's whole row as one JSON object, and head is what
+-- we add at its end (syncedAt and deleted); only they have values in the columns from category on.
+-- part: which of the resource's lists on the portal it came from. modified: a Unix time. added, changed: the generations
+-- at which the row came and last changed.
 CREATE TABLE mirror_rows (
     row_id        INTEGER PRIMARY KEY,
     list_id       INTEGER NOT NULL REFERENCES mirror_lists,
@@ -84,22 +87,57 @@ CREATE TABLE mirror_rows (
     block         INTEGER NOT NULL,
     deleted       INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1)),
     head          BLOB NOT NULL,
-    tail          BLOB NOT NULL
+    tail          BLOB NOT NULL,
+    category      INTEGER,
+    stage         TEXT,
+    person        INTEGER,
+    contact       INTEGER,
+    company       INTEGER,
+    modified      INTEGER,
+    added         INTEGER,
+    changed       INTEGER
 ) STRICT;
 
 CREATE UNIQUE INDEX mirror_rows_by_portal_row ON mirror_rows (list_id, part, portal_row_id);
 CREATE INDEX mirror_rows_listed ON mirror_rows (list_id, row_id) WHERE deleted = 0;
+CREATE INDEX mirror_rows_by_stage ON mirror_rows (list_id, stage, category) WHERE deleted = 0 AND stage IS NOT NULL;
+CREATE INDEX mirror_rows_by_category ON mirror_rows (list_id, category) WHERE deleted = 0 AND category IS NOT NULL;
+CREATE INDEX mirror_rows_by_person ON mirror_rows (list_id, person) WHERE deleted = 0 AND person IS NOT NULL;
+CREATE INDEX mirror_rows_by_contact ON mirror_rows (list_id, contact) WHERE deleted = 0 AND contact IS NOT NULL;
+CREATE INDEX mirror_rows_by_company ON mirror_rows (list_id, company) WHERE deleted = 0 AND company IS NOT NULL;
+CREATE INDEX mirror_rows_by_modified ON mirror_rows (list_id, modified, portal_row_id)
+WHERE deleted = 0 AND changed IS NOT NULL;
+CREATE INDEX mirror_rows_deleted ON mirror_rows (list_id, portal_row_id) WHERE deleted = 1;
 
 -- 256 insertions of one list, with how many of them are still live: where a deep page begins, without a scan.
+-- changed: the generation at which that number last changed, so that an index in memory can be kept up.
 CREATE TABLE mirror_blocks (
     list_id      INTEGER NOT NULL REFERENCES mirror_lists,
     block        INTEGER NOT NULL,
     first_row_id INTEGER NOT NULL,
     live         INTEGER NOT NULL,
+    changed      INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (list_id, block)
 ) STRICT, WITHOUT ROWID;
 
--- The latest run of each list's sync.
+CREATE INDEX mirror_blocks_changed ON mirror_blocks (list_id, changed);
+
+-- What callers have set for a list's sync, and how far its records are read. watermark: the portal's Unix time in the
+-- first answer of the last finished read; zone_s: how far the portal's times are ahead of UTC; synced_at: when that read
+-- began; reconciled_at: when the last walk of all ids began.
+CREATE TABLE sync_settings (
+    list_id       INTEGER PRIMARY KEY REFERENCES mirror_lists,
+    enabled       INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+    paused        INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
+    interval_s    INTEGER,
+    watermark     INTEGER,
+    zone_s        INTEGER,
+    synced_at     INTEGER,
+    reconciled_at INTEGER
+) STRICT;
+
+-- The latest run of each list's sync. mode: what it reads. server_time: the portal's Unix time in its first answer;
+-- largest: the largest id of then.
 CREATE TABLE sync_runs (
     list_id     INTEGER PRIMARY KEY REFERENCES mirror_lists,
     state       TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed')),
@@ -108,7 +146,11 @@ CREATE TABLE sync_runs (
     left_out    INTEGER NOT NULL,
     started_at  INTEGER NOT NULL,
     finished_at INTEGER,
-    error       TEXT
+    error       TEXT,
+    mode        TEXT NOT NULL DEFAULT 'full' CHECK (mode IN ('full', 'incremental')),
+    server_time INTEGER,
+    zone_s      INTEGER,
+    largest     INTEGER
 ) STRICT;
 
 -- How far the run has come in each part: the last proven id, whether it is read to its end, why it was skipped.

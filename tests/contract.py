@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -71,7 +71,9 @@ class Contract:
         self.operations = frozenset(answers)
         self._accepted: set[tuple[int, str, bytes]] = set()  # response, media type and digest of checked bodies
         templates = sorted(document["paths"], key=lambda template: template.count("{"))
-        self._paths = [(_pattern(template), template) for template in templates]
+        self._paths = [
+            (_pattern(template, _names(document, document["paths"][template])), template) for template in templates
+        ]
         self._refusal, self._problem = (
             _compile(inline(document, document["components"]["responses"][name]))
             for name in ("BadRequest", "InvalidRequest")
@@ -180,8 +182,24 @@ def _closed(node: Any) -> Any:
     return closed
 
 
-def _pattern(template: str) -> re.Pattern[str]:
-    return re.compile("[^/]+".join(re.escape(part) for part in re.split(r"\{[^}]*\}", template)))
+def _names(document: Mapping[str, Any], item: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+    """The values of the path parameters of an address that allow only some."""
+    parameters = [
+        parameter
+        for method in METHODS
+        for parameter in inline(document, item.get(method, {}).get("parameters", []))
+        if parameter["in"] == "path"
+    ]
+    return {parameter["name"]: parameter["schema"]["enum"] for parameter in parameters if "enum" in parameter["schema"]}
+
+
+def _pattern(template: str, names: Mapping[str, Sequence[str]]) -> re.Pattern[str]:
+    """The addresses of *template*. A record's kind has one of its *names*: any other address is unknown."""
+    parts = re.split(r"\{([^}]*)\}", template)
+    for index in range(1, len(parts), 2):
+        fixed = names.get(parts[index]) if template.startswith("/bitrix/{resource}") else None
+        parts[index] = "[^/]+" if fixed is None else f"(?:{'|'.join(fixed)})"
+    return re.compile("".join(part if index % 2 else re.escape(part) for index, part in enumerate(parts)))
 
 
 def _accept(label: str, validator: Validator, value: object) -> None:

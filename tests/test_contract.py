@@ -54,6 +54,12 @@ SYNC_RUN = {
     "error": None,
     "leftOut": 0,
     "skipped": [{"list": "crm.category.list entityTypeId=1", "reason": "ENTITY_TYPE_NOT_SUPPORTED"}],
+    "enabled": True,
+    "intervalSeconds": 900,
+    "indexed": [],
+    "ratePerSecond": None,
+    "secondsLeft": None,
+    "watermark": None,
 }
 PROBLEM = {
     "type": "about:blank",

@@ -14,7 +14,7 @@ from gateway.cli.gateway_client import GatewayClient, RequestFailed, open_client
 from gateway.cli.serve import serve_until_stopped
 from gateway.cli.sync import watch_syncs
 from gateway.clock import Clock
-from gateway.mirror.resources import PIPELINE_ENTITY_TYPES, RESOURCES, SMART_INVOICE_FIELDS, USERFIELDS
+from gateway.mirror.resources import DICTIONARIES, PIPELINE_ENTITY_TYPES, SMART_INVOICE_FIELDS, USERFIELDS
 from gateway.sandbox.portal import SandboxPortal
 
 ACCOUNT = "demo"
@@ -45,11 +45,11 @@ async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
         async with open_client(config.own_origin, token) as client:
             await connect(client, demo.portal_origin)
             click.echo("Connected an account over OAuth. First sync:")
-            for status in await watch_syncs(client, list(RESOURCES), clock):
+            for status in await watch_syncs(client, list(DICTIONARIES), clock):
                 if status.state != "done":
                     raise DemoFailed(str(status))
             seconds = clock.monotonic() - started
-            served = {name: await fetch_rows(client, name) for name in RESOURCES}
+            served = {name: await fetch_rows(client, name) for name in DICTIONARIES}
             check_rows(served, portal)
         show_summary({name: len(rows) for name, rows in served.items()}, portal.http_requests, seconds)
         if once:

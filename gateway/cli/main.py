@@ -31,7 +31,7 @@ from gateway.cli.sync import sync_resources
 from gateway.clock import SystemClock
 from gateway.errors import GatewayError
 from gateway.log import configure_logging
-from gateway.mirror.resources import RESOURCES
+from gateway.mirror.resources import DICTIONARIES
 from gateway.redaction import printable
 from gateway.sandbox.settings import SandboxSettings
 from gateway.settings.config import Config, read_environment
@@ -151,7 +151,7 @@ def forget(yes: bool, **settings: str | None) -> None:
 
 
 @main.command()
-@click.argument("resources", nargs=-1, required=True, metavar="RESOURCE...", type=click.Choice(list(RESOURCES)))
+@click.argument("resources", nargs=-1, required=True, metavar="RESOURCE...", type=click.Choice(list(DICTIONARIES)))
 @account_option("Account whose mirror is updated.")
 @gateway_options
 def sync(resources: tuple[str, ...], account: str, **settings: str | None) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from gateway.errors import NotFound
 from gateway.memory import LruCache
-from gateway.mirror.resources import Resource
+from gateway.mirror.resources import Resource, not_mirrored
 from storage.mirror import MirrorStore
-from storage.records import Account
+from storage.records import Account, MirrorPage
 
 ENTRY_BYTES = 1024  # estimated overhead of a cached page besides its body
 MAX_GENERATIONS = 65_536  # lists whose current generation is cached, two numbers each
@@ -18,10 +18,11 @@ PageKey = tuple[int, int, str, str, int, int]  # account, portal, resource, page
 
 @dataclass(frozen=True)
 class ServedPage:
-    """A page's JSON and its entity tag, with quotes."""
+    """A page's JSON and its entity tag, with quotes. *list_id* is 0 if the list was never stored."""
 
     body: bytes
     etag: str
+    list_id: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Pages:
         # By list_id, which a list keeps when the rows of two portals are merged.
         self._generations: OrderedDict[int, int] = OrderedDict()
         self._invalidations = 0  # a page read before one of them is not cached
+        self._synced_at: OrderedDict[int, int] = OrderedDict()  # of lists of records, by list_id
         # Random for each start, so that a restored or copied database cannot repeat an entity tag.
         self._epoch = secrets.token_hex(8)
 
@@ -55,6 +57,7 @@ class Pages:
 
         Raises:
             NotFound: the list is empty, and the resource answers that with a 404.
+            StateConflict: the account does not mirror these records.
         """
         if account is None:
             return self._empty(resource, 0)
@@ -66,21 +69,57 @@ class Pages:
             self._pages.move_to_end(key)
             return cached.page
         invalidations = self._invalidations
-        found = await self._store.page(account.account_id, account.portal, resource.name, page=page, size=size)
-        if found is None or found.count == 0:
+        found = await self._store.page(
+            account.account_id,
+            account.portal,
+            resource.name,
+            records=resource.record is not None,
+            page=page,
+            size=size,
+        )
+        if resource.record is not None:
+            self._note_records(resource, found)
+        if found is None or (found.count == 0 and resource.record is None):
             return self._empty(resource, account.account_id)
         served = ServedPage(
             b'{"count":%d,"items":[%b]}' % (found.count, found.items),
             f'"{self._epoch}.{account.account_id}.{found.list_id}.{found.generation}"',
+            found.list_id,
         )
         if invalidations == self._invalidations:
             self._note(found.list_id, max(found.generation, self._generations.get(found.list_id, 0)))
             self._pages.remember(key, CachedPage(found.list_id, found.generation, served))
         return served
 
+    def synced_at(self, list_id: int) -> int | None:
+        """The Unix time since which the records of a served list are up to date; None before their first sync."""
+        return self._synced_at.get(list_id)
+
+    def synced(self, list_id: int, at: int) -> None:
+        """Record that the records of the list are up to date since the Unix time *at*."""
+        self._synced_at[list_id] = at
+        self._synced_at.move_to_end(list_id)
+        if len(self._synced_at) > MAX_GENERATIONS:
+            self._synced_at.popitem(last=False)
+
+    def _note_records(self, resource: Resource, found: MirrorPage | None) -> None:
+        """Record since when the records of a page are up to date.
+
+        Raises:
+            StateConflict: the account does not mirror them.
+        """
+        if found is None or not found.facts.enabled:
+            raise not_mirrored(resource)
+        if found.facts.synced_at is not None:
+            self.synced(found.list_id, max(found.facts.synced_at, self._synced_at.get(found.list_id, 0)))
+
     def changed(self, list_id: int, generation: int) -> None:
         """Record that the list has reached *generation*."""
         self._note(list_id, generation)
+
+    def generation(self, list_id: int) -> int:
+        """The last generation of the list that was recorded; 0 if none is known."""
+        return self._generations.get(list_id, 0)
 
     def forget(self) -> None:
         """Drop all pages, including those being read: the portal's id in them may have changed."""

@@ -1,11 +1,16 @@
-"""The mirrored dictionaries: one declaration per resource, used by paging, sync, command line and documentation."""
+"""What can be mirrored: one declaration per resource, used by paging, sync, queries and documentation.
 
+Dictionaries are always mirrored. Records of the CRM are mirrored once an account enables them.
+"""
+
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from gateway.bitrix.lists.list_specs import Paging, Row
-from gateway.bitrix.lists.page import ListCall
+from gateway.bitrix.lists.page import ListCall, Page
+from gateway.bitrix.protocol.v2 import Command
 from gateway.bitrix.rows.dictionaries import (
     decode_pipeline,
     decode_step,
@@ -13,40 +18,81 @@ from gateway.bitrix.rows.dictionaries import (
     decode_userfield,
     decode_userfieldconfig,
 )
-from gateway.mirror.row_json import Decode, dictionary_prefix, user_prefix
+from gateway.bitrix.rows.records import RecordNames
+from gateway.errors import NotFound, StateConflict
+from gateway.mirror.row_json import (
+    Decode,
+    dictionary_prefix,
+    record_head,
+    render_records,
+    render_rows,
+    user_prefix,
+)
+from storage.records import RowPage
+
+
+def drop(_row: Row, _row_id: int) -> None:
+    """The `Decode` of lists that are no dictionary."""
 
 
 @dataclass(frozen=True)
 class PortalList:
     """One list of a portal that a resource is read from.
 
-    *sublist* is its number within the resource. *decode* gives the properties of a row. *belongs* filters out rows that
-    are not part of the resource.
+    *sublist* is its number within the resource. *decode* gives the properties of a dictionary's row. *belongs* filters
+    out rows that are not part of the resource.
     """
 
     sublist: int
     name: str
     call: ListCall
-    decode: Decode
+    decode: Decode = drop
     belongs: Callable[[Row], bool] = lambda _: True
 
 
 @dataclass(frozen=True)
-class Resource:
-    """A mirrored dictionary: its name in our addresses, the portal's lists it is read from, and its JSON.
+class RecordType:
+    """What a resource of CRM records has besides: *names* of the columns, and the *fields* command.
 
-    *lists* gives the lists for a language of labels. *prefix* gives the prefix of rows created at a Unix second.
-    *empty* is the message of the 404 for an empty list; None if an empty list is a 200.
+    That command describes the fields of the records. *entity_type_id* is the portal's number of the type.
+    """
+
+    entity_type_id: int
+    names: RecordNames
+    fields: Command
+
+
+@dataclass(frozen=True)
+class Resource:
+    """What is mirrored: its name in our addresses, the portal's lists it is read from, and its JSON.
+
+    *lists* gives the lists for a language of labels. *prefix* gives the prefix of a dictionary's rows created at a Unix
+    second. *empty* is the message of the 404 for an empty list; None if an empty list is a 200. *record* is None in
+    dictionaries.
     """
 
     name: str
     lists: Callable[[str], tuple[PortalList, ...]]
-    prefix: Callable[[int], bytes]
-    empty: str | None
+    prefix: Callable[[int], bytes] = record_head
+    empty: str | None = None
+    record: RecordType | None = None
 
     def resumes(self, language: str) -> bool:
         """Whether an interrupted run can continue from a cursor. Lists without keyset are read again from the start."""
         return all(portal_list.call.spec.paging is Paging.KEYSET for portal_list in self.lists(language))
+
+    def render(self, portal_list: PortalList, page: Page[list[Row]], now: int) -> RowPage:
+        """The rows of *page*, which is read from *portal_list*, ready to store at the Unix second *now*."""
+        columns = None
+        if self.record is None:
+            rows = render_rows(page.ids, page.rows, portal_list.decode)
+        else:
+            rows, columns = render_records(page.ids, page.rows, self.record.names)
+        return RowPage(portal_list.sublist, rows, page.after, page.upto, self.prefix(now), columns, page.mark)
+
+    def tombstone(self, now: int) -> bytes | None:
+        """What we add to a record that is found deleted at the Unix second *now*; None in dictionaries."""
+        return None if self.record is None else record_head(now, deleted=True)
 
 
 def _user_lists(_language: str) -> tuple[PortalList, ...]:
@@ -119,7 +165,7 @@ def _field_lists(language: str) -> tuple[PortalList, ...]:
     return (*classic, universal)
 
 
-RESOURCES = {
+DICTIONARIES = {
     resource.name: resource
     for resource in (
         Resource("users", _user_lists, user_prefix, empty=None),
@@ -128,3 +174,76 @@ RESOURCES = {
         Resource("fields", _field_lists, dictionary_prefix, empty="fields not found"),
     )
 }
+
+# Multifields are part of a row only if they are named. Source: protocol.md 6.2, methods.md 4
+# (b24restdocs settings/how-to-call-rest-api/list-methods-pecularities.md)
+MULTIFIELDS = ("PHONE", "EMAIL", "WEB", "IM", "LINK")
+
+
+def _classic(
+    name: str,
+    entity: str,
+    entity_type_id: int,
+    *,
+    pipeline: str | None = None,
+    stage: str | None = None,
+    contact: str | None = None,
+    multifields: tuple[str, ...] = (),
+) -> Resource:
+    """The records of a classic list. Source: methods.md 4 (b24restdocs api-reference/crm/{leads,deals,…})"""
+    method = f"crm.{entity}.list"
+    call = ListCall(method, {"select": ["*", "UF_*", *multifields]})
+    company = None if entity == "company" else "COMPANY_ID"
+    names = RecordNames("DATE_MODIFY", pipeline, stage, "ASSIGNED_BY_ID", contact, company)
+    record = RecordType(entity_type_id, names, Command(f"crm.{entity}.fields"))
+    return Resource(name, lambda _: (PortalList(0, method, call),), record=record)
+
+
+def _items(name: str, entity_type_id: int) -> Resource:
+    """The records of one type of items. Source: methods.md 5 (b24restdocs api-reference/crm/universal/)"""
+    call = ListCall("crm.item.list", {"entityTypeId": entity_type_id, "select": ["*"]})
+    names = RecordNames("updatedTime", "categoryId", "stageId", "assignedById", "contactId", "companyId")
+    record = RecordType(entity_type_id, names, Command("crm.item.fields", {"entityTypeId": entity_type_id}))
+    lists = (PortalList(0, f"crm.item.list of type {entity_type_id}", call),)
+    return Resource(name, lambda _: lists, record=record)
+
+
+RECORDS = {
+    resource.name: resource
+    for resource in (
+        _classic("leads", "lead", 1, stage="STATUS_ID", contact="CONTACT_ID", multifields=MULTIFIELDS),
+        _classic("deals", "deal", 2, pipeline="CATEGORY_ID", stage="STAGE_ID", contact="CONTACT_ID"),
+        _classic("contacts", "contact", 3, multifields=MULTIFIELDS),
+        _classic("companies", "company", 4, multifields=MULTIFIELDS),
+        _classic("quotes", "quote", 7, stage="STATUS_ID", contact="CONTACT_ID"),
+        _items("invoices", SMART_INVOICE),
+    )
+}
+ITEMS_NAME = re.compile(r"items/([1-9][0-9]{0,9})", re.ASCII)
+MAX_ENTITY_TYPE_ID = 2**31 - 1
+
+
+def find_resource(name: str) -> Resource:
+    """The resource of this name, such as ``deals`` or ``items/128``.
+
+    Raises:
+        NotFound: there is none. Types with a name of their own are not items.
+    """
+    known = DICTIONARIES.get(name) or RECORDS.get(name)
+    if known is not None:
+        return known
+    if (items := ITEMS_NAME.fullmatch(name)) and int(items[1]) <= MAX_ENTITY_TYPE_ID:
+        entity_type_id = int(items[1])
+        for resource in RECORDS.values():
+            if resource.record is not None and resource.record.entity_type_id == entity_type_id:
+                detail = f"resource: the type {entity_type_id} is the list {resource.name!r}"
+                raise NotFound(detail, code="resource_not_found")
+        return _items(name, entity_type_id)
+    expected = ", ".join((*DICTIONARIES, *RECORDS, "items/{entityTypeId}"))
+    raise NotFound(f"resource: unknown list {name[:64]!r}, expected one of {expected}", code="resource_not_found")
+
+
+def not_mirrored(resource: Resource) -> StateConflict:
+    """The error for a list of records that the account has not enabled."""
+    how = f'PUT /bitrix/sync/{resource.name} with {{"enabled": true}}'
+    return StateConflict(f"{resource.name} are not mirrored: enable them with {how}", code="not_mirrored")

@@ -10,6 +10,13 @@ is stored as
 
 `accountID`, the portal's id for callers, is inserted between them when a page is read: it changes once the portal's
 member_id is known. The table's columns for prefix and suffix are `head` and `tail`.
+
+A record of the CRM is the portal's whole row, so that SQLite's JSON functions can read it:
+
+    tail     {"id":37,"ID":"37","TITLE":"A/B 37",…,"DATE_MODIFY":"2026-11-21T14:31:00+03:00"}
+    head     ,"syncedAt":"2026-11-21T11:31:02Z","deleted":false}         when this version was stored
+
+When it is read, the head replaces the closing brace.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,8 +24,9 @@ from collections.abc import Callable, Iterable
 import orjson
 
 from gateway.bitrix.lists.list_specs import Row
+from gateway.bitrix.rows.records import RecordNames
 from gateway.clock import format_time
-from storage.records import MirrorRow
+from storage.records import MirrorRow, RecordColumns
 
 Decode = Callable[[Row, int], dict[str, object] | None]
 """Turns a portal's row, with its id there, into the properties after accountID; None if the contract cannot show it."""
@@ -32,6 +40,33 @@ def user_prefix(created_at: int) -> bytes:
 def dictionary_prefix(created_at: int) -> bytes:
     """The prefix of rows of all other dictionaries created at a Unix second, with ``%d`` for our id."""
     return b'{"ID":%%d,"createdAt":%d,"accountID":' % created_at
+
+
+def record_head(stored_at: int, *, deleted: bool = False) -> bytes:
+    """What we add at the end of a record that is stored, or found deleted, at a Unix second."""
+    return b',"syncedAt":"%b","deleted":%b}' % (format_time(stored_at).encode(), b"true" if deleted else b"false")
+
+
+# What we add to a record. A portal's field of the same name would be there twice.
+OWN_NAMES = ("id", "syncedAt", "deleted")
+
+
+def render_records(
+    ids: Iterable[int], rows: Iterable[Row], names: RecordNames
+) -> tuple[list[MirrorRow], dict[int, RecordColumns]]:
+    """The portal's *rows*, with their *ids* there, as id and JSON; and the columns of each by id.
+
+    Raises:
+        ValueError: *ids* and *rows* differ in length.
+    """
+    rendered, columns = [], {}
+    for portal_row_id, row in zip(ids, rows, strict=True):
+        columns[portal_row_id] = RecordColumns(*names.decode(row))
+        for name in OWN_NAMES:
+            row.pop(name, None)
+        start = b'{"id":%d,' if row else b'{"id":%d'
+        rendered.append((portal_row_id, start % portal_row_id + orjson.dumps(row)[1:]))
+    return rendered, columns
 
 
 def render_rows(ids: Iterable[int], rows: Iterable[Row], decode: Decode) -> list[MirrorRow]:

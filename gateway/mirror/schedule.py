@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from gateway.accounts.account_state import RETRY_S, retry_due_at
 from gateway.accounts.directory import AccountDirectory
 from gateway.accounts.recovery import WebhookRecovery
 from gateway.background import end, running
 from gateway.clock import Clock
-from gateway.mirror.resources import RESOURCES
 from gateway.mirror.sync import SyncService
 from storage.errors import StorageUnusable
 from storage.records import Account
@@ -22,7 +22,10 @@ MAX_RECOVERIES = 8  # stale webhooks retried at the same time; each may wait for
 
 
 class SyncSchedule:
-    """Starts each sync *interval_s* seconds after the end of its last run; zero starts none."""
+    """Starts each sync some seconds after the end of its last run: its own interval, or *interval_s*; zero starts none.
+
+    If *interval_s* is zero, stale webhooks are not retried either.
+    """
 
     def __init__(
         self,
@@ -41,21 +44,24 @@ class SyncSchedule:
         self._recovering: dict[int, asyncio.Task[None]] = {}
         self._recoveries = asyncio.Semaphore(MAX_RECOVERIES)
         self._failure: str | None = None  # the last one logged
+        self._changed = asyncio.Event()  # settings have changed: something may be due earlier
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Keep the schedule until the block ends."""
-        if not self._interval_s:
-            yield
-            return
         try:
             async with running(self._keep(), name="sync schedule"):
                 yield
         finally:
             await end(list(self._recovering.values()))
 
+    def settings_changed(self) -> None:
+        """Look again what is due."""
+        self._changed.set()
+
     async def _keep(self) -> None:
         while True:
+            self._changed.clear()
             try:
                 next_due = await self._start_due()
                 self._failure = None
@@ -67,29 +73,39 @@ class SyncSchedule:
             except Exception:
                 logger.exception("the sync schedule could not be kept")
                 next_due = self._clock.now() + SCHEDULE_RETRY_S
-            await self._clock.sleep(max(next_due - self._clock.now(), 1))
+            with suppress(TimeoutError):
+                async with self._clock.timeout(max(next_due - self._clock.now(), 1)):
+                    await self._changed.wait()
 
     async def _start_due(self) -> float:
         """Start every due sync and retry every due webhook. Return the wall time of the next check."""
-        next_due = self._clock.now() + min(self._interval_s, RETRY_S)  # an account may become stale in between
+        next_due = self._clock.now() + min(
+            self._interval_s or RETRY_S, RETRY_S
+        )  # an account may become stale meanwhile
         for account in await self._directory.list_authorized():
             next_due = min(next_due, await self._start_due_of(account))
+        if not self._interval_s:
+            return next_due
         for account in await self._directory.list_stale_webhooks():
             next_due = min(next_due, self._recover_due(account))
         return next_due
 
     async def _start_due_of(self, account: Account) -> float:
         """Start every due sync of *account*. Return the wall time at which the next one is due."""
-        next_due = self._clock.now() + self._interval_s
-        for resource in RESOURCES.values():
-            run = await self._syncs.load(account, resource)
+        next_due = math.inf
+        for resource, settings in await self._syncs.list_mirrored(account):
+            own = None if settings is None else settings.interval_s
+            interval_s = self._interval_s if own is None else own
+            if not interval_s or (settings is not None and settings.paused):
+                continue
+            run = (await self._syncs.load(account, resource)).run
             now = self._clock.now()
             ended = 0 if run is None else run.finished_at or now
-            due = ended + self._interval_s
+            due = ended + interval_s
             if due <= now or ended > now:  # an end in the future was stored before the clock was set back
                 await self._syncs.start(account, resource)
-            else:
-                next_due = min(next_due, due)
+                due = now + interval_s
+            next_due = min(next_due, due)
         return next_due
 
     def _recover_due(self, account: Account) -> float:

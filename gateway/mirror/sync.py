@@ -13,14 +13,19 @@ from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.accounts.service import SUSPENDED
 from gateway.background import end
+from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
+from gateway.bitrix.protocol.times import PortalTime
 from gateway.clock import Clock
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, InvalidInput, StateConflict
+from gateway.mirror.incremental import IncrementalPass
 from gateway.mirror.pages import Pages
-from gateway.mirror.resources import RESOURCES, Resource
+from gateway.mirror.resources import DICTIONARIES, Resource, find_resource, not_mirrored
 from gateway.mirror.sync_pass import SyncPass
+from gateway.mirror.sync_writer import SyncWriter
 from storage.errors import StorageDamaged, StorageError, StorageUnavailable
-from storage.records import Account, RunState, SyncRun
+from storage.records import Account, RunState, SyncMode, SyncRun, SyncSettings
+from storage.sync_settings import SyncSettingsStore
 from storage.syncs import SyncStore
 
 logger = logging.getLogger(__name__)
@@ -37,12 +42,41 @@ class _Running:
     """A run in progress. *wait_reason* says why it waits to retry; None while it makes progress.
 
     Progress before *waits_until* (monotonic seconds) does not end the wait: it comes from rows that were read earlier.
+    *since*, *rows* and *cursor* tell where it was when this process started it, at that monotonic time.
     """
 
     list_id: int
     task: asyncio.Task[None]
+    since: float
+    rows: int = 0
+    cursor: int = 0
     wait_reason: str | None = None
     waits_until: float = 0.0
+
+
+@dataclass(frozen=True)
+class SyncStatus:
+    """The sync of one list: its settings, its latest run, and how fast that run is.
+
+    *run* is None before the first run, *settings* if nothing was ever set. *rate_per_s* and *seconds_left* are None
+    unless a run makes progress; *seconds_left* assumes that the remaining ids are as dense as those already read.
+    """
+
+    resource: Resource
+    settings: SyncSettings | None
+    run: SyncRun | None
+    rate_per_s: float | None = None
+    seconds_left: float | None = None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the list is mirrored: dictionaries always are, records once a caller enables them."""
+        return self.resource.record is None if self.settings is None else self.settings.enabled
+
+    @property
+    def paused(self) -> bool:
+        """Whether a caller has paused the sync."""
+        return self.settings is not None and self.settings.paused
 
 
 class SyncService:
@@ -56,19 +90,25 @@ class SyncService:
     def __init__(
         self,
         store: SyncStore,
+        settings: SyncSettingsStore,
         directory: AccountDirectory,
         clients: PortalClients,
         pages: Pages,
         clock: Clock,
         *,
         language: str,
+        overlap_s: int,
+        reconcile_interval_s: int,
     ) -> None:
         self._store = store
+        self._settings = settings
         self._directory = directory
         self._clients = clients
         self._pages = pages
         self._clock = clock
         self._language = language
+        self._overlap_s = overlap_s
+        self._reconcile_interval_s = reconcile_interval_s
         self._running: dict[tuple[int, str], _Running] = {}
         self._changing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         # Ended runs that are still stored as running, by list_id: when they ended, and their error.
@@ -85,27 +125,58 @@ class SyncService:
             await end(running.task for running in list(self._running.values()))
 
     async def _resume(self) -> None:
-        """Start the interrupted runs of authorized accounts again, and mark all others as failed."""
+        """Start the interrupted runs of authorized accounts again, and mark all others as failed.
+
+        Runs that a caller has paused stay interrupted.
+        """
         accounts = {account.account_id: account for account in await self._directory.list_authorized()}
-        for account_id, list_id, name in await self._store.list_interrupted():
-            if account_id in accounts:
-                self._launch(accounts[account_id], RESOURCES[name], list_id, None)
-            else:
+        for account_id, list_id, name, mode in await self._store.list_interrupted():
+            account = accounts.get(account_id)
+            if account is None:
                 await self._end(list_id, name, "failed", UNAUTHORIZED)
+                continue
+            settings = await self._settings.load(account_id, account.portal.portal_id, name)
+            if settings is None or not settings.paused:
+                self._launch(account, find_resource(name), list_id, None, mode)
         for list_id, name in await self._store.list_orphaned():
             await self._end(list_id, name, "failed", SUSPENDED)
 
-    async def start(self, account: Account, resource: Resource) -> None:
-        """Start a full sync of *resource* unless one is running. Return once its start is stored.
+    async def start(self, account: Account, resource: Resource, mode: SyncMode | None = None) -> None:
+        """Start a sync of *resource*; if one is running, in whatever mode, that is it. Return once its start is stored.
 
-        Do nothing if the account has changed since *account* was loaded.
+        Without *mode*, records are read incrementally once a full sync of them has ended; anything else is read in
+        full. Do nothing if the account has changed since *account* was loaded.
+
+        Raises:
+            StateConflict: the list is not mirrored, or its sync is paused.
+            InvalidInput: there was no full sync yet that an incremental one could continue.
         """
         async with self._lock(account.account_id):
             current = await self._current(account)
             if (account.account_id, resource.name) in self._running or current is None:
                 return
-            run = await self._begin(current, resource)
-            self._launch(current, resource, run.list_id, run)
+            run = await self._begin(current, resource, mode)
+            self._launch(current, resource, run.list_id, run, run.mode)
+
+    async def resume(self, account: Account, resource: Resource) -> None:
+        """Continue the interrupted run of *resource*, if there is one."""
+        run = await self._store.load(account.account_id, account.portal.portal_id, resource.name)
+        if run is not None and run.state == "running":
+            await self.start(account, resource, run.mode)
+
+    async def interrupt(self, account: Account, resource: Resource) -> None:
+        """Stop the run of *resource*, if there is one, so that it can continue later."""
+        async with self._lock(account.account_id):
+            running = self._running.get((account.account_id, resource.name))
+            if running is not None:
+                await end([running.task])
+
+    async def cancel(self, account: Account, resource: Resource, reason: str) -> None:
+        """End the run of *resource* as failed with the error *reason*, if it runs or is interrupted."""
+        await self.interrupt(account, resource)
+        run = await self._store.load(account.account_id, account.portal.portal_id, resource.name)
+        if run is not None and run.state == "running":
+            await self._end(run.list_id, resource.name, "failed", reason)
 
     async def _current(self, account: Account) -> Account | None:
         """The current state of *account*; None if its portal has changed, or it is stale or no longer connected."""
@@ -113,30 +184,55 @@ class SyncService:
         usable = current is not None and not current.stale and current.portal == account.portal
         return current if usable else None
 
-    async def _begin(self, account: Account, resource: Resource) -> SyncRun:
+    async def _begin(self, account: Account, resource: Resource, mode: SyncMode | None) -> SyncRun:
+        """Begin a run of *resource*, or continue the interrupted one.
+
+        Raises:
+            StateConflict, InvalidInput: as `start`.
+        """
+        portal_id = account.portal.portal_id
+        settings = await self._settings.load(account.account_id, portal_id, resource.name)
+        if resource.record is not None and (settings is None or not settings.enabled):
+            raise not_mirrored(resource)
+        if settings is not None and settings.paused:
+            raise StateConflict(f"the sync of {resource.name} is paused: resume it first", code="sync_paused")
+        has_position = settings is not None and settings.watermark is not None
+        mode = mode or ("incremental" if has_position else "full")
+        if mode == "incremental" and not has_position:
+            raise InvalidInput.of_parameter("mode", "full_sync_needed", "must be full: no full sync has ended yet")
         now = int(self._clock.now())
         run = await self._store.begin(
             account.account_id,
-            account.portal.portal_id,
+            portal_id,
             resource.name,
             [portal_list.sublist for portal_list in resource.lists(self._language)],
+            mode=mode,
             now=now,
-            resumable_since=now - RESUMABLE_S if resource.resumes(self._language) else None,
+            resumable_since=now - RESUMABLE_S if mode == "full" and resource.resumes(self._language) else None,
         )
         self._unstored.pop(run.list_id, None)
         return run
 
-    def _launch(self, account: Account, resource: Resource, list_id: int, run: SyncRun | None) -> None:
-        """Start the task of *run*; None for a run that the task begins itself."""
+    def _launch(self, account: Account, resource: Resource, list_id: int, run: SyncRun | None, mode: SyncMode) -> None:
+        """Start the task of *run*; None for a run in this *mode* that the task begins itself."""
         key = (account.account_id, resource.name)
-        task = asyncio.create_task(self._run(account, resource, list_id, run), name=f"sync {resource.name}")
-        self._running[key] = _Running(list_id, task)
+        task = asyncio.create_task(self._run(account, resource, list_id, run, mode), name=f"sync {resource.name}")
+        self._running[key] = _Running(list_id, task, self._clock.monotonic())
+        if run is not None:
+            self._note_position(key, run)
         task.add_done_callback(lambda _: self._running.pop(key, None))
 
     async def connected(self, account: Account) -> None:
         """Start a sync of every mirrored resource of *account*."""
-        for resource in RESOURCES.values():
-            await self.start(account, resource)
+        for resource, settings in await self.list_mirrored(account):
+            if settings is None or not settings.paused:
+                await self.start(account, resource)
+
+    async def list_mirrored(self, account: Account) -> list[tuple[Resource, SyncSettings | None]]:
+        """What *account* mirrors: all dictionaries, and the records that it has enabled; with their settings."""
+        settings = await self._settings.list_all(account.account_id, account.portal.portal_id)
+        names = [*DICTIONARIES, *(name for name, item in settings.items() if item.enabled and name not in DICTIONARIES)]
+        return [(find_resource(name), settings.get(name)) for name in names]
 
     @asynccontextmanager
     async def suspended(self, account: Account, reason: str) -> AsyncIterator[None]:
@@ -152,28 +248,48 @@ class SyncService:
             await self._store.forget_progress(account.account_id)
             yield
 
-    async def load(self, account: Account, resource: Resource) -> SyncRun | None:
-        """The latest run of *resource*; None before the first one."""
-        run = await self._store.load(account.account_id, account.portal.portal_id, resource.name)
+    async def load(self, account: Account, resource: Resource) -> SyncStatus:
+        """The state of the sync of *resource*."""
+        portal_id = account.portal.portal_id
+        settings = await self._settings.load(account.account_id, portal_id, resource.name)
+        run = await self._store.load(account.account_id, portal_id, resource.name)
         if run is None:
-            return None
+            return SyncStatus(resource, settings, None)
         if run.list_id in self._unstored:
             ended_at, error = self._unstored[run.list_id]
-            return replace(run, state="failed", error=error, finished_at=ended_at)
+            return SyncStatus(resource, settings, replace(run, state="failed", error=error, finished_at=ended_at))
         running = self._running.get((account.account_id, resource.name))
-        if running is not None and run.state == "running":
-            return replace(run, error=running.wait_reason)
-        return run
+        if running is None or run.state != "running":
+            return SyncStatus(resource, settings, run)
+        return SyncStatus(resource, settings, replace(run, error=running.wait_reason), *self._speed(running, run))
+
+    def _speed(self, running: _Running, run: SyncRun) -> tuple[float | None, float | None]:
+        """How many rows a second the run reads, and how many seconds it has left; None if unknown."""
+        elapsed_s = self._clock.monotonic() - running.since
+        rows = run.rows - running.rows
+        if elapsed_s <= 0 or rows <= 0:
+            return None, None
+        ids = (run.cursor or 0) - running.cursor
+        if ids <= 0 or run.largest is None or run.mode != "full":
+            return rows / elapsed_s, None
+        return rows / elapsed_s, max(run.largest - running.cursor - ids, 0) / ids * elapsed_s
+
+    def _note_position(self, key: tuple[int, str], run: SyncRun) -> None:
+        """Remember where *run* was when this process started it."""
+        running = self._running[key]
+        running.since, running.rows, running.cursor = self._clock.monotonic(), run.rows, run.cursor or 0
 
     def _lock(self, account_id: int) -> asyncio.Lock:
         return self._changing.setdefault(account_id, asyncio.Lock())
 
-    async def _run(self, account: Account, resource: Resource, list_id: int, run: SyncRun | None) -> None:
+    async def _run(
+        self, account: Account, resource: Resource, list_id: int, run: SyncRun | None, mode: SyncMode
+    ) -> None:
         """Run to the end, and store how it ended. While the database is unavailable, wait and start again."""
         started_at = self._clock.monotonic()
         while True:
             try:
-                error = await self._outcome(account, resource, run)
+                error = await self._outcome(account, resource, run, mode)
                 state: RunState = "done" if error is None else "failed"
                 rows = await self._store.finish(list_id, state, error=error, now=int(self._clock.now()))
             except StorageUnavailable as failure:
@@ -215,7 +331,7 @@ class SyncService:
         logger.warning("the end of a sync could not be stored", extra={"resource": name, "reason": str(failure)})
         self._unstored[list_id] = int(self._clock.now()), str(failure) if damaged else UNSTORED
 
-    async def _outcome(self, account: Account, resource: Resource, run: SyncRun | None) -> str | None:
+    async def _outcome(self, account: Account, resource: Resource, run: SyncRun | None, mode: SyncMode) -> str | None:
         """Begin the run if *run* is None, and execute it. Return the error as a sentence; None after a success.
 
         Raises:
@@ -226,7 +342,8 @@ class SyncService:
                 current = await self._current(account)
                 if current is None:
                     return UNAUTHORIZED
-                run = await self._begin(current, resource)
+                run = await self._begin(current, resource, mode)
+                self._note_position((account.account_id, resource.name), run)
                 self._note_progress(account, resource)
             await self._pass(account, resource, run)
         except (GatewayError, StorageDamaged) as error:
@@ -246,9 +363,48 @@ class SyncService:
 
         client = self._clients.client(account).background().reporting_retries(note_retry)
         on_progress = partial(self._note_progress, account, resource)
+        writer = SyncWriter(self._store, self._pages, self._clock, resource, run, on_progress)
         lists = resource.lists(self._language)
         async with self._directory.mark_stale_on_auth_failure(account):
-            await SyncPass(self._store, client, self._pages, self._clock, resource, lists, run, on_progress).run()
+            if run.mode == "full":
+                await SyncPass(self._store, client, writer, resource, lists, run).run()
+                reconciled = True
+            else:
+                reconciled = await self._read_changes(account, resource, client, writer)
+        if resource.record is not None:
+            await self._save_position(account, resource, reconciled=reconciled)
+
+    async def _read_changes(
+        self, account: Account, resource: Resource, client: PortalClient, writer: SyncWriter
+    ) -> bool:
+        """Read the changes since the position of the last read. Return whether all ids were compared."""
+        settings = await self._settings.load(account.account_id, account.portal.portal_id, resource.name)
+        assert settings is not None
+        assert settings.watermark is not None
+        assert settings.zone_s is not None
+        assert resource.record is not None
+        (portal_list,) = resource.lists(self._language)
+        since = PortalTime(settings.watermark - self._overlap_s, settings.zone_s)
+        due_at = (settings.reconciled_at or 0) + self._reconcile_interval_s
+        all_ids = due_at <= self._clock.now()
+        modified = resource.record.names.modified
+        await IncrementalPass(self._store, client, writer, portal_list, modified, since, all_ids=all_ids).run()
+        return all_ids
+
+    async def _save_position(self, account: Account, resource: Resource, *, reconciled: bool) -> None:
+        """Store the position of the read that has just ended, from which the next one continues."""
+        run = await self._store.load(account.account_id, account.portal.portal_id, resource.name)
+        assert run is not None
+        assert run.server_time is not None
+        assert run.zone_s is not None
+        await self._settings.save_position(
+            run.list_id,
+            watermark=run.server_time,
+            zone_s=run.zone_s,
+            synced_at=run.started_at,
+            reconciled_at=run.started_at if reconciled else None,
+        )
+        self._pages.synced(run.list_id, run.started_at)
 
 
 def _names(account: Account, resource: Resource) -> dict[str, object]:

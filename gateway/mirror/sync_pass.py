@@ -1,6 +1,6 @@
 """One full pass over a resource of an account: read its lists, store the changes, resolve missing rows."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 
 from gateway.bitrix.client import PortalClient
@@ -8,13 +8,12 @@ from gateway.bitrix.errors import PortalError
 from gateway.bitrix.lists.by_ids import read_by_ids
 from gateway.bitrix.lists.full import read_full
 from gateway.bitrix.lists.list_specs import Paging, Row
-from gateway.bitrix.lists.page import Page
+from gateway.bitrix.lists.page import Opening, Page
 from gateway.bitrix.lists.walk import walk
-from gateway.clock import Clock
-from gateway.mirror.pages import Pages
+from gateway.bitrix.protocol.times import portal_time
 from gateway.mirror.resources import PortalList, Resource
-from gateway.mirror.row_json import render_rows
-from storage.records import MirrorRow, SyncRun
+from gateway.mirror.sync_writer import SyncWriter
+from storage.records import RowPage, SyncRun
 from storage.syncs import SyncStore
 
 ROWS_A_TRANSACTION = 250  # small enough that page reads during a sync stay fast
@@ -24,29 +23,24 @@ MAX_RESOLVED_ROWS = 250  # missing rows that are requested by id at once
 class SyncPass:
     """Reads every list of a resource. Stores each page with the cursor from which an interrupted run resumes.
 
-    *on_progress* is called after each stored page. Rows are marked deleted only after all lists have been read to their
-    proven ends.
+    Rows are marked deleted only after all lists have been read to their proven ends.
     """
 
     def __init__(
         self,
         store: SyncStore,
         client: PortalClient,
-        pages: Pages,
-        clock: Clock,
+        writer: SyncWriter,
         resource: Resource,
         lists: Sequence[PortalList],
         run: SyncRun,
-        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._client = client
-        self._pages = pages
-        self._clock = clock
+        self._writer = writer
         self._resource = resource
         self._lists = {portal_list.sublist: portal_list for portal_list in lists}
         self._run = run
-        self._on_progress = on_progress
 
     async def run(self) -> None:
         """Bring the mirror up to date.
@@ -68,9 +62,14 @@ class SyncPass:
         await self._resolve_missing()
 
     async def _read_by_keyset(self, portal_list: PortalList, cursor: int) -> None:
-        async with aclosing(walk(self._client, portal_list.call, cursor=cursor)) as pages:
+        opening = Opening()
+        rows = walk(self._client, portal_list.call, cursor=cursor, mark=self._writer.mark, opening=opening)
+        async with aclosing(rows) as pages:
             async for page in in_larger_pages(pages):
-                await self._save(portal_list, page)
+                if self._resource.record is not None and opening.first is not None:
+                    await self._writer.save_opening(portal_time(opening.first), opening.largest)
+                    opening.first = None
+                await self._writer.save_page(portal_list, page)
 
     async def _read_full(self, lists: Sequence[PortalList]) -> None:
         answers = await read_full(self._client, [portal_list.call for portal_list in lists])
@@ -87,40 +86,34 @@ class SyncPass:
         await self._store.set_total(self._run.list_id, self._run.rows + sum(len(rows) for _, rows in found))
         for portal_list, rows in found:
             for page in cut(rows):
-                await self._save(portal_list, page)
-
-    async def _save(self, portal_list: PortalList, page: Page[list[Row]]) -> None:
-        rendered = render_rows(page.ids, page.rows, portal_list.decode)
-        generation = await self._store.save_page(
-            self._run.list_id,
-            portal_list.sublist,
-            rendered,
-            after=page.after,
-            upto=page.upto,
-            left_out=len(page.rows) - len(rendered),
-            prefix=self._resource.prefix(int(self._clock.now())),
-        )
-        self._pages.changed(self._run.list_id, generation)
-        self._on_progress()
-
-    async def _read_by_ids(self, portal_list: PortalList, ids: Sequence[int]) -> list[MirrorRow]:
-        rows = await read_by_ids(self._client, portal_list.call, ids)
-        return render_rows(rows, rows.values(), portal_list.decode)
+                await self._writer.save_page(portal_list, page)
 
     async def _resolve_missing(self) -> None:
         """Mark the missing rows as deleted. Rows of keyset lists are first requested by id, and kept if they exist."""
         while missing := await self._store.load_missing(self._run.list_id, limit=MAX_RESOLVED_ROWS):
-            found: dict[int, list[MirrorRow]] = {}
-            for sublist in {sublist for _, sublist, _ in missing}:
-                portal_list = self._lists[sublist]
-                if portal_list.call.spec.paging is Paging.KEYSET:
-                    ids = [portal_row_id for _, of_sublist, portal_row_id in missing if of_sublist == sublist]
-                    found[sublist] = await self._read_by_ids(portal_list, ids)
-            generation = await self._store.resolve_missing(
-                self._run.list_id, missing, found, prefix=self._resource.prefix(int(self._clock.now()))
-            )
-            self._pages.changed(self._run.list_id, generation)
-            self._on_progress()
+            ids: dict[int, list[int]] = {}
+            for _, sublist, portal_row_id in missing:
+                ids.setdefault(sublist, []).append(portal_row_id)
+            found = [
+                await read_existing(self._client, self._writer, self._lists[sublist], of_sublist)
+                for sublist, of_sublist in ids.items()
+            ]
+            await self._writer.resolve_missing(missing, found)
+
+
+async def read_existing(
+    client: PortalClient, writer: SyncWriter, portal_list: PortalList, ids: Sequence[int]
+) -> RowPage:
+    """The rows among *ids* that the portal has, ready to store. None of them if the list has no keyset.
+
+    Raises:
+        PortalError: one of *ids* could not be requested.
+    """
+    mark = writer.mark()
+    rows: dict[int, Row] = {}
+    if portal_list.call.spec.paging is Paging.KEYSET:
+        rows = await read_by_ids(client, portal_list.call, ids)
+    return writer.render(portal_list, Page(list(rows.values()), list(rows), 0, None, mark))
 
 
 async def in_larger_pages(pages: AsyncIterator[Page[list[Row]]]) -> AsyncIterator[Page[list[Row]]]:
@@ -130,7 +123,8 @@ async def in_larger_pages(pages: AsyncIterator[Page[list[Row]]]) -> AsyncIterato
         if joined is None:
             joined = page
         else:
-            joined = Page([*joined.rows, *page.rows], [*joined.ids, *page.ids], joined.after, page.upto)
+            mark = min(joined.mark, page.mark)
+            joined = Page([*joined.rows, *page.rows], [*joined.ids, *page.ids], joined.after, page.upto, mark)
         if len(joined.rows) >= ROWS_A_TRANSACTION or joined.upto is None:
             yield joined
             joined = None

@@ -174,6 +174,16 @@ class Config:
     sync_interval_s: int = setting(
         900, integer(0), "Interval between automatic syncs of an account, in seconds; 0 disables them."
     )
+    sync_overlap_s: int = setting(
+        120,
+        integer(0, 86_400),
+        "How far an incremental sync reads back before the start of the last one, in seconds.",
+    )
+    reconcile_interval_s: int = setting(
+        604_800,
+        integer(60),
+        "Interval at which an incremental sync compares the ids of all records with the portal's, in seconds.",
+    )
     drain_s: int = setting(
         1, integer(0, 3600), "Time after SIGTERM in which /readyz fails and requests are still accepted, in seconds."
     )

@@ -39,6 +39,7 @@ from gateway.errors import (
     InvalidInput,
     MethodDenied,
     NotFound,
+    StateConflict,
     Stopping,
     StorageFailed,
     TooBusy,
@@ -50,6 +51,7 @@ PROMISED_STATUSES: dict[type[GatewayError], int] = {
     Unauthenticated: 401,
     NotFound: 404,
     AuthorizationRequired: 409,
+    StateConflict: 409,
     AlreadyExists: 500,  # required by the contract
     MethodDenied: 403,
     TooBusy: 429,

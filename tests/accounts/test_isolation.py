@@ -10,6 +10,7 @@ import pytest
 from gateway.passthrough.streamed_lists import STREAMED_LISTS
 from tests.gateway import CONTRACT, NO_TOKEN, RESOURCES, Answer, Gateway, Sandbox, authorize, callback_path
 from tests.support.portal_rows import MIRRORED
+from tests.support.records import change, enable, portal_ids
 from tests.support.stored import select
 
 ACCOUNT = "/bitrix/account"
@@ -30,6 +31,7 @@ RULES: dict[str, Any] = {
 READS = [ACCOUNT, "/bitrix/sync"]
 READS += [f"/bitrix/{name}?size=1000" for name in RESOURCES]
 READS += [f"/bitrix/sync/{name}" for name in RESOURCES]
+READS += ["/bitrix/sync/deals", "/bitrix/deals?size=1000"]
 READS += [f"/bitrix/rules/{quiz}" for quiz in QUIZZES]
 
 
@@ -42,8 +44,11 @@ async def acme(gateway: Gateway, sandbox: Sandbox, other: Sandbox) -> Gateway:
         for row_id in resource.table(data):
             resource.relabel(data, row_id, f"{MARK} {row_id}")
         resource.fill(other.portal.data, 2)
+    deal_id = portal_ids(sandbox, "deals")[0]
+    change(sandbox, "deals", {deal_id: {"TITLE": MARK}})
     assert (await authorize(gateway, sandbox)).status == 302
     await gateway.synced()
+    await enable(gateway, "deals")
     for quiz in QUIZZES:
         assert (await gateway.post(f"/bitrix/rules/{quiz}", json=RULES)).status == 200
     return gateway
@@ -73,6 +78,10 @@ def addresses(template: str) -> Iterator[str]:
     """Yield the addresses of a *template* of the API, with values that "acme" has."""
     if "{quizID}" in template:
         yield from (template.replace("{quizID}", str(quiz)) for quiz in QUIZZES)
+    elif template.startswith("/bitrix/{resource}"):
+        yield template.replace("{resource}", "deals")
+    elif template.startswith(("/bitrix/items/", "/bitrix/sync/items/")):
+        yield template.replace("{entityTypeId}", "128")
     elif "/stream/" in template:
         if "{resource}" in template:
             yield from (template.replace("{resource}", name) for name in STREAMED_LISTS)
@@ -88,6 +97,8 @@ def addresses(template: str) -> Iterator[str]:
 
 def bodies(method: str, template: str, other: Sandbox) -> list[Any]:
     """Return bodies for an operation: as "acme" would send them, and naming "acme"; [None] if it has no body."""
+    if method == "PUT":
+        return [{"enabled": True}, {"intervalSeconds": 60}]
     if method not in ("POST", "PATCH"):
         return [None]
     if template == ACCOUNT:
@@ -105,7 +116,7 @@ def bodies(method: str, template: str, other: Sandbox) -> list[Any]:
 
 def operations() -> list[tuple[str, str]]:
     """Return every documented operation that requires a token, those that change the most last."""
-    order = {"GET": 0, "PATCH": 1, "POST": 2, "DELETE": 3}
+    order = {"GET": 0, "PATCH": 1, "PUT": 2, "POST": 3, "DELETE": 4}
     found = [(method, template) for method, template in CONTRACT.operations if template.startswith("/bitrix")]
     return sorted(found, key=lambda operation: (order[operation[0]], operation[1]))
 

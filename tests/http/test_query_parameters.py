@@ -37,10 +37,10 @@ def test_only_addresses_of_the_contract_ignore_unknown_parameters() -> None:
 
 
 def test_all_other_addresses_accept_the_documented_parameters() -> None:
-    assert {(method, path): set(QUERY_PARAMETERS.get(path, ())) for method, path in OTHERS} == {
+    assert {(method, path): set(QUERY_PARAMETERS.get((method, path), ())) for method, path in OTHERS} == {
         (method, path): documented(path, method) for method, path in OTHERS
     }
-    assert QUERY_PARAMETERS.keys() <= {path for _, path in OTHERS}
+    assert QUERY_PARAMETERS.keys() <= set(OTHERS)
 
 
 @pytest.mark.parametrize(("method", "path"), OTHERS)
@@ -48,6 +48,7 @@ async def test_an_undocumented_parameter_is_refused(
     connected: Gateway, sandbox: Sandbox, method: str, path: str
 ) -> None:
     requests = sandbox.portal.http_requests
+    names = NAMES | ({"resource": "deals"} if path.startswith("/bitrix/{resource}") else {})
     for query, name in (
         ("filter[ID]=5", "filter[ID]"),
         ("filter%5BID%5D=5", "filter[ID]"),
@@ -56,8 +57,10 @@ async def test_an_undocumented_parameter_is_refused(
         ("Limit=1", "Limit"),
         ("page=1", "page"),
     ):
+        if name in QUERY_PARAMETERS.get((method, path), ()):
+            continue
         answer = await connected.request(
-            method, f"{path.format(**NAMES)}?{query}", headers={"Accept": "application/problem+json"}, json={}
+            method, f"{path.format(**names)}?{query}", headers={"Accept": "application/problem+json"}, json={}
         )
         assert answer.status == 400
         assert refused(answer.json) == ("invalid_input", "unknown_parameter", name)

@@ -16,6 +16,7 @@ from gateway.settings.secret_file import resolve_secrets
 from handlers.app import make_app
 from handlers.app_keys import DATABASE, PAGES
 from handlers.http.server import Runner
+from storage.records import RowPage
 from storage.syncs import SyncStore
 from tests.load.fill import NOW, USER_LIST, USERS, ranges, render_users, user
 
@@ -46,12 +47,13 @@ async def change_rows(app: web.Application, rows: int) -> None:
             rendered = render_users(changed)
             generation = await syncs.save_page(
                 sync_run.list_id,
-                USER_LIST.sublist,
-                rendered,
-                after=first - 1,
-                upto=None if last == rows else last,
-                left_out=0,
-                prefix=USERS.prefix(NOW),
+                RowPage(
+                    USER_LIST.sublist,
+                    rendered,
+                    first - 1,
+                    None if last == rows else last,
+                    USERS.prefix(NOW),
+                ),
             )
             app[PAGES].changed(sync_run.list_id, generation)
             due += pause_s

@@ -8,12 +8,12 @@ from yarl import URL
 
 from gateway.bitrix.lists.list_specs import Row
 from gateway.crypto.vault import Vault
-from gateway.mirror.resources import RESOURCES, PortalList
+from gateway.mirror.resources import DICTIONARIES, PortalList
 from gateway.mirror.row_json import render_rows
 from storage.accounts import AccountStore
 from storage.database import Database
 from storage.metadata import MetadataStore
-from storage.records import Account, MirrorRow
+from storage.records import Account, MirrorRow, RowPage
 from storage.syncs import SyncStore
 
 ACCOUNT = "load"
@@ -21,7 +21,7 @@ KEY = bytes(range(32))
 NOWHERE = URL("https://load.bitrix24.ru/rest/1/load/")
 NOW = 1_760_000_000
 ROWS_A_TRANSACTION = 5000
-USERS = RESOURCES["users"]
+USERS = DICTIONARIES["users"]
 USER_LIST: PortalList = USERS.lists("ru")[0]
 
 
@@ -81,11 +81,12 @@ async def fill(path: Path, rows: int) -> None:
         for first, last in ranges(rows, ROWS_A_TRANSACTION):
             await syncs.save_page(
                 run.list_id,
-                USER_LIST.sublist,
-                rendered(first, last),
-                after=first - 1,
-                upto=None if last == rows else last,
-                left_out=0,
-                prefix=USERS.prefix(NOW),
+                RowPage(
+                    USER_LIST.sublist,
+                    rendered(first, last),
+                    first - 1,
+                    None if last == rows else last,
+                    USERS.prefix(NOW),
+                ),
             )
         await syncs.finish(run.list_id, "done", error=None, now=NOW)

@@ -21,7 +21,7 @@ import pysqlite3
 from gateway.cli.process import run
 from gateway.mirror.sync_pass import ROWS_A_TRANSACTION
 from storage.database import WRITER_PRAGMAS, Database
-from storage.records import MirrorRow
+from storage.records import MirrorRow, RowPage
 from storage.syncs import SyncStore
 from tests.load.fill import NOW, USERS, connect_account, ranges, render_users, user
 
@@ -77,12 +77,13 @@ async def time_mirror(path: Path, pages: Sequence[bytes]) -> tuple[float, float]
                 rendered = render_users(rows)
                 await syncs.save_page(
                     sync_run.list_id,
-                    0,
-                    rendered,
-                    after=after,
-                    upto=None if number == len(pages) else after + ROWS_A_TRANSACTION,
-                    left_out=0,
-                    prefix=USERS.prefix(NOW),
+                    RowPage(
+                        0,
+                        rendered,
+                        after,
+                        None if number == len(pages) else after + ROWS_A_TRANSACTION,
+                        USERS.prefix(NOW),
+                    ),
                 )
                 after += ROWS_A_TRANSACTION
             await syncs.finish(sync_run.list_id, "done", error=None, now=NOW)

@@ -13,14 +13,14 @@ import pytest
 
 from gateway.errors import NotFound
 from gateway.mirror.pages import ENTRY_BYTES, Pages
-from gateway.mirror.resources import RESOURCES
+from gateway.mirror.resources import DICTIONARIES
 from storage.accounts import AccountStore
 from storage.database import Database
 from storage.mirror import MirrorStore
-from storage.records import Account, Portal
+from storage.records import Account, Portal, RowPage
 from storage.syncs import SyncStore
 
-USERS, STEPS = RESOURCES["users"], RESOURCES["steps"]
+USERS, STEPS = DICTIONARIES["users"], DICTIONARIES["steps"]
 NOW = 1_800_000_000
 
 
@@ -35,9 +35,8 @@ class Mirror:
     async def store(self, *names: str) -> int:
         """Store a list that begins with exactly *names*; return its generation."""
         rows = [(at, b',"name":%b}' % orjson.dumps(name)) for at, name in enumerate(names, start=1)]
-        return await SyncStore(self.database).save_page(
-            self.list_id, 0, rows, after=0, upto=len(names), left_out=0, prefix=USERS.prefix(NOW)
-        )
+        page = RowPage(0, rows, 0, len(names), USERS.prefix(NOW))
+        return await SyncStore(self.database).save_page(self.list_id, page)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ async def test_runs_are_shown_individually_and_as_a_list(gateway: Gateway, sandb
     sandbox.portal.hold("user.get")
     other = await gateway.post("/bitrix/account", account="other", json={"client_bitrix_url": sandbox.origin})
     assert other.status == 200
-    assert await run_of(gateway, "users", account="other") == {"resource": "users", **IDLE}
+    assert (await run_of(gateway, "users", account="other")).items() >= {"resource": "users", **IDLE}.items()
 
 
 async def test_a_failed_run_resumes_from_its_cursor(halfway: Gateway, sandbox: Sandbox) -> None:
@@ -136,7 +136,7 @@ async def test_rows_are_served_after_a_restart_without_the_portal(gateway: Gatew
     paths = [*(f"/bitrix/{resource}?page=2" for resource in RESOURCES), "/bitrix/account", "/bitrix/sync"]
     before = [(await gateway.get(path)).body for path in paths]
     requests = sandbox.portal.http_requests
-    await gateway.restart(GATEWAY_SYNC_INTERVAL_S="900")
+    await gateway.restart()
     assert [(await gateway.get(path)).body for path in paths] == before
     await gateway.clock.advance(60)
     assert sandbox.portal.http_requests == requests

@@ -19,7 +19,7 @@ from gateway.bitrix.limits.limiter import PortalLimiter
 from gateway.bitrix.lists.field_rules import EQUAL, FieldRules
 from gateway.bitrix.protocol.v2 import Answer as PortalAnswer
 from gateway.bitrix.protocol.v2 import Command
-from gateway.mirror.resources import RESOURCES
+from gateway.mirror.resources import DICTIONARIES
 from gateway.passthrough.field_names import FieldNames
 from gateway.settings.config import Config, load_config
 from handlers.app_keys import CLIENTS, DATABASE, DIRECTORY, PAGES, SESSION
@@ -127,7 +127,7 @@ async def fill_queries(_gateway: Gateway, _sandbox: Sandbox, _retained: Retained
 async def fill_pages(gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
     account = await gateway.app[DIRECTORY].require("acme")
     for size in range(1, 500):
-        await gateway.app[PAGES].page(account, RESOURCES["users"], page=1, size=size)
+        await gateway.app[PAGES].page(account, DICTIONARIES["users"], page=1, size=size)
 
 
 @fills("generations of lists")

@@ -54,7 +54,7 @@ async def test_a_revoked_credential_makes_the_account_stale_and_is_not_used_agai
 async def test_an_error_with_status_200_is_an_error(proxied: Gateway, proxy: RecordingProxy) -> None:
     proxy.answer("crm.deal.get", respond_json({"error": "", "error_description": "Access denied."}))
     answer = await call(proxied, "crm.deal.get", {"ID": 1})
-    assert answer.status == 400
+    assert refusal(answer) == (403, "access_denied")
     assert answer.json["portalError"] == {"code": "", "description": "Access denied.", "status": 200}
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from storage.accounts import AccountStore
 from storage.database import Database
-from storage.mirror import BLOCK, MirrorStore
-from storage.records import Account, Portal
+from storage.mirror import MirrorStore
+from storage.mirror_changes import BLOCK
+from storage.records import Account, Portal, RowPage
 from storage.syncs import SyncStore
 from tests.storage.samples import NOW, listed, prefix, row, rows
 
@@ -28,7 +29,7 @@ async def fill(syncs: SyncStore, account: Account, count: int, resource: str = "
     run = await syncs.begin(
         account.account_id, account.portal.portal_id, resource, [0], now=NOW, resumable_since=NOW - 3600
     )
-    await syncs.save_page(run.list_id, 0, rows(range(1, count + 1)), after=0, upto=None, left_out=0, prefix=prefix(NOW))
+    await syncs.save_page(run.list_id, RowPage(0, rows(range(1, count + 1)), 0, None, prefix(NOW)))
     return run.list_id
 
 
@@ -60,9 +61,9 @@ async def test_a_deep_page_costs_as_much_as_the_first_even_among_deleted_rows(
     count = 16 * BLOCK
     list_id = await fill(syncs, acme, count)
     remaining = [at for at in range(1, count + 1) if at % 8 == 0]
-    await syncs.save_page(list_id, 0, rows(remaining), after=0, upto=None, left_out=0, prefix=prefix(NOW))
+    await syncs.save_page(list_id, RowPage(0, rows(remaining), 0, None, prefix(NOW)))
     missing = await syncs.load_missing(list_id, limit=count)
-    await syncs.resolve_missing(list_id, missing, {}, prefix=prefix(NOW))
+    await syncs.resolve_missing(list_id, missing, [], tombstone=None)
     steps = Steps(database)
     await steps.watch()
     key = (acme.account_id, acme.portal, "users")
@@ -127,13 +128,13 @@ async def test_a_fully_deleted_list_is_empty_and_its_rows_return_with_their_ids(
     list_id = await fill(syncs, acme, BLOCK + 1)
     key = (acme.account_id, acme.portal, "users")
     before = await mirror.page(*key, page=1, size=2 * BLOCK)
-    await syncs.save_page(list_id, 0, [], after=0, upto=None, left_out=0, prefix=prefix(NOW + 1))
+    await syncs.save_page(list_id, RowPage(0, [], 0, None, prefix(NOW + 1)))
     missing = await syncs.load_missing(list_id, limit=2 * BLOCK)
-    await syncs.resolve_missing(list_id, missing, {}, prefix=prefix(NOW + 1))
+    await syncs.resolve_missing(list_id, missing, [], tombstone=None)
     empty = await mirror.page(*key, page=1, size=10)
     assert empty is not None
     assert (empty.count, listed(empty)) == (0, [])
-    await syncs.save_page(list_id, 0, rows(range(1, BLOCK + 2)), after=0, upto=None, left_out=0, prefix=prefix(NOW + 2))
+    await syncs.save_page(list_id, RowPage(0, rows(range(1, BLOCK + 2)), 0, None, prefix(NOW + 2)))
     after = await mirror.page(*key, page=1, size=2 * BLOCK)
     assert before is not None
     assert after is not None
@@ -146,12 +147,8 @@ async def test_unchanged_rows_are_not_written(database: Database, syncs: SyncSto
 
     list_id = await fill(syncs, acme, 500)
     before = await database.write(written)
-    generation = await syncs.save_page(
-        list_id, 0, rows(range(1, 501)), after=0, upto=None, left_out=0, prefix=prefix(NOW)
-    )
+    generation = await syncs.save_page(list_id, RowPage(0, rows(range(1, 501)), 0, None, prefix(NOW)))
     assert await database.write(written) - before == 2  # the run's cursor and row count
     changed = [*rows(range(1, 500)), row(500, "another")]
-    assert (
-        await syncs.save_page(list_id, 0, changed, after=0, upto=None, left_out=0, prefix=prefix(NOW)) == generation + 1
-    )
+    assert await syncs.save_page(list_id, RowPage(0, changed, 0, None, prefix(NOW))) == generation + 1
     assert await database.write(written) - before == 2 + 2 + 2  # plus the row and the list's generation

@@ -17,8 +17,9 @@ from hypothesis.stateful import (
 
 from storage.accounts import AccountStore
 from storage.database import Database
-from storage.mirror import BLOCK, MirrorStore
-from storage.records import Account, MirrorPage, MirrorRow
+from storage.mirror import MirrorStore
+from storage.mirror_changes import BLOCK
+from storage.records import Account, MirrorPage, MirrorRow, RowPage
 from storage.syncs import SyncStore
 from tests.storage.samples import NOW, listed, prefix, row
 
@@ -127,17 +128,8 @@ class MirrorMachine(RuleBasedStateMachine):
             for portal_row_id in range(after + 1, (IDS if upto is None else upto) + 1)
             if modulus == 1 or portal_row_id % modulus
         ]
-        generation = self.runner.run(
-            self.syncs.save_page(
-                model.list_id,
-                sublist,
-                rendered(ids, version),
-                after=after,
-                upto=upto,
-                left_out=0,
-                prefix=prefix(self.clock),
-            )
-        )
+        page = RowPage(sublist, rendered(ids, version), after, upto, prefix(self.clock))
+        generation = self.runner.run(self.syncs.save_page(model.list_id, page))
         for key, stored in model.rows.items():
             if key[0] == sublist and after < key[1] and (upto is None or key[1] <= upto):
                 model.missing.discard(key)
@@ -179,14 +171,10 @@ class MirrorMachine(RuleBasedStateMachine):
             ]
             for sublist in SUBLISTS
         }
-        generation = self.runner.run(
-            self.syncs.resolve_missing(
-                model.list_id,
-                requested,
-                {sublist: rendered(ids, version) for sublist, ids in found.items()},
-                prefix=prefix(self.clock),
-            )
-        )
+        pages = [
+            RowPage(sublist, rendered(ids, version), None, None, prefix(self.clock)) for sublist, ids in found.items()
+        ]
+        generation = self.runner.run(self.syncs.resolve_missing(model.list_id, requested, pages, tombstone=None))
         changed = False
         for _, sublist, at in requested:
             model.missing.discard((sublist, at))

@@ -15,7 +15,7 @@ from storage.accounts import AccountStore
 from storage.database import Database
 from storage.mirror import MirrorStore
 from storage.portals import merge_portals
-from storage.records import Account
+from storage.records import Account, RowPage
 from storage.rules import RuleStore
 from storage.syncs import SyncStore
 from tests.storage.samples import NOW, prefix, rows
@@ -45,7 +45,7 @@ async def mirrored(database: Database, account: Account, count: int) -> None:
     syncs = SyncStore(database)
     portal_id = account.portal.portal_id
     run = await syncs.begin(account.account_id, portal_id, "users", [0], now=NOW, resumable_since=NOW)
-    await syncs.save_page(run.list_id, 0, rows(range(count)), after=-1, upto=None, left_out=0, prefix=prefix(NOW))
+    await syncs.save_page(run.list_id, RowPage(0, rows(range(count)), -1, None, prefix(NOW)))
     await RuleStore(database).add(account.account_id, portal_id, count, b"{}", now=NOW)
 
 

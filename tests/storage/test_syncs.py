@@ -8,7 +8,7 @@ from storage.accounts import AccountStore
 from storage.database import Database
 from storage.errors import StorageError
 from storage.mirror import MirrorStore
-from storage.records import Account, SublistProgress, SyncRun
+from storage.records import Account, RowPage, SublistProgress, SyncRun
 from storage.syncs import SyncStore
 from tests.storage.samples import NOW, listed, prefix, row, rows
 
@@ -40,9 +40,7 @@ async def latest(syncs: SyncStore, account: Account, resource: str = "users") ->
 async def save(
     syncs: SyncStore, run: SyncRun, ids: range, *, after: int = 0, upto: int | None = None, sublist: int = 0
 ) -> int:
-    return await syncs.save_page(
-        run.list_id, sublist, rows(ids), after=after, upto=upto, left_out=0, prefix=prefix(NOW)
-    )
+    return await syncs.save_page(run.list_id, RowPage(sublist, rows(ids), after, upto, prefix(NOW)))
 
 
 async def live_ids(mirror: MirrorStore, account: Account) -> list[bytes]:
@@ -104,7 +102,7 @@ async def test_the_last_page_ends_a_sublist_and_an_empty_one_keeps_its_cursor(sy
 async def test_left_out_rows_count_as_read(syncs: SyncStore, acme: Account) -> None:
     run = await begin(syncs, acme)
     await syncs.set_total(run.list_id, 12)
-    await syncs.save_page(run.list_id, 0, rows(range(10)), after=-1, upto=None, left_out=2, prefix=prefix(NOW))
+    await syncs.save_page(run.list_id, RowPage(0, rows(range(10)), -1, None, prefix(NOW)), left_out=2)
     found = await latest(syncs, acme)
     assert (found.rows, found.left_out, found.total) == (12, 2, 12)
 
@@ -168,7 +166,8 @@ async def test_only_interrupted_runs_of_connected_accounts_are_listed(
     await connect("moved", "elsewhere.bitrix24.ru")
     await syncs.finish((await latest(syncs, halted)).list_id, "failed", error="halted", now=NOW)
     assert await syncs.list_interrupted() == [
-        (acme.account_id, (await latest(syncs, acme, resource)).list_id, resource) for resource in ("users", "steps")
+        (acme.account_id, (await latest(syncs, acme, resource)).list_id, resource, "full")
+        for resource in ("users", "steps")
     ]
 
 
@@ -188,7 +187,8 @@ async def test_a_missing_row_stays_live_until_it_is_resolved(
     missing = await syncs.load_missing(run.list_id, limit=10)
     assert [portal_row_id for _, _, portal_row_id in missing] == [3, 4, 5]
     assert await live_ids(mirror, acme) == suffixes(range(1, 6))
-    generation = await syncs.resolve_missing(run.list_id, missing, {0: [row(4, "was only slow")]}, prefix=prefix(NOW))
+    pages = [RowPage(0, [row(4, "was only slow")], None, None, prefix(NOW))]
+    generation = await syncs.resolve_missing(run.list_id, missing, pages, tombstone=None)
     found = await mirror.page(acme.account_id, acme.portal, "users", page=1, size=10)
     assert found is not None
     assert found.generation == generation
@@ -239,7 +239,7 @@ async def test_missing_rows_are_loaded_in_batches(syncs: SyncStore, mirror: Mirr
     await save(syncs, run, range(0))
     bundles = 0
     while missing := await syncs.load_missing(run.list_id, limit=300):
-        await syncs.resolve_missing(run.list_id, missing, {}, prefix=prefix(NOW))
+        await syncs.resolve_missing(run.list_id, missing, [], tombstone=None)
         bundles += 1
     assert bundles == 4
     assert await live_ids(mirror, acme) == []

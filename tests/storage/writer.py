@@ -9,6 +9,7 @@ from pathlib import Path
 
 from storage.accounts import AccountStore
 from storage.database import Database
+from storage.records import RowPage
 from storage.rules import RuleStore
 from storage.syncs import SyncStore
 from tests.storage.samples import NOW, prefix, rows
@@ -32,12 +33,10 @@ async def write(path: Path, turn: int) -> None:
             print("rule", key, flush=True)
             run = await syncs.begin(account.account_id, portal_id, "users", [0], now=NOW, resumable_since=NOW)
             for text, ids in (("as it was", range(1, PAGE + 1)), ("changed", range(1, PAGE + 1, 2))):
-                await syncs.save_page(
-                    run.list_id, 0, rows(ids, text), after=0, upto=PAGE, left_out=0, prefix=prefix(NOW)
-                )
+                await syncs.save_page(run.list_id, RowPage(0, rows(ids, text), 0, PAGE, prefix(NOW)))
                 print("page", key, flush=True)
             missing = await syncs.load_missing(run.list_id, limit=PAGE)
-            await syncs.resolve_missing(run.list_id, missing, {}, prefix=prefix(NOW))
+            await syncs.resolve_missing(run.list_id, missing, [], tombstone=None)
             print("settled", key, flush=True)
             number += 1
 

@@ -62,8 +62,17 @@ class ListSpec:
         Raises:
             ValueError: the filter already has one of these conditions.
         """
+        return self.limited(
+            params, {f"{operator}{self.filter_id_key}": value for operator, value in id_conditions.items()}
+        )
+
+    def limited(self, params: Params, added: Params) -> dict[str, object]:
+        """*params* with the conditions *added* to the filter. A filter with `logic` is nested.
+
+        Raises:
+            ValueError: the filter already has one of these conditions.
+        """
         conditions = params.get(self.filter_key, {})
-        added = {f"{operator}{self.filter_id_key}": value for operator, value in id_conditions.items()}
         if isinstance(conditions, dict) and self.has_logic(conditions):
             conditions = {"0": conditions}
         if not isinstance(conditions, dict) or added.keys() & conditions.keys():

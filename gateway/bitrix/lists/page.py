@@ -1,12 +1,12 @@
 """A call that lists rows, the pages it is read in, and the checks that every page must pass."""
 
-from collections.abc import Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from gateway.bitrix.errors import PortalBroken, PortalError
 from gateway.bitrix.lists.list_specs import LIST_SPECS, ListSpec, Row
-from gateway.bitrix.protocol.v2 import Answer, Params
+from gateway.bitrix.protocol.v2 import Answer, Command, Params
 
 PAGE_ROWS = 50  # documented page size of REST version 2
 MAX_PAGE_ATTEMPTS = 3  # requests for one page whose answers fail a check
@@ -28,12 +28,16 @@ class ListCall:
 
 @dataclass(frozen=True)
 class Page(Generic[Rendered]):
-    """All rows with ``after < id <= upto``, ascending, and their *ids*. *upto* is None on the last page of a list."""
+    """All rows with ``after < id <= upto``, ascending, and their *ids*. *upto* is None on the last page of a list.
+
+    *mark* is what the `Mark` of its walk returned when the page was requested.
+    """
 
     rows: Rendered
     ids: list[int]
     after: int
     upto: int | None
+    mark: int = 0
 
 
 def answer_of(outcome: Answer | PortalError) -> Answer:
@@ -50,6 +54,28 @@ def answer_of(outcome: Answer | PortalError) -> Answer:
 def page_size_error(rows: int) -> PortalBroken:
     """The error for a portal whose pages hold only *rows* rows: a short page then proves nothing."""
     return PortalBroken(f"the portal gives pages of {rows} rows, not {PAGE_ROWS}")
+
+
+Mark = Callable[[], int]
+"""Returns a number that marks the present moment, for instance a version of what the pages will be compared with."""
+
+
+def unmarked() -> int:
+    """The default `Mark`."""
+    return 0
+
+
+@dataclass
+class Opening:
+    """The first request of a walk: *companions* are sent with it, and the rest is set once it is answered.
+
+    *outcomes* are those of the companions, *first* is the answer with the first page, and *largest* is the largest id.
+    """
+
+    companions: Sequence[Command] = ()
+    outcomes: Sequence[Answer | PortalError] = ()
+    first: Answer | None = None
+    largest: int = 0
 
 
 def unrendered(rows: list[Row]) -> list[Row]:

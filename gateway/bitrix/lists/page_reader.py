@@ -11,11 +11,14 @@ from gateway.bitrix.lists.list_specs import MAX_ID, Row
 from gateway.bitrix.lists.page import (
     MAX_PAGE_ATTEMPTS,
     PAGE_ROWS,
+    Mark,
+    Opening,
     Page,
     Rendered,
     answer_of,
     checked_ids,
     page_size_error,
+    unmarked,
 )
 from gateway.bitrix.lists.plan import Plan
 from gateway.bitrix.lists.ranges import Range
@@ -71,18 +74,24 @@ class PageReader(Generic[Rendered]):
     """Reads the pages of one keyset list. No page is accepted unchecked."""
 
     def __init__(
-        self, client: Portal, bounded_call: BoundedCall, pace: Pace, render: Callable[[list[Row]], Rendered]
+        self,
+        client: Portal,
+        bounded_call: BoundedCall,
+        pace: Pace,
+        render: Callable[[list[Row]], Rendered],
+        mark: Mark = unmarked,
     ) -> None:
         self.client = client
         self.bounded_call = bounded_call
         self.pace = pace
+        self.mark = mark
         self.method = bounded_call.call.method
         self._spec = bounded_call.call.spec
         self._render = render
         self.opening_command_s = 0.0  # duration of a command of the opening, as the portal reports it; 0 if unknown
 
-    async def open(self, after: int) -> tuple[Page[Rendered], int]:
-        """Read both ends of the list: return the first page after *after*, and the largest id.
+    async def open(self, after: int, opening: Opening) -> Page[Rendered]:
+        """Read both ends of the list: return the first page after *after*. Fill in *opening*.
 
         If the first page is not full, the last page must hold the same rows; otherwise the portal's pages are smaller
         than PAGE_ROWS. If the bounds allow one row at most, only the first page is read.
@@ -92,14 +101,17 @@ class PageReader(Generic[Rendered]):
         """
         upto = self.bounded_call.upto
         if upto is not None and upto <= after:
-            return Page(self._render([]), [], after, None), after
+            opening.largest = after
+            return Page(self._render([]), [], after, None)
         one_row = upto is not None and upto - after == 1
         commands = [self._command(after, upto, direction) for direction in (("ASC",) if one_row else ("ASC", "DESC"))]
         for attempt in range(1, MAX_PAGE_ATTEMPTS + 1):
+            mark = self.mark()
             try:
-                outcomes = await self.client.batch(commands)
+                outcomes = await self.client.batch([*commands, *opening.companions])
             except PortalError as error:
                 raise WalkFailed(self.method, after, error) from error
+            outcomes, opening.outcomes = outcomes[: len(commands)], outcomes[len(commands) :]
             try:
                 ascending, *others = [self._rows(outcome) for outcome in outcomes]
                 ids = checked_ids(ascending, after, upto)
@@ -112,13 +124,14 @@ class PageReader(Generic[Rendered]):
             (answer.duration_s or 0.0 for answer in outcomes if isinstance(answer, Answer)), default=0.0
         )
         self.client = self.client.background()
-        largest = max([ids[-1] if ids else after, *(row_id for row_id, _ in descending)])
+        opening.first = answer_of(outcomes[0])
+        opening.largest = max([ids[-1] if ids else after, *(row_id for row_id, _ in descending)])
         if len(ids) == PAGE_ROWS and descending and descending[-1][0] <= ids[-1]:  # the pages overlap: join them
             last_id = ids[-1]
             ascending += [numbered for numbered in reversed(descending) if numbered[0] > last_id]
             ids = [row_id for row_id, _ in ascending]
-        is_complete = len(ids) != PAGE_ROWS or ids[-1] == largest
-        return Page(self._render([row for _, row in ascending]), ids, after, None if is_complete else ids[-1]), largest
+        is_complete = len(ids) != PAGE_ROWS or ids[-1] == opening.largest
+        return Page(self._render([row for _, row in ascending]), ids, after, None if is_complete else ids[-1], mark)
 
     def commands(self, ranges: Sequence[Range], *, wants_count: bool) -> list[Command]:
         """The commands of one batch that reads *ranges*.
@@ -136,8 +149,12 @@ class PageReader(Generic[Rendered]):
                 after = self._spec.reference(batch_label(len(commands) - 1), PAGE_ROWS - 1)
         return commands
 
-    def prove(self, plan: Plan[Rendered], requested: Range, outcomes: Sequence[Answer | PortalError]) -> None:
+    def prove(
+        self, plan: Plan[Rendered], requested: Range, outcomes: Sequence[Answer | PortalError], mark: int
+    ) -> None:
         """Check the *outcomes* of the range's commands, and record in *plan* what they prove.
+
+        *mark* is that of the moment at which they were requested.
 
         A chain proves its pages up to the first one that is not full or does not start after the page before: the
         reference of the next command then does not resolve.
@@ -160,7 +177,7 @@ class PageReader(Generic[Rendered]):
             except PortalError:
                 break
             pages.append((rows, ids))
-        plan.prove(requested, pages)
+        plan.prove(requested, pages, mark)
 
     def _checked(self, rows: list[tuple[int, Row]], after: int, upto: int) -> tuple[Rendered, list[int]]:
         ids = checked_ids(rows, after, upto)

@@ -128,9 +128,10 @@ class Plan(Generic[Rendered]):
         """Use the portal's count of the rows among the unproven ids; None if the portal sent none."""
         self._estimate.set_count(rows)
 
-    def prove(self, requested: Range, pages: Sequence[tuple[Rendered, list[int]]]) -> None:
+    def prove(self, requested: Range, pages: Sequence[tuple[Rendered, list[int]]], mark: int = 0) -> None:
         """Record the checked *pages* of a range: each its rows and their ids, all but the last one full.
 
+        *mark* is that of the moment at which the range was requested.
         A full page proves the ids up to its last row, a page that is not full proves the rest of the range.
         """
         self._finish_request(requested)
@@ -143,7 +144,7 @@ class Plan(Generic[Rendered]):
         upto = requested.after
         for rows, ids in pages:
             after, upto = upto, ids[-1] if len(ids) == PAGE_ROWS else requested.upto
-            self._proven[after] = Page(rows, ids, after, upto)
+            self._proven[after] = Page(rows, ids, after, upto, mark)
             self._held_rows += len(ids)
             self._total_weight += len(rows)
             self._weighed_rows += len(ids)

@@ -24,6 +24,7 @@ class _Batch:
     commands: Sequence[Command]
     counted: bool  # it requests a count
     sent_at: float | None = None  # None while it waits for its turn
+    mark: int = 0  # of the moment at which it was sent
     budget_waited_s: float = 0.0  # how long it waited for an operating budget
     outcomes: Sequence[Answer | PortalError] = ()
     failure: PortalError | None = None  # of the batch as a whole
@@ -168,6 +169,7 @@ class BatchScheduler(Generic[Rendered]):
             batch.budget_waited_s += waited_s
             if batch.sent_at is None:
                 batch.sent_at = self._clock.monotonic()
+                batch.mark = self._reader.mark()
                 self._allow_next(self._sizer.on_sent(len(batch.commands), self._in_flight))
 
         try:
@@ -191,7 +193,7 @@ class BatchScheduler(Generic[Rendered]):
         pause_s, reason = 0.0, None
         for requested, outcomes in batch.chains():
             try:
-                self._reader.prove(self._plan, requested, outcomes)
+                self._reader.prove(self._plan, requested, outcomes, batch.mark)
                 self._histories.pop(requested.after, None)
             except PortalError as error:
                 if requested.sample:

@@ -9,12 +9,13 @@ Source: protocol.md 6.1 (b24restdocs settings/performance/huge-data.md)
 """
 
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from math import inf
 from typing import Any, overload
 
 from gateway.bitrix.lists.id_filter import BoundedCall
 from gateway.bitrix.lists.list_specs import MAX_ID, Row
-from gateway.bitrix.lists.page import ListCall, Page, Rendered, unrendered
+from gateway.bitrix.lists.page import ListCall, Mark, Opening, Page, Rendered, unmarked, unrendered
 from gateway.bitrix.lists.page_reader import Pace, PageReader, Portal
 from gateway.bitrix.lists.plan import Plan, Window, unlimited
 from gateway.bitrix.lists.scheduler import BatchScheduler
@@ -22,7 +23,14 @@ from gateway.bitrix.lists.scheduler import BatchScheduler
 
 @overload
 def walk(
-    client: Portal, call: ListCall, *, cursor: int = 0, pace: Pace = Pace.THRIFTY, limit: int | None = None
+    client: Portal,
+    call: ListCall,
+    *,
+    cursor: int = 0,
+    pace: Pace = Pace.THRIFTY,
+    limit: int | None = None,
+    mark: Mark = unmarked,
+    opening: Opening | None = None,
 ) -> AsyncGenerator[Page[list[Row]], None]: ...
 
 
@@ -36,6 +44,8 @@ def walk(
     limit: int | None = None,
     render: Callable[[list[Row]], Rendered],
     weight: Callable[[], float] = unlimited,
+    mark: Mark = unmarked,
+    opening: Opening | None = None,
 ) -> AsyncGenerator[Page[Rendered], None]: ...
 
 
@@ -48,6 +58,8 @@ async def walk(
     limit: int | None = None,
     render: Callable[[list[Row]], Any] = unrendered,
     weight: Callable[[], float] = unlimited,
+    mark: Mark = unmarked,
+    opening: Opening | None = None,
 ) -> AsyncGenerator[Page[Any], None]:
     """Yield the pages of a keyset list in the order of ids, from after *cursor* to the proven end.
 
@@ -57,6 +69,8 @@ async def walk(
     there; the caller does. Conditions on the id in the call's own filter narrow the walk. An eager walk spends the
     portal's request budget at once if it suffices for the rest of the list, otherwise evenly.
     The first request has the client's own priority, all others BACKGROUND, so interactive calls overtake them.
+    Each page carries the *mark* of the moment at which it was requested. The commands of *opening* are sent with the
+    first request, and their outcomes are in it before the first page is yielded.
     Closing the iterator (``contextlib.aclosing``) cancels the requests in flight.
 
     Raises:
@@ -66,11 +80,13 @@ async def walk(
         TooBusy: the first request would have to wait too long for the limits; no page was yielded.
         AuthorizationRequired: the credential does not permit the first request; no page was yielded.
     """
-    reader = PageReader(client, BoundedCall.of(call, cursor), pace, render)
+    reader = PageReader(client, BoundedCall.of(call, cursor), pace, render, mark)
+    opening = opening or Opening()
     after, upto = reader.bounded_call.after, reader.bounded_call.upto
     window = Window(pace.window_rows, weight, inf if limit is None else limit)
     for growth_upto in (upto or MAX_ID, None):  # a second round follows only if the growth range has a full page
-        first, largest = await reader.open(after)
+        first = await reader.open(after, opening)
+        largest = opening.largest
         yield first
         if first.upto is None:
             return
@@ -79,11 +95,11 @@ async def walk(
         try:
             while (page := await batches.next()) is not None:
                 at_end = page.upto == (growth_upto or largest)
-                yield Page(page.rows, page.ids, page.after, None) if at_end else page
+                yield replace(page, upto=None) if at_end else page
                 if at_end:
                     return
         finally:
             await batches.close()
         if plan.position < largest:  # would end the walk without a proof; never happens
             raise AssertionError(f"the walk of {call.method} lost the ranges beyond id {plan.position}")
-        after = plan.position
+        after, opening = plan.position, Opening()

@@ -36,6 +36,7 @@ from gateway.redaction import mask_known
 
 NO_CODES = ("", "0")
 NOT_FOUND = re.compile(r"\bnot found\.?$", re.IGNORECASE)  # as in "Contact is not found", "TypeAddress not found."
+DENIED = re.compile(r"access denied\b", re.IGNORECASE)  # "Access denied." of classic methods, protocol.md 3
 CLASSES: dict[str, type[PortalError]] = {  # by the code in upper case; portals vary in case
     "INTERNAL_SERVER_ERROR": PortalFailing,
     "ERROR_UNEXPECTED_ANSWER": PortalFailing,
@@ -83,7 +84,7 @@ def portal_error(code: object, description: object, status: int | None, secrets:
     *status* is the HTTP status, None for a command in a batch. The *secrets* that were sent are masked.
 
     Classic methods send "" as their code, others a number. An unknown code is kept as text, and the status decides
-    about the class. Without a code, the description shows whether a record is missing.
+    about the class. Without a code, the description shows whether a record is missing, or access was denied.
     """
     code_text = str(code) if isinstance(code, str | int) else ""
     description_text = description if isinstance(description, str) else ""
@@ -96,4 +97,6 @@ def _class_of_unknown(code: str, description: str, status: int | None) -> type[P
         return PortalFailing
     if code in NO_CODES and NOT_FOUND.search(description[-MAX_DESCRIPTION_CHARS:]):
         return RecordNotFound
+    if code in NO_CODES and DENIED.match(description):
+        return AccessDenied
     return PortalError

@@ -17,6 +17,7 @@ from gateway.bitrix.lists.page import ListCall
 from gateway.mirror.pages import Pages
 from gateway.mirror.resources import PortalList, Resource
 from gateway.mirror.sync_pass import SyncPass
+from gateway.mirror.sync_writer import SyncWriter
 from gateway.sandbox.content.addresses import make_address
 from gateway.sandbox.portal import SandboxPortal
 from storage.accounts import AccountStore
@@ -57,8 +58,8 @@ class Mirror:
         run = await store.begin(
             self.account.account_id, portal_id, ADDRESSES.name, [0], now=now, resumable_since=now - HOUR
         )
-        pages = Pages(rows, cache_bytes=0)
-        sync = SyncPass(store, self.client, pages, self.clock, ADDRESSES, ADDRESSES.lists("ru"), run)
+        writer = SyncWriter(store, Pages(rows, cache_bytes=0), self.clock, ADDRESSES, run)
+        sync = SyncPass(store, self.client, writer, ADDRESSES, ADDRESSES.lists("ru"), run)
         await self.clock.until(sync.run())
         await store.finish(run.list_id, "done", error=None, now=now)
 

@@ -17,12 +17,12 @@ from gateway.bitrix.rows.dictionaries import (
     decode_userfield,
     decode_userfieldconfig,
 )
-from gateway.mirror.resources import RESOURCES, PortalList, Resource
+from gateway.mirror.resources import DICTIONARIES, PortalList, Resource
 from gateway.mirror.row_json import render_rows
 from storage.records import MirrorRow
 from tests.gateway import CONTRACT
 
-LISTS = [(resource, portal_list) for resource in RESOURCES.values() for portal_list in resource.lists("ru")]
+LISTS = [(resource, portal_list) for resource in DICTIONARIES.values() for portal_list in resource.lists("ru")]
 HEADERS = {
     "Content-Type": "application/json; charset=utf-8",
     "X-Request-ID": "0123456789abcdef0123456789abcdef",
@@ -105,7 +105,7 @@ def test_any_row_is_shown_as_documented_left_out_or_broken(
 
 @given(row=ROWS, portal_id=IDS)
 def test_unknown_fields_do_not_change_the_result(row: dict[str, Any], portal_id: int | str) -> None:
-    (portal_list,) = RESOURCES["users"].lists("ru")
+    (portal_list,) = DICTIONARIES["users"].lists("ru")
     ((kept_id, suffix),) = render(portal_list, {**row, "ID": portal_id, "IS_ONLINE": "Y"})
     assert [(kept_id, suffix)] == render(portal_list, {**row, "ID": portal_id, "IS_ONLINE": "N", "LAST_LOGIN": ""})
     assert kept_id == int(portal_id)
@@ -208,6 +208,6 @@ def test_a_field_without_a_label_in_the_language_is_labelled_with_its_name(label
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_text_is_not_changed(text: str) -> None:
-    (portal_list,) = RESOURCES["users"].lists("ru")
+    (portal_list,) = DICTIONARIES["users"].lists("ru")
     ((_, suffix),) = render(portal_list, {"ID": "1", "NAME": text})
     assert orjson.loads(b"{" + suffix[1:])["name"] == text

@@ -1,0 +1,173 @@
+"""What callers decide about syncs: which records are mirrored, how often, and whether a sync is paused."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from gateway.accounts.clients import PortalClients
+from gateway.accounts.directory import AccountDirectory
+from gateway.background import running
+from gateway.bitrix.errors import PortalError
+from gateway.bitrix.protocol.v2 import Command
+from gateway.clock import Clock
+from gateway.errors import InvalidInput
+from gateway.mirror.pages import Pages
+from gateway.mirror.resources import Resource, not_mirrored
+from gateway.mirror.sync import SyncService
+from storage.errors import StorageError
+from storage.records import Account, SyncSettings
+from storage.sync_settings import SyncSettingsStore
+
+logger = logging.getLogger(__name__)
+
+DISABLED = "ended because the list is no longer mirrored"
+CANCELLED = "cancelled by a caller"
+PURGE_RETRY_S = 60  # pause after rows could not be deleted
+
+
+@dataclass(frozen=True)
+class SettingsChange:
+    """New settings of a sync; None leaves one as it is. *purge* deletes the rows of a list that is disabled."""
+
+    enabled: bool | None = None
+    interval_s: int | None = None
+    purge: bool = False
+
+
+class SyncControl:
+    """Changes the settings of syncs. *on_change* is called after each change."""
+
+    def __init__(
+        self,
+        settings: SyncSettingsStore,
+        syncs: SyncService,
+        directory: AccountDirectory,
+        clients: PortalClients,
+        pages: Pages,
+        clock: Clock,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._syncs = syncs
+        self._directory = directory
+        self._clients = clients
+        self._pages = pages
+        self._clock = clock
+        self._on_change = on_change
+        self._purged = asyncio.Event()  # there are rows to delete
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Delete purged rows in the background until the block ends, those of earlier starts first."""
+        async with running(self._keep_purging(), name="purge"):
+            yield
+
+    async def change(self, account: Account, resource: Resource, change: SettingsChange) -> None:
+        """Change the settings of the sync of *resource*. Enabling it starts a sync.
+
+        Raises:
+            InvalidInput: a dictionary cannot be disabled, nor rows deleted that stay mirrored.
+            PortalError: the portal does not have the records, or this authorization may not read them. Nothing is
+                changed then.
+        """
+        status = await self._syncs.load(account, resource)
+        if resource.record is None and change.enabled is False:
+            rule = f"must be true: {resource.name} are always mirrored"
+            raise InvalidInput.of_field("/enabled", "always_mirrored", rule)
+        if change.purge and change.enabled is not False:
+            raise InvalidInput.of_field("/purge", "not_disabled", 'must come with "enabled": false')
+        enabling = change.enabled is True and not status.enabled
+        if enabling:
+            await self._check_readable(account, resource)
+        settings = await self._change(account, resource, enabled=change.enabled, interval_s=change.interval_s)
+        if change.enabled is False:
+            await self._syncs.cancel(account, resource, DISABLED)
+        if change.purge:
+            self._pages.changed(settings.list_id, await self._settings.purge(settings.list_id))
+            self._purged.set()
+        if enabling and not settings.paused:
+            await self._syncs.start(account, resource)
+        self._on_change()
+
+    async def pause(self, account: Account, resource: Resource) -> None:
+        """Interrupt the sync of *resource*, and start none until it is resumed.
+
+        Raises:
+            StateConflict: the list is not mirrored.
+        """
+        await self._require_mirrored(account, resource)
+        await self._change(account, resource, paused=True)
+        await self._syncs.interrupt(account, resource)
+        self._on_change()
+
+    async def resume(self, account: Account, resource: Resource) -> None:
+        """Continue the interrupted sync of *resource*, and start others when they are due.
+
+        Raises:
+            StateConflict: the list is not mirrored.
+        """
+        await self._require_mirrored(account, resource)
+        await self._change(account, resource, paused=False)
+        await self._syncs.resume(account, resource)
+        self._on_change()
+
+    async def cancel(self, account: Account, resource: Resource) -> None:
+        """End the running or interrupted sync of *resource*, if there is one.
+
+        Raises:
+            StateConflict: the list is not mirrored.
+        """
+        await self._require_mirrored(account, resource)
+        await self._syncs.cancel(account, resource, CANCELLED)
+
+    async def _require_mirrored(self, account: Account, resource: Resource) -> None:
+        if not (await self._syncs.load(account, resource)).enabled:
+            raise not_mirrored(resource)
+
+    async def _change(
+        self,
+        account: Account,
+        resource: Resource,
+        *,
+        enabled: bool | None = None,
+        paused: bool | None = None,
+        interval_s: int | None = None,
+    ) -> SyncSettings:
+        return await self._settings.change(
+            account.account_id,
+            account.portal.portal_id,
+            resource.name,
+            enabled=enabled,
+            paused=paused,
+            interval_s=interval_s,
+            enabled_by_default=resource.record is None,
+        )
+
+    async def _keep_purging(self) -> None:
+        while True:
+            self._purged.clear()
+            try:
+                while await self._settings.delete_purged():
+                    pass
+            except StorageError as error:
+                logger.warning("purged rows could not be deleted", extra={"reason": str(error)})
+                await self._clock.sleep(PURGE_RETRY_S)
+            else:
+                await self._purged.wait()
+
+    async def _check_readable(self, account: Account, resource: Resource) -> None:
+        """Check that the portal has the records of *resource*, and that this authorization may list them.
+
+        Raises:
+            PortalError: with the portal's words.
+        """
+        assert resource.record is not None
+        (portal_list,) = resource.lists("")
+        first_page = Command(portal_list.call.method, {**portal_list.call.params, "start": -1})
+        async with self._directory.mark_stale_on_auth_failure(account):
+            outcomes = await self._clients.client(account).batch([resource.record.fields, first_page])
+        for outcome in outcomes:
+            if isinstance(outcome, PortalError):
+                raise outcome

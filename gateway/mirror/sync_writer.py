@@ -1,0 +1,72 @@
+"""Stores what the passes of a run have read, and tells the page cache about it."""
+
+from collections.abc import Callable, Sequence
+
+from gateway.bitrix.lists.list_specs import Row
+from gateway.bitrix.lists.page import Page
+from gateway.bitrix.protocol.times import PortalTime
+from gateway.clock import Clock
+from gateway.mirror.pages import Pages
+from gateway.mirror.resources import PortalList, Resource
+from storage.records import RowPage, SyncRun
+from storage.syncs import MissingRow, SyncStore
+
+
+class SyncWriter:
+    """Writes the rows of one run. *on_progress* is called after each transaction."""
+
+    def __init__(
+        self,
+        store: SyncStore,
+        pages: Pages,
+        clock: Clock,
+        resource: Resource,
+        run: SyncRun,
+        on_progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._pages = pages
+        self._clock = clock
+        self._resource = resource
+        self._run = run
+        self._on_progress = on_progress
+        self._generation = run.generation  # the last one that this run has seen
+
+    @property
+    def list_id(self) -> int:
+        """Our id of the list."""
+        return self._run.list_id
+
+    def mark(self) -> int:
+        """The generation of the list, to mark the moment at which rows are requested."""
+        self._generation = max(self._generation, self._pages.generation(self._run.list_id))
+        return self._generation
+
+    def render(self, portal_list: PortalList, page: Page[list[Row]]) -> RowPage:
+        """The rows of *page*, ready to store now."""
+        return self._resource.render(portal_list, page, int(self._clock.now()))
+
+    async def save_opening(self, started: PortalTime, largest: int) -> None:
+        """Store the portal's time and the largest id of the run's first answer."""
+        await self._store.save_opening(
+            self._run.list_id, server_time=started.unix_s, zone_s=started.zone_s, largest=largest
+        )
+
+    async def save_page(self, portal_list: PortalList, page: Page[list[Row]]) -> None:
+        """Store all rows of a range, and its end, from which an interrupted run resumes."""
+        stored = self.render(portal_list, page)
+        left_out = len(page.rows) - len(stored.rows)
+        self._committed(await self._store.save_page(self._run.list_id, stored, left_out=left_out))
+
+    async def save_changes(self, portal_list: PortalList, page: Page[list[Row]]) -> None:
+        """Store rows; other rows stay as they are."""
+        self._committed(await self._store.save_changes(self._run.list_id, self.render(portal_list, page)))
+
+    async def resolve_missing(self, missing: Sequence[MissingRow], found: Sequence[RowPage]) -> None:
+        """Store the rows that were *found* when the *missing* ones were requested by id. The others are deleted."""
+        tombstone = self._resource.tombstone(int(self._clock.now()))
+        self._committed(await self._store.resolve_missing(self._run.list_id, missing, found, tombstone=tombstone))
+
+    def _committed(self, generation: int) -> None:
+        self._pages.changed(self._run.list_id, generation)
+        self._on_progress()

@@ -1,0 +1,77 @@
+"""CRM records are mirrored once an account enables them, in the portal's form."""
+
+import pytest
+
+from tests.gateway import Gateway, Sandbox
+from tests.support.records import ALL_RECORDS, change, change_sync, enable, page, portal_ids, sync_again, sync_of
+
+
+@pytest.mark.parametrize("resource", ALL_RECORDS)
+async def test_enabled_records_are_served_in_the_form_of_the_portal(
+    connected: Gateway, sandbox: Sandbox, resource: str
+) -> None:
+    await enable(connected, resource)
+    rows = await connected.rows(resource)
+    assert [row["id"] for row in rows] == portal_ids(sandbox, resource)
+    method = f"crm.{resource.removesuffix('ies')}.list" if resource == "companies" else ""
+    assert method is not None
+    assert {row["deleted"] for row in rows} == {False}
+    (run,) = await connected.synced(resource)
+    assert (run["mode"], run["rows"], run["enabled"]) == ("full", len(rows), True)
+    assert run["watermark"] is not None
+
+
+async def test_records_that_are_not_enabled_are_409_with_how_to_enable_them(connected: Gateway) -> None:
+    for answer in (
+        await connected.get("/bitrix/deals"),
+        await connected.patch("/bitrix/deals"),
+        await connected.post("/bitrix/sync/deals/pause"),
+    ):
+        assert (answer.status, answer.json["code"]) == (409, "not_mirrored")
+        assert 'PUT /bitrix/sync/deals with {"enabled": true}' in answer.json["detail"]
+    run = await sync_of(connected, "deals")
+    assert (run["state"], run["enabled"], run["mode"]) == ("idle", False, None)
+
+
+async def test_changes_arrive_with_an_incremental_sync(connected: Gateway, sandbox: Sandbox) -> None:
+    await enable(connected, "deals")
+    ids = portal_ids(sandbox, "deals")
+    await connected.clock.advance(600)
+    change(sandbox, "deals", {ids[3]: {"TITLE": "changed"}})
+    requests = sandbox.portal.http_requests
+    run = await sync_again(connected, "deals")
+    assert (run["mode"], sandbox.portal.http_requests - requests) == ("incremental", 1)
+    rows = {row["id"]: row for row in await connected.rows("deals")}
+    assert rows[ids[3]]["TITLE"] == "changed"
+    assert list(rows) == ids
+
+
+async def test_deletions_are_found_by_counting(connected: Gateway, sandbox: Sandbox) -> None:
+    await enable(connected, "deals")
+    ids = portal_ids(sandbox, "deals")
+    change(sandbox, "deals", removed=ids[50:60])
+    await sync_again(connected, "deals")
+    assert [row["id"] for row in await connected.rows("deals")] == ids[:50] + ids[60:]
+
+
+async def test_disabled_records_keep_their_rows_unless_they_are_purged(connected: Gateway, sandbox: Sandbox) -> None:
+    await enable(connected, "deals")
+    await change_sync(connected, "deals", enabled=False)
+    assert (await connected.get("/bitrix/deals")).status == 409
+    requests = sandbox.portal.http_requests
+    await change_sync(connected, "deals", enabled=True)
+    await connected.synced("deals")
+    assert sandbox.portal.http_requests - requests == 2
+    assert (await page(connected, "/bitrix/deals")).json["count"] == len(portal_ids(sandbox, "deals"))
+    await change_sync(connected, "deals", enabled=False, purge=True)
+    run = await sync_of(connected, "deals")
+    assert (run["state"], run["enabled"], run["rows"]) == ("idle", False, 0)
+    await enable(connected, "deals")
+    assert (await page(connected, "/bitrix/deals")).json["count"] == len(portal_ids(sandbox, "deals"))
+
+
+def stamp(gateway: Gateway) -> str:
+    """The portal's time now."""
+    from datetime import datetime, timedelta, timezone
+
+    return datetime.fromtimestamp(int(gateway.clock.now()), timezone(timedelta(hours=3))).isoformat()
