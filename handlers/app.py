@@ -22,6 +22,7 @@ from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import open_session
 from gateway.clock import Clock
 from gateway.crypto.vault import KEY_CHECK, NO_KEY, Vault, key_needed
+from gateway.fields.service import FieldService
 from gateway.mirror.pages import Pages
 from gateway.mirror.resources import DICTIONARIES, RECORDS, Resource
 from gateway.mirror.schedule import SyncSchedule
@@ -29,7 +30,6 @@ from gateway.mirror.sync import SyncService
 from gateway.mirror.sync_control import SyncControl
 from gateway.passthrough.allowed_methods import MethodAllowlist
 from gateway.passthrough.calls import CallService
-from gateway.passthrough.field_names import FieldNames
 from gateway.passthrough.streams import StreamService
 from gateway.quizzes.rules import RuleService
 from gateway.settings.config import Config
@@ -42,6 +42,7 @@ from handlers.app_keys import (
     DATABASE,
     DIRECTORY,
     DRAINING,
+    FIELDS,
     PAGES,
     POLICY,
     RULES,
@@ -53,6 +54,7 @@ from handlers.app_keys import (
 )
 from handlers.bitrix.account import connect_account, delete_account, get_account
 from handlers.bitrix.calls import call_batch, call_batch3, call_method, call_method3, get_openapi3
+from handlers.bitrix.fields import get_field, list_fields
 from handlers.bitrix.lists import page_of
 from handlers.bitrix.records import list_records
 from handlers.bitrix.rules import create_rules, get_rules, replace_rules
@@ -80,6 +82,7 @@ from handlers.operations.openapi_document import OPENAPI, OpenAPIDocument
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
 from storage.database import Database
+from storage.fields import FieldStore
 from storage.metadata import MetadataStore
 from storage.mirror import MirrorStore
 from storage.rules import RuleStore
@@ -135,7 +138,12 @@ ROUTES: list[tuple[str, str, Handler]] = [
     *(
         route
         for path in RECORD_PATHS
-        for route in (("GET", path, list_records), ("PATCH", path, sync_of(requested_resource)))
+        for route in (
+            ("GET", path, list_records),
+            ("PATCH", path, sync_of(requested_resource)),
+            ("GET", f"{path}/fields", list_fields),
+            ("GET", f"{path}/fields/{{name}}", get_field),
+        )
     ),
 ]
 
@@ -235,12 +243,14 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     credentials = app[CREDENTIALS] = AccountCredentials(store, directory, limiters, vault, servers, clock)
     clients = app[CLIENTS] = PortalClients(credentials, limiters, app[SESSION], clock, max_wait_s=config.max_wait_s)
     recovery = WebhookRecovery(directory, clients, store, clock, max_wait_s=config.max_wait_s)
+    app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock)
     sync_settings = SyncSettingsStore(app[DATABASE])
     app[SYNCS] = SyncService(
         SyncStore(app[DATABASE]),
         sync_settings,
         directory,
         clients,
+        app[FIELDS],
         app[PAGES],
         clock,
         language=config.field_language,
@@ -252,7 +262,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         sync_settings, app[SYNCS], directory, clients, app[PAGES], clock, on_change=schedule.settings_changed
     )
     app[STREAMS] = StreamService(
-        MethodAllowlist(config), directory, clients, FieldNames(clock), buffer_bytes=config.stream_buffer_bytes
+        MethodAllowlist(config), directory, clients, app[FIELDS], buffer_bytes=config.stream_buffer_bytes
     )
     states = StateSigner(app[SECRETS].encryption_key, clock)
     authorizations = Authorizations(config, store, states, servers, app[SESSION], clock)

@@ -10,6 +10,7 @@ from gateway.accounts.directory import AccountDirectory
 from gateway.accounts.service import AccountService
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import PortalSession
+from gateway.fields.service import FieldService
 from gateway.mirror.pages import Pages
 from gateway.mirror.sync import SyncService
 from gateway.mirror.sync_control import SyncControl
@@ -25,6 +26,7 @@ DATABASE = web.AppKey("DATABASE", Database)
 POLICY = web.AppKey("POLICY", EgressPolicy)
 SESSION = web.AppKey("SESSION", PortalSession)
 PAGES = web.AppKey("PAGES", Pages)
+FIELDS = web.AppKey("FIELDS", FieldService)
 DIRECTORY = web.AppKey("DIRECTORY", AccountDirectory)
 CREDENTIALS = web.AppKey("CREDENTIALS", AccountCredentials)
 CLIENTS = web.AppKey("CLIENTS", PortalClients)

@@ -112,8 +112,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "gateway.settings": (*GROUND_FLOOR, "gateway.bitrix.transport", "gateway.crypto", "storage"),
     "gateway.auth": (*GROUND_FLOOR, "gateway.crypto", "gateway.settings"),
     "gateway.accounts": BELOW_SERVICES,
-    "gateway.mirror": (*BELOW_SERVICES, "gateway.accounts"),
-    "gateway.passthrough": (*BELOW_SERVICES, "gateway.accounts"),
+    "gateway.fields": (*BELOW_SERVICES, "gateway.accounts"),
+    "gateway.mirror": (*BELOW_SERVICES, "gateway.accounts", "gateway.fields"),
+    "gateway.passthrough": (*BELOW_SERVICES, "gateway.accounts", "gateway.fields"),
     "gateway.quizzes": (*BELOW_SERVICES, "gateway.accounts", "gateway.mirror"),
     "gateway.sandbox": (),
     "gateway.sandbox.behaviour": (

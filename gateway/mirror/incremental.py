@@ -7,9 +7,9 @@ with the portal's, and where they differ, `reconcile` finds the ids that differ.
 from contextlib import aclosing
 
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.lists.page import PAGE_ROWS, ListCall, Opening, answer_of
+from gateway.bitrix.lists.page import PAGE_ROWS, ListCall, answer_of
 from gateway.bitrix.lists.walk import walk
-from gateway.bitrix.protocol.times import PortalTime, portal_time
+from gateway.bitrix.protocol.times import PortalTime
 from gateway.mirror.reconcile import (
     compare_all_ids,
     compare_counts,
@@ -70,15 +70,12 @@ class IncrementalPass:
 
     async def _read_changes(self) -> tuple[int, int]:
         """Store the changed rows. Return how many there are, and the portal's count of all rows."""
-        opening = Opening([count_command(self._portal_list.call)])
+        opening = self._writer.opening(count_command(self._portal_list.call))
         rows = 0
         async with aclosing(walk(self._client, self._changed, mark=self._writer.mark, opening=opening)) as pages:
             async for page in in_larger_pages(pages):
-                if opening.first is not None:
-                    await self._writer.save_opening(portal_time(opening.first), opening.largest)
-                    opening.first = None
+                await self._writer.save_opening(opening)
                 if page.rows:
                     await self._writer.save_changes(self._portal_list, page)
                 rows += len(page.rows)
-        (counted,) = opening.outcomes
-        return rows, counted_rows(answer_of(counted))
+        return rows, counted_rows(answer_of(opening.outcomes[-1]))

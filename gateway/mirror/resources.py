@@ -243,6 +243,12 @@ def find_resource(name: str) -> Resource:
     raise NotFound(f"resource: unknown list {name[:64]!r}, expected one of {expected}", code="resource_not_found")
 
 
+def record_type(resource: Resource) -> RecordType:
+    """What *resource* has because it holds records of the CRM, as all but the dictionaries do."""
+    assert resource.record is not None
+    return resource.record
+
+
 def not_mirrored(resource: Resource) -> StateConflict:
     """The error for a list of records that the account has not enabled."""
     how = f'PUT /bitrix/sync/{resource.name} with {{"enabled": true}}'

@@ -18,6 +18,7 @@ from gateway.bitrix.errors import PortalError
 from gateway.bitrix.protocol.times import PortalTime
 from gateway.clock import Clock
 from gateway.errors import GatewayError, InvalidInput, StateConflict
+from gateway.fields.service import FieldService
 from gateway.mirror.incremental import IncrementalPass
 from gateway.mirror.pages import Pages
 from gateway.mirror.resources import DICTIONARIES, Resource, find_resource, not_mirrored
@@ -93,6 +94,7 @@ class SyncService:
         settings: SyncSettingsStore,
         directory: AccountDirectory,
         clients: PortalClients,
+        fields: FieldService,
         pages: Pages,
         clock: Clock,
         *,
@@ -104,6 +106,7 @@ class SyncService:
         self._settings = settings
         self._directory = directory
         self._clients = clients
+        self._fields = fields
         self._pages = pages
         self._clock = clock
         self._language = language
@@ -363,11 +366,16 @@ class SyncService:
 
         client = self._clients.client(account).background().reporting_retries(note_retry)
         on_progress = partial(self._note_progress, account, resource)
-        writer = SyncWriter(self._store, self._pages, self._clock, resource, run, on_progress)
+
+        async def keep_fields(result: object) -> None:
+            if resource.record is not None:
+                await self._fields.keep(account, resource.record.fields, result)
+
+        writer = SyncWriter(self._store, self._pages, self._clock, resource, run, keep_fields, on_progress)
         lists = resource.lists(self._language)
         async with self._directory.mark_stale_on_auth_failure(account):
             if run.mode == "full":
-                await SyncPass(self._store, client, writer, resource, lists, run).run()
+                await SyncPass(self._store, client, writer, lists, run).run()
                 reconciled = True
             else:
                 reconciled = await self._read_changes(account, resource, client, writer)

@@ -8,10 +8,9 @@ from gateway.bitrix.errors import PortalError
 from gateway.bitrix.lists.by_ids import read_by_ids
 from gateway.bitrix.lists.full import read_full
 from gateway.bitrix.lists.list_specs import Paging, Row
-from gateway.bitrix.lists.page import Opening, Page
+from gateway.bitrix.lists.page import Page
 from gateway.bitrix.lists.walk import walk
-from gateway.bitrix.protocol.times import portal_time
-from gateway.mirror.resources import PortalList, Resource
+from gateway.mirror.resources import PortalList
 from gateway.mirror.sync_writer import SyncWriter
 from storage.records import RowPage, SyncRun
 from storage.syncs import SyncStore
@@ -31,14 +30,12 @@ class SyncPass:
         store: SyncStore,
         client: PortalClient,
         writer: SyncWriter,
-        resource: Resource,
         lists: Sequence[PortalList],
         run: SyncRun,
     ) -> None:
         self._store = store
         self._client = client
         self._writer = writer
-        self._resource = resource
         self._lists = {portal_list.sublist: portal_list for portal_list in lists}
         self._run = run
 
@@ -62,13 +59,11 @@ class SyncPass:
         await self._resolve_missing()
 
     async def _read_by_keyset(self, portal_list: PortalList, cursor: int) -> None:
-        opening = Opening()
+        opening = self._writer.opening()
         rows = walk(self._client, portal_list.call, cursor=cursor, mark=self._writer.mark, opening=opening)
         async with aclosing(rows) as pages:
             async for page in in_larger_pages(pages):
-                if self._resource.record is not None and opening.first is not None:
-                    await self._writer.save_opening(portal_time(opening.first), opening.largest)
-                    opening.first = None
+                await self._writer.save_opening(opening)
                 await self._writer.save_page(portal_list, page)
 
     async def _read_full(self, lists: Sequence[PortalList]) -> None:

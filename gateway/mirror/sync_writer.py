@@ -1,10 +1,11 @@
 """Stores what the passes of a run have read, and tells the page cache about it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.bitrix.lists.list_specs import Row
-from gateway.bitrix.lists.page import Page
-from gateway.bitrix.protocol.times import PortalTime
+from gateway.bitrix.lists.page import Opening, Page, answer_of
+from gateway.bitrix.protocol.times import portal_time
+from gateway.bitrix.protocol.v2 import Command
 from gateway.clock import Clock
 from gateway.mirror.pages import Pages
 from gateway.mirror.resources import PortalList, Resource
@@ -13,7 +14,11 @@ from storage.syncs import MissingRow, SyncStore
 
 
 class SyncWriter:
-    """Writes the rows of one run. *on_progress* is called after each transaction."""
+    """Writes the rows of one run.
+
+    *keep_fields* is called with what the portal says about the fields of records, and *on_progress* after each
+    transaction.
+    """
 
     def __init__(
         self,
@@ -22,6 +27,7 @@ class SyncWriter:
         clock: Clock,
         resource: Resource,
         run: SyncRun,
+        keep_fields: Callable[[object], Awaitable[object]],
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
@@ -29,6 +35,7 @@ class SyncWriter:
         self._clock = clock
         self._resource = resource
         self._run = run
+        self._keep_fields = keep_fields
         self._on_progress = on_progress
         self._generation = run.generation  # the last one that this run has seen
 
@@ -46,11 +53,24 @@ class SyncWriter:
         """The rows of *page*, ready to store now."""
         return self._resource.render(portal_list, page, int(self._clock.now()))
 
-    async def save_opening(self, started: PortalTime, largest: int) -> None:
-        """Store the portal's time and the largest id of the run's first answer."""
+    def opening(self, *companions: Command) -> Opening:
+        """The first request of a walk, with *companions*; before them, the request for the fields of records."""
+        record = self._resource.record
+        return Opening(companions if record is None else (record.fields, *companions))
+
+    async def save_opening(self, opening: Opening) -> None:
+        """Store what the first answer of a walk over records says: the portal's time, the largest id and the fields.
+
+        Raises:
+            PortalError: the portal did not tell its time, or the fields.
+        """
+        if self._resource.record is None or opening.first is None:
+            return
+        started, opening.first = portal_time(opening.first), None
         await self._store.save_opening(
-            self._run.list_id, server_time=started.unix_s, zone_s=started.zone_s, largest=largest
+            self._run.list_id, server_time=started.unix_s, zone_s=started.zone_s, largest=opening.largest
         )
+        await self._keep_fields(answer_of(opening.outcomes[0]).result)
 
     async def save_page(self, portal_list: PortalList, page: Page[list[Row]]) -> None:
         """Store all rows of a range, and its end, from which an interrupted run resumes."""

@@ -20,8 +20,8 @@ from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.protocol.filters3 import check_filter_parameter
 from gateway.bitrix.protocol.json_body import TOO_DEEP
 from gateway.errors import GatewayError, InvalidInput, Stopping, StorageFailed
+from gateway.fields.service import FieldService
 from gateway.passthrough.allowed_methods import MethodAllowlist
-from gateway.passthrough.field_names import FieldNames
 from gateway.passthrough.streamed_lists import StreamedList
 from storage.errors import StorageUnusable
 from storage.records import Account
@@ -149,7 +149,7 @@ class StreamService:
         allowlist: MethodAllowlist,
         directory: AccountDirectory,
         clients: PortalClients,
-        field_names: FieldNames,
+        fields: FieldService,
         *,
         buffer_bytes: int,
     ) -> None:
@@ -157,7 +157,7 @@ class StreamService:
         self._allowlist = allowlist
         self._directory = directory
         self._clients = clients
-        self._field_names = field_names
+        self._fields = fields
         self._open: dict[Stream, int] = {}  # with the id of the account
         self._stopping = False
 
@@ -221,7 +221,7 @@ class StreamService:
         client, method = self._clients.client(account), request.listed.method
         conditions = [] if request.filter is None else request.filter
         check_filter_parameter(conditions, "filter")
-        checked = await self._field_names.check(account, client, FIELD_RULES3[method], {}, request.select)
+        checked = await self._fields.check(account, client, FIELD_RULES3[method], {}, request.select)
         return read_tail(
             client,
             method,
@@ -238,7 +238,7 @@ class StreamService:
         if not isinstance(conditions, dict):
             raise InvalidInput.of_parameter("filter", "invalid_value", "must be a JSON object")
         rules, spec = FIELD_RULES[listed.method], ListCall(listed.method).spec
-        checked = await self._field_names.check(account, client, rules, conditions, request.select, listed.params)
+        checked = await self._fields.check(account, client, rules, conditions, request.select, listed.params)
         params = {**listed.params, **({spec.filter_key: checked.filter} if conditions else {})}
         if checked.select:
             params["select"] = list(dict.fromkeys([*checked.select, spec.filter_id_key]))

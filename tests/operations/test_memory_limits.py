@@ -19,8 +19,8 @@ from gateway.bitrix.limits.limiter import PortalLimiter
 from gateway.bitrix.lists.field_rules import EQUAL, FieldRules
 from gateway.bitrix.protocol.v2 import Answer as PortalAnswer
 from gateway.bitrix.protocol.v2 import Command
+from gateway.fields.service import FieldService
 from gateway.mirror.resources import DICTIONARIES
-from gateway.passthrough.field_names import FieldNames
 from gateway.settings.config import Config, load_config
 from handlers.app_keys import CLIENTS, DATABASE, DIRECTORY, PAGES, SESSION
 from handlers.http.access_log import MAX_BUFFERED_ENTRIES, AccessLogEntry
@@ -28,6 +28,7 @@ from handlers.http.keys import ACCESS_LOG, CLOCK, TOKENS
 from handlers.http.query import page_and_size
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
+from storage.fields import FieldStore
 from storage.mirror import MirrorStore
 from storage.records import Portal
 from tests.bitrix.limits.burst import a_request
@@ -170,10 +171,10 @@ class ManyFields:
         return PortalAnswer({f"UF_CRM_{number}_".ljust(60, "x"): {"title": "x"} for number in range(400)})
 
 
-@fills("field names of portals' lists")
+@fills("fields of portals' lists")
 async def fill_fields(gateway: Gateway, _sandbox: Sandbox, retained: Retained) -> None:
     account = await gateway.app[DIRECTORY].require("acme")
-    names = FieldNames(gateway.clock)
+    names = FieldService(FieldStore(gateway.app[DATABASE]), gateway.clock)
     retained.append(names)
     for number in range(100):
         rules = FieldRules(f"list.{number}", EQUAL, case_insensitive=True)

@@ -1,4 +1,4 @@
-"""The fields of one list on one portal, and which of their names its `filter` and `select` accept."""
+"""The fields of one list on one portal: what they are, and which of their names its `filter` and `select` accept."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,12 +11,19 @@ MULTIFIELD = "crm_multifield"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field as the fields method of its list describes it. *other_name* is a second accepted name."""
+    """One field as the fields method of its list describes it.
+
+    *other_name* is a second accepted name. *choices* are the ids and texts of an enumeration's values.
+    """
 
     name: str
     type: str = ""
     multiple: bool = False
     other_name: str = ""
+    title: str = ""
+    required: bool = False
+    read_only: bool = False
+    choices: tuple[tuple[str, str], ...] = ()
 
     @property
     def custom(self) -> bool:
@@ -82,16 +89,36 @@ class ListFields:
 
 
 def decode_fields(result: Mapping[str, object]) -> dict[str, Field]:
-    """The fields by name from the *result* of a fields method."""
-    fields = {}
-    for name, description in result.items():
-        if isinstance(description, dict):
-            fields[name] = Field(
-                name,
-                str(description.get("type", "")),
-                description.get("isMultiple") is True,
-                str(description.get("upperName", "")),
-            )
-        else:
-            fields[name] = Field(name)
-    return fields
+    """The fields by name from the *result* of a fields method.
+
+    Classic methods describe custom fields by several labels; that of the form is the title. user.fields gives titles
+    alone. Source: methods.md 1, 4 and 5 (b24restdocs api-reference/crm/deals/crm-deal-fields.md and its siblings)
+    """
+    return {name: _decode_field(name, description) for name, description in result.items()}
+
+
+def _decode_field(name: str, description: object) -> Field:
+    if not isinstance(description, dict):
+        return Field(name, title=_text(description))
+    get = description.get
+    custom = get("isDynamic") is True
+    return Field(
+        name,
+        _text(get("type")),
+        get("isMultiple") is True,
+        _text(get("upperName")),
+        _text(get("formLabel")) if custom and get("formLabel") else _text(get("title")),
+        get("isRequired") is True,
+        get("isReadOnly") is True,
+        _decode_choices(get("items")),
+    )
+
+
+def _decode_choices(items: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(items, list):
+        return ()
+    return tuple((_text(item.get("ID")), _text(item.get("VALUE"))) for item in items if isinstance(item, dict))
+
+
+def _text(value: object) -> str:
+    return str(value) if isinstance(value, str | int | float) else ""

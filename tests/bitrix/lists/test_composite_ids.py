@@ -43,6 +43,10 @@ ADDRESSES = Resource(
 )
 
 
+async def keep_nothing(_result: object) -> None:
+    """Dictionaries have no described fields."""
+
+
 @dataclass
 class Mirror:
     """The mirror of one account's addresses, in a real database file."""
@@ -58,8 +62,8 @@ class Mirror:
         run = await store.begin(
             self.account.account_id, portal_id, ADDRESSES.name, [0], now=now, resumable_since=now - HOUR
         )
-        writer = SyncWriter(store, Pages(rows, cache_bytes=0), self.clock, ADDRESSES, run)
-        sync = SyncPass(store, self.client, writer, ADDRESSES, ADDRESSES.lists("ru"), run)
+        writer = SyncWriter(store, Pages(rows, cache_bytes=0), self.clock, ADDRESSES, run, keep_nothing)
+        sync = SyncPass(store, self.client, writer, ADDRESSES.lists("ru"), run)
         await self.clock.until(sync.run())
         await store.finish(run.list_id, "done", error=None, now=now)
 

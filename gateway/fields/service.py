@@ -1,0 +1,161 @@
+"""The fields of each portal's lists: fetched, stored, cached, and used to check filters and selects."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from gateway.bitrix.client import PortalClient
+from gateway.bitrix.errors import MethodNotFound, PortalBroken, ScopeMissing
+from gateway.bitrix.lists.field_check import UNKNOWN_FIELD, CheckedFields, check_fields
+from gateway.bitrix.lists.field_rules import FieldRules
+from gateway.bitrix.lists.list_fields import Field, ListFields, decode_fields
+from gateway.bitrix.protocol.v2 import Command, Params, decode_answer3
+from gateway.clock import Clock
+from gateway.errors import InvalidInput
+from gateway.memory import LruCache, text_bytes
+from storage.fields import FieldStore
+from storage.records import Account
+
+MAX_AGE_S = 600  # older fields are fetched again before a list is filtered by them
+CACHE_BYTES = 16 * 1024 * 1024  # for the fields of all portals' lists
+LIST_BYTES, FIELD_BYTES, CHOICE_BYTES = 2048, 512, 160  # estimated size of a list, a field and a choice without names
+NAME_COPIES = 4  # of each name, for the ways in which names are compared
+
+
+@dataclass(frozen=True)
+class KnownFields:
+    """The fields of a list by name, and the Unix time at which the portal described them.
+
+    *described* is false if the portal has no method that describes them.
+    """
+
+    fields: Mapping[str, Field]
+    read_at: float
+    described: bool = True
+
+
+class FieldService:
+    """Knows the fields of each portal's lists. A list is identified by the command that describes its fields."""
+
+    def __init__(self, store: FieldStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._cache: LruCache[tuple[int, str], KnownFields] = LruCache(CACHE_BYTES, _weigh)
+
+    async def find(self, account: Account, source: Command) -> KnownFields | None:
+        """The fields of a list as far as they are known here; None if the portal was never asked."""
+        key = _key(account, source)
+        known = self._cache.get(key)
+        if known is None and (stored := await self._store.load(*key)) is not None:
+            body, read_at = stored
+            known = KnownFields(decode_fields(orjson.loads(body)), read_at)
+            self._cache.remember(key, known)
+        return known
+
+    async def fetch(self, account: Account, client: PortalClient, source: Command) -> KnownFields:
+        """Ask the portal for the fields of a list, and keep them.
+
+        Raises:
+            PortalError: the fields could not be fetched.
+        """
+        return await self.keep(account, source, (await client.call(source)).result)
+
+    async def load(self, account: Account, client: PortalClient, source: Command) -> KnownFields:
+        """The fields of a list. They are fetched if they are not known here.
+
+        Raises:
+            PortalError: the fields could not be fetched.
+        """
+        return await self.find(account, source) or await self.fetch(account, client, source)
+
+    async def keep(self, account: Account, source: Command, result: object) -> KnownFields:
+        """Keep the fields that *result*, the answer to *source*, describes.
+
+        Raises:
+            PortalBroken: it describes none.
+        """
+        if isinstance(result, dict) and isinstance(result.get("fields"), dict):
+            result = result["fields"]
+        if not isinstance(result, dict):
+            raise PortalBroken("the fields are not an object")
+        return await self._keep(account, source, result)
+
+    async def _keep(self, account: Account, source: Command, described: Mapping[str, object]) -> KnownFields:
+        key = _key(account, source)
+        now = self._clock.now()
+        known = KnownFields(decode_fields(described), now)
+        self._cache.remember(key, known)
+        await self._store.save(*key, orjson.dumps(described), now=int(now))
+        return known
+
+    async def check(
+        self,
+        account: Account,
+        client: PortalClient,
+        rules: FieldRules,
+        conditions: Mapping[str, object],
+        selected: Sequence[str] = (),
+        params: Params | None = None,
+    ) -> CheckedFields:
+        """Return a filter's *conditions* and the names *selected*, in the spelling that the list understands.
+
+        *params* are those of the list, and are passed to the method that describes its fields. Fields older than
+        MAX_AGE_S are fetched again: a field that has vanished would be ignored. So is every unknown name.
+
+        Raises:
+            InvalidInput: the list would ignore a name, an operator or a value.
+            PortalError: the fields could not be fetched.
+        """
+        if not selected and (not conditions or not rules.checks_filter_names):
+            return check_fields(ListFields(rules, {}), conditions, ())
+        source = Command(rules.fields_method, params or {})
+        known = await self.find(account, source)
+        if known is not None and self._clock.now() - known.read_at <= MAX_AGE_S:
+            try:
+                return check_fields(ListFields(rules, known.fields, known.described), conditions, selected)
+            except InvalidInput as error:
+                if not any(violation.code == UNKNOWN_FIELD for violation in error.errors):
+                    raise
+        try:
+            fetch = self._fetch3 if rules.version == 3 else self.fetch
+            known = await fetch(account, client, source)
+        except ScopeMissing:
+            if rules.version != 3:
+                raise
+            known = KnownFields({}, 0, described=False)  # other accounts may see them
+        return check_fields(ListFields(rules, known.fields, known.described), conditions, selected)
+
+    async def _fetch3(self, account: Account, client: PortalClient, source: Command) -> KnownFields:
+        """As `fetch`, for REST 3.0. Older portals do not have the method.
+
+        Source: protocol.md 9.8 (b24restdocs api-reference/rest-v3/main/main-eventlog-field-list.md)
+        """
+        try:
+            answer = await client.call3(source.method, {}, write=False)
+        except MethodNotFound:
+            known = KnownFields({}, self._clock.now(), described=False)
+            self._cache.remember(_key(account, source), known)
+            return known
+        result = decode_answer3(answer.status, answer.body).result
+        items = result.get("items") if isinstance(result, dict) else None
+        if not items or not isinstance(items, list):
+            raise PortalBroken("the fields are not a list")
+        if not all(isinstance(item, dict) and isinstance(item.get("name"), str) for item in items):
+            raise PortalBroken("a field has no name")
+        return await self._keep(account, source, {item["name"]: item for item in items})
+
+
+def _key(account: Account, source: Command) -> tuple[int, str]:
+    """The key of a list: accounts of one portal share its fields."""
+    return account.portal.portal_id, orjson.dumps([source.method, source.params], option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _weigh(_key: tuple[int, str], known: KnownFields) -> int:
+    return LIST_BYTES + sum(
+        FIELD_BYTES
+        + NAME_COPIES * text_bytes(field.name)
+        + text_bytes(field.title)
+        + sum(CHOICE_BYTES + text_bytes(text) for _, text in field.choices)
+        for field in known.fields.values()
+    )
