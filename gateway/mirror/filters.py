@@ -24,6 +24,7 @@ MAX_CONDITIONS = 1000  # in all, groups included
 MAX_VALUES = 1000  # in a list after in
 MAX_ALL_VALUES = 10_000  # SQLite takes 32,766 parameters
 MAX_ERRORS = 100
+MAX_OPERATOR_CHARACTERS = 16  # longer ones get no suggestion
 
 
 def parse_filter(value: object, fields: QueryFields) -> Group:
@@ -176,7 +177,9 @@ class _Parser:
             return None
 
     def _refuse_operator(self, pointer: str, operator: object) -> None:
-        meant = suggest_operator(operator, OPERATORS) if isinstance(operator, str) and len(operator) < 9 else None
+        meant = (
+            suggest_operator(operator.lower(), OPERATORS) if isinstance(operator, str) and len(operator) < 9 else None
+        )
         question = "" if meant is None else f"; did you mean {meant!r}?"
         self._refuse(pointer, "unknown_operator", f"must be one of {' '.join(OPERATORS)}{question}")
 
