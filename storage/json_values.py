@@ -105,7 +105,8 @@ def value_expression(field: QueryField, zone_s: int) -> Sql:
     *zone_s* is how far the portal's times are ahead of UTC.
     """
     text, zone = element_value(field, zone_s)
-    # The first row of json_tree is the field itself. The cast: a short BLOB can look like JSONB.
+    # The first row of json_tree is the field itself. The cast: SQLite reads a BLOB as JSONB, and as text only if it is
+    # no JSONB. Source: sqlite.org/json1.html
     return f"(SELECT {text} FROM json_tree(CAST(tail AS TEXT), ?) AS node LIMIT 1)", (*zone, field.path)
 
 

@@ -297,17 +297,6 @@ def test_a_value_is_never_part_of_the_sql() -> None:
     assert table.find(Comparison(QueryField("X", Kind.TEXT), "=", (text,)), ZONE_S) == [2]
 
 
-@pytest.mark.parametrize("multiple", [False, True])
-def test_a_short_row_is_read_as_text_and_not_as_jsonb(multiple: bool) -> None:
-    """JSONB begins with the length of what follows: as such, a brace says 7 bytes. Source: sqlite.org/jsonb.html"""
-    table = table_of([{}])
-    assert table.connection.execute("SELECT tail FROM mirror_rows").fetchall() == [(b'{"id":1}',)]
-    field = QueryField("id", Kind.NUMBER, multiple)
-    table.index(replace(field, index_id=1), ZONE_S)
-    for searched in (field, replace(field, index_id=1)):
-        assert table.find(Comparison(searched, "=", (1,)), ZONE_S) == [1]
-
-
 STAGE = QueryField("STAGE_ID", Kind.TEXT, column="stage")
 CATEGORY = QueryField("CATEGORY_ID", Kind.NUMBER, column="category")
 MODIFIED = QueryField("DATE_MODIFY", Kind.TIME, column="modified")
