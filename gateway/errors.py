@@ -26,7 +26,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FieldError:
-    """A broken rule: its stable code, a sentence, and its place: a JSON *pointer* into the body or a *parameter*."""
+    """A broken rule: its stable code, a sentence, and its place: a JSON *pointer* into the body or a *parameter*.
+
+    With both, the pointer is into the JSON of the parameter.
+    """
 
     code: str
     detail: str

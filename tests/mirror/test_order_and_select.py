@@ -1,0 +1,84 @@
+"""The parameters `order` and `select` of queries."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from gateway.errors import InvalidInput
+from gateway.mirror.query_fields import QueryFields, parse_order, parse_select
+from storage.json_values import Kind, QueryField
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    name: str
+    type: str
+    multiple: bool = False
+
+
+FIELDS = QueryFields(
+    {
+        "TITLE": Descriptor("TITLE", "string"),
+        "STAGE_ID": Descriptor("STAGE_ID", "crm_status"),
+        "UF_FILE": Descriptor("UF_FILE", "file"),
+        "UF_TAGS": Descriptor("UF_TAGS", "enumeration", multiple=True),
+    },
+    {"STAGE_ID": "stage"},
+    {},
+    0,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "descending"),
+    [
+        ("TITLE", QueryField("TITLE", Kind.TEXT), False),
+        ("-STAGE_ID", QueryField("STAGE_ID", Kind.TEXT, column="stage"), True),
+        ("-id", QueryField("id", Kind.NUMBER, column="portal_row_id"), True),
+    ],
+)
+def test_an_order_is_a_field_and_a_direction(text: str, field: QueryField, descending: bool) -> None:
+    assert parse_order(text, FIELDS) == (field, descending)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "rule"),
+    [
+        ("TITEL", "unknown_field", "unknown field 'TITEL'; did you mean 'TITLE'?"),
+        ("-title", "unknown_field", "unknown field 'title'; did you mean 'TITLE'?"),
+        ("--TITLE", "unknown_field", "unknown field '-TITLE'; did you mean 'TITLE'?"),
+        ("", "unknown_field", "unknown field ''"),
+        ("-UF_FILE", "invalid_value", "UF_FILE must not be a file, which has no order"),
+        ("UF_TAGS", "invalid_value", "UF_TAGS must not be a multiple field, which has no order"),
+    ],
+)
+def test_an_order_that_is_none_is_refused(text: str, code: str, rule: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        parse_order(text, FIELDS)
+    (error,) = raised.value.errors
+    assert (error.parameter, error.code, error.detail) == ("order", code, rule)
+
+
+def test_a_select_keeps_its_order_and_each_name_once() -> None:
+    assert parse_select("UF_TAGS,id,TITLE,id,syncedAt,deleted", FIELDS) == (
+        "UF_TAGS",
+        "id",
+        "TITLE",
+        "syncedAt",
+        "deleted",
+    )
+
+
+def test_all_mistakes_of_a_select_are_reported_at_once() -> None:
+    with pytest.raises(InvalidInput) as raised:
+        parse_select("TITEL,TITLE,,XYZZY", FIELDS)
+    assert [(error.parameter, error.code, error.detail) for error in raised.value.errors] == [
+        ("select", "unknown_field", "unknown field 'TITEL'; did you mean 'TITLE'?"),
+        ("select", "invalid_value", "must be names of fields, separated by commas"),
+        ("select", "unknown_field", "unknown field 'XYZZY'"),
+    ]
+
+
+def test_a_select_of_too_many_names_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="must have at most 1000 names"):
+        parse_select(",".join(f"X{number}" for number in range(1001)), FIELDS)

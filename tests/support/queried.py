@@ -1,0 +1,85 @@
+"""A table of records in memory, to run compiled conditions on."""
+
+from collections.abc import Iterable, Mapping
+from sqlite3 import Connection
+from typing import cast
+
+import orjson
+import pysqlite3
+
+from storage.conditions import Comparison, Group, compile_condition
+from storage.json_values import QueryField, values_statement
+
+TABLES = """
+CREATE TABLE mirror_rows (
+    row_id INTEGER PRIMARY KEY, list_id INTEGER NOT NULL, part INTEGER NOT NULL, portal_row_id INTEGER NOT NULL,
+    block INTEGER NOT NULL, deleted INTEGER NOT NULL DEFAULT 0, head BLOB NOT NULL, tail BLOB NOT NULL,
+    category INTEGER, stage TEXT, person INTEGER, contact INTEGER, company INTEGER, modified INTEGER,
+    added INTEGER, changed INTEGER
+) STRICT;
+CREATE UNIQUE INDEX mirror_rows_by_portal_row ON mirror_rows (list_id, part, portal_row_id);
+CREATE INDEX mirror_rows_listed ON mirror_rows (list_id, row_id) WHERE deleted = 0;
+CREATE INDEX mirror_rows_by_stage ON mirror_rows (list_id, stage, category) WHERE deleted = 0 AND stage IS NOT NULL;
+CREATE INDEX mirror_rows_by_category ON mirror_rows (list_id, category) WHERE deleted = 0 AND category IS NOT NULL;
+CREATE INDEX mirror_rows_by_person ON mirror_rows (list_id, person) WHERE deleted = 0 AND person IS NOT NULL;
+CREATE INDEX mirror_rows_by_modified ON mirror_rows (list_id, modified, portal_row_id)
+WHERE deleted = 0 AND changed IS NOT NULL;
+CREATE TABLE mirror_values (
+    index_id INTEGER NOT NULL, value ANY NOT NULL, portal_row_id INTEGER NOT NULL, row_id INTEGER NOT NULL,
+    PRIMARY KEY (index_id, value, portal_row_id)
+) STRICT, WITHOUT ROWID;
+"""
+INSERT_ROW = """
+INSERT INTO mirror_rows (list_id, part, portal_row_id, block, head, tail, stage, category, modified, changed)
+VALUES (1, 0, :id, 0, x'', :tail, :stage, :category, :modified, 1)
+"""
+COLUMNS: Mapping[str, object] = {"stage": None, "category": None, "modified": None}
+
+
+class RecordTable:
+    """The rows of list 1. Their portal ids count from 1, their row ids too."""
+
+    def __init__(self) -> None:
+        self.connection = cast(Connection, pysqlite3.connect(":memory:"))
+        self.connection.executescript(TABLES)
+
+    def add(self, row: Mapping[str, object], **columns: object) -> None:
+        """Add a record with the JSON *row* and values in typed *columns*."""
+        (last,) = self.connection.execute("SELECT count(*) FROM mirror_rows").fetchone()
+        tail = orjson.dumps({"id": last + 1, **row})
+        self.connection.execute(INSERT_ROW, {"id": last + 1, "tail": tail, **COLUMNS, **columns})
+
+    def index(self, field: QueryField, zone_s: int) -> None:
+        """Fill the index of *field*."""
+        text, values = values_statement(field, zone_s, "row_id BETWEEN ? AND ?", (1, 1_000_000))
+        self.connection.execute(
+            f"INSERT INTO mirror_values SELECT {field.index_id:d}, value, portal_row_id, row_id FROM ({text})", values
+        )
+
+    def find(self, condition: Comparison | Group, zone_s: int) -> list[int]:
+        """The portal ids of the rows for which *condition* is true; it must be false for all others."""
+        text, values = compile_condition(condition, zone_s)
+        found = self.connection.execute(f"SELECT portal_row_id, {text} FROM mirror_rows ORDER BY 1", values).fetchall()
+        assert {truth for _, truth in found} <= {0, 1}
+        where = self.connection.execute(f"SELECT portal_row_id FROM mirror_rows WHERE {text} ORDER BY 1", values)
+        ids = [portal_row_id for portal_row_id, truth in found if truth]
+        assert [portal_row_id for (portal_row_id,) in where] == ids
+        return ids
+
+    def plan(self, condition: Comparison | Group) -> str:
+        """How SQLite finds the live rows for which *condition* is true."""
+        text, values = compile_condition(condition, 0)
+        steps = self.connection.execute(
+            "EXPLAIN QUERY PLAN SELECT row_id FROM mirror_rows"
+            f" WHERE list_id = 1 AND deleted = 0 AND changed IS NOT NULL AND {text}",
+            values,
+        )
+        return "; ".join(detail for *_, detail in steps)
+
+
+def table_of(rows: Iterable[Mapping[str, object]]) -> RecordTable:
+    """A table of *rows*, without values in typed columns."""
+    table = RecordTable()
+    for row in rows:
+        table.add(row)
+    return table
