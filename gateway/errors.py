@@ -13,6 +13,7 @@ GatewayError                     an internal error; the caller can do nothing
 ├── TooBusy                      the portal's rate limit leaves no room in time; nothing was sent
 ├── Stopping                     the gateway is shutting down and starts no long operations
 ├── StorageFailed                the database is unavailable or damaged
+├── QueryTimeLimit               a query of the mirror takes too long
 ├── SettingsError                the gateway cannot start with its settings
 └── PortalError                  a portal or its authorization server failed: gateway/bitrix/errors.py
 
@@ -151,6 +152,12 @@ class StorageFailed(GatewayError):
     """the database is unavailable"""
 
     code = "storage_unavailable"
+
+
+class QueryTimeLimit(GatewayError):
+    """the query takes too long"""
+
+    code = "query_time_limit"
 
 
 class SettingsError(GatewayError):

@@ -23,7 +23,9 @@ from gateway.bitrix.transport.session import open_session
 from gateway.clock import Clock
 from gateway.crypto.vault import KEY_CHECK, NO_KEY, Vault, key_needed
 from gateway.fields.service import FieldService
+from gateway.mirror.cursors import CursorSigner
 from gateway.mirror.pages import Pages
+from gateway.mirror.queries import QueryService
 from gateway.mirror.resources import DICTIONARIES, RECORDS, Resource
 from gateway.mirror.schedule import SyncSchedule
 from gateway.mirror.sync import SyncService
@@ -45,6 +47,7 @@ from handlers.app_keys import (
     FIELDS,
     PAGES,
     POLICY,
+    QUERIES,
     RULES,
     SECRETS,
     SESSION,
@@ -56,6 +59,7 @@ from handlers.bitrix.account import connect_account, delete_account, get_account
 from handlers.bitrix.calls import call_batch, call_batch3, call_method, call_method3, get_openapi3
 from handlers.bitrix.fields import get_field, list_fields
 from handlers.bitrix.lists import page_of
+from handlers.bitrix.records import PARAMETERS as RECORD_PARAMETERS
 from handlers.bitrix.records import list_records
 from handlers.bitrix.rules import create_rules, get_rules, replace_rules
 from handlers.bitrix.streams import PARAMETERS as STREAM_PARAMETERS
@@ -85,6 +89,7 @@ from storage.database import Database
 from storage.fields import FieldStore
 from storage.metadata import MetadataStore
 from storage.mirror import MirrorStore
+from storage.mirror_queries import QueryStore
 from storage.rules import RuleStore
 from storage.sync_settings import SyncSettingsStore
 from storage.syncs import SyncStore
@@ -157,7 +162,7 @@ PROMISED = {
 QUERY_PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/bitrix/stream/{resource}"): (*STREAM_PARAMETERS, "version"),
     ("GET", "/bitrix/stream/items/{entityTypeId}"): STREAM_PARAMETERS,
-    **dict.fromkeys((("GET", path) for path in RECORD_PATHS), ("page", "size")),
+    **dict.fromkeys((("GET", path) for path in RECORD_PATHS), RECORD_PARAMETERS),
     **dict.fromkeys((("PATCH", path) for path in RECORD_PATHS), ("mode",)),
 }
 
@@ -177,7 +182,7 @@ def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
     app[DRAINING] = asyncio.Event()
     allowed: dict[str, list[str]] = {}
     for method, path, handler in ROUTES:
-        if path not in PROMISED:
+        if path not in PROMISED and handler is not list_records:  # which checks them itself, and remembers the result
             handler = with_known_parameters(handler, QUERY_PARAMETERS.get((method, path), ()))
         wrapped = with_middleware(handler, route=path, promised=path in PROMISED)
         app.router.add_route(method, matching(path), wrapped, expect_handler=ignore_expectation)
@@ -243,6 +248,14 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     credentials = app[CREDENTIALS] = AccountCredentials(store, directory, limiters, vault, servers, clock)
     clients = app[CLIENTS] = PortalClients(credentials, limiters, app[SESSION], clock, max_wait_s=config.max_wait_s)
     recovery = WebhookRecovery(directory, clients, store, clock, max_wait_s=config.max_wait_s)
+    app[QUERIES] = QueryService(
+        QueryStore(app[DATABASE]),
+        mirror,
+        app[PAGES],
+        CursorSigner(app[SECRETS].encryption_key),
+        clock,
+        limit_s=config.query_limit_s,
+    )
     app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock)
     sync_settings = SyncSettingsStore(app[DATABASE])
     app[SYNCS] = SyncService(

@@ -9,7 +9,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -28,6 +28,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 READERS = 2
+QUERY_READERS = 2  # for queries that may take long
 MAX_READ_BATCH = 32
 SAFE_SQLITE = (3, 51, 3)  # earlier versions can corrupt the file in a WAL reset race: sqlite.org/wal.html
 MIGRATION_NAME = re.compile(r"(\d{4})_\w+\.sql")
@@ -52,6 +53,7 @@ class Database:
         writer: aiosqlite.Connection,
         batch_reader: aiosqlite.Connection,
         readers: list[aiosqlite.Connection],
+        query_readers: list[aiosqlite.Connection],
     ) -> None:
         self.path = path
         self.lock = lock
@@ -59,8 +61,11 @@ class Database:
         self._writer = writer
         self._batch_reader = batch_reader
         self._readers = asyncio.Queue[aiosqlite.Connection]()
+        self._query_readers = asyncio.Queue[aiosqlite.Connection]()
         for reader in readers:
             self._readers.put_nowait(reader)
+        for reader in query_readers:
+            self._query_readers.put_nowait(reader)
         self._pending: deque[tuple[asyncio.Future[Any], Callable[[Connection], Any]]] = deque()
         self._batches: asyncio.Task[None] | None = None
 
@@ -89,8 +94,11 @@ class Database:
                 versions = {"from_version": before, "to_version": after}
                 logger.info("migrated the database", extra={"database": str(path), **versions})
             batch_reader = await stack.enter_async_context(_connect(path, READER_PRAGMAS))
-            readers = [await stack.enter_async_context(_connect(path, READER_PRAGMAS)) for _ in range(READERS)]
-            database = cls(path, lock, writer, batch_reader, readers)
+            readers, query_readers = [
+                [await stack.enter_async_context(_connect(path, READER_PRAGMAS)) for _ in range(count)]
+                for count in (READERS, QUERY_READERS)
+            ]
+            database = cls(path, lock, writer, batch_reader, readers, query_readers)
             stack.push_async_callback(database._finish_batches)
             yield database
 
@@ -116,6 +124,31 @@ class Database:
             return await self._run(reader, _snapshot, lambda con: query(con, *args, **kwargs))
         finally:
             self._readers.put_nowait(reader)
+
+    async def query(
+        self,
+        timeout: AbstractAsyncContextManager[object],
+        query: Callable[Concatenate[Connection, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """As `read`, on connections for queries that may take long. *timeout* begins once a connection is free.
+
+        Raises:
+            TimeoutError: *timeout* ended, and the query was interrupted.
+        """
+        reader = await self._query_readers.get()
+        running = asyncio.ensure_future(self._run(reader, _snapshot, lambda con: query(con, *args, **kwargs)))
+        try:
+            async with timeout:
+                return await asyncio.shield(running)
+        finally:
+            if not running.done():
+                await reader.interrupt()
+                await asyncio.wait([running])
+                running.exception()  # the interruption
+            self._query_readers.put_nowait(reader)
 
     async def read_batched(
         self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs

@@ -48,6 +48,16 @@ AND part = 0 AND portal_row_id = :portal_row_id AND deleted = 0
 """
 
 
+def find_list(connection: Connection, account_id: int, portal_id: int, resource: str) -> ListFacts | None:
+    """Return a list as it is in the connection's snapshot; None if it was never stored."""
+    key = {"account_id": account_id, "portal_id": portal_id, "resource": resource}
+    row = connection.execute(FIND_LIST, key).fetchone()
+    if row is None:
+        return None
+    list_id, generation, live, enabled, synced_at = row
+    return ListFacts(list_id, generation, live, bool(enabled), synced_at)
+
+
 class BlockIndex:
     """For each block of a list at one generation: the id of its first row and the number of live rows before it."""
 
@@ -126,12 +136,10 @@ class MirrorStore:
         page: int,
         size: int,
     ) -> MirrorPage | None:
-        key = {"account_id": account_id, "portal_id": portal.portal_id, "resource": resource}
-        row = connection.execute(FIND_LIST, key).fetchone()
-        if row is None:
+        facts = find_list(connection, account_id, portal.portal_id, resource)
+        if facts is None:
             return None
-        list_id, generation, live, enabled, synced_at = row
-        facts = ListFacts(list_id, generation, live, bool(enabled), synced_at)
+        list_id, generation, live = facts.list_id, facts.generation, facts.count
         skipped = (page - 1) * size
         if skipped >= live:
             return MirrorPage(facts, b"")

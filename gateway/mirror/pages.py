@@ -6,23 +6,37 @@ from dataclasses import dataclass
 
 from gateway.errors import NotFound
 from gateway.memory import LruCache
-from gateway.mirror.resources import Resource, not_mirrored
+from gateway.mirror.resources import Resource
 from storage.mirror import MirrorStore
-from storage.records import Account, MirrorPage
+from storage.records import Account, ListFacts
 
 ENTRY_BYTES = 1024  # estimated overhead of a cached page besides its body
 MAX_GENERATIONS = 65_536  # lists whose current generation is cached, two numbers each
 
-PageKey = tuple[int, int, str, str, int, int]  # account, portal, resource, page, size
+PageKey = tuple[int, int, str, str, int, int] | tuple[int, int, str, str, str]
+"""Account, portal, the portal's id for callers, resource, and page and size, or else the text of a query."""
 
 
 @dataclass(frozen=True)
 class ServedPage:
-    """A page's JSON and its entity tag, with quotes. *list_id* is 0 if the list was never stored."""
+    """A page's JSON and its entity tag, with quotes. *list_id* is 0 if the list was never stored.
+
+    *link* is the value of the header Link; empty without links.
+    """
 
     body: bytes
     etag: str
     list_id: int = 0
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class PageContent:
+    """A page of records before it is served: its JSON, its links, and `Pages.invalidations` when its read began."""
+
+    body: bytes
+    link: str
+    invalidations: int
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ class Pages:
         self._pages: LruCache[PageKey, CachedPage] = LruCache(cache_bytes, _weigh)
         # By list_id, which a list keeps when the rows of two portals are merged.
         self._generations: OrderedDict[int, int] = OrderedDict()
-        self._invalidations = 0  # a page read before one of them is not cached
+        self.invalidations = 0  # a page read before one of them is not cached
         self._synced_at: OrderedDict[int, int] = OrderedDict()  # of lists of records, by list_id
         # Random for each start, so that a restored or copied database cannot repeat an entity tag.
         self._epoch = secrets.token_hex(8)
@@ -57,39 +71,60 @@ class Pages:
 
         Raises:
             NotFound: the list is empty, and the resource answers that with a 404.
-            StateConflict: the account does not mirror these records.
         """
         if account is None:
             return self._empty(resource, 0)
         portal_id = account.portal.portal_id
         bitrix_id = account.portal.bitrix_id
         key = (account.account_id, portal_id, bitrix_id, resource.name, page, size)
-        cached = self._pages.get(key)
-        if cached is not None and cached.generation == self._generations.get(cached.list_id):
-            self._pages.move_to_end(key)
-            return cached.page
-        invalidations = self._invalidations
+        if (cached := self.find(key)) is not None:
+            return cached
+        invalidations = self.invalidations
         found = await self._store.page(
             account.account_id,
             account.portal,
             resource.name,
-            records=resource.record is not None,
             page=page,
             size=size,
         )
-        if resource.record is not None:
-            self._note_records(resource, found)
-        if found is None or (found.count == 0 and resource.record is None):
+        if found is None or found.count == 0:
             return self._empty(resource, account.account_id)
         served = ServedPage(
             b'{"count":%d,"items":[%b]}' % (found.count, found.items),
             f'"{self._epoch}.{account.account_id}.{found.list_id}.{found.generation}"',
             found.list_id,
         )
-        if invalidations == self._invalidations:
-            self._note(found.list_id, max(found.generation, self._generations.get(found.list_id, 0)))
-            self._pages.remember(key, CachedPage(found.list_id, found.generation, served))
+        self._remember(key, found.list_id, found.generation, served, invalidations)
         return served
+
+    def find(self, key: PageKey) -> ServedPage | None:
+        """The cached page of this key, unless its list has changed since."""
+        cached = self._pages.get(key)
+        if cached is None or cached.generation != self._generations.get(cached.list_id):
+            return None
+        self._pages.move_to_end(key)
+        return cached.page
+
+    def serve(
+        self, key: PageKey | None, account: Account, facts: ListFacts, generation: int, content: PageContent
+    ) -> ServedPage:
+        """The page that was made of the records of a list at *generation*. It is cached, unless *key* is None.
+
+        *content* carries the number of invalidations at the time when its read began.
+        """
+        etag = f'"{self._epoch}.{account.account_id}.{facts.list_id}.{generation}"'
+        served = ServedPage(content.body, etag, facts.list_id, content.link)
+        if facts.synced_at is not None:
+            self.synced(facts.list_id, max(facts.synced_at, self._synced_at.get(facts.list_id, 0)))
+        self._remember(key, facts.list_id, generation, served, content.invalidations)
+        return served
+
+    def _remember(
+        self, key: PageKey | None, list_id: int, generation: int, served: ServedPage, invalidations: int
+    ) -> None:
+        if key is not None and invalidations == self.invalidations:
+            self._note(list_id, max(generation, self._generations.get(list_id, 0)))
+            self._pages.remember(key, CachedPage(list_id, generation, served))
 
     def synced_at(self, list_id: int) -> int | None:
         """The Unix time since which the records of a served list are up to date; None before their first sync."""
@@ -102,17 +137,6 @@ class Pages:
         if len(self._synced_at) > MAX_GENERATIONS:
             self._synced_at.popitem(last=False)
 
-    def _note_records(self, resource: Resource, found: MirrorPage | None) -> None:
-        """Record since when the records of a page are up to date.
-
-        Raises:
-            StateConflict: the account does not mirror them.
-        """
-        if found is None or not found.facts.enabled:
-            raise not_mirrored(resource)
-        if found.facts.synced_at is not None:
-            self.synced(found.list_id, max(found.facts.synced_at, self._synced_at.get(found.list_id, 0)))
-
     def changed(self, list_id: int, generation: int) -> None:
         """Record that the list has reached *generation*."""
         self._note(list_id, generation)
@@ -123,7 +147,7 @@ class Pages:
 
     def forget(self) -> None:
         """Drop all pages, including those being read: the portal's id in them may have changed."""
-        self._invalidations += 1
+        self.invalidations += 1
         self._pages.clear()
         self._generations.clear()
 
@@ -137,8 +161,8 @@ class Pages:
         self._generations.move_to_end(list_id)
         if len(self._generations) > MAX_GENERATIONS:
             self._generations.popitem(last=False)
-            self._invalidations += 1  # a page being read may belong to the dropped list
+            self.invalidations += 1  # a page being read may belong to the dropped list
 
 
-def _weigh(_key: PageKey, cached: CachedPage) -> int:
-    return len(cached.page.body) + ENTRY_BYTES
+def _weigh(key: PageKey, cached: CachedPage) -> int:
+    return len(cached.page.body) + len(cached.page.link) + len(str(key[-1])) + ENTRY_BYTES

@@ -28,6 +28,7 @@ from gateway.mirror.row_json import (
     render_rows,
     user_prefix,
 )
+from storage.json_values import Column
 from storage.records import RowPage
 
 
@@ -60,6 +61,19 @@ class RecordType:
     entity_type_id: int
     names: RecordNames
     fields: Command
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The typed columns by the names of the fields that they hold."""
+        names: dict[Column, str | None] = {
+            "category": self.names.pipeline,
+            "stage": self.names.stage,
+            "person": self.names.person,
+            "contact": self.names.contact,
+            "company": self.names.company,
+            "modified": self.names.modified,
+        }
+        return {name: column for column, name in names.items() if name is not None}
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ class SyncControl:
         settings = await self._change(account, resource, enabled=change.enabled, interval_s=change.interval_s)
         if change.enabled is False:
             await self._syncs.cancel(account, resource, DISABLED)
+            self._pages.forget()
         if change.purge:
             self._pages.changed(settings.list_id, await self._settings.purge(settings.list_id))
             self._purged.set()

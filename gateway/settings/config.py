@@ -184,6 +184,9 @@ class Config:
         integer(60),
         "Interval at which an incremental sync compares the ids of all records with the portal's, in seconds.",
     )
+    query_limit_s: int = setting(
+        2, integer(1, 60), "Time limit of a query of mirrored records, in seconds; a longer one is answered 503."
+    )
     drain_s: int = setting(
         1, integer(0, 3600), "Time after SIGTERM in which /readyz fails and requests are still accepted, in seconds."
     )

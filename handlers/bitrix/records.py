@@ -1,29 +1,97 @@
-"""The mirrored records of the CRM: pages of them."""
+"""The mirrored records of the CRM: queried pages of them."""
 
+from functools import lru_cache, partial
 from http import HTTPStatus
+from urllib.parse import parse_qsl
 
 from aiohttp import web
+from multidict import MultiDict, MultiMapping
 
 from gateway.clock import format_time
-from handlers.app_keys import PAGES
+from gateway.errors import InvalidInput
+from gateway.mirror.queries import DEFAULT_SIZE, MAX_SIZE, FieldAccess, RecordQuery
+from gateway.mirror.resources import Resource, record_type
+from handlers.app_keys import PAGES, QUERIES
 from handlers.bitrix.account_loading import load_account
+from handlers.bitrix.fields import fetch_fields, load_fields
 from handlers.bitrix.lists import LIST_HEAD, PAGE_HEAD
+from handlers.bitrix.streams import parse_filter
 from handlers.bitrix.syncs import requested_resource
 from handlers.http.etags import etag_matches
-from handlers.http.query import page_and_size
+from handlers.http.query import check_names, one_value, positive
 from handlers.http.responses import PrebuiltResponse
+from storage.records import Account
+
+PARAMETERS = ("page", "size", "cursor", "filter", "order", "select", "count")
+QUERY_CACHE_SIZE = 1024
+MAX_CACHED_QUERY_CHARACTERS = 2048
 
 
 async def list_records(request: web.Request) -> web.StreamResponse:
     """GET /bitrix/{resource}"""
     resource = requested_resource(request)
-    page, size = page_and_size(request.rel_url.raw_query_string)
+    query = parse_query(request.rel_url.raw_query_string)
     account = await load_account(request)
-    pages = request.app[PAGES]
-    served = await pages.page(account, resource, page=page, size=size)
-    synced_at = pages.synced_at(served.list_id)
+    access = partial(access_fields, request, account, resource)
+    served = await request.app[QUERIES].page(account, resource, query, access)
+    synced_at = request.app[PAGES].synced_at(served.list_id)
     head = "" if synced_at is None else f"X-Synced-At: {format_time(synced_at)}\r\n"
+    if served.link:
+        head += f"Link: {served.link}\r\n"
     if etag_matches(request, served.etag):
         return PrebuiltResponse(HTTPStatus.NOT_MODIFIED, head + LIST_HEAD.format(etag=served.etag))
     head += PAGE_HEAD.format(etag=served.etag, length=len(served.body))
     return PrebuiltResponse(HTTPStatus.OK, head, served.body)
+
+
+async def access_fields(request: web.Request, account: Account, resource: Resource) -> FieldAccess:
+    """Return the fields of *resource*, and how to fetch them again."""
+    source = record_type(resource).fields
+    known = await load_fields(request, account, source)
+    return FieldAccess(known, partial(fetch_fields, request, account, source))
+
+
+def parse_query(raw_query: str) -> RecordQuery:
+    """Return what a raw query string asks of a list of records.
+
+    Raises:
+        InvalidInput: Names the invalid parameter.
+    """
+    return _cached(raw_query) if len(raw_query) <= MAX_CACHED_QUERY_CHARACTERS else _parse_query(raw_query)
+
+
+def _parse_query(raw_query: str) -> RecordQuery:
+    query = MultiDict(parse_qsl(raw_query, keep_blank_values=True))
+    check_names(query, PARAMETERS)
+    cursor = one_value(query, "cursor")
+    if cursor is not None and "page" in query:
+        raise InvalidInput.of_parameter("page", "invalid_value", "must not come with cursor")
+    size = positive(query, "size", DEFAULT_SIZE)
+    if size > MAX_SIZE:
+        raise InvalidInput.of_parameter("size", "invalid_value", f"must be at most {MAX_SIZE}")
+    return RecordQuery(
+        page=None if cursor is not None else positive(query, "page", 1),
+        cursor=cursor,
+        size=size,
+        filter=parse_filter(one_value(query, "filter")),
+        order=one_value(query, "order"),
+        select=one_value(query, "select"),
+        exact=wants_exact_count(query),
+        others=tuple((name, value) for name, value in query.items() if name not in ("page", "cursor")),
+        text=raw_query if len(raw_query) <= MAX_CACHED_QUERY_CHARACTERS else None,
+    )
+
+
+def wants_exact_count(query: MultiMapping[str]) -> bool:
+    """Return whether all matching rows are to be counted.
+
+    Raises:
+        InvalidInput: `count` is something else.
+    """
+    count = one_value(query, "count")
+    if count not in (None, "exact"):
+        raise InvalidInput.of_parameter("count", "invalid_value", "must be exact")
+    return count is not None
+
+
+_cached = lru_cache(maxsize=QUERY_CACHE_SIZE)(_parse_query)

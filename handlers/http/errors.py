@@ -39,6 +39,7 @@ from gateway.errors import (
     InvalidInput,
     MethodDenied,
     NotFound,
+    QueryTimeLimit,
     StateConflict,
     Stopping,
     StorageFailed,
@@ -62,6 +63,7 @@ PROMISED_STATUSES: dict[type[GatewayError], int] = {
 # At all other addresses, callers can fix what the portal refuses, and a failing database is 503; the contract has 500.
 STATUSES: dict[type[GatewayError], int] = PROMISED_STATUSES | {
     StorageFailed: 503,
+    QueryTimeLimit: 503,
     ArgumentRefused: 400,
     BatchRefused: 400,
     RecordNotFound: 404,

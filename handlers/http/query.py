@@ -24,16 +24,24 @@ def with_known_parameters(handler: Handler, known: Collection[str]) -> Handler:
 
     A filter or limit that is ignored would give the answer to a different question.
     """
-    rule = f"unknown parameter, expected one of {', '.join(known)}" if known else NO_PARAMETERS
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        for name in request.query:
-            if name not in known:
-                hint = BODY_HINT if request.method == "POST" else ""
-                raise InvalidInput.of_parameter(name or "a parameter without a name", "unknown_parameter", rule + hint)
+        check_names(request.query, known, hint=BODY_HINT if request.method == "POST" else "")
         return await handler(request)
 
     return handle
+
+
+def check_names(query: MultiMapping[str], known: Collection[str], *, hint: str = "") -> None:
+    """Check that every parameter of *query* is *known*. *hint* is added to the error.
+
+    Raises:
+        InvalidInput: One is not.
+    """
+    for name in query:
+        if name not in known:
+            rule = f"unknown parameter, expected one of {', '.join(known)}" if known else NO_PARAMETERS
+            raise InvalidInput.of_parameter(name or "a parameter without a name", "unknown_parameter", rule + hint)
 
 
 def one_value(query: MultiMapping[str], name: str) -> str | None:

@@ -1,0 +1,270 @@
+"""Answers queries of mirrored records: filtered, ordered and selected pages."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import orjson
+
+from gateway.bitrix.lists.field_check import UNKNOWN_FIELD
+from gateway.clock import Clock
+from gateway.errors import GatewayError, InvalidInput, QueryTimeLimit
+from gateway.fields.service import KnownFields
+from gateway.mirror.cursors import Cursor, CursorSigner
+from gateway.mirror.filters import parse_filter
+from gateway.mirror.pages import PageContent, Pages, ServedPage
+from gateway.mirror.query_fields import QueryFields, parse_order, parse_select
+from gateway.mirror.resources import Resource, not_mirrored, record_type
+from storage.conditions import Comparison, Group
+from storage.json_values import QueryField
+from storage.mirror import MirrorStore
+from storage.mirror_queries import QueryFacts, QueryStore, SelectedRecords, Selection
+from storage.records import Account, ListFacts
+
+DEFAULT_SIZE, MAX_SIZE = 25, 1000
+MAX_SKIPPED_ROWS = 10_000  # of a filtered or ordered list; later pages need a cursor
+COUNTED_ROWS = 10_000  # matching rows are counted up to here
+ALL_ROWS = 2**62
+MIN_REFRESH_S = 60  # an unknown name makes older fields be fetched again
+
+
+@dataclass(frozen=True)
+class RecordQuery:
+    """What a caller asks of a list of records, not yet checked against its fields.
+
+    *cursor* is None for a numbered *page*, and empty for the first of a cursor's pages. *filter* is JSON, None for all
+    rows. *exact*: count all matching rows. *others* are all parameters but page and cursor, for links. *text* is the
+    whole query as it was sent, by which its page is cached; None if it is too long for that.
+    """
+
+    page: int | None = None
+    cursor: str | None = None
+    size: int = DEFAULT_SIZE
+    filter: object = None
+    order: str | None = None
+    select: str | None = None
+    exact: bool = False
+    others: tuple[tuple[str, str], ...] = ()
+    text: str | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it asks for a numbered page of all rows in their default order."""
+        return self.cursor is None and self.filter is None and self.order is None and self.select is None
+
+
+@dataclass(frozen=True)
+class FieldAccess:
+    """The fields of a list: what is *known*, and how to *fetch* them again from the portal."""
+
+    known: KnownFields
+    fetch: Callable[[], Awaitable[KnownFields]]
+
+
+LoadFields = Callable[[], Awaitable[FieldAccess]]
+_Page = tuple[ListFacts, int, bytes, dict[str, str]]
+"""The list, its generation, the JSON of the page and its links: relation and parameter."""
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A query whose names and values are checked."""
+
+    condition: Group | None
+    order: QueryField | None
+    descending: bool
+    select: tuple[str, ...]
+
+
+class QueryService:
+    """Answers queries from the mirror, within *limit_s* seconds each."""
+
+    def __init__(
+        self,
+        store: QueryStore,
+        mirror: MirrorStore,
+        pages: Pages,
+        cursors: CursorSigner,
+        clock: Clock,
+        *,
+        limit_s: float,
+    ) -> None:
+        self._store = store
+        self._mirror = mirror
+        self._pages = pages
+        self._cursors = cursors
+        self._clock = clock
+        self._limit_s = limit_s
+
+    async def page(
+        self, account: Account, resource: Resource, query: RecordQuery, load_fields: LoadFields
+    ) -> ServedPage:
+        """The page of records that *query* asks for.
+
+        Raises:
+            StateConflict: the account does not mirror these records.
+            InvalidInput: a name or value does not fit the fields, the cursor belongs to another query, or the page is
+                too deep.
+            QueryTimeLimit: the query takes too long.
+        """
+        key = None
+        if query.text is not None:
+            portal = account.portal
+            key = (account.account_id, portal.portal_id, portal.bitrix_id, resource.name, query.text)
+            if (cached := self._pages.find(key)) is not None:
+                return cached
+        read = self._read_plain if query.is_plain else self._read
+        invalidations = self._pages.invalidations
+        facts, generation, body, links = await read(account, resource, query, load_fields)
+        content = PageContent(body, link_header(query, links), invalidations)
+        return self._pages.serve(key, account, facts, generation, content)
+
+    async def _read_plain(
+        self, account: Account, resource: Resource, query: RecordQuery, _load_fields: LoadFields
+    ) -> _Page:
+        """Read a numbered page of all rows in their default order, which is as fast at any depth."""
+        page = query.page or 1
+        found = await self._mirror.page(
+            account.account_id, account.portal, resource.name, records=True, page=page, size=query.size
+        )
+        if found is None or not found.facts.enabled:
+            raise not_mirrored(resource)
+        links = _page_links(page, more=page * query.size < found.count)
+        return found.facts, found.generation, b'{"count":%d,"items":[%b]}' % (found.count, found.items), links
+
+    async def _read(self, account: Account, resource: Resource, query: RecordQuery, load_fields: LoadFields) -> _Page:
+        """Read any other page."""
+        facts = await self._load_facts(account, resource)
+        checked = await self._check(resource, query, facts, load_fields)
+        question = [account.account_id, facts.list.list_id, query.filter, query.order]
+        cursor = self._cursors.read(question, query.cursor) if query.cursor else None
+        skip = 0 if query.cursor is not None else ((query.page or 1) - 1) * query.size
+        if skip + query.size > MAX_SKIPPED_ROWS and query.cursor is None:
+            rule = f"is too deep for a filtered or ordered list: use cursor beyond {MAX_SKIPPED_ROWS:,} rows"
+            raise InvalidInput.of_parameter("page", "page_too_deep", rule)
+        selection = Selection(
+            facts.list.list_id,
+            checked.condition,
+            checked.order,
+            checked.descending,
+            facts.zone_s,
+            size=query.size,
+            skip=skip,
+            after=None if cursor is None else cursor.position,
+            backward=cursor is not None and cursor.backward,
+            count=self._counted_rows(query),
+        )
+        selected = await self._select(selection, resource)
+        count = facts.list.count if query.filter is None else selected.count
+        suffix, links = b"", _page_links(query.page or 1, more=selected.more)
+        if query.cursor is not None:
+            following, links = self._cursor_links(question, cursor, selected)
+            suffix = b',"next":' + orjson.dumps(following)
+        items = selected.items if query.select is None else pick(selected.items, checked.select)
+        shown_count = b"null" if count is None else b"%d" % count
+        body = b'{"count":%b,"items":[%b]%b}' % (shown_count, b",".join(items), suffix)
+        return facts.list, selected.generation, body, links
+
+    def _counted_rows(self, query: RecordQuery) -> int | None:
+        if query.filter is None:
+            return None
+        return ALL_ROWS if query.exact else COUNTED_ROWS
+
+    async def _load_facts(self, account: Account, resource: Resource) -> QueryFacts:
+        facts = await self._store.facts(account.account_id, account.portal, resource.name)
+        if facts is None or not facts.list.enabled:
+            raise not_mirrored(resource)
+        return facts
+
+    async def _check(
+        self, resource: Resource, query: RecordQuery, facts: QueryFacts, load_fields: LoadFields
+    ) -> _Checked:
+        """Check the names and values of *query*. Before an unknown name is refused, the fields are fetched again."""
+        if query.filter is None and query.order is None and query.select is None:
+            return _Checked(None, None, False, ())
+        access = await load_fields()
+        try:
+            return _check(query, query_fields(resource, access.known, facts))
+        except InvalidInput as error:
+            is_unknown = any(violation.code == UNKNOWN_FIELD for violation in error.errors)
+            if not is_unknown or self._clock.now() - access.known.read_at < MIN_REFRESH_S:
+                raise
+            try:
+                known = await access.fetch()
+            except GatewayError:
+                raise error from None
+        return _check(query, query_fields(resource, known, facts))
+
+    async def _select(self, selection: Selection, resource: Resource) -> SelectedRecords:
+        try:
+            return await self._store.select(selection, self._clock.timeout(self._limit_s))
+        except TimeoutError:
+            raise QueryTimeLimit(_time_limit_sentence(selection, resource, self._limit_s)) from None
+
+    def _cursor_links(
+        self, question: object, cursor: Cursor | None, selected: SelectedRecords
+    ) -> tuple[str | None, dict[str, str]]:
+        """The cursor of the following page, None at the end, and the links of this page."""
+        backward = cursor is not None and cursor.backward
+        links = {"first": "cursor="}
+        following = None
+        if selected.positions and (selected.more or backward):
+            following = self._cursors.issue(question, Cursor(selected.positions[-1], backward=False))
+            links["next"] = f"cursor={following}"
+        if selected.positions and cursor is not None and (selected.more or not backward):
+            links["prev"] = f"cursor={self._cursors.issue(question, Cursor(selected.positions[0], backward=True))}"
+        return following, links
+
+
+def _page_links(page: int, *, more: bool) -> dict[str, str]:
+    links = {"first": "page=1"}
+    links |= {"next": f"page={page + 1}"} if more else {}
+    return links | ({"prev": f"page={page - 1}"} if page > 1 else {})
+
+
+def query_fields(resource: Resource, known: KnownFields, facts: QueryFacts) -> QueryFields:
+    """The fields by which the records of *resource* can be queried."""
+    return QueryFields(known.fields, record_type(resource).columns, facts.indexes, facts.zone_s)
+
+
+def _check(query: RecordQuery, fields: QueryFields) -> _Checked:
+    """
+    Raises:
+        InvalidInput: with all mistakes of the first parameter that has any.
+    """
+    condition = None if query.filter is None else parse_filter(query.filter, fields)
+    order, descending = (None, False) if query.order is None else parse_order(query.order, fields)
+    return _Checked(condition, order, descending, () if query.select is None else parse_select(query.select, fields))
+
+
+def pick(items: list[bytes], names: tuple[str, ...]) -> list[bytes]:
+    """The *names* of each record, and its id; null where the record lacks one."""
+    wanted = dict.fromkeys(("id", *names))
+    return [orjson.dumps({name: record.get(name) for name in wanted}) for record in map(orjson.loads, items)]
+
+
+def link_header(query: RecordQuery, links: Mapping[str, str]) -> str:
+    """The value of Link: each relation, and the parameter that leads there."""
+    others = urlencode(query.others)
+    return ", ".join(
+        f'<?{parameter}{others and f"&{others}"}>; rel="{relation}"' for relation, parameter in links.items()
+    )
+
+
+def _time_limit_sentence(selection: Selection, resource: Resource, limit_s: float) -> str:
+    """What to do about a query that takes too long: index the first field that is read from the JSON of each row."""
+    fields = [*_fields_of(selection.condition), *([] if selection.order is None else [selection.order])]
+    slow = next((field.name for field in fields if field.column is None and field.index_id is None), None)
+    sentence = f"the query takes longer than {limit_s:g} s"
+    if slow is None:
+        return f"{sentence}: narrow the filter"
+    how = f'PUT /bitrix/sync/{resource.name} with {{"indexed": ["{slow}"]}}'
+    return f"{sentence}: add {slow} to `indexed` by {how}, or narrow the filter"
+
+
+def _fields_of(condition: Comparison | Group | None) -> list[QueryField]:
+    if condition is None:
+        return []
+    if isinstance(condition, Comparison):
+        return [condition.field]
+    return [field for part in condition.conditions for field in _fields_of(part)]

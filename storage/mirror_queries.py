@@ -1,0 +1,181 @@
+"""Queries of mirrored records: filtered, ordered, page by page or by keyset."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from sqlite3 import Connection
+
+import orjson
+
+from storage.conditions import Comparison, Group, compile_condition, order_expression
+from storage.database import Database
+from storage.json_values import QueryField, Sql, SqlValue
+from storage.mirror import RECORD_ITEM, find_list
+from storage.records import ListFacts, Portal
+
+Position = tuple[SqlValue | None, int]
+"""Where a row is in its order: the value that rows are ordered by, and the id that decides between equal ones."""
+
+
+@dataclass(frozen=True)
+class QueryFacts:
+    """What a query needs to know of its list: *zone_s* is how far the portal's times are ahead of UTC.
+
+    *indexes* are the ids of the indexed fields by name.
+    """
+
+    list: ListFacts
+    zone_s: int
+    indexes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Live records of a list that meet a *condition*, in an order.
+
+    They are ordered by *order*, and by the portal's id where that is equal; or, without *order*, as they were first
+    stored. They start after *after*, or *skip* rows from the start; *backward* selects those before it instead. *count*
+    is the number up to which all matching rows are counted; None counts none.
+    """
+
+    list_id: int
+    condition: Comparison | Group | None = None
+    order: QueryField | None = None
+    descending: bool = False
+    zone_s: int = 0
+    size: int = 25
+    skip: int = 0
+    after: Position | None = None
+    backward: bool = False
+    count: int | None = None
+
+
+@dataclass(frozen=True)
+class SelectedRecords:
+    """The records of a selection as JSON, with their positions, and whether there are *more* in its direction.
+
+    *count* is the number of matching rows; None if it was not counted, or is beyond the limit.
+    """
+
+    generation: int
+    items: list[bytes]
+    positions: list[Position]
+    more: bool
+    count: int | None
+
+
+class QueryStore:
+    """Reads records for callers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def facts(self, account_id: int, portal: Portal, resource: str) -> QueryFacts | None:
+        """Return what a query needs to know of a list; None if it was never stored."""
+        return await self._database.read(_facts, account_id, portal.portal_id, resource)
+
+    async def select(self, selection: Selection, timeout: AbstractAsyncContextManager[object]) -> SelectedRecords:
+        """Return the records of *selection*, in one snapshot.
+
+        Raises:
+            TimeoutError: *timeout* ended the query.
+        """
+        return await self._database.query(timeout, _select, selection)
+
+
+LIST_ZONE = "SELECT zone_s FROM sync_settings WHERE list_id = :list_id"
+
+
+def _facts(connection: Connection, account_id: int, portal_id: int, resource: str) -> QueryFacts | None:
+    facts = find_list(connection, account_id, portal_id, resource)
+    if facts is None:
+        return None
+    zone = connection.execute(LIST_ZONE, {"list_id": facts.list_id}).fetchone()
+    return QueryFacts(facts, (zone and zone[0]) or 0, {})
+
+
+GENERATION = "SELECT generation FROM mirror_lists WHERE list_id = ?"
+LIVE = "list_id = ? AND deleted = 0 AND changed IS NOT NULL"
+
+
+def _select(connection: Connection, selection: Selection) -> SelectedRecords:
+    (generation,) = connection.execute(GENERATION, (selection.list_id,)).fetchone()
+    condition, values = _condition(selection)
+    found: list[tuple[int, int, SqlValue | None]] = []
+    for keyset, bounds in _segments(selection):
+        missing = selection.size + 1 - len(found)
+        if missing > 0:
+            found += _find(connection, selection, f"{condition} AND {keyset}", (*values, *bounds), missing)
+    more = len(found) > selection.size
+    del found[selection.size :]
+    if selection.backward:
+        found.reverse()
+    items = load_items(connection, [row_id for row_id, _, _ in found])
+    positions = [(value, row_id if selection.order is None else portal_id) for row_id, portal_id, value in found]
+    return SelectedRecords(generation, items, positions, more, _count(connection, selection, condition, values))
+
+
+def _condition(selection: Selection) -> Sql:
+    text, values = LIVE, (selection.list_id,)
+    if selection.condition is None:
+        return text, values
+    added, parameters = compile_condition(selection.condition, selection.zone_s)
+    return f"{text} AND {added}", (*values, *parameters)
+
+
+def _key(selection: Selection) -> Sql:
+    """The expression of the value that rows are ordered by."""
+    return ("NULL", ()) if selection.order is None else order_expression(selection.order, selection.zone_s)
+
+
+def _segments(selection: Selection) -> list[Sql]:
+    """The conditions of the rows after the position, in parts that each use an index, one after the other.
+
+    Empty values come first ascending, last descending.
+    """
+    if selection.after is None:
+        return [("1", ())]
+    value, row_id = selection.after
+    descending = selection.descending != selection.backward
+    sign = "<" if descending else ">"
+    if selection.order is None:
+        return [(f"row_id {sign} ?", (row_id,))]
+    key, parameters = _key(selection)
+    if value is None:
+        empty = f"{key} IS NULL AND portal_row_id {sign} ?", (*parameters, row_id)
+        return [empty] if descending else [empty, (f"{key} IS NOT NULL", parameters)]
+    following = f"({key}, portal_row_id) {sign} (?, ?)", (*parameters, value, row_id)
+    return [following, (f"{key} IS NULL", parameters)] if descending else [following]
+
+
+def _find(
+    connection: Connection, selection: Selection, condition: str, values: Sequence[SqlValue], limit: int
+) -> list[tuple[int, int, SqlValue | None]]:
+    """The row id, the portal's id and the ordering value of matching rows, in order."""
+    key, parameters = _key(selection)
+    direction = " DESC" if selection.descending != selection.backward else ""
+    if selection.order is None:
+        order = f"row_id{direction}"
+    elif selection.order.column == "portal_row_id":
+        condition, order = f"part = 0 AND {condition}", f"portal_row_id{direction}"
+    else:
+        order = f"3{direction}, portal_row_id{direction}"
+    query = f"SELECT row_id, portal_row_id, {key} FROM mirror_rows WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?"
+    return connection.execute(query, (*parameters, *values, limit, selection.skip)).fetchall()
+
+
+LOAD_ITEMS = f"SELECT row_id, {RECORD_ITEM} FROM mirror_rows WHERE row_id IN (SELECT value FROM json_each(?))"
+
+
+def load_items(connection: Connection, row_ids: Sequence[int]) -> list[bytes]:
+    """The JSON of records, in the order of *row_ids*."""
+    items = dict(connection.execute(LOAD_ITEMS, (orjson.dumps(list(row_ids)).decode(),)).fetchall())
+    return [items[row_id] for row_id in row_ids]
+
+
+def _count(connection: Connection, selection: Selection, condition: str, values: Sequence[SqlValue]) -> int | None:
+    if selection.count is None:
+        return None
+    limited = f"SELECT count(*) FROM (SELECT 1 FROM mirror_rows WHERE {condition} LIMIT ?)"
+    (count,) = connection.execute(limited, (*values, selection.count + 1)).fetchone()
+    return count if count <= selection.count else None
