@@ -58,7 +58,7 @@ class SandboxPortal:
         self.seen: deque[SeenCall] = deque(maxlen=CACHE_SIZE)
         self.token_requests: deque[dict[str, Value]] = deque(maxlen=CACHE_SIZE)
         self.faults = Faults(clock)
-        self.changes = ScriptedChanges(self.data)
+        self.changes = ScriptedChanges(self.data, clock)
         self.busy_s = 0.0  # total cost of the lists
         tariff = TARIFFS[settings.tariff]
         self.operating = OperatingTime(tariff.operating_limit_s) if tariff else None
@@ -102,7 +102,7 @@ class SandboxPortal:
             ValueError: the table, a column or an id is invalid.
         """
         change.check(self.data)
-        change.apply(self.data)
+        change.apply(self.data, self._clock.now())
 
     def change_after(self, method: str, calls: int, change: Change) -> None:
         """Change rows after *calls* more calls of *method* have been answered.

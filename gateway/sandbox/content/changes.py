@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.clock import Clock
 from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.tables.table import Row
 
@@ -16,8 +17,8 @@ _ID_COLUMNS = ("ID", "id")
 class Change:
     """Rows of one *table* of `PortalData.tables` that are added or edited, and ids that are removed.
 
-    A row of *edited* holds the changed columns. An unknown id adds a row; in a generated table it gets generated values
-    for the other columns.
+    A row of *edited* holds the changed columns; see `PortalData.write`. An unknown id adds a row; in a generated table
+    it gets generated values for the other columns.
     """
 
     table: str
@@ -58,10 +59,11 @@ class Change:
                 if str(row[name]) != str(row_id):
                     raise ValueError(f"set.{row_id}.{name}: must be the row's id, {row_id}")
 
-    def apply(self, data: PortalData) -> None:
-        table = data.tables[self.table]
+    def apply(self, data: PortalData, now: float) -> None:
+        """Apply the change at the portal's Unix time *now*."""
         for row_id, row in self.edited.items():
-            table[row_id] = {**(table[row_id] if row_id in table else table.blank(row_id)), **row}
+            data.write(self.table, row_id, row, now)
+        table = data.tables[self.table]
         for row_id in self.removed:
             table.pop(row_id, None)
 
@@ -73,8 +75,9 @@ def _is_id(value: object) -> bool:
 class ScriptedChanges:
     """Pending changes, each to be applied after a number of calls of a method."""
 
-    def __init__(self, data: PortalData) -> None:
+    def __init__(self, data: PortalData, clock: Clock) -> None:
         self._data = data
+        self._clock = clock
         self._pending: list[tuple[str, int, Change]] = []
 
     def __len__(self) -> int:
@@ -91,4 +94,4 @@ class ScriptedChanges:
             if remaining > 0:
                 self._pending.append((awaited_method, remaining, change))
             else:
-                change.apply(self._data)
+                change.apply(self._data, self._clock.now())

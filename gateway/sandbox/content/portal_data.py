@@ -12,10 +12,10 @@ from gateway.sandbox.content.eventlog import make_eventlog
 from gateway.sandbox.content.fields import make_userfields
 from gateway.sandbox.content.offline import OfflineEvents
 from gateway.sandbox.content.people import make_users
-from gateway.sandbox.content.records import make_records
+from gateway.sandbox.content.records import CREATED_COLUMNS, MODIFIED_COLUMNS, iso_time, make_records
 from gateway.sandbox.content.tasks import make_tasks
 from gateway.sandbox.tables.generated import GeneratedTable
-from gateway.sandbox.tables.table import Rows, Table
+from gateway.sandbox.tables.table import Row, Rows, Table
 
 REQUISITES = 20
 
@@ -86,6 +86,27 @@ class PortalData:
             offline_events=OfflineEvents(now),
             addresses=make_addresses(REQUISITES),
         )
+
+    def write(self, table_name: str, row_id: int, columns: Row, now: float) -> None:
+        """Change *columns* of a row, or add it, as any method of a portal does.
+
+        A CRM record gets the time *now* as that of its modification, and a new one as that of its creation, unless
+        *columns* holds them. An edit that changes nothing is not saved.
+
+        Source: [docs] api-reference/crm/universal/crm-item-update.md
+        """
+        table = self.tables[table_name]
+        if row_id in table:
+            row = table[row_id]
+            if columns.items() <= row.items():
+                return
+            stamped: tuple[str, ...] = MODIFIED_COLUMNS
+        else:
+            row = table.blank(row_id)
+            stamped = (*CREATED_COLUMNS, *MODIFIED_COLUMNS)
+        is_record = table_name in {self.entities[type_id].table for type_id in self.records}
+        stamps = {name: iso_time(int(now)) for name in stamped if is_record and name in row}
+        table[row_id] = {**row, **stamps, **columns}
 
     @property
     def tables(self) -> dict[str, Rows]:

@@ -24,8 +24,10 @@ _TITLES = ("Заявка с сайта", "Ремонт «под ключ»", "Ki
 _COMMENTS = (None, "", "Перезвонить после обеда", '[B]Важно[/B]: смета "до пятницы"\nи замер', "☎ 24/7")
 _TITLE_COLUMNS = ("TITLE", "ORDER_TOPIC")
 _NUMBERS = ("QUOTE_NUMBER", "ACCOUNT_NUMBER")
-_CREATED = ("DATE_CREATE", "CREATED_TIME", "DATE_INSERT")
-_LATER = ("DATE_MODIFY", "UPDATED_TIME", "DATE_UPDATE", "MOVED_TIME", "LAST_ACTIVITY_TIME")
+CREATED_COLUMNS = ("DATE_CREATE", "CREATED_TIME", "DATE_INSERT")
+MODIFIED_COLUMNS = ("DATE_MODIFY", "UPDATED_TIME", "DATE_UPDATE")
+_LATER_COLUMNS = (*MODIFIED_COLUMNS, "MOVED_TIME", "LAST_ACTIVITY_TIME")
+_LATEST_S = 2_000_000  # the longest time between creation and change of a generated row: about three weeks
 _SEMANTICS = {"STATUS_SEMANTIC_ID", "STAGE_SEMANTIC_ID"}
 
 
@@ -60,8 +62,8 @@ def _computed_columns(entity: Entity) -> ComputedColumns:
         "ID": str,
         **dict.fromkeys(_NUMBERS, str),
         **dict.fromkeys(_TITLE_COLUMNS, lambda row_id: f"{_TITLES[row_id % len(_TITLES)]} {row_id}"),
-        **dict.fromkeys(_CREATED, lambda row_id: _iso(_FIRST_CREATED + SECONDS_PER_ID * row_id)),
-        **dict.fromkeys(_LATER, _later),
+        **dict.fromkeys(CREATED_COLUMNS, lambda row_id: iso_time(_FIRST_CREATED + SECONDS_PER_ID * row_id)),
+        **dict.fromkeys(_LATER_COLUMNS, _later),
         "HAS_PHONE": lambda row_id: "NY"[_has_phone(row_id)],
         "HAS_EMAIL": lambda row_id: "NY"[_has_email(row_id)],
         "PHONE": partial(_phone, entity),
@@ -73,8 +75,8 @@ def _computed_columns(entity: Entity) -> ComputedColumns:
 
 @lru_cache(1024)
 def _later(row_id: int) -> str:
-    """A time within about three weeks after the creation of the row."""
-    return _iso(_FIRST_CREATED + SECONDS_PER_ID * row_id + row_id * 7_919 % 2_000_000)
+    """A time within _LATEST_S seconds after the creation of the row."""
+    return iso_time(_FIRST_CREATED + SECONDS_PER_ID * row_id + row_id * 7_919 % _LATEST_S)
 
 
 def _has_phone(row_id: int) -> bool:
@@ -102,8 +104,8 @@ def multivalue(value_id: int, type_id: str, value: str) -> Row:
     return {"ID": str(value_id), "VALUE_TYPE": "WORK", "VALUE": value, "TYPE_ID": type_id}
 
 
-def _iso(unix_s: int) -> str:
-    """A Unix time in the form of a portal. Lists format many times, so only the day uses `datetime`."""
+def iso_time(unix_s: int) -> str:
+    """A Unix time in the form and zone of the portal. Lists format many times, so only the day uses `datetime`."""
     day, second = divmod(unix_s + _ZONE_S, 86_400)
     minute, second = divmod(second, 60)
     return f"{_day(day)}T{minute // 60:02d}:{minute % 60:02d}:{second:02d}+03:00"
@@ -184,7 +186,7 @@ class _PatternMaker:
             case kind if kind in REFERENCES:
                 return self._reference(REFERENCES[kind], rng)
             case "date":
-                return _iso(_FIRST_CREATED + 86_400 * rng.randrange(2_000)) if rng.random() < 0.5 else ""
+                return iso_time(_FIRST_CREATED + 86_400 * rng.randrange(2_000)) if rng.random() < 0.5 else ""
             case "datetime":
                 return ""
         return None
@@ -211,7 +213,7 @@ def _custom_value(field: Row, rng: Random) -> Value:
         "double": f"{rng.randrange(10_000) / 100:.2f}",
         "boolean": rng.random() < 0.5,
         "enumeration": rng.choice(field["LIST"])["ID"] if "LIST" in field else None,
-        **dict.fromkeys(DATES, _iso(_FIRST_CREATED + 3_600 * rng.randrange(40_000))),
+        **dict.fromkeys(DATES, iso_time(_FIRST_CREATED + 3_600 * rng.randrange(40_000))),
     }
     value = values.get(kind)
     return [value] if is_multiple and value is not None else value
