@@ -9,6 +9,7 @@ from gateway.sandbox.content.entities import DATES, REFERENCES, Entity, Field
 from gateway.sandbox.php import Value
 from gateway.sandbox.tables.generated import ComputedColumns, GeneratedTable
 from gateway.sandbox.tables.table import Row, Table
+from gateway.sandbox.tables.time_bands import TimeBand
 
 FILLED_CUSTOM_FIELDS = 8  # the first fields of an entity; rows omit the others, which were never set
 SECONDS_PER_ID = 30  # between the creation of two consecutive ids
@@ -28,6 +29,10 @@ CREATED_COLUMNS = ("DATE_CREATE", "CREATED_TIME", "DATE_INSERT")
 MODIFIED_COLUMNS = ("DATE_MODIFY", "UPDATED_TIME", "DATE_UPDATE")
 _LATER_COLUMNS = (*MODIFIED_COLUMNS, "MOVED_TIME", "LAST_ACTIVITY_TIME")
 _LATEST_S = 2_000_000  # the longest time between creation and change of a generated row: about three weeks
+_BANDS = {
+    **dict.fromkeys(CREATED_COLUMNS, TimeBand(_FIRST_CREATED, SECONDS_PER_ID, 0)),
+    **dict.fromkeys(_LATER_COLUMNS, TimeBand(_FIRST_CREATED, SECONDS_PER_ID, _LATEST_S)),
+}
 _SEMANTICS = {"STATUS_SEMANTIC_ID", "STAGE_SEMANTIC_ID"}
 
 
@@ -51,7 +56,12 @@ def make_records(
         custom = list(userfields[entity.userfields].values())[:FILLED_CUSTOM_FIELDS]
         maker = _PatternMaker(entity, people, list(statuses.values()), custom, records)
         records[type_id] = GeneratedTable(
-            counts.get(entity.table, 0), holes, f"{seed} {entity.table}", maker.pattern, _computed_columns(entity)
+            counts.get(entity.table, 0),
+            holes,
+            f"{seed} {entity.table}",
+            maker.pattern,
+            _computed_columns(entity),
+            _BANDS,
         )
     return records
 

@@ -6,6 +6,8 @@ from collections import UserDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from gateway.sandbox.tables.time_bands import Part, Spans
+
 Row: TypeAlias = dict[str, Any]
 Test: TypeAlias = Callable[[Mapping[str, Any]], bool]
 
@@ -38,6 +40,10 @@ class Rows(MutableMapping[int, Row]):
     @abstractmethod
     def ids_between(self, above: float, below: float) -> Sequence[int]:
         """The ids greater than *above* and less than *below*, ascending."""
+
+    def parts_between(self, above: float, below: float, _spans: Spans) -> Iterable[Part]:
+        """The ids of `ids_between` in ascending parts, except some whose rows have no times within *spans*."""
+        return (Part(self.ids_between(above, below)),)
 
     @property
     @abstractmethod
