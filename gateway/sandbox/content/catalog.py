@@ -84,7 +84,7 @@ def make_types() -> Table:
     Source: [docs] api-reference/crm/universal/user-defined-object-types/crm-type-list.md
     """
     rows = (
-        _type(3, PURCHASE, "Закупки", enabled={"isCategoriesEnabled", "isStagesEnabled", "isClientEnabled"}),
+        _type(3, PURCHASE, "Закупки", enabled=set(_FLAGS) - {"isSetOpenPermissions", "isPaymentsEnabled"}),
         _type(13, EQUIPMENT, "Equipment 🛠", enabled={"isStagesEnabled"}),
         _type(
             17,

@@ -58,8 +58,10 @@ def describe_item_fields(call: Call) -> Answer:
 
     Source: [docs] api-reference/crm/universal/crm-item-fields.md
     """
-    named = item_names(*_fields(call, _entity(call)))
-    return Answer({"fields": {name: {**described(field), "upperName": field.name} for name, field in named.items()}})
+    entity = _entity(call)
+    descriptions = described(entity, call.data.userfields)
+    named = item_names(*_fields(call, entity))
+    return Answer({"fields": {name: {**descriptions[field], "upperName": field.name} for name, field in named.items()}})
 
 
 def _entity(call: Call) -> Entity:
