@@ -25,7 +25,7 @@ class PortalData:
     """Tables of rows by id, in the form of the list methods.
 
     Categories and records are stored per entity type, userfields per entity (``CRM_DEAL``). The labels of a userfield
-    are maps from language to text.
+    are maps from language to text. *denied* are the entity types whose records no user may read.
     """
 
     users: Table
@@ -39,6 +39,7 @@ class PortalData:
     eventlog: GeneratedTable
     offline_events: OfflineEvents
     addresses: Table
+    denied: set[int] = field(default_factory=set)
 
     @classmethod
     def generate(

@@ -30,6 +30,7 @@ def list_records(type_id: int, call: Call) -> Answer:
 
     Source: [docs] api-reference/crm/deals/crm-deal-list.md and its siblings
     """
+    _check_access(type_id, call)
     fields = call.data.entities[type_id].fields(call.data.userfields)
     schema = _schema(fields)
     page = find(
@@ -52,11 +53,17 @@ def get_record(type_id: int, call: Call) -> Answer:
     row_id = 0 if is_array(value) else int(as_number(value))
     if row_id < 1:
         raise CallError("", "ID is not defined or invalid.")
+    _check_access(type_id, call)
     row = call.data.records[type_id].get(row_id)
     if row is None:
         raise CallError("", "Not found")
     fields = call.data.entities[type_id].fields(call.data.userfields)
     return Answer(ClassicView(frozenset(field.name for field in fields if _is_shown(field)))(row))
+
+
+def _check_access(type_id: int, call: Call) -> None:
+    if type_id in call.data.denied:
+        raise CallError("", "Access denied.")
 
 
 def describe_fields(type_id: int, call: Call) -> Answer:
