@@ -148,6 +148,11 @@ class Entity:
     own_fields: tuple[Field, ...]
     userfields: str
 
+    @property
+    def is_smart_process(self) -> bool:
+        """Whether the entity is one of crm.type.list, which may be deleted."""
+        return self.table.startswith("items/")
+
     def fields(self, userfields: Mapping[str, Table]) -> Fields:
         """The fields with the portal's current custom fields; the same object while they do not change."""
         return _fields(self, tuple(custom_field(row) for row in userfields[self.userfields].values()))

@@ -51,19 +51,28 @@ def make_records(
     Rows have the form of the old lists: numbers are strings, an unset date is empty. The form of crm.item is derived.
     """
     records: dict[int, GeneratedTable] = {}
-    people = list(users)
     for type_id, entity in entities.items():
-        custom = list(userfields[entity.userfields].values())[:FILLED_CUSTOM_FIELDS]
-        maker = _PatternMaker(entity, people, list(statuses.values()), custom, records)
-        records[type_id] = GeneratedTable(
-            counts.get(entity.table, 0),
-            holes,
-            f"{seed} {entity.table}",
-            maker.pattern,
-            _computed_columns(entity),
-            _BANDS,
+        seed_text = f"{seed} {entity.table}"
+        records[type_id] = make_table(
+            entity, counts.get(entity.table, 0), holes, seed_text, users, statuses, userfields, records
         )
     return records
+
+
+def make_table(
+    entity: Entity,
+    count: int,
+    holes: float,
+    seed: str,
+    users: Table,
+    statuses: Table,
+    userfields: Mapping[str, Table],
+    records: Mapping[int, GeneratedTable],
+) -> GeneratedTable:
+    """Make the table of one entity with *count* rows, which refer to rows of *records*."""
+    custom = list(userfields[entity.userfields].values())[:FILLED_CUSTOM_FIELDS]
+    maker = _PatternMaker(entity, list(users), list(statuses.values()), custom, records)
+    return GeneratedTable(count, holes, seed, maker.pattern, _computed_columns(entity), _BANDS)
 
 
 def _computed_columns(entity: Entity) -> ComputedColumns:

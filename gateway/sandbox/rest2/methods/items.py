@@ -66,7 +66,8 @@ def describe_item_fields(call: Call) -> Answer:
 
 def _entity(call: Call) -> Entity:
     entity: Entity | None = call.data.entities.get(call.params["entityTypeId"])
-    if entity is None or entity.type_id == OLD_INVOICE:
+    types = {row["entityTypeId"] for row in call.data.types.values()}
+    if entity is None or entity.type_id == OLD_INVOICE or (entity.is_smart_process and entity.type_id not in types):
         raise CallError("NOT_FOUND", "Smart process not found")
     return entity
 
