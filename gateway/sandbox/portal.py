@@ -120,6 +120,31 @@ class SandboxPortal:
     def release(self, method: str) -> None:
         self.faults.release(method)
 
+    def deny(self, table: str) -> None:
+        """Refuse every user the records of *table*, such as ``deals``, as a portal does without the right to read.
+
+        Lists and single records are refused; the fields stay described.
+
+        Raises:
+            ValueError: *table* holds no CRM records.
+        Source: [docs] api-reference/crm/deals/crm-deal-list.md, crm/universal/crm-item-list.md
+        """
+        self.data.denied.add(self._entity_type_of(table))
+
+    def allow(self, table: str) -> None:
+        """Undo `deny`.
+
+        Raises:
+            ValueError: *table* holds no CRM records.
+        """
+        self.data.denied.discard(self._entity_type_of(table))
+
+    def _entity_type_of(self, table: str) -> int:
+        types = {entity.table: type_id for type_id, entity in self.data.entities.items()}
+        if table not in types:
+            raise ValueError(f"table: must be one of {', '.join(types)}")
+        return types[table]
+
     async def exchange_token(self, query: dict[str, Value], origin: str) -> Reply:
         """Answer one request to the token address at *origin*. The leaky bucket does not count it."""
         self.token_requests.append(query)

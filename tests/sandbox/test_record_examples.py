@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from gateway.sandbox.portal import SandboxPortal
 from tests.sandbox.client import RestClient
 from tests.sandbox.examples import EXAMPLES, compare, shape
 
-CLASSIC = ("lead", "deal", "contact", "company")
+CLASSIC = ("lead", "deal", "contact", "company", "quote")
 
 # Columns that depend on the documented portal, and columns of its rows that no method describes.
 FREE = ("UF_", "ufCrm", "PARENT_ID_", "parentId", "WEB", "IM", "LINK", "PHONE", "EMAIL")
@@ -64,13 +65,9 @@ async def test_fields_are_described_as_documented(webhook: RestClient, entity: s
     ours = (await webhook.call(f"crm.{entity}.fields")).result
     described = {name for name in reference if not reference[name]["isDynamic"]}
     assert {name for name in ours if not ours[name]["isDynamic"]} == described
-    for name in described - {"CONTACT_ID", "COMPANY_ID"}:  # deprecated in favour of lists of several
-        ignored = {"title", "settings"} if name.startswith("PARENT_ID_") else {"title"}
-        expected = {key: value for key, value in reference[name].items() if key not in ignored}
-        assert {key: value for key, value in ours[name].items() if key not in ignored} == expected or name in (
-            "LAST_ACTIVITY_TIME",
-            "LAST_ACTIVITY_BY",
-        )
+    for name in described:
+        assert {**ours[name], "title": ""} == {**reference[name], "title": ""}, name
+        assert list(ours[name]) == list(reference[name])
 
 
 async def test_an_item_has_the_documented_columns_and_types(webhook: RestClient) -> None:
@@ -97,11 +94,51 @@ async def test_a_selected_list_of_items_matches_the_documentation(webhook: RestC
 async def test_fields_of_a_smart_process_are_described_as_documented(webhook: RestClient) -> None:
     reference = documented("crm.item.fields")["result"]["fields"]
     ours = (await webhook.call("crm.item.fields", entityTypeId=128)).result["fields"]
-    assert {name for name in ours if not ours[name]["isDynamic"]} >= {
-        name for name in reference if not name.startswith("parentId") and name != "contacts"
-    }
-    for name in ("id", "title", "createdTime", "assignedById", "opened", "categoryId", "opportunity"):
-        assert {**ours[name], "title": ""} == {**reference[name], "title": ""}
+    parents = {name for name in {**ours, **reference} if name.startswith("parentId")}
+    described = {name for name in ours if not ours[name]["isDynamic"]} - parents
+    assert described == set(reference) - parents
+    for name in described | {"parentId1", "parentId2"}:
+        free = {"title": "", "statusType": ""} if name in ("stageId", "previousStageId") else {"title": ""}
+        assert {**ours[name], **free} == {**reference[name], **free}, name
+        assert list(ours[name]) == list(reference[name])
+    item = (await webhook.call("crm.item.list", entityTypeId=128, select=["*"])).result["items"][0]
+    assert set(item) - {"fm", "entityTypeId"} <= set(ours)
+    assert {name for name in ours if not ours[name]["isDynamic"]} <= set(item)
+
+
+@pytest.mark.parametrize(
+    ("type_id", "there", "missing"),
+    [
+        (156, {"stageId", "previousStageId", "movedBy", "movedTime"}, {"observers", "opportunity", "begindate"}),
+        (1036, {"observers", "stageId"}, {"companyId", "contacts", "mycompanyId", "sourceId", "currencyId"}),
+        (31, {"accountNumber", "comments", "locationId", "mycompanyId", "parentId2", "parentId7"}, {"parentId1"}),
+    ],
+)
+async def test_a_type_has_only_the_fields_that_are_switched_on(
+    webhook: RestClient, type_id: int, there: set[str], missing: set[str]
+) -> None:
+    described = (await webhook.call("crm.item.fields", entityTypeId=type_id)).result["fields"]
+    listed = (await webhook.call("crm.item.list", entityTypeId=type_id)).result["items"][0]
+    item = (await webhook.call("crm.item.get", entityTypeId=type_id, id=listed["id"])).result["item"]
+    for names in (set(described), set(listed), set(item)):
+        assert there <= names
+        assert not missing & names
+
+
+async def test_a_custom_field_is_described_with_its_labels_settings_and_items(
+    webhook: RestClient, portal: SandboxPortal
+) -> None:
+    reference = documented("crm.company.fields")["result"]["UF_CRM_64A29A1CD5CC2"]
+    for row in portal.data.userfields["CRM_COMPANY"].values():
+        name = row["FIELD_NAME"]
+        ours = (await webhook.call("crm.company.fields")).result[name]
+        assert [key for key in ours if key != "items"] == list(reference)
+        assert (ours["type"], ours["settings"]) == (row["USER_TYPE_ID"], row["SETTINGS"])
+        choices = [{"ID": choice["ID"], "VALUE": choice["VALUE"]} for choice in row.get("LIST", ())]
+        assert ours.get("items", []) == choices
+        item = (await webhook.call("crm.item.fields", entityTypeId=4, useOriginalUfNames="Y")).result["fields"][name]
+        assert item == {**ours, "upperName": name}
+    assert any("LIST" in row for row in portal.data.userfields["CRM_COMPANY"].values())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Smart processes, pipelines and statuses of a sandbox portal."""
 
 import itertools
+from collections.abc import Iterator
 
 from gateway.sandbox.tables.table import Row, Table
 
@@ -8,7 +9,7 @@ LEAD, DEAL, CONTACT, COMPANY, QUOTE, SMART_INVOICE, DOCUMENT = 1, 2, 3, 4, 7, 31
 SMART_PROCESSES = (PURCHASE, EQUIPMENT, TRAINING) = 128, 156, 1036
 FIXED_TYPES = (DEAL, CONTACT, COMPANY, SMART_INVOICE, DOCUMENT)  # have pipelines without being smart processes
 
-_FLAGS = (
+FLAGS = (
     "isCategoriesEnabled", "isStagesEnabled", "isBeginCloseDatesEnabled", "isClientEnabled", "isUseInUserfieldEnabled",
     "isLinkWithProductsEnabled", "isMycompanyEnabled", "isDocumentsEnabled", "isSourceEnabled", "isObserversEnabled",
     "isRecyclebinEnabled", "isAutomationEnabled", "isBizProcEnabled", "isSetOpenPermissions", "isPaymentsEnabled",
@@ -84,7 +85,7 @@ def make_types() -> Table:
     Source: [docs] api-reference/crm/universal/user-defined-object-types/crm-type-list.md
     """
     rows = (
-        _type(3, PURCHASE, "Закупки", enabled={"isCategoriesEnabled", "isStagesEnabled", "isClientEnabled"}),
+        _type(3, PURCHASE, "Закупки", enabled=set(FLAGS) - {"isSetOpenPermissions", "isPaymentsEnabled"}),
         _type(13, EQUIPMENT, "Equipment 🛠", enabled={"isStagesEnabled"}),
         _type(
             17,
@@ -117,17 +118,22 @@ def make_categories(types: Table) -> dict[int, Table]:
         DOCUMENT: [_category(DOCUMENT, 6, "Документы", 500, is_default=True)],
     }
     numbers = itertools.count(12)
-    for row in types.values():
-        names = ("Общая", "Филиалы") if row["isCategoriesEnabled"] == "Y" else ("Общая",)
-        categories[row["entityTypeId"]] = [
-            {
-                **_category(row["entityTypeId"], next(numbers), name, 500, is_default=name == "Общая"),
-                "code": "",
-                "isSystem": "N",
-            }
-            for name in names
-        ]
-    return {entity_type_id: Table({row["id"]: row for row in rows}) for entity_type_id, rows in categories.items()}
+    tables = {entity_type_id: Table({row["id"]: row for row in rows}) for entity_type_id, rows in categories.items()}
+    return tables | {row["entityTypeId"]: make_pipelines(row, numbers) for row in types.values()}
+
+
+def make_pipelines(type_row: Row, numbers: Iterator[int]) -> Table:
+    """Make the pipelines of a smart process: two if it may have several. *numbers* are their ids."""
+    names = ("Общая", "Филиалы") if type_row["isCategoriesEnabled"] == "Y" else ("Общая",)
+    rows = [
+        {
+            **_category(type_row["entityTypeId"], next(numbers), name, 500, is_default=name == "Общая"),
+            "code": "",
+            "isSystem": "N",
+        }
+        for name in names
+    ]
+    return Table({row["id"]: row for row in rows})
 
 
 def make_statuses(categories: dict[int, Table]) -> Table:
@@ -142,13 +148,24 @@ def make_statuses(categories: dict[int, Table]) -> Table:
     ]
     for entity_type_id, table in categories.items():
         for category_id in table:
-            rows += _stages_of_category(entity_type_id, category_id)
+            rows += make_stages(entity_type_id, category_id)
     return Table(
         {
             status_id: {"ID": str(status_id), **row}
             for status_id, row in zip(itertools.count(101, 2), rows, strict=False)
         }
     )
+
+
+def blank_type(type_id: int, types: Table, time: str) -> Row:
+    """The initial columns of a new smart process: all switches off, and the lowest free entityTypeId from 1030.
+
+    Source: [docs] api-reference/crm/universal/user-defined-object-types/crm-type-add.md
+    """
+    used = {row["entityTypeId"] for row in types.values()}
+    free = next(number for number in itertools.count(1030, 2) if number not in used)
+    row = _type(type_id, free, f"Smart Process #{type_id}", enabled={"isSetOpenPermissions", "isStagesEnabled"})
+    return {**row, "createdTime": time, "updatedTime": time}
 
 
 def _type(type_id: int, entity_type_id: int, title: str, enabled: set[str]) -> Row:
@@ -159,7 +176,7 @@ def _type(type_id: int, entity_type_id: int, title: str, enabled: set[str]) -> R
         "createdBy": 1,
         "entityTypeId": entity_type_id,
         "customSectionId": None,
-        **{flag: "Y" if flag in enabled else "N" for flag in _FLAGS},
+        **{flag: "Y" if flag in enabled else "N" for flag in FLAGS},
         "createdTime": "2024-07-08T17:24:55+03:00",
         "updatedTime": "2024-07-08T17:24:55+03:00",
         "updatedBy": 1,
@@ -178,7 +195,7 @@ def _category(entity_type_id: int, category_id: int, name: str, sort: int, *, is
     return row if category_id == 0 else {**row, "originId": "", "originatorId": ""}
 
 
-def _stages_of_category(entity_type_id: int, category_id: int) -> list[Row]:
+def make_stages(entity_type_id: int, category_id: int) -> list[Row]:
     """The stages of one pipeline. Contacts and companies have none."""
     if entity_type_id in (CONTACT, COMPANY):
         return []

@@ -1,7 +1,7 @@
 """The CRM entities and their fields, with the names of the documented ``*.fields`` answers."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from gateway.sandbox.content.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE, SMART_INVOICE
@@ -12,7 +12,7 @@ OLD_INVOICE = 5
 
 MULTIFIELDS = ("PHONE", "EMAIL", "WEB", "IM", "LINK")
 
-REFERENCES = {"crm_lead": LEAD, "crm_contact": CONTACT, "crm_company": COMPANY, "crm_quote": QUOTE}
+REFERENCES = {"crm_lead": LEAD, "crm_deal": DEAL, "crm_contact": CONTACT, "crm_company": COMPANY, "crm_quote": QUOTE}
 NUMERIC = {
     *REFERENCES,
     *("integer", "double", "user", "crm_category", "crm_entity", "location", "employee", "enumeration"),
@@ -20,8 +20,9 @@ NUMERIC = {
 }
 DATES = {"date", "datetime"}
 
-_WHEN_AND_WHO = """ASSIGNED_BY_ID user; CREATED_BY_ID user/r; MODIFY_BY_ID user/r; DATE_CREATE datetime/r;
-    DATE_MODIFY datetime/r; LAST_ACTIVITY_TIME datetime/r; LAST_ACTIVITY_BY user/r"""
+_ACTIVITY = "LAST_ACTIVITY_TIME datetime/r; LAST_ACTIVITY_BY user/r"
+_WHEN_AND_WHO = f"""ASSIGNED_BY_ID user; CREATED_BY_ID user/r; MODIFY_BY_ID user/r; DATE_CREATE datetime/r;
+    DATE_MODIFY datetime/r; {_ACTIVITY}"""
 _MOVED = "MOVED_BY_ID user/r; MOVED_TIME datetime/r"
 _UTM = "UTM_SOURCE string; UTM_MEDIUM string; UTM_CAMPAIGN string; UTM_CONTENT string; UTM_TERM string"
 _ORIGIN = "ORIGINATOR_ID string; ORIGIN_ID string"
@@ -37,41 +38,59 @@ _MONEY = "CURRENCY_ID crm_currency; OPPORTUNITY double; IS_MANUAL_OPPORTUNITY ch
 _LEAD = f"""ID integer/r; TITLE string; HONORIFIC crm_status:HONORIFIC; NAME string; SECOND_NAME string;
     LAST_NAME string; BIRTHDATE date; COMPANY_TITLE string; {_SOURCE}; STATUS_ID crm_status:STATUS;
     STATUS_DESCRIPTION string; STATUS_SEMANTIC_ID string/r; POST string; {_ADDRESS}; {_MONEY}; OPENED char;
-    COMMENTS string; {_HAS}; {_WHEN_AND_WHO}; {_MOVED}; COMPANY_ID crm_company; CONTACT_ID crm_contact;
+    COMMENTS string; {_HAS}; {_WHEN_AND_WHO}; {_MOVED}; COMPANY_ID crm_company; CONTACT_ID crm_contact/d;
     CONTACT_IDS crm_contact/m; OBSERVERS user/mx; IS_RETURN_CUSTOMER char/r; DATE_CLOSED datetime/r; {_ORIGIN}; {_UTM};
     {_MULTI}"""
 _DEAL = f"""ID integer/r; TITLE string; TYPE_ID crm_status:DEAL_TYPE; CATEGORY_ID crm_category/i;
     STAGE_ID crm_status:DEAL_STAGE; STAGE_SEMANTIC_ID string/r; IS_NEW char/r; IS_RECURRING char;
     IS_RETURN_CUSTOMER char; IS_REPEATED_APPROACH char; PROBABILITY integer; {_MONEY}; TAX_VALUE double;
-    COMPANY_ID crm_company; CONTACT_ID crm_contact; CONTACT_IDS crm_contact/m; QUOTE_ID crm_quote/r; BEGINDATE date;
+    COMPANY_ID crm_company; CONTACT_ID crm_contact/d; CONTACT_IDS crm_contact/m; QUOTE_ID crm_quote/r; BEGINDATE date;
     CLOSEDATE date; OPENED char; CLOSED char; COMMENTS string; {_WHEN_AND_WHO}; {_MOVED}; {_SOURCE};
     LEAD_ID crm_lead/r; ADDITIONAL_INFO string; LOCATION_ID location; OBSERVERS user/mx; {_ORIGIN}; {_UTM}"""
 _CONTACT = f"""ID integer/r; HONORIFIC crm_status:HONORIFIC; NAME string/*; SECOND_NAME string/*; LAST_NAME string/*;
     PHOTO file; BIRTHDATE date; TYPE_ID crm_status:CONTACT_TYPE; {_SOURCE}; POST string; {_ADDRESS}; COMMENTS string;
-    OPENED char; EXPORT char; {_HAS}; {_WHEN_AND_WHO}; COMPANY_ID crm_company; COMPANY_IDS crm_company/m;
+    OPENED char; EXPORT char; {_HAS}; {_WHEN_AND_WHO}; COMPANY_ID crm_company/d; COMPANY_IDS crm_company/m;
     LEAD_ID crm_lead/r; {_ORIGIN}; ORIGIN_VERSION string; {_UTM}; {_MULTI}"""
 _COMPANY = f"""ID integer/r; TITLE string/*; COMPANY_TYPE crm_status:COMPANY_TYPE; LOGO file; {_ADDRESS};
     ADDRESS_LEGAL string; {_ADDRESS.replace("ADDRESS", "REG_ADDRESS")};
     BANKING_DETAILS string; INDUSTRY crm_status:INDUSTRY; EMPLOYEES crm_status:EMPLOYEES; CURRENCY_ID crm_currency;
-    REVENUE double; OPENED char; COMMENTS string; {_HAS}; IS_MY_COMPANY char; {_WHEN_AND_WHO}; CONTACT_ID crm_contact/m;
+    REVENUE double; OPENED char; COMMENTS string; {_HAS}; IS_MY_COMPANY char;
+    {_WHEN_AND_WHO.replace(_ACTIVITY, _ACTIVITY.replace("/r", ""))}; CONTACT_ID crm_contact/m;
     LEAD_ID crm_lead/r; {_ORIGIN}; ORIGIN_VERSION string; {_UTM}; PARENT_ID_156 crm_entity;
     LAST_COMMUNICATION_TIME string/r; {_MULTI}"""
-_QUOTE = f"""ID integer/r; TITLE string; QUOTE_NUMBER string; STATUS_ID crm_status:QUOTE_STATUS; {_MONEY};
-    TAX_VALUE double; COMPANY_ID crm_company; CONTACT_ID crm_contact; CONTACT_IDS crm_contact/m; LEAD_ID crm_lead;
-    BEGINDATE date; CLOSEDATE date; OPENED char; CLOSED char/r; COMMENTS string; CONTENT string; TERMS string;
-    {_WHEN_AND_WHO}; {_UTM}"""
+_QUOTE = f"""ID integer/r; TITLE string/*; QUOTE_NUMBER string/r; STATUS_ID crm_status:QUOTE_STATUS;
+    CURRENCY_ID crm_currency; OPPORTUNITY double; TAX_VALUE double; COMPANY_ID crm_company/n;
+    MYCOMPANY_ID crm_company/n; CONTACT_ID crm_contact/d; CONTACT_IDS crm_contact/m; LEAD_ID crm_lead/n;
+    DEAL_ID crm_deal/n; BEGINDATE date; CLOSEDATE date; ACTUAL_DATE date; OPENED char; CLOSED char; COMMENTS string;
+    CONTENT string; TERMS string; CLIENT_TITLE string; CLIENT_ADDR string; CLIENT_CONTACT string; CLIENT_EMAIL string;
+    CLIENT_PHONE string; CLIENT_TP_ID string; CLIENT_TPA_ID string; PERSON_TYPE_ID integer; LOCATION_ID location;
+    {_WHEN_AND_WHO}; LAST_COMMUNICATION_TIME string/r; {_UTM}"""
 _OLD_INVOICE = """ID integer/r; ACCOUNT_NUMBER string; ORDER_TOPIC string/*; STATUS_ID string; PRICE double/r;
     CURRENCY string; TAX_VALUE double/r; DATE_BILL date; DATE_PAY_BEFORE date; DATE_INSERT datetime;
     DATE_UPDATE datetime/r; RESPONSIBLE_ID user; UF_COMPANY_ID crm_company; UF_CONTACT_ID crm_contact;
     USER_DESCRIPTION string; COMMENTS string; RECURRING_ID integer"""
 _ITEM = f"""ID integer/r; TITLE string; XML_ID string; CREATED_TIME datetime/r; UPDATED_TIME datetime/r;
     CREATED_BY user/r; UPDATED_BY user/r; ASSIGNED_BY_ID user; OPENED boolean/*; WEBFORM_ID integer; BEGINDATE date;
-    CLOSEDATE date; COMPANY_ID crm_company; CONTACT_ID crm_contact; CONTACT_IDS crm_contact/m; OBSERVERS user/m;
-    CATEGORY_ID crm_category; MOVED_TIME datetime/r; MOVED_BY user/r; STAGE_ID crm_status:STAGES;
-    PREVIOUS_STAGE_ID string/r; {_SOURCE.replace("DESCRIPTION string", "DESCRIPTION text")};
+    CLOSEDATE date; COMPANY_ID crm_company; CONTACT_ID crm_contact/d; CONTACT_IDS crm_contact/m; CONTACTS crm_contact/m;
+    OBSERVERS user/m; CATEGORY_ID crm_category; MOVED_TIME datetime/r; MOVED_BY user/r; STAGE_ID crm_status:STAGES;
+    PREVIOUS_STAGE_ID crm_status:STAGES/r; {_SOURCE.replace("DESCRIPTION string", "DESCRIPTION text")};
     CURRENCY_ID crm_currency; IS_MANUAL_OPPORTUNITY boolean; OPPORTUNITY double; TAX_VALUE double;
-    MYCOMPANY_ID crm_company; LAST_ACTIVITY_BY user/r; LAST_ACTIVITY_TIME datetime/r; PARENT_ID_1 crm_entity;
-    PARENT_ID_2 crm_entity"""
+    MYCOMPANY_ID crm_company; LAST_ACTIVITY_BY user/r; LAST_ACTIVITY_TIME datetime/r; PARENT_ID_2 crm_entity"""
+_SMART_PROCESS = f"{_ITEM}; PARENT_ID_1 crm_entity"
+# Source: [docs] api-reference/crm/universal/invoice.md
+_INVOICE = f"{_ITEM}; ACCOUNT_NUMBER string/r; COMMENTS string; LOCATION_ID location; PARENT_ID_7 crm_entity"
+
+# The fields of a smart process that exist only if a switch of its type is on.
+# Source: [docs] api-reference/crm/universal/object-fields.md
+_SWITCHED = {
+    "isBeginCloseDatesEnabled": ("BEGINDATE", "CLOSEDATE"),
+    "isStagesEnabled": ("STAGE_ID", "PREVIOUS_STAGE_ID", "MOVED_BY", "MOVED_TIME"),
+    "isClientEnabled": ("COMPANY_ID", "CONTACT_ID", "CONTACT_IDS", "CONTACTS"),
+    "isLinkWithProductsEnabled": ("CURRENCY_ID", "IS_MANUAL_OPPORTUNITY", "OPPORTUNITY", "TAX_VALUE"),
+    "isMycompanyEnabled": ("MYCOMPANY_ID",),
+    "isSourceEnabled": ("SOURCE_ID", "SOURCE_DESCRIPTION"),
+    "isObserversEnabled": ("OBSERVERS",),
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +100,8 @@ class Field:
     name: str
     type: str
     values: str = ""
-    flags: str = ""  # r: read-only, i: immutable, m: multiple, *: required, x: only crm.item shows it
+    flags: str = ""  # r: read-only, i: immutable, m: multiple, *: required, d: deprecated, n: described without
+    # the type that it refers to, x: only crm.item shows it
     label: str | None = None  # of a custom field
     is_custom: bool = False
 
@@ -128,6 +148,11 @@ class Entity:
     own_fields: tuple[Field, ...]
     userfields: str
 
+    @property
+    def is_smart_process(self) -> bool:
+        """Whether the entity is one of crm.type.list, which may be deleted."""
+        return self.table.startswith("items/")
+
     def fields(self, userfields: Mapping[str, Table]) -> Fields:
         """The fields with the portal's current custom fields; the same object while they do not change."""
         return _fields(self, tuple(custom_field(row) for row in userfields[self.userfields].values()))
@@ -153,23 +178,25 @@ def _custom_field(name: str, kind: str, multiple: str, mandatory: str, label: st
 
 def make_entities(types: Table, categories: Mapping[int, Table]) -> dict[int, Entity]:
     """Make the entities of a portal by entityTypeId, smart processes included."""
-    invoices = _items(
-        SMART_INVOICE, "invoices", f"SMART_INVOICE_STAGE_{min(categories[SMART_INVOICE])}", "SMART_INVOICE"
+    invoice_stages = f"SMART_INVOICE_STAGE_{min(categories[SMART_INVOICE])}"
+    invoices = _entity(
+        SMART_INVOICE, "invoices", _INVOICE.replace(":STAGES", f":{invoice_stages}"), "CRM_SMART_INVOICE"
     )
-    smart_processes = (
-        _items(type_id, f"items/{type_id}", f"DYNAMIC_{type_id}_STAGE_{min(categories[type_id])}", str(type_row_id))
-        for type_row_id, type_id in ((type_row_id, row["entityTypeId"]) for type_row_id, row in types.items())
-    )
+    smart_processes = (make_smart_process(row, categories[row["entityTypeId"]]) for row in types.values())
     return {entity.type_id: entity for entity in (*_FIXED, invoices, *smart_processes)}
+
+
+def make_smart_process(row: Row, categories: Table) -> Entity:
+    """Make the entity of a row of crm.type.list, with the fields whose switches are on."""
+    type_id = row["entityTypeId"]
+    fields = _SMART_PROCESS.replace(":STAGES", f":DYNAMIC_{type_id}_STAGE_{min(categories)}")
+    entity = _entity(type_id, f"items/{type_id}", fields, f"CRM_{row['id']}")
+    off = {name for switch, names in _SWITCHED.items() if row[switch] != "Y" for name in names}
+    return replace(entity, own_fields=tuple(field for field in entity.own_fields if field.name not in off))
 
 
 def _entity(type_id: int, table: str, fields: str, userfields: str) -> Entity:
     return Entity(type_id, table, tuple(map(Field.parse, fields.split(";"))), userfields)
-
-
-def _items(type_id: int, table: str, stages: str, userfields: str) -> Entity:
-    """An entity that only crm.item serves. *stages* is the ENTITY_ID of the stages of its default pipeline."""
-    return _entity(type_id, table, _ITEM.replace(":STAGES", f":{stages}"), f"CRM_{userfields}")
 
 
 _FIXED = (

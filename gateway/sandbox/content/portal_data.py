@@ -1,18 +1,26 @@
 """All data of a sandbox portal. Tests and the control address change it as a person would change a portal."""
 
+import itertools
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from gateway.sandbox.content.addresses import make_addresses
-from gateway.sandbox.content.catalog import make_categories, make_statuses, make_types
-from gateway.sandbox.content.entities import Entity, make_entities
+from gateway.sandbox.content.catalog import (
+    blank_type,
+    make_categories,
+    make_pipelines,
+    make_stages,
+    make_statuses,
+    make_types,
+)
+from gateway.sandbox.content.entities import Entity, make_entities, make_smart_process
 from gateway.sandbox.content.eventlog import make_eventlog
 from gateway.sandbox.content.fields import make_userfields
 from gateway.sandbox.content.offline import OfflineEvents
 from gateway.sandbox.content.people import make_users
-from gateway.sandbox.content.records import CREATED_COLUMNS, MODIFIED_COLUMNS, iso_time, make_records
+from gateway.sandbox.content.records import CREATED_COLUMNS, MODIFIED_COLUMNS, iso_time, make_records, make_table
 from gateway.sandbox.content.tasks import make_tasks
 from gateway.sandbox.tables.generated import GeneratedTable
 from gateway.sandbox.tables.table import Row, Rows, Table
@@ -26,7 +34,7 @@ class PortalData:
     """Tables of rows by id, in the form of the list methods.
 
     Categories and records are stored per entity type, userfields per entity (``CRM_DEAL``). The labels of a userfield
-    are maps from language to text.
+    are maps from language to text. *denied* are the entity types whose records no user may read.
     """
 
     users: Table
@@ -40,6 +48,7 @@ class PortalData:
     eventlog: GeneratedTable
     offline_events: OfflineEvents
     addresses: Table
+    denied: set[int] = field(default_factory=set)
 
     @classmethod
     def generate(
@@ -92,7 +101,8 @@ class PortalData:
         """Change *columns* of a row, or add it, as any method of a portal does.
 
         A CRM record gets the time *now* as that of its modification, and a new one as that of its creation, unless
-        *columns* holds them. An edit that changes nothing is not saved.
+        *columns* holds them. An edit that changes nothing is not saved. A new type is a smart process with all that
+        belongs to it; the fields of a type do not follow later edits of its switches.
 
         Source: [docs] api-reference/crm/universal/crm-item-update.md
         """
@@ -103,12 +113,30 @@ class PortalData:
                 return
             stamped: tuple[str, ...] = MODIFIED_COLUMNS
         else:
-            row = table.blank(row_id)
+            row = blank_type(row_id, self.types, iso_time(int(now))) if table is self.types else table.blank(row_id)
             stamped = (*CREATED_COLUMNS, *MODIFIED_COLUMNS)
-        stamps = {}
-        if isinstance(table, GeneratedTable) and table_name not in NOT_RECORDS:
-            stamps = {name: iso_time(int(now)) for name in stamped if name in row}
+        is_record = table_name in {self.entities[type_id].table for type_id in self.records}
+        stamps = {name: iso_time(int(now)) for name in stamped if is_record and name in row}
         table[row_id] = {**row, **stamps, **columns}
+        if table is self.types and table[row_id]["entityTypeId"] not in self.entities:
+            self._add_smart_process(table[row_id])
+
+    def _add_smart_process(self, type_row: Row) -> None:
+        """Add the pipelines, the stages and the empty table of records of a new type. It has no custom fields yet."""
+        type_id = type_row["entityTypeId"]
+        used = max(category_id for table in self.categories.values() for category_id in table)
+        self.categories[type_id] = make_pipelines(type_row, itertools.count(used + 1))
+        status_ids = itertools.count(max(self.statuses) + 2, 2)
+        for category_id in self.categories[type_id]:
+            for stage in make_stages(type_id, category_id):
+                status_id = next(status_ids)
+                self.statuses[status_id] = {"ID": str(status_id), **stage}
+        self.userfields[f"CRM_{type_row['id']}"] = Table()
+        entity = make_smart_process(type_row, self.categories[type_id])
+        self.entities[type_id] = entity
+        self.records[type_id] = make_table(
+            entity, 0, 0, entity.table, self.users, self.statuses, self.userfields, self.records
+        )
 
     @property
     def tables(self) -> dict[str, Rows]:

@@ -9,6 +9,7 @@ from gateway.sandbox.content.entities import DATES, REFERENCES, Entity, Field
 from gateway.sandbox.php import Value
 from gateway.sandbox.tables.generated import ComputedColumns, GeneratedTable
 from gateway.sandbox.tables.table import Row, Table
+from gateway.sandbox.tables.time_bands import TimeBand
 
 FILLED_CUSTOM_FIELDS = 8  # the first fields of an entity; rows omit the others, which were never set
 SECONDS_PER_ID = 30  # between the creation of two consecutive ids
@@ -28,6 +29,10 @@ CREATED_COLUMNS = ("DATE_CREATE", "CREATED_TIME", "DATE_INSERT")
 MODIFIED_COLUMNS = ("DATE_MODIFY", "UPDATED_TIME", "DATE_UPDATE")
 _LATER_COLUMNS = (*MODIFIED_COLUMNS, "MOVED_TIME", "LAST_ACTIVITY_TIME")
 _LATEST_S = 2_000_000  # the longest time between creation and change of a generated row: about three weeks
+_BANDS = {
+    **dict.fromkeys(CREATED_COLUMNS, TimeBand(_FIRST_CREATED, SECONDS_PER_ID, 0)),
+    **dict.fromkeys(_LATER_COLUMNS, TimeBand(_FIRST_CREATED, SECONDS_PER_ID, _LATEST_S)),
+}
 _SEMANTICS = {"STATUS_SEMANTIC_ID", "STAGE_SEMANTIC_ID"}
 
 
@@ -46,19 +51,28 @@ def make_records(
     Rows have the form of the old lists: numbers are strings, an unset date is empty. The form of crm.item is derived.
     """
     records: dict[int, GeneratedTable] = {}
-    people = list(users)
     for type_id, entity in entities.items():
-        custom = list(userfields[entity.userfields].values())[:FILLED_CUSTOM_FIELDS]
-        maker = _PatternMaker(entity, people, list(statuses.values()), custom, records)
-        records[type_id] = GeneratedTable(
-            counts.get(entity.table, 0),
-            holes,
-            f"{seed} {entity.table}",
-            maker.pattern,
-            _computed_columns(entity),
-            dict.fromkeys((*CREATED_COLUMNS, *_LATER_COLUMNS), _ids_of_times),
+        seed_text = f"{seed} {entity.table}"
+        records[type_id] = make_table(
+            entity, counts.get(entity.table, 0), holes, seed_text, users, statuses, userfields, records
         )
     return records
+
+
+def make_table(
+    entity: Entity,
+    count: int,
+    holes: float,
+    seed: str,
+    users: Table,
+    statuses: Table,
+    userfields: Mapping[str, Table],
+    records: Mapping[int, GeneratedTable],
+) -> GeneratedTable:
+    """Make the table of one entity with *count* rows, which refer to rows of *records*."""
+    custom = list(userfields[entity.userfields].values())[:FILLED_CUSTOM_FIELDS]
+    maker = _PatternMaker(entity, list(users), list(statuses.values()), custom, records)
+    return GeneratedTable(count, holes, seed, maker.pattern, _computed_columns(entity), _BANDS)
 
 
 def _computed_columns(entity: Entity) -> ComputedColumns:
@@ -82,12 +96,6 @@ def _computed_columns(entity: Entity) -> ComputedColumns:
 def _later(row_id: int) -> str:
     """A time within _LATEST_S seconds after the creation of the row."""
     return iso_time(_FIRST_CREATED + SECONDS_PER_ID * row_id + row_id * 7_919 % _LATEST_S)
-
-
-def _ids_of_times(earliest: float, latest: float) -> tuple[float, float]:
-    """The bounds, both exclusive, of the ids whose computed times may lie between two Unix times, both inclusive."""
-    above = (earliest - _FIRST_CREATED - _LATEST_S) / SECONDS_PER_ID
-    return above - 1, (latest - _FIRST_CREATED) / SECONDS_PER_ID + 1
 
 
 def _has_phone(row_id: int) -> bool:

@@ -1,19 +1,21 @@
 """The filters of REST 2 lists: columns, comparison of values, operators and groups of conditions."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from math import inf, isnan
 from operator import ge, gt, le, lt
 from typing import Any, TypeAlias
 
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import Value, as_number, entries_of, is_array
-from gateway.sandbox.tables.table import Rows, Spans, Test
+from gateway.sandbox.tables.ids import ChainedIds
+from gateway.sandbox.tables.table import Rows, Test
+from gateway.sandbox.tables.time_bands import Spans
 
 
 class Kind(Enum):
@@ -82,10 +84,10 @@ class CustomTest:
 
 @dataclass(frozen=True)
 class Filter:
-    """The conditions of a filter: the range of ids, separate because it makes a list cheap, and the other tests.
+    """The conditions of a filter: ranges of ids and of times, separate because they make a list cheap, and all tests.
 
     *among* holds the only ids requested, None for any. *columns* are those that the tests read. *spans* are the times
-    that some of the tests allow.
+    that some of the tests allow; *only_spans* says whether there are no other tests.
     """
 
     above: float
@@ -94,18 +96,22 @@ class Filter:
     tests: tuple[Test, ...]
     columns: frozenset[str]
     spans: Spans = field(default_factory=dict)
+    only_spans: bool = False
 
     def ids(self, table: Rows, *, limit: int | None = None) -> Sequence[int]:
         """Return the ids of matching rows, ascending. With tests, return only the first *limit*."""
-        found: Sequence[int]
-        if self.among is None:
-            found = table.candidates(self.above, self.below, self.spans)
-        else:
+        if self.among is not None:
             found = sorted(row_id for row_id in self.among if self.above < row_id < self.below and row_id in table)
+            return list(islice(self._matching(table, found), limit)) if self.tests else found
         if not self.tests:
-            return found
-        matching = table.matching_ids(found, lambda row: all(test(row) for test in self.tests), self.columns)
-        return list(islice(matching, limit))
+            return table.ids_between(self.above, self.below)
+        parts = table.parts_between(self.above, self.below, self.spans)
+        if limit is None and self.only_spans:
+            return ChainedIds(part.ids if part.is_certain else list(self._matching(table, part.ids)) for part in parts)
+        return list(islice(self._matching(table, chain.from_iterable(part.ids for part in parts)), limit))
+
+    def _matching(self, table: Rows, ids: Iterable[int]) -> Iterator[int]:
+        return table.matching_ids(ids, lambda row: all(test(row) for test in self.tests), self.columns)
 
 
 def read_filter(conditions: Value, schema: Schema) -> Filter:
@@ -119,6 +125,7 @@ def read_filter(conditions: Value, schema: Schema) -> Filter:
     tests: list[Test] = []
     columns: set[str] = set()
     spans: dict[str, tuple[float, float]] = {}
+    only_spans = True
     entries = entries_of(conditions)
     if _is_or(entries, schema):
         return Filter(above, below, None, (_read_group(entries, schema, columns),), frozenset(columns))
@@ -140,17 +147,18 @@ def read_filter(conditions: Value, schema: Schema) -> Filter:
             among = wanted if among is None else among & wanted
         elif test := _read_test(entry, value, schema, columns):
             tests.append(test)
-            if operator in COMPARISONS and schema.columns.get(column) is Kind.DATE:
+            moment = comparable(value, Kind.DATE) if schema.columns.get(column) is Kind.DATE else None
+            if operator in COMPARISONS and moment is not None and not isnan(moment):
                 stored = schema.stored.get(column, column)
-                spans[stored] = _narrowed(spans.get(stored, (-inf, inf)), operator, comparable(value, Kind.DATE))
-    return Filter(above, below, among, tuple(tests), frozenset(columns), spans)
+                spans[stored] = _narrowed(spans.get(stored, (-inf, inf)), operator, moment)
+            else:
+                only_spans = False
+    return Filter(above, below, among, tuple(tests), frozenset(columns), spans, only_spans)
 
 
-def _narrowed(span: tuple[float, float], operator: str, bound: float | None) -> tuple[float, float]:
-    """*span* within a bound, which may itself be part of it; unchanged if the bound is empty or no time."""
+def _narrowed(span: tuple[float, float], operator: str, bound: float) -> tuple[float, float]:
+    """*span* within a *bound*, which is always part of it."""
     earliest, latest = span
-    if bound is None or isnan(bound):
-        return span
     return (max(earliest, bound), latest) if operator.startswith(">") else (earliest, min(latest, bound))
 
 

@@ -2,14 +2,15 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from math import ceil, floor, inf
 from random import Random
 from types import MappingProxyType
 from typing import Any, overload
 
 from gateway.sandbox.tables.ids import IdRuns
-from gateway.sandbox.tables.table import Projection, Row, Rows, Spans, Test
+from gateway.sandbox.tables.table import Projection, Row, Rows, Test
+from gateway.sandbox.tables.time_bands import Ids, Part, Spans, TimeBand, intersection, possible_and_certain
 
 PATTERNS = 251  # the number of different rows, apart from their computed columns
 PROJECTION_CACHE_SIZE = 16
@@ -26,7 +27,7 @@ class GeneratedTable(Rows):
 
     A row is one of PATTERNS patterns, made by *make_pattern* on first use, with the columns that *computed* derives
     from the id. A pattern has all columns in their order. A row that is read is a copy: to change it, assign it.
-    *windows* gives, for some computed columns, the ids whose values may lie in a span.
+    *bands* are those of the computed columns whose times rise with the id.
     """
 
     def __init__(
@@ -36,11 +37,11 @@ class GeneratedTable(Rows):
         seed: str,
         make_pattern: MakePattern,
         computed: ComputedColumns,
-        windows: Windows = MappingProxyType({}),
+        bands: Mapping[str, TimeBand] = MappingProxyType({}),
     ) -> None:
         self._runs = IdRuns(count, holes, Random(seed))
         self._seed, self._make_pattern, self._computed = seed, make_pattern, computed
-        self._windows = windows
+        self._bands = bands
         self._patterns: list[Row] = []
         self._projected: dict[Projection, list[Row]] = {}
         self._changed: dict[int, Row] = {}
@@ -93,16 +94,35 @@ class GeneratedTable(Rows):
         end = len(self) if below == inf else self.rank(ceil(below))
         return IdRange(self, first, max(first, end))
 
-    def candidates(self, above: float, below: float, spans: Spans) -> Sequence[int]:
-        lower, upper = above, below
-        for column in spans.keys() & self._windows.keys():
-            first, end = self._windows[column](*spans[column])
-            lower, upper = max(lower, first), min(upper, end)
-        if (lower, upper) == (above, below):
-            return self.ids_between(above, below)
-        inside = self.ids_between(lower, max(lower, upper)) if lower < upper else ()
-        changed = [row_id for row_id in self._changed if above < row_id < below and not lower < row_id < upper]
-        return sorted(chain(inside, changed)) if changed else inside
+    def parts_between(self, above: float, below: float, spans: Spans) -> Iterator[Part]:
+        """The ids of `ids_between` in ascending parts, except generated rows that have no times within *spans*.
+
+        Changed rows may have any time: they are always included, and never certain.
+        """
+        possible, certain = (intersection((above, below), ids) for ids in possible_and_certain(self._bands, spans))
+        changed = sorted(row_id for row_id in self._changed if above < row_id < below)
+        if possible[0] >= possible[1]:
+            yield Part(changed)
+            return
+        yield Part([row_id for row_id in changed if row_id <= possible[0]])
+        if certain[0] < certain[1]:
+            yield from self._parts_around(possible, certain, changed)
+        else:
+            yield Part(self.ids_between(*possible))
+        yield Part([row_id for row_id in changed if row_id >= possible[1]])
+
+    def _parts_around(self, possible: Ids, certain: Ids, changed: list[int]) -> Iterator[Part]:
+        """The *possible* ids: those before the *certain* ones, the certain ones between changed rows, those after."""
+        first, end = certain
+        if possible[0] < first:
+            yield Part(self.ids_between(possible[0], floor(first) + 1))
+        cuts = [row_id for row_id in changed if first < row_id < end]
+        for above, below in pairwise((first, *cuts, end)):
+            yield Part(self.ids_between(above, below), is_certain=True)
+            if below < end:
+                yield Part([int(below)])
+        if end < possible[1]:
+            yield Part(self.ids_between(ceil(end) - 1, possible[1]))
 
     @property
     def columns(self) -> frozenset[str]:

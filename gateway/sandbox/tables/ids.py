@@ -2,8 +2,10 @@
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, chain
 from random import Random
+from typing import overload
 
 RUN_IDS = 40  # the average length of a run
 
@@ -57,3 +59,42 @@ class IdRuns:
             end = start + self._before[run + 1] - self._before[run]
             yield from range(max(start, first), min(end, last + 1))
             run += 1
+
+
+class ChainedIds(Sequence[int]):
+    """Several sequences of ids as one, without copying them."""
+
+    def __init__(self, parts: Iterable[Sequence[int]]) -> None:
+        self._parts = [part for part in parts if part]
+        self._ends = list(accumulate(map(len, self._parts)))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __iter__(self) -> Iterator[int]:
+        return chain.from_iterable(self._parts)
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[int]: ...
+
+    def __getitem__(self, place: int | slice) -> int | list[int]:
+        if isinstance(place, int):
+            index = range(len(self))[place]
+            part = bisect_right(self._ends, index)
+            return self._parts[part][index - self._ends[part]]  # counted from the end of the part
+        places = range(len(self))[place]
+        if not places:
+            return []
+        first, end = min(places), max(places) + 1
+        ids = list(self._contiguous(first, end))
+        return ids[:: places.step] if places.step > 0 else ids[::-1][:: -places.step]
+
+    def _contiguous(self, first: int, end: int) -> Iterator[int]:
+        for part in range(bisect_right(self._ends, first), len(self._parts)):
+            start = self._ends[part] - len(self._parts[part])
+            if start >= end:
+                return
+            yield from self._parts[part][max(first - start, 0) : end - start]

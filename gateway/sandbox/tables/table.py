@@ -6,6 +6,8 @@ from collections import UserDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from gateway.sandbox.tables.time_bands import Part, Spans
+
 Row: TypeAlias = dict[str, Any]
 Spans: TypeAlias = Mapping[str, tuple[float, float]]
 """By column of Unix times: the earliest and the latest that a row must have, both inclusive."""
@@ -41,9 +43,9 @@ class Rows(MutableMapping[int, Row]):
     def ids_between(self, above: float, below: float) -> Sequence[int]:
         """The ids greater than *above* and less than *below*, ascending."""
 
-    def candidates(self, above: float, below: float, _spans: Spans) -> Sequence[int]:
-        """As `ids_between`, at least those whose rows have values within *spans*, which makes some lists cheap."""
-        return self.ids_between(above, below)
+    def parts_between(self, above: float, below: float, _spans: Spans) -> Iterable[Part]:
+        """The ids of `ids_between` in ascending parts, except some whose rows have no times within *spans*."""
+        return (Part(self.ids_between(above, below)),)
 
     @property
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The control address of the sandbox, ``/_sandbox/``: counters, faults, holds and changes of rows over HTTP."""
+"""The control address of the sandbox, ``/_sandbox/``: counters, faults, holds, rights and changes of rows over HTTP."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,6 +16,7 @@ def control_routes(portal: SandboxPortal) -> Iterable[web.RouteDef]:
     - ``GET /_sandbox/``: counters and pending faults
     - ``POST /_sandbox/faults`` with ``{"fault": SPEC}``, ``DELETE`` clears the faults
     - ``POST /_sandbox/hold``, ``/_sandbox/release`` with ``{"method": NAME}``
+    - ``POST /_sandbox/deny``, ``/_sandbox/allow`` with ``{"table": "deals"}``: no user may read these CRM records
     - ``POST /_sandbox/rows`` with ``{"table": "users", "set": {"7": {…}}, "remove": [9]}``: a row of ``set`` is
       added, or its given columns are changed; with ``"after": {"method": NAME, "calls": N}`` after N more calls
     """
@@ -26,6 +27,8 @@ def control_routes(portal: SandboxPortal) -> Iterable[web.RouteDef]:
         web.delete("/_sandbox/faults", control.clear_faults),
         web.post("/_sandbox/hold", control.hold),
         web.post("/_sandbox/release", control.release),
+        web.post("/_sandbox/deny", control.deny),
+        web.post("/_sandbox/allow", control.allow),
         web.post("/_sandbox/rows", control.change_rows),
     )
 
@@ -71,6 +74,22 @@ class _Control:
         method = await _text(request, "method")
         self._portal.release(method)
         return _json({"released": method})
+
+    async def deny(self, request: web.Request) -> web.Response:
+        table = await _text(request, "table")
+        try:
+            self._portal.deny(table)
+        except ValueError as error:
+            raise _bad_request(str(error)) from None
+        return _json({"denied": table})
+
+    async def allow(self, request: web.Request) -> web.Response:
+        table = await _text(request, "table")
+        try:
+            self._portal.allow(table)
+        except ValueError as error:
+            raise _bad_request(str(error)) from None
+        return _json({"allowed": table})
 
     async def change_rows(self, request: web.Request) -> web.Response:
         body = await _object(request)

@@ -22,7 +22,11 @@ DATA = PortalData.generate(users=3, holes=0, seed=1)
 DEALS = DATA.entities[DEAL].fields(DATA.userfields)
 MULTIFIELDS = ("PHONE", "EMAIL")
 CRM: dict[str, object] = {
-    **{field.name: described(field) for field in DEALS if "x" not in field.flags},
+    **{
+        field.name: row
+        for field, row in described(DATA.entities[DEAL], DATA.userfields).items()
+        if "x" not in field.flags
+    },
     **{name: {"type": "crm_multifield", "isMultiple": True} for name in MULTIFIELDS},
 }
 NAMES: dict[str, dict[str, object]] = {

@@ -1,6 +1,6 @@
 """crm.status.list, crm.category.list and crm.type.list."""
 
-from gateway.sandbox.content.catalog import FIXED_TYPES, LEAD, QUOTE
+from gateway.sandbox.content.catalog import FIXED_TYPES, FLAGS, LEAD, QUOTE
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import is_array
 from gateway.sandbox.query.filters import WITH_NOT_LIKE, Kind, Schema, read_filter
@@ -23,7 +23,7 @@ _CATEGORIES = Schema(columns={"id": Kind.NUMBER, "sort": Kind.NUMBER}, key="id")
 _TYPES = Schema(
     columns={
         **dict.fromkeys(("id", "entityTypeId", "createdBy", "updatedBy", "customSectionId"), Kind.NUMBER),
-        **dict.fromkeys(("title", "code", "isCategoriesEnabled", "isStagesEnabled", "isClientEnabled"), Kind.TEXT),
+        **dict.fromkeys(("title", "code", *FLAGS), Kind.TEXT),
         **dict.fromkeys(("createdTime", "updatedTime"), Kind.DATE),
     },
     key="id",

@@ -21,7 +21,7 @@ def list_items(call: Call) -> Answer:
 
     Source: [docs] api-reference/crm/universal/{crm-item-list,index}.md; [srv] crm/lib/controller/item.php
     """
-    entity = _entity(call)
+    entity = _readable_entity(call)
     fields, original = _fields(call, entity)
     schema = _schema(fields, original)
     selected = map(str, entries_of(call.params.get("select", {})).values())
@@ -45,7 +45,7 @@ def get_item(call: Call) -> Answer:
 
     Source: [docs] api-reference/crm/universal/crm-item-get.md
     """
-    entity = _entity(call)
+    entity = _readable_entity(call)
     row = call.data.records[entity.type_id].get(call.params["id"])
     if row is None:
         raise CallError("NOT_FOUND", "Element not found")
@@ -58,14 +58,24 @@ def describe_item_fields(call: Call) -> Answer:
 
     Source: [docs] api-reference/crm/universal/crm-item-fields.md
     """
-    named = item_names(*_fields(call, _entity(call)))
-    return Answer({"fields": {name: {**described(field), "upperName": field.name} for name, field in named.items()}})
+    entity = _entity(call)
+    descriptions = described(entity, call.data.userfields)
+    named = item_names(*_fields(call, entity))
+    return Answer({"fields": {name: {**descriptions[field], "upperName": field.name} for name, field in named.items()}})
 
 
 def _entity(call: Call) -> Entity:
     entity: Entity | None = call.data.entities.get(call.params["entityTypeId"])
-    if entity is None or entity.type_id == OLD_INVOICE:
+    types = {row["entityTypeId"] for row in call.data.types.values()}
+    if entity is None or entity.type_id == OLD_INVOICE or (entity.is_smart_process and entity.type_id not in types):
         raise CallError("NOT_FOUND", "Smart process not found")
+    return entity
+
+
+def _readable_entity(call: Call) -> Entity:
+    entity = _entity(call)
+    if entity.type_id in call.data.denied:
+        raise CallError("ACCESS_DENIED", "Access denied")
     return entity
 
 

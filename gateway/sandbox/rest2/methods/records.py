@@ -1,16 +1,17 @@
 """The old CRM methods: crm.lead.list and its siblings, get and fields."""
 
+from collections.abc import Mapping
 from functools import lru_cache, partial
 
 from gateway.sandbox.content.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE
-from gateway.sandbox.content.entities import MULTIFIELDS, OLD_INVOICE, REFERENCES, Field, Fields
+from gateway.sandbox.content.entities import MULTIFIELDS, OLD_INVOICE, REFERENCES, Entity, Field, Fields
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import Value, as_number, entries_of, is_array
 from gateway.sandbox.query.filters import Schema, read_filter
 from gateway.sandbox.query.listing import find, read_order
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.rest2.views import ClassicView
-from gateway.sandbox.tables.table import Row
+from gateway.sandbox.tables.table import Row, Table
 
 _CRM = ("crm",)
 _CLASSIC = {
@@ -29,6 +30,7 @@ def list_records(type_id: int, call: Call) -> Answer:
 
     Source: [docs] api-reference/crm/deals/crm-deal-list.md and its siblings
     """
+    _check_access(type_id, call)
     fields = call.data.entities[type_id].fields(call.data.userfields)
     schema = _schema(fields)
     page = find(
@@ -51,6 +53,7 @@ def get_record(type_id: int, call: Call) -> Answer:
     row_id = 0 if is_array(value) else int(as_number(value))
     if row_id < 1:
         raise CallError("", "ID is not defined or invalid.")
+    _check_access(type_id, call)
     row = call.data.records[type_id].get(row_id)
     if row is None:
         raise CallError("", "Not found")
@@ -58,17 +61,32 @@ def get_record(type_id: int, call: Call) -> Answer:
     return Answer(ClassicView(frozenset(field.name for field in fields if _is_shown(field)))(row))
 
 
+def _check_access(type_id: int, call: Call) -> None:
+    if type_id in call.data.denied:
+        raise CallError("", "Access denied.")
+
+
 def describe_fields(type_id: int, call: Call) -> Answer:
     """Return all fields by name.
 
     Source: [docs] api-reference/crm/deals/crm-deal-fields.md and its siblings
     """
-    fields = call.data.entities[type_id].fields(call.data.userfields)
-    return Answer({field.name: described(field) for field in fields if "x" not in field.flags})
+    entity = call.data.entities[type_id]
+    descriptions = described(entity, call.data.userfields)
+    return Answer({field.name: row for field, row in descriptions.items() if "x" not in field.flags})
 
 
-def described(field: Field) -> Row:
-    """A field in the form of the ``*.fields`` methods."""
+def described(entity: Entity, userfields: Mapping[str, Table]) -> dict[Field, Row]:
+    """All fields of an entity in the form of the ``*.fields`` methods.
+
+    Source: [docs] api-reference/crm/companies/crm-company-fields.md, crm/universal/crm-item-fields.md
+    """
+    custom = {row["FIELD_NAME"]: row for row in userfields[entity.userfields].values()}
+    return {field: _described(field, custom.get(field.name)) for field in entity.fields(userfields)}
+
+
+def _described(field: Field, custom: Row | None) -> Row:
+    """A field, for a custom one with the row of ``*.userfield.list`` that defines it."""
     row: Row = {
         "type": field.type,
         "isRequired": "*" in field.flags,
@@ -77,14 +95,31 @@ def described(field: Field) -> Row:
         "isMultiple": field.is_multiple,
         "isDynamic": field.is_custom,
     }
+    if "d" in field.flags:
+        row["isDeprecated"] = True
     if field.values:
         row["statusType"] = field.values
-    if field.type in REFERENCES and not field.is_multiple:
-        row["settings"] = {"parentEntityTypeId": REFERENCES[field.type]}
+    if custom is not None and "LIST" in custom:
+        row["items"] = [{"ID": choice["ID"], "VALUE": choice["VALUE"]} for choice in custom["LIST"]]
     row["title"] = field.name if field.is_custom else field.name.replace("_", " ").capitalize()
-    if field.is_custom:
+    if custom is not None:
         row |= dict.fromkeys(("listLabel", "formLabel", "filterLabel"), field.label or field.name)
+        row["settings"] = custom["SETTINGS"]
+    elif settings := _settings(field):
+        row["settings"] = settings
     return row
+
+
+def _settings(field: Field) -> Row:
+    """The ``settings`` of a field that refers to records of one type, else nothing."""
+    if field.type == "crm_entity":
+        return {"parentEntityTypeId": int(field.name.removeprefix("PARENT_ID_"))}
+    if field.type not in REFERENCES or any(flag in field.flags for flag in "mdn"):
+        return {}
+    parent = {"parentEntityTypeId": REFERENCES[field.type]}
+    if field.name == "MYCOMPANY_ID":
+        return {"isMyCompany": True, **parent, "isEmbeddedEditorEnabled": True}
+    return parent
 
 
 def _is_shown(field: Field) -> bool:
