@@ -164,7 +164,9 @@ def _find(
     return connection.execute(query, (*parameters, *values, limit, selection.skip)).fetchall()
 
 
-LOAD_ITEMS = f"SELECT row_id, {RECORD_ITEM} FROM mirror_rows WHERE row_id IN (SELECT value FROM json_each(?))"
+LOAD_ITEMS = f"""
+SELECT row_id, CAST({RECORD_ITEM} AS BLOB) FROM mirror_rows WHERE row_id IN (SELECT value FROM json_each(?))
+"""
 
 
 def load_items(connection: Connection, row_ids: Sequence[int]) -> list[bytes]:

@@ -53,7 +53,7 @@ async def test_a_type_that_the_portal_does_not_have_is_404_with_its_words(connec
 
 async def test_a_stale_account_shows_the_fields_that_are_known(connected: Gateway, sandbox: Sandbox) -> None:
     await connected.get("/bitrix/deals/fields")
-    sandbox.portal.fault("crm.lead.fields:invalid_token*")
+    sandbox.portal.fault("crm.lead.fields:error=NO_AUTH_FOUND")
     await connected.clock.until(connected.get("/bitrix/leads/fields"))
     assert (await connected.get("/bitrix/deals/fields")).status == 200
     assert (await connected.get("/bitrix/leads/fields")).status == 409

@@ -26,7 +26,6 @@ from gateway.sandbox.tables.generated import GeneratedTable
 from gateway.sandbox.tables.table import Row, Rows, Table
 
 REQUISITES = 20
-NOT_RECORDS = ("tasks", "eventlog")  # generated tables without CRM records
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,6 @@ _CHUNK = 512
 
 MakePattern = Callable[[Random], Row]
 ComputedColumns = Mapping[str, Callable[[int], Any]]
-Windows = Mapping[str, Callable[[float, float], tuple[float, float]]]
-"""By computed column: a function from a span of its values to bounds of the ids that may have them, both exclusive."""
 
 
 class GeneratedTable(Rows):

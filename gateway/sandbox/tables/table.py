@@ -9,8 +9,6 @@ from typing import Any, Protocol, TypeAlias
 from gateway.sandbox.tables.time_bands import Part, Spans
 
 Row: TypeAlias = dict[str, Any]
-Spans: TypeAlias = Mapping[str, tuple[float, float]]
-"""By column of Unix times: the earliest and the latest that a row must have, both inclusive."""
 Test: TypeAlias = Callable[[Mapping[str, Any]], bool]
 
 
