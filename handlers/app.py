@@ -26,6 +26,7 @@ from gateway.fields.service import FieldService
 from gateway.mirror.cursors import CursorSigner
 from gateway.mirror.pages import Pages
 from gateway.mirror.queries import QueryService
+from gateway.mirror.record_reader import RecordReader
 from gateway.mirror.resources import DICTIONARIES, RECORDS, Resource
 from gateway.mirror.schedule import SyncSchedule
 from gateway.mirror.sync import SyncService
@@ -48,6 +49,7 @@ from handlers.app_keys import (
     PAGES,
     POLICY,
     QUERIES,
+    READER,
     RULES,
     SECRETS,
     SESSION,
@@ -60,7 +62,7 @@ from handlers.bitrix.calls import call_batch, call_batch3, call_method, call_met
 from handlers.bitrix.fields import get_field, list_fields
 from handlers.bitrix.lists import page_of
 from handlers.bitrix.records import PARAMETERS as RECORD_PARAMETERS
-from handlers.bitrix.records import list_records
+from handlers.bitrix.records import get_record, list_records
 from handlers.bitrix.rules import create_rules, get_rules, replace_rules
 from handlers.bitrix.streams import PARAMETERS as STREAM_PARAMETERS
 from handlers.bitrix.streams import stream_items, stream_list
@@ -90,6 +92,7 @@ from storage.fields import FieldStore
 from storage.metadata import MetadataStore
 from storage.mirror import MirrorStore
 from storage.mirror_queries import QueryStore
+from storage.mirror_records import RecordStore
 from storage.rules import RuleStore
 from storage.sync_settings import SyncSettingsStore
 from storage.syncs import SyncStore
@@ -148,6 +151,7 @@ ROUTES: list[tuple[str, str, Handler]] = [
             ("PATCH", path, sync_of(requested_resource)),
             ("GET", f"{path}/fields", list_fields),
             ("GET", f"{path}/fields/{{name}}", get_field),
+            ("GET", f"{path}/{{id}}", get_record),
         )
     ),
 ]
@@ -164,6 +168,7 @@ QUERY_PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/bitrix/stream/items/{entityTypeId}"): STREAM_PARAMETERS,
     **dict.fromkeys((("GET", path) for path in RECORD_PATHS), RECORD_PARAMETERS),
     **dict.fromkeys((("PATCH", path) for path in RECORD_PATHS), ("mode",)),
+    **dict.fromkeys((("GET", f"{path}/{{id}}") for path in RECORD_PATHS), ("source", "related")),
 }
 
 
@@ -256,6 +261,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         clock,
         limit_s=config.query_limit_s,
     )
+    app[READER] = RecordReader(RecordStore(app[DATABASE]), directory, clients, clock, limit_s=config.query_limit_s)
     app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock)
     sync_settings = SyncSettingsStore(app[DATABASE])
     app[SYNCS] = SyncService(

@@ -13,6 +13,7 @@ from gateway.bitrix.transport.session import PortalSession
 from gateway.fields.service import FieldService
 from gateway.mirror.pages import Pages
 from gateway.mirror.queries import QueryService
+from gateway.mirror.record_reader import RecordReader
 from gateway.mirror.sync import SyncService
 from gateway.mirror.sync_control import SyncControl
 from gateway.passthrough.calls import CallService
@@ -27,6 +28,7 @@ DATABASE = web.AppKey("DATABASE", Database)
 POLICY = web.AppKey("POLICY", EgressPolicy)
 SESSION = web.AppKey("SESSION", PortalSession)
 PAGES = web.AppKey("PAGES", Pages)
+READER = web.AppKey("RECORDS", RecordReader)
 QUERIES = web.AppKey("QUERIES", QueryService)
 FIELDS = web.AppKey("FIELDS", FieldService)
 DIRECTORY = web.AppKey("DIRECTORY", AccountDirectory)

@@ -53,14 +53,20 @@ class PortalList:
 
 @dataclass(frozen=True)
 class RecordType:
-    """What a resource of CRM records has besides: *names* of the columns, and the *fields* command.
+    """What a resource of CRM records has besides.
 
-    That command describes the fields of the records. *entity_type_id* is the portal's number of the type.
+    *entity_type_id* is the portal's number of the type, *names* are those of the columns. The command *fields*
+    describes the fields of the records, and *get*, completed by an id, gets one of them.
     """
 
     entity_type_id: int
     names: RecordNames
     fields: Command
+    get: Command
+
+    def get_command(self, row_id: int) -> Command:
+        """The command that gets one record."""
+        return Command(self.get.method, {**self.get.params, "id": row_id})
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -209,7 +215,7 @@ def _classic(
     call = ListCall(method, {"select": ["*", "UF_*", *multifields]})
     company = None if entity == "company" else "COMPANY_ID"
     names = RecordNames("DATE_MODIFY", pipeline, stage, "ASSIGNED_BY_ID", contact, company)
-    record = RecordType(entity_type_id, names, Command(f"crm.{entity}.fields"))
+    record = RecordType(entity_type_id, names, Command(f"crm.{entity}.fields"), Command(f"crm.{entity}.get"))
     return Resource(name, lambda _: (PortalList(0, method, call),), record=record)
 
 
@@ -217,7 +223,8 @@ def _items(name: str, entity_type_id: int) -> Resource:
     """The records of one type of items. Source: methods.md 5 (b24restdocs api-reference/crm/universal/)"""
     call = ListCall("crm.item.list", {"entityTypeId": entity_type_id, "select": ["*"]})
     names = RecordNames("updatedTime", "categoryId", "stageId", "assignedById", "contactId", "companyId")
-    record = RecordType(entity_type_id, names, Command("crm.item.fields", {"entityTypeId": entity_type_id}))
+    of_type = {"entityTypeId": entity_type_id}
+    record = RecordType(entity_type_id, names, Command("crm.item.fields", of_type), Command("crm.item.get", of_type))
     lists = (PortalList(0, f"crm.item.list of type {entity_type_id}", call),)
     return Resource(name, lambda _: lists, record=record)
 

@@ -1,5 +1,6 @@
-"""The mirrored records of the CRM: queried pages of them."""
+"""The mirrored records of the CRM: queried pages of them, and single ones."""
 
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from http import HTTPStatus
 from urllib.parse import parse_qsl
@@ -7,18 +8,19 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from multidict import MultiDict, MultiMapping
 
+from gateway.bitrix.protocol.v2 import Command
 from gateway.clock import format_time
 from gateway.errors import InvalidInput
 from gateway.mirror.queries import DEFAULT_SIZE, MAX_SIZE, FieldAccess, RecordQuery
 from gateway.mirror.resources import Resource, record_type
-from handlers.app_keys import PAGES, QUERIES
+from handlers.app_keys import ACCOUNTS, PAGES, QUERIES, READER
 from handlers.bitrix.account_loading import load_account
 from handlers.bitrix.fields import fetch_fields, load_fields
 from handlers.bitrix.lists import LIST_HEAD, PAGE_HEAD
 from handlers.bitrix.streams import parse_filter
 from handlers.bitrix.syncs import requested_resource
 from handlers.http.etags import etag_matches
-from handlers.http.query import check_names, one_value, positive
+from handlers.http.query import NOT_POSITIVE, check_names, is_digits, one_value, positive
 from handlers.http.responses import PrebuiltResponse
 from storage.records import Account
 
@@ -42,6 +44,44 @@ async def list_records(request: web.Request) -> web.StreamResponse:
         return PrebuiltResponse(HTTPStatus.NOT_MODIFIED, head + LIST_HEAD.format(etag=served.etag))
     head += PAGE_HEAD.format(etag=served.etag, length=len(served.body))
     return PrebuiltResponse(HTTPStatus.OK, head, served.body)
+
+
+async def get_record(request: web.Request) -> web.Response:
+    """GET /bitrix/{resource}/{id}"""
+    resource = requested_resource(request)
+    row_id = record_id(request)
+    source, related = one_value(request.query, "source"), one_value(request.query, "related")
+    if source not in (None, "mirror", "portal"):
+        raise InvalidInput.of_parameter("source", "invalid_value", "must be mirror or portal")
+    account = await load_account(request)
+    reader = request.app[READER]
+    if source is None and await reader.is_mirrored(account, resource):
+        source = "mirror"
+    if source == "mirror":
+        body = await reader.read_mirrored(account, resource, row_id, related, partial(load_names, request, account))
+    elif related is not None:
+        raise InvalidInput.of_parameter("related", "invalid_value", "is only valid for records from the mirror")
+    else:
+        await request.app[ACCOUNTS].ensure_authorized(account)
+        body = await reader.read_from_portal(account, resource, row_id)
+    return web.Response(body=body, content_type="application/json")
+
+
+def record_id(request: web.Request) -> int:
+    """Return the id that the path names.
+
+    Raises:
+        InvalidInput: It is not a positive integer.
+    """
+    value = request.match_info["id"]
+    if not (is_digits(value) and int(value) > 0):
+        raise InvalidInput.of_parameter("id", "invalid_value", NOT_POSITIVE)
+    return int(value)
+
+
+async def load_names(request: web.Request, account: Account, source: Command) -> Mapping[str, object]:
+    """Return the fields by name that *source* describes."""
+    return (await load_fields(request, account, source)).fields
 
 
 async def access_fields(request: web.Request, account: Account, resource: Resource) -> FieldAccess:

@@ -220,7 +220,7 @@ def portal_error(error: PortalError) -> dict[str, object]:
 
 
 def render_field(error: FieldError) -> dict[str, str]:
-    """Return one broken rule, with the parameter or the JSON pointer to blame; both for a place in a parameter's JSON."""
+    """Return one broken rule, with the parameter or the JSON pointer to blame; both for a place in a parameter."""
     place = {} if error.parameter is None else {"parameter": error.parameter}
     if error.parameter is None or error.pointer is not None:
         place["pointer"] = error.pointer or ""

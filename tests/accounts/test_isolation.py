@@ -79,9 +79,9 @@ def addresses(template: str) -> Iterator[str]:
     if "{quizID}" in template:
         yield from (template.replace("{quizID}", str(quiz)) for quiz in QUIZZES)
     elif template.startswith("/bitrix/{resource}"):
-        yield template.replace("{resource}", "deals")
+        yield template.replace("{resource}", "deals").replace("{name}", "TITLE").replace("{id}", "1")
     elif template.startswith(("/bitrix/items/", "/bitrix/sync/items/")):
-        yield template.replace("{entityTypeId}", "128")
+        yield template.replace("{entityTypeId}", "128").replace("{name}", "title").replace("{id}", "1")
     elif "/stream/" in template:
         if "{resource}" in template:
             yield from (template.replace("{resource}", name) for name in STREAMED_LISTS)

@@ -12,7 +12,7 @@ from tests.gateway import NO_TOKEN, Gateway, Sandbox
 ROOT = Path(__file__).parents[2]
 DOCUMENT = yaml.safe_load((ROOT / "openapi.yaml").read_text(encoding="utf-8"))
 CONTRACT = yaml.safe_load((ROOT / "tests/data/contract/bitrix-openapi.yaml").read_text(encoding="utf-8"))
-NAMES = {"resource": "users", "method": "profile", "entityTypeId": "128", "quizID": "7", "name": "TITLE"}
+NAMES = {"resource": "users", "method": "profile", "entityTypeId": "128", "quizID": "7", "name": "TITLE", "id": "1"}
 OTHERS = [(method, path) for method, path, _ in ROUTES if path not in PROMISED]
 
 

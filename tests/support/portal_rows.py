@@ -75,6 +75,7 @@ def make_userfield(field_id: int) -> Row:
         "SORT": "100",
         "MULTIPLE": "N",
         "MANDATORY": "N",
+        "SETTINGS": [],
     }
 
 

@@ -24,7 +24,7 @@ async def change_sync(
     """Change the settings of a sync; return the answer's JSON."""
     names = {"interval_s": "intervalSeconds"}
     body = {names.get(name, name): value for name, value in settings.items()}
-    answer = await gateway.request("PUT", f"/bitrix/sync/{resource}", account=account, json=body)
+    answer = await gateway.clock.until(gateway.request("PUT", f"/bitrix/sync/{resource}", account=account, json=body))
     assert answer.status == status, answer.body
     found: dict[str, Any] = answer.json
     return found

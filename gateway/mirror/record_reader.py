@@ -1,0 +1,129 @@
+"""Reads one record: from the mirror, with its relations, or from the portal in the same form."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import orjson
+
+from gateway.accounts.clients import PortalClients
+from gateway.accounts.directory import AccountDirectory
+from gateway.bitrix.errors import RecordNotFound
+from gateway.bitrix.lists.page import Page, answer_of
+from gateway.bitrix.protocol.v2 import Command
+from gateway.clock import Clock
+from gateway.errors import FieldError, NotFound, QueryTimeLimit
+from gateway.mirror.relations import USER_FIELDS, Relation, check_fields, parse_related, raise_errors
+from gateway.mirror.resources import Resource, find_resource, not_mirrored, record_type
+from storage.mirror_records import FoundRecord, RecordStore
+from storage.records import Account
+
+LoadNames = Callable[[Command], Awaitable[Mapping[str, object]]]
+"""Loads the fields by name that a command describes."""
+
+
+class RecordReader:
+    """Reads single records for callers."""
+
+    def __init__(
+        self,
+        store: RecordStore,
+        directory: AccountDirectory,
+        clients: PortalClients,
+        clock: Clock,
+        *,
+        limit_s: float,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._clients = clients
+        self._clock = clock
+        self._limit_s = limit_s
+
+    async def is_mirrored(self, account: Account, resource: Resource) -> bool:
+        """Whether *account* mirrors the records of *resource*."""
+        facts = await self._store.facts(account.account_id, account.portal, resource.name)
+        return facts is not None and facts.enabled
+
+    async def read_mirrored(
+        self, account: Account, resource: Resource, row_id: int, related: str | None, load_names: LoadNames
+    ) -> bytes:
+        """The JSON of a record in the mirror. *related* names relations and their fields, see `parse_related`.
+
+        Raises:
+            StateConflict: the account does not mirror these records, or those of a relation.
+            NotFound: the mirror does not have the record, or it was deleted.
+            InvalidInput: a relation or one of its fields is unknown.
+            QueryTimeLimit: the related records take too long to find.
+        """
+        if not await self.is_mirrored(account, resource):
+            raise not_mirrored(resource)
+        relations = [] if related is None else await self._check(related, resource, load_names)
+        lists = [relation.list for relation in relations]
+        try:
+            timeout = self._clock.timeout(self._limit_s)
+            found = await self._store.find(account.account_id, account.portal, resource.name, row_id, lists, timeout)
+        except TimeoutError:
+            raise QueryTimeLimit(f"the related records take longer than {self._limit_s:g} s to find") from None
+        if found is None:
+            raise NotFound(f"id: {resource.name} have no record {row_id}", code="record_not_found")
+        if found.deleted:
+            deleted_at = orjson.loads(found.item)["syncedAt"]
+            detail = f"id: the record {row_id} was deleted; the mirror knows since {deleted_at}"
+            raise NotFound(detail, code="record_deleted")
+        return found.item if not relations else _with_related(found, relations)
+
+    async def _check(self, related: str, resource: Resource, load_names: LoadNames) -> list[Relation]:
+        relations: list[Relation] = []
+        errors: list[FieldError] = []
+        for name, (related_list, fields) in parse_related(related, resource).items():
+            if related_list.dictionary:
+                known: Mapping[str, object] = USER_FIELDS
+            else:
+                known = await load_names(record_type(find_resource(related_list.resource)).fields)
+            errors += check_fields(name, fields, known)
+            relations.append(Relation(name, related_list, tuple(fields)))
+        raise_errors(errors)
+        return relations
+
+    async def read_from_portal(self, account: Account, resource: Resource, row_id: int) -> bytes:
+        """The JSON of a record as the portal has it now, in the form of the mirror.
+
+        Raises:
+            PortalError: the portal does not have the record, or refused to show it.
+        """
+        record = record_type(resource)
+        (portal_list,) = resource.lists("")
+        call = portal_list.call
+        listed = Command(call.method, {**call.spec.filtered(call.params, {"": row_id}), "start": -1})
+        async with self._directory.mark_stale_on_auth_failure(account):
+            rows, got = await self._clients.client(account).batch([listed, record.get_command(row_id)])
+        found = dict(call.spec.rows(answer_of(rows)))
+        if row_id not in found:
+            answer_of(got)  # raises the portal's own error
+            raise RecordNotFound("", "Not found")
+        page = Page([found[row_id]], [row_id], 0, None)
+        stored = resource.render(portal_list, page, int(self._clock.now()))
+        ((_, tail),) = stored.rows
+        return tail[:-1] + stored.head
+
+
+def _with_related(found: FoundRecord, relations: Sequence[Relation]) -> bytes:
+    """The record with an object, or a list of objects, for each relation.
+
+    Raises:
+        StateConflict: the related records are not mirrored.
+    """
+    record = orjson.loads(found.item)
+    for relation, rows in zip(relations, found.related, strict=True):
+        if not rows.mirrored:
+            raise not_mirrored(find_resource(relation.list.resource))
+        shown = [_shown(orjson.loads(item), relation) for item in rows.items]
+        record[relation.name] = shown if relation.list.many else next(iter(shown), None)
+    return orjson.dumps(record)
+
+
+def _shown(row: dict[str, object], relation: Relation) -> dict[str, object]:
+    """The id and the requested fields of a related row."""
+    if not relation.list.dictionary:
+        return {"id": row["id"]} | {name: row.get(name) for name in relation.fields}
+    user_id = int(str(row["bitrixUserID"]))
+    return {"id": user_id} | {name: row.get(USER_FIELDS.get(name, name)) for name in relation.fields if name != "id"}
