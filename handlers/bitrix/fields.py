@@ -47,11 +47,14 @@ async def get_field(request: web.Request) -> web.Response:
 async def load_fields(request: web.Request, account: Account, source: Command) -> KnownFields:
     """Return the fields that *source* describes, from the portal if they are not known here.
 
+    What other accounts have read of the portal is not shown to an account that it has not authorized.
+
     Raises:
         AuthorizationRequired: they are not known, and the portal must be authorized again.
         PortalError: they are not known, and the portal does not have the records or refuses to describe them.
     """
-    return await request.app[FIELDS].find(account, source) or await fetch_fields(request, account, source)
+    known = None if account.kind == "pending" else await request.app[FIELDS].find(account, source)
+    return known or await fetch_fields(request, account, source)
 
 
 async def fetch_fields(request: web.Request, account: Account, source: Command) -> KnownFields:
