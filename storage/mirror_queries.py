@@ -64,6 +64,17 @@ class SelectedRecords:
     count: int | None
 
 
+@dataclass(frozen=True)
+class Window:
+    """The live records of a list that meet a *condition*, among the next *rows* with ids after *after*."""
+
+    list_id: int
+    condition: Group | None
+    zone_s: int
+    after: int
+    rows: int
+
+
 class QueryStore:
     """Reads records for callers."""
 
@@ -81,6 +92,18 @@ class QueryStore:
             TimeoutError: *timeout* ended the query.
         """
         return await self._database.query(timeout, _select, selection)
+
+    async def lines(
+        self, window: Window, timeout: AbstractAsyncContextManager[object]
+    ) -> tuple[list[bytes], list[int], int | None]:
+        """Return the matching records of *window*, as JSON, with their ids, and the id up to which they are all.
+
+        That id is None at the end of the list.
+
+        Raises:
+            TimeoutError: *timeout* ended the query.
+        """
+        return await self._database.query(timeout, _lines, window)
 
 
 LIST_ZONE = "SELECT zone_s FROM sync_settings WHERE list_id = :list_id"
@@ -181,3 +204,21 @@ def _count(connection: Connection, selection: Selection, condition: str, values:
     limited = f"SELECT count(*) FROM (SELECT 1 FROM mirror_rows WHERE {condition} LIMIT ?)"
     (count,) = connection.execute(limited, (*values, selection.count + 1)).fetchone()
     return count if count <= selection.count else None
+
+
+WINDOW_END = """
+SELECT portal_row_id FROM mirror_rows INDEXED BY mirror_rows_by_portal_row
+WHERE list_id = ? AND part = 0 AND portal_row_id > ? ORDER BY portal_row_id LIMIT 1 OFFSET ?
+"""
+
+
+def _lines(connection: Connection, window: Window) -> tuple[list[bytes], list[int], int | None]:
+    end = connection.execute(WINDOW_END, (window.list_id, window.after, window.rows - 1)).fetchone()
+    condition, values = _condition(Selection(window.list_id, window.condition, zone_s=window.zone_s))
+    bound, bounds = ("", ()) if end is None else (" AND portal_row_id <= ?", end)
+    query = (
+        f"SELECT portal_row_id, CAST({RECORD_ITEM} AS BLOB) FROM mirror_rows"
+        f" WHERE {condition} AND part = 0 AND portal_row_id > ?{bound} ORDER BY portal_row_id"
+    )
+    found = connection.execute(query, (*values, window.after, *bounds)).fetchall()
+    return [item for _, item in found], [row_id for row_id, _ in found], None if end is None else end[0]

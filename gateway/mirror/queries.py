@@ -1,12 +1,13 @@
 """Answers queries of mirrored records: filtered, ordered and selected pages."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import orjson
 
 from gateway.bitrix.lists.field_check import UNKNOWN_FIELD
+from gateway.bitrix.lists.page import Page
 from gateway.clock import Clock
 from gateway.errors import GatewayError, InvalidInput, QueryTimeLimit
 from gateway.fields.service import KnownFields
@@ -18,13 +19,15 @@ from gateway.mirror.resources import Resource, not_mirrored, record_type
 from storage.conditions import Comparison, Group
 from storage.json_values import QueryField
 from storage.mirror import MirrorStore
-from storage.mirror_queries import QueryFacts, QueryStore, SelectedRecords, Selection
+from storage.mirror_queries import QueryFacts, QueryStore, SelectedRecords, Selection, Window
 from storage.records import Account, ListFacts
 
 DEFAULT_SIZE, MAX_SIZE = 25, 1000
 MAX_SKIPPED_ROWS = 10_000  # of a filtered or ordered list; later pages need a cursor
 COUNTED_ROWS = 10_000  # matching rows are counted up to here
 ALL_ROWS = 2**62
+STREAMED_ROWS = 1000  # of a stream are read at once
+SCANNED_ROWS = 5000  # are compared with a filter at once
 MIN_REFRESH_S = 60  # an unknown name makes older fields be fetched again
 
 
@@ -164,6 +167,40 @@ class QueryService:
         shown_count = b"null" if count is None else b"%d" % count
         body = b'{"count":%b,"items":[%b]%b}' % (shown_count, b",".join(items), suffix)
         return facts.list, selected.generation, body, links
+
+    async def stream(
+        self,
+        account: Account,
+        resource: Resource,
+        query: RecordQuery,
+        cursor: int,
+        load_fields: LoadFields,
+    ) -> AsyncGenerator[Page[bytes], None]:
+        """Yield the records with ids above *cursor* that match *query*, by ascending id, as lines of NDJSON.
+
+        Each page is a short read of its own, so nothing is held while the caller reads. Only filter and select of
+        *query* count.
+
+        Raises:
+            StateConflict: the account does not mirror these records.
+            InvalidInput: a name or value does not fit the fields.
+            QueryTimeLimit: a read takes too long.
+        """
+        facts = await self._load_facts(account, resource)
+        checked = await self._check(resource, query, facts, load_fields)
+        rows = STREAMED_ROWS if checked.condition is None else SCANNED_ROWS
+        upto: int | None = cursor
+        while upto is not None:
+            after = upto
+            window = Window(facts.list.list_id, checked.condition, facts.zone_s, after, rows)
+            try:
+                items, ids, upto = await self._store.lines(window, self._clock.timeout(self._limit_s))
+            except TimeoutError:
+                raise QueryTimeLimit(f"a read takes longer than {self._limit_s:g} s: narrow the filter") from None
+            if query.select is not None:
+                items = pick(items, checked.select)
+            lines = b"\n".join(items)
+            yield Page(lines + b"\n" if items else lines, ids, after, upto)
 
     def _counted_rows(self, query: RecordQuery) -> int | None:
         if query.filter is None:

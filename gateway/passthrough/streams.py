@@ -59,11 +59,11 @@ def encode_lines(rows: list[Row]) -> bytes:
 class Stream:
     """The rows of one list as NDJSON. The last line says how the stream ended and holds its cursor."""
 
-    def __init__(self, pages: AsyncGenerator[Page[bytes], None], request: StreamRequest) -> None:
+    def __init__(self, pages: AsyncGenerator[Page[bytes], None], *, cursor: int, limit: int | None) -> None:
         self._pages = pages
-        self._limit = request.limit
+        self._limit = limit
         self._ended: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._cursor = request.cursor
+        self._cursor = cursor
         self._count = 0
 
     def end(self, reason: str | None) -> None:
@@ -173,10 +173,23 @@ class StreamService:
         InvalidInput: the filter is invalid, or the list would ignore a part of the filter or the select.
         """
         self._allowlist.check(request.listed.method)
+        pages = self._pages(account, request)
+        async with self.open_pages(account, pages, cursor=request.cursor, limit=request.limit) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def open_pages(
+        self, account: Account, pages: AsyncGenerator[Page[bytes], None], *, cursor: int, limit: int | None
+    ) -> AsyncIterator[Stream]:
+        """Yield a stream of *pages*, lines of NDJSON after the id *cursor*, of which at most *limit* are sent.
+
+        Raises:
+            Stopping: the gateway is shutting down.
+        """
         if self._stopping:
             raise Stopping
-        async with aclosing(self._pages(account, request)) as pages:
-            stream = Stream(pages, request)
+        async with aclosing(pages):
+            stream = Stream(pages, cursor=cursor, limit=limit)
             self._open[stream] = account.account_id
             try:
                 yield stream

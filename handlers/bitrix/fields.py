@@ -1,6 +1,7 @@
 """The fields of CRM records: what the portal says about each."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from aiohttp import web
 
@@ -9,7 +10,8 @@ from gateway.bitrix.lists.suggestions import suggest_name
 from gateway.bitrix.protocol.v2 import Command
 from gateway.errors import NotFound
 from gateway.fields.service import KnownFields
-from gateway.mirror.resources import record_type
+from gateway.mirror.queries import FieldAccess
+from gateway.mirror.resources import Resource, record_type
 from handlers.app_keys import ACCOUNTS, CLIENTS, DIRECTORY, FIELDS
 from handlers.bitrix.account_loading import load_account
 from handlers.bitrix.syncs import requested_resource
@@ -62,6 +64,13 @@ async def fetch_fields(request: web.Request, account: Account, source: Command) 
     await request.app[ACCOUNTS].ensure_authorized(account)
     async with request.app[DIRECTORY].mark_stale_on_auth_failure(account):
         return await request.app[FIELDS].fetch(account, request.app[CLIENTS].client(account), source)
+
+
+async def access_fields(request: web.Request, account: Account, resource: Resource) -> FieldAccess:
+    """Return the fields of *resource*, and how to fetch them again."""
+    source = record_type(resource).fields
+    known = await load_fields(request, account, source)
+    return FieldAccess(known, partial(fetch_fields, request, account, source))
 
 
 def find_field(fields: Mapping[str, Field], name: str) -> Field | None:

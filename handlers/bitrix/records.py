@@ -11,11 +11,10 @@ from multidict import MultiDict, MultiMapping
 from gateway.bitrix.protocol.v2 import Command
 from gateway.clock import format_time
 from gateway.errors import InvalidInput
-from gateway.mirror.queries import DEFAULT_SIZE, MAX_SIZE, FieldAccess, RecordQuery
-from gateway.mirror.resources import Resource, record_type
+from gateway.mirror.queries import DEFAULT_SIZE, MAX_SIZE, RecordQuery
 from handlers.app_keys import ACCOUNTS, PAGES, QUERIES, READER
 from handlers.bitrix.account_loading import load_account
-from handlers.bitrix.fields import fetch_fields, load_fields
+from handlers.bitrix.fields import access_fields, load_fields
 from handlers.bitrix.lists import LIST_HEAD, PAGE_HEAD
 from handlers.bitrix.streams import parse_filter
 from handlers.bitrix.syncs import requested_resource
@@ -82,13 +81,6 @@ def record_id(request: web.Request) -> int:
 async def load_names(request: web.Request, account: Account, source: Command) -> Mapping[str, object]:
     """Return the fields by name that *source* describes."""
     return (await load_fields(request, account, source)).fields
-
-
-async def access_fields(request: web.Request, account: Account, resource: Resource) -> FieldAccess:
-    """Return the fields of *resource*, and how to fetch them again."""
-    source = record_type(resource).fields
-    known = await load_fields(request, account, source)
-    return FieldAccess(known, partial(fetch_fields, request, account, source))
 
 
 def parse_query(raw_query: str) -> RecordQuery:

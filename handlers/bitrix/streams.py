@@ -2,20 +2,24 @@
 
 import re
 import zlib
-from contextlib import aclosing, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from functools import partial
 
 import orjson
 from aiohttp import web
+from multidict import MultiMapping
 
 from gateway.bitrix.lists.list_specs import MAX_ID
 from gateway.bitrix.lists.page_reader import Pace
 from gateway.errors import InvalidInput, NotFound
+from gateway.mirror.queries import RecordQuery
+from gateway.mirror.resources import RECORDS, Resource, find_resource
 from gateway.passthrough.call_checks import MAX_DEPTH, TOO_DEEP, exceeds_depth
 from gateway.passthrough.streamed_lists import STREAMED_LISTS, TASKS3, StreamedList, items_of
-from gateway.passthrough.streams import StreamRequest
+from gateway.passthrough.streams import Stream, StreamRequest
 from handlers import app_keys
-from handlers.bitrix.account_loading import load_authorized_account
+from handlers.bitrix.account_loading import load_account, load_authorized_account
+from handlers.bitrix.fields import access_fields
 from handlers.http.bodies import INT32
 from handlers.http.connection import Connection
 from handlers.http.keys import REQUEST_ID
@@ -46,12 +50,32 @@ async def stream_list(request: web.Request) -> web.StreamResponse:
     version = one_value(request.query, "version")
     if version not in (None, "2", "3") or (version is not None and name != "tasks"):
         raise InvalidInput.of_parameter("version", "invalid_value", "must be 2 or 3, and is only valid for tasks")
-    return await stream(request, TASKS3 if version == "3" else listed)
+    if reads_mirror(request):
+        if name not in RECORDS:
+            rule = f"must be portal: only {', '.join(RECORDS)} and items are streamed from the mirror"
+            raise InvalidInput.of_parameter("source", "invalid_value", rule)
+        return await stream_mirror(request, RECORDS[name])
+    return await stream_portal(request, TASKS3 if version == "3" else listed)
 
 
 async def stream_items(request: web.Request) -> web.StreamResponse:
     """GET /bitrix/stream/items/{entityTypeId}"""
-    return await stream(request, items_of(entity_type_id(request)))
+    entity_type = entity_type_id(request)
+    if reads_mirror(request):
+        return await stream_mirror(request, find_resource(f"items/{entity_type}"))
+    return await stream_portal(request, items_of(entity_type))
+
+
+def reads_mirror(request: web.Request) -> bool:
+    """Return whether the rows are to be read from the mirror.
+
+    Raises:
+        InvalidInput: `source` is something else.
+    """
+    source = one_value(request.query, "source")
+    if source not in (None, "portal", "mirror"):
+        raise InvalidInput.of_parameter("source", "invalid_value", "must be portal or mirror")
+    return source == "mirror"
 
 
 def entity_type_id(request: web.Request) -> int:
@@ -66,11 +90,30 @@ def entity_type_id(request: web.Request) -> int:
     return int(value)
 
 
-async def stream(request: web.Request, listed: StreamedList) -> web.StreamResponse:
-    """Send the rows while they are read. A failure before the first row is an ordinary error response."""
+async def stream_portal(request: web.Request, listed: StreamedList) -> web.StreamResponse:
+    """Send the rows of a portal's list while they are read."""
     stream_request = parse_request(request, listed)
     account = await load_authorized_account(request)
-    async with request.app[app_keys.STREAMS].open(account, stream_request) as rows:
+    return await send(request, request.app[app_keys.STREAMS].open(account, stream_request))
+
+
+async def stream_mirror(request: web.Request, resource: Resource) -> web.StreamResponse:
+    """Send mirrored records while they are read."""
+    query = request.query
+    if "pace" in query:
+        raise InvalidInput.of_parameter("pace", "invalid_value", "is only valid for rows from the portal")
+    question = RecordQuery(filter=parse_filter(one_value(query, "filter")), select=one_value(query, "select"))
+    cursor = parse_cursor(one_value(query, "cursor"))
+    limit = parse_limit(query)
+    account = await load_account(request)
+    access = partial(access_fields, request, account, resource)
+    pages = request.app[app_keys.QUERIES].stream(account, resource, question, cursor, access)
+    return await send(request, request.app[app_keys.STREAMS].open_pages(account, pages, cursor=cursor, limit=limit))
+
+
+async def send(request: web.Request, opened: AbstractAsyncContextManager[Stream]) -> web.StreamResponse:
+    """Send a stream. A failure before the first row is an ordinary error response."""
+    async with opened as rows:
         if isinstance(request.protocol, Connection):
             request.protocol.on_disconnect(partial(rows.end, None))
         async with aclosing(rows.chunks()) as chunks:
@@ -112,19 +155,21 @@ def parse_request(request: web.Request, listed: StreamedList) -> StreamRequest:
         InvalidInput: Names the invalid parameter.
     """
     query = request.query
-    if one_value(query, "source") not in (None, "portal"):
-        raise InvalidInput.of_parameter("source", "invalid_value", "must be portal")
     pace = one_value(query, "pace")
     if pace not in (None, *PACES):
         raise InvalidInput.of_parameter("pace", "invalid_value", "must be thrifty or eager")
     return StreamRequest(
         listed,
         cursor=parse_cursor(one_value(query, "cursor")),
-        limit=positive(query, "limit", 1) if "limit" in query else None,
+        limit=parse_limit(query),
         filter=parse_filter(one_value(query, "filter")),
         select=parse_select(one_value(query, "select")),
         pace=Pace.EAGER if pace is None else PACES[pace],
     )
+
+
+def parse_limit(query: MultiMapping[str]) -> int | None:
+    return positive(query, "limit", 1) if "limit" in query else None
 
 
 def parse_cursor(value: str | None) -> int:

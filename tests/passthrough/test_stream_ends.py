@@ -9,8 +9,7 @@ import pytest
 
 from gateway.accounts.service import SUSPENDED
 from gateway.bitrix.lists.page import Page
-from gateway.passthrough.streamed_lists import STREAMED_LISTS
-from gateway.passthrough.streams import Stream, StreamRequest
+from gateway.passthrough.streams import Stream
 from gateway.sandbox.settings import SandboxSettings
 from tests.gateway import Gateway, Sandbox, Streamed
 from tests.support.streaming import resumed_ids
@@ -82,7 +81,7 @@ async def test_a_page_that_arrives_when_the_stream_ends_is_not_sent(upto: int | 
         stream.end("it is over")
         yield page(2, upto)
 
-    stream = Stream(pages(), StreamRequest(STREAMED_LISTS["deals"]))
+    stream = Stream(pages(), cursor=0, limit=None)
     body = b"".join([lines async for lines in stream.chunks()])
     assert [orjson.loads(line) for line in body.splitlines()] == [
         {"ID": 1},

@@ -37,7 +37,7 @@ def sandbox_settings(sandbox_settings: SandboxSettings) -> SandboxSettings:
         ("deals?=1", f"a parameter without a name: {UNKNOWN_PARAMETER}"),
         ("deals?fitler={}", f"fitler: {UNKNOWN_PARAMETER}"),
         (f"deals?filter={'[' * 70}{']' * 70}", "filter: must not be nested more than 64 levels deep"),
-        ("deals?source=mirror", "source: must be portal"),
+        ("deals?source=disk", "source: must be portal or mirror"),
         ("deals?version=2", "version: must be 2 or 3, and is only valid for tasks"),
         ("tasks?version=4", "version: must be 2 or 3, and is only valid for tasks"),
         ("items/0", f"entityTypeId: {POSITIVE}"),
