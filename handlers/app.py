@@ -59,7 +59,7 @@ from handlers.app_keys import (
 )
 from handlers.bitrix.account import connect_account, delete_account, get_account
 from handlers.bitrix.calls import call_batch, call_batch3, call_method, call_method3, get_openapi3
-from handlers.bitrix.fields import get_field, list_fields
+from handlers.bitrix.fields import get_field, list_fields, requested_resource
 from handlers.bitrix.lists import page_of
 from handlers.bitrix.records import PARAMETERS as RECORD_PARAMETERS
 from handlers.bitrix.records import get_record, list_records
@@ -72,7 +72,6 @@ from handlers.bitrix.syncs import (
     controlling,
     get_sync,
     list_syncs,
-    requested_resource,
     sync_of,
 )
 from handlers.bitrix.webhook import finish_authorization, show_connected
@@ -91,6 +90,7 @@ from storage.database import Database
 from storage.fields import FieldStore
 from storage.metadata import MetadataStore
 from storage.mirror import MirrorStore
+from storage.mirror_indexes import IndexStore
 from storage.mirror_queries import QueryStore
 from storage.mirror_records import RecordStore
 from storage.rules import RuleStore
@@ -263,10 +263,11 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     )
     app[READER] = RecordReader(RecordStore(app[DATABASE]), directory, clients, clock, limit_s=config.query_limit_s)
     app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock)
-    sync_settings = SyncSettingsStore(app[DATABASE])
+    sync_settings, indexes = SyncSettingsStore(app[DATABASE]), IndexStore(app[DATABASE])
     app[SYNCS] = SyncService(
         SyncStore(app[DATABASE]),
         sync_settings,
+        indexes,
         directory,
         clients,
         app[FIELDS],
@@ -278,7 +279,14 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     )
     schedule = SyncSchedule(app[SYNCS], directory, recovery, clock, interval_s=config.sync_interval_s)
     app[SYNC_CONTROL] = SyncControl(
-        sync_settings, app[SYNCS], directory, clients, app[PAGES], clock, on_change=schedule.settings_changed
+        sync_settings,
+        indexes,
+        app[SYNCS],
+        directory,
+        clients,
+        app[PAGES],
+        clock,
+        on_change=schedule.settings_changed,
     )
     app[STREAMS] = StreamService(
         MethodAllowlist(config), directory, clients, app[FIELDS], buffer_bytes=config.stream_buffer_bytes

@@ -10,6 +10,7 @@ from sqlite3 import Connection
 
 import orjson
 
+from storage.mirror_indexes import index_rows
 from storage.records import MirrorRow, RowPage
 
 BLOCK = 256  # insertions of a list that are counted together
@@ -148,8 +149,11 @@ def _apply(connection: Connection, list_id: int, page: RowPage, stored: dict[int
             CHANGE_RECORD,
             [(tail, head, *columns[portal_row_id], generation, row_id) for row_id, (portal_row_id, tail) in changed],
         )
+    row_ids = [row_id for row_id, _ in changed]
     if new:
-        _add_rows(connection, list_id, page, new, live_by_block, inserted, generation)
+        row_ids += _add_rows(connection, list_id, page, new, live_by_block, inserted, generation)
+    if page.columns is not None:
+        index_rows(connection, list_id, row_ids)
     _update_counts(connection, list_id, live_by_block, generation, inserted=len(new))
 
 
@@ -161,7 +165,8 @@ def _add_rows(
     live_by_block: Counter[int],
     inserted: int,
     generation: int,
-) -> None:
+) -> range:
+    """Store new rows. Return their row ids."""
     (first_row_id,) = connection.execute(NEXT_ROW_ID).fetchone()
     added: list[tuple[object, ...]] = []
     sublist, head, columns = page.sublist, page.head, page.columns
@@ -177,6 +182,7 @@ def _add_rows(
             values = columns[portal_row_id]
             added.append((row_id, list_id, sublist, portal_row_id, block, head, tail, *values, generation, generation))
     connection.executemany(ADD_ROW if columns is None else ADD_RECORD, added)
+    return range(first_row_id, first_row_id + len(added))
 
 
 COUNT_BLOCK = """
@@ -219,6 +225,7 @@ def mark_deleted(connection: Connection, list_id: int, row_ids: Sequence[int]) -
 def bury_records(connection: Connection, list_id: int, row_ids: Sequence[int], *, head: bytes, mark: int) -> None:
     """Mark records deleted, unless they have changed after the generation *mark*. *head* says when, as JSON."""
     _mark_deleted(connection, list_id, row_ids, MARK_RECORD_DELETED, {"head": head, "mark": mark})
+    index_rows(connection, list_id, row_ids)
 
 
 def _mark_deleted(

@@ -1,5 +1,6 @@
 """Queries of mirrored records: filtered, ordered, page by page or by keyset."""
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ import orjson
 
 from storage.conditions import Comparison, Group, compile_condition, order_expression
 from storage.database import Database
-from storage.json_values import QueryField, Sql, SqlValue
+from storage.json_values import Kind, QueryField, Sql, SqlValue
 from storage.mirror import RECORD_ITEM, find_list
+from storage.mirror_indexes import ready_indexes
 from storage.records import ListFacts, Portal
 
 Position = tuple[SqlValue | None, int]
@@ -21,12 +23,12 @@ Position = tuple[SqlValue | None, int]
 class QueryFacts:
     """What a query needs to know of its list: *zone_s* is how far the portal's times are ahead of UTC.
 
-    *indexes* are the ids of the indexed fields by name.
+    *indexes* are the ids of the usable indexes by field and kind of values.
     """
 
     list: ListFacts
     zone_s: int
-    indexes: dict[str, int]
+    indexes: dict[tuple[str, Kind], int]
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ def _facts(connection: Connection, account_id: int, portal_id: int, resource: st
     if facts is None:
         return None
     zone = connection.execute(LIST_ZONE, {"list_id": facts.list_id}).fetchone()
-    return QueryFacts(facts, (zone and zone[0]) or 0, {})
+    zone_s = (zone and zone[0]) or 0
+    return QueryFacts(facts, zone_s, ready_indexes(connection, facts.list_id, zone_s))
 
 
 GENERATION = "SELECT generation FROM mirror_lists WHERE list_id = ?"
@@ -146,9 +149,16 @@ def _condition(selection: Selection) -> Sql:
     return f"{text} AND {added}", (*values, *parameters)
 
 
+def _indexed(selection: Selection) -> bool:
+    """Whether the values of an index give the order."""
+    return selection.order is not None and selection.order.column is None and selection.order.index_id is not None
+
+
 def _key(selection: Selection) -> Sql:
     """The expression of the value that rows are ordered by."""
-    return ("NULL", ()) if selection.order is None else order_expression(selection.order, selection.zone_s)
+    if selection.order is None:
+        return "NULL", ()
+    return ("indexed_value", ()) if _indexed(selection) else order_expression(selection.order, selection.zone_s)
 
 
 def _segments(selection: Selection) -> list[Sql]:
@@ -163,6 +173,8 @@ def _segments(selection: Selection) -> list[Sql]:
     sign = "<" if descending else ">"
     if selection.order is None:
         return [(f"row_id {sign} ?", (row_id,))]
+    if _indexed(selection):
+        return [(f"(indexed_value, indexed_id) {sign} (?, ?)", (-math.inf if value is None else value, row_id))]
     key, parameters = _key(selection)
     if value is None:
         empty = f"{key} IS NULL AND portal_row_id {sign} ?", (*parameters, row_id)
@@ -171,20 +183,33 @@ def _segments(selection: Selection) -> list[Sql]:
     return [following, (f"{key} IS NULL", parameters)] if descending else [following]
 
 
+ROWS = "mirror_rows"
+# The index is read in its own order, and each row is looked up.
+INDEXED_ROWS = """(
+    SELECT value AS indexed_value, portal_row_id AS indexed_id, row_id AS indexed_row FROM mirror_values
+    WHERE index_id = ?
+) CROSS JOIN mirror_rows ON row_id = indexed_row"""
+
+
 def _find(
     connection: Connection, selection: Selection, condition: str, values: Sequence[SqlValue], limit: int
 ) -> list[tuple[int, int, SqlValue | None]]:
     """The row id, the portal's id and the ordering value of matching rows, in order."""
     key, parameters = _key(selection)
     direction = " DESC" if selection.descending != selection.backward else ""
+    source, sources = ROWS, []
     if selection.order is None:
         order = f"row_id{direction}"
+    elif _indexed(selection):
+        source, sources = INDEXED_ROWS, [selection.order.index_id]
+        order = f"indexed_value{direction}, indexed_id{direction}"
     elif selection.order.column == "portal_row_id":
         condition, order = f"part = 0 AND {condition}", f"portal_row_id{direction}"
     else:
         order = f"3{direction}, portal_row_id{direction}"
-    query = f"SELECT row_id, portal_row_id, {key} FROM mirror_rows WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?"
-    return connection.execute(query, (*parameters, *values, limit, selection.skip)).fetchall()
+    query = f"SELECT row_id, portal_row_id, {key} FROM {source} WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?"
+    found = connection.execute(query, (*parameters, *sources, *values, limit, selection.skip)).fetchall()
+    return [(row_id, portal_id, None if value == -math.inf else value) for row_id, portal_id, value in found]
 
 
 LOAD_ITEMS = f"""

@@ -4,6 +4,7 @@ from sqlite3 import Connection
 
 from storage.database import Database
 from storage.mirror_changes import find_or_add_list
+from storage.mirror_indexes import drop_indexes
 from storage.records import SyncSettings
 
 PURGED_ROWS = 2000  # rows that one transaction deletes
@@ -143,6 +144,7 @@ def _purge(connection: Connection, list_id: int) -> int:
     key = {"list_id": list_id}
     for statement in FORGET:
         connection.execute(statement, key)
+    drop_indexes(connection, list_id)
     row: tuple[int] = connection.execute(RENAME, {**key, "purged": PURGED}).fetchone()
     return row[0]
 
@@ -153,6 +155,7 @@ DELETE FROM mirror_rows WHERE row_id IN (
     SELECT row_id FROM mirror_rows WHERE list_id = :list_id ORDER BY part, portal_row_id LIMIT :limit
 )
 """
+FIND_INDEX = "SELECT 1 FROM mirror_indexes WHERE list_id = :list_id LIMIT 1"
 DELETE_LIST = "DELETE FROM mirror_lists WHERE list_id = :list_id"
 
 
@@ -161,6 +164,8 @@ def _delete_purged(connection: Connection) -> bool:
     if found is None:
         return False
     key = {"list_id": found[0]}
+    if connection.execute(FIND_INDEX, key).fetchone() is not None:
+        return False  # its indexes are deleted first
     if not connection.execute(DELETE_ROWS, {**key, "limit": PURGED_ROWS}).rowcount:
         connection.execute(DELETE_LIST, key)
     return True

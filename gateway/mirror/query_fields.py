@@ -1,6 +1,6 @@
 """The fields by which a list's records are filtered, ordered and selected, as the portal describes them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,10 +48,12 @@ COLUMN_KINDS: dict[Column, Kind] = {
 ID = QueryField("id", Kind.NUMBER, column="portal_row_id")
 
 
-def query_field(descriptor: FieldDescriptor, columns: Mapping[str, Column], indexes: Mapping[str, int]) -> QueryField:
-    """The field of *descriptor*. *columns* and *indexes* give the typed column or the id of the index by its name.
+def query_field(
+    descriptor: FieldDescriptor, columns: Mapping[str, Column], indexes: Mapping[tuple[str, Kind], int]
+) -> QueryField:
+    """The field of *descriptor*. *columns* gives the typed column by its name, *indexes* the index by name and kind.
 
-    A column that holds another kind of value than the field is not used.
+    A column or index that holds another kind of value than the field is not used.
     """
     kind = KINDS.get(descriptor.type, Kind.TEXT)
     column = columns.get(descriptor.name)
@@ -59,7 +61,12 @@ def query_field(descriptor: FieldDescriptor, columns: Mapping[str, Column], inde
         column = None
     multifield = descriptor.type == "crm_multifield"
     return QueryField(
-        descriptor.name, kind, descriptor.multiple or multifield, multifield, column, indexes.get(descriptor.name)
+        descriptor.name,
+        kind,
+        descriptor.multiple or multifield,
+        multifield,
+        column,
+        indexes.get((descriptor.name, kind)),
     )
 
 
@@ -69,7 +76,7 @@ class QueryFields:
 
     descriptors: Mapping[str, FieldDescriptor]
     columns: Mapping[str, Column]
-    indexes: Mapping[str, int]
+    indexes: Mapping[tuple[str, Kind], int]
     zone_s: int
 
     def find(self, name: str) -> QueryField | None:
@@ -85,9 +92,14 @@ class QueryFields:
 
     def unknown(self, name: str, *, suggest: bool) -> str:
         """The sentence about an unknown *name*, with the nearest known one if it is to *suggest* one."""
-        shown = name if len(name) <= MAX_SHOWN_CHARACTERS else f"{name[:MAX_SHOWN_CHARACTERS]}…"
-        nearest = suggest_name(name, (*self.descriptors, ID.name)) if suggest else None
-        return f"unknown field {shown!r}" + ("" if nearest is None else f"; did you mean {nearest!r}?")
+        return unknown_field(name, (*self.descriptors, ID.name) if suggest else ())
+
+
+def unknown_field(name: str, known: Iterable[str]) -> str:
+    """The sentence about an unknown *name*, with the nearest of the *known* ones."""
+    shown = name if len(name) <= MAX_SHOWN_CHARACTERS else f"{name[:MAX_SHOWN_CHARACTERS]}…"
+    nearest = suggest_name(name, known)
+    return f"unknown field {shown!r}" + ("" if nearest is None else f"; did you mean {nearest!r}?")
 
 
 MAX_SELECTED = 1000

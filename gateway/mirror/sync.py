@@ -21,10 +21,12 @@ from gateway.errors import GatewayError, InvalidInput, StateConflict
 from gateway.fields.service import FieldService
 from gateway.mirror.incremental import IncrementalPass
 from gateway.mirror.pages import Pages
-from gateway.mirror.resources import DICTIONARIES, Resource, find_resource, not_mirrored
+from gateway.mirror.query_fields import query_field
+from gateway.mirror.resources import DICTIONARIES, Resource, find_resource, not_mirrored, record_type
 from gateway.mirror.sync_pass import SyncPass
 from gateway.mirror.sync_writer import SyncWriter
 from storage.errors import StorageDamaged, StorageError, StorageUnavailable
+from storage.mirror_indexes import IndexStore
 from storage.records import Account, RunState, SyncMode, SyncRun, SyncSettings
 from storage.sync_settings import SyncSettingsStore
 from storage.syncs import SyncStore
@@ -92,6 +94,7 @@ class SyncService:
         self,
         store: SyncStore,
         settings: SyncSettingsStore,
+        indexes: IndexStore,
         directory: AccountDirectory,
         clients: PortalClients,
         fields: FieldService,
@@ -104,6 +107,7 @@ class SyncService:
     ) -> None:
         self._store = store
         self._settings = settings
+        self._indexes = indexes
         self._directory = directory
         self._clients = clients
         self._fields = fields
@@ -413,6 +417,15 @@ class SyncService:
             reconciled_at=run.started_at if reconciled else None,
         )
         self._pages.synced(run.list_id, run.started_at)
+        await self._refresh_indexes(account, resource, run.list_id, run.zone_s)
+
+    async def _refresh_indexes(self, account: Account, resource: Resource, list_id: int, zone_s: int) -> None:
+        """Build the indexes again whose fields have another type now, or whose times are in another zone."""
+        known = await self._fields.find(account, record_type(resource).fields)
+        indexed = await self._indexes.list_fields(list_id)
+        if known is not None and indexed:
+            fields = [query_field(known.fields[name], {}, {}) for name in indexed if name in known.fields]
+            await self._indexes.declare(list_id, fields, zone_s, drop_others=False)
 
 
 def _names(account: Account, resource: Resource) -> dict[str, object]:

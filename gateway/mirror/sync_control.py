@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from gateway.accounts.clients import PortalClients
@@ -12,11 +12,15 @@ from gateway.background import running
 from gateway.bitrix.errors import PortalError
 from gateway.bitrix.protocol.v2 import Command
 from gateway.clock import Clock
-from gateway.errors import InvalidInput
+from gateway.errors import FieldError, InvalidInput
 from gateway.mirror.pages import Pages
+from gateway.mirror.queries import LoadFields
+from gateway.mirror.query_fields import query_field, unknown_field
 from gateway.mirror.resources import Resource, not_mirrored
 from gateway.mirror.sync import SyncService
 from storage.errors import StorageError
+from storage.json_values import QueryField
+from storage.mirror_indexes import IndexStore
 from storage.records import Account, SyncSettings
 from storage.sync_settings import SyncSettingsStore
 
@@ -24,15 +28,20 @@ logger = logging.getLogger(__name__)
 
 DISABLED = "ended because the list is no longer mirrored"
 CANCELLED = "cancelled by a caller"
-PURGE_RETRY_S = 60  # pause after rows could not be deleted
+WORK_INTERVAL_S = 60  # how often outstanding work is looked for
+MAX_INDEXED = 20  # fields of one list
 
 
 @dataclass(frozen=True)
 class SettingsChange:
-    """New settings of a sync; None leaves one as it is. *purge* deletes the rows of a list that is disabled."""
+    """New settings of a sync; None leaves one as it is.
+
+    *indexed* are the names of all fields whose values are indexed. *purge* deletes the rows of a list that is disabled.
+    """
 
     enabled: bool | None = None
     interval_s: int | None = None
+    indexed: tuple[str, ...] | None = None
     purge: bool = False
 
 
@@ -42,6 +51,7 @@ class SyncControl:
     def __init__(
         self,
         settings: SyncSettingsStore,
+        indexes: IndexStore,
         syncs: SyncService,
         directory: AccountDirectory,
         clients: PortalClients,
@@ -50,25 +60,30 @@ class SyncControl:
         on_change: Callable[[], None],
     ) -> None:
         self._settings = settings
+        self._indexes = indexes
         self._syncs = syncs
         self._directory = directory
         self._clients = clients
         self._pages = pages
         self._clock = clock
         self._on_change = on_change
-        self._purged = asyncio.Event()  # there are rows to delete
+        self._work_waits = asyncio.Event()  # there are rows to delete, or indexes to build
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Delete purged rows in the background until the block ends, those of earlier starts first."""
-        async with running(self._keep_purging(), name="purge"):
+        """Delete purged rows and build indexes in the background until the block ends, also those of earlier starts."""
+        async with running(self._keep_working(), name="mirror work"):
             yield
 
-    async def change(self, account: Account, resource: Resource, change: SettingsChange) -> None:
+    async def change(
+        self, account: Account, resource: Resource, change: SettingsChange, load_fields: LoadFields
+    ) -> None:
         """Change the settings of the sync of *resource*. Enabling it starts a sync.
 
         Raises:
-            InvalidInput: a dictionary cannot be disabled, nor rows deleted that stay mirrored.
+            InvalidInput: a dictionary cannot be disabled, nor rows deleted that stay mirrored; or a field to index is
+                unknown.
+            StateConflict: fields of a list that is not mirrored cannot be indexed.
             PortalError: the portal does not have the records, or this authorization may not read them. Nothing is
                 changed then.
         """
@@ -81,16 +96,53 @@ class SyncControl:
         enabling = change.enabled is True and not status.enabled
         if enabling:
             await self._check_readable(account, resource)
+        fields = [] if change.indexed is None else await self._check_indexed(resource, change.indexed, load_fields)
+        if fields and not (status.enabled if change.enabled is None else change.enabled):
+            raise not_mirrored(resource)
         settings = await self._change(account, resource, enabled=change.enabled, interval_s=change.interval_s)
+        if change.indexed is not None:
+            await self._indexes.declare(settings.list_id, fields, settings.zone_s or 0, drop_others=True)
+            self._work_waits.set()
         if change.enabled is False:
             await self._syncs.cancel(account, resource, DISABLED)
             self._pages.forget()
         if change.purge:
             self._pages.changed(settings.list_id, await self._settings.purge(settings.list_id))
-            self._purged.set()
+            self._work_waits.set()
         if enabling and not settings.paused:
             await self._syncs.start(account, resource)
         self._on_change()
+
+    async def list_indexed(self, settings: SyncSettings | None) -> list[str]:
+        """The names of the indexed fields of a list."""
+        return [] if settings is None else await self._indexes.list_fields(settings.list_id)
+
+    async def _check_indexed(
+        self, resource: Resource, names: tuple[str, ...], load_fields: LoadFields
+    ) -> list[QueryField]:
+        """The fields to index.
+
+        Raises:
+            InvalidInput: with one error for each that is unknown or cannot be indexed.
+        """
+        if resource.record is None:
+            if names:
+                raise InvalidInput.of_field("/indexed", "not_records", "must be empty: only records are queried")
+            return []
+        if len(names) > MAX_INDEXED:
+            raise InvalidInput.of_field("/indexed", "too_many", f"must have at most {MAX_INDEXED} fields")
+        known = (await load_fields()).known.fields
+        errors = [
+            FieldError("unknown_field", unknown_field(name, known), pointer=f"/indexed/{number}")
+            for number, name in enumerate(names)
+            if name not in known
+        ]
+        if errors:
+            detail = "; ".join(
+                f"{error.pointer[1:].replace('/', '.')}: {error.detail}" for error in errors if error.pointer
+            )
+            raise InvalidInput(detail, errors)
+        return [query_field(known[name], {}, {}) for name in dict.fromkeys(names)]
 
     async def pause(self, account: Account, resource: Resource) -> None:
         """Interrupt the sync of *resource*, and start none until it is resumed.
@@ -146,17 +198,17 @@ class SyncControl:
             enabled_by_default=resource.record is None,
         )
 
-    async def _keep_purging(self) -> None:
+    async def _keep_working(self) -> None:
         while True:
-            self._purged.clear()
+            self._work_waits.clear()
             try:
-                while await self._settings.delete_purged():
+                while await self._indexes.work() or await self._settings.delete_purged():
                     pass
             except StorageError as error:
-                logger.warning("purged rows could not be deleted", extra={"reason": str(error)})
-                await self._clock.sleep(PURGE_RETRY_S)
-            else:
-                await self._purged.wait()
+                logger.warning("purged rows could not be deleted, or indexes not built", extra={"reason": str(error)})
+            with suppress(TimeoutError):
+                async with self._clock.timeout(WORK_INTERVAL_S):
+                    await self._work_waits.wait()
 
     async def _check_readable(self, account: Account, resource: Resource) -> None:
         """Check that the portal has the records of *resource*, and that this authorization may list them.

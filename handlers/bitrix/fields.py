@@ -11,10 +11,9 @@ from gateway.bitrix.protocol.v2 import Command
 from gateway.errors import NotFound
 from gateway.fields.service import KnownFields
 from gateway.mirror.queries import FieldAccess
-from gateway.mirror.resources import Resource, record_type
+from gateway.mirror.resources import Resource, find_resource, record_type
 from handlers.app_keys import ACCOUNTS, CLIENTS, DIRECTORY, FIELDS
 from handlers.bitrix.account_loading import load_account
-from handlers.bitrix.syncs import requested_resource
 from handlers.http.keys import CLOCK
 from handlers.http.responses import json_response
 from storage.records import Account
@@ -44,6 +43,16 @@ async def get_field(request: web.Request) -> web.Response:
         question = "" if suggestion is None else f"; did you mean {suggestion!r}?"
         raise NotFound(f"name: unknown field {name[:64]!r}{question}", code="field_not_found")
     return json_response(render_field(field))
+
+
+def requested_resource(request: web.Request) -> Resource:
+    """Return the resource that the path names.
+
+    Raises:
+        NotFound: There is none of this name.
+    """
+    entity_type_id = request.match_info.get("entityTypeId")
+    return find_resource(request.match_info["resource"] if entity_type_id is None else f"items/{entity_type_id}")
 
 
 async def load_fields(request: web.Request, account: Account, source: Command) -> KnownFields:

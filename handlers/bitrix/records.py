@@ -14,10 +14,9 @@ from gateway.errors import InvalidInput
 from gateway.mirror.queries import DEFAULT_SIZE, MAX_SIZE, RecordQuery
 from handlers.app_keys import ACCOUNTS, PAGES, QUERIES, READER
 from handlers.bitrix.account_loading import load_account
-from handlers.bitrix.fields import access_fields, load_fields
+from handlers.bitrix.fields import access_fields, load_fields, requested_resource
 from handlers.bitrix.lists import LIST_HEAD, PAGE_HEAD
 from handlers.bitrix.streams import parse_filter
-from handlers.bitrix.syncs import requested_resource
 from handlers.http.etags import etag_matches
 from handlers.http.query import NOT_POSITIVE, check_names, is_digits, one_value, positive
 from handlers.http.responses import PrebuiltResponse

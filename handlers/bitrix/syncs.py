@@ -1,6 +1,7 @@
 """The syncs of mirrored lists: their progress, their settings, and starting, pausing and cancelling them."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -8,12 +9,13 @@ from aiohttp.typedefs import Handler
 
 from gateway.clock import format_time
 from gateway.errors import InvalidInput
-from gateway.mirror.resources import Resource, find_resource
+from gateway.mirror.resources import Resource
 from gateway.mirror.sync import SyncStatus
 from gateway.mirror.sync_control import SettingsChange, SyncControl
 from handlers.app_keys import SYNC_CONTROL, SYNCS
 from handlers.bitrix.account_loading import load_account, load_authorized_account
-from handlers.http.bodies import Boolean, ClosedBody, Int32, load_body
+from handlers.bitrix.fields import access_fields, requested_resource
+from handlers.http.bodies import Boolean, ClosedBody, Int32, StrictField, load_body
 from handlers.http.keys import CONFIG
 from handlers.http.query import one_value
 from handlers.http.responses import json_response
@@ -35,16 +37,6 @@ async def get_sync(request: web.Request) -> web.Response:
     """GET /bitrix/sync/{resource}"""
     resource = requested_resource(request)
     return json_response(await load_sync(request, await load_account(request), resource))
-
-
-def requested_resource(request: web.Request) -> Resource:
-    """Return the resource that the path names.
-
-    Raises:
-        NotFound: There is none of this name.
-    """
-    entity_type_id = request.match_info.get("entityTypeId")
-    return find_resource(request.match_info["resource"] if entity_type_id is None else f"items/{entity_type_id}")
 
 
 def sync_of(find: Callable[[web.Request], Resource]) -> Handler:
@@ -73,11 +65,21 @@ class Interval(Int32):
         return super().accepts(value) and (value == 0 or value >= MIN_INTERVAL_S)
 
 
+class Names(StrictField):
+    """Names of fields."""
+
+    rule = "must be a list of names"
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
 class SettingsBody(ClosedBody):
     """The settings of a sync. What is absent stays as it is."""
 
     enabled = Boolean(required=False)
     interval_s = Interval(required=False, name="intervalSeconds")
+    indexed = Names(required=False)
     purge = Boolean(required=False)
 
 
@@ -85,9 +87,12 @@ async def change_sync(request: web.Request) -> web.Response:
     """PUT /bitrix/sync/{resource}"""
     resource = requested_resource(request)
     body = await load_body(request, SettingsBody())
+    if "indexed" in body:
+        body["indexed"] = tuple(body["indexed"])
     change = SettingsChange(**body)
     account = await (load_authorized_account if change.enabled else load_account)(request)
-    await request.app[SYNC_CONTROL].change(account, resource, change)
+    access = partial(access_fields, request, account, resource)
+    await request.app[SYNC_CONTROL].change(account, resource, change, access)
     return json_response(await load_sync(request, account, resource))
 
 
@@ -114,7 +119,8 @@ async def load_sync(request: web.Request, account: Account, resource: Resource) 
         return BLANK | {"resource": resource.name, "state": "failed", "error": error.message}
     names = {item.sublist: item.name for item in resource.lists(request.app[CONFIG].field_language)}
     run = {} if status.run is None else render_run(status.run, names)
-    return BLANK | run | render_settings(status, request.app[CONFIG].sync_interval_s)
+    indexed = await request.app[SYNC_CONTROL].list_indexed(status.settings)
+    return BLANK | run | render_settings(status, request.app[CONFIG].sync_interval_s) | {"indexed": indexed}
 
 
 BLANK: dict[str, object] = {
@@ -136,7 +142,6 @@ def render_settings(status: SyncStatus, default_interval_s: int) -> dict[str, ob
         **({"state": "paused"} if status.paused else {}),
         "enabled": status.enabled,
         "intervalSeconds": interval_s,
-        "indexed": [],
         "ratePerSecond": None if status.rate_per_s is None else round(status.rate_per_s, 1),
         "secondsLeft": None if status.seconds_left is None else round(status.seconds_left),
         "watermark": None if watermark is None else format_time(watermark),

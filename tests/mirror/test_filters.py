@@ -47,7 +47,7 @@ FIELDS = QueryFields(
         )
     },
     {"STAGE_ID": "stage", "CATEGORY_ID": "category", "DATE_MODIFY": "modified", "TITLE": "person"},
-    {"UF_MONEY": 4},
+    {("UF_MONEY", Kind.NUMBER): 4},
     ZONE_S,
 )
 ROWS: tuple[dict[str, object], ...] = (

@@ -1,5 +1,6 @@
 """Queries of mirrored records through the API."""
 
+import asyncio
 from typing import Any
 from urllib.parse import quote
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.gateway import Answer, Gateway, Sandbox
 from tests.support.records import change, enable, portal_ids, sync_again
+from tests.support.stored import select
 
 
 @pytest.fixture
@@ -154,3 +156,69 @@ async def test_a_page_is_cached_until_its_list_changes(deals: Gateway, sandbox: 
     assert ids(answer) == [row_id]
     assert answer.headers["X-Synced-At"] > before
     assert answer.headers["ETag"] != first.headers["ETag"]
+
+
+async def indexed(gateway: Gateway, *names: str) -> None:
+    """Index fields, and wait until the indexes are built."""
+    answer = await gateway.request("PUT", "/bitrix/sync/deals", json={"indexed": list(names)})
+    assert (answer.status, answer.json["indexed"]) == (200, list(names))
+    for _ in range(50):
+        states = {state for (state,) in select(gateway, "SELECT state FROM mirror_indexes")}
+        if states <= {"ready"}:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("the indexes are not built")
+
+
+async def test_indexed_fields_give_the_same_answers(deals: Gateway) -> None:
+    fields = (await deals.get("/bitrix/deals/fields")).json["items"]
+    multiple = [field["name"] for field in fields if field["multiple"] and field["type"] in ("string", "integer")]
+    questions: list[dict[str, Any]] = [
+        {"filter": [["OPPORTUNITY", ">=", 20000]], "size": "1000"},
+        {"filter": [["OPPORTUNITY", "between", [100, 30000]], ["TITLE", "!=", "x"]], "size": "1000"},
+        {"filter": [["SOURCE_ID", "=", None]], "size": "1000"},
+        {"filter": [["DATE_CREATE", "<", "2019-01-14T15:00:00+05:00"]], "size": "1000"},
+        {"order": "OPPORTUNITY", "size": "1000"},
+        {"order": "-SOURCE_ID", "size": "1000"},
+        {"order": "-DATE_CREATE", "filter": [["STAGE_ID", "NEW"]], "size": "1000"},
+    ]
+    questions += [{"filter": [[name, "=", None]], "size": "1000"} for name in multiple]
+    before = [ids(await ask(deals, **question)) for question in questions]
+    assert all(before)
+    names = ["OPPORTUNITY", "TITLE", "SOURCE_ID", "DATE_CREATE", *multiple[:10]]
+    await indexed(deals, *names)
+    await deals.restart()
+    assert [ids(await ask(deals, **question)) for question in questions] == before
+    pages, answer = [], await ask(deals, order="-SOURCE_ID", cursor="", size="70")
+    while True:
+        pages += ids(answer)
+        if answer.json["next"] is None:
+            break
+        answer = await ask(deals, order="-SOURCE_ID", cursor=answer.json["next"], size="70")
+    assert pages == before[5]
+
+
+async def test_an_index_follows_changes_and_deletions(deals: Gateway, sandbox: Sandbox) -> None:
+    await indexed(deals, "TITLE")
+    first, second, third, *_ = portal_ids(sandbox, "deals")
+    await deals.clock.advance(5)
+    change(sandbox, "deals", {first: {"TITLE": "one"}, second: {"TITLE": "two"}}, removed=[third])
+    await sync_again(deals, "deals")
+    assert ids(await ask(deals, filter=[["TITLE", "in", ["one", "two"]]])) == [first, second]
+    change(sandbox, "deals", {first: {"TITLE": "two"}, third: {"TITLE": "one"}})
+    await sync_again(deals, "deals")
+    assert ids(await ask(deals, filter=[["TITLE", "=", "two"]])) == [first, second]
+    assert ids(await ask(deals, filter=[["TITLE", "=", "one"]])) == [third]
+    await indexed(deals)
+    assert select(deals, "SELECT count(*) FROM mirror_values") == [(0,)]
+
+
+async def test_only_known_fields_of_mirrored_records_are_indexed(deals: Gateway) -> None:
+    answer = await deals.request("PUT", "/bitrix/sync/deals", json={"indexed": ["TITLE", "TITEL"]})
+    assert refusal(answer) == (400, "unknown_field", "/indexed/1")
+    answer = await deals.request("PUT", "/bitrix/sync/deals", json={"indexed": "TITLE"})
+    assert refusal(answer) == (400, "invalid_value", "/indexed")
+    answer = await deals.request("PUT", "/bitrix/sync/users", json={"indexed": ["TITLE"]})
+    assert refusal(answer) == (400, "not_records", "/indexed")
+    answer = await deals.request("PUT", "/bitrix/sync/leads", json={"indexed": ["TITLE"]})
+    assert (answer.status, answer.json["code"]) == (409, "not_mirrored")
