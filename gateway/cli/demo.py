@@ -1,6 +1,7 @@
 """The command `demo`: runs a sandbox portal and the gateway in one process, and tries them with an HTTP client."""
 
 from typing import Any
+from urllib.parse import quote
 
 import click
 from aiohttp import ClientSession
@@ -18,6 +19,8 @@ from gateway.mirror.resources import DICTIONARIES, PIPELINE_ENTITY_TYPES, SMART_
 from gateway.sandbox.portal import SandboxPortal
 
 ACCOUNT = "demo"
+DEMO_RECORDS = ("deals", "contacts")  # the records of the CRM that are mirrored, besides all dictionaries
+MIRRORED = (*DICTIONARIES, *DEMO_RECORDS)
 TOKEN_TTL_S = 86_400
 
 
@@ -45,17 +48,20 @@ async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
         async with open_client(config.own_origin, token) as client:
             await connect(client, demo.portal_origin)
             click.echo("Connected an account over OAuth. First sync:")
-            for status in await watch_syncs(client, list(DICTIONARIES), clock):
+            for name in DEMO_RECORDS:
+                await client.request("PUT", f"/bitrix/sync/{name}", {"enabled": True})
+            for status in await watch_syncs(client, MIRRORED, clock):
                 if status.state != "done":
                     raise DemoFailed(str(status))
             seconds = clock.monotonic() - started
-            served = {name: await fetch_rows(client, name) for name in DICTIONARIES}
+            served = {name: await fetch_rows(client, name) for name in MIRRORED}
             check_rows(served, portal)
+            shown_deal = await find_linked_deal(client)
         show_summary({name: len(rows) for name, rows in served.items()}, portal.http_requests, seconds)
         if once:
             click.echo("All rows served match the portal.")
         else:
-            show_commands(config.own_origin, token)
+            show_commands(config.own_origin, token, shown_deal)
             click.echo("\nServing until Ctrl-C.")
             await serve_until_stopped(demo.app, config, clock)
 
@@ -100,6 +106,8 @@ COMPARED = {
     "steps": ("bitrixID", "name"),
     "pipelines": ("entityTypeId", "bitrixID", "name"),
     "fields": ("entityID", "bitrixID", "fieldName", "fieldType"),
+    "deals": ("id", "TITLE", "DATE_MODIFY"),
+    "contacts": ("id", "NAME", "DATE_MODIFY"),
 }
 
 
@@ -121,6 +129,8 @@ def portal_rows(portal: SandboxPortal) -> dict[str, set[tuple[object, ...]]]:
             for row in data.userfields[entity].values()
             if row["USER_TYPE_ID"] in FIELD_TYPES | FIELD_TYPE_ALIASES.keys()
         },
+        "deals": {(row_id, row["TITLE"], row["DATE_MODIFY"]) for row_id, row in data.tables["deals"].items()},
+        "contacts": {(row_id, row["NAME"], row["DATE_MODIFY"]) for row_id, row in data.tables["contacts"].items()},
     }
 
 
@@ -149,13 +159,22 @@ def show_summary(counts: dict[str, int], portal_requests: int, seconds: float) -
     click.echo(f"{sum(counts.values()):,} rows from {portal_requests} requests to the portal in {seconds:.1f} s")
 
 
-def show_commands(origin: str, token: str) -> None:
-    """Print *token* as a variable assignment, and curl commands that use the variable."""
+async def find_linked_deal(client: GatewayClient) -> int | None:
+    """The id of a mirrored deal that has a contact; None if there is none."""
+    condition = quote('[["CONTACT_ID",">",0]]')
+    page = await client.request("GET", f"/bitrix/deals?filter={condition}&size=1&select=TITLE")
+    return page["items"][0]["id"] if page["items"] else None
+
+
+def show_commands(origin: str, token: str, deal_id: int | None) -> None:
+    """Print *token* as a variable assignment, and curl commands that use the variable. *deal_id* has a contact."""
     click.echo(f"\nTry these commands in another shell:\n\nTOKEN={token}\n")
     for options, path in (
         ("", "/bitrix/account"),
         ("", "/bitrix/users?page=1&size=2"),
         ("", "/bitrix/pipelines?size=5"),
+        ("-g ", '/bitrix/deals?size=2&filter=[["STAGE_ID","=","NEW"]]'),
+        *([] if deal_id is None else [("", f"/bitrix/deals/{deal_id}?related=contact.NAME,responsible.EMAIL")]),
         ("", "/bitrix/stream/deals?limit=3"),
         ("-X PATCH -i ", "/bitrix/users"),
     ):

@@ -21,6 +21,7 @@ from gateway.cli.options import (
     portal_options,
     read_config,
     setting_options,
+    validate_resources,
     validate_stream,
 )
 from gateway.cli.process import run, until_signal
@@ -31,7 +32,6 @@ from gateway.cli.sync import sync_resources
 from gateway.clock import SystemClock
 from gateway.errors import GatewayError
 from gateway.log import configure_logging
-from gateway.mirror.resources import DICTIONARIES
 from gateway.redaction import printable
 from gateway.sandbox.settings import SandboxSettings
 from gateway.settings.config import Config, read_environment
@@ -151,17 +151,24 @@ def forget(yes: bool, **settings: str | None) -> None:
 
 
 @main.command()
-@click.argument("resources", nargs=-1, required=True, metavar="RESOURCE...", type=click.Choice(list(DICTIONARIES)))
+@click.argument("resources", nargs=-1, required=True, metavar="RESOURCE...", callback=validate_resources)
 @account_option("Account whose mirror is updated.")
+@click.option("--enable", is_flag=True, help="Mirror the RESOURCEs from now on, if they are not mirrored yet.")
+@click.option(
+    "--mode", type=click.Choice(["full", "incremental"]), help="What to read. By default only changes, where possible."
+)
 @gateway_options
-def sync(resources: tuple[str, ...], account: str, **settings: str | None) -> None:
+def sync(resources: tuple[str, ...], account: str, enable: bool, mode: str | None, **settings: str | None) -> None:
     """Sync RESOURCEs in the running gateway.
 
-    Shows progress until all syncs have ended. RESOURCE is one of users, steps, pipelines, fields.
+    Shows progress until all syncs have ended. RESOURCE is one of users, steps, pipelines, fields, leads, deals,
+    contacts, companies, quotes, invoices, or items/TYPE, where TYPE is an entity type id. All but the first four are
+    mirrored only once they are enabled.
     """
     config = read_config(settings)
     bearer = issue_bearer(config, account)
-    if not run(sync_resources(config, bearer, list(dict.fromkeys(resources)), SystemClock())):
+    names = list(dict.fromkeys(resources))
+    if not run(sync_resources(config, bearer, names, SystemClock(), enable=enable, mode=mode)):
         sys.exit(1)
 
 

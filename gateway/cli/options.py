@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from gateway.auth.tokens import MAX_ACCOUNT_CHARACTERS, is_account
+from gateway.errors import NotFound
+from gateway.mirror.resources import find_resource
 from gateway.passthrough.streamed_lists import STREAMED_LISTS
 from gateway.sandbox.settings import SandboxSettings
 from gateway.settings.config import SETTINGS, Config, load_config, read_environment
@@ -60,6 +62,17 @@ def validate_stream(_context: click.Context, _parameter: click.Parameter, value:
     if value not in STREAMED_LISTS and not ITEMS.fullmatch(value):
         raise click.BadParameter(f"must be one of {', '.join(STREAMED_LISTS)}, items/TYPE")
     return value
+
+
+def validate_resources(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    for value in values:
+        try:
+            find_resource(value)
+        except NotFound as error:
+            raise click.BadParameter(error.detail.removeprefix("resource: ")) from None
+    return values
 
 
 def setting_options(*names: str, **help_texts: str) -> Callable[[F], F]:

@@ -42,15 +42,21 @@ class SyncStatus:
         return printable(line + (f": {self.error}" if self.error else ""))
 
 
-async def sync_resources(config: Config, token: str, resources: Sequence[str], clock: Clock) -> bool:
+async def sync_resources(
+    config: Config, token: str, resources: Sequence[str], clock: Clock, *, enable: bool = False, mode: str | None = None
+) -> bool:
     """Sync *resources* in the gateway that runs with *config*; True if every sync succeeded.
+
+    With *enable*, those that are not mirrored are from now on. *mode* is full or incremental, None the default.
 
     Raises:
         RequestFailed: when the gateway cannot be reached or refuses a request.
     """
     async with open_client(local_origin(config), token) as client:
         for resource in resources:
-            await client.request("PATCH", f"/bitrix/{resource}")
+            if enable:
+                await client.request("PUT", f"/bitrix/sync/{resource}", {"enabled": True})
+            await client.request("PATCH", f"/bitrix/{resource}" + (f"?mode={mode}" if mode else ""))
         ended = await watch_syncs(client, resources, clock)
     return all(status.state == "done" for status in ended)
 

@@ -68,9 +68,10 @@ async def test_it_keeps_serving_and_its_curl_lines_work(spawn: Spawn, ports: Por
     assert max(map(len, lines)) < 120
     async with aiohttp.ClientSession() as session:
         answers = [await paste(session, line, {variable[0]: variable[2]}) for line in lines]
-    assert [status for status, _ in answers] == [200] * 5
+    assert [status for status, _ in answers] == [200] * len(lines)
+    assert len(lines) >= 6
     assert json.loads(answers[1][1])["count"] == 30
-    assert json.loads(answers[3][1].splitlines()[-1])["count"] == 2
+    assert json.loads(answers[-2][1].splitlines()[-1])["count"] == 2
     status, output = await demo.end(signal.SIGINT)
     assert (status, "Traceback" in output) == (0, False)
 
