@@ -31,6 +31,7 @@ from gateway.mirror.resources import DICTIONARIES, RECORDS, Resource
 from gateway.mirror.schedule import SyncSchedule
 from gateway.mirror.sync import SyncService
 from gateway.mirror.sync_control import SyncControl
+from gateway.mirror.sync_runner import SyncRunner
 from gateway.passthrough.allowed_methods import MethodAllowlist
 from gateway.passthrough.calls import CallService
 from gateway.passthrough.streams import StreamService
@@ -264,8 +265,9 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[READER] = RecordReader(RecordStore(app[DATABASE]), directory, clients, clock, limit_s=config.query_limit_s)
     app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock)
     sync_settings, indexes = SyncSettingsStore(app[DATABASE]), IndexStore(app[DATABASE])
-    app[SYNCS] = SyncService(
-        SyncStore(app[DATABASE]),
+    sync_store = SyncStore(app[DATABASE])
+    runner = SyncRunner(
+        sync_store,
         sync_settings,
         indexes,
         directory,
@@ -277,6 +279,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         overlap_s=config.sync_overlap_s,
         reconcile_interval_s=config.reconcile_interval_s,
     )
+    app[SYNCS] = SyncService(sync_store, sync_settings, runner, directory, clock, language=config.field_language)
     schedule = SyncSchedule(app[SYNCS], directory, recovery, clock, interval_s=config.sync_interval_s)
     app[SYNC_CONTROL] = SyncControl(
         sync_settings,

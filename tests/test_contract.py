@@ -1,6 +1,7 @@
 """openapi.yaml agrees with the promised contract and the routes, and the contract check of all other tests can fail."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -351,3 +352,18 @@ def test_an_id_is_accepted_exactly_if_it_is_a_positive_int64(contract: Contract,
         assert not expected
     else:
         assert expected
+
+
+def test_no_address_matches_two_templates_unless_one_is_more_exact(contract: Contract) -> None:
+    """As routers match: fixed segments before parameters. Where a path parameter has fixed values, only they match."""
+    templates = [template for _, template in contract._paths]
+    for pattern, template in contract._paths:
+        for other in templates:
+            if other == template or "{" not in template:
+                continue
+            address = re.sub(
+                r"\{[^}]*\}", "7", other.replace("{resource}", "deals" if "sync" not in other else "users")
+            )
+            if pattern.fullmatch(address):
+                first = next(found for matched, found in contract._paths if matched.fullmatch(address))
+                assert first == other, f"{address} is {first} and {other}"

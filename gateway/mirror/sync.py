@@ -9,31 +9,21 @@ from functools import partial
 from weakref import WeakValueDictionary
 
 from gateway import __version__
-from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.accounts.service import SUSPENDED
 from gateway.background import end
-from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalError
-from gateway.bitrix.protocol.times import PortalTime
 from gateway.clock import Clock
-from gateway.errors import GatewayError, InvalidInput, StateConflict
-from gateway.fields.service import FieldService
-from gateway.mirror.incremental import IncrementalPass
-from gateway.mirror.pages import Pages
-from gateway.mirror.query_fields import query_field
-from gateway.mirror.resources import DICTIONARIES, Resource, find_resource, not_mirrored, record_type
-from gateway.mirror.sync_pass import SyncPass
-from gateway.mirror.sync_writer import SyncWriter
+from gateway.errors import GatewayError
+from gateway.mirror.resources import DICTIONARIES, Resource, find_resource
+from gateway.mirror.sync_runner import SyncRunner
 from storage.errors import StorageDamaged, StorageError, StorageUnavailable
-from storage.mirror_indexes import IndexStore
 from storage.records import Account, RunState, SyncMode, SyncRun, SyncSettings
 from storage.sync_settings import SyncSettingsStore
 from storage.syncs import SyncStore
 
 logger = logging.getLogger(__name__)
 
-RESUMABLE_S = 3600  # an interrupted run that is older starts from the beginning
 STORAGE_RETRY_S = 15  # pause while the database is unavailable
 UNAUTHORIZED = "ended because the portal must be authorized again"
 UNSTORED = "ended, but its result could not be stored: the database could not be written; the next sync resumes"
@@ -85,7 +75,7 @@ class SyncStatus:
 class SyncService:
     """Runs one sync per account and resource at a time.
 
-    An interrupted run resumes from its cursor if it is less than RESUMABLE_S seconds old and the credential, the
+    An interrupted run resumes from its cursor if it is less than an hour old and the credential, the
     version of the gateway and the language are the same. Otherwise everything is read again. Lists that the portal
     refused are always requested again.
     """
@@ -94,28 +84,18 @@ class SyncService:
         self,
         store: SyncStore,
         settings: SyncSettingsStore,
-        indexes: IndexStore,
+        runner: SyncRunner,
         directory: AccountDirectory,
-        clients: PortalClients,
-        fields: FieldService,
-        pages: Pages,
         clock: Clock,
         *,
         language: str,
-        overlap_s: int,
-        reconcile_interval_s: int,
     ) -> None:
         self._store = store
         self._settings = settings
-        self._indexes = indexes
+        self._runner = runner
         self._directory = directory
-        self._clients = clients
-        self._fields = fields
-        self._pages = pages
         self._clock = clock
         self._language = language
-        self._overlap_s = overlap_s
-        self._reconcile_interval_s = reconcile_interval_s
         self._running: dict[tuple[int, str], _Running] = {}
         self._changing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         # Ended runs that are still stored as running, by list_id: when they ended, and their error.
@@ -162,7 +142,8 @@ class SyncService:
             current = await self._current(account)
             if (account.account_id, resource.name) in self._running or current is None:
                 return
-            run = await self._begin(current, resource, mode)
+            run = await self._runner.begin(current, resource, mode)
+            self._unstored.pop(run.list_id, None)
             self._launch(current, resource, run.list_id, run, run.mode)
 
     async def resume(self, account: Account, resource: Resource) -> None:
@@ -190,35 +171,6 @@ class SyncService:
         current = await self._directory.find(account.account_key)
         usable = current is not None and not current.stale and current.portal == account.portal
         return current if usable else None
-
-    async def _begin(self, account: Account, resource: Resource, mode: SyncMode | None) -> SyncRun:
-        """Begin a run of *resource*, or continue the interrupted one.
-
-        Raises:
-            StateConflict, InvalidInput: as `start`.
-        """
-        portal_id = account.portal.portal_id
-        settings = await self._settings.load(account.account_id, portal_id, resource.name)
-        if resource.record is not None and (settings is None or not settings.enabled):
-            raise not_mirrored(resource)
-        if settings is not None and settings.paused:
-            raise StateConflict(f"the sync of {resource.name} is paused: resume it first", code="sync_paused")
-        has_position = settings is not None and settings.watermark is not None
-        mode = mode or ("incremental" if has_position else "full")
-        if mode == "incremental" and not has_position:
-            raise InvalidInput.of_parameter("mode", "full_sync_needed", "must be full: no full sync has ended yet")
-        now = int(self._clock.now())
-        run = await self._store.begin(
-            account.account_id,
-            portal_id,
-            resource.name,
-            [portal_list.sublist for portal_list in resource.lists(self._language)],
-            mode=mode,
-            now=now,
-            resumable_since=now - RESUMABLE_S if mode == "full" and resource.resumes(self._language) else None,
-        )
-        self._unstored.pop(run.list_id, None)
-        return run
 
     def _launch(self, account: Account, resource: Resource, list_id: int, run: SyncRun | None, mode: SyncMode) -> None:
         """Start the task of *run*; None for a run in this *mode* that the task begins itself."""
@@ -349,10 +301,11 @@ class SyncService:
                 current = await self._current(account)
                 if current is None:
                     return UNAUTHORIZED
-                run = await self._begin(current, resource, mode)
+                run = await self._runner.begin(current, resource, mode)
+                self._unstored.pop(run.list_id, None)
                 self._note_position((account.account_id, resource.name), run)
                 self._note_progress(account, resource)
-            await self._pass(account, resource, run)
+            await self._execute(account, resource, run)
         except (GatewayError, StorageDamaged) as error:
             reason = error.detail if isinstance(error, GatewayError) else error.message
             logger.warning("sync failed", extra={**_names(account, resource), "reason": reason})
@@ -364,68 +317,11 @@ class SyncService:
             return INTERNAL
         return None
 
-    async def _pass(self, account: Account, resource: Resource, run: SyncRun) -> None:
+    async def _execute(self, account: Account, resource: Resource, run: SyncRun) -> None:
         def note_retry(error: PortalError, wait_s: float) -> None:
             self._note_wait(account, resource, f"retrying: {error.detail}", wait_s)
 
-        client = self._clients.client(account).background().reporting_retries(note_retry)
-        on_progress = partial(self._note_progress, account, resource)
-
-        async def keep_fields(result: object) -> None:
-            if resource.record is not None:
-                await self._fields.keep(account, resource.record.fields, result)
-
-        writer = SyncWriter(self._store, self._pages, self._clock, resource, run, keep_fields, on_progress)
-        lists = resource.lists(self._language)
-        async with self._directory.mark_stale_on_auth_failure(account):
-            if run.mode == "full":
-                await SyncPass(self._store, client, writer, lists, run).run()
-                reconciled = True
-            else:
-                reconciled = await self._read_changes(account, resource, client, writer)
-        if resource.record is not None:
-            await self._save_position(account, resource, reconciled=reconciled)
-
-    async def _read_changes(
-        self, account: Account, resource: Resource, client: PortalClient, writer: SyncWriter
-    ) -> bool:
-        """Read the changes since the position of the last read. Return whether all ids were compared."""
-        settings = await self._settings.load(account.account_id, account.portal.portal_id, resource.name)
-        assert settings is not None
-        assert settings.watermark is not None
-        assert settings.zone_s is not None
-        assert resource.record is not None
-        (portal_list,) = resource.lists(self._language)
-        since = PortalTime(settings.watermark - self._overlap_s, settings.zone_s)
-        due_at = (settings.reconciled_at or 0) + self._reconcile_interval_s
-        all_ids = due_at <= self._clock.now()
-        modified = resource.record.names.modified
-        await IncrementalPass(self._store, client, writer, portal_list, modified, since, all_ids=all_ids).run()
-        return all_ids
-
-    async def _save_position(self, account: Account, resource: Resource, *, reconciled: bool) -> None:
-        """Store the position of the read that has just ended, from which the next one continues."""
-        run = await self._store.load(account.account_id, account.portal.portal_id, resource.name)
-        assert run is not None
-        assert run.server_time is not None
-        assert run.zone_s is not None
-        await self._settings.save_position(
-            run.list_id,
-            watermark=run.server_time,
-            zone_s=run.zone_s,
-            synced_at=run.started_at,
-            reconciled_at=run.started_at if reconciled else None,
-        )
-        self._pages.synced(run.list_id, run.started_at)
-        await self._refresh_indexes(account, resource, run.list_id, run.zone_s)
-
-    async def _refresh_indexes(self, account: Account, resource: Resource, list_id: int, zone_s: int) -> None:
-        """Build the indexes again whose fields have another type now, or whose times are in another zone."""
-        known = await self._fields.find(account, record_type(resource).fields)
-        indexed = await self._indexes.list_fields(list_id)
-        if known is not None and indexed:
-            fields = [query_field(known.fields[name], {}, {}) for name in indexed if name in known.fields]
-            await self._indexes.declare(list_id, fields, zone_s, drop_others=False)
+        await self._runner.execute(account, resource, run, note_retry, partial(self._note_progress, account, resource))
 
 
 def _names(account: Account, resource: Resource) -> dict[str, object]:
