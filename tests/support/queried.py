@@ -1,6 +1,7 @@
 """A table of records in memory, to run compiled conditions on."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from sqlite3 import Connection
 from typing import cast
 
@@ -10,25 +11,7 @@ import pysqlite3
 from storage.conditions import Comparison, Group, compile_condition
 from storage.json_values import QueryField, values_statement
 
-TABLES = """
-CREATE TABLE mirror_rows (
-    row_id INTEGER PRIMARY KEY, list_id INTEGER NOT NULL, part INTEGER NOT NULL, portal_row_id INTEGER NOT NULL,
-    block INTEGER NOT NULL, deleted INTEGER NOT NULL DEFAULT 0, head BLOB NOT NULL, tail BLOB NOT NULL,
-    category INTEGER, stage TEXT, person INTEGER, contact INTEGER, company INTEGER, modified INTEGER,
-    added INTEGER, changed INTEGER
-) STRICT;
-CREATE UNIQUE INDEX mirror_rows_by_portal_row ON mirror_rows (list_id, part, portal_row_id);
-CREATE INDEX mirror_rows_listed ON mirror_rows (list_id, row_id) WHERE deleted = 0;
-CREATE INDEX mirror_rows_by_stage ON mirror_rows (list_id, stage, category) WHERE deleted = 0 AND stage IS NOT NULL;
-CREATE INDEX mirror_rows_by_category ON mirror_rows (list_id, category) WHERE deleted = 0 AND category IS NOT NULL;
-CREATE INDEX mirror_rows_by_person ON mirror_rows (list_id, person) WHERE deleted = 0 AND person IS NOT NULL;
-CREATE INDEX mirror_rows_by_modified ON mirror_rows (list_id, modified, portal_row_id)
-WHERE deleted = 0 AND changed IS NOT NULL;
-CREATE TABLE mirror_values (
-    index_id INTEGER NOT NULL, value ANY NOT NULL, portal_row_id INTEGER NOT NULL, row_id INTEGER NOT NULL,
-    PRIMARY KEY (index_id, value, portal_row_id)
-) STRICT, WITHOUT ROWID;
-"""
+SCHEMA_SQL = Path(__file__).parents[2] / "storage" / "schema.sql"
 INSERT_ROW = """
 INSERT INTO mirror_rows (list_id, part, portal_row_id, block, head, tail, stage, category, modified, changed)
 VALUES (1, 0, :id, 0, x'', :tail, :stage, :category, :modified, 1)
@@ -41,7 +24,7 @@ class RecordTable:
 
     def __init__(self) -> None:
         self.connection = cast(Connection, pysqlite3.connect(":memory:"))
-        self.connection.executescript(TABLES)
+        self.connection.executescript(SCHEMA_SQL.read_text(encoding="utf-8"))
 
     def add(self, row: Mapping[str, object], **columns: object) -> None:
         """Add a record with the JSON *row* and values in typed *columns*."""

@@ -1,14 +1,14 @@
 """A table of any size whose rows are generated when they are read. Only changed rows are stored."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, pairwise
 from math import ceil, floor, inf
 from random import Random
 from types import MappingProxyType
-from typing import Any, overload
+from typing import Any
 
-from gateway.sandbox.tables.ids import IdRuns
+from gateway.sandbox.tables.ids import IdRuns, RankedIds
 from gateway.sandbox.tables.table import Projection, Row, Rows, Test
 from gateway.sandbox.tables.time_bands import Ids, Part, Spans, TimeBand, intersection, possible_and_certain
 
@@ -196,7 +196,7 @@ class GeneratedTable(Rows):
         return self._patterns
 
 
-class IdRange(Sequence[int]):
+class IdRange(RankedIds):
     """The ids of a range of ranks, looked up when they are read."""
 
     def __init__(self, table: GeneratedTable, first: int, end: int) -> None:
@@ -209,20 +209,11 @@ class IdRange(Sequence[int]):
         for first in range(self._first, self._end, _CHUNK):
             yield from self._table.ids_at(first, min(first + _CHUNK, self._end))
 
-    @overload
-    def __getitem__(self, place: int) -> int: ...
+    def at(self, rank: int) -> int:
+        return self._table.at(self._first + rank)
 
-    @overload
-    def __getitem__(self, place: slice) -> list[int]: ...
-
-    def __getitem__(self, place: int | slice) -> int | list[int]:
-        if isinstance(place, int):
-            return self._table.at(range(self._first, self._end)[place])
-        ranks = range(self._first, self._end)[place]
-        if not ranks:
-            return []
-        ids = self._table.ids_at(min(ranks), max(ranks) + 1)
-        return ids[:: ranks.step] if ranks.step > 0 else ids[::-1][:: -ranks.step]
+    def ids_at(self, first: int, end: int) -> list[int]:
+        return self._table.ids_at(self._first + first, self._first + end)
 
 
 def _contains(ordered: list[int], row_id: int) -> bool:

@@ -1,5 +1,6 @@
 """The existing ids of a table, stored as runs of consecutive ids with two numbers for each run."""
 
+from abc import abstractmethod
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -61,7 +62,34 @@ class IdRuns:
             run += 1
 
 
-class ChainedIds(Sequence[int]):
+class RankedIds(Sequence[int]):
+    """A sequence of ids that are looked up by their rank, from 0, when they are read."""
+
+    @abstractmethod
+    def at(self, rank: int) -> int:
+        """The id at *rank*."""
+
+    @abstractmethod
+    def ids_at(self, first: int, end: int) -> list[int]:
+        """The ids of the ranks from *first* to *end*, exclusive."""
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[int]: ...
+
+    def __getitem__(self, place: int | slice) -> int | list[int]:
+        if isinstance(place, int):
+            return self.at(range(len(self))[place])
+        ranks = range(len(self))[place]
+        if not ranks:
+            return []
+        ids = self.ids_at(min(ranks), max(ranks) + 1)
+        return ids[:: ranks.step] if ranks.step > 0 else ids[::-1][:: -ranks.step]
+
+
+class ChainedIds(RankedIds):
     """Several sequences of ids as one, without copying them."""
 
     def __init__(self, parts: Iterable[Sequence[int]]) -> None:
@@ -74,27 +102,15 @@ class ChainedIds(Sequence[int]):
     def __iter__(self) -> Iterator[int]:
         return chain.from_iterable(self._parts)
 
-    @overload
-    def __getitem__(self, place: int) -> int: ...
+    def at(self, rank: int) -> int:
+        part = bisect_right(self._ends, rank)
+        return self._parts[part][rank - self._ends[part]]  # counted from the end of the part
 
-    @overload
-    def __getitem__(self, place: slice) -> list[int]: ...
-
-    def __getitem__(self, place: int | slice) -> int | list[int]:
-        if isinstance(place, int):
-            index = range(len(self))[place]
-            part = bisect_right(self._ends, index)
-            return self._parts[part][index - self._ends[part]]  # counted from the end of the part
-        places = range(len(self))[place]
-        if not places:
-            return []
-        first, end = min(places), max(places) + 1
-        ids = list(self._contiguous(first, end))
-        return ids[:: places.step] if places.step > 0 else ids[::-1][:: -places.step]
-
-    def _contiguous(self, first: int, end: int) -> Iterator[int]:
+    def ids_at(self, first: int, end: int) -> list[int]:
+        ids: list[int] = []
         for part in range(bisect_right(self._ends, first), len(self._parts)):
             start = self._ends[part] - len(self._parts[part])
             if start >= end:
-                return
-            yield from self._parts[part][max(first - start, 0) : end - start]
+                break
+            ids += self._parts[part][max(first - start, 0) : end - start]
+        return ids
