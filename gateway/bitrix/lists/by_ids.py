@@ -45,7 +45,7 @@ async def read_by_ids(client: PortalClient, call: ListCall, ids: Sequence[int]) 
 
 def _command(call: ListCall, ids: Sequence[int]) -> Command:
     spec = call.spec
-    return Command(call.method, {**spec.filtered(call.params, {"@": ids}), **spec.ordered("ASC")})
+    return Command(call.method, {**spec.filtered(call.params, {"@": ids}), **spec.ordered("ASC"), "start": -1})
 
 
 def _checked_rows(call: ListCall, ids: Sequence[int], outcome: Answer | PortalError) -> dict[int, Row]:
