@@ -91,12 +91,12 @@ class ListFields:
 
 
 def decode_fields(result: Mapping[str, object]) -> dict[str, Field]:
-    """The fields by name from the *result* of a fields method.
+    """The fields by name from the *result* of a fields method, without what has no name.
 
     Classic methods describe custom fields by several labels; that of the form is the title. user.fields gives titles
     alone. Source: methods.md 1, 4 and 5 (b24restdocs api-reference/crm/deals/crm-deal-fields.md and its siblings)
     """
-    return {name: _decode_field(name, description) for name, description in result.items()}
+    return {name: _decode_field(name, description) for name, description in result.items() if name}
 
 
 def _decode_field(name: str, description: object) -> Field:
