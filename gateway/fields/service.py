@@ -73,9 +73,9 @@ class FieldService:
         """Keep the fields that *result*, the answer to *source*, describes.
 
         Raises:
-            PortalBroken: it describes none.
+            PortalBroken: it describes none, or cannot be stored.
         """
-        if isinstance(result, dict) and isinstance(result.get("fields"), dict):
+        if isinstance(result, dict) and "fields" in result:  # crm.item.fields; methods.md 5
             result = result["fields"]
         if not isinstance(result, dict):
             raise PortalBroken("the fields are not an object")
@@ -85,8 +85,14 @@ class FieldService:
         key = _key(account, source)
         now = self._clock.now()
         known = KnownFields(decode_fields(described), now)
+        if not known.fields:
+            raise PortalBroken("the fields are empty")
+        try:
+            body = orjson.dumps(described)
+        except orjson.JSONEncodeError:  # orjson writes 254 levels, and reads more
+            raise PortalBroken("the fields are nested too deeply") from None
         self._cache.remember(key, known)
-        await self._store.save(*key, orjson.dumps(described), now=int(now))
+        await self._store.save(*key, body, now=int(now))
         return known
 
     async def check(

@@ -13,7 +13,8 @@ MULTIFIELD = "crm_multifield"
 class Field:
     """One field as the fields method of its list describes it.
 
-    *other_name* is a second accepted name. *choices* are the ids and texts of an enumeration's values.
+    *other_name* is a second accepted name. *choices* are the ids and texts of an enumeration's values. An *immutable*
+    field is set when a record is created, and not changed afterwards.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Field:
     required: bool = False
     read_only: bool = False
     choices: tuple[tuple[str, str], ...] = ()
+    immutable: bool = False
 
     @property
     def custom(self) -> bool:
@@ -89,12 +91,12 @@ class ListFields:
 
 
 def decode_fields(result: Mapping[str, object]) -> dict[str, Field]:
-    """The fields by name from the *result* of a fields method.
+    """The fields by name from the *result* of a fields method, without what has no name.
 
     Classic methods describe custom fields by several labels; that of the form is the title. user.fields gives titles
     alone. Source: methods.md 1, 4 and 5 (b24restdocs api-reference/crm/deals/crm-deal-fields.md and its siblings)
     """
-    return {name: _decode_field(name, description) for name, description in result.items()}
+    return {name: _decode_field(name, description) for name, description in result.items() if name}
 
 
 def _decode_field(name: str, description: object) -> Field:
@@ -111,14 +113,17 @@ def _decode_field(name: str, description: object) -> Field:
         get("isRequired") is True,
         get("isReadOnly") is True,
         _decode_choices(get("items")),
+        get("isImmutable") is True,
     )
 
 
 def _decode_choices(items: object) -> tuple[tuple[str, str], ...]:
+    """The choices in *items* that have an id."""
     if not isinstance(items, list):
         return ()
-    return tuple((_text(item.get("ID")), _text(item.get("VALUE"))) for item in items if isinstance(item, dict))
+    choices = ((_text(item.get("ID")), _text(item.get("VALUE"))) for item in items if isinstance(item, dict))
+    return tuple(choice for choice in choices if choice[0])
 
 
 def _text(value: object) -> str:
-    return str(value) if isinstance(value, str | int | float) else ""
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
