@@ -10,7 +10,7 @@ from gateway.sandbox.settings import SandboxSettings
 from tests.gateway import Gateway, Sandbox
 from tests.support.records import change, enable, portal_ids, sync_again
 
-DEALS = 20_000
+DEALS = 6_000
 DAY = 86_400
 
 
@@ -27,7 +27,7 @@ async def stored_ids(gateway: Gateway) -> list[int]:
 async def test_scattered_deletions_are_found_with_few_requests(connected: Gateway, sandbox: Sandbox) -> None:
     await enable(connected, "deals")
     ids = portal_ids(sandbox, "deals")
-    change(sandbox, "deals", removed=ids[::400])
+    change(sandbox, "deals", removed=ids[::120])
     requests = sandbox.portal.http_requests
     await sync_again(connected, "deals")
     assert sandbox.portal.http_requests - requests <= 20
@@ -78,7 +78,7 @@ async def test_equal_numbers_of_new_and_deleted_rows_are_found_by_the_weekly_com
 async def test_a_row_is_kept_if_the_portal_still_has_it(connected: Gateway, sandbox: Sandbox) -> None:
     """The portal's count is too low: the ids are requested, and nothing is deleted."""
     await enable(connected, "deals")
-    sandbox.portal.fault("crm.deal.list:total=19990")
+    sandbox.portal.fault("crm.deal.list:total=5990")
     await sync_again(connected, "deals")
     assert await stored_ids(connected) == portal_ids(sandbox, "deals")
 
@@ -87,8 +87,8 @@ async def test_changes_during_a_full_sync_arrive_with_the_next_incremental_one(
     connected: Gateway, sandbox: Sandbox
 ) -> None:
     ids = portal_ids(sandbox, "deals")
-    edits = {row_id: {"TITLE": "changed"} for row_id in ids[::500]}
-    sandbox.portal.change_after("crm.deal.list", 60, Change("deals", edits, tuple(ids[1::500])))
+    edits = {row_id: {"TITLE": "changed"} for row_id in ids[::150]}
+    sandbox.portal.change_after("crm.deal.list", 60, Change("deals", edits, tuple(ids[1::150])))
     await enable(connected, "deals")
     await sync_again(connected, "deals")
     assert await stored_ids(connected) == portal_ids(sandbox, "deals")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.conditions import Comparison, Group, Operator, order_expression
@@ -230,6 +230,7 @@ def read_from(condition: Comparison | Group, columns: bool, indexes: bool) -> Co
     )
 
 
+@settings(max_examples=40)
 @given(st.lists(rows(), min_size=1, max_size=6), st.lists(trees(), min_size=1, max_size=4))
 def test_random_conditions_find_the_same_in_every_place(stored: list[dict[str, object]], sought: list[Group]) -> None:
     table = RecordTable()
