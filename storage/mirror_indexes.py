@@ -36,7 +36,7 @@ class IndexStore:
 
     async def work(self) -> bool:
         """Build a part of an index, or delete a part of a dropped one. Return whether there was anything to do."""
-        return await self._database.write(_work)
+        return await self._database.read(_has_work) and await self._database.write(_work)
 
 
 LIST_FIELDS = "SELECT field FROM mirror_indexes WHERE list_id = ? AND state <> 'dropped' ORDER BY index_id"
@@ -108,6 +108,14 @@ def _add_values(connection: Connection, index: tuple[object, ...], rows: str, pa
     query_field = QueryField(str(field), Kind[str(kind)], bool(multiple), bool(multifield))
     values, bound = values_statement(query_field, int(str(zone_s)), rows, parameters)
     connection.execute(ADD_VALUES.format(values=values), (index_id, *bound))
+
+
+HAS_WORK = "SELECT EXISTS (SELECT 1 FROM mirror_indexes WHERE state <> 'ready')"
+
+
+def _has_work(connection: Connection) -> bool:
+    (has_work,) = connection.execute(HAS_WORK).fetchone()
+    return bool(has_work)
 
 
 FIND_DROPPED = "SELECT index_id FROM mirror_indexes WHERE state = 'dropped' LIMIT 1"

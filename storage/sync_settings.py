@@ -55,7 +55,7 @@ class SyncSettingsStore:
 
     async def delete_purged(self) -> bool:
         """Delete some rows of purged lists. Return whether there are more."""
-        return await self._database.write(_delete_purged)
+        return await self._database.read(_has_purged) and await self._database.write(_delete_purged)
 
 
 LIST_SETTINGS = """
@@ -157,6 +157,10 @@ DELETE FROM mirror_rows WHERE row_id IN (
 """
 FIND_INDEX = "SELECT 1 FROM mirror_indexes WHERE list_id = :list_id LIMIT 1"
 DELETE_LIST = "DELETE FROM mirror_lists WHERE list_id = :list_id"
+
+
+def _has_purged(connection: Connection) -> bool:
+    return connection.execute(FIND_PURGED, {"purged": PURGED}).fetchone() is not None
 
 
 def _delete_purged(connection: Connection) -> bool:
