@@ -17,9 +17,19 @@ from tests.support.portal_rows import MIRRORED, fill_all
 from tests.support.raw import send_raw
 
 REFUSED = "account id is required"
-FILLED = {"{quizID}": "5", "{resource}": "users", "{method}": "user.current", "{entityTypeId}": "128"}
+FILLED = {
+    "{quizID}": "5",
+    "{resource}": "users",
+    "{method}": "user.current",
+    "{entityTypeId}": "128",
+    "{name}": "TITLE",
+    "{id}": "1",
+}
 PROTECTED = sorted(
-    (method, re.sub(r"\{\w+\}", lambda part: FILLED[part[0]], template))
+    (
+        method,
+        re.sub(r"\{\w+\}", lambda part: FILLED[part[0]], template.replace("/bitrix/{resource}", "/bitrix/deals")),
+    )
     for method, template in CONTRACT.operations
     if template.startswith("/bitrix")
 )
@@ -30,8 +40,8 @@ def token_of(claims: object, *, secret: str = JWT_SECRET, algorithm: str = "HS25
 
 
 def test_the_list_of_protected_operations_is_complete() -> None:
-    syncs, streams, calls, calls3 = 2, 2, 2, 3
-    assert len(PROTECTED) == 15 + syncs + streams + calls + calls3
+    syncs, records, streams, calls, calls3 = 11, 10, 2, 2, 3
+    assert len(PROTECTED) == 15 + syncs + records + streams + calls + calls3
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)

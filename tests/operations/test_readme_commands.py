@@ -10,6 +10,7 @@ from gateway.cli.main import main
 from gateway.sandbox.settings import SandboxSettings
 from tests.gateway import Answer, Gateway, Sandbox
 from tests.support.readme import README
+from tests.support.records import enable
 
 ORIGIN = "http://127.0.0.1:8080"
 PARTS = README.split("```\n")  # prose and code blocks alternate; a response block directly follows its command
@@ -39,7 +40,7 @@ def sandbox_settings() -> SandboxSettings:
 async def paste(gateway: Gateway, line: str, account: str = "acme") -> Answer:
     """The response to a curl command."""
     words = iter(shlex.split(line.replace("\\\n", " ")))
-    path, query, body = "", {}, None
+    path, query, body, method = "", {}, None, None
     for word in words:
         if word.startswith(ORIGIN):
             path = word.removeprefix(ORIGIN)
@@ -48,11 +49,15 @@ async def paste(gateway: Gateway, line: str, account: str = "acme") -> Answer:
             query[name] = value
         elif word == "--json":
             body = orjson.loads(next(words))
-    return await gateway.request("GET" if body is None else "POST", path, params=query, json=body, account=account)
+        elif word == "-X":
+            method = next(words)
+    method = method or ("GET" if body is None else "POST")
+    return await gateway.request(method, path, params=query, json=body, account=account)
 
 
 async def test_the_curl_commands_work_and_the_stream_returns_the_rows_shown(connected: Gateway) -> None:
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 8
+    await enable(connected, "deals")  # as the demo does
     account = (await connected.get("/bitrix/account")).json
     for line, shown in BLOCKS:
         answer = await connected.clock.until(paste(connected, line))
