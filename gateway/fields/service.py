@@ -17,6 +17,7 @@ from gateway.memory import LruCache, text_bytes
 from storage.fields import FieldStore
 from storage.records import Account
 
+REFRESH_INTERVAL_S = 60  # fields are fetched again for an unknown name, but not more often
 MAX_AGE_S = 600  # older fields are fetched again before a list is filtered by them
 CACHE_BYTES = 16 * 1024 * 1024  # for the fields of all portals' lists
 LIST_BYTES, FIELD_BYTES, CHOICE_BYTES = 2048, 512, 160  # estimated size of a list, a field and a choice without names
@@ -33,6 +34,10 @@ class KnownFields:
     fields: Mapping[str, Field]
     read_at: float
     described: bool = True
+
+    def may_be_refreshed(self, now: float) -> bool:
+        """Whether the portal may be asked again at the Unix time *now*, because a name is unknown."""
+        return now - self.read_at >= REFRESH_INTERVAL_S
 
 
 class FieldService:

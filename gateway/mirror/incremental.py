@@ -57,15 +57,14 @@ class IncrementalPass:
         """
         call, list_id = self._portal_list.call, self._writer.list_id
         rows, total = await self._read_changes()
-        if self._all_ids:
-            differences = await compare_all_ids(self._client, call, await self._store.load_live_ids(list_id))
-        else:
-            live = await self._store.count_live(list_id)
-            if total != live and rows >= PAGE_ROWS:  # the count came with the first of several answers
-                total = counted_rows(await self._client.call(count_command(call)))
-            if total == live:
-                return
-            differences = await compare_counts(self._client, call, await self._store.load_live_ids(list_id))
+        live = await self._store.count_live(list_id)
+        if total != live and rows >= PAGE_ROWS:  # the count came with the first of several answers
+            total = counted_rows(await self._client.call(count_command(call)))
+        if total == live and not self._all_ids:
+            return
+        # Where most rows differ, a walk of all ids takes fewer requests than a search: it reads side by side.
+        compare = compare_all_ids if self._all_ids or 2 * abs(total - live) > max(total, live) else compare_counts
+        differences = await compare(self._client, call, await self._store.load_live_ids(list_id))
         await resolve_differences(self._store, self._client, self._writer, self._portal_list, differences)
 
     async def _read_changes(self) -> tuple[int, int]:

@@ -28,7 +28,6 @@ COUNTED_ROWS = 10_000  # matching rows are counted up to here
 ALL_ROWS = 2**62
 STREAMED_ROWS = 1000  # of a stream are read at once
 SCANNED_ROWS = 5000  # are compared with a filter at once
-MIN_REFRESH_S = 60  # an unknown name makes older fields be fetched again
 
 
 @dataclass(frozen=True)
@@ -224,7 +223,7 @@ class QueryService:
             return _check(query, query_fields(resource, access.known, facts))
         except InvalidInput as error:
             is_unknown = any(violation.code == UNKNOWN_FIELD for violation in error.errors)
-            if not is_unknown or self._clock.now() - access.known.read_at < MIN_REFRESH_S:
+            if not is_unknown or not access.known.may_be_refreshed(self._clock.now()):
                 raise
             try:
                 known = await access.fetch()

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from gateway.bitrix.lists.suggestions import suggest_name
 from gateway.errors import FieldError, InvalidInput
+from gateway.mirror.row_json import OWN_NAMES
 from storage.json_values import Column, Kind, QueryField
 
 MAX_SHOWN_CHARACTERS = 64  # of a caller's name in an error
@@ -103,7 +104,6 @@ def unknown_field(name: str, known: Iterable[str]) -> str:
 
 
 MAX_SELECTED = 1000
-ADDED_NAMES = (ID.name, "syncedAt", "deleted")  # what we add to every record
 MAX_SUGGESTIONS = 20  # names that get a suggestion, which takes time to find; no person makes more mistakes
 
 
@@ -137,7 +137,7 @@ def parse_select(text: str, fields: QueryFields) -> tuple[str, ...]:
         if not name:
             rule = "must be names of fields, separated by commas"
             errors.append(FieldError("invalid_value", rule, parameter="select"))
-        elif name not in ADDED_NAMES and name not in fields.descriptors:
+        elif name not in OWN_NAMES and name not in fields.descriptors:
             sentence = fields.unknown(name, suggest=len(errors) < MAX_SUGGESTIONS)
             errors.append(FieldError("unknown_field", sentence, parameter="select"))
     if errors:

@@ -18,8 +18,6 @@ from handlers.http.keys import CLOCK
 from handlers.http.responses import json_response
 from storage.records import Account
 
-MAX_AGE_S = 60  # an unknown name makes older fields be fetched again
-
 
 async def list_fields(request: web.Request) -> web.Response:
     """GET /bitrix/{resource}/fields"""
@@ -35,7 +33,7 @@ async def get_field(request: web.Request) -> web.Response:
     account = await load_account(request)
     known = await load_fields(request, account, source)
     field = find_field(known.fields, name)
-    if field is None and request.app[CLOCK].now() - known.read_at > MAX_AGE_S:
+    if field is None and known.may_be_refreshed(request.app[CLOCK].now()):
         known = await fetch_fields(request, account, source)
         field = find_field(known.fields, name)
     if field is None:

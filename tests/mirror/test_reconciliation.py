@@ -94,3 +94,21 @@ async def test_changes_during_a_full_sync_arrive_with_the_next_incremental_one(
     assert await stored_ids(connected) == portal_ids(sandbox, "deals")
     answer = await connected.get('/bitrix/deals?filter=[["TITLE","=","changed"]]&size=1000')
     assert [row["id"] for row in answer.json["items"]] == sorted(edits)
+
+
+async def test_many_rows_that_appear_without_a_modification_are_read_side_by_side(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    """As when an administrator lets the user see more: the portal then lists rows that did not change."""
+    table = sandbox.portal.data.tables["deals"]
+    hidden = {row_id: table[row_id] for row_id in portal_ids(sandbox, "deals")[100:]}
+    for row_id in hidden:
+        del table[row_id]
+    await enable(connected, "deals")
+    await connected.clock.advance(3600)
+    for row_id, row in hidden.items():
+        table[row_id] = row
+    requests = sandbox.portal.http_requests
+    await sync_again(connected, "deals")
+    assert sandbox.portal.http_requests - requests <= 40  # a page at a time, they take more than 100
+    assert await stored_ids(connected) == portal_ids(sandbox, "deals")
