@@ -12,6 +12,7 @@ from storage.records import Account, ListFacts
 
 ENTRY_BYTES = 1024  # estimated overhead of a cached page besides its body
 MAX_GENERATIONS = 65_536  # lists whose current generation is cached, two numbers each
+MAX_SYNCED_LISTS = 8192  # lists of records whose time of sync is cached; the pages of others are read again
 
 PageKey = tuple[int, int, str, str, int, int] | tuple[int, int, str, str, str]
 """Account, portal, the portal's id for callers, resource, and page and size, or else the text of a query."""
@@ -127,14 +128,14 @@ class Pages:
             self._pages.remember(key, CachedPage(list_id, generation, served))
 
     def synced_at(self, list_id: int) -> int | None:
-        """The Unix time since which the records of a served list are up to date; None before their first sync."""
+        """Since when the records of a list are up to date, in Unix seconds; None before the first sync, or evicted."""
         return self._synced_at.get(list_id)
 
     def synced(self, list_id: int, at: int) -> None:
         """Record that the records of the list are up to date since the Unix time *at*."""
         self._synced_at[list_id] = at
         self._synced_at.move_to_end(list_id)
-        if len(self._synced_at) > MAX_GENERATIONS:
+        if len(self._synced_at) > MAX_SYNCED_LISTS:
             self._synced_at.popitem(last=False)
 
     def changed(self, list_id: int, generation: int) -> None:

@@ -113,7 +113,8 @@ class QueryService:
         if query.text is not None:
             portal = account.portal
             key = (account.account_id, portal.portal_id, portal.bitrix_id, resource.name, query.text)
-            if (cached := self._pages.find(key)) is not None:
+            cached = self._pages.find(key)
+            if cached is not None and self._pages.synced_at(cached.list_id) is not None:
                 return cached
         read = self._read_plain if query.is_plain else self._read
         invalidations = self._pages.invalidations

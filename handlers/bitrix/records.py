@@ -23,8 +23,8 @@ from handlers.http.responses import PrebuiltResponse
 from storage.records import Account
 
 PARAMETERS = ("page", "size", "cursor", "filter", "order", "select", "count")
-QUERY_CACHE_SIZE = 1024
-MAX_CACHED_QUERY_CHARACTERS = 2048
+QUERY_CACHE_SIZE = 256
+MAX_CACHED_QUERY_CHARACTERS = 1024  # parsed, a filter may take 32 times its length
 
 
 async def list_records(request: web.Request) -> web.StreamResponse:

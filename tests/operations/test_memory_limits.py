@@ -23,6 +23,7 @@ from gateway.fields.service import FieldService
 from gateway.mirror.resources import DICTIONARIES
 from gateway.settings.config import Config, load_config
 from handlers.app_keys import CLIENTS, DATABASE, DIRECTORY, PAGES, SESSION
+from handlers.bitrix.records import MAX_CACHED_QUERY_CHARACTERS, parse_query
 from handlers.http.access_log import MAX_BUFFERED_ENTRIES, AccessLogEntry
 from handlers.http.keys import ACCESS_LOG, CLOCK, TOKENS
 from handlers.http.query import page_and_size
@@ -124,6 +125,16 @@ async def fill_queries(_gateway: Gateway, _sandbox: Sandbox, _retained: Retained
         page_and_size(f"x={number}&y=".ljust(20_000, WIDE))
 
 
+@fills("parsed queries of records")
+async def fill_record_queries(_gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
+    for number in range(300):
+        nested = "[" * 20 + f"{number}" + "]" * 20
+        query = f"filter=[{','.join([nested] * 20)}]"
+        assert len(query) <= MAX_CACHED_QUERY_CHARACTERS
+        parse_query(query)
+    parse_query(f"filter=[{','.join([nested] * 230)}]")
+
+
 @fills("cached pages")
 async def fill_pages(gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
     account = await gateway.app[DIRECTORY].require("acme")
@@ -135,6 +146,7 @@ async def fill_pages(gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -
 async def fill_generations(gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
     for list_id in range(200_000):
         gateway.app[PAGES].changed(1_000_000 + list_id, 1_000_000 + list_id)
+        gateway.app[PAGES].synced(1_000_000 + list_id, 1_000_000 + list_id)
 
 
 @fills("block indexes of lists")
