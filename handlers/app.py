@@ -24,6 +24,7 @@ from gateway.clock import Clock
 from gateway.crypto.vault import KEY_CHECK, NO_KEY, Vault, key_needed
 from gateway.fields.service import FieldService
 from gateway.mirror.cursors import CursorSigner
+from gateway.mirror.maintenance import MirrorMaintenance
 from gateway.mirror.pages import Pages
 from gateway.mirror.queries import QueryService
 from gateway.mirror.record_reader import RecordReader
@@ -264,12 +265,13 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     )
     app[READER] = RecordReader(RecordStore(app[DATABASE]), directory, clients, clock, limit_s=config.query_limit_s)
     app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock)
-    sync_settings, indexes = SyncSettingsStore(app[DATABASE]), IndexStore(app[DATABASE])
+    sync_settings = SyncSettingsStore(app[DATABASE])
+    maintenance = MirrorMaintenance(IndexStore(app[DATABASE]), sync_settings, clock)
     sync_store = SyncStore(app[DATABASE])
     runner = SyncRunner(
         sync_store,
         sync_settings,
-        indexes,
+        maintenance,
         directory,
         clients,
         app[FIELDS],
@@ -283,12 +285,11 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     schedule = SyncSchedule(app[SYNCS], directory, recovery, clock, interval_s=config.sync_interval_s)
     app[SYNC_CONTROL] = SyncControl(
         sync_settings,
-        indexes,
+        maintenance,
         app[SYNCS],
         directory,
         clients,
         app[PAGES],
-        clock,
         on_change=schedule.settings_changed,
     )
     app[STREAMS] = StreamService(
@@ -311,7 +312,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[CALLS] = CallService(MethodAllowlist(config), directory, clients)
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, clock)
     try:
-        async with app[SYNCS].open(), app[SYNC_CONTROL].open(), schedule.open():
+        async with maintenance.open(), app[SYNCS].open(), schedule.open():
             yield
             await finish_pending(app[ACCOUNTS].finish_pending(), clock)
     finally:

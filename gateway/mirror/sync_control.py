@@ -1,34 +1,25 @@
 """What callers decide about syncs: which records are mirrored, how often, and whether a sync is paused."""
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
-from gateway.background import running
 from gateway.bitrix.errors import PortalError
 from gateway.bitrix.protocol.v2 import Command
-from gateway.clock import Clock
 from gateway.errors import FieldError, InvalidInput
+from gateway.mirror.maintenance import MirrorMaintenance
 from gateway.mirror.pages import Pages
 from gateway.mirror.queries import LoadFields
 from gateway.mirror.query_fields import query_field, unknown_field
 from gateway.mirror.resources import Resource, not_mirrored
 from gateway.mirror.sync import SyncService
-from storage.errors import StorageError
 from storage.json_values import QueryField
-from storage.mirror_indexes import IndexStore
 from storage.records import Account, SyncSettings
 from storage.sync_settings import SyncSettingsStore
 
-logger = logging.getLogger(__name__)
-
 DISABLED = "ended because the list is no longer mirrored"
 CANCELLED = "cancelled by a caller"
-WORK_INTERVAL_S = 60  # how often outstanding work is looked for
 MAX_INDEXED = 20  # fields of one list
 
 
@@ -51,29 +42,20 @@ class SyncControl:
     def __init__(
         self,
         settings: SyncSettingsStore,
-        indexes: IndexStore,
+        maintenance: MirrorMaintenance,
         syncs: SyncService,
         directory: AccountDirectory,
         clients: PortalClients,
         pages: Pages,
-        clock: Clock,
         on_change: Callable[[], None],
     ) -> None:
         self._settings = settings
-        self._indexes = indexes
+        self._maintenance = maintenance
         self._syncs = syncs
         self._directory = directory
         self._clients = clients
         self._pages = pages
-        self._clock = clock
         self._on_change = on_change
-        self._work_waits = asyncio.Event()  # there are rows to delete, or indexes to build
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """Delete purged rows and build indexes in the background until the block ends, also those of earlier starts."""
-        async with running(self._keep_working(), name="mirror work"):
-            yield
 
     async def change(
         self, account: Account, resource: Resource, change: SettingsChange, load_fields: LoadFields
@@ -101,21 +83,19 @@ class SyncControl:
             raise not_mirrored(resource)
         settings = await self._change(account, resource, enabled=change.enabled, interval_s=change.interval_s)
         if change.indexed is not None:
-            await self._indexes.declare(settings.list_id, fields, settings.zone_s or 0, drop_others=True)
-            self._work_waits.set()
+            await self._maintenance.index(settings.list_id, fields, settings.zone_s or 0, drop_others=True)
         if change.enabled is False:
             await self._syncs.cancel(account, resource, DISABLED)
             self._pages.forget()
         if change.purge:
-            self._pages.changed(settings.list_id, await self._settings.purge(settings.list_id))
-            self._work_waits.set()
+            self._pages.changed(settings.list_id, await self._maintenance.purge(settings.list_id))
         if enabling and not settings.paused:
             await self._syncs.start(account, resource)
         self._on_change()
 
     async def list_indexed(self, settings: SyncSettings | None) -> list[str]:
         """The names of the indexed fields of a list."""
-        return [] if settings is None else await self._indexes.list_fields(settings.list_id)
+        return [] if settings is None else await self._maintenance.list_indexed(settings.list_id)
 
     async def _check_indexed(
         self, resource: Resource, names: tuple[str, ...], load_fields: LoadFields
@@ -197,18 +177,6 @@ class SyncControl:
             interval_s=interval_s,
             enabled_by_default=resource.record is None,
         )
-
-    async def _keep_working(self) -> None:
-        while True:
-            self._work_waits.clear()
-            try:
-                while await self._indexes.work() or await self._settings.delete_purged():
-                    pass
-            except StorageError as error:
-                logger.warning("purged rows could not be deleted, or indexes not built", extra={"reason": str(error)})
-            with suppress(TimeoutError):
-                async with self._clock.timeout(WORK_INTERVAL_S):
-                    await self._work_waits.wait()
 
     async def _check_readable(self, account: Account, resource: Resource) -> None:
         """Check that the portal has the records of *resource*, and that this authorization may list them.

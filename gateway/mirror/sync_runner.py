@@ -11,12 +11,12 @@ from gateway.clock import Clock
 from gateway.errors import InvalidInput, StateConflict
 from gateway.fields.service import FieldService
 from gateway.mirror.incremental import IncrementalPass
+from gateway.mirror.maintenance import MirrorMaintenance
 from gateway.mirror.pages import Pages
 from gateway.mirror.query_fields import query_field
 from gateway.mirror.resources import Resource, not_mirrored, record_type
 from gateway.mirror.sync_pass import SyncPass
 from gateway.mirror.sync_writer import SyncWriter
-from storage.mirror_indexes import IndexStore
 from storage.records import Account, SyncMode, SyncRun
 from storage.sync_settings import SyncSettingsStore
 from storage.syncs import SyncStore
@@ -36,7 +36,7 @@ class SyncRunner:
         self,
         store: SyncStore,
         settings: SyncSettingsStore,
-        indexes: IndexStore,
+        maintenance: MirrorMaintenance,
         directory: AccountDirectory,
         clients: PortalClients,
         fields: FieldService,
@@ -49,7 +49,7 @@ class SyncRunner:
     ) -> None:
         self._store = store
         self._settings = settings
-        self._indexes = indexes
+        self._maintenance = maintenance
         self._directory = directory
         self._clients = clients
         self._fields = fields
@@ -149,7 +149,7 @@ class SyncRunner:
     async def _refresh_indexes(self, account: Account, resource: Resource, list_id: int, zone_s: int) -> None:
         """Build the indexes again whose fields have another type now, or whose times are in another zone."""
         known = await self._fields.find(account, record_type(resource).fields)
-        indexed = await self._indexes.list_fields(list_id)
+        indexed = await self._maintenance.list_indexed(list_id)
         if known is not None and indexed:
             fields = [query_field(known.fields[name], {}, {}) for name in indexed if name in known.fields]
-            await self._indexes.declare(list_id, fields, zone_s, drop_others=False)
+            await self._maintenance.index(list_id, fields, zone_s, drop_others=False)
