@@ -10,7 +10,7 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from sqlite3 import Connection
@@ -279,28 +279,31 @@ def _mark(connection: Connection, now: int) -> None:
     connection.execute(MARK_READY, {"now": str(now)})
 
 
-def migrations() -> list[tuple[int, str]]:
+@cache
+def migrations() -> tuple[tuple[int, str], ...]:
     """Return the number and SQL of every migration, in order."""
-    return sorted(
+    steps = (
         (int(match[1]), entry.read_text(encoding="utf-8"))
         for entry in (files("storage") / "migrations").iterdir()
         if (match := MIGRATION_NAME.fullmatch(entry.name))
     )
+    return tuple(sorted(steps))
 
 
 def _migrate(connection: Connection) -> tuple[int, int]:
-    """Apply missing migrations. Return the version before and after."""
+    """Apply all missing migrations, or none. Return the version before and after."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     steps = migrations()
     if version > steps[-1][0]:
         raise DatabaseTooNew(
             f"the database has version {version}, this gateway knows up to {steps[-1][0]}: install a newer gateway"
         )
-    for number, sql in steps:
-        if number > version:
-            try:
-                connection.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")
-            except BaseException:
-                connection.rollback()
-                raise
-    return version, steps[-1][0]
+    newest = steps[-1][0]
+    if version < newest:
+        missing = "\n".join(sql for number, sql in steps if number > version)
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE;\n{missing}\nPRAGMA user_version = {newest};\nCOMMIT;")
+        except BaseException:
+            connection.rollback()
+            raise
+    return version, newest

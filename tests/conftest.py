@@ -1,5 +1,6 @@
 """Common fixtures: a manual clock, a sandbox portal and a gateway."""
 
+import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -28,6 +29,12 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(canaries, "canaries")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the half million objects of modules and documents that live until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import yaml
 from openapi_schema_validator import OAS30ReadValidator, oas30_format_checker
 
+from tests.support.documents import PROMISED_YAML, load_yaml, parse_yaml
+
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-PROMISED_CONTRACT = Path(__file__).parent / "data/contract/bitrix-openapi.yaml"
-YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is 10 times faster
 SHOWN_CHARACTERS = 300
 SHOWN_ERRORS = 3
 
@@ -55,7 +55,7 @@ class Contract:
     """
 
     def __init__(self, path: Path) -> None:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = load_yaml(path)
         answers = {
             (method.upper(), template): {
                 int(status): _compile(answer)
@@ -66,7 +66,7 @@ class Contract:
             for method, operation in item.items()
             if method in METHODS
         }
-        self._promised = yaml.safe_load(PROMISED_CONTRACT.read_text(encoding="utf-8"))["paths"].keys()
+        self._promised = load_yaml(PROMISED_YAML)["paths"].keys()
         self._answers: Mapping[tuple[str, str], Mapping[int, Answer]] = answers
         self.operations = frozenset(answers)
         self._accepted: set[tuple[int, str, bytes]] = set()  # response, media type and digest of checked bodies
@@ -213,7 +213,7 @@ def _load(label: str, media: str, body: bytes) -> Any:
     if media != "application/yaml":
         return _load_json(label, body)
     try:
-        return yaml.load(body, YAML_LOADER)
+        return parse_yaml(body)
     except yaml.YAMLError as error:
         raise AssertionError(f"{label}: the body is not YAML ({error}): {_shown(body)}") from error
 

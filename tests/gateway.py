@@ -3,14 +3,17 @@
 import socket
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 import orjson
+import pysqlite3
 from aiohttp import web
 from multidict import CIMultiDict
 
@@ -22,6 +25,8 @@ from gateway.settings.config import load_config
 from gateway.settings.secret_file import resolve_secrets
 from handlers.app import make_app
 from handlers.http.server import Runner
+from storage.database import migrations
+from storage.database_file import create_file
 from tests.canaries import WATCH
 from tests.clock import STEP_GROWTH, ManualClock
 from tests.contract import Contract
@@ -115,6 +120,7 @@ class Gateway(HttpVerbs):
         WATCH.secret("the encryption key", secrets.encryption_key)
         WATCH.secret("the encryption key", urlsafe_b64encode(secrets.encryption_key).rstrip(b"="))
         WATCH.secret("the JWT secret", JWT_SECRET)
+        provide_database(config.database)
         self._runner = Runner(make_app(config, secrets, self.clock), shutdown_timeout=1)
         await self._runner.setup()
         await web.SockSite(self._runner, self._listener.dup()).start()
@@ -247,6 +253,24 @@ class Sandbox:
     @property
     def webhook(self) -> str:
         return self.origin + self.portal.webhook_path
+
+
+@cache
+def new_database() -> bytes:
+    """The content of a database that a gateway has just created."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "new.db"
+        with closing(pysqlite3.connect(str(path))) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript("".join(sql for _, sql in migrations()))
+            connection.execute(f"PRAGMA user_version = {migrations()[-1][0]}")
+        return path.read_bytes()
+
+
+def provide_database(path: Path) -> None:
+    """Provide a new database at *path*, unless there is one. That takes half as long as creating its tables."""
+    if path.parent.is_dir() and not path.exists():
+        create_file(path).write_bytes(new_database())
 
 
 async def authorize(gateway: Gateway, sandbox: Sandbox, *, account: str = "acme", **body: str) -> Answer:

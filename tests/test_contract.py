@@ -4,21 +4,19 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
 from handlers.app import ROUTES
 from tests.contract import METHODS, Contract, inline
+from tests.support.documents import OPENAPI_YAML, PROMISED_YAML, load_yaml
 
-OPENAPI_YAML = Path(__file__).parent.parent / "openapi.yaml"
-DOCUMENT = yaml.safe_load(OPENAPI_YAML.read_text(encoding="utf-8"))
-PROMISED = yaml.safe_load((Path(__file__).parent / "data/contract/bitrix-openapi.yaml").read_text(encoding="utf-8"))
+DOCUMENT = load_yaml(OPENAPI_YAML)
+PROMISED = load_yaml(PROMISED_YAML)
 WORDS = {"summary", "description", "example"}
 
 EVERY_ANSWER = {"X-Request-ID": "7f3a", "X-Content-Type-Options": "nosniff"}

@@ -1,10 +1,8 @@
 """A body is accepted exactly if openapi.yaml allows it; each error names a pointer and a rule."""
 
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import Schema, ValidationError
@@ -14,8 +12,9 @@ from handlers.bitrix.account import ACCOUNT_BODY
 from handlers.bitrix.rules import RULES_BODY
 from handlers.http.bodies import broken_rules
 from tests.contract import inline
+from tests.support.documents import OPENAPI_YAML, load_yaml
 
-DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8"))
+DOCUMENT = load_yaml(OPENAPI_YAML)
 DOCUMENTED_RULES = OAS30WriteValidator(
     inline(DOCUMENT, DOCUMENT["components"]["schemas"]["BitrixRulesReq"]), format_checker=oas30_format_checker
 )

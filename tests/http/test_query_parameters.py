@@ -1,17 +1,15 @@
 """Unknown query parameters are refused, except at the addresses of the promised contract."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from handlers.app import PROMISED, QUERY_PARAMETERS, ROUTES
 from tests.gateway import NO_TOKEN, Gateway, Sandbox
+from tests.support.documents import OPENAPI_YAML, PROMISED_YAML, load_yaml
 
-ROOT = Path(__file__).parents[2]
-DOCUMENT = yaml.safe_load((ROOT / "openapi.yaml").read_text(encoding="utf-8"))
-CONTRACT = yaml.safe_load((ROOT / "tests/data/contract/bitrix-openapi.yaml").read_text(encoding="utf-8"))
+DOCUMENT = load_yaml(OPENAPI_YAML)
+CONTRACT = load_yaml(PROMISED_YAML)
 NAMES = {"resource": "users", "method": "profile", "entityTypeId": "128", "quizID": "7", "name": "TITLE", "id": "1"}
 OTHERS = [(method, path) for method, path, _ in ROUTES if path not in PROMISED]
 

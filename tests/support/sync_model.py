@@ -1,4 +1,4 @@
-"""A model of a mirrored list: a script of changes on the portal, syncs, faults and kills, and what must hold after it."""
+"""Scripts of changes on a portal, syncs, faults and kills, and what must hold for the mirror after each."""
 
 import shutil
 import socket

@@ -71,8 +71,9 @@ class Table(UserDict[int, Row], Rows):
     """A table that stores all its rows, with a sorted list of ids."""
 
     def __init__(self, rows: dict[int, Row] | None = None) -> None:
-        self._ids: list[int] = []
-        super().__init__(rows)
+        super().__init__()
+        self.data = dict(rows or {})
+        self._ids = sorted(self.data)
 
     def __setitem__(self, row_id: int, row: Row) -> None:
         if row_id not in self.data:

@@ -1,6 +1,6 @@
 """Custom fields: crm.*.userfield.list of each entity, and userfieldconfig.list of all entities."""
 
-from functools import partial
+from functools import cache, partial
 
 from gateway.sandbox.content.fields import LABELS
 from gateway.sandbox.errors import CallError
@@ -98,6 +98,7 @@ def _as_config(row: Row, language: Value) -> Row:
     return shown
 
 
+@cache
 def _camel(name: str) -> str:
     first, *others = name.lower().split("_")
     return first + "".join(word.capitalize() for word in others)
