@@ -20,8 +20,7 @@ from storage.records import Account
 REFRESH_INTERVAL_S = 60  # fields are fetched again for an unknown name, but not more often
 MAX_AGE_S = 600  # older fields are fetched again before a list is filtered by them
 CACHE_BYTES = 16 * 1024 * 1024  # for the fields of all portals' lists
-LIST_BYTES, FIELD_BYTES, CHOICE_BYTES = 2048, 512, 160  # estimated size of a list, a field and a choice without names
-NAME_COPIES = 4  # of each name, for the ways in which names are compared
+LIST_BYTES, FIELD_BYTES, CHOICE_BYTES = 2048, 256, 160  # estimated size of a list, a field and a choice without names
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,7 @@ def _key(account: Account, source: Command) -> tuple[int, str]:
 def _weigh(_key: tuple[int, str], known: KnownFields) -> int:
     return LIST_BYTES + sum(
         FIELD_BYTES
-        + NAME_COPIES * text_bytes(field.name)
+        + text_bytes(field.name)
         + text_bytes(field.title)
         + sum(CHOICE_BYTES + text_bytes(text) for _, text in field.choices)
         for field in known.fields.values()

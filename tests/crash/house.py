@@ -63,7 +63,7 @@ class House(HttpVerbs):
             except Died:
                 if self.ended:
                     raise
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.01)
 
     async def launch(self, death: Death | None = None) -> None:
         """Start a gateway without waiting for it."""
@@ -131,7 +131,7 @@ class House(HttpVerbs):
             wanted = {name: runs[name] for name in resources or RESOURCES}
             if not {run["state"] for run in wanted.values()} & {"running", "idle"}:
                 return wanted
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
 
     async def user_ids(self, *, account: str = "acme") -> list[str]:
         """Return the portal ids of the listed users, in ascending order."""

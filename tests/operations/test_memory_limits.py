@@ -56,7 +56,7 @@ CACHES = (  # must be full after the test filled them
     "generations of lists",
     "block indexes of lists",
     "accounts",
-    "field names of portals' lists",
+    "fields of portals' lists",
 )
 Retained = list[object]  # stays in memory until it is measured
 Fill = Callable[[Gateway, Sandbox, Retained], Awaitable[None]]
@@ -144,7 +144,7 @@ async def fill_pages(gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -
 
 @fills("generations of lists")
 async def fill_generations(gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
-    for list_id in range(200_000):
+    for list_id in range(100_000):
         gateway.app[PAGES].changed(1_000_000 + list_id, 1_000_000 + list_id)
         gateway.app[PAGES].synced(1_000_000 + list_id, 1_000_000 + list_id)
 
@@ -188,7 +188,7 @@ async def fill_fields(gateway: Gateway, _sandbox: Sandbox, retained: Retained) -
     account = await gateway.app[DIRECTORY].require("acme")
     names = FieldService(FieldStore(gateway.app[DATABASE]), gateway.clock)
     retained.append(names)
-    for number in range(100):
+    for number in range(150):
         rules = FieldRules(f"list.{number}", EQUAL, case_insensitive=True)
         selected = ["UF_CRM_7_".ljust(60, "x")]
         await names.check(account, cast(PortalClient, ManyFields()), rules, {"=" + selected[0]: "x"}, selected)

@@ -55,7 +55,8 @@ async def test_a_method_without_operating_time_is_refused_while_others_work(
     for _ in range(2):
         answer = await call(connected, "user.get")
         # The sync's response reported no operating time. What is booked since then expires ten minutes after it.
-        assert (refusal(answer), answer.headers["Retry-After"]) == ((429, "too_busy"), "599")
+        assert refusal(answer) == (429, "too_busy")
+        assert 590 < int(answer.headers["Retry-After"]) <= 600
     assert sandbox.portal.http_requests == requests + 1
     assert (await call(connected, "profile")).status == 200
 
