@@ -95,6 +95,7 @@ class Gateway(HttpVerbs):
         self._listener = listener
         self._runner: web.AppRunner | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._tokens: dict[tuple[str, int, int], str] = {}
 
     @property
     def origin(self) -> str:
@@ -138,8 +139,12 @@ class Gateway(HttpVerbs):
         await self.start(**environ)
 
     def token(self, account: str = "acme", *, ttl_s: int = 10**7) -> str:
-        config = load_config(self.environ)
-        return issue_token(config, Secret(JWT_SECRET), self.clock, account, ttl_s=ttl_s)
+        """A token of *account*. One that is issued in the same second is the same."""
+        key = (account, ttl_s, int(self.clock.now()))
+        if key not in self._tokens:
+            config = load_config(self.environ)
+            self._tokens[key] = issue_token(config, Secret(JWT_SECRET), self.clock, account, ttl_s=ttl_s)
+        return self._tokens[key]
 
     async def request(
         self,

@@ -42,9 +42,10 @@ def parse_pairs(pairs: Iterable[Pair]) -> dict[str, Value]:
 
 def as_array(entries: dict[str, Value]) -> Value:
     """*entries* as PHP's JSON encoder writes them: a list if the keys count up from zero, ``[]`` if empty."""
-    if all(key == str(position) for position, key in enumerate(entries)):
-        return list(entries.values())
-    return entries
+    if entries and "0" not in entries:
+        return entries
+    is_list = all(key == str(position) for position, key in enumerate(entries))
+    return list(entries.values()) if is_list else entries
 
 
 def is_array(value: Value) -> bool:

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import orjson
+
 SERVER_CORE, LOAD_CORE = 0, 1
 CPU_OF_ALL_THREADS = 2  # Source: linux/posix-timers.h; the clock's id is derived from the process id
 UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
@@ -58,11 +60,14 @@ class Server:
         """The origin of the server."""
         return f"{'http' if self.certificate is None else 'https'}://127.0.0.1:{self.port}"
 
-    def fetch(self, path: str, headers: Mapping[str, str]) -> bytes:
-        """Return the body of the response to a GET of *path*."""
+    def fetch(self, path: str, headers: Mapping[str, str], *, method: str = "GET", json: object = None) -> bytes:
+        """Return the body of the response to *path*. *json* is sent as the body of the request."""
         trusted = None if self.certificate is None else ssl.create_default_context(cafile=self.certificate)
-        request = urllib.request.Request(f"{self.origin}{path}", headers=dict(headers))
-        with urllib.request.urlopen(request, timeout=5, context=trusted) as answer:
+        request = urllib.request.Request(f"{self.origin}{path}", headers=dict(headers), method=method)
+        if json is not None:
+            request.data = orjson.dumps(json)
+            request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=60, context=trusted) as answer:
             body: bytes = answer.read()
             return body
 

@@ -44,6 +44,38 @@ def user(number: int) -> Row:
     }
 
 
+def deal(number: int, fields: int = 25) -> Row:
+    """A portal's row of deal *number* with so many fields, 25 or more, of realistic size."""
+    row: Row = {
+        "ID": str(number),
+        "TITLE": f"Сделка №{number}",
+        "TYPE_ID": "SALE",
+        "STAGE_ID": ("NEW", "PREPARATION", "EXECUTING", "WON", "LOSE")[number % 5],
+        "CATEGORY_ID": "0",
+        "STAGE_SEMANTIC_ID": "P",
+        "IS_NEW": "N",
+        "PROBABILITY": str(number % 100),
+        "CURRENCY_ID": "RUB",
+        "OPPORTUNITY": f"{number % 99991}.00",
+        "IS_MANUAL_OPPORTUNITY": "N",
+        "LEAD_ID": None,
+        "COMPANY_ID": str(number % 4999),
+        "CONTACT_ID": str(number % 29989),
+        "BEGINDATE": "2026-03-02T03:00:00+03:00",
+        "CLOSEDATE": "2026-04-02T03:00:00+03:00",
+        "OPENED": "Y",
+        "CLOSED": "N",
+        "COMMENTS": "Перезвонить после обеда" if number % 3 else "",
+        "ASSIGNED_BY_ID": str(number % 60 + 1),
+        "CREATED_BY_ID": str(number % 60 + 1),
+        "DATE_CREATE": "2026-03-02T12:31:05+03:00",
+        "DATE_MODIFY": f"2026-03-{number % 28 + 1:02}T15:04:00+03:00",
+        "SOURCE_ID": "WEB",
+        "ORIGIN_ID": f"5f2c{number:012x}",
+    }
+    return row | {f"UF_CRM_{1_713_790_000 + place}": f"value {number % 997}" for place in range(fields - len(row))}
+
+
 def render_users(rows: Sequence[Row]) -> list[MirrorRow]:
     """The portal's rows of users as they are stored."""
     return render_rows([int(str(row["ID"])) for row in rows], rows, USER_LIST.decode)

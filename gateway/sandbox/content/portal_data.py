@@ -4,7 +4,9 @@ import itertools
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 from gateway.sandbox.content.addresses import make_addresses
 from gateway.sandbox.content.catalog import (
@@ -26,6 +28,22 @@ from gateway.sandbox.tables.generated import GeneratedTable
 from gateway.sandbox.tables.table import Row, Rows, Table
 
 REQUISITES = 20
+
+
+class Catalog(NamedTuple):
+    """The tables that are the same in all portals."""
+
+    types: Table
+    categories: dict[int, Table]
+    statuses: Table
+    userfields: dict[str, Table]
+
+
+@cache
+def _catalog() -> Catalog:
+    types = make_types()
+    categories = make_categories(types)
+    return Catalog(types, categories, make_statuses(categories), make_userfields(types))
 
 
 @dataclass(frozen=True)
@@ -66,14 +84,12 @@ class PortalData:
         *holes* is the share of missing ids, below 1; *records* the number of records by table name; *now* the portal's
         time.
         """
-        types = make_types()
-        categories = make_categories(types)
+        catalog = _catalog()
+        types, statuses = catalog.types.with_own_rows(), catalog.statuses.with_own_rows()
+        categories = {type_id: table.with_own_rows() for type_id, table in catalog.categories.items()}
+        userfields = {entity_id: table.with_own_rows() for entity_id, table in catalog.userfields.items()}
         entities = make_entities(types, categories)
-        people, statuses, userfields = (
-            make_users(users, holes, random.Random(seed)),
-            make_statuses(categories),
-            make_userfields(types),
-        )
+        people = make_users(users, holes, random.Random(seed))
         return cls(
             users=people,
             statuses=statuses,

@@ -87,6 +87,10 @@ class Table(UserDict[int, Row], Rows):
     def __copy__(self) -> "Table":
         return Table(self.data)
 
+    def with_own_rows(self) -> "Table":
+        """A copy with copies of the rows. What is nested in a row is shared."""
+        return Table(dict(zip(self.data, map(dict, self.data.values()), strict=True)))
+
     @property
     def columns(self) -> frozenset[str]:
         return frozenset().union(*self.values())

@@ -39,12 +39,11 @@ def list_fields_of(entity: str, call: Call) -> Answer:
 
 
 def _with_labels(row: Row, language: Value) -> Row:
-    shown = {}
-    for name, value in row.items():
-        if name not in LABELS:
-            shown[name] = value
-        elif language is not None:
-            shown[name] = (value or {}).get(str(language))
+    shown = dict(row)
+    for name in LABELS:
+        label = shown.pop(name, None)
+        if language is not None:
+            shown[name] = (label or {}).get(str(language))
     return shown
 
 
@@ -87,14 +86,14 @@ def _upper_names(entries: Value) -> dict[str, Value]:
 
 
 def _as_config(row: Row, language: Value) -> Row:
-    shown: Row = {}
-    for name, value in row.items():
-        if name not in LABELS and name != "LIST":
-            shown[_camel(name)] = value
+    shown = dict(zip(map(_camel, row), row.values(), strict=True))
+    shown.pop("list", None)
+    labels = [(name, shown.pop(name, None)) for name in map(_camel, LABELS)]
     if language is not None:
-        texts = {name: (row.get(name) or {}).get(str(language)) for name in LABELS}
         shown["languageId"] = {str(language): str(language)}
-        shown |= {_camel(name): None if text is None else {str(language): text} for name, text in texts.items()}
+        for name, texts in labels:
+            text = (texts or {}).get(str(language))
+            shown[name] = None if text is None else {str(language): text}
     return shown
 
 
