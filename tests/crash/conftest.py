@@ -32,9 +32,20 @@ def users() -> int:
 
 
 @pytest.fixture
-async def sandbox(port: int, users: int) -> AsyncIterator[Sandbox]:
+def deals() -> int:
+    """Number of deals of the portal."""
+    return 0
+
+
+@pytest.fixture
+async def sandbox(port: int, users: int, deals: int) -> AsyncIterator[Sandbox]:
     settings = SandboxSettings(
-        users=users, holes=0, tariff="off", auto_allow=True, redirect_uri=f"http://127.0.0.1:{port}/webhook/create"
+        users=users,
+        deals=deals,
+        holes=0,
+        tariff="off",
+        auto_allow=True,
+        redirect_uri=f"http://127.0.0.1:{port}/webhook/create",
     )
     async with serve_sandbox(SandboxPortal(settings, SystemClock())) as running:
         yield running

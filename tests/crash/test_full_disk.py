@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.house import House, house_at, until
-from tests.crash.soundness import RULE, is_mirrored, is_stale
+from tests.crash.soundness import RULE, check_file, is_mirrored, is_stale
 from tests.gateway import Sandbox
 
 DISK_BYTES = 8 * 2**20
@@ -90,10 +90,10 @@ def logged(house: House) -> str:
     return lines
 
 
-async def why_it_waits(house: House) -> str:
-    """Wait until the sync of users waits, and return what it waits for."""
+async def why_it_waits(house: House, resource: str = "users") -> str:
+    """Wait until the sync of *resource* waits, and return what it waits for."""
     while True:
-        run = (await house.get("/bitrix/sync/users")).json
+        run = (await house.get(f"/bitrix/sync/{resource}")).json
         assert run["state"] == "running"
         if run["error"] is not None:
             return str(run["error"])
@@ -158,3 +158,38 @@ async def test_reads_continue_and_writes_resume_when_there_is_space(
         assert await is_mirrored(house, sandbox)
     if kind is on_small_disk:
         assert "Traceback" not in logged(house)
+
+
+@pytest.mark.parametrize("deals", [8_000])
+async def test_a_disk_that_fills_during_a_large_sync_leaves_whole_rows_and_the_sync_resumes(
+    environ: dict[str, str], sandbox: Sandbox, tmp_path: Path, deals: int
+) -> None:
+    portal = sandbox.portal
+    async with with_short_files(environ, tmp_path) as (house, full):
+        await house.start()
+        await house.connect(sandbox.webhook)
+        assert await is_mirrored(house, sandbox)
+        portal.hold("batch")
+        enabling = asyncio.create_task(house.request("PUT", "/bitrix/sync/deals", json={"enabled": True}))
+        batches = portal.calls["batch"]
+        await until(lambda: portal.calls["batch"] > batches)
+        portal.release("batch")  # the check of the rights
+        portal.hold("batch")
+        assert (await enabling).status == 200
+        await until(lambda: portal.calls["batch"] > batches + 1)
+        with full():
+            portal.release("batch")
+            assert "the sync will resume automatically" in await why_it_waits(house, "deals")
+            page = await house.get("/bitrix/deals?size=1000")
+            assert page.status == 200
+            assert min(page.json["count"], 1000) == len(page.json["items"])
+            assert page.json["count"] < deals
+            assert (await house.get("/readyz")).status == 503
+            assert await house.end(signal.SIGKILL) == -signal.SIGKILL
+        check_file(house.database)
+        await house.start()
+        while (run := (await house.get("/bitrix/sync/deals")).json)["state"] != "done":
+            assert run["state"] == "running"
+            await asyncio.sleep(0.05)
+        lines = (await house.get("/bitrix/stream/deals?source=mirror&select=ID")).body.splitlines()[:-1]
+        assert [json.loads(line)["id"] for line in lines] == list(portal.data.tables["deals"])
