@@ -87,8 +87,10 @@ class QueryStore:
         """Return what a query needs to know of a list; None if it was never stored."""
         return await self._database.read(_facts, account_id, portal.portal_id, resource)
 
-    async def select(self, selection: Selection, timeout: AbstractAsyncContextManager[object]) -> SelectedRecords:
-        """Return the records of *selection*, in one snapshot.
+    async def select(
+        self, selection: Selection, timeout: AbstractAsyncContextManager[object]
+    ) -> SelectedRecords | None:
+        """Return the records of *selection*, in one snapshot; None if its list was purged.
 
         Raises:
             TimeoutError: *timeout* ended the query.
@@ -97,10 +99,10 @@ class QueryStore:
 
     async def lines(
         self, window: Window, timeout: AbstractAsyncContextManager[object]
-    ) -> tuple[list[bytes], list[int], int | None]:
+    ) -> tuple[list[bytes], list[int], int | None] | None:
         """Return the matching records of *window*, as JSON, with their ids, and the id up to which they are all.
 
-        That id is None at the end of the list.
+        That id is None at the end of the list. Return None if the list was purged.
 
         Raises:
             TimeoutError: *timeout* ended the query.
@@ -120,12 +122,13 @@ def _facts(connection: Connection, account_id: int, portal_id: int, resource: st
     return QueryFacts(facts, zone_s, ready_indexes(connection, facts.list_id, zone_s))
 
 
-GENERATION = "SELECT generation FROM mirror_lists WHERE list_id = ?"
+GENERATION = "SELECT generation FROM mirror_lists JOIN sync_settings USING (list_id) WHERE list_id = ?"
 LIVE = "list_id = ? AND deleted = 0 AND changed IS NOT NULL"
 
 
-def _select(connection: Connection, selection: Selection) -> SelectedRecords:
-    (generation,) = connection.execute(GENERATION, (selection.list_id,)).fetchone()
+def _select(connection: Connection, selection: Selection) -> SelectedRecords | None:
+    if (listed := connection.execute(GENERATION, (selection.list_id,)).fetchone()) is None:
+        return None
     condition, values = _condition(selection)
     found: list[tuple[int, int, SqlValue | None]] = []
     for keyset, bounds in _segments(selection):
@@ -138,7 +141,7 @@ def _select(connection: Connection, selection: Selection) -> SelectedRecords:
         found.reverse()
     items = load_items(connection, [row_id for row_id, _, _ in found])
     positions = [(value, row_id if selection.order is None else portal_id) for row_id, portal_id, value in found]
-    return SelectedRecords(generation, items, positions, more, _count(connection, selection, condition, values))
+    return SelectedRecords(listed[0], items, positions, more, _count(connection, selection, condition, values))
 
 
 def _condition(selection: Selection) -> Sql:
@@ -237,7 +240,9 @@ WHERE list_id = ? AND part = 0 AND portal_row_id > ? ORDER BY portal_row_id LIMI
 """
 
 
-def _lines(connection: Connection, window: Window) -> tuple[list[bytes], list[int], int | None]:
+def _lines(connection: Connection, window: Window) -> tuple[list[bytes], list[int], int | None] | None:
+    if connection.execute(GENERATION, (window.list_id,)).fetchone() is None:
+        return None
     end = connection.execute(WINDOW_END, (window.list_id, window.after, window.rows - 1)).fetchone()
     condition, values = _condition(Selection(window.list_id, window.condition, zone_s=window.zone_s))
     bound, bounds = ("", ()) if end is None else (" AND portal_row_id <= ?", end)

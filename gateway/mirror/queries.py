@@ -194,9 +194,12 @@ class QueryService:
             after = upto
             window = Window(facts.list.list_id, checked.condition, facts.zone_s, after, rows)
             try:
-                items, ids, upto = await self._store.lines(window, self._clock.timeout(self._limit_s))
+                found = await self._store.lines(window, self._clock.timeout(self._limit_s))
             except TimeoutError:
                 raise QueryTimeLimit(f"a read takes longer than {self._limit_s:g} s: narrow the filter") from None
+            if found is None:
+                raise not_mirrored(resource)
+            items, ids, upto = found
             if query.select is not None:
                 items = pick(items, checked.select)
             lines = b"\n".join(items)
@@ -234,9 +237,12 @@ class QueryService:
 
     async def _select(self, selection: Selection, resource: Resource) -> SelectedRecords:
         try:
-            return await self._store.select(selection, self._clock.timeout(self._limit_s))
+            selected = await self._store.select(selection, self._clock.timeout(self._limit_s))
         except TimeoutError:
             raise QueryTimeLimit(_time_limit_sentence(selection, resource, self._limit_s)) from None
+        if selected is None:
+            raise not_mirrored(resource)
+        return selected
 
     def _cursor_links(
         self, question: object, cursor: Cursor | None, selected: SelectedRecords

@@ -7,8 +7,10 @@ from urllib.parse import quote
 import orjson
 import pytest
 
+from handlers.app_keys import DATABASE
+from storage.mirror_queries import QueryStore, Selection, Window
 from tests.gateway import Answer, Gateway, Sandbox
-from tests.support.records import change, enable, portal_ids, sync_again
+from tests.support.records import change, change_sync, enable, portal_ids, sync_again
 from tests.support.stored import select
 
 
@@ -222,3 +224,26 @@ async def test_only_known_fields_of_mirrored_records_are_indexed(deals: Gateway)
     assert refusal(answer) == (400, "not_records", "/indexed")
     answer = await deals.request("PUT", "/bitrix/sync/leads", json={"indexed": ["TITLE"]})
     assert (answer.status, answer.json["code"]) == (409, "not_mirrored")
+
+
+async def test_a_query_that_is_overtaken_by_a_purge_finds_no_list(deals: Gateway) -> None:
+    store, clock = QueryStore(deals.app[DATABASE]), deals.clock
+    ((list_id,),) = select(deals, "SELECT list_id FROM mirror_lists WHERE resource = 'deals'")
+    window = Window(list_id, None, zone_s=0, after=0, rows=100)
+    assert await store.select(Selection(list_id), clock.timeout(60)) is not None
+    assert await store.lines(window, clock.timeout(60)) is not None
+    await change_sync(deals, "deals", enabled=False, purge=True)
+    assert await store.select(Selection(list_id), clock.timeout(60)) is None
+    assert await store.lines(window, clock.timeout(60)) is None
+
+
+async def test_a_filter_of_too_many_conditions_or_levels_is_refused_with_the_limit(deals: Gateway) -> None:
+    many = await deals.get(f'/bitrix/deals?filter=[{",".join(["[%22ID%22,1]"] * 1001)}]')
+    assert refusal(many) == (400, "invalid_filter", "/1000")
+    assert many.json["errors"][0]["detail"] == "/1000 must not exceed 1000 conditions in all"
+    nested: object = ["ID", 1]
+    for _ in range(64):
+        nested = {"logic": "or", "conditions": [nested]}
+    assert refusal(await ask(deals, filter=[nested])) == (400, "too_deep", "filter")
+    endless = await ask(deals, filter=[["ID", 1]] * 2000)
+    assert (endless.status, endless.json["detail"]) == (400, "the address is longer than 32768 characters")

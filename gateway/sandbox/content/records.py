@@ -33,7 +33,10 @@ _BANDS = {
     **dict.fromkeys(CREATED_COLUMNS, TimeBand(_FIRST_CREATED, SECONDS_PER_ID, 0)),
     **dict.fromkeys(_LATER_COLUMNS, TimeBand(_FIRST_CREATED, SECONDS_PER_ID, _LATEST_S)),
 }
-_SEMANTICS = {"STATUS_SEMANTIC_ID", "STAGE_SEMANTIC_ID"}
+_SEMANTICS = ("STATUS_SEMANTIC_ID", "STAGE_SEMANTIC_ID")
+_STAGES = ("STATUS_ID", "STAGE_ID")
+_CURRENCIES = ("RUB", "RUB", "USD", "KZT")
+_BLANKS = {"char": "N", "boolean": "N", "double": "0.00", "date": "", "datetime": ""}
 
 
 def make_records(
@@ -146,14 +149,17 @@ class _PatternMaker:
         custom: list[Row],
         records: Mapping[int, GeneratedTable],
     ) -> None:
-        self._entity, self._people, self._statuses, self._custom = entity, people, statuses, custom
-        self._records = records
+        self._people, self._statuses, self._custom, self._records = people, statuses, custom, records
+        self._blank: Row = {field.name: _blank_value(field) for field in entity.own_fields}
+        self._random = [
+            (field.name, make) for field in entity.own_fields if (make := self._random_value(field)) is not None
+        ]
+        self._stages = self._stages_of(entity)
 
     def pattern(self, rng: Random) -> Row:
-        stage = self._stage(rng)
-        row: Row = {}
-        for field in self._entity.own_fields:
-            row[field.name] = stage[field.name] if field.name in stage else self._value(field, rng)
+        stage = rng.choice(self._stages) if self._stages else {}
+        row = self._blank | stage
+        row |= {name: make(rng) for name, make in self._random if name not in stage}
         name, last_name = rng.choice(_NAMES)
         known = {
             "NAME": name,
@@ -167,52 +173,59 @@ class _PatternMaker:
         row |= {column: value for column, value in known.items() if column in row}
         return row | {str(field["FIELD_NAME"]): _custom_value(field, rng) for field in self._custom}
 
-    def _stage(self, rng: Random) -> Row:
-        """A random stage with its pipeline and semantics."""
-        for field in self._entity.own_fields:
-            if field.name not in ("STATUS_ID", "STAGE_ID") or not field.values:
-                continue
-            stages = [
-                row for row in self._statuses if _without_pipeline(row["ENTITY_ID"]) == _without_pipeline(field.values)
-            ]
-            if not stages:
-                return {}
-            chosen = rng.choice(stages)
-            semantics = chosen["SEMANTICS"] or "P"
-            return {
-                field.name: chosen["STATUS_ID"],
-                "CATEGORY_ID": chosen["CATEGORY_ID"] or "0",
-                **dict.fromkeys(_SEMANTICS, semantics),
-                "CLOSED": "N" if semantics == "P" else "Y",
-            }
-        return {}
+    def _stages_of(self, entity: Entity) -> list[Row]:
+        """The columns of each stage: the stage itself, its pipeline and its semantics."""
+        field = next((field for field in entity.own_fields if field.name in _STAGES and field.values), None)
+        if field is None:
+            return []
+        wanted = _without_pipeline(field.values)
+        return [
+            {column: value for column, value in _stage(field, row).items() if column in self._blank}
+            for row in self._statuses
+            if _without_pipeline(row["ENTITY_ID"]) == wanted
+        ]
 
-    def _value(self, field: Field, rng: Random) -> Value:
+    def _random_value(self, field: Field) -> Callable[[Random], Value] | None:
+        """What makes the values of a field; None if they are always blank."""
         if field.is_multiple:
-            return None if field.type == "crm_multifield" else []
+            return None
         match field.type:
-            case "char" | "boolean":
-                return "N"
-            case "double":
-                return "0.00"
             case "crm_currency":
-                return rng.choice(("RUB", "RUB", "USD", "KZT"))
+                return lambda rng: rng.choice(_CURRENCIES)
             case "user":
-                return str(rng.choice(self._people))
+                return lambda rng: str(rng.choice(self._people))
             case "crm_status":
                 codes = [row["STATUS_ID"] for row in self._statuses if row["ENTITY_ID"] == field.values]
-                return rng.choice([*codes, None])
+                return lambda rng: rng.choice([*codes, None])
             case kind if kind in REFERENCES:
-                return self._reference(REFERENCES[kind], rng)
+                return partial(self._reference, REFERENCES[kind])
             case "date":
-                return iso_time(_FIRST_CREATED + 86_400 * rng.randrange(2_000)) if rng.random() < 0.5 else ""
-            case "datetime":
-                return ""
+                return _random_date
         return None
 
     def _reference(self, type_id: int, rng: Random) -> str | None:
         table = self._records[type_id]
         return str(table.at(rng.randrange(len(table)))) if table and rng.random() < 0.7 else None
+
+
+def _blank_value(field: Field) -> Value:
+    if field.is_multiple:
+        return None if field.type == "crm_multifield" else []
+    return _BLANKS.get(field.type)
+
+
+def _stage(field: Field, status: Row) -> Row:
+    semantics = status["SEMANTICS"] or "P"
+    return {
+        field.name: status["STATUS_ID"],
+        "CATEGORY_ID": status["CATEGORY_ID"] or "0",
+        **dict.fromkeys(_SEMANTICS, semantics),
+        "CLOSED": "N" if semantics == "P" else "Y",
+    }
+
+
+def _random_date(rng: Random) -> str:
+    return iso_time(_FIRST_CREATED + 86_400 * rng.randrange(2_000)) if rng.random() < 0.5 else ""
 
 
 def _without_pipeline(entity_id: str) -> str:
