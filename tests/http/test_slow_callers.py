@@ -130,8 +130,8 @@ async def test_a_client_that_never_reads_is_not_read_from_and_is_disconnected(ga
 
 
 async def request_endlessly(writer: StreamWriter) -> None:
-    """Send 100,000 requests without reading a response, or as many as the gateway reads."""
+    """Send 100,000 requests without reading a response, or as many as the gateway reads. Some fill any buffer."""
     for _ in range(100):
-        writer.write(b"GET /connected HTTP/1.1\r\nHost: gateway\r\n\r\n" * 1000)
+        writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: gateway\r\n\r\n" * 1000)
         await writer.drain()
         await asyncio.sleep(0)
