@@ -14,6 +14,7 @@ from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from sqlite3 import Connection
+from threading import Event
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import aiosqlite
@@ -29,6 +30,7 @@ T = TypeVar("T")
 
 READERS = 2
 QUERY_READERS = 2  # for queries that may take long
+STOP_CHECK_STEPS = 200_000  # of SQLite's virtual machine, some 10 ms: each check waits for the GIL
 MAX_READ_BATCH = 32
 SAFE_SQLITE = (3, 51, 3)  # earlier versions can corrupt the file in a WAL reset race: sqlite.org/wal.html
 MIGRATION_NAME = re.compile(r"(\d{4})_\w+\.sql")
@@ -139,13 +141,15 @@ class Database:
             TimeoutError: *timeout* ended, and the query was interrupted.
         """
         reader = await self._query_readers.get()
-        running = asyncio.ensure_future(self._run(reader, _snapshot, lambda con: query(con, *args, **kwargs)))
+        stopped = Event()
+        work = partial(_stoppable, stopped, lambda con: query(con, *args, **kwargs))
+        running = asyncio.ensure_future(self._run(reader, _snapshot, work))
         try:
             async with timeout:
                 return await asyncio.shield(running)
         finally:
             if not running.done():
-                await reader.interrupt()
+                stopped.set()
                 await asyncio.wait([running])
                 running.exception()  # the interruption
             self._query_readers.put_nowait(reader)
@@ -270,6 +274,15 @@ def _snapshot(connection: Connection, work: Callable[[Connection], T]) -> T:
         return work(connection)
     finally:
         connection.execute("ROLLBACK")
+
+
+def _stoppable(stopped: Event, query: Callable[[Connection], T], connection: Connection) -> T:
+    """Run *query*; end its current statement, or a later one, once *stopped* is set."""
+    connection.set_progress_handler(stopped.is_set, STOP_CHECK_STEPS)
+    try:
+        return query(connection)
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 MARK_READY = "INSERT OR REPLACE INTO facts (name, value) VALUES ('ready_at', CAST(:now AS BLOB))"

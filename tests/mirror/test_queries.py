@@ -238,7 +238,7 @@ async def test_a_query_that_is_overtaken_by_a_purge_finds_no_list(deals: Gateway
 
 
 async def test_a_filter_of_too_many_conditions_or_levels_is_refused_with_the_limit(deals: Gateway) -> None:
-    many = await deals.get(f'/bitrix/deals?filter=[{",".join(["[%22ID%22,1]"] * 1001)}]')
+    many = await deals.get(f"/bitrix/deals?filter=[{','.join(['[%22ID%22,1]'] * 1001)}]")
     assert refusal(many) == (400, "invalid_filter", "/1000")
     assert many.json["errors"][0]["detail"] == "/1000 must not exceed 1000 conditions in all"
     nested: object = ["ID", 1]
