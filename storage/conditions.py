@@ -6,7 +6,7 @@ JSON. All three hold the same normalised values (`storage.json_values`), so all 
 Every expression is true or false, never NULL: `!=` and negative groups are exact opposites.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,16 +40,21 @@ class Group:
     conditions: tuple["Comparison | Group", ...]
 
 
-def compile_condition(condition: Comparison | Group, zone_s: int) -> Sql:
+IsUnselective = Callable[[Sql], bool]
+"""Whether a condition on the table of indexed values holds for so many rows that they are not worth collecting."""
+
+
+def compile_condition(condition: Comparison | Group, zone_s: int, is_unselective: IsUnselective) -> Sql:
     """The expression for a WHERE clause in whose scope are the columns of ``mirror_rows``.
 
-    *zone_s* is how far the portal's times are ahead of UTC. A comparison of a typed column can use an index.
+    *zone_s* is how far the portal's times are ahead of UTC. A comparison of a typed column can use an index. That of an
+    indexed field collects all rows that match, or if *is_unselective* says so, looks at the values of each row.
     """
     if isinstance(condition, Comparison):
-        return _compile_comparison(condition, zone_s)
+        return _compile_comparison(condition, zone_s, is_unselective)
     if not condition.conditions:
         return ("0" if condition.any != condition.negative else "1"), ()
-    parts = [compile_condition(part, zone_s) for part in condition.conditions]
+    parts = [compile_condition(part, zone_s, is_unselective) for part in condition.conditions]
     text = _join([text for text, _ in parts], "OR" if condition.any else "AND")
     return (f"NOT ({text})" if condition.negative else text), tuple(value for _, values in parts for value in values)
 
@@ -70,29 +75,32 @@ def _join(parts: Sequence[str], word: str) -> str:
     return f"({_join(parts[:middle], word)} {word} {_join(parts[middle:], word)})"
 
 
-def _compile_comparison(comparison: Comparison, zone_s: int) -> Sql:
+def _compile_comparison(comparison: Comparison, zone_s: int, is_unselective: IsUnselective) -> Sql:
     field, operator, values = comparison.field, comparison.operator, comparison.values
     present = tuple(value for value in values if value is not None)
     alternatives = []
     if present:
-        alternatives.append(_has_value(field, operator, present, zone_s))
+        alternatives.append(_has_value(field, operator, present, zone_s, is_unselective))
     if len(present) < len(values):
-        alternatives.append(_is_empty(field, zone_s))
+        alternatives.append(_is_empty(field, zone_s, is_unselective))
     text = _join([text for text, _ in alternatives], "OR") if alternatives else "0"
     return (f"NOT ({text})" if operator == "!=" else text), tuple(value for _, part in alternatives for value in part)
 
 
-def _has_value(field: QueryField, operator: Operator, values: tuple[SqlValue, ...], zone_s: int) -> Sql:
+def _has_value(
+    field: QueryField,
+    operator: Operator,
+    values: tuple[SqlValue, ...],
+    zone_s: int,
+    is_unselective: IsUnselective,
+) -> Sql:
     """Whether the field, or any value of a multiple one, passes the test. ``!=`` tests for equality, as ``=`` does."""
     test = _test(operator, len(values))
     if field.column:
         return f"({field.column} IS NOT NULL AND {field.column} {test})", values
     if field.index_id is not None:
         not_empty = f" AND value > {EMPTY}" if operator in ("<", "<=") else ""
-        return (
-            f"row_id IN (SELECT row_id FROM mirror_values WHERE index_id = ? AND value {test}{not_empty})",
-            (field.index_id, *values),
-        )
+        return _indexed((f"index_id = ? AND value {test}{not_empty}", (field.index_id, *values)), is_unselective)
     if field.multiple:
         element, zone = element_value(field, zone_s)
         return (
@@ -103,14 +111,11 @@ def _has_value(field: QueryField, operator: Operator, values: tuple[SqlValue, ..
     return f"ifnull({text} {test}, 0)", (*parameters, *values)
 
 
-def _is_empty(field: QueryField, zone_s: int) -> Sql:
+def _is_empty(field: QueryField, zone_s: int, is_unselective: IsUnselective) -> Sql:
     if field.column:
         return f"{field.column} IS NULL", ()
     if field.index_id is not None:
-        return (
-            f"row_id IN (SELECT row_id FROM mirror_values WHERE index_id = ? AND value = {EMPTY})",
-            (field.index_id,),
-        )
+        return _indexed((f"index_id = ? AND value = {EMPTY}", (field.index_id,)), is_unselective)
     if field.multiple:
         element, zone = element_value(field, zone_s)
         return (
@@ -119,6 +124,15 @@ def _is_empty(field: QueryField, zone_s: int) -> Sql:
         )
     text, parameters = value_expression(field, zone_s)
     return f"{text} IS NULL", parameters
+
+
+def _indexed(found: Sql, is_unselective: IsUnselective) -> Sql:
+    """Whether the row has an indexed value for which the condition *found* holds."""
+    text, parameters = found
+    if is_unselective(found):
+        own = "mirror_values.row_id = mirror_rows.row_id"
+        return f"EXISTS (SELECT 1 FROM mirror_values WHERE {own} AND {text})", parameters
+    return f"row_id IN (SELECT row_id FROM mirror_values WHERE {text})", parameters
 
 
 def _test(operator: Operator, values: int) -> str:

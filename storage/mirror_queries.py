@@ -4,16 +4,19 @@ import math
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from sqlite3 import Connection
 
 import orjson
 
-from storage.conditions import Comparison, Group, compile_condition, order_expression
+from storage.conditions import Comparison, Group, IsUnselective, compile_condition, order_expression
 from storage.database import Database
 from storage.json_values import Kind, QueryField, Sql, SqlValue
 from storage.mirror import RECORD_ITEM, find_list
 from storage.mirror_indexes import ready_indexes
 from storage.records import ListFacts, Portal
+
+MAX_COLLECTED_ROWS = 20_000  # ids of rows with certain values; if there are more, each row is looked at
 
 Position = tuple[SqlValue | None, int]
 """Where a row is in its order: the value that rows are ordered by, and the id that decides between equal ones."""
@@ -129,7 +132,7 @@ LIVE = "list_id = ? AND deleted = 0 AND changed IS NOT NULL"
 def _select(connection: Connection, selection: Selection) -> SelectedRecords | None:
     if (listed := connection.execute(GENERATION, (selection.list_id,)).fetchone()) is None:
         return None
-    condition, values = _condition(selection)
+    condition, values = _condition(selection, partial(_is_unselective, connection))
     found: list[tuple[int, int, SqlValue | None]] = []
     for keyset, bounds in _segments(selection):
         missing = selection.size + 1 - len(found)
@@ -144,11 +147,18 @@ def _select(connection: Connection, selection: Selection) -> SelectedRecords | N
     return SelectedRecords(listed[0], items, positions, more, _count(connection, selection, condition, values))
 
 
-def _condition(selection: Selection) -> Sql:
+def _is_unselective(connection: Connection, found: Sql) -> bool:
+    text, parameters = found
+    limited = f"SELECT 1 FROM mirror_values WHERE {text} LIMIT {MAX_COLLECTED_ROWS + 1}"
+    (count,) = connection.execute(f"SELECT count(*) FROM ({limited})", parameters).fetchone()
+    return bool(count > MAX_COLLECTED_ROWS)
+
+
+def _condition(selection: Selection, is_unselective: IsUnselective) -> Sql:
     text, values = LIVE, (selection.list_id,)
     if selection.condition is None:
         return text, values
-    added, parameters = compile_condition(selection.condition, selection.zone_s)
+    added, parameters = compile_condition(selection.condition, selection.zone_s, is_unselective)
     return f"{text} AND {added}", (*values, *parameters)
 
 
@@ -244,7 +254,10 @@ def _lines(connection: Connection, window: Window) -> tuple[list[bytes], list[in
     if connection.execute(GENERATION, (window.list_id,)).fetchone() is None:
         return None
     end = connection.execute(WINDOW_END, (window.list_id, window.after, window.rows - 1)).fetchone()
-    condition, values = _condition(Selection(window.list_id, window.condition, zone_s=window.zone_s))
+    # The rows of a window are looked at one by one: collecting all rows that match would cost more.
+    condition, values = _condition(
+        Selection(window.list_id, window.condition, zone_s=window.zone_s), is_unselective=lambda _: True
+    )
     bound, bounds = ("", ()) if end is None else (" AND portal_row_id <= ?", end)
     query = (
         f"SELECT portal_row_id, CAST({RECORD_ITEM} AS BLOB) FROM mirror_rows"

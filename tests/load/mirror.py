@@ -71,7 +71,7 @@ def portal_ids(mirror: Mirror, count: int, step: int) -> list[int]:
     """*count* ids of deals, *step* places apart."""
     found: list[int] = []
     for number in range(count):
-        answer = mirror.call("GET", f"{DEALS}?size=1&page={number * step + 1}&select=ID")
+        answer = mirror.call("GET", f"{DEALS}?size=1&page={number * step + 1}")
         found.append(answer["items"][0]["id"])
     return found
 

@@ -8,7 +8,7 @@ from typing import cast
 import orjson
 import pysqlite3
 
-from storage.conditions import Comparison, Group, compile_condition
+from storage.conditions import Comparison, Group, IsUnselective, compile_condition
 from storage.json_values import QueryField, values_statement
 
 SCHEMA_SQL = Path(__file__).parents[2] / "storage" / "schema.sql"
@@ -41,7 +41,12 @@ class RecordTable:
 
     def find(self, condition: Comparison | Group, zone_s: int) -> list[int]:
         """The portal ids of the rows for which *condition* is true; it must be false for all others."""
-        text, values = compile_condition(condition, zone_s)
+        collected = self._find(condition, zone_s, lambda _: False)
+        assert collected == self._find(condition, zone_s, lambda _: True)
+        return collected
+
+    def _find(self, condition: Comparison | Group, zone_s: int, is_unselective: IsUnselective) -> list[int]:
+        text, values = compile_condition(condition, zone_s, is_unselective)
         found = self.connection.execute(f"SELECT portal_row_id, {text} FROM mirror_rows ORDER BY 1", values).fetchall()
         assert {truth for _, truth in found} <= {0, 1}
         where = self.connection.execute(f"SELECT portal_row_id FROM mirror_rows WHERE {text} ORDER BY 1", values)
@@ -51,7 +56,7 @@ class RecordTable:
 
     def plan(self, condition: Comparison | Group) -> str:
         """How SQLite finds the live rows for which *condition* is true."""
-        text, values = compile_condition(condition, 0)
+        text, values = compile_condition(condition, 0, lambda _: False)
         steps = self.connection.execute(
             "EXPLAIN QUERY PLAN SELECT row_id FROM mirror_rows"
             f" WHERE list_id = 1 AND deleted = 0 AND changed IS NOT NULL AND {text}",
