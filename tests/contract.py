@@ -89,6 +89,7 @@ class Contract:
         self._answers: Mapping[tuple[str, str], Mapping[int, Answer]] = answers
         self.operations = frozenset(answers)
         self._accepted: set[tuple[int, str, bytes]] = set()  # response, media type and digest of checked bodies
+        self._accepted_rows: set[bytes] = set()  # digests of checked lines of streams
         templates = sorted(document["paths"], key=lambda template: template.count("{"))
         self._paths = [
             (_pattern(template, _names(document, document["paths"][template])), template) for template in templates
@@ -142,7 +143,10 @@ class Contract:
         *rows, end, after = body.split(b"\n")
         assert after == b"", f"{label}: the last line is incomplete: {_shown(after)}"
         for row in rows:
-            _accept(f"{label}: a row", self._stream_row, _load_json(label, row))
+            seen = hashlib.sha256(row).digest()
+            if seen not in self._accepted_rows:
+                _accept(f"{label}: a row", self._stream_row, _load_json(label, row))
+                self._accepted_rows.add(seen)
         _accept(f"{label}: the last line", self._stream_end, _load_json(label, end))
 
     def _documented(self, label: str, method: str, path: str, status: int, received: Mapping[str, str]) -> Answer:
