@@ -294,7 +294,7 @@ async def test_the_exchange_finishes_if_the_browser_disconnects(gateway: Gateway
         await asyncio.gather(request, return_exceptions=True)
     await gateway.clock.settle()
     sandbox.portal.release("oauth.token")
-    while (await gateway.get(ACCOUNT)).json["stale"]:
+    while "idle" in [run["state"] for run in await gateway.synced()]:  # until the syncs have started
         await gateway.clock.settle()
     assert [run["state"] for run in await gateway.synced()] == ["done"] * 4
 
