@@ -40,6 +40,15 @@ class Group:
     conditions: tuple["Comparison | Group", ...]
 
 
+def fields_of(condition: Comparison | Group | None) -> list[QueryField]:
+    """The fields of a condition, in its order."""
+    if condition is None:
+        return []
+    if isinstance(condition, Comparison):
+        return [condition.field]
+    return [field for part in condition.conditions for field in fields_of(part)]
+
+
 IsUnselective = Callable[[Sql], bool]
 """Whether a condition on the table of indexed values holds for so many rows that they are not worth collecting."""
 

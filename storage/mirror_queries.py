@@ -9,7 +9,7 @@ from sqlite3 import Connection
 
 import orjson
 
-from storage.conditions import Comparison, Group, IsUnselective, compile_condition, order_expression
+from storage.conditions import Comparison, Group, IsUnselective, compile_condition, fields_of, order_expression
 from storage.database import Database
 from storage.json_values import Kind, QueryField, Sql, SqlValue
 from storage.mirror import RECORD_ITEM, find_list
@@ -126,7 +126,8 @@ def _facts(connection: Connection, account_id: int, portal_id: int, resource: st
 
 
 GENERATION = "SELECT generation FROM mirror_lists JOIN sync_settings USING (list_id) WHERE list_id = ?"
-LIVE = "list_id = ? AND deleted = 0 AND changed IS NOT NULL"
+LIVE = "list_id = ? AND deleted = 0"
+IS_RECORD = "changed IS NOT NULL"  # true of all rows of these lists; without it the index of modified times is not used
 
 
 def _select(connection: Connection, selection: Selection) -> SelectedRecords | None:
@@ -155,7 +156,9 @@ def _is_unselective(connection: Connection, found: Sql) -> bool:
 
 
 def _condition(selection: Selection, is_unselective: IsUnselective) -> Sql:
-    text, values = LIVE, (selection.list_id,)
+    fields = [*fields_of(selection.condition), *([] if selection.order is None else [selection.order])]
+    by_time = any(field.column == "modified" for field in fields)
+    text, values = f"{LIVE} AND {IS_RECORD}" if by_time else LIVE, (selection.list_id,)
     if selection.condition is None:
         return text, values
     added, parameters = compile_condition(selection.condition, selection.zone_s, is_unselective)

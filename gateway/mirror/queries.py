@@ -16,7 +16,7 @@ from gateway.mirror.filters import parse_filter
 from gateway.mirror.pages import PageContent, Pages, ServedPage
 from gateway.mirror.query_fields import QueryFields, parse_order, parse_select
 from gateway.mirror.resources import Resource, not_mirrored, record_type
-from storage.conditions import Comparison, Group
+from storage.conditions import Group, fields_of
 from storage.json_values import QueryField
 from storage.mirror import MirrorStore
 from storage.mirror_queries import QueryFacts, QueryStore, SelectedRecords, Selection, Window
@@ -296,18 +296,10 @@ def link_header(query: RecordQuery, links: Mapping[str, str]) -> str:
 
 def _time_limit_sentence(selection: Selection, resource: Resource, limit_s: float) -> str:
     """What to do about a query that takes too long: index the first field that is read from the JSON of each row."""
-    fields = [*_fields_of(selection.condition), *([] if selection.order is None else [selection.order])]
+    fields = [*fields_of(selection.condition), *([] if selection.order is None else [selection.order])]
     slow = next((field.name for field in fields if field.column is None and field.index_id is None), None)
     sentence = f"the query takes longer than {limit_s:g} s"
     if slow is None:
         return f"{sentence}: narrow the filter"
     how = f'PUT /bitrix/sync/{resource.name} with {{"indexed": ["{slow}"]}}'
     return f"{sentence}: add {slow} to `indexed` by {how}, or narrow the filter"
-
-
-def _fields_of(condition: Comparison | Group | None) -> list[QueryField]:
-    if condition is None:
-        return []
-    if isinstance(condition, Comparison):
-        return [condition.field]
-    return [field for part in condition.conditions for field in _fields_of(part)]

@@ -38,8 +38,9 @@ class Mirror:
     database: Path
 
     def call(self, method: str, path: str, json: object = None) -> Any:
-        """Send a request of the account to the gateway; return the answer's JSON."""
-        return orjson.loads(self.gateway.fetch(path, bearer(token()), method=method, json=json))
+        """Send a request of the account to the gateway; return the answer's JSON, None if it is empty."""
+        body = self.gateway.fetch(path, bearer(token()), method=method, json=json)
+        return orjson.loads(body) if body else None
 
     def change(self, edited: dict[int, dict[str, object]], removed: list[int]) -> None:
         """Change deals of the portal."""

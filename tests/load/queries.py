@@ -6,6 +6,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPResponse
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -87,17 +88,15 @@ def measure_cursors(mirror: Mirror, options: argparse.Namespace, scratch: Path) 
     """Compare the first page by cursor with the deepest one, of all deals and of a filtered list."""
     pipeline = urlencode({"filter": '[["CATEGORY_ID", "=", 0]]'})
     for name, query in (("all deals", "order=ID"), ("a pipeline, newest first", f"{pipeline}&order=-DATE_CREATE")):
-        cursor = last = None
-        pages = 0
-        while True:
-            more = "" if cursor is None else f"&cursor={cursor}"
-            answer = mirror.call("GET", f"{DEALS}?{query}&size=1000{more}")
+        cursor = ""
+        pages = 1
+        while following := mirror.call("GET", f"{DEALS}?{query}&size=1000&cursor={cursor}")["next"]:
+            cursor = following
             pages += 1
-            if answer["next"] is None:
-                break
-            last, cursor = cursor, answer["next"]
-        first = Contestant("first", mirror.gateway, f"{DEALS}?{query}&size=25", bearer(token()))
-        deepest = Contestant("deep", mirror.gateway, f"{DEALS}?{query}&size=25&cursor={last}", bearer(token()))
+        first, deepest = [
+            Contestant("", mirror.gateway, f"{DEALS}?{query}&size=25&cursor={position}", bearer(token()))
+            for position in ("", cursor)
+        ]
         compete([first, deepest], rounds=options.rounds, seconds=options.seconds, connections=1, scratch=scratch)
         ratio = deepest.median("cpu_us") / first.median("cpu_us")
         show_goal(f"{name}, {pages:,} pages: deepest to first, at most", 1.3, ratio)
@@ -140,7 +139,7 @@ def measure_write_ahead_log(mirror: Mirror) -> None:
 
 
 @contextmanager
-def open_stream(mirror: Mirror) -> Iterator[urllib.request._UrlopenRet]:
+def open_stream(mirror: Mirror) -> Iterator[HTTPResponse]:
     """Begin a stream of all deals."""
     request = urllib.request.Request(f"{mirror.gateway.origin}{STREAM}", headers=bearer(token()))
     with urllib.request.urlopen(request, timeout=60) as response:
