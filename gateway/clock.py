@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -43,6 +44,7 @@ class SystemClock:
         return asyncio.timeout(seconds)
 
 
+@lru_cache(1024)
 def format_time(at: int) -> str:
     """Format Unix seconds as RFC 3339 in UTC, such as 2026-11-27T14:55:00Z."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
