@@ -235,6 +235,7 @@ async def play(script: list[Step]) -> None:
                 "GATEWAY_JWT_SECRET": JWT_SECRET,
                 "GATEWAY_INSECURE_PORTALS": "1",
                 "GATEWAY_SYNC_INTERVAL_S": "0",
+                "GATEWAY_LOG_LEVEL": "error",
             }
             gateway = Gateway(environ, listener, clock)
             await gateway.start()
