@@ -165,6 +165,7 @@ def _weigh(_key: tuple[int, str], known: KnownFields) -> int:
     return LIST_BYTES + sum(
         FIELD_BYTES
         + text_bytes(field.name)
+        + text_bytes(field.other_name)
         + text_bytes(field.title)
         + sum(CHOICE_BYTES + text_bytes(text) for _, text in field.choices)
         for field in known.fields.values()
