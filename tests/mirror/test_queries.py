@@ -9,8 +9,9 @@ import pytest
 
 from handlers.app_keys import DATABASE
 from storage.mirror_queries import QueryStore, Selection, Window
+from storage.sync_settings import SyncSettingsStore
 from tests.gateway import Answer, Gateway, Sandbox
-from tests.support.records import change, change_sync, enable, portal_ids, sync_again
+from tests.support.records import change, enable, portal_ids, sync_again
 from tests.support.stored import select
 
 
@@ -232,7 +233,8 @@ async def test_a_query_that_is_overtaken_by_a_purge_finds_no_list(deals: Gateway
     window = Window(list_id, None, zone_s=0, after=0, rows=100)
     assert await store.select(Selection(list_id), clock.timeout(60)) is not None
     assert await store.lines(window, clock.timeout(60)) is not None
-    await change_sync(deals, "deals", enabled=False, purge=True)
+    await SyncSettingsStore(deals.app[DATABASE]).purge(list_id)
+    assert select(deals, f"SELECT count(*) > 0 FROM mirror_rows WHERE list_id = {list_id}") == [(1,)]
     assert await store.select(Selection(list_id), clock.timeout(60)) is None
     assert await store.lines(window, clock.timeout(60)) is None
 
