@@ -7,16 +7,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
+from tests.support.idle import idle
+
 T = TypeVar("T")
 
-SETTLE_S = 0.004  # real time for sockets and the database threads to finish their work
 STEP_GROWTH = 1.1  # a wait of 600 s takes 50 steps instead of 1,200, and a deadline of 30 s still 20
 
 
 class ManualClock:
     """Sleepers and deadlines are parked until `advance`, which wakes them in order of their time.
 
-    Sockets use real time, so nothing in a test may wait for both.
+    It stands still while the process has work: sockets and threads take real time, on any machine.
     """
 
     def __init__(self, start: float = 1_800_000_000.0) -> None:
@@ -72,20 +73,31 @@ class ManualClock:
         """Advance the time by *seconds*; let the loop settle after each sleeper that wakes."""
         until = self._now + seconds
         await self.settle()
-        while self._parked and self._parked[0][0] <= until:
-            at, _, wake = heapq.heappop(self._parked)
-            self._now = max(self._now, at)
-            self._events += 1
-            wake()
+        while self._wake_first(until):
             await self.settle()
         self._now = until
         await self.settle()
 
+    def elapse(self, seconds: float) -> None:
+        """Advance the time by *seconds* although the process may be busy."""
+        until = self._now + seconds
+        while self._wake_first(until):
+            pass
+        self._now = until
+
+    def _wake_first(self, until: float) -> bool:
+        """Wake the first that is due, at its time. False: none is due before *until*."""
+        if not self._parked or self._parked[0][0] > until:
+            return False
+        at, _, wake = heapq.heappop(self._parked)
+        self._now = max(self._now, at)
+        self._events += 1
+        wake()
+        return True
+
     async def settle(self) -> None:
         """Let everything run that does not wait for the clock."""
-        for _ in range(3):
-            await asyncio.sleep(0)
-        await asyncio.sleep(SETTLE_S)
+        await idle()
 
     async def until(self, awaitable: Awaitable[T], *, step_s: float = 0.5, limit_s: float = 7200) -> T:
         """Return the result of *awaitable*; advance the time in steps while it waits.
@@ -96,7 +108,7 @@ class ManualClock:
         end = self._now + limit_s
         step, events = step_s, self._events
         while not task.done():
-            await asyncio.wait({task}, timeout=2 * SETTLE_S)
+            await idle(task)
             if not task.done() and self._parked:
                 assert self._now < end, f"still waiting after {limit_s} s of the manual clock"
                 step = step * STEP_GROWTH if self._events == events else step_s

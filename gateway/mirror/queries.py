@@ -28,6 +28,7 @@ COUNTED_ROWS = 10_000  # matching rows are counted up to here
 ALL_ROWS = 2**62
 STREAMED_ROWS = 1000  # of a stream are read at once
 SCANNED_ROWS = 5000  # are compared with a filter at once
+MAX_LINK_CHARACTERS = 3072  # with the other fields, 4 KiB. Source: nginx.org, proxy_buffer_size
 
 
 @dataclass(frozen=True)
@@ -287,11 +288,12 @@ def pick(items: list[bytes], names: tuple[str, ...]) -> list[bytes]:
 
 
 def link_header(query: RecordQuery, links: Mapping[str, str]) -> str:
-    """The value of Link: each relation, and the parameter that leads there."""
+    """The value of Link: each relation, and the parameter that leads there; empty if that is too long."""
     others = urlencode(query.others)
-    return ", ".join(
+    value = ", ".join(
         f'<?{parameter}{others and f"&{others}"}>; rel="{relation}"' for relation, parameter in links.items()
     )
+    return value if len(value) <= MAX_LINK_CHARACTERS else ""
 
 
 def _time_limit_sentence(selection: Selection, resource: Resource, limit_s: float) -> str:

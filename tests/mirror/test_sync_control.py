@@ -14,6 +14,7 @@ async def long_sync(connected: Gateway, sandbox: Sandbox) -> Gateway:
     """A full sync of many deals has begun and stands still: the portal holds its batches."""
     first = max(portal_ids(sandbox, "deals")) + 1
     change(sandbox, "deals", {row_id: {"TITLE": f"row {row_id}"} for row_id in range(first, first + MANY)})
+    await connected.restart(GATEWAY_BUCKET_CAPACITY="2")  # each request waits for the clock
     await change_sync(connected, "deals", enabled=True)
     await connected.clock.until(rows_of(connected, 1))
     sandbox.portal.hold("batch")
@@ -52,6 +53,8 @@ async def test_a_paused_sync_continues_after_it_is_resumed_and_after_a_restart(
     await long_sync.restart(GATEWAY_SYNC_INTERVAL_S="60")
     await long_sync.clock.advance(600)
     assert (await sync_of(long_sync, "deals")) == paused | {"intervalSeconds": 60}
+    await long_sync.restart()  # without a schedule, so that nothing follows the pass
+    assert (await sync_of(long_sync, "deals")) == paused
     await control(long_sync, "resume")
     (run,) = await long_sync.synced("deals")
     assert (run["state"], run["mode"], run["error"]) == ("done", "full", None)
