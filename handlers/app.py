@@ -64,7 +64,7 @@ from handlers.bitrix.calls import call_batch, call_batch3, call_method, call_met
 from handlers.bitrix.fields import get_field, list_fields, requested_resource
 from handlers.bitrix.lists import page_of
 from handlers.bitrix.records import PARAMETERS as RECORD_PARAMETERS
-from handlers.bitrix.records import get_record, list_records
+from handlers.bitrix.records import get_record, list_of
 from handlers.bitrix.rules import create_rules, get_rules, replace_rules
 from handlers.bitrix.streams import PARAMETERS as STREAM_PARAMETERS
 from handlers.bitrix.streams import stream_items, stream_list
@@ -149,7 +149,7 @@ ROUTES: list[tuple[str, str, Handler]] = [
         route
         for path in RECORD_PATHS
         for route in (
-            ("GET", path, list_records),
+            ("GET", path, list_of(requested_resource)),
             ("PATCH", path, sync_of(requested_resource)),
             ("GET", f"{path}/fields", list_fields),
             ("GET", f"{path}/fields/{{name}}", get_field),
@@ -164,11 +164,12 @@ PROMISED = {
     *("/bitrix", "/bitrix/account", "/bitrix/users", "/bitrix/steps", "/bitrix/pipelines", "/bitrix/fields"),
     *("/bitrix/rules/{quizID}", "/webhook/create"),
 }
+CHECKED_LATER = [("GET", path) for path in RECORD_PATHS]  # by the handler, which remembers what it has checked
 # The query parameters of all other addresses, which refuse any that is not listed here.
 QUERY_PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/bitrix/stream/{resource}"): (*STREAM_PARAMETERS, "version"),
     ("GET", "/bitrix/stream/items/{entityTypeId}"): STREAM_PARAMETERS,
-    **dict.fromkeys((("GET", path) for path in RECORD_PATHS), RECORD_PARAMETERS),
+    **dict.fromkeys(CHECKED_LATER, RECORD_PARAMETERS),
     **dict.fromkeys((("PATCH", path) for path in RECORD_PATHS), ("mode",)),
     **dict.fromkeys((("GET", f"{path}/{{id}}") for path in RECORD_PATHS), ("source", "related")),
 }
@@ -189,11 +190,14 @@ def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
     app[DRAINING] = asyncio.Event()
     allowed: dict[str, list[str]] = {}
     for method, path, handler in ROUTES:
-        if path not in PROMISED and handler is not list_records:  # which checks them itself, and remembers the result
+        if path not in PROMISED and (method, path) not in CHECKED_LATER:
             handler = with_known_parameters(handler, QUERY_PARAMETERS.get((method, path), ()))
         wrapped = with_middleware(handler, route=path, promised=path in PROMISED)
         app.router.add_route(method, matching(path), wrapped, expect_handler=ignore_expectation)
         allowed.setdefault(path, []).append(method)
+    for resource in RECORDS.values():  # a fixed address is found faster than the pattern, which has the other methods
+        fixed = with_middleware(list_of(partial(same, resource)), route=RECORD_PATHS[0])
+        app.router.add_route("GET", f"/bitrix/{resource.name}", fixed, expect_handler=ignore_expectation)
     for path, methods in allowed.items():
         refused = with_middleware(refuse_method(methods), promised=path in PROMISED)
         app.router.add_route("*", matching(path), refused, expect_handler=ignore_expectation)

@@ -1,10 +1,13 @@
-"""The mirrored dictionaries: pages of them."""
+"""The mirrored dictionaries: pages of them, and the response of any page."""
 
+from functools import lru_cache
 from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.clock import format_time
+from gateway.mirror.pages import ServedPage
 from gateway.mirror.resources import Resource
 from handlers.app_keys import PAGES
 from handlers.bitrix.account_loading import find_account
@@ -12,8 +15,7 @@ from handlers.http.etags import etag_matches
 from handlers.http.query import page_and_size
 from handlers.http.responses import PrebuiltResponse
 
-LIST_HEAD = "Cache-Control: private, no-cache\r\nVary: Authorization\r\nETag: {etag}\r\n"
-PAGE_HEAD = LIST_HEAD + "Content-Type: application/json\r\nContent-Length: {length}\r\n"
+CACHED_HEADS = 1024  # building one takes as long as finding a page in memory
 
 
 def page_of(resource: Resource) -> Handler:
@@ -22,9 +24,29 @@ def page_of(resource: Resource) -> Handler:
     async def get_page(request: web.Request) -> web.StreamResponse:
         page, size = page_and_size(request.rel_url.raw_query_string)
         account = await find_account(request)
-        served = await request.app[PAGES].page(account, resource, page=page, size=size)
-        if etag_matches(request, served.etag):
-            return PrebuiltResponse(HTTPStatus.NOT_MODIFIED, LIST_HEAD.format(etag=served.etag))
-        return PrebuiltResponse(HTTPStatus.OK, PAGE_HEAD.format(etag=served.etag, length=len(served.body)), served.body)
+        return respond_page(request, await request.app[PAGES].page(account, resource, page=page, size=size))
 
     return get_page
+
+
+def respond_page(request: web.Request, page: ServedPage, synced_at: int | None = None) -> PrebuiltResponse:
+    """Return the response with *page*, or 304 if the caller already has it.
+
+    *synced_at* is the Unix time since when its records are up to date; None if that is not known.
+    """
+    if etag_matches(request, page.etag):
+        return PrebuiltResponse(HTTPStatus.NOT_MODIFIED, _head(page.etag, page.link, synced_at, None))
+    return PrebuiltResponse(HTTPStatus.OK, _head(page.etag, page.link, synced_at, len(page.body)), page.body)
+
+
+@lru_cache(maxsize=CACHED_HEADS)
+def _head(etag: str, link: str, synced_at: int | None, length: int | None) -> str:
+    """The header lines of a page with a body of *length* bytes; None: without a body."""
+    lines = ["Cache-Control: private, no-cache", "Vary: Authorization", f"ETag: {etag}"]
+    if synced_at is not None:
+        lines.append(f"X-Synced-At: {format_time(synced_at)}")
+    if link:
+        lines.append(f"Link: {link}")
+    if length is not None:
+        lines += ["Content-Type: application/json", f"Content-Length: {length}"]
+    return "".join(f"{line}\r\n" for line in lines)

@@ -1,25 +1,23 @@
 """The mirrored records of the CRM: queried pages of them, and single ones."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
-from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from multidict import MultiDict, MultiMapping
 
 from gateway.bitrix.protocol.v2 import Command
-from gateway.clock import format_time
 from gateway.errors import InvalidInput
 from gateway.mirror.queries import DEFAULT_SIZE, MAX_SIZE, RecordQuery
+from gateway.mirror.resources import Resource
 from handlers.app_keys import ACCOUNTS, PAGES, QUERIES, READER
 from handlers.bitrix.account_loading import load_account
 from handlers.bitrix.fields import access_fields, load_fields, requested_resource
-from handlers.bitrix.lists import LIST_HEAD, PAGE_HEAD
+from handlers.bitrix.lists import respond_page
 from handlers.bitrix.streams import parse_filter
-from handlers.http.etags import etag_matches
 from handlers.http.query import NOT_POSITIVE, check_names, is_digits, one_value, positive
-from handlers.http.responses import PrebuiltResponse
 from storage.records import Account
 
 PARAMETERS = ("page", "size", "cursor", "filter", "order", "select", "count")
@@ -27,21 +25,18 @@ QUERY_CACHE_SIZE = 256
 MAX_CACHED_QUERY_CHARACTERS = 1024  # parsed, a filter may take 32 times its length
 
 
-async def list_records(request: web.Request) -> web.StreamResponse:
-    """GET /bitrix/{resource}"""
-    resource = requested_resource(request)
-    query = parse_query(request.rel_url.raw_query_string)
-    account = await load_account(request)
-    access = partial(access_fields, request, account, resource)
-    served = await request.app[QUERIES].page(account, resource, query, access)
-    synced_at = request.app[PAGES].synced_at(served.list_id)
-    head = "" if synced_at is None else f"X-Synced-At: {format_time(synced_at)}\r\n"
-    if served.link:
-        head += f"Link: {served.link}\r\n"
-    if etag_matches(request, served.etag):
-        return PrebuiltResponse(HTTPStatus.NOT_MODIFIED, head + LIST_HEAD.format(etag=served.etag))
-    head += PAGE_HEAD.format(etag=served.etag, length=len(served.body))
-    return PrebuiltResponse(HTTPStatus.OK, head, served.body)
+def list_of(find: Callable[[web.Request], Resource]) -> Handler:
+    """Return the handler that GETs a page of the records of the resource that *find* returns."""
+
+    async def list_records(request: web.Request) -> web.StreamResponse:
+        resource = find(request)
+        query = parse_query(request.rel_url.raw_query_string)
+        account = await load_account(request)
+        access = partial(access_fields, request, account, resource)
+        served = await request.app[QUERIES].page(account, resource, query, access)
+        return respond_page(request, served, request.app[PAGES].synced_at(served.list_id))
+
+    return list_records
 
 
 async def get_record(request: web.Request) -> web.Response:

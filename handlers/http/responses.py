@@ -42,10 +42,12 @@ class PrebuiltResponse(web.StreamResponse):
             return None
         if self._keep_alive is None:
             self._keep_alive = request.keep_alive
-        added = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
-        head = (
-            f"HTTP/1.1 {self.status} {self.reason}\r\n{self._head}{added}Date: {rfc822_formatted_time()}\r\n"
-            f"Server: {SERVER_SOFTWARE}\r\n{CONNECTION.get((request.version, self._keep_alive), '')}\r\n"
+        head = f"HTTP/1.1 {self._status} {self._reason}\r\n{self._head}"
+        for name, value in self._headers.items():
+            head += f"{name}: {value}\r\n"
+        head += (
+            f"Date: {rfc822_formatted_time()}\r\nServer: {SERVER_SOFTWARE}\r\n"
+            f"{CONNECTION.get((request.version, self._keep_alive), '')}\r\n"
         )
         transport = request.transport
         if transport is None or transport.is_closing():
