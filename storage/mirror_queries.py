@@ -98,7 +98,7 @@ class QueryStore:
         Raises:
             TimeoutError: *timeout* ended the query.
         """
-        return await self._database.query(timeout, _select, selection)
+        return await self._database.query(timeout, select_records, selection)
 
     async def lines(
         self, window: Window, timeout: AbstractAsyncContextManager[object]
@@ -127,10 +127,12 @@ def _facts(connection: Connection, account_id: int, portal_id: int, resource: st
 
 GENERATION = "SELECT generation FROM mirror_lists JOIN sync_settings USING (list_id) WHERE list_id = ?"
 LIVE = "list_id = ? AND deleted = 0"
+ONE_PART = "part = 0"  # true of all records; without it the index of the portal's ids is not used
 IS_RECORD = "changed IS NOT NULL"  # true of all rows of these lists; without it the index of modified times is not used
 
 
-def _select(connection: Connection, selection: Selection) -> SelectedRecords | None:
+def select_records(connection: Connection, selection: Selection) -> SelectedRecords | None:
+    """Return the records of *selection*; None if its list was purged."""
     if (listed := connection.execute(GENERATION, (selection.list_id,)).fetchone()) is None:
         return None
     condition, values = _condition(selection, partial(_is_unselective, connection))
@@ -159,10 +161,24 @@ def _condition(selection: Selection, is_unselective: IsUnselective) -> Sql:
     fields = [*fields_of(selection.condition), *([] if selection.order is None else [selection.order])]
     by_time = any(field.column == "modified" for field in fields)
     text, values = f"{LIVE} AND {IS_RECORD}" if by_time else LIVE, (selection.list_id,)
+    if _names_ids(selection.condition):
+        text = f"{ONE_PART} AND {text}"
     if selection.condition is None:
         return text, values
     added, parameters = compile_condition(selection.condition, selection.zone_s, is_unselective)
     return f"{text} AND {added}", (*values, *parameters)
+
+
+def _names_ids(condition: Comparison | Group | None) -> bool:
+    """Whether only rows of certain ids can match. A range of ids is looked for in the order of the query."""
+    if isinstance(condition, Group):
+        return not condition.any and not condition.negative and any(map(_names_ids, condition.conditions))
+    return condition is not None and condition.field.column == "portal_row_id" and condition.operator in ("=", "in")
+
+
+def _rows(selection: Selection) -> str:
+    """The table, by the index of the portal's ids if only certain ids can match."""
+    return ROWS_BY_ID if _names_ids(selection.condition) else ROWS
 
 
 def _indexed(selection: Selection) -> bool:
@@ -200,6 +216,7 @@ def _segments(selection: Selection) -> list[Sql]:
 
 
 ROWS = "mirror_rows"
+ROWS_BY_ID = "mirror_rows INDEXED BY mirror_rows_by_portal_row"
 # The index is read in its own order, and each row is looked up.
 INDEXED_ROWS = """(
     SELECT value AS indexed_value, portal_row_id AS indexed_id, row_id AS indexed_row FROM mirror_values
@@ -213,14 +230,14 @@ def _find(
     """The row id, the portal's id and the ordering value of matching rows, in order."""
     key, parameters = _key(selection)
     direction = " DESC" if selection.descending != selection.backward else ""
-    source, sources = ROWS, []
+    source, sources = _rows(selection), []
     if selection.order is None:
         order = f"row_id{direction}"
     elif _indexed(selection):
         source, sources = INDEXED_ROWS, [selection.order.index_id]
         order = f"indexed_value{direction}, indexed_id{direction}"
     elif selection.order.column == "portal_row_id":
-        condition, order = f"part = 0 AND {condition}", f"portal_row_id{direction}"
+        condition, order = f"{ONE_PART} AND {condition}", f"portal_row_id{direction}"
     else:
         order = f"3{direction}, portal_row_id{direction}"
     query = f"SELECT row_id, portal_row_id, {key} FROM {source} WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?"
@@ -242,7 +259,7 @@ def load_items(connection: Connection, row_ids: Sequence[int]) -> list[bytes]:
 def _count(connection: Connection, selection: Selection, condition: str, values: Sequence[SqlValue]) -> int | None:
     if selection.count is None:
         return None
-    limited = f"SELECT count(*) FROM (SELECT 1 FROM mirror_rows WHERE {condition} LIMIT ?)"
+    limited = f"SELECT count(*) FROM (SELECT 1 FROM {_rows(selection)} WHERE {condition} LIMIT ?)"
     (count,) = connection.execute(limited, (*values, selection.count + 1)).fetchone()
     return count if count <= selection.count else None
 

@@ -49,13 +49,11 @@ class RecordReader:
         """The JSON of a record in the mirror. *related* names relations and their fields, see `parse_related`.
 
         Raises:
-            StateConflict: the account does not mirror these records, or those of a relation.
+            StateConflict: the account does not mirror the records of a relation.
             NotFound: the mirror does not have the record, or it was deleted.
             InvalidInput: a relation or one of its fields is unknown.
             QueryTimeLimit: the related records take too long to find.
         """
-        if not await self.is_mirrored(account, resource):
-            raise not_mirrored(resource)
         relations = [] if related is None else await self._check(related, resource, load_names)
         lists = [relation.list for relation in relations]
         try:

@@ -78,6 +78,7 @@ class RecordType:
             "contact": self.names.contact,
             "company": self.names.company,
             "modified": self.names.modified,
+            "portal_row_id": self.names.id,
         }
         return {name: column for column, name in names.items() if name is not None}
 
@@ -214,7 +215,7 @@ def _classic(
     method = f"crm.{entity}.list"
     call = ListCall(method, {"select": ["*", "UF_*", *multifields]})
     company = None if entity == "company" else "COMPANY_ID"
-    names = RecordNames("DATE_MODIFY", pipeline, stage, "ASSIGNED_BY_ID", contact, company)
+    names = RecordNames("ID", "DATE_MODIFY", pipeline, stage, "ASSIGNED_BY_ID", contact, company)
     record = RecordType(entity_type_id, names, Command(f"crm.{entity}.fields"), Command(f"crm.{entity}.get"))
     return Resource(name, lambda _: (PortalList(0, method, call),), record=record)
 
@@ -222,7 +223,7 @@ def _classic(
 def _items(name: str, entity_type_id: int) -> Resource:
     """The records of one type of items. Source: methods.md 5 (b24restdocs api-reference/crm/universal/)"""
     call = ListCall("crm.item.list", {"entityTypeId": entity_type_id, "select": ["*"]})
-    names = RecordNames("updatedTime", "categoryId", "stageId", "assignedById", "contactId", "companyId")
+    names = RecordNames("id", "updatedTime", "categoryId", "stageId", "assignedById", "contactId", "companyId")
     of_type = {"entityTypeId": entity_type_id}
     record = RecordType(entity_type_id, names, Command("crm.item.fields", of_type), Command("crm.item.get", of_type))
     lists = (PortalList(0, f"crm.item.list of type {entity_type_id}", call),)

@@ -11,7 +11,7 @@ from multidict import MultiDict, MultiMapping
 from gateway.bitrix.protocol.v2 import Command
 from gateway.errors import InvalidInput
 from gateway.mirror.queries import DEFAULT_SIZE, MAX_SIZE, RecordQuery
-from gateway.mirror.resources import Resource
+from gateway.mirror.resources import Resource, not_mirrored
 from handlers.app_keys import ACCOUNTS, PAGES, QUERIES, READER
 from handlers.bitrix.account_loading import load_account
 from handlers.bitrix.fields import access_fields, load_fields, requested_resource
@@ -48,10 +48,11 @@ async def get_record(request: web.Request) -> web.Response:
         raise InvalidInput.of_parameter("source", "invalid_value", "must be mirror or portal")
     account = await load_account(request)
     reader = request.app[READER]
-    if source is None and await reader.is_mirrored(account, resource):
-        source = "mirror"
-    if source == "mirror":
+    mirrored = source != "portal" and await reader.is_mirrored(account, resource)
+    if mirrored:
         body = await reader.read_mirrored(account, resource, row_id, related, partial(load_names, request, account))
+    elif source == "mirror":
+        raise not_mirrored(resource)
     elif related is not None:
         raise InvalidInput.of_parameter("related", "invalid_value", "is only valid for records from the mirror")
     else:

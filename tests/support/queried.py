@@ -1,6 +1,6 @@
 """A table of records in memory, to run compiled conditions on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from sqlite3 import Connection
 from typing import cast
@@ -57,11 +57,12 @@ class RecordTable:
     def plan(self, condition: Comparison | Group) -> str:
         """How SQLite finds the live rows for which *condition* is true."""
         text, values = compile_condition(condition, 0, lambda _: False)
-        steps = self.connection.execute(
-            "EXPLAIN QUERY PLAN SELECT row_id FROM mirror_rows"
-            f" WHERE list_id = 1 AND deleted = 0 AND changed IS NOT NULL AND {text}",
-            values,
-        )
+        where = f"list_id = 1 AND deleted = 0 AND changed IS NOT NULL AND {text}"
+        return self.explain(f"SELECT row_id FROM mirror_rows WHERE {where}", values)
+
+    def explain(self, statement: str, values: Sequence[object] = ()) -> str:
+        """How SQLite runs *statement*."""
+        steps = self.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)
         return "; ".join(detail for *_, detail in steps)
 
 

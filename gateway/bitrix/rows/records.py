@@ -10,10 +10,11 @@ from gateway.bitrix.lists.list_specs import Row
 class RecordNames:
     """The names of those columns in the rows of one list; None if its records do not have the column.
 
-    *modified* is the time of the last change. *pipeline* and *stage* are the record's place in a pipeline, *person* is
-    the responsible user, *contact* and *company* the first related ones.
+    *id* is the portal's own. *modified* is the time of the last change. *pipeline* and *stage* are the place in a
+    pipeline, *person* is the responsible user, *contact* and *company* the first related ones.
     """
 
+    id: str
     modified: str
     pipeline: str | None
     stage: str | None
