@@ -6,6 +6,7 @@ import pytest
 
 from gateway.errors import InvalidInput
 from gateway.mirror.query_fields import QueryFields, parse_order, parse_select
+from gateway.mirror.resources import RECORDS, find_resource, record_type
 from storage.json_values import Kind, QueryField
 
 
@@ -82,3 +83,13 @@ def test_all_mistakes_of_a_select_are_reported_at_once() -> None:
 def test_a_select_of_too_many_names_is_refused() -> None:
     with pytest.raises(InvalidInput, match="must have at most 1000 names"):
         parse_select(",".join(f"X{number}" for number in range(1001)), FIELDS)
+
+
+@pytest.mark.parametrize("name", [*RECORDS, "items/128"])
+def test_the_portals_name_of_the_id_is_ordered_by_the_index_of_ids(name: str) -> None:
+    id_name = "id" if name in ("invoices", "items/128") else "ID"
+    described = {id_name: Descriptor(id_name, "integer")}
+    fields = QueryFields(described, record_type(find_resource(name)).columns, {}, 0)
+    for order in (id_name, "id"):
+        field, descending = parse_order(f"-{order}", fields)
+        assert (field.column, descending) == ("portal_row_id", True)

@@ -32,9 +32,9 @@ def table() -> RecordTable:
         (Selection(1, order=ID, after=(1, 1)), [2, 3], f"{BY_ID} AND portal_row_id>?)", LISTED),
         (Selection(1, Comparison(ID, ">", (1,)), order=ID), [2, 3], f"{BY_ID} AND portal_row_id>?)", LISTED),
         (Selection(1, both(Comparison(ID, "=", (2,)))), [2], *[f"{BY_ID} AND portal_row_id=?)"] * 2),
-        (Selection(1, Comparison(ID, "in", (3, 1))), [1, 3], *[f"{BY_ID} AND portal_row_id=?)"] * 2),
+        (Selection(1, Comparison(ID, "in", (3, 1, 7, 8, 9))), [1, 3], *[f"{BY_ID} AND portal_row_id=?)"] * 2),
         (
-            Selection(1, both(Comparison(ID, "in", (3, 1)), Comparison(STAGE, "=", ("NEW",))), order=STAGE),
+            Selection(1, both(Comparison(ID, "in", (3, 1, 7, 8, 9)), Comparison(STAGE, "=", ("NEW",))), order=STAGE),
             [],
             *[f"{BY_ID} AND portal_row_id=?)"] * 2,
         ),
