@@ -28,7 +28,7 @@ COUNTED_ROWS = 10_000  # matching rows are counted up to here
 ALL_ROWS = 2**62
 STREAMED_ROWS = 1000  # of a stream are read at once
 SCANNED_ROWS = 5000  # are compared with a filter at once
-MAX_LINK_CHARACTERS = 3072  # with the other fields, 4 KiB. Source: nginx.org, proxy_buffer_size
+MAX_LINK_CHARACTERS = 3072  # a proxy may refuse a head above 4 KiB. Source: nginx.org, proxy_buffer_size
 
 
 @dataclass(frozen=True)

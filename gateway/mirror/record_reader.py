@@ -48,6 +48,8 @@ class RecordReader:
     ) -> bytes:
         """The JSON of a record in the mirror. *related* names relations and their fields, see `parse_related`.
 
+        The account must mirror these records, see `is_mirrored`.
+
         Raises:
             StateConflict: the account does not mirror the records of a relation.
             NotFound: the mirror does not have the record, or it was deleted.

@@ -15,7 +15,7 @@ from handlers.http.etags import etag_matches
 from handlers.http.query import page_and_size
 from handlers.http.responses import PrebuiltResponse
 
-CACHED_HEADS = 1024  # building one takes as long as finding a page in memory
+CACHED_HEADS = 256  # with long links, one takes some 7 KB
 
 
 def page_of(resource: Resource) -> Handler:

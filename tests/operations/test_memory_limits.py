@@ -10,6 +10,7 @@ from typing import cast
 import orjson
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from jose import jws
 
 from gateway.accounts.limiters import MAX_IDLE_LIMITERS, PortalLimiters
@@ -19,10 +20,14 @@ from gateway.bitrix.limits.limiter import PortalLimiter
 from gateway.bitrix.lists.field_rules import EQUAL, FieldRules
 from gateway.bitrix.protocol.v2 import Answer as PortalAnswer
 from gateway.bitrix.protocol.v2 import Command
+from gateway.clock import format_time
 from gateway.fields.service import FieldService
+from gateway.mirror.pages import ServedPage
+from gateway.mirror.queries import MAX_LINK_CHARACTERS
 from gateway.mirror.resources import DICTIONARIES
 from gateway.settings.config import Config, load_config
 from handlers.app_keys import CLIENTS, DATABASE, DIRECTORY, PAGES, SESSION
+from handlers.bitrix.lists import respond_page
 from handlers.bitrix.records import MAX_CACHED_QUERY_CHARACTERS, parse_query
 from handlers.http.access_log import MAX_BUFFERED_ENTRIES, AccessLogEntry
 from handlers.http.keys import ACCESS_LOG, CLOCK, TOKENS
@@ -133,6 +138,19 @@ async def fill_record_queries(_gateway: Gateway, _sandbox: Sandbox, _retained: R
         assert len(query) <= MAX_CACHED_QUERY_CHARACTERS
         parse_query(query)
     parse_query(f"filter=[{','.join([nested] * 230)}]")
+
+
+@fills("response heads of pages")
+async def fill_heads(_gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
+    for number in range(1_000):
+        page = ServedPage(b"{}", f'"{number}"', link=f"<?page={number}>".ljust(MAX_LINK_CHARACTERS, "x"))
+        respond_page(make_mocked_request("GET", "/bitrix/deals"), page, number)
+
+
+@fills("formatted times")
+async def fill_times(_gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
+    for at in range(5_000):
+        format_time(at)
 
 
 @fills("cached pages")

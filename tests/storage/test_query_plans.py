@@ -13,7 +13,7 @@ BY_ID = "mirror_rows USING INDEX mirror_rows_by_portal_row (list_id=? AND part=?
 LISTED = "mirror_rows USING COVERING INDEX mirror_rows_listed (list_id=?)"
 
 
-def both(*conditions: Comparison) -> Group:
+def all_of(*conditions: Comparison) -> Group:
     return Group(any=False, negative=False, conditions=conditions)
 
 
@@ -31,10 +31,10 @@ def table() -> RecordTable:
         (Selection(1, order=ID, descending=True), [3, 2, 1], f"{BY_ID})", LISTED),
         (Selection(1, order=ID, after=(1, 1)), [2, 3], f"{BY_ID} AND portal_row_id>?)", LISTED),
         (Selection(1, Comparison(ID, ">", (1,)), order=ID), [2, 3], f"{BY_ID} AND portal_row_id>?)", LISTED),
-        (Selection(1, both(Comparison(ID, "=", (2,)))), [2], *[f"{BY_ID} AND portal_row_id=?)"] * 2),
+        (Selection(1, all_of(Comparison(ID, "=", (2,)))), [2], *[f"{BY_ID} AND portal_row_id=?)"] * 2),
         (Selection(1, Comparison(ID, "in", (3, 1, 7, 8, 9))), [1, 3], *[f"{BY_ID} AND portal_row_id=?)"] * 2),
         (
-            Selection(1, both(Comparison(ID, "in", (3, 1, 7, 8, 9)), Comparison(STAGE, "=", ("NEW",))), order=STAGE),
+            Selection(1, all_of(Comparison(ID, "in", (3, 1, 7, 8, 9)), Comparison(STAGE, "=", ("NEW",))), order=STAGE),
             [],
             *[f"{BY_ID} AND portal_row_id=?)"] * 2,
         ),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 PAUSE_S = 0.002  # real time for the kernel to deliver packets to local sockets
-LIMIT_S = 5.0  # a process that is busy for longer is left to it
+LIMIT_S = 5.0  # if the process is busy for longer, the clock goes on
 IDLE_CPU_S = 0.0001  # of the other threads in a pause: the two clocks are read one after the other
 THREADS = "/proc/self/task"
 RUNNING = (b"R", b"D")  # states of proc_pid_stat(5): on a processor or waiting for one, in a file operation
