@@ -1,7 +1,7 @@
 """Records of the database tables."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 AccountKind = Literal["pending", "oauth", "webhook"]
@@ -117,6 +117,13 @@ class RowPage:
     head: bytes
     columns: Mapping[int, RecordColumns] | None = None
     mark: int = 0
+
+    @classmethod
+    def join(cls, parts: Sequence["RowPage"]) -> "RowPage":
+        """All rows of *parts*, which differ in nothing else."""
+        rows = [row for part in parts for row in part.rows]
+        columns = {row_id: values for part in parts for row_id, values in (part.columns or {}).items()}
+        return replace(parts[0], rows=rows, columns=None if parts[0].columns is None else columns)
 
     def is_late(self, changed: int | None) -> bool:
         """Whether a row that changed at this generation was requested before."""

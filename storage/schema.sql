@@ -100,7 +100,8 @@ CREATE TABLE mirror_rows (
 
 CREATE UNIQUE INDEX mirror_rows_by_portal_row ON mirror_rows (list_id, part, portal_row_id);
 CREATE INDEX mirror_rows_listed ON mirror_rows (list_id, row_id, portal_row_id) WHERE deleted = 0;
-CREATE INDEX mirror_rows_by_stage ON mirror_rows (list_id, stage, category) WHERE deleted = 0 AND stage IS NOT NULL;
+CREATE INDEX mirror_rows_by_stage ON mirror_rows (list_id, stage, row_id, category)
+WHERE deleted = 0 AND stage IS NOT NULL;
 CREATE INDEX mirror_rows_by_category ON mirror_rows (list_id, category) WHERE deleted = 0 AND category IS NOT NULL;
 CREATE INDEX mirror_rows_by_person ON mirror_rows (list_id, person) WHERE deleted = 0 AND person IS NOT NULL;
 CREATE INDEX mirror_rows_by_contact ON mirror_rows (list_id, contact) WHERE deleted = 0 AND contact IS NOT NULL;

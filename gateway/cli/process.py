@@ -1,7 +1,8 @@
-"""Process-level tools of the commands: event loop, signals, ports and the limit of open files."""
+"""Process-level tools of the commands: event loop, garbage collector, signals, ports and the limit of open files."""
 
 import asyncio
 import errno
+import gc
 import resource
 import signal
 import socket
@@ -13,6 +14,7 @@ from gateway.errors import SettingsError
 T = TypeVar("T")
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+NEW_CONTAINERS = 10_000  # between two searches for garbage in cycles: the rows of one answer are thousands, in no cycle
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
@@ -78,7 +80,12 @@ async def until_signal(work: Coroutine[Any, Any, T]) -> T | None:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run *main* to completion, on uvloop if it is installed."""
+    """Run *main* to completion, on uvloop if it is installed.
+
+    The garbage collector never looks at what is loaded so far, and rarely at new objects.
+    """
+    gc.freeze()
+    gc.set_threshold(NEW_CONTAINERS, *gc.get_threshold()[1:])
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         return runner.run(main)
 

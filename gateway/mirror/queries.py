@@ -16,9 +16,10 @@ from gateway.mirror.filters import parse_filter
 from gateway.mirror.pages import PageContent, Pages, ServedPage
 from gateway.mirror.query_fields import QueryFields, parse_order, parse_select
 from gateway.mirror.resources import Resource, not_mirrored, record_type
-from storage.conditions import Group, fields_of
+from storage.conditions import Group, comparisons
 from storage.json_values import QueryField
 from storage.mirror import MirrorStore
+from storage.mirror_plans import ORDERED
 from storage.mirror_queries import QueryFacts, QueryStore, SelectedRecords, Selection, Window
 from storage.records import Account, ListFacts
 
@@ -297,9 +298,12 @@ def link_header(query: RecordQuery, links: Mapping[str, str]) -> str:
 
 
 def _time_limit_sentence(selection: Selection, resource: Resource, limit_s: float) -> str:
-    """What to do about a query that takes too long: index the first field that is read from the JSON of each row."""
-    fields = [*fields_of(selection.condition), *([] if selection.order is None else [selection.order])]
+    """What to do about a query that takes too long: index the first field that no index finds, or orders by."""
+    fields = [comparison.field for comparison in comparisons(selection.condition)]
     slow = next((field.name for field in fields if field.column is None and field.index_id is None), None)
+    order = selection.order
+    if slow is None and order is not None and order.column not in ORDERED and order.index_id is None:
+        slow = order.name
     sentence = f"the query takes longer than {limit_s:g} s"
     if slow is None:
         return f"{sentence}: narrow the filter"

@@ -15,7 +15,7 @@ from gateway.mirror.sync_writer import SyncWriter
 from storage.records import RowPage, SyncRun
 from storage.syncs import SyncStore
 
-ROWS_A_TRANSACTION = 250  # small enough that page reads during a sync stay fast
+ROWS_A_TRANSACTION = 1000  # smaller transactions change the same pages of the database more often
 MAX_RESOLVED_ROWS = 250  # missing rows that are requested by id at once
 
 
@@ -108,21 +108,32 @@ async def read_existing(
     rows: dict[int, Row] = {}
     if portal_list.call.spec.paging is Paging.KEYSET:
         rows = await read_by_ids(client, portal_list.call, ids)
-    return writer.render(portal_list, Page(list(rows.values()), list(rows), 0, None, mark))
+    return await writer.render(portal_list, Page(list(rows.values()), list(rows), 0, None, mark))
 
 
 async def in_larger_pages(pages: AsyncIterator[Page[list[Row]]]) -> AsyncIterator[Page[list[Row]]]:
-    """Join *pages* into pages of at least ROWS_A_TRANSACTION rows; the last one may be smaller."""
+    """Join *pages* into pages of at least ROWS_A_TRANSACTION rows; the last one may be smaller.
+
+    If reading them fails, what was read before comes first.
+    """
     joined: Page[list[Row]] | None = None
-    async for page in pages:
-        if joined is None:
-            joined = page
-        else:
-            mark = min(joined.mark, page.mark)
-            joined = Page([*joined.rows, *page.rows], [*joined.ids, *page.ids], joined.after, page.upto, mark)
-        if len(joined.rows) >= ROWS_A_TRANSACTION or joined.upto is None:
-            yield joined
-            joined = None
+    failure: PortalError | None = None
+    try:
+        async for page in pages:
+            if joined is None:
+                joined = page
+            else:
+                mark = min(joined.mark, page.mark)
+                joined = Page([*joined.rows, *page.rows], [*joined.ids, *page.ids], joined.after, page.upto, mark)
+            if len(joined.rows) >= ROWS_A_TRANSACTION or joined.upto is None:
+                yield joined
+                joined = None
+    except PortalError as error:
+        failure = error
+    if joined is not None:
+        yield joined
+    if failure is not None:
+        raise failure
 
 
 def cut(rows: Mapping[int, Row]) -> list[Page[list[Row]]]:

@@ -1,6 +1,8 @@
 """Stores what the passes of a run have read, and tells the page cache about it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.lists.page import Opening, Page, answer_of
@@ -11,6 +13,8 @@ from gateway.mirror.pages import Pages
 from gateway.mirror.resources import PortalList, Resource
 from storage.records import RowPage, SyncRun
 from storage.syncs import MissingRow, SyncStore
+
+ROWS_AT_ONCE = 250  # rendered while all requests wait, some milliseconds
 
 
 class SyncWriter:
@@ -49,9 +53,16 @@ class SyncWriter:
         self._generation = max(self._generation, self._pages.generation(self._run.list_id))
         return self._generation
 
-    def render(self, portal_list: PortalList, page: Page[list[Row]]) -> RowPage:
-        """The rows of *page*, ready to store now."""
-        return self._resource.render(portal_list, page, int(self._clock.now()))
+    async def render(self, portal_list: PortalList, page: Page[list[Row]]) -> RowPage:
+        """The rows of *page*, ready to store now. Other tasks run between parts of them."""
+        now = int(self._clock.now())
+        parts = []
+        for start in range(0, max(len(page.rows), 1), ROWS_AT_ONCE):
+            end = start + ROWS_AT_ONCE
+            part = replace(page, rows=page.rows[start:end], ids=page.ids[start:end])
+            parts.append(self._resource.render(portal_list, part, now))
+            await asyncio.sleep(0)
+        return RowPage.join(parts)
 
     def opening(self, *companions: Command) -> Opening:
         """The first request of a walk, with *companions*; before them, the request for the fields of records."""
@@ -74,13 +85,14 @@ class SyncWriter:
 
     async def save_page(self, portal_list: PortalList, page: Page[list[Row]]) -> None:
         """Store all rows of a range, and its end, from which an interrupted run resumes."""
-        stored = self.render(portal_list, page)
+        stored = await self.render(portal_list, page)
         left_out = len(page.rows) - len(stored.rows)
         self._committed(await self._store.save_page(self._run.list_id, stored, left_out=left_out))
 
     async def save_changes(self, portal_list: PortalList, page: Page[list[Row]]) -> None:
         """Store rows; other rows stay as they are."""
-        self._committed(await self._store.save_changes(self._run.list_id, self.render(portal_list, page)))
+        stored = await self.render(portal_list, page)
+        self._committed(await self._store.save_changes(self._run.list_id, stored))
 
     async def resolve_missing(self, missing: Sequence[MissingRow], found: Sequence[RowPage]) -> None:
         """Store the rows that were *found* when the *missing* ones were requested by id. The others are deleted."""

@@ -3,13 +3,13 @@
 import json
 import os
 import signal
-import sqlite3
 import stat
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Spawn
+from tests.support.stored import damage
 
 
 async def start_once(spawn: Spawn) -> None:
@@ -18,20 +18,10 @@ async def start_once(spawn: Spawn) -> None:
     await gateway.end(signal.SIGTERM)
 
 
-def overwrite_first_page(path: Path, table: str) -> None:
-    connection = sqlite3.connect(path)
-    (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
-    (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
-    connection.close()
-    with path.open("r+b") as file:
-        file.seek((root - 1) * page_bytes)
-        file.write(b"\xa5" * page_bytes)
-
-
 @pytest.mark.parametrize("table", ["facts", "sync_runs"])
 async def test_damage_found_at_start_is_reported_with_a_remedy(spawn: Spawn, tmp_path: Path, table: str) -> None:
     await start_once(spawn)
-    overwrite_first_page(tmp_path / "gateway.db", table)
+    damage(tmp_path / "gateway.db", table)
     status, output = await (await spawn("serve", "--port", "0")).end()
     assert status == 1
     last = output.splitlines()[-1]

@@ -45,11 +45,23 @@ async def check_counts(gateway: Gateway) -> None:
 
 async def check_time_limit(gateway: Gateway) -> None:
     slow = [["COMMENTS", "!=", f"no comment {number}"] for number in range(300)]
-    asked = asyncio.ensure_future(ask(gateway, filter=[*slow, ["TITLE", "no title"]], count="exact"))
+    detail = await ask_too_much(gateway, filter=[*slow, ["TITLE", "no title"]], count="exact")
+    assert 'PUT /bitrix/sync/deals with {"indexed": ["COMMENTS"]}' in detail
+    slow = [["STAGE_ID", "!=", f"no stage {number}"] for number in range(300)]
+    detail = await ask_too_much(gateway, filter=slow, order="-STAGE_ID")
+    assert 'PUT /bitrix/sync/deals with {"indexed": ["STAGE_ID"]}' in detail
+    detail = await ask_too_much(gateway, filter=slow, order="ID", page="400")
+    assert detail.endswith("narrow the filter")
+    assert "PUT" not in detail
+    assert (await ask(gateway, filter=[["ID", 1]])).status == 200
+
+
+async def ask_too_much(gateway: Gateway, **params: Any) -> str:
+    """The sentence about a query that takes longer than the limit."""
+    asked = asyncio.ensure_future(ask(gateway, **params))
     while not asked.done():
         await asyncio.sleep(0)  # the query computes on its thread: the clock advances beside it
         gateway.clock.elapse(0.01)
     answer = await asked
     assert (answer.status, answer.json["code"]) == (503, "query_time_limit")
-    assert 'PUT /bitrix/sync/deals with {"indexed": ["COMMENTS"]}' in answer.json["detail"]
-    assert (await ask(gateway, filter=[["ID", 1]])).status == 200
+    return str(answer.json["detail"])

@@ -4,7 +4,7 @@ import pytest
 
 from tests.gateway import Gateway
 from tests.support.runs import run_of
-from tests.support.stored import damage
+from tests.support.stored import damage, database
 
 INSTRUCTIONS = (
     "the database is damaged",
@@ -29,7 +29,7 @@ async def test_a_sync_fails_on_a_damaged_database_and_says_what_to_do(
     connected: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     await connected.stop()
-    damage(connected, "mirror_rows")
+    damage(database(connected), "mirror_rows")
     await connected.start()
     assert (await connected.get("/readyz")).status == 200
     caplog.clear()
@@ -46,7 +46,7 @@ async def test_a_sync_fails_on_a_damaged_database_and_says_what_to_do(
 
 async def test_a_page_of_a_damaged_database_is_500(connected: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     await connected.stop()
-    damage(connected, "mirror_rows")
+    damage(database(connected), "mirror_rows")
     await connected.start()
     caplog.clear()
     page = await connected.get("/bitrix/users")
@@ -58,7 +58,7 @@ async def test_a_page_of_a_damaged_database_is_500(connected: Gateway, caplog: p
 
 async def test_the_state_of_a_sync_in_a_damaged_database_says_what_to_do(connected: Gateway) -> None:
     await connected.stop()
-    damage(connected, "sync_parts")
+    damage(database(connected), "sync_parts")
     await connected.start()
     run = await run_of(connected, "users")
     assert (run["state"], is_instructive(run["error"])) == ("failed", True)

@@ -5,6 +5,7 @@ import re
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from sqlite3 import Connection
 from typing import cast
 
 import orjson
@@ -282,12 +283,18 @@ async def fill_answers(gateway: Gateway, _sandbox: Sandbox, _retained: Retained)
             await gateway.app[SESSION].post(f"{origin}/rest/1/code/profile", {}, ())
 
 
-@fills("SQLite page cache")
-async def fill_sqlite(gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
-    def kibibytes(connection: object) -> int:
-        return -connection.execute("PRAGMA cache_size").fetchone()[0]  # type: ignore[attr-defined,no-any-return]
+def cache_kibibytes(connection: Connection) -> int:
+    return -int(connection.execute("PRAGMA cache_size").fetchone()[0])
 
-    assert await gateway.app[DATABASE].read(kibibytes) <= 2 * 1024  # not memory of Python
+
+@fills("SQLite page cache of the writer")
+async def fill_writer_cache(gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
+    assert await gateway.app[DATABASE].write(cache_kibibytes) <= 16 * 1024  # not memory of Python
+
+
+@fills("SQLite page caches of readers")
+async def fill_reader_caches(gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
+    assert await gateway.app[DATABASE].read(cache_kibibytes) <= 2 * 1024
 
 
 @fills("parsed URLs and content types, in aiohttp and yarl")

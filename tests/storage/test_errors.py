@@ -10,6 +10,7 @@ import pytest
 from storage.database import Database
 from storage.errors import IntegrityError, StorageDamaged, StorageError, StorageUnavailable, storage_error
 from tests.storage.samples import execute
+from tests.support.stored import damage
 
 
 def kind_of(code: int) -> type[StorageError]:
@@ -64,12 +65,7 @@ async def test_damage_is_recorded_by_every_kind_of_access(
     path = tmp_path / "gateway.db"
     async with Database.open(path):
         pass
-    with sqlite3.connect(path) as connection:
-        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'rules'").fetchone()
-    connection.close()
-    with path.open("r+b") as file:
-        file.seek((root - 1) * 4096)
-        file.write(b"\xa5" * 4096)
+    damage(path, "rules")
     async with Database.open(path) as database:
         await database.check_writable(1)
         for _ in range(2):

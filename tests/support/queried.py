@@ -8,23 +8,25 @@ from typing import cast
 import orjson
 import pysqlite3
 
-from storage.conditions import Comparison, Group, IsUnselective, compile_condition
+from storage.conditions import Comparison, Group, Scope, compile_condition
 from storage.json_values import QueryField, values_statement
 
 SCHEMA_SQL = Path(__file__).parents[2] / "storage" / "schema.sql"
 INSERT_ROW = """
-INSERT INTO mirror_rows (list_id, part, portal_row_id, block, head, tail, stage, category, modified, changed)
-VALUES (1, 0, :id, 0, x'', :tail, :stage, :category, :modified, 1)
+INSERT INTO mirror_rows (list_id, part, portal_row_id, block, head, tail, stage, category, person, modified, changed)
+VALUES (1, 0, :id, 0, x'7d', :tail, :stage, :category, :person, :modified, 1)
 """
-COLUMNS: Mapping[str, object] = {"stage": None, "category": None, "modified": None}
+COLUMNS: Mapping[str, object] = {"stage": None, "category": None, "person": None, "modified": None}
 
 
 class RecordTable:
-    """The rows of list 1. Their portal ids count from 1, their row ids too."""
+    """The rows of list 1, of which a portal has the deals. Their portal ids count from 1, their row ids too."""
 
     def __init__(self) -> None:
         self.connection = cast(Connection, pysqlite3.connect(":memory:"))
         self.connection.executescript(SCHEMA_SQL.read_text(encoding="utf-8"))
+        self.connection.execute("INSERT INTO mirror_lists VALUES (1, 1, 1, 'deals', 1, 0, 0)")
+        self.connection.execute("INSERT INTO sync_settings (list_id, enabled) VALUES (1, 1)")
 
     def add(self, row: Mapping[str, object], **columns: object) -> None:
         """Add a record with the JSON *row* and values in typed *columns*."""
@@ -41,24 +43,19 @@ class RecordTable:
 
     def find(self, condition: Comparison | Group, zone_s: int) -> list[int]:
         """The portal ids of the rows for which *condition* is true; it must be false for all others."""
-        collected = self._find(condition, zone_s, lambda _: False)
-        assert collected == self._find(condition, zone_s, lambda _: True)
+        collected = self._find(condition, Scope(1, zone_s, lambda _: True))
+        assert collected == self._find(condition, Scope(1, zone_s, lambda _: False))
         return collected
 
-    def _find(self, condition: Comparison | Group, zone_s: int, is_unselective: IsUnselective) -> list[int]:
-        text, values = compile_condition(condition, zone_s, is_unselective)
+    def _find(self, condition: Comparison | Group, scope: Scope) -> list[int]:
+        compiled = compile_condition(condition, scope)
+        text, values = compiled.text, compiled.parameters
         found = self.connection.execute(f"SELECT portal_row_id, {text} FROM mirror_rows ORDER BY 1", values).fetchall()
         assert {truth for _, truth in found} <= {0, 1}
         where = self.connection.execute(f"SELECT portal_row_id FROM mirror_rows WHERE {text} ORDER BY 1", values)
         ids = [portal_row_id for portal_row_id, truth in found if truth]
         assert [portal_row_id for (portal_row_id,) in where] == ids
         return ids
-
-    def plan(self, condition: Comparison | Group) -> str:
-        """How SQLite finds the live rows for which *condition* is true."""
-        text, values = compile_condition(condition, 0, lambda _: False)
-        where = f"list_id = 1 AND deleted = 0 AND changed IS NOT NULL AND {text}"
-        return self.explain(f"SELECT row_id FROM mirror_rows WHERE {where}", values)
 
     def explain(self, statement: str, values: Sequence[object] = ()) -> str:
         """How SQLite runs *statement*."""

@@ -62,12 +62,12 @@ def set_busy_timeout(connection: Connection, timeout_ms: int) -> None:
     connection.execute(f"PRAGMA busy_timeout = {timeout_ms}")
 
 
-def damage(gateway: Gateway, table: str) -> None:
-    """Overwrite the first page of *table* in the file; the gateway must be stopped."""
-    with closing(pysqlite3.connect(database(gateway), isolation_level=None)) as connection:
+def damage(path: Path, table: str) -> None:
+    """Overwrite the first page of *table* in the database at *path*, which no process may have open."""
+    with closing(pysqlite3.connect(path, isolation_level=None)) as connection:
         (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
         (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
-    with database(gateway).open("r+b") as file:
+    with path.open("r+b") as file:
         file.seek((root - 1) * page_bytes)
         file.write(b"\xa5" * page_bytes)
 
