@@ -8,7 +8,8 @@ from sqlite3 import Connection
 
 import orjson
 
-from storage.conditions import INDEXES, Comparison, Group, order_expression
+from gateway.memory import LruCache
+from storage.conditions import INDEXES, Comparison, Group, comparisons, order_expression
 from storage.database import Database
 from storage.json_values import Kind, QueryField, Sql, SqlValue
 from storage.mirror import RECORD_ITEM, find_list
@@ -20,6 +21,8 @@ Position = tuple[SqlValue | None, int]
 """Where a row is in its order: the value that rows are ordered by, and the id that decides between equal ones."""
 
 MAX_COLLECTED_ROWS = 10_000  # by their ids; if more match, each row is looked at
+COUNT_CACHE_BYTES = 2 * 1024 * 1024
+COUNT_BYTES, COMPARISON_BYTES = 512, 512  # estimated size of a cached count, and of each comparison without its values
 BY_ID = INDEXES["portal_row_id"]
 
 
@@ -81,11 +84,24 @@ class Window:
     rows: int
 
 
+@dataclass(frozen=True)
+class Counted:
+    """How many rows of a list match at a generation; None if there are too many to count."""
+
+    generation: int
+    rows: int | None
+
+
+_CountKey = tuple[int, Comparison | Group | None, int, int]
+"""List, condition, the zone of its times, and the number up to which rows are counted."""
+
+
 class QueryStore:
-    """Reads records for callers."""
+    """Reads records for callers. The numbers of matching rows are cached until their list changes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._counts: LruCache[_CountKey, Counted] = LruCache(COUNT_CACHE_BYTES, _weigh)
 
     async def facts(self, account_id: int, portal: Portal, resource: str) -> QueryFacts | None:
         """Return what a query needs to know of a list; None if it was never stored."""
@@ -99,7 +115,13 @@ class QueryStore:
         Raises:
             TimeoutError: *timeout* ended the query.
         """
-        return await self._database.query(timeout, select_records, selection)
+        if selection.count is None:
+            return await self._database.query(timeout, select_records, selection, None)
+        key = (selection.list_id, selection.condition, selection.zone_s, selection.count)
+        selected = await self._database.query(timeout, select_records, selection, self._counts.get(key))
+        if selected is not None:
+            self._counts.remember(key, Counted(selected.generation, selected.count))
+        return selected
 
     async def lines(
         self, window: Window, timeout: AbstractAsyncContextManager[object]
@@ -112,6 +134,11 @@ class QueryStore:
             TimeoutError: *timeout* ended the query.
         """
         return await self._database.query(timeout, _lines, window)
+
+
+def _weigh(key: _CountKey, _counted: Counted) -> int:
+    found = comparisons(key[1])
+    return COUNT_BYTES + sum(COMPARISON_BYTES + sum(len(str(value)) for value in item.values) * 4 for item in found)
 
 
 LIST_ZONE = "SELECT zone_s FROM sync_settings WHERE list_id = :list_id"
@@ -130,9 +157,12 @@ GENERATION = "SELECT generation FROM mirror_lists JOIN sync_settings USING (list
 
 
 def select_records(
-    connection: Connection, selection: Selection, max_collected: int = MAX_COLLECTED_ROWS
+    connection: Connection, selection: Selection, counted: Counted | None, max_collected: int = MAX_COLLECTED_ROWS
 ) -> SelectedRecords | None:
-    """Return the records of *selection*, None if its list was purged. How they are found depends on *max_collected*."""
+    """Return the records of *selection*; None if its list was purged. They are *counted* if that is still true.
+
+    How they are found depends on *max_collected*.
+    """
     if (listed := connection.execute(GENERATION, (selection.list_id,)).fetchone()) is None:
         return None
     planner = Planner(connection, selection.list_id, selection.condition, selection.zone_s, max_collected)
@@ -148,6 +178,8 @@ def select_records(
         found.reverse()
     items = load_items(connection, [row_id for row_id, _, _ in found])
     positions = [(value, row_id if selection.order is None else portal_id) for row_id, portal_id, value in found]
+    if counted is not None and counted.generation == listed[0]:
+        return SelectedRecords(listed[0], items, positions, more, counted.rows)
     return SelectedRecords(listed[0], items, positions, more, _count(connection, selection, planner))
 
 

@@ -149,14 +149,23 @@ def _purge(connection: Connection, list_id: int) -> int:
     return row[0]
 
 
-FIND_PURGED = "SELECT list_id FROM mirror_lists WHERE resource LIKE :purged || '%' ORDER BY list_id LIMIT 1"
+# An id must not be used again: caches and entity tags know a list by it. SQLite gives the id after the largest one, so
+# the list with that id is kept until there is another.
+FIND_PURGED = """
+SELECT list_id FROM mirror_lists WHERE resource LIKE :purged || '%'
+AND (list_id < (SELECT max(list_id) FROM mirror_lists)
+    OR EXISTS (SELECT 1 FROM mirror_rows WHERE mirror_rows.list_id = mirror_lists.list_id))
+ORDER BY list_id LIMIT 1
+"""
 DELETE_ROWS = """
 DELETE FROM mirror_rows WHERE row_id IN (
     SELECT row_id FROM mirror_rows WHERE list_id = :list_id ORDER BY part, portal_row_id LIMIT :limit
 )
 """
 FIND_INDEX = "SELECT 1 FROM mirror_indexes WHERE list_id = :list_id LIMIT 1"
-DELETE_LIST = "DELETE FROM mirror_lists WHERE list_id = :list_id"
+DELETE_LIST = """
+DELETE FROM mirror_lists WHERE list_id = :list_id AND list_id < (SELECT max(list_id) FROM mirror_lists)
+"""
 
 
 def _has_purged(connection: Connection) -> bool:

@@ -11,7 +11,7 @@ from handlers.app_keys import DATABASE
 from storage.mirror_queries import QueryStore, Selection, Window
 from storage.sync_settings import SyncSettingsStore
 from tests.gateway import Answer, Gateway, Sandbox
-from tests.support.records import change, enable, portal_ids, sync_again
+from tests.support.records import change, enable, page, portal_ids, sync_again
 from tests.support.stored import select
 
 
@@ -233,6 +233,16 @@ async def test_only_known_fields_of_mirrored_records_are_indexed(deals: Gateway)
     assert refusal(answer) == (400, "not_records", "/indexed")
     answer = await deals.request("PUT", "/bitrix/sync/leads", json={"indexed": ["TITLE"]})
     assert (answer.status, answer.json["code"]) == (409, "not_mirrored")
+
+
+async def test_a_count_is_that_of_the_rows_of_the_page(deals: Gateway, sandbox: Sandbox) -> None:
+    path = '/bitrix/deals?filter=[["ID",">",0]]&size=1'
+    ids = portal_ids(sandbox, "deals")
+    for removed in (0, 3, 4):
+        change(sandbox, "deals", removed=ids[:removed])
+        await sync_again(deals, "deals")
+        for number in (1, 2):
+            assert (await page(deals, f"{path}&page={number}")).json["count"] == len(ids) - removed
 
 
 async def test_a_query_that_is_overtaken_by_a_purge_finds_no_list(deals: Gateway) -> None:

@@ -3,7 +3,17 @@
 import pytest
 
 from tests.gateway import Gateway, Sandbox
-from tests.support.records import ALL_RECORDS, change, change_sync, enable, page, portal_ids, sync_again, sync_of
+from tests.support.records import (
+    ALL_RECORDS,
+    change,
+    change_sync,
+    enable,
+    page,
+    portal_ids,
+    purged,
+    sync_again,
+    sync_of,
+)
 
 
 @pytest.mark.parametrize("resource", ALL_RECORDS)
@@ -13,8 +23,6 @@ async def test_enabled_records_are_served_in_the_form_of_the_portal(
     await enable(connected, resource)
     rows = await connected.rows(resource)
     assert [row["id"] for row in rows] == portal_ids(sandbox, resource)
-    method = f"crm.{resource.removesuffix('ies')}.list" if resource == "companies" else ""
-    assert method is not None
     assert {row["deleted"] for row in rows} == {False}
     (run,) = await connected.synced(resource)
     assert (run["mode"], run["rows"], run["enabled"]) == ("full", len(rows), True)
@@ -70,8 +78,20 @@ async def test_disabled_records_keep_their_rows_unless_they_are_purged(connected
     assert (await page(connected, "/bitrix/deals")).json["count"] == len(portal_ids(sandbox, "deals"))
 
 
-def stamp(gateway: Gateway) -> str:
-    """The portal's time now."""
-    from datetime import datetime, timedelta, timezone
-
-    return datetime.fromtimestamp(int(gateway.clock.now()), timezone(timedelta(hours=3))).isoformat()
+async def test_a_list_mirrored_again_after_a_purge_shows_nothing_of_before(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    filtered = '/bitrix/deals?filter=[["TITLE","!=","none"]]&size=3'
+    await enable(connected, "deals")
+    before = [await page(connected, path) for path in ("/bitrix/deals", filtered)]
+    await change_sync(connected, "deals", enabled=False, purge=True)
+    await connected.clock.until(purged(connected))
+    ids = portal_ids(sandbox, "deals")
+    change(sandbox, "deals", {ids[0]: {"TITLE": "changed"}}, removed=ids[1:50])
+    await enable(connected, "deals")
+    after = [await page(connected, path) for path in ("/bitrix/deals", filtered)]
+    for earlier, later in zip(before, after, strict=True):
+        assert later.json["count"] == len(ids) - 49
+        assert [row["id"] for row in later.json["items"]][:3] == [ids[0], *ids[50:52]]
+        assert later.json["items"][0]["TITLE"] == "changed"
+        assert later.headers["ETag"] != earlier.headers["ETag"]

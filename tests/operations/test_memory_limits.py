@@ -4,6 +4,7 @@ import gc
 import re
 import tracemalloc
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from pathlib import Path
 from sqlite3 import Connection
 from typing import cast
@@ -35,8 +36,11 @@ from handlers.http.keys import ACCESS_LOG, CLOCK, TOKENS
 from handlers.http.query import page_and_size
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
+from storage.conditions import Comparison, Group
 from storage.fields import FieldStore
+from storage.json_values import Kind, QueryField
 from storage.mirror import MirrorStore
+from storage.mirror_queries import QueryStore, Selection
 from storage.records import Portal
 from tests.bitrix.limits.burst import a_request
 from tests.gateway import JWT_SECRET, Gateway, Sandbox, authorize
@@ -58,6 +62,7 @@ SETTINGS = {
 CACHES = (  # must be full after the test filled them
     "verified tokens",
     "parsed page queries",
+    "numbers of matching records",
     "cached pages",
     "generations of lists",
     "block indexes of lists",
@@ -139,6 +144,18 @@ async def fill_record_queries(_gateway: Gateway, _sandbox: Sandbox, _retained: R
         assert len(query) <= MAX_CACHED_QUERY_CHARACTERS
         parse_query(query)
     parse_query(f"filter=[{','.join([nested] * 230)}]")
+
+
+@fills("numbers of matching records")
+async def fill_counts(gateway: Gateway, _sandbox: Sandbox, retained: Retained) -> None:
+    run_sql(gateway, "INSERT INTO sync_settings (list_id, enabled) VALUES (1, 1)")
+    store = QueryStore(gateway.app[DATABASE])
+    retained.append(store)
+    field = QueryField("STAGE_ID", Kind.TEXT, column="stage")
+    for number in range(3_000):
+        several = tuple(Comparison(field, "!=", (f"{number}{WIDE * (number % 100)}",)) for _ in range(1 + number % 3))
+        selection = Selection(1, Group(any=False, negative=False, conditions=several), count=10)
+        assert await store.select(selection, nullcontext()) is not None  # the clock keeps its timers
 
 
 @fills("response heads of pages")

@@ -75,7 +75,7 @@ def plans(table: RecordTable, selection: Selection) -> tuple[str, str]:
     """How SQLite finds and counts the records of *selection*."""
     statements: list[str] = []
     table.connection.set_trace_callback(statements.append)
-    select_records(table.connection, selection)
+    select_records(table.connection, selection, None)
     found = next(statement for statement in statements if statement.startswith("SELECT row_id, portal_row_id"))
     table.connection.set_trace_callback(None)
     counted = next(statement for statement in reversed(statements) if statement.startswith("SELECT count"))
@@ -164,7 +164,7 @@ def pages(table: RecordTable, selection: Selection, max_collected: int) -> tuple
 
 
 def read(table: RecordTable, selection: Selection, max_collected: int) -> SelectedRecords:
-    page = select_records(table.connection, selection, max_collected)
+    page = select_records(table.connection, selection, None, max_collected)
     assert page is not None
     return page
 

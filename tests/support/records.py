@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.sandbox.content.changes import Change
 from tests.gateway import Answer, Gateway, Sandbox
+from tests.support.stored import select
 
 ALL_RECORDS = ("leads", "deals", "contacts", "companies", "quotes", "invoices", "items/128")
 MODIFIED = {"invoices": "UPDATED_TIME", "items/128": "UPDATED_TIME"}  # in the sandbox's tables; else DATE_MODIFY
@@ -60,3 +61,9 @@ async def page(gateway: Gateway, path: str, *, account: str = "acme") -> Answer:
     answer = await gateway.get(path, account=account)
     assert answer.status == 200, answer.body
     return answer
+
+
+async def purged(gateway: Gateway) -> None:
+    """Wait until no records are stored."""
+    while select(gateway, "SELECT count(*) FROM mirror_rows WHERE changed IS NOT NULL") != [(0,)]:
+        await gateway.clock.sleep(0.1)
