@@ -306,7 +306,7 @@ def cache_kibibytes(connection: Connection) -> int:
 
 @fills("SQLite page cache of the writer")
 async def fill_writer_cache(gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
-    assert await gateway.app[DATABASE].write(cache_kibibytes) <= 16 * 1024  # not memory of Python
+    assert await gateway.app[DATABASE].write(cache_kibibytes) <= 32 * 1024  # not memory of Python
 
 
 @fills("SQLite page caches of readers")
