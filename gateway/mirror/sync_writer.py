@@ -1,6 +1,5 @@
 """Stores what the passes of a run have read, and tells the page cache about it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -61,7 +60,7 @@ class SyncWriter:
             end = start + ROWS_AT_ONCE
             part = replace(page, rows=page.rows[start:end], ids=page.ids[start:end])
             parts.append(self._resource.render(portal_list, part, now))
-            await asyncio.sleep(0)
+            await self._clock.sleep(0)
         return RowPage.join(parts)
 
     def opening(self, *companions: Command) -> Opening:
