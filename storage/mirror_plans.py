@@ -86,7 +86,7 @@ class Planner:
         self._found = [comparison for comparison in comparisons(condition) if is_found_by_index(comparison)]
         # A stage is in one pipeline, so it matches fewer rows.
         self._drivers = sorted(
-            [found for found in conjuncts(condition) if found.field.column is not None and found in self._found],
+            [found for found in conjuncts(condition) if found.field.column is not None and is_found_by_index(found)],
             key=lambda found: (found.operator != "=", found.field.column != "stage"),
         )
         self._left = MAX_COUNTED_ROWS
@@ -119,12 +119,12 @@ class Planner:
 
     def _only(self, drivers: Sequence[Comparison]) -> Comparison | None:
         """The first of *drivers* if no other index could help. The index of stages has the pipelines too."""
-        for driver in drivers[:1]:
-            others = [found for found in self._found if found != driver]
-            if driver.field.column == "stage":
-                others = [found for found in others if found.field.column != "category"]
-            return None if others else driver
-        return None
+        first = next(iter(drivers), None)
+        if first is None:
+            return None
+        covered = ("category",) if first.field.column == "stage" else ()
+        others = [found for found in self._found if found != first and found.field.column not in covered]
+        return None if others else first
 
     def _matches_few(self, comparison: Comparison) -> bool:
         return self._is_few(matching_rows(comparison, self._list_id))
