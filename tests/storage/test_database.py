@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
@@ -243,6 +244,21 @@ async def test_closing_the_database_waits_for_batched_reads(tmp_path: Path) -> N
         reads = [asyncio.create_task(database.read_batched(lambda _: 1)) for _ in range(100)]
         await asyncio.sleep(0)
     assert await asyncio.gather(*reads) == [1] * 100
+
+
+@pytest.mark.parametrize(("existing", "page_bytes"), [(None, 8192), (4096, 4096)])
+async def test_new_files_have_large_pages_and_others_keep_theirs(
+    tmp_path: Path, existing: int | None, page_bytes: int
+) -> None:
+    path = tmp_path / "gateway.db"
+    if existing is not None:
+        with closing(pysqlite3.connect(path)) as connection:
+            connection.executescript(f"PRAGMA page_size = {existing}; PRAGMA journal_mode = WAL; VACUUM")
+    async with Database.open(path) as database:
+        await database.check_writable(1)
+        assert await database.read(lambda connection: connection.execute("PRAGMA page_size").fetchone()) == (
+            page_bytes,
+        )
 
 
 async def test_a_database_that_cannot_be_written_is_not_writable(database: Database) -> None:
