@@ -1,21 +1,12 @@
 """The parameters `order` and `select` of queries."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from gateway.errors import InvalidInput
 from gateway.mirror.query_fields import QueryFields, parse_order, parse_select
 from gateway.mirror.resources import RECORDS, find_resource, record_type
 from storage.json_values import Kind, QueryField
-
-
-@dataclass(frozen=True)
-class Descriptor:
-    name: str
-    type: str
-    multiple: bool = False
-
+from tests.support.filter_fields import Descriptor
 
 FIELDS = QueryFields(
     {

@@ -10,6 +10,8 @@ ZONE_S = 3 * 3600
 
 @dataclass(frozen=True)
 class Descriptor:
+    """What a portal says about a field."""
+
     name: str
     type: str
     multiple: bool = False
