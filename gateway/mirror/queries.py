@@ -15,7 +15,7 @@ from gateway.mirror.cursors import Cursor, CursorSigner
 from gateway.mirror.filters import parse_filter
 from gateway.mirror.pages import PageContent, Pages, ServedPage
 from gateway.mirror.query_fields import QueryFields, parse_order, parse_select
-from gateway.mirror.resources import Resource, not_mirrored, record_type
+from gateway.mirror.resources import Resource, list_fields, not_mirrored, record_type
 from storage.conditions import Group, comparisons
 from storage.json_values import QueryField
 from storage.mirror import MirrorStore
@@ -269,7 +269,7 @@ def _page_links(page: int, *, more: bool) -> dict[str, str]:
 
 def query_fields(resource: Resource, known: KnownFields, facts: QueryFacts) -> QueryFields:
     """The fields by which the records of *resource* can be queried."""
-    return QueryFields(known.fields, record_type(resource).columns, facts.indexes, facts.zone_s)
+    return QueryFields(list_fields(resource, known.fields), record_type(resource).columns, facts.indexes, facts.zone_s)
 
 
 def _check(query: RecordQuery, fields: QueryFields) -> _Checked:

@@ -1,28 +1,15 @@
 """The fields by which a list's records are filtered, ordered and selected, as the portal describes them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
+from gateway.bitrix.lists.list_fields import Field, ListFields
 from gateway.bitrix.lists.suggestions import suggest_name
 from gateway.errors import FieldError, InvalidInput
 from gateway.mirror.row_json import OWN_NAMES
 from storage.json_values import Column, Kind, QueryField
 
 MAX_SHOWN_CHARACTERS = 64  # of a caller's name in an error
-
-
-class FieldDescriptor(Protocol):
-    """What the portal says about a field. *type* is the portal's word, such as ``crm_status``."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def type(self) -> str: ...
-
-    @property
-    def multiple(self) -> bool: ...
 
 
 # How values of the portal's types compare; all other types compare as text. Links to one kind of record hold its id, as
@@ -49,25 +36,23 @@ COLUMN_KINDS: dict[Column, Kind] = {
 ID = QueryField("id", Kind.NUMBER, column="portal_row_id")
 
 
-def query_field(
-    descriptor: FieldDescriptor, columns: Mapping[str, Column], indexes: Mapping[tuple[str, Kind], int]
-) -> QueryField:
-    """The field of *descriptor*. *columns* gives the typed column by its name, *indexes* the index by name and kind.
+def query_field(field: Field, columns: Mapping[str, Column], indexes: Mapping[tuple[str, Kind], int]) -> QueryField:
+    """How *field* is queried. *columns* gives the typed column by its name, *indexes* the index by name and kind.
 
     A column or index that holds another kind of value than the field is not used.
     """
-    kind = KINDS.get(descriptor.type, Kind.TEXT)
-    column = columns.get(descriptor.name)
-    if column is not None and (descriptor.multiple or COLUMN_KINDS[column] is not kind):
+    kind = KINDS.get(field.type, Kind.TEXT)
+    column = columns.get(field.name)
+    if column is not None and (field.multiple or COLUMN_KINDS[column] is not kind):
         column = None
-    multifield = descriptor.type == "crm_multifield"
+    multifield = field.type == "crm_multifield"
     return QueryField(
-        descriptor.name,
+        field.name,
         kind,
-        descriptor.multiple or multifield,
+        field.multiple or multifield,
         multifield,
         column,
-        indexes.get((descriptor.name, kind)),
+        indexes.get((field.name, kind)),
     )
 
 
@@ -75,7 +60,7 @@ def query_field(
 class QueryFields:
     """The fields of one list by their exact names, and its portal's *zone_s*, the seconds that it is ahead of UTC."""
 
-    descriptors: Mapping[str, FieldDescriptor]
+    listed: ListFields
     columns: Mapping[str, Column]
     indexes: Mapping[tuple[str, Kind], int]
     zone_s: int
@@ -84,23 +69,22 @@ class QueryFields:
         """The field *name* of a filter or an order; ``id`` is always one. None if it is unknown."""
         if name == ID.name:
             return ID
-        descriptor = self.descriptors.get(name)
-        return None if descriptor is None else query_field(descriptor, self.columns, self.indexes)
+        field = self.listed.column(name)
+        return None if field is None else query_field(field, self.columns, self.indexes)
 
     def type_of(self, name: str) -> str:
         """The portal's type of the field *name*, which must be known."""
-        return "integer" if name == ID.name else self.descriptors[name].type
+        return "integer" if name == ID.name else self.listed.type_of(name)
 
     def unknown(self, name: str, *, suggest: bool) -> str:
-        """The sentence about an unknown *name*, with the nearest known one if it is to *suggest* one."""
-        return unknown_field(name, (*self.descriptors, ID.name) if suggest else ())
-
-
-def unknown_field(name: str, known: Iterable[str]) -> str:
-    """The sentence about an unknown *name*, with the nearest of the *known* ones."""
-    shown = name if len(name) <= MAX_SHOWN_CHARACTERS else f"{name[:MAX_SHOWN_CHARACTERS]}…"
-    nearest = suggest_name(name, known)
-    return f"unknown field {shown!r}" + ("" if nearest is None else f"; did you mean {nearest!r}?")
+        """The sentence about a *name* that `find` does not know, with the nearest one if it is to *suggest* one."""
+        shown = name if len(name) <= MAX_SHOWN_CHARACTERS else f"{name[:MAX_SHOWN_CHARACTERS]}…"
+        if name in self.listed.fields:
+            return f"{shown!r} is not a column of the list"
+        if name in OWN_NAMES:
+            return f"{shown!r} can only be selected"
+        nearest = suggest_name(name, (*self.listed.columns, ID.name)) if suggest else None
+        return f"unknown field {shown!r}" + ("" if nearest is None else f"; did you mean {nearest!r}?")
 
 
 MAX_SELECTED = 1000
@@ -137,7 +121,7 @@ def parse_select(text: str, fields: QueryFields) -> tuple[str, ...]:
         if not name:
             rule = "must be names of fields, separated by commas"
             errors.append(FieldError("invalid_value", rule, parameter="select"))
-        elif name not in OWN_NAMES and name not in fields.descriptors:
+        elif name not in OWN_NAMES and fields.listed.column(name) is None:
             sentence = fields.unknown(name, suggest=len(errors) < MAX_SUGGESTIONS)
             errors.append(FieldError("unknown_field", sentence, parameter="select"))
     if errors:

@@ -7,16 +7,17 @@ import orjson
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.errors import RecordNotFound
+from gateway.bitrix.lists.list_fields import Field
 from gateway.bitrix.lists.page import Page, answer_of
 from gateway.bitrix.protocol.v2 import Command
 from gateway.clock import Clock
 from gateway.errors import FieldError, NotFound, QueryTimeLimit
 from gateway.mirror.relations import USER_FIELDS, Relation, check_fields, parse_related, raise_errors
-from gateway.mirror.resources import Resource, find_resource, not_mirrored, record_type
+from gateway.mirror.resources import Resource, find_resource, list_fields, not_mirrored, record_type
 from storage.mirror_records import FoundRecord, RecordStore
 from storage.records import Account
 
-LoadNames = Callable[[Command], Awaitable[Mapping[str, object]]]
+LoadFields = Callable[[Command], Awaitable[Mapping[str, Field]]]
 """Loads the fields by name that a command describes."""
 
 
@@ -44,7 +45,7 @@ class RecordReader:
         return facts is not None and facts.enabled
 
     async def read_mirrored(
-        self, account: Account, resource: Resource, row_id: int, related: str | None, load_names: LoadNames
+        self, account: Account, resource: Resource, row_id: int, related: str | None, load_fields: LoadFields
     ) -> bytes:
         """The JSON of a record in the mirror. *related* names relations and their fields, see `parse_related`.
 
@@ -56,7 +57,7 @@ class RecordReader:
             InvalidInput: a relation or one of its fields is unknown.
             QueryTimeLimit: the related records take too long to find.
         """
-        relations = [] if related is None else await self._check(related, resource, load_names)
+        relations = [] if related is None else await self._check(related, resource, load_fields)
         lists = [relation.list for relation in relations]
         try:
             timeout = self._clock.timeout(self._limit_s)
@@ -71,14 +72,15 @@ class RecordReader:
             raise NotFound(detail, code="record_deleted")
         return found.item if not relations else _with_related(found, relations)
 
-    async def _check(self, related: str, resource: Resource, load_names: LoadNames) -> list[Relation]:
+    async def _check(self, related: str, resource: Resource, load_fields: LoadFields) -> list[Relation]:
         relations: list[Relation] = []
         errors: list[FieldError] = []
         for name, (related_list, fields) in parse_related(related, resource).items():
             if related_list.dictionary:
-                known: Mapping[str, object] = USER_FIELDS
+                known: Sequence[str] = tuple(USER_FIELDS)
             else:
-                known = await load_names(record_type(find_resource(related_list.resource)).fields)
+                other = find_resource(related_list.resource)
+                known = list_fields(other, await load_fields(record_type(other).fields)).columns
             errors += check_fields(name, fields, known)
             relations.append(Relation(name, related_list, tuple(fields)))
         raise_errors(errors)

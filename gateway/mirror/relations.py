@@ -1,6 +1,6 @@
 """The relations of CRM records, and the parameter `related` that names them and their fields."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.bitrix.lists.suggestions import suggest_name
@@ -80,7 +80,7 @@ def parse_related(text: str, resource: Resource) -> dict[str, tuple[RelatedList,
     return related
 
 
-def check_fields(relation: str, fields: list[str], known: Mapping[str, object]) -> list[FieldError]:
+def check_fields(relation: str, fields: list[str], known: Sequence[str]) -> list[FieldError]:
     """The errors of those *fields* of *relation* that are not *known*."""
     errors = []
     for field in fields:

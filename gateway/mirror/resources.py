@@ -4,10 +4,12 @@ Dictionaries are always mirrored. Records of the CRM are mirrored once an accoun
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from gateway.bitrix.lists.field_rules import FIELD_RULES
+from gateway.bitrix.lists.list_fields import Field, ListFields
 from gateway.bitrix.lists.list_specs import Paging, Row
 from gateway.bitrix.lists.page import ListCall, Page
 from gateway.bitrix.protocol.v2 import Command
@@ -269,6 +271,15 @@ def record_type(resource: Resource) -> RecordType:
     """What *resource* has because it holds records of the CRM, as all but the dictionaries do."""
     assert resource.record is not None
     return resource.record
+
+
+def list_fields(resource: Resource, fields: Mapping[str, Field]) -> ListFields:
+    """The *fields* that the portal describes for records of *resource*, as the list from which these are read has them.
+
+    Lists leave some of them out, such as CONTACT_IDS of deals.
+    """
+    (portal_list,) = resource.lists("")
+    return ListFields(FIELD_RULES[portal_list.call.method], fields)
 
 
 def not_mirrored(resource: Resource) -> StateConflict:

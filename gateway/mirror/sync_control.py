@@ -11,8 +11,8 @@ from gateway.errors import FieldError, InvalidInput
 from gateway.mirror.maintenance import MirrorMaintenance
 from gateway.mirror.pages import Pages
 from gateway.mirror.queries import LoadFields
-from gateway.mirror.query_fields import query_field, unknown_field
-from gateway.mirror.resources import Resource, not_mirrored
+from gateway.mirror.query_fields import QueryFields
+from gateway.mirror.resources import Resource, list_fields, not_mirrored
 from gateway.mirror.sync import SyncService
 from storage.json_values import QueryField
 from storage.records import Account, SyncSettings
@@ -111,18 +111,19 @@ class SyncControl:
             return []
         if len(names) > MAX_INDEXED:
             raise InvalidInput.of_field("/indexed", "too_many", f"must have at most {MAX_INDEXED} fields")
-        known = (await load_fields()).known.fields
+        fields = QueryFields(list_fields(resource, (await load_fields()).known.fields), {}, {}, 0)
+        found = {name: fields.find(name) for name in names}
         errors = [
-            FieldError("unknown_field", unknown_field(name, known), pointer=f"/indexed/{number}")
+            FieldError("unknown_field", fields.unknown(name, suggest=True), pointer=f"/indexed/{number}")
             for number, name in enumerate(names)
-            if name not in known
+            if found[name] is None
         ]
         if errors:
             detail = "; ".join(
                 f"{error.pointer[1:].replace('/', '.')}: {error.detail}" for error in errors if error.pointer
             )
             raise InvalidInput(detail, errors)
-        return [query_field(known[name], {}, {}) for name in dict.fromkeys(names)]
+        return [field for field in found.values() if field is not None]
 
     async def pause(self, account: Account, resource: Resource) -> None:
         """Interrupt the sync of *resource*, and start none until it is resumed.

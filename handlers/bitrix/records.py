@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from multidict import MultiDict, MultiMapping
 
+from gateway.bitrix.lists.list_fields import Field
 from gateway.bitrix.protocol.v2 import Command
 from gateway.errors import InvalidInput
 from gateway.mirror.queries import DEFAULT_SIZE, MAX_SIZE, RecordQuery
@@ -50,7 +51,7 @@ async def get_record(request: web.Request) -> web.Response:
     reader = request.app[READER]
     mirrored = source != "portal" and await reader.is_mirrored(account, resource)
     if mirrored:
-        body = await reader.read_mirrored(account, resource, row_id, related, partial(load_names, request, account))
+        body = await reader.read_mirrored(account, resource, row_id, related, partial(load_described, request, account))
     elif source == "mirror":
         raise not_mirrored(resource)
     elif related is not None:
@@ -73,7 +74,7 @@ def record_id(request: web.Request) -> int:
     return int(value)
 
 
-async def load_names(request: web.Request, account: Account, source: Command) -> Mapping[str, object]:
+async def load_described(request: web.Request, account: Account, source: Command) -> Mapping[str, Field]:
     """Return the fields by name that *source* describes."""
     return (await load_fields(request, account, source)).fields
 

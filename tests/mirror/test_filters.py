@@ -2,11 +2,12 @@
 
 import pytest
 
+from gateway.bitrix.lists.list_fields import Field
 from gateway.mirror.filters import parse_filter
 from gateway.mirror.query_fields import query_field
 from storage.conditions import Comparison, Group
 from storage.json_values import Kind, QueryField
-from tests.support.filter_fields import FIELDS, ZONE_S, Descriptor, nested
+from tests.support.filter_fields import FIELDS, ZONE_S, nested
 from tests.support.queried import RecordTable
 
 ROWS: tuple[dict[str, object], ...] = (
@@ -149,11 +150,9 @@ def test_fields_are_read_from_columns_and_indexes() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "descriptor", [Descriptor("X", "string"), Descriptor("X", "datetime"), Descriptor("X", "user", multiple=True)]
-)
-def test_a_column_of_another_kind_is_not_used(descriptor: Descriptor) -> None:
-    assert query_field(descriptor, {"X": "person"}, {}).column is None
+@pytest.mark.parametrize("field", [Field("X", "string"), Field("X", "datetime"), Field("X", "user", multiple=True)])
+def test_a_column_of_another_kind_is_not_used(field: Field) -> None:
+    assert query_field(field, {"X": "person"}, {}).column is None
 
 
 @pytest.mark.parametrize(
@@ -174,4 +173,4 @@ def test_a_column_of_another_kind_is_not_used(descriptor: Descriptor) -> None:
     ],
 )
 def test_the_kind_follows_the_portal_type(portal_type: str, kind: Kind) -> None:
-    assert query_field(Descriptor("X", portal_type), {}, {}).kind is kind
+    assert query_field(Field("X", portal_type), {}, {}).kind is kind

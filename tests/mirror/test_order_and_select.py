@@ -2,19 +2,22 @@
 
 import pytest
 
+from gateway.bitrix.lists.list_fields import Field
 from gateway.errors import InvalidInput
 from gateway.mirror.query_fields import QueryFields, parse_order, parse_select
-from gateway.mirror.resources import RECORDS, find_resource, record_type
+from gateway.mirror.resources import RECORDS, find_resource, list_fields, record_type
 from storage.json_values import Kind, QueryField
-from tests.support.filter_fields import Descriptor
+from tests.support.filter_fields import listed
 
 FIELDS = QueryFields(
-    {
-        "TITLE": Descriptor("TITLE", "string"),
-        "STAGE_ID": Descriptor("STAGE_ID", "crm_status"),
-        "UF_FILE": Descriptor("UF_FILE", "file"),
-        "UF_TAGS": Descriptor("UF_TAGS", "enumeration", multiple=True),
-    },
+    listed(
+        {
+            "TITLE": Field("TITLE", "string"),
+            "STAGE_ID": Field("STAGE_ID", "crm_status"),
+            "UF_FILE": Field("UF_FILE", "file"),
+            "UF_TAGS": Field("UF_TAGS", "enumeration", multiple=True),
+        }
+    ),
     {"STAGE_ID": "stage"},
     {},
     0,
@@ -79,8 +82,8 @@ def test_a_select_of_too_many_names_is_refused() -> None:
 @pytest.mark.parametrize("name", [*RECORDS, "items/128"])
 def test_the_portals_name_of_the_id_is_ordered_by_the_index_of_ids(name: str) -> None:
     id_name = "id" if name in ("invoices", "items/128") else "ID"
-    described = {id_name: Descriptor(id_name, "integer")}
-    fields = QueryFields(described, record_type(find_resource(name)).columns, {}, 0)
+    described = {id_name: Field(id_name, "integer")}
+    fields = QueryFields(list_fields(find_resource(name), described), record_type(find_resource(name)).columns, {}, 0)
     for order in (id_name, "id"):
         field, descending = parse_order(f"-{order}", fields)
         assert (field.column, descending) == ("portal_row_id", True)

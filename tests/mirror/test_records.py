@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.mirror.resources import MULTIFIELDS
 from tests.gateway import Gateway, Sandbox
 from tests.support.records import (
     ALL_RECORDS,
@@ -95,3 +96,29 @@ async def test_a_list_mirrored_again_after_a_purge_shows_nothing_of_before(
         assert [row["id"] for row in later.json["items"]][:3] == [ids[0], *ids[50:52]]
         assert later.json["items"][0]["TITLE"] == "changed"
         assert later.headers["ETag"] != earlier.headers["ETag"]
+
+
+@pytest.mark.parametrize("resource", ALL_RECORDS)
+async def test_fields_that_rows_do_not_have_are_refused_everywhere(connected: Gateway, resource: str) -> None:
+    await enable(connected, resource)
+    found = set[str]().union(*await connected.rows(resource))
+    described = [field["name"] for field in (await connected.get(f"/bitrix/{resource}/fields")).json["items"]]
+    found |= {name for name in described if name in MULTIFIELDS or name.upper().startswith("UF")}  # rows may have none
+    missing = [name for name in described if name not in found]
+    queries = [
+        f'{resource}?filter=["%s","=",null]',
+        f"{resource}?select=%s",
+        f"stream/{resource}?source=mirror&select=%s",
+    ]
+    refused = {
+        name
+        for name in described
+        for query in queries
+        if (await connected.get(f"/bitrix/{query % name}")).status == 400
+    }
+    assert sorted(refused) == sorted(missing)
+    for name in missing:
+        answer = await change_sync(connected, resource, indexed=[name], status=400)
+        assert f"{name!r} is not a column of the list" in answer["detail"]
+    if resource == "deals":
+        assert missing == ["CONTACT_IDS"]

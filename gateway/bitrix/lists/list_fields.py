@@ -58,11 +58,7 @@ class ListFields:
     @cached_property
     def selects(self) -> Mapping[str, str]:
         """Names accepted in a select, by `key`."""
-        columns = [
-            field
-            for field in self.fields.values()
-            if self._is_column(field) and field.type not in self.rules.unselectable_types
-        ]
+        columns = [field for field in self.fields.values() if self._is_selectable(field)]
         names = [name for field in columns for name in (field.name, field.other_name) if name]
         return self._by_key((*names, *self.rules.extra_selects, *self.rules.selected_by))
 
@@ -75,6 +71,16 @@ class ListFields:
         """The form of *name* that is compared with other names."""
         return name.upper() if self.rules.case_insensitive else name
 
+    def column(self, name: str) -> Field | None:
+        """The field *name*; None if it is unknown, or the rows of the list do not have it."""
+        field = self.fields.get(name)
+        return field if field is not None and self._is_selectable(field) else None
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of all fields that the rows of the list have."""
+        return [name for name, field in self.fields.items() if self._is_selectable(field)]
+
     def type_of(self, name: str) -> str:
         field = self.fields.get(name)
         return "" if field is None else field.type
@@ -85,6 +91,9 @@ class ListFields:
 
     def _is_column(self, field: Field) -> bool:
         return self.rules.multiple_columns or not field.multiple or field.custom or field.type == MULTIFIELD
+
+    def _is_selectable(self, field: Field) -> bool:
+        return self._is_column(field) and field.type not in self.rules.unselectable_types
 
     def _by_key(self, names: Iterable[str]) -> dict[str, str]:
         return {self.key(name): name for name in names}
