@@ -47,9 +47,9 @@ class SyncSettingsStore:
         await self._database.write(_save_position, list_id, watermark, zone_s, synced_at, reconciled_at)
 
     async def purge(self, list_id: int) -> int:
-        """Forget a list: its rows, its runs and its settings. Return the generation after its last one.
+        """Empty a list: an empty one takes its name and settings. Return the generation after its last one.
 
-        The rows are out of reach at once, and `delete_purged` deletes them. A list of the same name starts empty.
+        The rows are out of reach at once, and `delete_purged` deletes them.
         """
         return await self._database.write_durably(_purge, list_id)
 
@@ -131,41 +131,46 @@ RENAME = """
 UPDATE mirror_lists SET resource = :purged || list_id, generation = generation + 1
 WHERE list_id = :list_id RETURNING generation
 """
+FIND_LIST = "SELECT account_id, portal_id, resource FROM mirror_lists WHERE list_id = :list_id"
+MOVE = (  # what callers have set stays; how far the list was read does not
+    """
+    UPDATE sync_settings SET list_id = :new_id, watermark = NULL, zone_s = NULL, synced_at = NULL, reconciled_at = NULL
+    WHERE list_id = :list_id
+    """,
+    """
+    INSERT INTO mirror_indexes (list_id, field, kind, multiple, multifield, zone_s, state)
+    SELECT :new_id, field, kind, multiple, multifield, zone_s, 'building' FROM mirror_indexes
+    WHERE list_id = :list_id AND state <> 'dropped' ORDER BY index_id
+    """,
+)
 FORGET = (
     "DELETE FROM sync_missing WHERE list_id = :list_id",
     "DELETE FROM sync_parts WHERE list_id = :list_id",
     "DELETE FROM sync_runs WHERE list_id = :list_id",
-    "DELETE FROM sync_settings WHERE list_id = :list_id",
     "DELETE FROM mirror_blocks WHERE list_id = :list_id",
 )
 
 
 def _purge(connection: Connection, list_id: int) -> int:
-    key = {"list_id": list_id}
-    for statement in FORGET:
+    """The new list has a larger id than any before: caches and entity tags know a list by it."""
+    key: dict[str, object] = {"list_id": list_id}
+    name = connection.execute(FIND_LIST, key).fetchone()
+    row: tuple[int] = connection.execute(RENAME, {**key, "purged": PURGED}).fetchone()
+    key["new_id"] = find_or_add_list(connection, *name)
+    for statement in (*MOVE, *FORGET):
         connection.execute(statement, key)
     drop_indexes(connection, list_id)
-    row: tuple[int] = connection.execute(RENAME, {**key, "purged": PURGED}).fetchone()
     return row[0]
 
 
-# An id must not be used again: caches and entity tags know a list by it. SQLite gives the id after the largest one, so
-# the list with that id is kept until there is another.
-FIND_PURGED = """
-SELECT list_id FROM mirror_lists WHERE resource LIKE :purged || '%'
-AND (list_id < (SELECT max(list_id) FROM mirror_lists)
-    OR EXISTS (SELECT 1 FROM mirror_rows WHERE mirror_rows.list_id = mirror_lists.list_id))
-ORDER BY list_id LIMIT 1
-"""
+FIND_PURGED = "SELECT list_id FROM mirror_lists WHERE resource LIKE :purged || '%' ORDER BY list_id LIMIT 1"
 DELETE_ROWS = """
 DELETE FROM mirror_rows WHERE row_id IN (
     SELECT row_id FROM mirror_rows WHERE list_id = :list_id ORDER BY part, portal_row_id LIMIT :limit
 )
 """
 FIND_INDEX = "SELECT 1 FROM mirror_indexes WHERE list_id = :list_id LIMIT 1"
-DELETE_LIST = """
-DELETE FROM mirror_lists WHERE list_id = :list_id AND list_id < (SELECT max(list_id) FROM mirror_lists)
-"""
+DELETE_LIST = "DELETE FROM mirror_lists WHERE list_id = :list_id"
 
 
 def _has_purged(connection: Connection) -> bool:

@@ -60,7 +60,7 @@ class SyncControl:
     async def change(
         self, account: Account, resource: Resource, change: SettingsChange, load_fields: LoadFields
     ) -> None:
-        """Change the settings of the sync of *resource*. Enabling it starts a sync.
+        """Change the settings of the sync of *resource*. Enabling it starts a full sync.
 
         Raises:
             InvalidInput: a dictionary cannot be disabled, nor rows deleted that stay mirrored; or a field to index is
@@ -90,7 +90,7 @@ class SyncControl:
         if change.purge:
             self._pages.changed(settings.list_id, await self._maintenance.purge(settings.list_id))
         if enabling and not settings.paused:
-            await self._syncs.start(account, resource)
+            await self._syncs.start(account, resource, "full")
         self._on_change()
 
     async def list_indexed(self, settings: SyncSettings | None) -> list[str]:

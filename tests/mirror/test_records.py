@@ -65,17 +65,20 @@ async def test_deletions_are_found_by_counting(connected: Gateway, sandbox: Sand
 
 async def test_disabled_records_keep_their_rows_unless_they_are_purged(connected: Gateway, sandbox: Sandbox) -> None:
     await enable(connected, "deals")
+    await change_sync(connected, "deals", interval_s=1200, indexed=["TITLE"])
     await change_sync(connected, "deals", enabled=False)
     assert (await connected.get("/bitrix/deals")).status == 409
-    requests = sandbox.portal.http_requests
     await change_sync(connected, "deals", enabled=True)
-    await connected.synced("deals")
-    assert sandbox.portal.http_requests - requests == 2
+    (run,) = await connected.synced("deals")
+    assert (run["mode"], run["rows"]) == ("full", len(portal_ids(sandbox, "deals")))
     assert (await page(connected, "/bitrix/deals")).json["count"] == len(portal_ids(sandbox, "deals"))
     await change_sync(connected, "deals", enabled=False, purge=True)
     run = await sync_of(connected, "deals")
-    assert (run["state"], run["enabled"], run["rows"]) == ("idle", False, 0)
+    assert (run["state"], run["enabled"], run["rows"], run["watermark"]) == ("idle", False, 0, None)
+    assert (run["intervalSeconds"], run["indexed"]) == (1200, ["TITLE"])
     await enable(connected, "deals")
+    run = await sync_of(connected, "deals")
+    assert (run["intervalSeconds"], run["indexed"]) == (1200, ["TITLE"])
     assert (await page(connected, "/bitrix/deals")).json["count"] == len(portal_ids(sandbox, "deals"))
 
 
