@@ -81,7 +81,7 @@ from handlers.http.access_log import AccessLog
 from handlers.http.body_reader import ignore_expectation
 from handlers.http.keys import ACCESS_LOG, CLOCK, CONFIG, STORAGE_LOG, TOKENS
 from handlers.http.middleware import refuse_address, refuse_method, with_middleware
-from handlers.http.query import with_known_parameters
+from handlers.http.query import BODY_HINT, with_known_parameters
 from handlers.http.storage_log import StorageLog
 from handlers.operations.health import check_health, get_liveness, get_readiness
 from handlers.operations.openapi import get_openapi_json, get_openapi_yaml
@@ -165,6 +165,7 @@ PROMISED = {
     *("/bitrix/rules/{quizID}", "/webhook/create"),
 }
 CHECKED_LATER = [("GET", path) for path in RECORD_PATHS]  # by the handler, which remembers what it has checked
+WITHOUT_BODY = {f"{path}/{name}" for path in SYNC_PATHS for name in CONTROLS}
 # The query parameters of all other addresses, which refuse any that is not listed here.
 QUERY_PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/bitrix/stream/{resource}"): (*STREAM_PARAMETERS, "version"),
@@ -191,7 +192,8 @@ def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
     allowed: dict[str, list[str]] = {}
     for method, path, handler in ROUTES:
         if path not in PROMISED and (method, path) not in CHECKED_LATER:
-            handler = with_known_parameters(handler, QUERY_PARAMETERS.get((method, path), ()))
+            hint = BODY_HINT if method == "POST" and path not in WITHOUT_BODY else ""
+            handler = with_known_parameters(handler, QUERY_PARAMETERS.get((method, path), ()), hint=hint)
         wrapped = with_middleware(handler, route=path, promised=path in PROMISED)
         app.router.add_route(method, matching(path), wrapped, expect_handler=ignore_expectation)
         allowed.setdefault(path, []).append(method)

@@ -38,7 +38,7 @@ from gateway.settings.config import Config, read_environment
 from gateway.settings.secret_file import find_jwt_secret
 
 CLIENT_TOKEN_TTL_S = 86_400
-STREAM_QUERY = ("filter", "select", "cursor", "limit", "pace", "version")
+STREAM_QUERY = ("filter", "select", "cursor", "limit", "pace", "version", "source")
 
 
 class Commands(click.Group):
@@ -175,7 +175,12 @@ def sync(resources: tuple[str, ...], account: str, enable: bool, mode: str | Non
 @main.command()
 @click.argument("resource", metavar="RESOURCE", callback=validate_stream)
 @account_option("Account whose portal is read.")
-@click.option("--filter", metavar="JSON", help="Filter, in the format of the portal's own method.")
+@click.option("--source", type=click.Choice(["portal", "mirror"]), help="Source of the rows (default: portal).")
+@click.option(
+    "--filter",
+    metavar="JSON",
+    help="Filter, in the format of the portal's own method; for the mirror, a list of conditions.",
+)
 @click.option("--select", metavar="NAMES", help="Fields to return, separated by commas; the id is always included.")
 @click.option("--cursor", type=click.IntRange(0), help="Only rows with a larger id.")
 @click.option("--limit", type=click.IntRange(1), help="Maximum number of rows.")

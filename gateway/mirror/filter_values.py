@@ -18,6 +18,7 @@ DATE_TIME = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[-+]\d\d:\d\d)?",
     re.ASCII,
 )
+CALENDAR_RULE = "must be a day and time that exist"
 DATE_RULE = "must be a date (YYYY-MM-DD) or a date and time (RFC 3339, with or without a zone)"
 FLAGS: dict[object, int] = {"Y": 1, "N": 0, "1": 1, "0": 0, 1: 1, 0: 0}  # true and false are 1 and 0
 
@@ -74,12 +75,12 @@ def _read_day(value: object, zone_s: int) -> str:
         try:
             return date.fromisoformat(value).isoformat()
         except ValueError:
-            raise ValueError(DATE_RULE) from None
+            raise ValueError(CALENDAR_RULE) from None
     moment = _moment(value, zone_s)
     try:
         return moment.astimezone(_zone(zone_s)).date().isoformat()
     except OverflowError:
-        raise ValueError(DATE_RULE) from None
+        raise ValueError(CALENDAR_RULE) from None
 
 
 def _moment(value: object, zone_s: int) -> datetime:
@@ -89,7 +90,7 @@ def _moment(value: object, zone_s: int) -> datetime:
     try:
         moment = datetime.fromisoformat(value.upper())
     except ValueError:
-        raise ValueError(DATE_RULE) from None
+        raise ValueError(CALENDAR_RULE) from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=_zone(zone_s))
 
 

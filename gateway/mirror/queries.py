@@ -289,11 +289,16 @@ def pick(items: list[bytes], names: tuple[str, ...]) -> list[bytes]:
 
 
 def link_header(query: RecordQuery, links: Mapping[str, str]) -> str:
-    """The value of Link: each relation, and the parameter that leads there; empty if that is too long."""
+    """The value of Link: each relation, and the parameter that leads there.
+
+    If that is too long, the first page is left out, which is the easiest to find; if it still is, the value is empty.
+    """
     others = urlencode(query.others)
-    value = ", ".join(
-        f'<?{parameter}{others and f"&{others}"}>; rel="{relation}"' for relation, parameter in links.items()
-    )
+    shown = {
+        relation: f'<?{parameter}{others and f"&{others}"}>; rel="{relation}"' for relation, parameter in links.items()
+    }
+    if len(value := ", ".join(shown.values())) > MAX_LINK_CHARACTERS:
+        value = ", ".join(link for relation, link in shown.items() if relation != "first")
     return value if len(value) <= MAX_LINK_CHARACTERS else ""
 
 

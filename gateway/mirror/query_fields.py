@@ -1,5 +1,6 @@
 """The fields by which a list's records are filtered, ordered and selected, as the portal describes them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -87,6 +88,7 @@ class QueryFields:
         return f"unknown field {shown!r}" + ("" if nearest is None else f"; did you mean {nearest!r}?")
 
 
+FIELD_NAME = re.compile(r"\w+")
 MAX_SELECTED = 1000
 MAX_SUGGESTIONS = 20  # names that get a suggestion, which takes time to find; no person makes more mistakes
 
@@ -99,6 +101,8 @@ def parse_order(text: str, fields: QueryFields) -> tuple[QueryField, bool]:
     """
     name = text.removeprefix("-")
     field = fields.find(name)
+    if field is None and not FIELD_NAME.fullmatch(name):
+        raise InvalidInput.of_parameter("order", "invalid_value", "must be one field: FIELD, or -FIELD for descending")
     if field is None:
         raise InvalidInput.of_parameter("order", "unknown_field", fields.unknown(name, suggest=True))
     if field.multiple or field.kind is Kind.FILE:

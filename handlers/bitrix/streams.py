@@ -20,7 +20,7 @@ from gateway.passthrough.streams import Stream, StreamRequest
 from handlers import app_keys
 from handlers.bitrix.account_loading import load_account, load_authorized_account
 from handlers.bitrix.fields import access_fields
-from handlers.http.bodies import INT32
+from handlers.http.bodies import INT32, not_json
 from handlers.http.connection import Connection
 from handlers.http.keys import REQUEST_ID
 from handlers.http.middleware import add_common_headers
@@ -162,7 +162,7 @@ def parse_request(request: web.Request, listed: StreamedList) -> StreamRequest:
         listed,
         cursor=parse_cursor(one_value(query, "cursor")),
         limit=parse_limit(query),
-        filter=parse_filter(one_value(query, "filter")),
+        filter=parse_portal_filter(one_value(query, "filter")),
         select=parse_select(one_value(query, "select")),
         pace=Pace.EAGER if pace is None else PACES[pace],
     )
@@ -186,9 +186,14 @@ def parse_filter(value: str | None) -> object:
     try:
         parsed: object = orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        raise InvalidInput.of_parameter("filter", "not_json", "must be JSON") from error
+        raise InvalidInput.of_parameter("filter", "not_json", not_json(error)) from error
     if parsed is None:  # would return all rows
         raise InvalidInput.of_parameter("filter", "invalid_value", "must be a JSON object or list, and not null")
+    return parsed
+
+
+def parse_portal_filter(value: str | None) -> object:
+    parsed = parse_filter(value)
     if exceeds_depth(parsed, MAX_DEPTH):
         raise InvalidInput.of_parameter("filter", "too_deep", TOO_DEEP)
     return parsed

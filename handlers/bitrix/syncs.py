@@ -15,7 +15,7 @@ from gateway.mirror.sync_control import SettingsChange, SyncControl
 from handlers.app_keys import SYNC_CONTROL, SYNCS
 from handlers.bitrix.account_loading import load_account, load_authorized_account
 from handlers.bitrix.fields import access_fields, requested_resource
-from handlers.http.bodies import Boolean, ClosedBody, Int32, StrictField, load_body
+from handlers.http.bodies import INT32, Boolean, ClosedBody, Int32, StrictField, load_body
 from handlers.http.keys import CONFIG
 from handlers.http.query import one_value
 from handlers.http.responses import json_response
@@ -59,7 +59,7 @@ def sync_of(find: Callable[[web.Request], Resource]) -> Handler:
 class Interval(Int32):
     """A number of seconds between two syncs."""
 
-    rule = f"must be 0 or an integer of at least {MIN_INTERVAL_S}"
+    rule = f"must be 0 or an integer from {MIN_INTERVAL_S} to {INT32[-1]}"
 
     def accepts(self, value: Any) -> bool:
         return super().accepts(value) and (value == 0 or value >= MIN_INTERVAL_S)
@@ -101,6 +101,8 @@ def controlling(act: Callable[[SyncControl, Account, Resource], Awaitable[None]]
 
     async def control_sync(request: web.Request) -> web.Response:
         resource = requested_resource(request)
+        if request.can_read_body:
+            raise InvalidInput.of_field("", "unexpected_body", "must be empty: this address has no body")
         account = await load_account(request)
         await act(request.app[SYNC_CONTROL], account, resource)
         return json_response(await load_sync(request, account, resource))

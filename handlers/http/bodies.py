@@ -123,8 +123,13 @@ async def load_json(request: web.Request) -> Any:
         raise InvalidInput.of_field("", "content_type", "must be sent as application/json")
     try:
         return orjson.loads(body)
-    except ValueError as error:
-        raise InvalidInput.of_field("", "not_json", "must be JSON") from error
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput.of_field("", "not_json", not_json(error)) from error
+
+
+def not_json(error: orjson.JSONDecodeError) -> str:
+    """Return the rule that a text breaks because of *error*, and where."""
+    return f"must be JSON: {error.msg} (line {error.lineno}, column {error.colno})"
 
 
 def require_object(document: object) -> dict[str, Any]:

@@ -19,14 +19,14 @@ BODY_HINT = ", send them in the body"
 NOT_POSITIVE = f"must be a positive integer of at most {MAX_DIGITS} digits"
 
 
-def with_known_parameters(handler: Handler, known: Collection[str]) -> Handler:
-    """Wrap *handler*: refuse query parameters that are not *known*.
+def with_known_parameters(handler: Handler, known: Collection[str], *, hint: str = "") -> Handler:
+    """Wrap *handler*: refuse query parameters that are not *known*. *hint* is added to the error.
 
     A filter or limit that is ignored would give the answer to a different question.
     """
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        check_names(request.query, known, hint=BODY_HINT if request.method == "POST" else "")
+        check_names(request.query, known, hint=hint)
         return await handler(request)
 
     return handle

@@ -17,6 +17,7 @@ from gateway.sandbox.settings import SandboxSettings
 from tests.cli.conftest import Invoke
 from tests.clock import ManualClock
 from tests.gateway import JWT_SECRET, Gateway, Sandbox
+from tests.support.records import change_sync
 from tests.support.rogue import listening
 
 LIST = "crm.deal.list"
@@ -105,10 +106,28 @@ async def test_a_broken_stream_exits_with_status_1_and_a_cursor(stream: Stream, 
     assert ids_of(first) + ids_of(rest) == sorted(sandbox.portal.data.tables["deals"])
 
 
+async def test_the_mirror_is_a_source_of_rows(stream: Stream, connected: Gateway, sandbox: Sandbox) -> None:
+    refused = await stream("deals", "--source=mirror")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "not mirrored" in refused.stderr
+    await change_sync(connected, "deals", enabled=True)
+    await connected.synced("deals")
+    first = await stream("deals", "--source=mirror", "--limit=2", '--filter=[["ID", ">", 5]]', "--select=TITLE")
+    assert first.exit_code == 0, first.output
+    assert [sorted(orjson.loads(line)) for line in first.stdout.splitlines()] == [["TITLE", "id"]] * 2
+    rest = await stream("deals", "--source=mirror", "--cursor=7")
+    assert [orjson.loads(line)["id"] for line in rest.stdout.splitlines()] == [
+        row_id for row_id in sorted(sandbox.portal.data.tables["deals"]) if row_id > 7
+    ]
+
+
 async def test_an_error_response_is_shown(stream: Stream) -> None:
     result = await stream("deals", "--filter={")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "Error: GET /bitrix/stream/deals failed with status 400: filter: must be JSON\n"
+    assert result.stderr == (
+        "Error: GET /bitrix/stream/deals failed with status 400: "
+        "filter: must be JSON: unexpected end of data (line 1, column 2)\n"
+    )
 
 
 @pytest.mark.parametrize("command", [("stream", "deals"), ("sync", "users")])

@@ -71,9 +71,10 @@ async def test_the_error_says_where_parameters_belong(connected: Gateway) -> Non
     assert answer.json["detail"] == (
         "FILTER[ID]: unknown parameter: this address has no query parameters, send them in the body"
     )
-    answer = await connected.get("/healthz?verbose", token=NO_TOKEN)
-    assert answer.status == 400
-    assert answer.json["detail"] == "verbose: unknown parameter: this address has no query parameters"
+    for method, path in (("GET", "/healthz"), ("POST", "/bitrix/sync/deals/resume")):
+        answer = await connected.request(method, f"{path}?verbose")
+        assert answer.status == 400
+        assert answer.json["detail"] == "verbose: unknown parameter: this address has no query parameters"
 
 
 async def test_version_is_only_valid_for_named_lists(connected: Gateway) -> None:

@@ -9,6 +9,7 @@ from gateway.mirror.resources import RECORDS, find_resource, list_fields, record
 from storage.json_values import Kind, QueryField
 from tests.support.filter_fields import listed
 
+ONE_FIELD = "must be one field: FIELD, or -FIELD for descending"
 FIELDS = QueryFields(
     listed(
         {
@@ -41,8 +42,11 @@ def test_an_order_is_a_field_and_a_direction(text: str, field: QueryField, desce
     [
         ("TITEL", "unknown_field", "unknown field 'TITEL'; did you mean 'TITLE'?"),
         ("-title", "unknown_field", "unknown field 'title'; did you mean 'TITLE'?"),
-        ("--TITLE", "unknown_field", "unknown field '-TITLE'; did you mean 'TITLE'?"),
-        ("", "unknown_field", "unknown field ''"),
+        *(
+            (text, "invalid_value", ONE_FIELD)
+            for text in ("", "-", "--TITLE", "+TITLE", "TITLE,STAGE_ID", "TITLE desc")
+        ),
+        ("syncedAt", "unknown_field", "'syncedAt' can only be selected"),
         ("-UF_FILE", "invalid_value", "UF_FILE must not be a file, which has no order"),
         ("UF_TAGS", "invalid_value", "UF_TAGS must not be a multiple field, which has no order"),
     ],

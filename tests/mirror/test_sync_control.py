@@ -65,6 +65,13 @@ async def test_a_cancelled_sync_has_failed_and_keeps_its_rows(long_sync: Gateway
     assert (await page(long_sync, "/bitrix/deals")).json["count"] == len(portal_ids(sandbox, "deals"))
 
 
+@pytest.mark.parametrize("name", ["pause", "resume", "cancel"])
+async def test_a_body_that_would_be_ignored_is_refused(long_sync: Gateway, name: str) -> None:
+    answer = await long_sync.post(f"/bitrix/sync/deals/{name}", json={"reason": "night"})
+    assert (answer.status, answer.json["detail"]) == (400, "body: must be empty: this address has no body")
+    assert (await long_sync.get("/bitrix/sync/deals")).json["state"] == "running"
+
+
 async def test_a_patch_beside_a_running_sync_joins_it(long_sync: Gateway, sandbox: Sandbox) -> None:
     before = await sync_of(long_sync, "deals")
     for mode in ("", "?mode=full", "?mode=incremental"):

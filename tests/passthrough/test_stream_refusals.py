@@ -28,7 +28,11 @@ def sandbox_settings(sandbox_settings: SandboxSettings) -> SandboxSettings:
         ("deals?cursor=1&cursor=2", "cursor: is given more than once"),
         ("deals?limit=0", f"limit: {POSITIVE} of at most 18 digits"),
         ("deals?limit=1e3", f"limit: {POSITIVE} of at most 18 digits"),
-        ("deals?filter={", "filter: must be JSON"),
+        ("deals?filter={", "filter: must be JSON: unexpected end of data (line 1, column 2)"),
+        (
+            "deals?filter=[1e400]",
+            "filter: must be JSON: number is infinity when parsed as double (line 1, column 2)",
+        ),
         ("deals?filter=null", "filter: must be a JSON object or list, and not null"),
         ("deals?select=", "select: must be field names, separated by commas"),
         ("deals?select=A,,B", "select: must be field names, separated by commas"),
