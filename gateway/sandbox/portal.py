@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, deque
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any
 
 from gateway.clock import Clock
@@ -18,6 +18,7 @@ from gateway.sandbox.behaviour.limits import TARIFFS, Billed, LeakyBucket, Opera
 from gateway.sandbox.caller import ADMINISTRATOR_ID, WEBHOOK, Caller
 from gateway.sandbox.content.changes import Change, ScriptedChanges
 from gateway.sandbox.content.portal_data import PortalData
+from gateway.sandbox.content.tasks import ZONE
 from gateway.sandbox.errors import (
     CallError,
     invalid_credentials,
@@ -31,7 +32,6 @@ from gateway.sandbox.php import Value
 from gateway.sandbox.query.listing import Effort
 from gateway.sandbox.settings import SandboxSettings
 
-ZONE = timezone(timedelta(hours=3))
 CACHE_SIZE = 10_000
 
 

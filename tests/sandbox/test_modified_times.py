@@ -7,7 +7,8 @@ import pytest
 
 from gateway.sandbox.content.changes import Change
 from gateway.sandbox.content.portal_data import PortalData
-from gateway.sandbox.portal import ZONE, SandboxPortal
+from gateway.sandbox.content.tasks import ZONE
+from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.tables.table import Row
 from tests.clock import ManualClock
 from tests.sandbox.client import RestClient

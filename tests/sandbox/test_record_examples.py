@@ -1,13 +1,12 @@
 """CRM records compared with the documentation: the same columns, the same types."""
 
-import json
 from typing import Any
 
 import pytest
 
 from gateway.sandbox.portal import SandboxPortal
 from tests.sandbox.client import RestClient
-from tests.sandbox.examples import EXAMPLES, compare, shape
+from tests.sandbox.examples import compare, documented, shape
 
 CLASSIC = ("lead", "deal", "contact", "company", "quote")
 
@@ -20,10 +19,6 @@ INTERNAL = {
     "phoneMobile", "phoneWork", "phoneMailing", "emailHome", "emailWork", "emailMailing", "skype", "icq", "imol",
     "email", "phone",
 }  # fmt: skip
-
-
-def documented(name: str) -> Any:
-    return json.loads((EXAMPLES / f"{name}.json").read_text())
 
 
 def columns(row: dict[str, Any]) -> set[str]:

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
@@ -28,6 +28,7 @@ from gateway.sandbox.tables.generated import GeneratedTable
 from gateway.sandbox.tables.table import Row, Rows, Table
 
 REQUISITES = 20
+FIRST_VALUE_ID = 1_500_000_001  # of values of multifields that a client writes, above those of generated ones
 
 
 class Catalog(NamedTuple):
@@ -51,7 +52,8 @@ class PortalData:
     """Tables of rows by id, in the form of the list methods.
 
     Categories and records are stored per entity type, userfields per entity (``CRM_DEAL``). The labels of a userfield
-    are maps from language to text. *denied* are the entity types whose records no user may read.
+    are maps from language to text. *denied* are the entity types whose records no user may read. *value_ids* are the
+    ids of new values of multifields.
     """
 
     users: Table
@@ -66,6 +68,7 @@ class PortalData:
     offline_events: OfflineEvents
     addresses: Table
     denied: set[int] = field(default_factory=set)
+    value_ids: Iterator[int] = field(default_factory=lambda: itertools.count(FIRST_VALUE_ID), repr=False, compare=False)
 
     @classmethod
     def generate(

@@ -33,8 +33,9 @@ _BANDS = {
     **dict.fromkeys(CREATED_COLUMNS, TimeBand(_FIRST_CREATED, SECONDS_PER_ID, 0)),
     **dict.fromkeys(_LATER_COLUMNS, TimeBand(_FIRST_CREATED, SECONDS_PER_ID, _LATEST_S)),
 }
-_SEMANTICS = ("STATUS_SEMANTIC_ID", "STAGE_SEMANTIC_ID")
-_STAGES = ("STATUS_ID", "STAGE_ID")
+SEMANTICS = ("STATUS_SEMANTIC_ID", "STAGE_SEMANTIC_ID")
+STAGES = ("STATUS_ID", "STAGE_ID")
+BINDINGS = {"CONTACT_ID": "CONTACT_IDS", "COMPANY_ID": "COMPANY_IDS"}  # the first record bound, and all of them
 _CURRENCIES = ("RUB", "RUB", "USD", "KZT")
 _BLANKS = {"char": "N", "boolean": "N", "double": "0.00", "date": "", "datetime": ""}
 
@@ -150,7 +151,7 @@ class _PatternMaker:
         records: Mapping[int, GeneratedTable],
     ) -> None:
         self._people, self._statuses, self._custom, self._records = people, statuses, custom, records
-        self._blank: Row = {field.name: _blank_value(field) for field in entity.own_fields}
+        self._blank: Row = {field.name: blank_value(field) for field in entity.own_fields}
         self._random = [
             (field.name, make) for field in entity.own_fields if (make := self._random_value(field)) is not None
         ]
@@ -171,11 +172,12 @@ class _PatternMaker:
             "PROBABILITY": str(rng.randrange(101)),
         }
         row |= {column: value for column, value in known.items() if column in row}
+        row |= {every: [row[first]] for first, every in BINDINGS.items() if every in row and row.get(first)}
         return row | {str(field["FIELD_NAME"]): _custom_value(field, rng) for field in self._custom}
 
     def _stages_of(self, entity: Entity) -> list[Row]:
         """The columns of each stage: the stage itself, its pipeline and its semantics."""
-        field = next((field for field in entity.own_fields if field.name in _STAGES and field.values), None)
+        field = next((field for field in entity.own_fields if field.name in STAGES and field.values), None)
         if field is None:
             return []
         wanted = _without_pipeline(field.values)
@@ -208,7 +210,10 @@ class _PatternMaker:
         return str(table.at(rng.randrange(len(table)))) if table and rng.random() < 0.7 else None
 
 
-def _blank_value(field: Field) -> Value:
+def blank_value(field: Field) -> Value:
+    """The value of a field that was never set."""
+    if field.is_custom:
+        return False if field.is_multiple else None
     if field.is_multiple:
         return None if field.type == "crm_multifield" else []
     return _BLANKS.get(field.type)
@@ -219,7 +224,7 @@ def _stage(field: Field, status: Row) -> Row:
     return {
         field.name: status["STATUS_ID"],
         "CATEGORY_ID": status["CATEGORY_ID"] or "0",
-        **dict.fromkeys(_SEMANTICS, semantics),
+        **dict.fromkeys(SEMANTICS, semantics),
         "CLOSED": "N" if semantics == "P" else "Y",
     }
 

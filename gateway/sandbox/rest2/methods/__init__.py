@@ -6,7 +6,9 @@ from gateway.sandbox.rest2.methods import (
     batch,
     crm,
     events,
+    item_writes,
     items,
+    record_writes,
     records,
     service,
     tasks,
@@ -23,8 +25,10 @@ METHODS = by_name(
         *crm.METHODS,
         *userfields.METHODS,
         *records.METHODS,
+        *record_writes.METHODS,
         *addresses.METHODS,
         *items.METHODS,
+        *item_writes.METHODS,
         *tasks.METHODS,
     )
 )

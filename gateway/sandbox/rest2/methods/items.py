@@ -10,6 +10,7 @@ from gateway.sandbox.query.listing import find, read_order
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.rest2.methods.records import described
 from gateway.sandbox.rest2.views import ItemView, item_names
+from gateway.sandbox.tables.table import Row
 
 _CRM = ("crm",)
 
@@ -21,9 +22,9 @@ def list_items(call: Call) -> Answer:
 
     Source: [docs] api-reference/crm/universal/{crm-item-list,index}.md; [srv] crm/lib/controller/item.php
     """
-    entity = _readable_entity(call)
-    fields, original = _fields(call, entity)
-    schema = _schema(fields, original)
+    entity = readable_entity(call)
+    fields, original = fields_of(call, entity)
+    schema = schema_of(fields, original)
     selected = map(str, entries_of(call.params.get("select", {})).values())
     names = frozenset(map(schema.name_of, selected)) or frozenset("*")
     page = find(
@@ -45,12 +46,17 @@ def get_item(call: Call) -> Answer:
 
     Source: [docs] api-reference/crm/universal/crm-item-get.md
     """
-    entity = _readable_entity(call)
+    entity = readable_entity(call)
     row = call.data.records[entity.type_id].get(call.params["id"])
     if row is None:
         raise CallError("NOT_FOUND", "Element not found")
-    item = _view(frozenset("*"), *_fields(call, entity))(row)
-    return Answer({"item": {**item, "entityTypeId": entity.type_id}})
+    return Answer({"item": shown_item(call, entity, row)})
+
+
+def shown_item(call: Call, entity: Entity, row: Row) -> Row:
+    """All fields of a record in the form of crm.item."""
+    item = _view(frozenset("*"), *fields_of(call, entity))(row)
+    return {**item, "entityTypeId": entity.type_id}
 
 
 def describe_item_fields(call: Call) -> Answer:
@@ -60,7 +66,7 @@ def describe_item_fields(call: Call) -> Answer:
     """
     entity = _entity(call)
     descriptions = described(entity, call.data.userfields)
-    named = item_names(*_fields(call, entity))
+    named = item_names(*fields_of(call, entity))
     return Answer({"fields": {name: {**descriptions[field], "upperName": field.name} for name, field in named.items()}})
 
 
@@ -72,20 +78,26 @@ def _entity(call: Call) -> Entity:
     return entity
 
 
-def _readable_entity(call: Call) -> Entity:
+def readable_entity(call: Call) -> Entity:
+    """The entity of the parameter ``entityTypeId``.
+
+    Raises:
+        CallError: there is no such type, or nobody may use its records.
+    """
     entity = _entity(call)
     if entity.type_id in call.data.denied:
         raise CallError("ACCESS_DENIED", "Access denied")
     return entity
 
 
-def _fields(call: Call, entity: Entity) -> tuple[Fields, bool]:
+def fields_of(call: Call, entity: Entity) -> tuple[Fields, bool]:
     """The fields, and whether custom fields keep their original names."""
     return entity.fields(call.data.userfields), str(call.params.get("useOriginalUfNames", "N")).upper() == "Y"
 
 
 @lru_cache(64)
-def _schema(fields: Fields, original: bool) -> Schema:
+def schema_of(fields: Fields, original: bool) -> Schema:
+    """The columns of crm.item by their names there."""
     named = item_names(fields, original)
     return Schema(
         columns={name: field.kind for name, field in named.items()},
@@ -114,16 +126,16 @@ def _view(names: frozenset[str], fields: Fields, original: bool) -> ItemView:
     )
 
 
-_TYPE = (Param("entityTypeId", "int", required=True), Param("useOriginalUfNames"))
+TYPE = (Param("entityTypeId", "int", required=True), Param("useOriginalUfNames"))
 
 METHODS = (
     Method(
         "crm.item.list",
         list_items,
         _CRM,
-        (*_TYPE, Param("select", "array"), Param("order", "array"), Param("filter", "array"), Param("start", "int")),
+        (*TYPE, Param("select", "array"), Param("order", "array"), Param("filter", "array"), Param("start", "int")),
         exact=True,
     ),
-    Method("crm.item.get", get_item, _CRM, (*_TYPE, Param("id", "int", required=True)), exact=True),
-    Method("crm.item.fields", describe_item_fields, _CRM, _TYPE, exact=True),
+    Method("crm.item.get", get_item, _CRM, (*TYPE, Param("id", "int", required=True)), exact=True),
+    Method("crm.item.fields", describe_item_fields, _CRM, TYPE, exact=True),
 )

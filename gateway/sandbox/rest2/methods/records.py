@@ -30,7 +30,7 @@ def list_records(type_id: int, call: Call) -> Answer:
 
     Source: [docs] api-reference/crm/deals/crm-deal-list.md and its siblings
     """
-    _check_access(type_id, call)
+    check_access(type_id, call)
     fields = call.data.entities[type_id].fields(call.data.userfields)
     schema = _schema(fields)
     page = find(
@@ -49,11 +49,8 @@ def get_record(type_id: int, call: Call) -> Answer:
 
     Source: [docs] api-reference/crm/deals/crm-deal-get.md and its siblings
     """
-    value = call.params.get("id")
-    row_id = 0 if is_array(value) else int(as_number(value))
-    if row_id < 1:
-        raise CallError("", "ID is not defined or invalid.")
-    _check_access(type_id, call)
+    row_id = positive_id(call)
+    check_access(type_id, call)
     row = call.data.records[type_id].get(row_id)
     if row is None:
         raise CallError("", "Not found")
@@ -61,7 +58,25 @@ def get_record(type_id: int, call: Call) -> Answer:
     return Answer(ClassicView(frozenset(field.name for field in fields if _is_shown(field)))(row))
 
 
-def _check_access(type_id: int, call: Call) -> None:
+def positive_id(call: Call) -> int:
+    """The parameter ``id``.
+
+    Raises:
+        CallError: it is not a positive number.
+    """
+    value = call.params.get("id")
+    row_id = 0 if is_array(value) else int(as_number(value))
+    if row_id < 1:
+        raise CallError("", "ID is not defined or invalid.")
+    return row_id
+
+
+def check_access(type_id: int, call: Call) -> None:
+    """Check that the caller may use records of this type.
+
+    Raises:
+        CallError: "Access denied."
+    """
     if type_id in call.data.denied:
         raise CallError("", "Access denied.")
 
