@@ -150,7 +150,7 @@ class _PatternMaker:
         records: Mapping[int, GeneratedTable],
     ) -> None:
         self._people, self._statuses, self._custom, self._records = people, statuses, custom, records
-        self._blank: Row = {field.name: _blank_value(field) for field in entity.own_fields}
+        self._blank: Row = {field.name: blank_value(field) for field in entity.own_fields}
         self._random = [
             (field.name, make) for field in entity.own_fields if (make := self._random_value(field)) is not None
         ]
@@ -208,7 +208,8 @@ class _PatternMaker:
         return str(table.at(rng.randrange(len(table)))) if table and rng.random() < 0.7 else None
 
 
-def _blank_value(field: Field) -> Value:
+def blank_value(field: Field) -> Value:
+    """The value of an empty field."""
     if field.is_multiple:
         return None if field.type == "crm_multifield" else []
     return _BLANKS.get(field.type)
@@ -233,11 +234,16 @@ def _without_pipeline(entity_id: str) -> str:
     return entity_id.rstrip("0123456789").rstrip("_")
 
 
+def blank_custom_value(userfield: Row) -> Value:
+    """The value of an empty custom field; ``false`` if it is multiple."""
+    return False if userfield["MULTIPLE"] == "Y" else None
+
+
 def _custom_value(field: Row, rng: Random) -> Value:
-    """A value of a custom field. A third are empty; an empty multiple field is ``false``."""
+    """A value of a custom field. A third are empty."""
     is_multiple = field["MULTIPLE"] == "Y"
     if rng.random() < 0.33:
-        return False if is_multiple else None
+        return blank_custom_value(field)
     kind = field["USER_TYPE_ID"]
     values: Mapping[str, Value] = {
         "string": rng.choice(_TITLES),
