@@ -152,3 +152,12 @@ async def test_the_settings_of_every_type_are_described(webhook: RestClient) -> 
     missing = await webhook.call("crm.userfield.settings.fields")
     text = "Parameter 'type' is not specified or empty."
     assert (missing.status, missing.body) == (400, {"error": "", "error_description": text})
+
+
+async def test_a_scripted_field_needs_no_labels(webhook: RestClient, portal: SandboxPortal) -> None:
+    del portal.data.userfields["CRM_13"][653]["HELP_MESSAGE"]
+    select = {"0": "*", "language": "ru"}
+    [row] = (await webhook.call("userfieldconfig.list", **MODULE, select=select, filter={"id": 653})).result["fields"]
+    field = (await webhook.call("userfieldconfig.get", **MODULE, id=653)).result["field"]
+    assert row["helpMessage"] is None
+    assert (field["helpMessage"], field["editFormLabel"]["ru"]) == ({"ru": None, "en": None}, "Строка")

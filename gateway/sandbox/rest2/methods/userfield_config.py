@@ -165,14 +165,14 @@ def _as_config(row: Row) -> Row:
 
 def _labels_in(row: Row, language: str) -> Row:
     """The labels of a custom field in one language; null if there is none."""
-    texts = {name: (row[name] or {}).get(language) for name in LABELS}
+    texts = {name: (row.get(name) or {}).get(language) for name in LABELS}
     labels = {_camel(name): None if text is None else {language: text} for name, text in texts.items()}
     return {"languageId": {language: language}, **labels}
 
 
 def _labels(row: Row) -> Row:
     """The labels of a custom field in all languages that have any."""
-    labels = {name: row[name] or {} for name in LABELS}
+    labels = {name: row.get(name) or {} for name in LABELS}
     languages = dict.fromkeys(language for label in labels.values() for language, text in label.items() if text)
     return {
         "languageId": as_array({language: language for language in languages}),

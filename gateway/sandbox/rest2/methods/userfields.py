@@ -56,7 +56,7 @@ def get_field_of(entity: str, call: Call) -> Answer:
     Source: [docs] api-reference/crm/deals/user-defined-fields/crm-deal-userfield-get.md and its siblings
     """
     row = _requested(entity, call)
-    labels = {name: row[name] or {} for name in LABELS}
+    labels = {name: row.get(name) or {} for name in LABELS}
     texts = {name: {key: label.get(key) or "" for key in LANGUAGES} for name, label in labels.items()}
     return Answer({**row, **texts})
 
