@@ -71,3 +71,13 @@ def wrong_parameter(name: str, value: object, kind: str) -> CallError:
 
 def not_an_array(name: str) -> CallError:
     return CallError("", f"Parameter '{name}' must be array.")
+
+
+def access_denied() -> CallError:
+    """The refusal of a classic method."""
+    return CallError("", "Access denied.")
+
+
+def controller_access_denied() -> CallError:
+    """The refusal of a controller's method."""
+    return CallError("ACCESS_DENIED", "Access denied")

@@ -73,6 +73,16 @@ def as_number(value: Value) -> float:
     return _leading_number(value) if isinstance(value, str) else 0.0
 
 
+def as_id(value: Value) -> int:
+    """The id in a parameter of a classic method; not positive if it is invalid."""
+    return 0 if is_array(value) else int(as_number(value))
+
+
+def as_flag(value: Value) -> str:
+    """``Y`` or ``N`` for a switch, which may also be sent as ``1``, ``true`` or a boolean."""
+    return "Y" if str(value).upper() in ("Y", "1", "TRUE") else "N"
+
+
 def _decode(text: str) -> str:
     return unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "replace")
 

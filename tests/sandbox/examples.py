@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 EXAMPLES = Path(__file__).parents[1] / "data" / "bitrix24"
 Shape: TypeAlias = dict[str, set[str]]
 # Keys whose content depends on the portal, not on the method.
-FREE = (".SETTINGS.", ".settings.", ".languageId.", "Label.")
+FREE = (".SETTINGS.", ".settings.", ".languageId.", "Label.", "Message.", "_LABEL.", "_MESSAGE.")
 # What the documentation allows beyond its examples: other types, and optional keys.
 MAY_BE: dict[str, set[str]] = {
     "result[].CATEGORY_ID": {"string", "null"},
@@ -37,6 +37,9 @@ OPTIONAL = {
     "result.LAST_ACTIVITY_DATE",
     "result.categories[].code",
     "result.categories[].isSystem",
+    "result.category.code",
+    "result.category.isSystem",
+    "result.type.code",
 }
 
 

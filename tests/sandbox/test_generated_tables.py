@@ -13,7 +13,7 @@ from gateway.sandbox.query.filters import Kind, Schema, read_filter
 from gateway.sandbox.query.listing import Window, find
 from gateway.sandbox.tables.generated import GeneratedTable
 from gateway.sandbox.tables.ids import IdRuns, runs_with_holes
-from gateway.sandbox.tables.table import WHOLE_ROW, Table
+from gateway.sandbox.tables.table import WHOLE_ROW, Table, TableGroup
 
 SCHEMA = Schema({"ID": Kind.NUMBER, "COLOUR": Kind.TEXT}, key="ID")
 
@@ -56,7 +56,7 @@ def test_a_changed_table_behaves_like_a_stored_one(
                 changed.pop(row_id, None)
     assert (len(table), list(table)) == (len(plain), sorted(plain))
     assert dict(table.items()) == plain.data
-    assert table.next_id == max_id + 1
+    assert table.next_id == plain.next_id == max_id + 1
     found, expected = table.ids_between(above, below), plain.ids_between(above, below)
     assert (len(found), list(found)) == (len(expected), list(expected))
     place = data.draw(st.slices(max(len(expected), 1)))
@@ -136,3 +136,23 @@ def test_an_edited_row_is_found_by_its_new_values() -> None:
     conditions = read_filter({"COLOUR": ["r", "grey"], "!COLOUR": "r"}, SCHEMA)
     assert list(conditions.ids(table)) == reds[:1]
     assert list(read_filter({"COLOUR": "r"}, SCHEMA).ids(table)) == reds[1:]
+
+
+def test_a_new_column_has_its_value_in_every_row_until_it_is_dropped() -> None:
+    table = make_table(300)
+    table[1] = {"ID": "1", "COLOUR": "new"}
+    before = table.project([1, 2], WHOLE_ROW)
+    table.set_column("SIZE", None)
+    assert table.project([1, 2], WHOLE_ROW) == [{**row, "SIZE": None} for row in before]
+    assert "SIZE" in table.columns
+    table.drop_column("SIZE")
+    assert table.project([1, 2], WHOLE_ROW) == before
+
+
+def test_tables_of_a_group_never_use_an_id_twice() -> None:
+    group = TableGroup({"a": Table({3: {}}), "b": Table({7: {}})})
+    del group["b"]
+    assert group.next_id == 8
+    group["a"][9] = {}
+    del group["a"][9]
+    assert group.next_id == 10

@@ -166,7 +166,7 @@ def _fields(entity: Entity, custom: tuple[Field, ...]) -> Fields:
 def custom_field(row: Row) -> Field:
     """The field described by a row of ``*.userfield.list``."""
     labels = row["EDIT_FORM_LABEL"]
-    label = labels["ru"] if labels else None
+    label = labels.get("ru") if labels else None
     return _custom_field(row["FIELD_NAME"], row["USER_TYPE_ID"], row["MULTIPLE"], row["MANDATORY"], label)
 
 

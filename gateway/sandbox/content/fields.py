@@ -12,6 +12,10 @@ ENTITIES = (
 )  # fmt: skip
 DEAL_FIELDS = 64
 
+LANGUAGES = (
+    "ar", "br", "de", "en", "fr", "hi", "id", "in", "it", "ja", "kz", "la", "ms", "pl", "ru", "sc", "tc", "th", "tr",
+    "ua", "vn",
+)  # fmt: skip
 LABELS = ("EDIT_FORM_LABEL", "LIST_COLUMN_LABEL", "LIST_FILTER_LABEL", "ERROR_MESSAGE", "HELP_MESSAGE")
 
 # USER_TYPE_ID: name in Russian and English, SETTINGS.
@@ -81,6 +85,8 @@ _TYPES: dict[str, tuple[str, str, Row]] = {
     "resourcebooking": ("Бронирование", "Booking", {"USE_USERS": "N", "USE_RESOURCES": "Y", "FULL_DAY": "N"}),
 }
 
+USER_TYPES = frozenset(_TYPES)
+
 
 def make_userfields(types: Table) -> dict[str, Table]:
     """Make the custom fields of every entity. A smart process is named by the id of its row: ``CRM_13``.
@@ -100,43 +106,51 @@ def _fields_of(entity_id: str, numbers: Iterator[int]) -> Table:
 
 
 def _field(entity_id: str, field_id: int, kind: str, position: int) -> Row:
-    russian, english, settings = _TYPES[kind]
+    russian, english, _ = _TYPES[kind]
     entity = entity_id.removeprefix("CRM_")
     prefix = f"UF_CRM_{entity}_" if entity.isdecimal() else "UF_CRM_"
-    # One field in seven has no labels.
-    label = {"ru": russian, "en": english} if position % 7 != 6 else None
-    row: Row = {
-        "ID": str(field_id),
-        "ENTITY_ID": entity_id,
-        "FIELD_NAME": f"{prefix}{1713790000 + field_id}",
-        "USER_TYPE_ID": kind,
+    row = new_userfield(entity_id, field_id, f"{prefix}{1713790000 + field_id}", kind) | {
         "XML_ID": None if position % 3 else f"EXT_{field_id}",
         "SORT": str(100 + 50 * (position // 10)),
         "MULTIPLE": "Y" if position % 5 == 4 else "N",
         "MANDATORY": "Y" if position % 8 == 0 else "N",
         "SHOW_FILTER": "NIES"[position % 4],
         "SHOW_IN_LIST": "Y",
-        "EDIT_IN_LIST": "Y",
-        "IS_SEARCHABLE": "N",
-        "SETTINGS": as_array(dict(settings)),
-        "EDIT_FORM_LABEL": label,
-        "LIST_COLUMN_LABEL": label,
-        "LIST_FILTER_LABEL": label,
-        "ERROR_MESSAGE": None,
-        "HELP_MESSAGE": None,
     }
+    if position % 7 != 6:  # one field in seven has no labels
+        row |= {name: {"ru": russian, "en": english} for name in LABELS[:3]}
     if kind == "enumeration":
         row["LIST"] = [
-            _choice(field_id * 10 + place, place, value) for place, value in enumerate(("Белый", "Чёрный", "Другой 🎨"))
+            new_choice(field_id * 10 + place, value, 10 * (place + 1))
+            for place, value in enumerate(("Белый", "Чёрный", "Другой 🎨"))
         ]
     return row
 
 
-def _choice(choice_id: int, place: int, value: str) -> Row:
-    return {
-        "ID": str(choice_id),
-        "SORT": str(10 * (place + 1)),
-        "VALUE": value,
-        "DEF": "N",
-        "XML_ID": f"{choice_id:032x}",
+def new_userfield(entity_id: str, field_id: int, name: str, kind: str) -> Row:
+    """A new custom field of a type in `USER_TYPES` with the default settings and no labels.
+
+    Source: [docs] api-reference/crm/deals/user-defined-fields/crm-deal-userfield-add.md
+    """
+    row: Row = {
+        "ID": str(field_id),
+        "ENTITY_ID": entity_id,
+        "FIELD_NAME": name,
+        "USER_TYPE_ID": kind,
+        "XML_ID": None,
+        "SORT": "100",
+        "MULTIPLE": "N",
+        "MANDATORY": "N",
+        "SHOW_FILTER": "N",
+        "SHOW_IN_LIST": "N",
+        "EDIT_IN_LIST": "Y",
+        "IS_SEARCHABLE": "N",
+        "SETTINGS": as_array(dict(_TYPES[kind][2])),
+        **dict.fromkeys(LABELS),
     }
+    return {**row, "LIST": []} if kind == "enumeration" else row
+
+
+def new_choice(choice_id: int, value: str, sort: int) -> Row:
+    """A choice of a list."""
+    return {"ID": str(choice_id), "SORT": str(sort), "VALUE": value, "DEF": "N", "XML_ID": f"{choice_id:032x}"}

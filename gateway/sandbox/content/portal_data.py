@@ -9,26 +9,21 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.sandbox.content.addresses import make_addresses
-from gateway.sandbox.content.catalog import (
-    blank_type,
-    make_categories,
-    make_pipelines,
-    make_stages,
-    make_statuses,
-    make_types,
-)
+from gateway.sandbox.content.catalog import blank_type, make_categories, make_pipelines, make_types
 from gateway.sandbox.content.entities import Entity, make_entities, make_smart_process
 from gateway.sandbox.content.eventlog import make_eventlog
 from gateway.sandbox.content.fields import make_userfields
 from gateway.sandbox.content.offline import OfflineEvents
 from gateway.sandbox.content.people import make_users
 from gateway.sandbox.content.records import CREATED_COLUMNS, MODIFIED_COLUMNS, iso_time, make_records, make_table
+from gateway.sandbox.content.statuses import make_stages, make_statuses
 from gateway.sandbox.content.tasks import make_tasks
 from gateway.sandbox.tables.generated import GeneratedTable
-from gateway.sandbox.tables.table import Row, Rows, Table
+from gateway.sandbox.tables.table import Row, Rows, Table, TableGroup
 
 REQUISITES = 20
 FIRST_VALUE_ID = 1_500_000_001  # of values of multifields that a client writes, above those of generated ones
+FIRST_NEW_CHOICE = 100_001  # greater than the ids of all generated choices of lists
 
 
 class Catalog(NamedTuple):
@@ -52,15 +47,16 @@ class PortalData:
     """Tables of rows by id, in the form of the list methods.
 
     Categories and records are stored per entity type, userfields per entity (``CRM_DEAL``). The labels of a userfield
-    are maps from language to text. *denied* are the entity types whose records no user may read. *value_ids* are the
-    ids of new values of multifields.
+    are maps from language to text. *type_links* holds, by row id of a type, what crm.type.list does not show.
+    *choice_ids* are the ids for new choices of lists, *value_ids* those of new values of multifields. *denied* are the
+    entity types whose records no user may read.
     """
 
     users: Table
     statuses: Table
-    categories: dict[int, Table]
+    categories: TableGroup[int]
     types: Table
-    userfields: dict[str, Table]
+    userfields: TableGroup[str]
     entities: dict[int, Entity] = field(compare=False)
     records: dict[int, GeneratedTable] = field(repr=False)
     tasks: GeneratedTable
@@ -69,6 +65,10 @@ class PortalData:
     addresses: Table
     denied: set[int] = field(default_factory=set)
     value_ids: Iterator[int] = field(default_factory=lambda: itertools.count(FIRST_VALUE_ID), repr=False, compare=False)
+    type_links: dict[int, Row] = field(default_factory=dict)
+    choice_ids: Iterator[int] = field(
+        default_factory=lambda: itertools.count(FIRST_NEW_CHOICE), compare=False, repr=False
+    )
 
     @classmethod
     def generate(
@@ -89,8 +89,8 @@ class PortalData:
         """
         catalog = _catalog()
         types, statuses = catalog.types.with_own_rows(), catalog.statuses.with_own_rows()
-        categories = {type_id: table.with_own_rows() for type_id, table in catalog.categories.items()}
-        userfields = {entity_id: table.with_own_rows() for entity_id, table in catalog.userfields.items()}
+        categories = TableGroup({key: table.with_own_rows() for key, table in catalog.categories.items()})
+        userfields = TableGroup({key: table.with_own_rows() for key, table in catalog.userfields.items()})
         entities = make_entities(types, categories)
         people = make_users(users, holes, random.Random(seed))
         return cls(
@@ -131,7 +131,8 @@ class PortalData:
                 return
             stamped: tuple[str, ...] = MODIFIED_COLUMNS
         else:
-            row = blank_type(row_id, self.types, iso_time(int(now))) if table is self.types else table.blank(row_id)
+            is_type = table is self.types
+            row = blank_type(row_id, self.entities, iso_time(int(now))) if is_type else table.blank(row_id)
             stamped = (*CREATED_COLUMNS, *MODIFIED_COLUMNS)
         is_record = table_name in {self.entities[type_id].table for type_id in self.records}
         stamps = {name: iso_time(int(now)) for name in stamped if is_record and name in row}
@@ -142,19 +143,21 @@ class PortalData:
     def _add_smart_process(self, type_row: Row) -> None:
         """Add the pipelines, the stages and the empty table of records of a new type. It has no custom fields yet."""
         type_id = type_row["entityTypeId"]
-        used = max(category_id for table in self.categories.values() for category_id in table)
-        self.categories[type_id] = make_pipelines(type_row, itertools.count(used + 1))
-        status_ids = itertools.count(max(self.statuses) + 2, 2)
+        self.categories[type_id] = make_pipelines(type_row, itertools.count(self.categories.next_id))
         for category_id in self.categories[type_id]:
-            for stage in make_stages(type_id, category_id):
-                status_id = next(status_ids)
-                self.statuses[status_id] = {"ID": str(status_id), **stage}
+            self.add_stages(type_id, category_id)
         self.userfields[f"CRM_{type_row['id']}"] = Table()
         entity = make_smart_process(type_row, self.categories[type_id])
         self.entities[type_id] = entity
         self.records[type_id] = make_table(
             entity, 0, 0, entity.table, self.users, self.statuses, self.userfields, self.records
         )
+
+    def add_stages(self, type_id: int, category_id: int) -> None:
+        """Add the default stages of a new pipeline."""
+        for stage in make_stages(type_id, category_id):
+            status_id = self.statuses.next_id
+            self.statuses[status_id] = {"ID": str(status_id), **stage}
 
     @property
     def tables(self) -> dict[str, Rows]:

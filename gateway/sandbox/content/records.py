@@ -238,11 +238,16 @@ def _without_pipeline(entity_id: str) -> str:
     return entity_id.rstrip("0123456789").rstrip("_")
 
 
+def blank_custom_value(userfield: Row) -> Value:
+    """The value of an empty custom field; ``false`` if it is multiple."""
+    return False if userfield["MULTIPLE"] == "Y" else None
+
+
 def _custom_value(field: Row, rng: Random) -> Value:
-    """A value of a custom field. A third are empty; an empty multiple field is ``false``."""
+    """A value of a custom field. A third are empty."""
     is_multiple = field["MULTIPLE"] == "Y"
     if rng.random() < 0.33:
-        return False if is_multiple else None
+        return blank_custom_value(field)
     kind = field["USER_TYPE_ID"]
     values: Mapping[str, Value] = {
         "string": rng.choice(_TITLES),

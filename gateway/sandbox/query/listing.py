@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import Value, as_number, entries_of
-from gateway.sandbox.query.filters import Filter, Kind, Schema, comparable
+from gateway.sandbox.query.filters import Filter, Kind, Schema, comparable, read_filter
 from gateway.sandbox.tables.table import WHOLE_ROW, Projection, Row, Rows
 
 PAGE_ROWS = 50
@@ -88,6 +88,12 @@ def find(
         return Page(rows, total=0, next=None, effort=Effort())
     effort = Effort() if window.unpaged else Effort(len(table), min(window.offset, len(ids)))
     return Page(rows, total=len(ids), next=end if end < len(ids) else None, effort=effort)
+
+
+def has_row_with(table: Rows, column: str, value: Value) -> bool:
+    """Whether a row of *table* has this *value*, a number or a text."""
+    kind = Kind.NUMBER if isinstance(value, int) else Kind.TEXT
+    return bool(read_filter({column: value}, Schema({column: kind}, key="")).ids(table, limit=1))
 
 
 def _sorted_ids(table: Rows, ids: Sequence[int], order: Order, schema: Schema) -> Sequence[int]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.sandbox.caller import Caller
 from gateway.sandbox.content.portal_data import PortalData
-from gateway.sandbox.errors import missing_parameter, not_an_array, wrong_parameter
+from gateway.sandbox.errors import CallError, missing_parameter, not_an_array, wrong_parameter
 from gateway.sandbox.php import Value, as_number, is_array
 from gateway.sandbox.query.listing import PAGE_ROWS, Effort, Page, Window
 
@@ -26,6 +26,11 @@ class Call:
     perform: Callable[[str, dict[str, Value]], Awaitable["Envelope"]]
     now: float
     page_rows: int = PAGE_ROWS
+
+    def require_administrator(self, refusal: CallError) -> None:
+        """Raise *refusal* unless the caller is the administrator."""
+        if not self.caller.is_administrator:
+            raise refusal
 
 
 @dataclass(frozen=True)

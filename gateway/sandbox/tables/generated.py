@@ -87,6 +87,18 @@ class GeneratedTable(Rows):
         else:
             del self._added[bisect_left(self._added, row_id)]
 
+    def set_column(self, name: str, value: Any) -> None:
+        """Add a column with the same *value* in every row, or set it."""
+        for row in chain(self._pattern_rows, self._changed.values()):
+            row[name] = value
+        self._projected.clear()
+
+    def drop_column(self, name: str) -> None:
+        """Remove a column from every row."""
+        for row in chain(self._pattern_rows, self._changed.values()):
+            row.pop(name, None)
+        self._projected.clear()
+
     def ids_between(self, above: float, below: float) -> "IdRange":
         first = 0 if above == -inf else self.rank(floor(above) + 1)
         end = len(self) if below == inf else self.rank(ceil(below))

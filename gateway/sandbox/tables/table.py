@@ -4,12 +4,13 @@ from abc import abstractmethod
 from bisect import bisect_left, bisect_right, insort
 from collections import UserDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from gateway.sandbox.tables.time_bands import Part, Spans
 
 Row: TypeAlias = dict[str, Any]
 Test: TypeAlias = Callable[[Mapping[str, Any]], bool]
+Key = TypeVar("Key")
 
 
 class Projection(Protocol):
@@ -74,10 +75,17 @@ class Table(UserDict[int, Row], Rows):
         super().__init__()
         self.data = dict(rows or {})
         self._ids = sorted(self.data)
+        self._max_id = self._ids[-1] if self._ids else 0
+
+    @property
+    def next_id(self) -> int:
+        """The id for a new row, greater than every id used before."""
+        return self._max_id + 1
 
     def __setitem__(self, row_id: int, row: Row) -> None:
         if row_id not in self.data:
             insort(self._ids, row_id)
+            self._max_id = max(self._max_id, row_id)
         super().__setitem__(row_id, row)
 
     def __delitem__(self, row_id: int) -> None:
@@ -97,3 +105,21 @@ class Table(UserDict[int, Row], Rows):
 
     def ids_between(self, above: float, below: float) -> Sequence[int]:
         return self._ids[bisect_right(self._ids, above) : bisect_left(self._ids, below)]
+
+
+class TableGroup(UserDict[Key, Table]):
+    """Tables that share one sequence of ids. The ids of a removed table stay used."""
+
+    def __init__(self, tables: Mapping[Key, Table]) -> None:
+        super().__init__()
+        self._next_id = 1
+        self.data = dict(tables)
+
+    @property
+    def next_id(self) -> int:
+        """The id for a new row of any of the tables, greater than every id used before."""
+        return max(self._next_id, *(table.next_id for table in self.values()))
+
+    def __delitem__(self, key: Key) -> None:
+        self._next_id = max(self._next_id, self.data[key].next_id)
+        super().__delitem__(key)

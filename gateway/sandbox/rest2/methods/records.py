@@ -5,8 +5,8 @@ from functools import lru_cache, partial
 
 from gateway.sandbox.content.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE
 from gateway.sandbox.content.entities import MULTIFIELDS, OLD_INVOICE, REFERENCES, Entity, Field, Fields
-from gateway.sandbox.errors import CallError
-from gateway.sandbox.php import Value, as_number, entries_of, is_array
+from gateway.sandbox.errors import CallError, access_denied
+from gateway.sandbox.php import Value, as_id, entries_of
 from gateway.sandbox.query.filters import Schema, read_filter
 from gateway.sandbox.query.listing import find, read_order
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param, page_window
@@ -64,8 +64,7 @@ def positive_id(call: Call) -> int:
     Raises:
         CallError: it is not a positive number.
     """
-    value = call.params.get("id")
-    row_id = 0 if is_array(value) else int(as_number(value))
+    row_id = as_id(call.params.get("id"))
     if row_id < 1:
         raise CallError("", "ID is not defined or invalid.")
     return row_id
@@ -78,7 +77,7 @@ def check_access(type_id: int, call: Call) -> None:
         CallError: "Access denied."
     """
     if type_id in call.data.denied:
-        raise CallError("", "Access denied.")
+        raise access_denied()
 
 
 def describe_fields(type_id: int, call: Call) -> Answer:

@@ -1,19 +1,22 @@
-"""Custom fields: crm.*.userfield.list of each entity, and userfieldconfig.list of all entities."""
+"""crm.*.userfield.*: the custom fields of each entity of the old methods."""
 
-from functools import cache, partial
+from functools import partial
 
-from gateway.sandbox.content.fields import LABELS
-from gateway.sandbox.errors import CallError
-from gateway.sandbox.php import Value, entries_of
-from gateway.sandbox.query.filters import WITH_NOT_LIKE, Kind, Schema, read_filter
-from gateway.sandbox.query.listing import Page, find, read_order
+from gateway.sandbox.content.fields import LABELS, LANGUAGES
+from gateway.sandbox.content.structure import remove_userfield
+from gateway.sandbox.errors import CallError, access_denied, not_an_array
+from gateway.sandbox.php import Value, as_id, entries_of
+from gateway.sandbox.query.filters import Kind, Schema, read_filter
+from gateway.sandbox.query.listing import find, read_order
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param, page_window
-from gateway.sandbox.tables.table import Row, Table
+from gateway.sandbox.rest2.userfield_edits import changed_userfield, create_userfield
+from gateway.sandbox.tables.table import Row
 
 CLASSIC_ENTITIES = ("lead", "deal", "contact", "company", "quote", "requisite", "invoice")
+PREFIX = "UF_CRM_"
 
 _FLAGS = ("MULTIPLE", "MANDATORY", "SHOW_FILTER", "SHOW_IN_LIST", "EDIT_IN_LIST", "IS_SEARCHABLE")
-_FIELDS = Schema(
+FIELDS = Schema(
     columns={
         "ID": Kind.NUMBER,
         "SORT": Kind.NUMBER,
@@ -33,8 +36,8 @@ def list_fields_of(entity: str, call: Call) -> Answer:
     language = conditions.pop("LANG", None)
     order = call.params.get("order") or _DEFAULT_ORDER
     window = page_window(call, whole_pages=True)
-    table = call.data.userfields[f"CRM_{entity.upper()}"]
-    page = find(table, read_filter(conditions, _FIELDS), read_order(order, _FIELDS), _FIELDS, window)
+    table = call.data.userfields[_entity_id(entity)]
+    page = find(table, read_filter(conditions, FIELDS), read_order(order, FIELDS), FIELDS, window)
     return Answer.of_page(page, [_with_labels(row, language) for row in page.rows])
 
 
@@ -47,83 +50,93 @@ def _with_labels(row: Row, language: Value) -> Row:
     return shown
 
 
-def list_configs(call: Call) -> Answer:
-    """Return one page of the custom fields of all entities of a module.
+def get_field_of(entity: str, call: Call) -> Answer:
+    """Return one custom field with its labels in all languages.
 
-    ``select`` holds names or ``*``. Its key ``language`` adds the labels in that language, as maps.
-    Source: [docs] api-reference/crm/universal/userfieldconfig/userfieldconfig-list.md
+    Source: [docs] api-reference/crm/deals/user-defined-fields/crm-deal-userfield-get.md and its siblings
     """
-    module = call.params["moduleId"]
-    if module not in call.caller.scopes:
-        raise CallError("", f"The current method required more scopes. ({module})")
-    if module != "crm":
-        raise CallError("", "No settings for UserFieldAccess")
-    names = entries_of(call.params.get("select", ["*"]))
-    language = names.pop("language", None)
-    page = _config_page(call)
-    rows = [_as_config(row, language) for row in page.rows]
-    if "*" not in names.values():
-        rows = [{name: value for name, value in row.items() if name in names.values()} for row in rows]
-    return Answer.of_page(page, {"fields": rows})
+    row = _requested(entity, call)
+    labels = {name: row.get(name) or {} for name in LABELS}
+    texts = {name: {key: label.get(key) or "" for key in LANGUAGES} for name, label in labels.items()}
+    return Answer({**row, **texts})
 
 
-def _config_page(call: Call) -> Page:
-    merged = Table({field_id: row for table in call.data.userfields.values() for field_id, row in table.items()})
-    conditions = read_filter(_upper_names(call.params.get("filter", {})), _CONFIGS)
-    order = read_order(_upper_names(call.params.get("order") or {"sort": "ASC", "id": "ASC"}), _CONFIGS)
-    return find(merged, conditions, order, _CONFIGS, page_window(call, whole_pages=False))
+def add_field_of(entity: str, call: Call) -> Answer:
+    """Add a custom field and return its id. The fields may also be sent without ``fields`` around them.
+
+    Source: [docs] api-reference/crm/deals/user-defined-fields/crm-deal-userfield-add.md and its siblings
+    """
+    call.require_administrator(access_denied())
+    given = entries_of(call.params.get("fields", call.sent))
+    require_name_and_type(given)
+    row = create_userfield(call.data, _entity_id(entity), _full_name(str(given["FIELD_NAME"])), given)
+    return Answer(int(row["ID"]))
 
 
-_CONFIGS = Schema(_FIELDS.columns, key="ID", strict=True, operators=WITH_NOT_LIKE)
+def require_name_and_type(given: dict[str, Value]) -> None:
+    """Refuse a new custom field without a type or a name."""
+    for name in ("USER_TYPE_ID", "FIELD_NAME"):
+        if not given.get(name):
+            raise CallError("", f"The '{name}' field is not found.")
 
 
-def _upper_names(entries: Value) -> dict[str, Value]:
-    """``fieldName`` as ``FIELD_NAME``: the tables store classic names."""
-    return {
-        "".join(f"_{letter}" if letter.isupper() else letter for letter in name).upper(): value
-        for name, value in entries_of(entries).items()
-    }
+def _full_name(name: str) -> str:
+    """``x`` and ``UF_X`` as ``UF_CRM_X``."""
+    name = name.upper()
+    return name if name.startswith(PREFIX) else PREFIX + name.removeprefix("UF_")
 
 
-def _as_config(row: Row, language: Value) -> Row:
-    shown = dict(zip(map(_camel, row), row.values(), strict=True))
-    shown.pop("list", None)
-    labels = [(name, shown.pop(name, None)) for name in map(_camel, LABELS)]
-    if language is not None:
-        shown["languageId"] = {str(language): str(language)}
-        for name, texts in labels:
-            text = (texts or {}).get(str(language))
-            shown[name] = None if text is None else {str(language): text}
-    return shown
+def update_field_of(entity: str, call: Call) -> Answer:
+    """Change the passed characteristics of a custom field.
+
+    Source: [docs] api-reference/crm/deals/user-defined-fields/crm-deal-userfield-update.md and its siblings
+    """
+    call.require_administrator(access_denied())
+    if "fields" not in call.params:
+        raise not_an_array("fields")
+    row = changed_userfield(call.data, _requested(entity, call), entries_of(call.params["fields"]))
+    call.data.userfields[_entity_id(entity)][int(row["ID"])] = row
+    return Answer(True)
 
 
-@cache
-def _camel(name: str) -> str:
-    first, *others = name.lower().split("_")
-    return first + "".join(word.capitalize() for word in others)
+def delete_field_of(entity: str, call: Call) -> Answer:
+    """Delete a custom field and its values.
+
+    Source: [docs] api-reference/crm/deals/user-defined-fields/crm-deal-userfield-delete.md and its siblings
+    """
+    call.require_administrator(access_denied())
+    remove_userfield(call.data, _requested(entity, call))
+    return Answer(True)
 
 
-METHODS = (
-    *(
-        Method(
-            f"crm.{entity}.userfield.list",
-            partial(list_fields_of, entity),
-            ("crm",),
-            (Param("order", "array"), Param("filter", "array"), Param("start")),
-        )
-        for entity in CLASSIC_ENTITIES
-    ),
-    Method(
-        "userfieldconfig.list",
-        list_configs,
-        ("userfieldconfig",),
-        (
-            Param("moduleId", "string", required=True),
-            Param("select", "array"),
-            Param("order", "array"),
-            Param("filter", "array"),
-            Param("start", "int"),
-        ),
-        exact=True,
-    ),
+def _entity_id(entity: str) -> str:
+    return f"CRM_{entity.upper()}"
+
+
+def _requested(entity: str, call: Call) -> Row:
+    """The custom field with the requested id. One of another entity is refused like one without access."""
+    field_id = as_id(call.params.get("id"))
+    if field_id < 1:
+        raise CallError("", "ID is not defined or invalid.")
+    row = call.data.userfields[_entity_id(entity)].get(field_id)
+    if row is None:
+        if any(field_id in table for table in call.data.userfields.values()):
+            raise access_denied()
+        raise CallError("ERROR_NOT_FOUND", f"The entity with ID '{field_id}' is not found")
+    return row
+
+
+_ID, _NEW_FIELDS = Param("id"), Param("fields", "array")
+_LIST_PARAMS = (Param("order", "array"), Param("filter", "array"), Param("start"))
+
+METHODS = tuple(
+    Method(f"crm.{entity}.userfield.{verb}", partial(run, entity), ("crm",), params)
+    for entity in CLASSIC_ENTITIES
+    for verb, run, params in (
+        ("list", list_fields_of, _LIST_PARAMS),
+        ("get", get_field_of, (_ID,)),
+        ("add", add_field_of, (_NEW_FIELDS,)),
+        ("update", update_field_of, (_ID, _NEW_FIELDS)),
+        ("delete", delete_field_of, (_ID,)),
+    )
 )
