@@ -17,6 +17,7 @@ from gateway.sandbox.content.catalog import (
     make_statuses,
     make_types,
 )
+from gateway.sandbox.content.departments import make_departments
 from gateway.sandbox.content.entities import Entity, make_entities, make_smart_process
 from gateway.sandbox.content.eventlog import make_eventlog
 from gateway.sandbox.content.fields import make_userfields
@@ -65,6 +66,7 @@ class PortalData:
     eventlog: GeneratedTable
     offline_events: OfflineEvents
     addresses: Table
+    departments: Table = field(default_factory=make_departments)
     denied: set[int] = field(default_factory=set)
 
     @classmethod
@@ -158,6 +160,7 @@ class PortalData:
         """All tables by name: ``users``, ``deals``, ``items/128``, ``categories/2``, ``userfields/CRM_DEAL``."""
         return {
             "users": self.users,
+            "departments": self.departments,
             "statuses": self.statuses,
             "types": self.types,
             "tasks": self.tasks,

@@ -74,10 +74,17 @@ class Table(UserDict[int, Row], Rows):
         super().__init__()
         self.data = dict(rows or {})
         self._ids = sorted(self.data)
+        self._max_id = self._ids[-1] if self._ids else 0
+
+    @property
+    def next_id(self) -> int:
+        """The id for a new row, greater than every id used before."""
+        return self._max_id + 1
 
     def __setitem__(self, row_id: int, row: Row) -> None:
         if row_id not in self.data:
             insort(self._ids, row_id)
+            self._max_id = max(self._max_id, row_id)
         super().__setitem__(row_id, row)
 
     def __delitem__(self, row_id: int) -> None:
