@@ -20,6 +20,7 @@ from gateway.sandbox.content.catalog import (
 from gateway.sandbox.content.departments import make_departments
 from gateway.sandbox.content.entities import Entity, make_entities, make_smart_process
 from gateway.sandbox.content.eventlog import make_eventlog
+from gateway.sandbox.content.events import Events
 from gateway.sandbox.content.fields import make_userfields
 from gateway.sandbox.content.offline import OfflineEvents
 from gateway.sandbox.content.people import make_users
@@ -65,6 +66,7 @@ class PortalData:
     tasks: GeneratedTable
     eventlog: GeneratedTable
     offline_events: OfflineEvents
+    events: Events = field(compare=False, repr=False)
     addresses: Table
     departments: Table = field(default_factory=make_departments)
     denied: set[int] = field(default_factory=set)
@@ -91,6 +93,7 @@ class PortalData:
         categories = {type_id: table.with_own_rows() for type_id, table in catalog.categories.items()}
         userfields = {entity_id: table.with_own_rows() for entity_id, table in catalog.userfields.items()}
         entities = make_entities(types, categories)
+        offline_events = OfflineEvents(now)
         people = make_users(users, holes, random.Random(seed))
         return cls(
             users=people,
@@ -110,7 +113,8 @@ class PortalData:
             ),
             tasks=make_tasks(tasks, holes, seed, tuple(people)),
             eventlog=make_eventlog(eventlog, holes, seed, tuple(people), now),
-            offline_events=OfflineEvents(now),
+            offline_events=offline_events,
+            events=Events(offline_events, types),
             addresses=make_addresses(REQUISITES),
         )
 

@@ -6,6 +6,7 @@ from gateway.sandbox.rest2.methods import (
     batch,
     crm,
     departments,
+    event_handlers,
     events,
     items,
     records,
@@ -19,6 +20,7 @@ METHODS = by_name(
     (
         *service.METHODS,
         *batch.METHODS,
+        *event_handlers.METHODS,
         *events.METHODS,
         *users.METHODS,
         *departments.METHODS,

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from gateway.sandbox.caller import KNOWN_SCOPES
-from gateway.sandbox.errors import CallError
+from gateway.sandbox.errors import empty_argument
 from gateway.sandbox.php import as_bool
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param
 
@@ -65,7 +65,7 @@ def method_get(call: Call) -> Answer:
     """
     name = str(call.params.get("name", "")).lower()
     if not name:
-        raise CallError("ERROR_ARGUMENT", "Argument 'name' is null or empty", argument="name")
+        raise empty_argument("name")
     method = call.methods.get(name)
     return Answer(
         {"isExisting": method is not None, "isAvailable": method is not None and call.caller.has_access(method.scopes)}
