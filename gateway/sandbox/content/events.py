@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.sandbox.caller import ADMINISTRATOR_ID
 from gateway.sandbox.content.offline import OfflineEvents
 from gateway.sandbox.php import Value
 from gateway.sandbox.tables.table import Table
@@ -80,11 +79,11 @@ class Events:
             **dict.fromkeys(tasks, "task"),
         }
 
-    def record(self, name: str, data: Mapping[str, Value], now: float, user_id: int = ADMINISTRATOR_ID) -> None:
+    def record(self, name: str, data: Mapping[str, Value], now: float, user_id: int = 1) -> None:
         """Put an event that happened at Unix time *now* into the offline queue, if it has an offline handler.
 
-        *data* is the event's ``data``, *user_id* the user who caused it. An event of an item of a smart process is
-        also an event of its type, such as ``ONCRMDYNAMICITEMADD_128``.
+        *data* is the event's ``data``, *user_id* the user who caused it, by default the administrator. An event of an
+        item of a smart process is also an event of its type, such as ``ONCRMDYNAMICITEMADD_128``.
 
         Source: [docs] api-reference/events/offline-events.md, crm/universal/events; protocol notes 15.5, 16
         """

@@ -8,9 +8,9 @@ from gateway.sandbox.query.filters import Kind
 from gateway.sandbox.tables.generated import GeneratedTable
 from gateway.sandbox.tables.table import Row, Table
 
-_STATUSES = {"pending": "2", "in_progress": "3", "supposedly_completed": "4", "completed": "5", "deferred": "6"}
-_PRIORITIES = {"low": "0", "average": "1", "high": "2"}
-_MARKS = {"positive": "P", "negative": "N"}
+STATUSES = {"pending": "2", "in_progress": "3", "supposedly_completed": "4", "completed": "5", "deferred": "6"}
+PRIORITIES = {"low": "0", "average": "1", "high": "2"}
+MARKS = {"positive": "P", "negative": "N"}
 
 CUSTOM = "UF_"
 TAGS = ("договор", "urgent", "клиент ☎")  # on every second, third and fourth task
@@ -49,15 +49,15 @@ def _always(value: Any) -> Callable[[Row], Any]:
 
 
 def _status(row: Row) -> str:
-    return _STATUSES.get(row.get("status", ""), "2")
+    return STATUSES.get(row.get("status", ""), "2")
 
 
 def _mark(row: Row) -> str | None:
-    return _MARKS.get(row.get("mark", ""))
+    return MARKS.get(row.get("mark", ""))
 
 
 def _priority(row: Row) -> str:
-    return _PRIORITIES.get(row.get("priority", ""), "1")
+    return PRIORITIES.get(row.get("priority", ""), "1")
 
 
 def _closed_by(row: Row) -> str:

@@ -11,6 +11,7 @@ from gateway.sandbox.rest2.methods import (
     items,
     records,
     service,
+    task_changes,
     tasks,
     userfields,
     users,
@@ -30,5 +31,6 @@ METHODS = by_name(
         *addresses.METHODS,
         *items.METHODS,
         *tasks.METHODS,
+        *task_changes.METHODS,
     )
 )
