@@ -16,7 +16,7 @@ LABELS = ("EDIT_FORM_LABEL", "LIST_COLUMN_LABEL", "LIST_FILTER_LABEL", "ERROR_ME
 
 # USER_TYPE_ID: name in Russian and English, SETTINGS.
 # Source: [docs] api-reference/crm/universal/user-defined-fields/crm-userfield-types.md
-_TYPES: dict[str, tuple[str, str, Row]] = {
+TYPES: dict[str, tuple[str, str, Row]] = {
     "string": (
         "Строка",
         "Text",
@@ -93,14 +93,14 @@ def make_userfields(types: Table) -> dict[str, Table]:
 
 
 def _fields_of(entity_id: str, numbers: Iterator[int]) -> Table:
-    count = DEAL_FIELDS if entity_id == "CRM_DEAL" else len(_TYPES)
-    kinds = itertools.islice(itertools.cycle(_TYPES), count)
+    count = DEAL_FIELDS if entity_id == "CRM_DEAL" else len(TYPES)
+    kinds = itertools.islice(itertools.cycle(TYPES), count)
     rows = [_field(entity_id, next(numbers), kind, position) for position, kind in enumerate(kinds)]
     return Table({int(row["ID"]): row for row in rows})
 
 
 def _field(entity_id: str, field_id: int, kind: str, position: int) -> Row:
-    russian, english, settings = _TYPES[kind]
+    russian, english, settings = TYPES[kind]
     entity = entity_id.removeprefix("CRM_")
     prefix = f"UF_CRM_{entity}_" if entity.isdecimal() else "UF_CRM_"
     # One field in seven has no labels.
@@ -127,12 +127,13 @@ def _field(entity_id: str, field_id: int, kind: str, position: int) -> Row:
     }
     if kind == "enumeration":
         row["LIST"] = [
-            _choice(field_id * 10 + place, place, value) for place, value in enumerate(("Белый", "Чёрный", "Другой 🎨"))
+            choice(field_id * 10 + place, place, value) for place, value in enumerate(("Белый", "Чёрный", "Другой 🎨"))
         ]
     return row
 
 
-def _choice(choice_id: int, place: int, value: str) -> Row:
+def choice(choice_id: int, place: int, value: str) -> Row:
+    """One value of a list field. *place* counts from 0."""
     return {
         "ID": str(choice_id),
         "SORT": str(10 * (place + 1)),

@@ -52,8 +52,9 @@ def _catalog() -> Catalog:
 class PortalData:
     """Tables of rows by id, in the form of the list methods.
 
-    Categories and records are stored per entity type, userfields per entity (``CRM_DEAL``). The labels of a userfield
-    are maps from language to text. *denied* are the entity types whose records no user may read.
+    Categories and records are stored per entity type, userfields per entity (``CRM_DEAL``), *user_fields* are those of
+    users. The labels of a userfield are maps from language to text. *options* are those of an application by its id and
+    user, 0 for the application's own. *denied* are the entity types whose records no user may read.
     """
 
     users: Table
@@ -69,6 +70,8 @@ class PortalData:
     events: Events = field(compare=False, repr=False)
     addresses: Table
     departments: Table = field(default_factory=make_departments)
+    user_fields: Table = field(default_factory=Table)
+    options: dict[tuple[str, int], Row] = field(default_factory=dict)
     denied: set[int] = field(default_factory=set)
 
     @classmethod

@@ -29,11 +29,15 @@ def list_fields_of(entity: str, call: Call) -> Answer:
 
     Source: [docs] api-reference/crm/deals/user-defined-fields/crm-deal-userfield-list.md and its siblings
     """
+    return fields_page(call.data.userfields[f"CRM_{entity.upper()}"], call)
+
+
+def fields_page(table: Table, call: Call) -> Answer:
+    """One page of the custom fields in *table* for the filter and the order of a call."""
     conditions = entries_of(call.params.get("filter", {}))
     language = conditions.pop("LANG", None)
     order = call.params.get("order") or _DEFAULT_ORDER
     window = page_window(call, whole_pages=True)
-    table = call.data.userfields[f"CRM_{entity.upper()}"]
     page = find(table, read_filter(conditions, _FIELDS), read_order(order, _FIELDS), _FIELDS, window)
     return Answer.of_page(page, [_with_labels(row, language) for row in page.rows])
 
