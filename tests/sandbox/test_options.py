@@ -53,7 +53,8 @@ async def test_a_wrong_use_of_options_is_refused(
     for method in ("get", "set"):
         answer = await webhook.call(f"{name}.{method}", options=OPTIONS)
         assert (answer.status, answer.body) == (400, documented(f"{name}.get.error"))
-    for params in ({}, {"options": []}, {"options": "data"}):
+    wrong: list[dict[str, Any]] = [{}, {"options": []}, {"options": "data"}]
+    for params in wrong:
         answer = await anonymous.call(f"/rest/{name}.set", auth=access_token, **params)
         assert (answer.status, answer.body) == (400, documented(f"{name}.set.error"))
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from gateway.sandbox.content.addresses import make_addresses
 from gateway.sandbox.content.catalog import (
+    DEAL,
     blank_type,
     make_categories,
     make_pipelines,
@@ -22,6 +23,7 @@ from gateway.sandbox.content.entities import Entity, make_entities, make_smart_p
 from gateway.sandbox.content.eventlog import make_eventlog
 from gateway.sandbox.content.events import Events
 from gateway.sandbox.content.fields import make_userfields
+from gateway.sandbox.content.office import make_chats, make_mailboxes, make_work_records
 from gateway.sandbox.content.offline import OfflineEvents
 from gateway.sandbox.content.people import make_users
 from gateway.sandbox.content.records import CREATED_COLUMNS, MODIFIED_COLUMNS, iso_time, make_records, make_table
@@ -30,6 +32,7 @@ from gateway.sandbox.tables.generated import GeneratedTable
 from gateway.sandbox.tables.table import Row, Rows, Table
 
 REQUISITES = 20
+DEAL_CHATS = 3
 
 
 class Catalog(NamedTuple):
@@ -54,7 +57,8 @@ class PortalData:
 
     Categories and records are stored per entity type, userfields per entity (``CRM_DEAL``), *user_fields* are those of
     users. The labels of a userfield are maps from language to text. *options* are those of an application by its id and
-    user, 0 for the application's own. *denied* are the entity types whose records no user may read.
+    user, 0 for the application's own. *calls* are those registered by telephone systems. *denied* are the
+    entity types whose records no user may read.
     """
 
     users: Table
@@ -69,9 +73,13 @@ class PortalData:
     offline_events: OfflineEvents
     events: Events = field(compare=False, repr=False)
     addresses: Table
+    chats: Table
+    work_records: Table
+    mailboxes: Table = field(default_factory=make_mailboxes)
     departments: Table = field(default_factory=make_departments)
     user_fields: Table = field(default_factory=Table)
     options: dict[tuple[str, int], Row] = field(default_factory=dict)
+    calls: dict[str, Row] = field(default_factory=dict)
     denied: set[int] = field(default_factory=set)
 
     @classmethod
@@ -98,6 +106,15 @@ class PortalData:
         entities = make_entities(types, categories)
         offline_events = OfflineEvents(now)
         people = make_users(users, holes, random.Random(seed))
+        crm_records = make_records(
+            entities,
+            records,
+            holes=holes,
+            seed=seed,
+            users=people,
+            statuses=statuses,
+            userfields=userfields,
+        )
         return cls(
             users=people,
             statuses=statuses,
@@ -105,20 +122,14 @@ class PortalData:
             types=types,
             userfields=userfields,
             entities=entities,
-            records=make_records(
-                entities,
-                records,
-                holes=holes,
-                seed=seed,
-                users=people,
-                statuses=statuses,
-                userfields=userfields,
-            ),
+            records=crm_records,
             tasks=make_tasks(tasks, holes, seed, tuple(people)),
             eventlog=make_eventlog(eventlog, holes, seed, tuple(people), now),
             offline_events=offline_events,
             events=Events(offline_events, types),
             addresses=make_addresses(REQUISITES),
+            chats=make_chats(itertools.islice(crm_records[DEAL], DEAL_CHATS)),
+            work_records=make_work_records(tuple(people), now),
         )
 
     def write(self, table_name: str, row_id: int, columns: Row, now: float) -> None:
@@ -168,6 +179,9 @@ class PortalData:
         return {
             "users": self.users,
             "departments": self.departments,
+            "chats": self.chats,
+            "mailboxes": self.mailboxes,
+            "work_records": self.work_records,
             "statuses": self.statuses,
             "types": self.types,
             "tasks": self.tasks,

@@ -4,6 +4,7 @@ from gateway.sandbox.rest2.method import by_name
 from gateway.sandbox.rest2.methods import (
     addresses,
     batch,
+    chats,
     crm,
     departments,
     event_handlers,
@@ -14,6 +15,7 @@ from gateway.sandbox.rest2.methods import (
     service,
     task_changes,
     tasks,
+    telephony,
     user_changes,
     user_userfields,
     userfields,
@@ -38,5 +40,7 @@ METHODS = by_name(
         *items.METHODS,
         *tasks.METHODS,
         *task_changes.METHODS,
+        *chats.METHODS,
+        *telephony.METHODS,
     )
 )

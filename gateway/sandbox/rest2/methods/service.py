@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 
 from gateway.sandbox.caller import KNOWN_SCOPES
-from gateway.sandbox.errors import empty_argument
+from gateway.sandbox.errors import CallError, empty_argument
 from gateway.sandbox.php import as_bool
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param
 
 _LICENSE = "ru_ent250"
+_FEATURES = ("rest_offline_extended",)
 
 
 def app_info(call: Call) -> Answer:
@@ -80,10 +81,22 @@ def server_time(call: Call) -> Answer:
     return Answer(datetime.fromtimestamp(int(call.now), UTC).isoformat())
 
 
+def feature(call: Call) -> Answer:
+    """Return whether the portal has a feature: the queue keeps reserved events, but has no source keys.
+
+    Source: [docs] api-reference/common/system/feature-get.md
+    """
+    code = call.params.get("code")
+    if not code:
+        raise CallError("CODE_EMPTY", "CODE can't be empty")
+    return Answer({"value": "Y" if code in _FEATURES else "N"})
+
+
 METHODS = (
     Method("app.info", app_info),
     Method("scope", scope, params=(Param("full"),)),
     Method("methods", methods, params=(Param("scope"), Param("full"))),
     Method("method.get", method_get, params=(Param("name"),)),
     Method("server.time", server_time),
+    Method("feature.get", feature, params=(Param("code"),)),
 )
