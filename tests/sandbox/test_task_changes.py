@@ -1,6 +1,7 @@
 """tasks.task.add, update and delete of REST 2."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -56,6 +57,19 @@ async def test_a_task_lives_until_it_is_deleted(webhook: RestClient, portal: San
     assert (await webhook.call("tasks.task.get", taskId=expected)).result == []
     again = (await webhook.call("tasks.task.add", fields=FIELDS)).result["task"]
     assert int(again["id"]) == expected + 1
+
+
+async def test_a_task_names_the_person_who_changed_it(
+    webhook: RestClient, anonymous: RestClient, portal: SandboxPortal, tokens_of: Callable[[int], str]
+) -> None:
+    user_id = list(portal.data.users)[1]
+    number = (await webhook.call("tasks.task.add", fields={**FIELDS, "CREATED_BY": user_id})).result["task"]["id"]
+    task = (await webhook.call("tasks.task.update", taskId=number, fields={"STATUS": 5})).result["task"]
+    names = ("createdBy", "changedBy", "statusChangedBy", "closedBy")
+    assert [task[name] for name in names] == [str(user_id), "1", "1", "1"]
+    body = {"auth": tokens_of(user_id), "taskId": number, "fields": {"TITLE": "B"}}
+    task = (await anonymous.call("/rest/tasks.task.update", **body)).result["task"]
+    assert [task[name] for name in names] == [str(user_id), str(user_id), "1", "1"]
 
 
 @pytest.mark.parametrize("example", ["tasks.task.add", "tasks.task.update"])

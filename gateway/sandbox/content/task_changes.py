@@ -17,7 +17,7 @@ def add_task(data: PortalData, fields: Row, now: float, user_id: int) -> int:
         creator_id=fields["creatorId"],
         responsible_id=fields["responsibleId"],
     )
-    data.tasks[task_id] = row | fields | _consequences(row, fields, now) | {"tags": fields.get("tags", [])}
+    data.tasks[task_id] = row | fields | _consequences(row, fields, now, user_id) | {"tags": fields.get("tags", [])}
     _record(data, "ONTASKADD", None, task_id, now, user_id)
     return task_id
 
@@ -25,7 +25,8 @@ def add_task(data: PortalData, fields: Row, now: float, user_id: int) -> int:
 def change_task(data: PortalData, task_id: int, fields: Row, now: float, user_id: int) -> None:
     """Change these columns of a task."""
     row = data.tasks[task_id]
-    data.tasks[task_id] = row | fields | _consequences(row, fields, now) | {"changed": format_time(now)}
+    change = {"changed": format_time(now), "changedBy": user_id}
+    data.tasks[task_id] = row | fields | _consequences(row, fields, now, user_id) | change
     _record(data, "ONTASKUPDATE", task_id, task_id, now, user_id)
 
 
@@ -35,7 +36,7 @@ def delete_task(data: PortalData, task_id: int, now: float, user_id: int) -> Non
     _record(data, "ONTASKDELETE", task_id, None, now, user_id)
 
 
-def _consequences(row: Row, fields: Row, now: float) -> Row:
+def _consequences(row: Row, fields: Row, now: float, user_id: int) -> Row:
     """The columns that follow from a new status."""
     status = fields.get("status", row["status"])
     if status == row["status"]:
@@ -43,6 +44,7 @@ def _consequences(row: Row, fields: Row, now: float) -> Row:
     at = format_time(now)
     return {
         "statusChanged": at,
+        "statusChangedBy": user_id,
         "closed": at if status == "completed" else None,
         "started": row["started"] or (at if status == "in_progress" else None),
     }
