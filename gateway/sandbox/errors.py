@@ -58,6 +58,15 @@ def insufficient_scope(credential: str) -> CallError:
     return CallError("insufficient_scope", text, 403)
 
 
+def wrong_auth_type() -> CallError:
+    text = "Current authorization type is denied for this method Application context required"
+    return CallError("WRONG_AUTH_TYPE", text, 403)
+
+
+def empty_argument(name: str) -> CallError:
+    return CallError("ERROR_ARGUMENT", f"Argument '{name}' is null or empty", argument=name)
+
+
 def missing_parameter(name: str) -> CallError:
     return CallError("100", f"Could not find value for parameter {{{name}}}")
 

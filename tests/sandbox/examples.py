@@ -32,6 +32,7 @@ OPTIONAL = {
     "time.operating_reset_at",
     "result[].XML_ID",
     "result.XML_ID",
+    "result[].UF_HEAD",
     "result[].UF_PHONE_INNER",
     "result.UF_PHONE_INNER",
     "result.LAST_ACTIVITY_DATE",

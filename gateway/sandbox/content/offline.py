@@ -1,9 +1,11 @@
 """The queue of offline events, stored until the application reads them."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 
 from gateway.sandbox.content.tasks import format_time
+from gateway.sandbox.php import Value
 from gateway.sandbox.tables.table import Row, Table
 
 COLUMNS = (
@@ -36,15 +38,35 @@ class OfflineEvents(Table):
             "EVENT_NAME": "ONCRMDEALUPDATE",
             "EVENT_DATA": {"FIELDS": {"ID": str(row_id)}},
             "EVENT_ADDITIONAL": {"user_id": "1"},
-            "MESSAGE_ID": hashlib.md5(f"event {row_id}".encode(), usedforsecurity=False).hexdigest(),
+            "MESSAGE_ID": _digest(f"event {row_id}"),
             "PROCESS_ID": "",
             "ERROR": "0",
+        }
+
+    def enqueue(self, name: str, data: Mapping[str, Value], now: float, user_id: int) -> None:
+        """Add an event that *user_id* caused. If the same event is waiting, only its time changes.
+
+        Source: protocol notes 16
+        """
+        message_id = _digest(f"{name} {json.dumps(data, sort_keys=True)}")
+        waiting = [row_id for row_id, row in self.items() if (row["MESSAGE_ID"], row["PROCESS_ID"]) == (message_id, "")]
+        if waiting:
+            self.change(waiting, {"TIMESTAMP_X": format_time(now)})
+            return
+        row_id = self.next_id
+        self[row_id] = {
+            **self.blank(row_id),
+            "TIMESTAMP_X": format_time(now),
+            "EVENT_NAME": name,
+            "EVENT_DATA": dict(data) or False,
+            "EVENT_ADDITIONAL": {"user_id": str(user_id)},
+            "MESSAGE_ID": message_id,
         }
 
     def reserve(self, ids: Sequence[int]) -> str:
         """Reserve the events with these *ids* for a new process. Return the id of the process."""
         self._processes += 1
-        process_id = hashlib.md5(f"process {self._processes}".encode(), usedforsecurity=False).hexdigest()
+        process_id = _digest(f"process {self._processes}")
         self.change(ids, {"PROCESS_ID": process_id})
         return process_id
 
@@ -59,3 +81,7 @@ class OfflineEvents(Table):
     def of_process(self, process_id: str) -> list[int]:
         """The ids of the events reserved for a process."""
         return [row_id for row_id, row in self.items() if row["PROCESS_ID"] == process_id]
+
+
+def _digest(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

@@ -78,3 +78,31 @@ def _user(user_id: int, rng: Random) -> Row:
     elif user_id % 11 == 8:
         del row["EMAIL"]
     return row
+
+
+def new_user(user_id: int, now: float, columns: Row) -> Row:
+    """A user as after an invitation: without a login, with these *columns*.
+
+    Source: [docs] api-reference/user/user-add.md
+    """
+    registered = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return {
+        "ID": str(user_id),
+        "XML_ID": "",
+        "ACTIVE": True,
+        "NAME": "",
+        "LAST_NAME": "",
+        "SECOND_NAME": "",
+        "EMAIL": "",
+        "LAST_LOGIN": "",
+        "DATE_REGISTER": registered.isoformat(),
+        "IS_ONLINE": "N",
+        "TIMESTAMP_X": {},
+        "LAST_ACTIVITY_DATE": {},
+        "PERSONAL_GENDER": "",
+        "PERSONAL_BIRTHDAY": "",
+        "WORK_POSITION": "",
+        "UF_EMPLOYMENT_DATE": "",
+        "UF_DEPARTMENT": [],
+        **columns,
+    }

@@ -9,10 +9,13 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.sandbox.content.addresses import make_addresses
-from gateway.sandbox.content.catalog import blank_type, make_categories, make_pipelines, make_types
+from gateway.sandbox.content.catalog import DEAL, blank_type, make_categories, make_pipelines, make_types
+from gateway.sandbox.content.departments import make_departments
 from gateway.sandbox.content.entities import Entity, make_entities, make_smart_process
 from gateway.sandbox.content.eventlog import make_eventlog
+from gateway.sandbox.content.events import Events
 from gateway.sandbox.content.fields import make_userfields
+from gateway.sandbox.content.office import make_chats, make_mailboxes, make_work_records
 from gateway.sandbox.content.offline import OfflineEvents
 from gateway.sandbox.content.people import make_users
 from gateway.sandbox.content.records import CREATED_COLUMNS, MODIFIED_COLUMNS, iso_time, make_records, make_table
@@ -24,6 +27,7 @@ from gateway.sandbox.tables.table import Row, Rows, Table, TableGroup
 REQUISITES = 20
 FIRST_VALUE_ID = 1_500_000_001  # of values of multifields that a client writes, above those of generated ones
 FIRST_NEW_CHOICE = 100_001  # greater than the ids of all generated choices of lists
+DEAL_CHATS = 3
 
 
 class Catalog(NamedTuple):
@@ -46,9 +50,11 @@ def _catalog() -> Catalog:
 class PortalData:
     """Tables of rows by id, in the form of the list methods.
 
-    Categories and records are stored per entity type, userfields per entity (``CRM_DEAL``). The labels of a userfield
-    are maps from language to text. *type_links* holds, by row id of a type, what crm.type.list does not show.
-    *choice_ids* are the ids for new choices of lists, *value_ids* those of new values of multifields. *denied* are the
+    Categories and records are stored per entity type, userfields per entity (``CRM_DEAL``), *user_fields* are those of
+    users. The labels of a userfield are maps from language to text. *options* are those of an application by its id and
+    user, 0 for the application's own. *calls* are those registered by telephone systems. *type_links* holds, by row id
+    of a type, what crm.type.list does not show. *choice_ids* are the ids for new choices of lists, *value_ids* those of
+    new values of multifields. *denied* are the
     entity types whose records no user may read.
     """
 
@@ -62,7 +68,15 @@ class PortalData:
     tasks: GeneratedTable
     eventlog: GeneratedTable
     offline_events: OfflineEvents
+    events: Events = field(compare=False, repr=False)
     addresses: Table
+    chats: Table
+    work_records: Table
+    mailboxes: Table = field(default_factory=make_mailboxes)
+    departments: Table = field(default_factory=make_departments)
+    user_fields: Table = field(default_factory=Table)
+    options: dict[tuple[str, int], Row] = field(default_factory=dict)
+    calls: dict[str, Row] = field(default_factory=dict)
     denied: set[int] = field(default_factory=set)
     value_ids: Iterator[int] = field(default_factory=lambda: itertools.count(FIRST_VALUE_ID), repr=False, compare=False)
     type_links: dict[int, Row] = field(default_factory=dict)
@@ -92,7 +106,17 @@ class PortalData:
         categories = TableGroup({key: table.with_own_rows() for key, table in catalog.categories.items()})
         userfields = TableGroup({key: table.with_own_rows() for key, table in catalog.userfields.items()})
         entities = make_entities(types, categories)
+        offline_events = OfflineEvents(now)
         people = make_users(users, holes, random.Random(seed))
+        crm_records = make_records(
+            entities,
+            records,
+            holes=holes,
+            seed=seed,
+            users=people,
+            statuses=statuses,
+            userfields=userfields,
+        )
         return cls(
             users=people,
             statuses=statuses,
@@ -100,19 +124,14 @@ class PortalData:
             types=types,
             userfields=userfields,
             entities=entities,
-            records=make_records(
-                entities,
-                records,
-                holes=holes,
-                seed=seed,
-                users=people,
-                statuses=statuses,
-                userfields=userfields,
-            ),
+            records=crm_records,
             tasks=make_tasks(tasks, holes, seed, tuple(people)),
             eventlog=make_eventlog(eventlog, holes, seed, tuple(people), now),
-            offline_events=OfflineEvents(now),
+            offline_events=offline_events,
+            events=Events(offline_events, types),
             addresses=make_addresses(REQUISITES),
+            chats=make_chats(itertools.islice(crm_records[DEAL], DEAL_CHATS)),
+            work_records=make_work_records(tuple(people), now),
         )
 
     def write(self, table_name: str, row_id: int, columns: Row, now: float) -> None:
@@ -164,6 +183,10 @@ class PortalData:
         """All tables by name: ``users``, ``deals``, ``items/128``, ``categories/2``, ``userfields/CRM_DEAL``."""
         return {
             "users": self.users,
+            "departments": self.departments,
+            "chats": self.chats,
+            "mailboxes": self.mailboxes,
+            "work_records": self.work_records,
             "statuses": self.statuses,
             "types": self.types,
             "tasks": self.tasks,

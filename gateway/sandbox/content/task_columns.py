@@ -8,9 +8,9 @@ from gateway.sandbox.query.filters import Kind
 from gateway.sandbox.tables.generated import GeneratedTable
 from gateway.sandbox.tables.table import Row, Table
 
-_STATUSES = {"pending": "2", "in_progress": "3", "supposedly_completed": "4", "completed": "5", "deferred": "6"}
-_PRIORITIES = {"low": "0", "average": "1", "high": "2"}
-_MARKS = {"positive": "P", "negative": "N"}
+STATUSES = {"pending": "2", "in_progress": "3", "supposedly_completed": "4", "completed": "5", "deferred": "6"}
+PRIORITIES = {"low": "0", "average": "1", "high": "2"}
+MARKS = {"positive": "P", "negative": "N"}
 
 CUSTOM = "UF_"
 TAGS = ("договор", "urgent", "клиент ☎")  # on every second, third and fourth task
@@ -49,19 +49,24 @@ def _always(value: Any) -> Callable[[Row], Any]:
 
 
 def _status(row: Row) -> str:
-    return _STATUSES.get(row.get("status", ""), "2")
+    return STATUSES.get(row.get("status", ""), "2")
 
 
 def _mark(row: Row) -> str | None:
-    return _MARKS.get(row.get("mark", ""))
+    return MARKS.get(row.get("mark", ""))
 
 
 def _priority(row: Row) -> str:
-    return _PRIORITIES.get(row.get("priority", ""), "1")
+    return PRIORITIES.get(row.get("priority", ""), "1")
+
+
+def _by(name: str) -> Callable[[Row], str]:
+    """The user who made a change, which REST 3.0 does not show: the one stored, otherwise the creator."""
+    return lambda row: str(row.get(name, row["creatorId"]))
 
 
 def _closed_by(row: Row) -> str:
-    return str(row["responsibleId"] if row.get("closed") else 0)
+    return str(row.get("statusChangedBy", row["responsibleId"]) if row.get("closed") else 0)
 
 
 def _files(row: Row) -> list[int]:
@@ -98,9 +103,9 @@ FIELDS: tuple[Column, ...] = (
     Column("RESPONSIBLE_ID", "responsibleId", Kind.NUMBER, _text("responsibleId"), "Assignee", _INTEGER),
     Column("ACCOMPLICES", "accomplices", Kind.NUMBERS, _texts("accompliceIds"), None, _ARRAY),
     Column("AUDITORS", "auditors", Kind.NUMBERS, _texts("auditorIds"), None, _ARRAY),
-    Column("CHANGED_BY", "changedBy", Kind.NUMBER, _text("creatorId"), "Changed by", _INTEGER),
+    Column("CHANGED_BY", "changedBy", Kind.NUMBER, _by("changedBy"), "Changed by", _INTEGER),
     Column("CHANGED_DATE", "changedDate", Kind.DATE, _text("changed"), "Change date", _DATE),
-    Column("STATUS_CHANGED_BY", "statusChangedBy", Kind.NUMBER, _text("creatorId"), "Status changed by", _INTEGER),
+    Column("STATUS_CHANGED_BY", "statusChangedBy", Kind.NUMBER, _by("statusChangedBy"), "Status changed by", _INTEGER),
     Column("STATUS_CHANGED_DATE", "statusChangedDate", Kind.DATE, _text("statusChanged"), "Status change date", _DATE),
     Column("CLOSED_BY", "closedBy", Kind.NUMBER, _closed_by, "Closed by", _INTEGER),
     Column("CLOSED_DATE", "closedDate", Kind.DATE, _text("closed"), "Closing date", _DATE),

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.sandbox.caller import Caller
 from gateway.sandbox.content.portal_data import PortalData
-from gateway.sandbox.errors import CallError, missing_parameter, not_an_array, wrong_parameter
+from gateway.sandbox.errors import CallError, missing_parameter, not_an_array, wrong_auth_type, wrong_parameter
 from gateway.sandbox.php import Value, as_number, is_array
 from gateway.sandbox.query.listing import PAGE_ROWS, Effort, Page, Window
 
@@ -125,3 +125,14 @@ def by_name(methods: Iterable[Method]) -> dict[str, Method]:
 def page_window(call: Call, *, whole_pages: bool) -> Window:
     """The window that a call requests with ``start``, 0 by default."""
     return Window.at(call.params.get("start", 0), whole_pages=whole_pages, page_rows=call.page_rows)
+
+
+def application_params(call: Call) -> dict[str, Value]:
+    """The parameters of a method for applications, by name in lower case.
+
+    Raises:
+        CallError: a webhook makes the call.
+    """
+    if not call.caller.is_application:
+        raise wrong_auth_type()
+    return {name.lower(): value for name, value in call.sent.items()}

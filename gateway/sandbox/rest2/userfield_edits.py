@@ -23,6 +23,19 @@ def create_userfield(data: PortalData, entity_id: str, name: str, given: Mapping
         CallError: the name or the type is invalid, or the name is in use.
     Source: [docs] api-reference/crm/deals/user-defined-fields/crm-deal-userfield-add.md
     """
+    row = make_userfield(data, entity_id, name, given)
+    if any(other["FIELD_NAME"] == name for other in data.userfields[entity_id].values()):
+        raise CallError("ERROR_CORE", f"Field {name} for object {entity_id} already exists.")
+    add_userfield(data, row)
+    return row
+
+
+def make_userfield(data: PortalData, entity_id: str, name: str, given: Mapping[str, Value]) -> Row:
+    """A new custom field, which is not added yet.
+
+    Raises:
+        CallError: the name or the type is invalid.
+    """
     kind = given["USER_TYPE_ID"]
     if len(name) > MAX_NAME:
         raise CallError("ERROR_CORE", f"Field name is too long (more than {MAX_NAME} characters).")
@@ -31,14 +44,11 @@ def create_userfield(data: PortalData, entity_id: str, name: str, given: Mapping
         raise CallError("ERROR_CORE", text)
     if kind not in USER_TYPES:
         raise CallError("ERROR_CORE", "Invalid custom type specified.")
-    if any(row["FIELD_NAME"] == name for row in data.userfields[entity_id].values()):
-        raise CallError("ERROR_CORE", f"Field {name} for object {entity_id} already exists.")
-    row = new_userfield(entity_id, data.userfields.next_id, name, kind)
+    field_id = max(data.userfields.next_id, data.user_fields.next_id)
+    row = new_userfield(entity_id, field_id, name, str(kind))
     if kind != "boolean":
         row["MULTIPLE"] = as_flag(given.get("MULTIPLE"))
-    row = changed_userfield(data, row, given)
-    add_userfield(data, row)
-    return row
+    return changed_userfield(data, row, given)
 
 
 def changed_userfield(data: PortalData, row: Row, given: Mapping[str, Value]) -> Row:

@@ -82,8 +82,8 @@ def wrong_type(name: str, kind: str) -> Rest3Error:
 
 
 def not_allowed_in(dto: str, name: str, attribute: str) -> Rest3Error:
-    text = f"In DTO `{dto}`, the `{name}` field requires the `{attribute}` attribute for such a request"
-    return invalid_request({name: text})
+    rule = f"requires the presence of the `{attribute}` attribute for such a request"
+    return invalid_request({name: f"In DTO `{dto}`, the field `{name}` {rule}"})
 
 
 def unknown_field(name: str, dto: str) -> Rest3Error:

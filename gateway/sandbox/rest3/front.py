@@ -13,14 +13,15 @@ from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
 from gateway.sandbox.php import Value
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.query.listing import Effort
-from gateway.sandbox.rest3 import batch, eventlog, service, tasks
+from gateway.sandbox.rest3 import batch, eventlog, humanresources, mail, service, tasks, timeman
 from gateway.sandbox.rest3.errors import in_rest3, insufficient_scope, invalid_json, method_not_found, wrong_verb
 from gateway.sandbox.rest3.idempotency import IdempotencyStore
 from gateway.sandbox.rest3.listing import MAX_ROWS
 from gateway.sandbox.rest3.method import Call, Method
 
 LISTS = (".list", ".tail")  # methods with the cost of a list
-METHODS = {method.name: method for method in (*tasks.METHODS, *eventlog.METHODS, *service.METHODS, *batch.METHODS)}
+_MODULES = (tasks, eventlog, mail, humanresources, timeman, service, batch)
+METHODS = {method.name: method for module in _MODULES for method in module.METHODS}
 
 
 @dataclass(frozen=True)

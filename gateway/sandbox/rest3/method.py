@@ -44,6 +44,17 @@ class Call:
             raise wrong_type(name, "int")
         return value
 
+    def text_of(self, name: str) -> str | None:
+        """Return an optional string parameter.
+
+        Raises:
+            Rest3Error: the parameter has another type.
+        """
+        value = self.query.get(name)
+        if value is not None and not isinstance(value, str):
+            raise wrong_type(name, "string")
+        return value
+
     def object_of(self, name: str) -> dict[str, Value]:
         """Return a required object parameter. ``[]`` is an empty object.
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from gateway.sandbox.php import Value
 from gateway.sandbox.rest3.dto import Dto, Field, Kind
-from gateway.sandbox.rest3.errors import wrong_type
 from gateway.sandbox.rest3.method import Call, Method
 
 _SCHEMAS: dict[Kind, dict[str, str]] = {
@@ -23,7 +22,7 @@ def list_scopes(call: Call) -> Value:
 
     Source: [docs] api-reference/rest-v3.md; [srv] rest/lib/v3
     """
-    wanted = [_text(call, name) for name in ("filterModule", "filterController", "filterMethod")]
+    wanted = [call.text_of(name) for name in ("filterModule", "filterController", "filterMethod")]
     found: dict[str, Any] = {}
     for method in call.methods.values():
         parts = method.name.split(".")
@@ -35,13 +34,6 @@ def list_scopes(call: Call) -> Value:
         item = {"scope": method.name, "title": method.name, "description": "", "fields": None}
         found.setdefault(module, {}).setdefault(controller, {})[action] = item
     return found or []
-
-
-def _text(call: Call, name: str) -> str | None:
-    value = call.query.get(name)
-    if value is not None and not isinstance(value, str):
-        raise wrong_type(name, "string")
-    return value
 
 
 def openapi(call: Call) -> Value:

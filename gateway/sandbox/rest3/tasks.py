@@ -1,7 +1,7 @@
 """tasks.task.* in REST 3.0."""
 
+from gateway.sandbox.content import task_changes
 from gateway.sandbox.content.portal_data import PortalData
-from gateway.sandbox.content.tasks import format_time, new_task
 from gateway.sandbox.php import Value
 from gateway.sandbox.rest3.dto import Dto, Field, Kind, Relation
 from gateway.sandbox.rest3.errors import (
@@ -124,15 +124,7 @@ def add_task(call: Call) -> Value:
         if fields.get(name) in (None, ""):
             raise missing_field(name)
     _check(fields, call, allowed=_REQUIRED)
-    task_id = call.data.tasks.next_id
-    row = new_task(
-        task_id,
-        call.now,
-        title=fields["title"],
-        creator_id=fields["creatorId"],
-        responsible_id=fields["responsibleId"],
-    )
-    call.data.tasks[task_id] = row | fields
+    task_id = task_changes.add_task(call.data, fields, call.now, call.caller.user_id)
     return {"item": read_select(None, TASK, _SHOWN)(call.data.tasks[task_id], call.data)}
 
 
@@ -145,7 +137,7 @@ def update_task(call: Call) -> Value:
     if task_id not in call.data.tasks:
         raise access_denied()
     _check(fields, call)
-    call.data.tasks[task_id] |= {**fields, "changed": format_time(call.now)}
+    task_changes.change_task(call.data, task_id, fields, call.now, call.caller.user_id)
     return {"result": True}
 
 
@@ -157,7 +149,7 @@ def delete_task(call: Call) -> Value:
     task_id = call.int_of("id")
     if task_id not in call.data.tasks:
         raise access_denied()
-    del call.data.tasks[task_id]
+    task_changes.delete_task(call.data, task_id, call.now, call.caller.user_id)
     return {"result": True}
 
 

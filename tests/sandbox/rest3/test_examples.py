@@ -13,6 +13,8 @@ ENTRY = ["id", "timestampX", "severity", "auditTypeId", "moduleId", "itemId", "u
 RELATED = ["responsible.name", "responsible.email"]
 DESCRIBED = {"select": ["name", "type", "title", "description", "filterable", "sortable", "multiple"]}
 
+NEW_TASK = {"title": "A", "creatorId": 1, "responsibleId": 1}
+
 # Values that may be empty, but are set in the example.
 NULLABLE = {
     "result.items[].userId",
@@ -22,6 +24,7 @@ NULLABLE = {
     "result.item.description",
     "result.item.deadline",
     "result.item.closed",
+    "result.item.statusChanged",
     "result.item.responsible.email",
 }
 
@@ -123,6 +126,8 @@ async def test_the_openapi_document_has_the_documented_keys(rest3: RestClient) -
         ("v3.unknown-relation-field.error", "tasks.task.get", {"id": 1, "select": ["responsible.stageId"]}),
         ("main.eventlog.field.list.error", "main.eventlog.field.list", {"select": ["unknownField"]}),
         ("main.eventlog.field.get.error", "main.eventlog.field.get", {}),
+        ("tasks.task.add.v3.error", "tasks.task.add", {"fields": {**NEW_TASK, "deadline": "soon"}}),
+        ("tasks.task.update.v3.error", "tasks.task.update", {"id": 1, "fields": {"creatorId": 1}}),
     ],
 )
 async def test_an_error_matches_the_documentation(
@@ -130,6 +135,16 @@ async def test_an_error_matches_the_documentation(
 ) -> None:
     answer = await rest3.call(method, **params)
     assert (answer.status, answer.body) == (400, documented(example))
+
+
+async def test_changes_of_tasks_answer_as_documented(rest3: RestClient) -> None:
+    added = await rest3.call("tasks.task.add", fields={**NEW_TASK, "crmItemIds": ["L_1"]})
+    compare(added.body, "tasks.task.add.v3")
+    task_id = added.result["item"]["id"]
+    compare((await rest3.call("tasks.task.update", id=task_id, fields={"title": "B"})).body, "tasks.task.update.v3")
+    compare((await rest3.call("tasks.task.delete", id=task_id)).body, "tasks.task.delete.v3")
+    gone = await rest3.call("tasks.task.delete", id=task_id)
+    assert (gone.status, gone.body) == (403, documented("tasks.task.delete.v3.error"))
 
 
 async def test_a_missing_record_and_field_are_refused_as_documented(rest3: RestClient, portal: SandboxPortal) -> None:

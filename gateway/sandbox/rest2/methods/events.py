@@ -1,11 +1,11 @@
 """event.offline.*: the application reads its event queue. Only an administrator's application has access."""
 
 from gateway.sandbox.content.offline import COLUMNS
-from gateway.sandbox.errors import CallError
+from gateway.sandbox.errors import CallError, empty_argument
 from gateway.sandbox.php import Value, as_number, entries_of, is_array
 from gateway.sandbox.query.filters import WITH_NOT_LIKE, Filter, Kind, Schema, read_filter, split_operator
 from gateway.sandbox.query.listing import PAGE_ROWS, Order, Window, find, read_order
-from gateway.sandbox.rest2.method import Answer, Call, Method
+from gateway.sandbox.rest2.method import Answer, Call, Method, application_params
 
 _SHOWN = COLUMNS[:6]  # the columns in answers of event.offline.get
 _COLUMNS = {"ID": Kind.NUMBER, "TIMESTAMP_X": Kind.DATE, "EVENT_NAME": Kind.TEXT, "MESSAGE_ID": Kind.TEXT}
@@ -86,18 +86,16 @@ def mark_errors(call: Call) -> Answer:
 
 def _read_params(call: Call) -> dict[str, Value]:
     """Check access and return the parameters by name in lower case."""
-    if not call.caller.is_application:
-        text = "Current authorization type is denied for this method Application context required"
-        raise CallError("WRONG_AUTH_TYPE", text, 403)
+    params = application_params(call)
     if not call.caller.is_administrator:
         raise CallError("ACCESS_DENIED", "Access denied!", 403)
-    return {name.lower(): value for name, value in call.sent.items()}
+    return params
 
 
 def _process_id(params: dict[str, Value], *, required: bool = False) -> str | None:
     value = params.get("process_id")
     if value is None and required:
-        raise _wrong("Argument 'PROCESS_ID' is null or empty", "PROCESS_ID")
+        raise empty_argument("PROCESS_ID")
     return None if value is None else str(value).strip()
 
 

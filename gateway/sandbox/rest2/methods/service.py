@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 
 from gateway.sandbox.caller import KNOWN_SCOPES
-from gateway.sandbox.errors import CallError
+from gateway.sandbox.errors import CallError, empty_argument
 from gateway.sandbox.php import as_bool
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param
 
 _LICENSE = "ru_ent250"
+_FEATURES = ("rest_offline_extended",)
 
 
 def app_info(call: Call) -> Answer:
@@ -65,7 +66,7 @@ def method_get(call: Call) -> Answer:
     """
     name = str(call.params.get("name", "")).lower()
     if not name:
-        raise CallError("ERROR_ARGUMENT", "Argument 'name' is null or empty", argument="name")
+        raise empty_argument("name")
     method = call.methods.get(name)
     return Answer(
         {"isExisting": method is not None, "isAvailable": method is not None and call.caller.has_access(method.scopes)}
@@ -80,10 +81,22 @@ def server_time(call: Call) -> Answer:
     return Answer(datetime.fromtimestamp(int(call.now), UTC).isoformat())
 
 
+def feature(call: Call) -> Answer:
+    """Return whether the portal has a feature: the queue keeps reserved events, but has no source keys.
+
+    Source: [docs] api-reference/common/system/feature-get.md
+    """
+    code = call.params.get("code")
+    if not code:
+        raise CallError("CODE_EMPTY", "CODE can't be empty")
+    return Answer({"value": "Y" if code in _FEATURES else "N"})
+
+
 METHODS = (
     Method("app.info", app_info),
     Method("scope", scope, params=(Param("full"),)),
     Method("methods", methods, params=(Param("scope"), Param("full"))),
     Method("method.get", method_get, params=(Param("name"),)),
     Method("server.time", server_time),
+    Method("feature.get", feature, params=(Param("code"),)),
 )

@@ -93,6 +93,11 @@ def get_task(call: Call) -> Answer:
     return Answer({"task": _shown(tasks[task_id], names, call.data)})
 
 
+def full_task(task_id: int, data: PortalData) -> Row:
+    """A task with all columns that are shown without a select."""
+    return _shown(ClassicTasks(data.tasks, (*_DEFAULT, "TAG"))[task_id], _DEFAULT, data)
+
+
 def describe_task_fields(_call: Call) -> Answer:
     """Return the columns of a task by their names in requests.
 

@@ -10,7 +10,7 @@ from gateway.sandbox.query.filters import Kind, Schema, read_filter
 from gateway.sandbox.query.listing import find, read_order
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.rest2.userfield_edits import changed_userfield, create_userfield
-from gateway.sandbox.tables.table import Row
+from gateway.sandbox.tables.table import Row, Table
 
 CLASSIC_ENTITIES = ("lead", "deal", "contact", "company", "quote", "requisite", "invoice")
 PREFIX = "UF_CRM_"
@@ -32,11 +32,15 @@ def list_fields_of(entity: str, call: Call) -> Answer:
 
     Source: [docs] api-reference/crm/deals/user-defined-fields/crm-deal-userfield-list.md and its siblings
     """
+    return fields_page(call.data.userfields[f"CRM_{entity.upper()}"], call)
+
+
+def fields_page(table: Table, call: Call) -> Answer:
+    """One page of the custom fields in *table* for the filter and the order of a call."""
     conditions = entries_of(call.params.get("filter", {}))
     language = conditions.pop("LANG", None)
     order = call.params.get("order") or _DEFAULT_ORDER
     window = page_window(call, whole_pages=True)
-    table = call.data.userfields[_entity_id(entity)]
     page = find(table, read_filter(conditions, FIELDS), read_order(order, FIELDS), FIELDS, window)
     return Answer.of_page(page, [_with_labels(row, language) for row in page.rows])
 
