@@ -23,6 +23,7 @@ from gateway.sandbox.content.fields import make_userfields
 from gateway.sandbox.content.offline import OfflineEvents
 from gateway.sandbox.content.people import make_users
 from gateway.sandbox.content.records import CREATED_COLUMNS, MODIFIED_COLUMNS, iso_time, make_records, make_table
+from gateway.sandbox.content.requisites import make_presets, make_requisites
 from gateway.sandbox.content.tasks import make_tasks
 from gateway.sandbox.tables.generated import GeneratedTable
 from gateway.sandbox.tables.table import Row, Rows, Table
@@ -65,6 +66,10 @@ class PortalData:
     eventlog: GeneratedTable
     offline_events: OfflineEvents
     addresses: Table
+    requisites: Table
+    presets: Table = field(default_factory=make_presets)
+    bank_details: Table = field(default_factory=Table)
+    requisite_links: Table = field(default_factory=Table)
     denied: set[int] = field(default_factory=set)
 
     @classmethod
@@ -90,6 +95,7 @@ class PortalData:
         userfields = {entity_id: table.with_own_rows() for entity_id, table in catalog.userfields.items()}
         entities = make_entities(types, categories)
         people = make_users(users, holes, random.Random(seed))
+        addresses = make_addresses(REQUISITES)
         return cls(
             users=people,
             statuses=statuses,
@@ -109,7 +115,8 @@ class PortalData:
             tasks=make_tasks(tasks, holes, seed, tuple(people)),
             eventlog=make_eventlog(eventlog, holes, seed, tuple(people), now),
             offline_events=OfflineEvents(now),
-            addresses=make_addresses(REQUISITES),
+            addresses=addresses,
+            requisites=make_requisites(addresses),
         )
 
     def write(self, table_name: str, row_id: int, columns: Row, now: float) -> None:
@@ -164,6 +171,10 @@ class PortalData:
             "eventlog": self.eventlog,
             "offline_events": self.offline_events,
             "addresses": self.addresses,
+            "requisites": self.requisites,
+            "presets": self.presets,
+            "bank_details": self.bank_details,
+            "requisite_links": self.requisite_links,
             **{f"categories/{entity_type_id}": table for entity_type_id, table in self.categories.items()},
             **{f"userfields/{entity_id}": table for entity_id, table in self.userfields.items()},
             **{self.entities[type_id].table: table for type_id, table in self.records.items()},

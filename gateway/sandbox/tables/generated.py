@@ -49,7 +49,6 @@ class GeneratedTable(Rows):
 
     @property
     def next_id(self) -> int:
-        """The id for a new row, greater than every id used before."""
         return self._max_id + 1
 
     def __len__(self) -> int:

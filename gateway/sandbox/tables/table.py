@@ -50,6 +50,11 @@ class Rows(MutableMapping[int, Row]):
     def columns(self) -> frozenset[str]:
         """All columns that rows may have."""
 
+    @property
+    @abstractmethod
+    def next_id(self) -> int:
+        """The id for a new row, greater than every id used before."""
+
     def blank(self, _row_id: int) -> Row:
         """The initial columns of a new row with this id."""
         return {}
@@ -74,10 +79,16 @@ class Table(UserDict[int, Row], Rows):
         super().__init__()
         self.data = dict(rows or {})
         self._ids = sorted(self.data)
+        self._max_id = max(self.data, default=0)
+
+    @property
+    def next_id(self) -> int:
+        return self._max_id + 1
 
     def __setitem__(self, row_id: int, row: Row) -> None:
         if row_id not in self.data:
             insort(self._ids, row_id)
+            self._max_id = max(self._max_id, row_id)
         super().__setitem__(row_id, row)
 
     def __delitem__(self, row_id: int) -> None:
