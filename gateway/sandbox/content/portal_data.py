@@ -70,6 +70,8 @@ class PortalData:
     presets: Table = field(default_factory=make_presets)
     bank_details: Table = field(default_factory=Table)
     requisite_links: Table = field(default_factory=Table)
+    comments: Table = field(default_factory=Table)
+    comment_files: Table = field(default_factory=Table)
     denied: set[int] = field(default_factory=set)
 
     @classmethod

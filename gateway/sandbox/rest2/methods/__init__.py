@@ -4,7 +4,9 @@ from gateway.sandbox.rest2.method import by_name
 from gateway.sandbox.rest2.methods import (
     addresses,
     batch,
+    comments,
     crm,
+    enums,
     events,
     items,
     records,
@@ -28,6 +30,8 @@ METHODS = by_name(
         *requisites.METHODS,
         *requisite_links.METHODS,
         *addresses.METHODS,
+        *comments.METHODS,
+        *enums.METHODS,
         *items.METHODS,
         *tasks.METHODS,
     )
