@@ -51,6 +51,11 @@ class GeneratedTable(Rows):
     def next_id(self) -> int:
         return self._max_id + 1
 
+    @property
+    def changed_ids(self) -> Iterable[int]:
+        """The ids of the rows that are stored because they were changed or added, in any order."""
+        return self._changed.keys()
+
     def __len__(self) -> int:
         return len(self._runs) + len(self._added) - len(self._removed)
 
