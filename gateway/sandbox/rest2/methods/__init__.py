@@ -6,6 +6,7 @@ from gateway.sandbox.rest2.methods import (
     batch,
     comments,
     crm,
+    currencies,
     duplicates,
     enums,
     events,
@@ -34,6 +35,7 @@ METHODS = by_name(
         *duplicates.METHODS,
         *comments.METHODS,
         *enums.METHODS,
+        *currencies.METHODS,
         *items.METHODS,
         *tasks.METHODS,
     )
