@@ -11,7 +11,7 @@ LINK = {
     "ENTITY_TYPE_ID": 2,
     "ENTITY_ID": 1,
     "REQUISITE_ID": 1,
-    "BANK_DETAIL_ID": 1,
+    "BANK_DETAIL_ID": 101,
     "MC_REQUISITE_ID": 2,
     "MC_BANK_DETAIL_ID": 0,
 }
@@ -54,12 +54,12 @@ async def test_a_link_is_registered_replaced_and_unregistered(webhook: RestClien
         ({"MC_BANK_DETAIL_ID": -1}, "MC_BANK_DETAIL_ID is not defined or invalid."),
         ({"REQUISITE_ID": 60}, "The Requisite with ID '60' is not found"),
         ({"BANK_DETAIL_ID": 24}, "The BankDetail with ID '24' is not found"),
-        ({"REQUISITE_ID": 2}, "The BankDetail with ID '1' is not assigned to Requisite with ID '2'"),
+        ({"REQUISITE_ID": 2}, "The BankDetail with ID '101' is not assigned to Requisite with ID '2'"),
         ({"MC_REQUISITE_ID": 60}, "The Requisite of your company with ID '60' is not found"),
         ({"MC_BANK_DETAIL_ID": 24}, "The BankDetail of your company with ID '24' is not found"),
         (
-            {"MC_BANK_DETAIL_ID": 1},
-            "The BankDetail of your company with ID '1' is not assigned to Requisite of your company with ID '2'",
+            {"MC_BANK_DETAIL_ID": 101},
+            "The BankDetail of your company with ID '101' is not assigned to Requisite of your company with ID '2'",
         ),
     ],
 )

@@ -4,26 +4,19 @@ import base64
 import binascii
 from collections.abc import Iterator
 
-from gateway.sandbox.content.entities import Field
+from gateway.sandbox.content.other_entities import other_entity
 from gateway.sandbox.content.records import iso_time
 from gateway.sandbox.php import Value, entries_of, is_array
 from gateway.sandbox.tables.table import Row
 
-# Source: [docs] api-reference/crm/timeline/comments/crm-timeline-comment-fields.md
-COMMENT_FIELDS = tuple(
-    map(
-        Field.parse,
-        (
-            "ID integer/r",
-            "CREATED datetime/r",
-            "ENTITY_ID integer/*i",
-            "ENTITY_TYPE string/*i",
-            "AUTHOR_ID integer/i",
-            "COMMENT string",
-            "FILES attached_diskfile/m",
-        ),
-    )
+# Source: [docs] api-reference/crm/timeline/comments/crm-timeline-comment-fields.md,
+# bindings/crm-timeline-bindings-fields.md
+_OWNER = "ENTITY_ID integer/*i; ENTITY_TYPE string/*i"
+COMMENTS = other_entity(
+    "comments",
+    f"ID integer/r; CREATED datetime/r; {_OWNER}; AUTHOR_ID integer/i; COMMENT string; FILES attached_diskfile/m",
 )
+BINDINGS = other_entity("bindings", f"OWNER_ID integer/*i; {_OWNER}")
 _VIDEOS = (".mp4", ".mov", ".avi", ".webm", ".mkv")
 
 

@@ -17,18 +17,20 @@ from gateway.sandbox.content.catalog import (
     make_statuses,
     make_types,
 )
+from gateway.sandbox.content.currencies import make_currencies
 from gateway.sandbox.content.entities import Entity, make_entities, make_smart_process
 from gateway.sandbox.content.eventlog import make_eventlog
 from gateway.sandbox.content.fields import make_userfields
 from gateway.sandbox.content.offline import OfflineEvents
 from gateway.sandbox.content.people import make_users
 from gateway.sandbox.content.records import CREATED_COLUMNS, MODIFIED_COLUMNS, iso_time, make_records, make_table
-from gateway.sandbox.content.requisites import make_presets, make_requisites
+from gateway.sandbox.content.requisites import make_preset_fields, make_presets, make_requisites
 from gateway.sandbox.content.tasks import make_tasks
 from gateway.sandbox.tables.generated import GeneratedTable
 from gateway.sandbox.tables.table import Row, Rows, Table
 
 REQUISITES = 20
+LAST_ID = 100  # of tables whose rows were all deleted
 
 
 class Catalog(NamedTuple):
@@ -45,6 +47,11 @@ def _catalog() -> Catalog:
     types = make_types()
     categories = make_categories(types)
     return Catalog(types, categories, make_statuses(categories), make_userfields(types))
+
+
+def _used_table() -> Table:
+    """An empty table that had rows before."""
+    return Table(last_id=LAST_ID)
 
 
 @dataclass(frozen=True)
@@ -68,10 +75,12 @@ class PortalData:
     addresses: Table
     requisites: Table
     presets: Table = field(default_factory=make_presets)
-    bank_details: Table = field(default_factory=Table)
+    preset_fields: dict[int, Table] = field(default_factory=make_preset_fields)
+    bank_details: Table = field(default_factory=_used_table)
     requisite_links: Table = field(default_factory=Table)
-    comments: Table = field(default_factory=Table)
-    comment_files: Table = field(default_factory=Table)
+    comments: Table = field(default_factory=_used_table)
+    comment_files: Table = field(default_factory=_used_table)
+    currencies: dict[str, Row] = field(default_factory=make_currencies)
     denied: set[int] = field(default_factory=set)
 
     @classmethod

@@ -2,7 +2,8 @@
 
 from gateway.sandbox.content.addresses import KINDS, REQUISITE
 from gateway.sandbox.content.catalog import CONTACT
-from gateway.sandbox.content.entities import Entity, Field
+from gateway.sandbox.content.entities import Entity
+from gateway.sandbox.content.other_entities import other_entity
 from gateway.sandbox.content.records import iso_time
 from gateway.sandbox.tables.table import Row, Table
 
@@ -25,39 +26,40 @@ _BANK_STRINGS = """BANK_NAME BANK_CODE BANK_ADDR BANK_ROUTE_NUM BIK MFO ACC_NAME
 _RQ_TYPES = {"IDENT_TYPE": "crm_status:RQ_IDENT_TYPE_CO", "VAT_PAYER": "char"}
 
 
-def _entity(table: str, fields: str, userfields: str = "") -> Entity:
-    return Entity(REQUISITE, table, tuple(map(Field.parse, fields.split(";"))), userfields)
-
-
 def _rq_fields(names: str) -> str:
     return "; ".join(f"RQ_{name} {_RQ_TYPES.get(name, 'string')}" for name in names.split())
 
 
 # Source: [docs] api-reference/crm/requisites/universal/crm-requisite-fields.md, and in the folders beside it
 # presets/crm-requisite-preset-fields.md, bank-detail/crm-requisite-bank-detail-fields.md,
-# links/crm-requisite-link-fields.md, addresses/crm-address-fields.md
-REQUISITES = _entity(
+# links/crm-requisite-link-fields.md, addresses/crm-address-fields.md,
+# presets/fields/crm-requisite-preset-field-fields.md
+REQUISITES = other_entity(
     "requisites",
     f"""ID integer/r; ENTITY_TYPE_ID integer/*i; ENTITY_ID integer/*i; PRESET_ID integer/*i; {_STAMPS};
     {_NAMED}; ADDRESS_ONLY char; SORT integer; {_rq_fields(_REQUISITE_STRINGS)}""",
     "CRM_REQUISITE",
 )
-PRESETS = _entity(
+PRESETS = other_entity(
     "presets",
     f"""ID integer/r; ENTITY_TYPE_ID integer/*i; COUNTRY_ID integer/*i; NAME string/*; {_STAMPS}; ACTIVE char;
     SORT integer; XML_ID string""",
 )
-BANK_DETAILS = _entity(
+PRESET_FIELDS = other_entity(
+    "preset_fields",
+    "ID integer/r; FIELD_NAME string/*; FIELD_TITLE string; SORT integer; IN_SHORT_LIST char",
+)
+BANK_DETAILS = other_entity(
     "bank_details",
     f"""ID integer/r; ENTITY_ID integer/*i; COUNTRY_ID integer; {_STAMPS}; {_NAMED}; SORT integer;
     {_rq_fields(_BANK_STRINGS)}; COMMENTS string""",
 )
-LINKS = _entity(
+LINKS = other_entity(
     "requisite_links",
     """ENTITY_TYPE_ID integer/*i; ENTITY_ID integer/*i; REQUISITE_ID integer/*; BANK_DETAIL_ID integer/*;
     MC_REQUISITE_ID integer/*; MC_BANK_DETAIL_ID integer/*""",
 )
-ADDRESSES = _entity(
+ADDRESSES = other_entity(
     "addresses",
     """TYPE_ID integer/*i; ENTITY_TYPE_ID integer/*i; ENTITY_ID integer/*i; ADDRESS_1 string; ADDRESS_2 string;
     CITY string; POSTAL_CODE string; REGION string; PROVINCE string; COUNTRY string; COUNTRY_CODE string;
@@ -97,6 +99,25 @@ def make_presets() -> Table:
             for preset_id, (name, code) in enumerate(_PRESETS, start=1)
         }
     )
+
+
+def make_preset_fields() -> dict[int, Table]:
+    """Make the fields of each preset, which have ids of their own.
+
+    Source: [docs] api-reference/crm/requisites/presets/fields/crm-requisite-preset-field-list.md
+    """
+    names = ("RQ_INN", "RQ_COMPANY_NAME", "RQ_COMPANY_FULL_NAME", "RQ_OGRN", "RQ_KPP", "RQ_ADDR")
+    rows: dict[int, Row] = {
+        place: {
+            "ID": str(place),
+            "FIELD_NAME": name,
+            "FIELD_TITLE": "",
+            "IN_SHORT_LIST": "N",
+            "SORT": str(500 + 10 * place),
+        }
+        for place, name in enumerate(names, start=1)
+    }
+    return {preset_id: Table(rows) for preset_id, _ in enumerate(_PRESETS, start=1)}
 
 
 def make_requisites(addresses: Table) -> Table:

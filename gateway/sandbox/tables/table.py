@@ -73,13 +73,16 @@ class Rows(MutableMapping[int, Row]):
 
 
 class Table(UserDict[int, Row], Rows):
-    """A table that stores all its rows, with a sorted list of ids."""
+    """A table that stores all its rows, with a sorted list of ids.
 
-    def __init__(self, rows: dict[int, Row] | None = None) -> None:
+    *last_id* is the largest id that deleted rows of a table without rows had.
+    """
+
+    def __init__(self, rows: dict[int, Row] | None = None, *, last_id: int = 0) -> None:
         super().__init__()
         self.data = dict(rows or {})
         self._ids = sorted(self.data)
-        self._max_id = max(self.data, default=0)
+        self._max_id = max(self.data, default=last_id)
 
     @property
     def next_id(self) -> int:

@@ -5,8 +5,8 @@ from functools import partial
 from typing import NoReturn, TypeAlias
 
 from gateway.sandbox.content.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE, SMART_INVOICE
-from gateway.sandbox.content.comments import COMMENT_FIELDS, make_file, read_files
-from gateway.sandbox.content.entities import OLD_INVOICE, Entity
+from gateway.sandbox.content.comments import COMMENTS, make_file, read_files
+from gateway.sandbox.content.entities import OLD_INVOICE
 from gateway.sandbox.content.records import iso_time
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import Value, entries_of
@@ -28,7 +28,6 @@ _OWNER_TYPES = {
     "smart_invoice": SMART_INVOICE,
 }
 _TYPE_NAMES = {type_id: name for name, type_id in _OWNER_TYPES.items()}
-_COMMENTS = Entity(0, "comments", COMMENT_FIELDS, "")
 _LISTED = Schema({"ID": Kind.NUMBER, "CREATED": Kind.DATE, "AUTHOR_ID": Kind.NUMBER}, key="ID")
 
 
@@ -38,7 +37,7 @@ def add_comment(call: Call) -> Answer:
     Source: [docs] api-reference/crm/timeline/comments/crm-timeline-comment-add.md
     """
     fields = entries_of(call.params["fields"])
-    owner = _owner_of(call, fields)
+    owner = owner_of(call, fields)
     if owner is None:
         _fail("OWNER_NOT_FOUND", "Owner was not found")
     if owner[0] in call.data.denied:
@@ -79,7 +78,7 @@ def list_comments(call: Call) -> Answer:
 
     Source: [docs] api-reference/crm/timeline/comments/crm-timeline-comment-list.md
     """
-    owner = _owner_of(call, entries_of(call.params.get("filter", {})))
+    owner = owner_of(call, entries_of(call.params.get("filter", {})))
     if owner is None or owner[0] in call.data.denied:
         refuse("Access denied.")
     rows = {comment_id: row for comment_id, row in call.data.comments.items() if owner in row["OWNERS"]}
@@ -136,11 +135,17 @@ def _named_owner(call: Call, row: Row) -> Owner | None:
     return owner
 
 
-def _owner_of(call: Call, values: Mapping[str, Value]) -> Owner | None:
+def owner_of(call: Call, values: Mapping[str, Value]) -> Owner | None:
     """The owner named by ENTITY_TYPE and ENTITY_ID, None if they are invalid. The record may be missing."""
     name, record_id = str(values.get("ENTITY_TYPE")).lower(), positive(values.get("ENTITY_ID"))
     type_id = _OWNER_TYPES.get(name) or positive(name.removeprefix("dynamic_"))
     return (type_id, record_id) if type_id in call.data.records and record_id else None
+
+
+def owner_columns(owner: Owner) -> Row:
+    """The columns of an answer that name the owner of a comment."""
+    type_id, record_id = owner
+    return {"ENTITY_ID": str(record_id), "ENTITY_TYPE": _TYPE_NAMES.get(type_id, f"dynamic_{type_id}")}
 
 
 def _written(call: Call, fields: Mapping[str, Value]) -> Row:
@@ -161,11 +166,9 @@ def _written(call: Call, fields: Mapping[str, Value]) -> Row:
 
 
 def _shown(row: Row, owner: Owner) -> Row:
-    type_id, record_id = owner
     shown = {
         "ID": row["ID"],
-        "ENTITY_ID": str(record_id),
-        "ENTITY_TYPE": _TYPE_NAMES.get(type_id, f"dynamic_{type_id}"),
+        **owner_columns(owner),
         **{name: row[name] for name in ("CREATED", "COMMENT", "AUTHOR_ID")},
     }
     files = {str(file["id"]): file for file in row["FILES"]}
@@ -189,5 +192,5 @@ METHODS = (
     _controller("delete", delete_comment, _ID, *_OWNER),
     Method("crm.timeline.comment.get", get_comment, ("crm",), (Param("id"),)),
     Method("crm.timeline.comment.list", list_comments, ("crm",), LIST_PARAMS),
-    Method("crm.timeline.comment.fields", partial(describe_fields, _COMMENTS), ("crm",)),
+    Method("crm.timeline.comment.fields", partial(describe_fields, COMMENTS), ("crm",)),
 )

@@ -40,7 +40,7 @@ def _check_new_requisite(call: Call, columns: Row) -> None:
 
 
 def _check_new_preset(call: Call, columns: Row) -> None:
-    _check_preset(call, columns)
+    check_owners(call)
     # The page prints this text without a full stop. Source: [docs] requisites/presets/crm-requisite-preset-add.md
     if positive(columns.get("ENTITY_TYPE_ID")) != REQUISITE:
         refuse("ENTITY_TYPE_ID is not defined or invalid")
@@ -63,7 +63,12 @@ def _check_name(columns: Row) -> None:
         refuse_invalid("NAME")
 
 
-def _check_preset(call: Call, _row: Row) -> None:
+def check_owners(call: Call, _row: Row | None = None) -> None:
+    """Check the right to contacts and companies, which presets need.
+
+    Raises:
+        CallError: "Access denied."
+    """
     if not call.data.denied.isdisjoint(_OWNERS):
         refuse("Access denied.")
 
@@ -112,13 +117,14 @@ def _unlink_bank_detail(data: PortalData, bank_detail_id: int) -> None:
         data.requisite_links[link_id] = {**row, **unlinked}
 
 
-def _keep_used_preset(data: PortalData, preset_id: int) -> None:
-    """Refuse to delete a preset with requisites.
+def _remove_preset(data: PortalData, preset_id: int) -> None:
+    """Delete the fields of a preset, which must have no requisites.
 
     Source: [docs] api-reference/crm/requisites/presets/crm-requisite-preset-delete.md
     """
     if any(row["PRESET_ID"] == str(preset_id) for row in data.requisites.values()):
         refuse("Вы не можете удалить шаблон, так как по нему уже созданы реквизиты")
+    data.preset_fields.pop(preset_id, None)
 
 
 def list_countries(_call: Call) -> Answer:
@@ -146,9 +152,9 @@ METHODS = (
         PRESETS,
         attrgetter("presets"),
         check_new=_check_new_preset,
-        check_row=_check_preset,
+        check_row=check_owners,
         check_list=_check_preset_list,
-        remove=_keep_used_preset,
+        remove=_remove_preset,
     ).methods(),
     *Collection(
         "crm.requisite.bankdetail",
