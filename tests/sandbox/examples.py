@@ -30,6 +30,7 @@ OPTIONAL = {
     "next",
     "time.operating",
     "time.operating_reset_at",
+    "time.processing",
     "result[].XML_ID",
     "result.XML_ID",
     "result[].UF_HEAD",
@@ -42,6 +43,11 @@ OPTIONAL = {
     "result.category.isSystem",
     "result.type.code",
 }
+
+
+def documented(example: str) -> Any:
+    """The documented answer."""
+    return json.loads((EXAMPLES / f"{example}.json").read_text())
 
 
 def shape(value: Any, path: str = "") -> Shape:
@@ -64,11 +70,6 @@ def _type(value: Any) -> str:
     if value is None:
         return "null"
     return {bool: "boolean", int: "number", float: "number", str: "string"}[type(value)]
-
-
-def documented(name: str) -> Any:
-    """The documented example *name*."""
-    return json.loads((EXAMPLES / f"{name}.json").read_text())
 
 
 def compare(ours: Any, example: str) -> None:

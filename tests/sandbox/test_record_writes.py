@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.content.catalog import COMPANY, CONTACT, DEAL
+from gateway.sandbox.content.events import Handler
 from gateway.sandbox.portal import SandboxPortal
 from tests.clock import ManualClock
 from tests.sandbox.client import RestClient
@@ -270,3 +271,31 @@ async def test_a_binding_and_the_set_of_bindings_agree(webhook: RestClient, port
     contact_id = await add(webhook, "contact", COMPANY_ID=3)
     assert portal.data.records[CONTACT][contact_id]["COMPANY_IDS"] == ["3"]
     assert len(portal.data.records[COMPANY]) > 0
+
+
+async def test_a_deleted_contact_takes_its_requisites_along(webhook: RestClient, portal: SandboxPortal) -> None:
+    row = next(iter(portal.data.requisites.values()))
+    assert row["ENTITY_TYPE_ID"] == str(CONTACT)
+    await webhook.call("crm.contact.delete", id=row["ENTITY_ID"])
+    assert all(left["ENTITY_ID"] != row["ENTITY_ID"] for left in portal.data.requisites.values())
+
+
+async def test_writes_cause_the_documented_events(portal: SandboxPortal, webhook: RestClient) -> None:
+    events = portal.data.events
+    names = ("ONCRMDEALADD", "ONCRMDEALUPDATE", "ONCRMDEALMOVETOCATEGORY", "ONCRMDEALDELETE", "ONCRMDYNAMICITEMADD")
+    events.handlers.extend(Handler(name, offline=True) for name in names)
+    row_id = await add(webhook, "deal")
+    await webhook.call("crm.deal.update", id=row_id, fields={"TITLE": "new"})
+    await webhook.call("crm.deal.update", id=row_id, fields={"TITLE": "new"})  # changes nothing
+    await webhook.call("crm.item.update", entityTypeId=DEAL, id=row_id, fields={"categoryId": 7})
+    await webhook.call("crm.deal.delete", id=row_id)
+    item = (await webhook.call("crm.item.add", entityTypeId=128, fields={"title": "x"})).result["item"]
+    queued = [(row["EVENT_NAME"], row["EVENT_DATA"]["FIELDS"]) for row in portal.data.offline_events.values()]
+    of_deal = {"ID": str(row_id)}
+    assert queued == [
+        (names[0], of_deal),
+        (names[1], of_deal),
+        (names[2], of_deal | {"CATEGORY_ID": "7", "STAGE_ID": "C7:NEW"}),
+        (names[3], of_deal),
+        (names[4], {"ID": str(item["id"]), "ENTITY_TYPE_ID": "128"}),
+    ]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from gateway.sandbox.content.addresses import make_addresses
 from gateway.sandbox.content.catalog import DEAL, blank_type, make_categories, make_pipelines, make_types
+from gateway.sandbox.content.currencies import make_currencies
 from gateway.sandbox.content.departments import make_departments
 from gateway.sandbox.content.entities import Entity, make_entities, make_smart_process
 from gateway.sandbox.content.eventlog import make_eventlog
@@ -19,6 +20,7 @@ from gateway.sandbox.content.office import make_chats, make_mailboxes, make_work
 from gateway.sandbox.content.offline import OfflineEvents
 from gateway.sandbox.content.people import make_users
 from gateway.sandbox.content.records import CREATED_COLUMNS, MODIFIED_COLUMNS, iso_time, make_records, make_table
+from gateway.sandbox.content.requisites import make_preset_fields, make_presets, make_requisites
 from gateway.sandbox.content.statuses import make_stages, make_statuses
 from gateway.sandbox.content.tasks import make_tasks
 from gateway.sandbox.tables.generated import GeneratedTable
@@ -28,6 +30,7 @@ REQUISITES = 20
 FIRST_VALUE_ID = 1_500_000_001  # of values of multifields that a client writes, above those of generated ones
 FIRST_NEW_CHOICE = 100_001  # greater than the ids of all generated choices of lists
 DEAL_CHATS = 3
+LAST_ID = 100  # of tables whose rows were all deleted
 
 
 class Catalog(NamedTuple):
@@ -44,6 +47,11 @@ def _catalog() -> Catalog:
     types = make_types()
     categories = make_categories(types)
     return Catalog(types, categories, make_statuses(categories), make_userfields(types))
+
+
+def _used_table() -> Table:
+    """An empty table that had rows before."""
+    return Table(last_id=LAST_ID)
 
 
 @dataclass(frozen=True)
@@ -72,11 +80,19 @@ class PortalData:
     addresses: Table
     chats: Table
     work_records: Table
+    requisites: Table
     mailboxes: Table = field(default_factory=make_mailboxes)
     departments: Table = field(default_factory=make_departments)
     user_fields: Table = field(default_factory=Table)
     options: dict[tuple[str, int], Row] = field(default_factory=dict)
     calls: dict[str, Row] = field(default_factory=dict)
+    presets: Table = field(default_factory=make_presets)
+    preset_fields: dict[int, Table] = field(default_factory=make_preset_fields)
+    bank_details: Table = field(default_factory=_used_table)
+    requisite_links: Table = field(default_factory=Table)
+    comments: Table = field(default_factory=_used_table)
+    comment_files: Table = field(default_factory=_used_table)
+    currencies: dict[str, Row] = field(default_factory=make_currencies)
     denied: set[int] = field(default_factory=set)
     value_ids: Iterator[int] = field(default_factory=lambda: itertools.count(FIRST_VALUE_ID), repr=False, compare=False)
     type_links: dict[int, Row] = field(default_factory=dict)
@@ -117,6 +133,7 @@ class PortalData:
             statuses=statuses,
             userfields=userfields,
         )
+        addresses = make_addresses(REQUISITES)
         return cls(
             users=people,
             statuses=statuses,
@@ -129,7 +146,8 @@ class PortalData:
             eventlog=make_eventlog(eventlog, holes, seed, tuple(people), now),
             offline_events=offline_events,
             events=Events(offline_events, types),
-            addresses=make_addresses(REQUISITES),
+            addresses=addresses,
+            requisites=make_requisites(addresses),
             chats=make_chats(itertools.islice(crm_records[DEAL], DEAL_CHATS)),
             work_records=make_work_records(tuple(people), now),
         )
@@ -193,6 +211,10 @@ class PortalData:
             "eventlog": self.eventlog,
             "offline_events": self.offline_events,
             "addresses": self.addresses,
+            "requisites": self.requisites,
+            "presets": self.presets,
+            "bank_details": self.bank_details,
+            "requisite_links": self.requisite_links,
             **{f"categories/{entity_type_id}": table for entity_type_id, table in self.categories.items()},
             **{f"userfields/{entity_id}": table for entity_id, table in self.userfields.items()},
             **{self.entities[type_id].table: table for type_id, table in self.records.items()},

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gateway.sandbox.content.catalog import COMPANY, DEAL, LEAD, QUOTE, SMART_INVOICE
+from gateway.sandbox.content.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE, SMART_INVOICE
 from gateway.sandbox.content.entities import MULTIFIELDS, Entity, Field
 from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.content.records import (
@@ -15,6 +15,7 @@ from gateway.sandbox.content.records import (
     blank_value,
     iso_time,
 )
+from gateway.sandbox.content.requisite_removal import remove_requisites_of
 from gateway.sandbox.php import Value
 from gateway.sandbox.tables.table import Row
 
@@ -25,6 +26,7 @@ _MODIFIED_BY = ("MODIFY_BY_ID", "UPDATED_BY")
 _MOVED_BY = ("MOVED_BY_ID", "MOVED_BY")
 STAMPS = (*CREATED_COLUMNS, *MODIFIED_COLUMNS, *_CREATED_BY, *_MODIFIED_BY)
 _KINDS = {LEAD: "Lead", DEAL: "Deal", COMPANY: "Company", QUOTE: "Quote", SMART_INVOICE: "Invoice"}
+_EVENTS = {LEAD: "LEAD", DEAL: "DEAL", CONTACT: "CONTACT", COMPANY: "COMPANY", QUOTE: "QUOTE"}
 _HAS = {"HAS_PHONE": "PHONE", "HAS_EMAIL": "EMAIL", "HAS_IMOL": "IM"}
 
 
@@ -54,6 +56,7 @@ class RecordWriter:
         row |= values
         row |= self._stage_of(row) | _bound(values, {}) | _has(row)
         self._write(row_id, {name: value for name, value in row.items() if name in self._columns})
+        self._record_event("ADD", row_id)
         return row_id
 
     def update(self, row_id: int, values: Row) -> None:
@@ -73,9 +76,17 @@ class RecordWriter:
             new["PREVIOUS_STAGE_ID"] = row.get("STAGE_ID")
         new |= _bound(changed, row) | _has(new)
         self._write(row_id, {name: value for name, value in new.items() if name in self._columns})
+        if self.entity.type_id == DEAL and "CATEGORY_ID" in changed:
+            place = {"CATEGORY_ID": new["CATEGORY_ID"], "STAGE_ID": new["STAGE_ID"]}
+            self._record_event("MOVETOCATEGORY", row_id, **place)
+        else:
+            self._record_event("UPDATE", row_id)
 
     def delete(self, row_id: int) -> None:
+        """Delete a record with its requisites."""
         del self.data.records[self.entity.type_id][row_id]
+        remove_requisites_of(self.data, self.entity.type_id, row_id)
+        self._record_event("DELETE", row_id)
 
     def first_stage(self, category_id: str) -> str | None:
         """The first stage of a pipeline; None if the entity has no stages."""
@@ -163,6 +174,15 @@ class RecordWriter:
         if self.entity.type_id == DEAL:
             derived["IS_NEW"] = "NY"[stage == next(iter(stages), None)]
         return {field.name: stage, **{name: value for name, value in derived.items() if name in self._columns}}
+
+    def _record_event(self, action: str, row_id: int, **further: str) -> None:
+        """Source: [docs] api-reference/crm/deals/events/index.md and its siblings, crm/universal/events/index.md"""
+        type_id = self.entity.type_id
+        fields = {"ID": str(row_id), **further}
+        if type_id not in _EVENTS:
+            fields["ENTITY_TYPE_ID"] = str(type_id)
+        name = f"ONCRM{_EVENTS.get(type_id, 'DYNAMICITEM')}{action}"
+        self.data.events.record(name, {"FIELDS": fields}, self.now, self.user_id)
 
     def _write(self, row_id: int, row: Row) -> None:
         self.data.write(self.entity.table, row_id, row, self.now)

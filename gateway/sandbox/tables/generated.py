@@ -49,8 +49,12 @@ class GeneratedTable(Rows):
 
     @property
     def next_id(self) -> int:
-        """The id for a new row, greater than every id used before."""
         return self._max_id + 1
+
+    @property
+    def changed_ids(self) -> Iterable[int]:
+        """The ids of the rows that are stored because they were changed or added, in any order."""
+        return self._changed.keys()
 
     def __len__(self) -> int:
         return len(self._runs) + len(self._added) - len(self._removed)

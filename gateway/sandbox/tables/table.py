@@ -51,6 +51,11 @@ class Rows(MutableMapping[int, Row]):
     def columns(self) -> frozenset[str]:
         """All columns that rows may have."""
 
+    @property
+    @abstractmethod
+    def next_id(self) -> int:
+        """The id for a new row, greater than every id used before."""
+
     def blank(self, _row_id: int) -> Row:
         """The initial columns of a new row with this id."""
         return {}
@@ -69,17 +74,19 @@ class Rows(MutableMapping[int, Row]):
 
 
 class Table(UserDict[int, Row], Rows):
-    """A table that stores all its rows, with a sorted list of ids."""
+    """A table that stores all its rows, with a sorted list of ids.
 
-    def __init__(self, rows: dict[int, Row] | None = None) -> None:
+    *last_id* is the largest id that deleted rows of a table without rows had.
+    """
+
+    def __init__(self, rows: dict[int, Row] | None = None, *, last_id: int = 0) -> None:
         super().__init__()
         self.data = dict(rows or {})
         self._ids = sorted(self.data)
-        self._max_id = self._ids[-1] if self._ids else 0
+        self._max_id = max(self.data, default=last_id)
 
     @property
     def next_id(self) -> int:
-        """The id for a new row, greater than every id used before."""
         return self._max_id + 1
 
     def __setitem__(self, row_id: int, row: Row) -> None:
