@@ -10,6 +10,7 @@ GatewayError                     an internal error; the caller can do nothing
 ├── AuthorizationRequired        a person must authorize the portal again
 │   └── WebhookRequired          the inbound webhook must be connected again
 ├── MethodDenied                 the settings do not allow the portal's method
+├── IdempotencyKeyReused         the Idempotency-Key has been used for another request
 ├── TooBusy                      the portal's rate limit leaves no room in time; nothing was sent
 ├── Stopping                     the gateway is shutting down and starts no long operations
 ├── StorageFailed                the database is unavailable or damaged
@@ -36,6 +37,11 @@ class FieldError:
     detail: str
     pointer: str | None = None
     parameter: str | None = None
+
+
+def pointer_token(name: str) -> str:
+    """Escape *name* for a JSON pointer. Source: RFC 6901, section 3"""
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 class GatewayError(Exception):
@@ -130,6 +136,12 @@ class MethodDenied(GatewayError):
     """this gateway does not allow the method"""
 
     code = "method_denied"
+
+
+class IdempotencyKeyReused(GatewayError):
+    """the Idempotency-Key has been used for another request"""
+
+    code = "idempotency_key_reused"
 
 
 class TooBusy(GatewayError):

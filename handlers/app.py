@@ -21,11 +21,14 @@ from gateway.bitrix.auth.oauth import AuthorizationServers
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import open_session
 from gateway.clock import Clock
+from gateway.crm.journaled import JournaledWrites
+from gateway.crm.service import RecordService
 from gateway.crypto.vault import KEY_CHECK, NO_KEY, Vault, key_needed
 from gateway.fields.service import FieldService
 from gateway.mirror.cursors import CursorSigner
 from gateway.mirror.maintenance import MirrorMaintenance
 from gateway.mirror.pages import Pages
+from gateway.mirror.portal_records import PortalRecords
 from gateway.mirror.queries import QueryService
 from gateway.mirror.record_reader import RecordReader
 from gateway.mirror.resources import DICTIONARIES, RECORDS, Resource
@@ -50,8 +53,10 @@ from handlers.app_keys import (
     FIELDS,
     PAGES,
     POLICY,
+    PORTAL_RECORDS,
     QUERIES,
     READER,
+    RECORD_WRITES,
     RULES,
     SECRETS,
     SESSION,
@@ -63,6 +68,7 @@ from handlers.bitrix.account import connect_account, delete_account, get_account
 from handlers.bitrix.calls import call_batch, call_batch3, call_method, call_method3, get_openapi3
 from handlers.bitrix.fields import get_field, list_fields, requested_resource
 from handlers.bitrix.lists import page_of
+from handlers.bitrix.record_writes import change_record, create_record, delete_record
 from handlers.bitrix.records import PARAMETERS as RECORD_PARAMETERS
 from handlers.bitrix.records import get_record, list_of
 from handlers.bitrix.rules import create_rules, get_rules, replace_rules
@@ -95,9 +101,11 @@ from storage.mirror import MirrorStore
 from storage.mirror_indexes import IndexStore
 from storage.mirror_queries import QueryStore
 from storage.mirror_records import RecordStore
+from storage.own_writes import OwnWriteStore
 from storage.rules import RuleStore
 from storage.sync_settings import SyncSettingsStore
 from storage.syncs import SyncStore
+from storage.write_journal import WriteJournal
 
 logger = logging.getLogger(__name__)
 
@@ -154,6 +162,9 @@ ROUTES: list[tuple[str, str, Handler]] = [
             ("GET", f"{path}/fields", list_fields),
             ("GET", f"{path}/fields/{{name}}", get_field),
             ("GET", f"{path}/{{id}}", get_record),
+            ("POST", path, create_record),
+            ("PATCH", f"{path}/{{id}}", change_record),
+            ("DELETE", f"{path}/{{id}}", delete_record),
         )
     ),
 ]
@@ -269,7 +280,18 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         clock,
         limit_s=config.query_limit_s,
     )
-    app[READER] = RecordReader(RecordStore(app[DATABASE]), directory, clients, clock, limit_s=config.query_limit_s)
+    app[READER] = RecordReader(RecordStore(app[DATABASE]), clock, limit_s=config.query_limit_s)
+    app[PORTAL_RECORDS] = PortalRecords(RecordStore(app[DATABASE]), directory, clients, clock)
+    journaled = JournaledWrites(WriteJournal(app[DATABASE]), clock)
+    app[RECORD_WRITES] = RecordService(
+        journaled,
+        OwnWriteStore(app[DATABASE]),
+        app[PORTAL_RECORDS],
+        directory,
+        clients,
+        app[PAGES],
+        clock,
+    )
     app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock)
     sync_settings = SyncSettingsStore(app[DATABASE])
     maintenance = MirrorMaintenance(IndexStore(app[DATABASE]), sync_settings, clock)
@@ -322,6 +344,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
             yield
             await finish_pending(app[ACCOUNTS].finish_pending(), clock)
     finally:
+        await journaled.close()
         await recovery.close()
         await finish_pending(credentials.finish_pending(), clock)
         await limiters.close()

@@ -10,8 +10,10 @@ from gateway.accounts.directory import AccountDirectory
 from gateway.accounts.service import AccountService
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import PortalSession
+from gateway.crm.service import RecordService
 from gateway.fields.service import FieldService
 from gateway.mirror.pages import Pages
+from gateway.mirror.portal_records import PortalRecords
 from gateway.mirror.queries import QueryService
 from gateway.mirror.record_reader import RecordReader
 from gateway.mirror.sync import SyncService
@@ -28,7 +30,9 @@ DATABASE = web.AppKey("DATABASE", Database)
 POLICY = web.AppKey("POLICY", EgressPolicy)
 SESSION = web.AppKey("SESSION", PortalSession)
 PAGES = web.AppKey("PAGES", Pages)
-READER = web.AppKey("RECORDS", RecordReader)
+READER = web.AppKey("READER", RecordReader)
+PORTAL_RECORDS = web.AppKey("PORTAL_RECORDS", PortalRecords)
+RECORD_WRITES = web.AppKey("RECORD_WRITES", RecordService)
 QUERIES = web.AppKey("QUERIES", QueryService)
 FIELDS = web.AppKey("FIELDS", FieldService)
 DIRECTORY = web.AppKey("DIRECTORY", AccountDirectory)

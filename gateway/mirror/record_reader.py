@@ -1,14 +1,10 @@
-"""Reads one record: from the mirror, with its relations, or from the portal in the same form."""
+"""Reads one record from the mirror, with its relations."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import orjson
 
-from gateway.accounts.clients import PortalClients
-from gateway.accounts.directory import AccountDirectory
-from gateway.bitrix.errors import RecordNotFound
 from gateway.bitrix.lists.list_fields import Field
-from gateway.bitrix.lists.page import Page, answer_of
 from gateway.bitrix.protocol.v2 import Command
 from gateway.clock import Clock
 from gateway.errors import FieldError, NotFound, QueryTimeLimit
@@ -24,18 +20,8 @@ LoadFields = Callable[[Command], Awaitable[Mapping[str, Field]]]
 class RecordReader:
     """Reads single records for callers."""
 
-    def __init__(
-        self,
-        store: RecordStore,
-        directory: AccountDirectory,
-        clients: PortalClients,
-        clock: Clock,
-        *,
-        limit_s: float,
-    ) -> None:
+    def __init__(self, store: RecordStore, clock: Clock, *, limit_s: float) -> None:
         self._store = store
-        self._directory = directory
-        self._clients = clients
         self._clock = clock
         self._limit_s = limit_s
 
@@ -85,27 +71,6 @@ class RecordReader:
             relations.append(Relation(name, related_list, tuple(fields)))
         raise_errors(errors)
         return relations
-
-    async def read_from_portal(self, account: Account, resource: Resource, row_id: int) -> bytes:
-        """The JSON of a record as the portal has it now, in the form of the mirror.
-
-        Raises:
-            PortalError: the portal does not have the record, or refused to show it.
-        """
-        record = record_type(resource)
-        (portal_list,) = resource.lists("")
-        call = portal_list.call
-        listed = Command(call.method, {**call.spec.filtered(call.params, {"": row_id}), "start": -1})
-        async with self._directory.mark_stale_on_auth_failure(account):
-            rows, got = await self._clients.client(account).batch([listed, record.get_command(row_id)])
-        found = dict(call.spec.rows(answer_of(rows)))
-        if row_id not in found:
-            answer_of(got)  # raises the portal's own error
-            raise RecordNotFound("", "Not found")
-        page = Page([found[row_id]], [row_id], 0, None)
-        stored = resource.render(portal_list, page, int(self._clock.now()))
-        ((_, tail),) = stored.rows
-        return tail[:-1] + stored.head
 
 
 def _with_related(found: FoundRecord, relations: Sequence[Relation]) -> bytes:

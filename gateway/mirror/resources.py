@@ -5,14 +5,14 @@ Dictionaries are always mirrored. Records of the CRM are mirrored once an accoun
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 from gateway.bitrix.lists.field_rules import FIELD_RULES
 from gateway.bitrix.lists.list_fields import Field, ListFields
 from gateway.bitrix.lists.list_specs import Paging, Row
 from gateway.bitrix.lists.page import ListCall, Page
-from gateway.bitrix.protocol.v2 import Command
+from gateway.bitrix.protocol.v2 import Command, Params
 from gateway.bitrix.rows.dictionaries import (
     decode_pipeline,
     decode_step,
@@ -53,22 +53,35 @@ class PortalList:
     belongs: Callable[[Row], bool] = lambda _: True
 
 
+ITEMS = "crm.item"
+
+
 @dataclass(frozen=True)
 class RecordType:
     """What a resource of CRM records has besides.
 
-    *entity_type_id* is the portal's number of the type, *names* are those of the columns. The command *fields*
-    describes the fields of the records, and *get*, completed by an id, gets one of them.
+    *entity_type_id* is the portal's number of the type, *names* are those of the columns. All methods for these records
+    begin with *prefix*, and take the parameters *params* besides their own.
     """
 
     entity_type_id: int
     names: RecordNames
-    fields: Command
-    get: Command
+    prefix: str
+    params: Params = field(default_factory=dict)
 
-    def get_command(self, row_id: int) -> Command:
-        """The command that gets one record."""
-        return Command(self.get.method, {**self.get.params, "id": row_id})
+    @cached_property
+    def fields(self) -> Command:
+        """The command that describes the fields of the records."""
+        return self.command("fields")
+
+    def command(self, action: str, *, write: bool = False, **params: object) -> Command:
+        """The command that does *action*, such as ``get`` or ``add``, with the method's own *params*."""
+        return Command(f"{self.prefix}.{action}", {**self.params, **params}, write=write)
+
+    @property
+    def is_item(self) -> bool:
+        """Whether the records are read and written by crm.item.*, whose names and values have another form."""
+        return self.prefix == ITEMS
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -218,7 +231,7 @@ def _classic(
     call = ListCall(method, {"select": ["*", "UF_*", *multifields]})
     company = None if entity == "company" else "COMPANY_ID"
     names = RecordNames("ID", "DATE_MODIFY", pipeline, stage, "ASSIGNED_BY_ID", contact, company)
-    record = RecordType(entity_type_id, names, Command(f"crm.{entity}.fields"), Command(f"crm.{entity}.get"))
+    record = RecordType(entity_type_id, names, f"crm.{entity}")
     return Resource(name, lambda _: (PortalList(0, method, call),), record=record)
 
 
@@ -227,7 +240,7 @@ def _items(name: str, entity_type_id: int) -> Resource:
     call = ListCall("crm.item.list", {"entityTypeId": entity_type_id, "select": ["*"]})
     names = RecordNames("id", "updatedTime", "categoryId", "stageId", "assignedById", "contactId", "companyId")
     of_type = {"entityTypeId": entity_type_id}
-    record = RecordType(entity_type_id, names, Command("crm.item.fields", of_type), Command("crm.item.get", of_type))
+    record = RecordType(entity_type_id, names, ITEMS, of_type)
     lists = (PortalList(0, f"crm.item.list of type {entity_type_id}", call),)
     return Resource(name, lambda _: lists, record=record)
 

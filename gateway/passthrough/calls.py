@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +25,6 @@ from storage.errors import StorageError, StorageUnusable
 from storage.records import Account
 
 logger = logging.getLogger(__name__)
-
-IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")  # Source: protocol.md 9.10
 
 T = TypeVar("T")
 Outcomes = dict[str, Answer | GatewayError | None]
@@ -165,10 +162,6 @@ class CallService:
             return error
 
     def _work3(self, method: str, body: object, key: str | None, write: bool) -> Work[HttpAnswer]:
-        if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
-            raise InvalidInput.of_parameter(
-                "Idempotency-Key", "invalid_value", "must be 1 to 255 printable ASCII characters without spaces"
-            )
         if key is None and write:
             key = secrets.token_urlsafe(24)
         return Work(partial(self._send3, method, body, key, write), write)

@@ -12,7 +12,7 @@ from gateway.bitrix.errors import OutcomeUnknown, PortalBroken, PortalError
 from gateway.bitrix.protocol.json_body import TOO_DEEP
 from gateway.bitrix.protocol.v2 import Answer
 from gateway.bitrix.transport.session import HttpAnswer
-from gateway.errors import GatewayError, InvalidInput
+from gateway.errors import GatewayError, InvalidInput, pointer_token
 from gateway.passthrough.calls import Work
 from handlers.app_keys import CALLS
 from handlers.bitrix.account_loading import load_authorized_account
@@ -20,12 +20,11 @@ from handlers.http.bodies import Boolean, ClosedBody, StrictField, String, load_
 from handlers.http.body_reader import CallerLeft
 from handlers.http.connection import Connection
 from handlers.http.errors import command_error
-from handlers.http.query import one_value
+from handlers.http.idempotency import REPLAYED, idempotency_key
 from handlers.http.responses import json_response
 
 T = TypeVar("T")
 
-KEY_HEADER = "Idempotency-Key"
 NOT_RUN = {"code": "not_run", "description": "an earlier command failed and stopped the batch", "status": None}
 MAX_BATCH3_CALLS = 50
 OPENAPI_METHOD = "rest.documentation.openapi"
@@ -107,7 +106,7 @@ async def call_batch(request: web.Request) -> web.Response:
 async def call_method3(request: web.Request) -> web.Response:
     """POST /bitrix/v3/{method}"""
     body, method = await load_object(request), request.match_info["method"]
-    work = request.app[CALLS].call3(method, body, one_value(request.headers, KEY_HEADER))
+    work = request.app[CALLS].call3(method, body, idempotency_key(request))
     return portal_response(await cancel_on_disconnect(request, work))
 
 
@@ -119,7 +118,7 @@ async def call_batch3(request: web.Request) -> web.Response:
     for index, call in enumerate(calls):
         if not isinstance(call, dict):
             raise InvalidInput.of_field(f"/{index}", "invalid_value", "must be an object")
-    work = request.app[CALLS].batch3(calls, one_value(request.headers, KEY_HEADER))
+    work = request.app[CALLS].batch3(calls, idempotency_key(request))
     return portal_response(await cancel_on_disconnect(request, work))
 
 
@@ -182,14 +181,9 @@ async def load_object(request: web.Request) -> dict[str, Any]:
     return require_object(await load_arguments(request))
 
 
-def pointer_token(name: str) -> str:
-    """Escape *name* for a JSON pointer. Source: RFC 6901, section 3"""
-    return name.replace("~", "~0").replace("/", "~1")
-
-
 def portal_response(answer: HttpAnswer) -> web.Response:
     """Return the portal's response unchanged."""
-    headers = {"Idempotent-Replayed": "true"} if answer.replayed else {}
+    headers = REPLAYED if answer.replayed else {}
     return web.Response(body=answer.body, content_type="application/json", headers=headers)
 
 

@@ -11,9 +11,10 @@ from multidict import MultiDict, MultiMapping
 from gateway.bitrix.lists.list_fields import Field
 from gateway.bitrix.protocol.v2 import Command
 from gateway.errors import InvalidInput
+from gateway.mirror.portal_records import record_json
 from gateway.mirror.queries import DEFAULT_SIZE, MAX_SIZE, RecordQuery
 from gateway.mirror.resources import Resource, not_mirrored
-from handlers.app_keys import ACCOUNTS, PAGES, QUERIES, READER
+from handlers.app_keys import ACCOUNTS, PAGES, PORTAL_RECORDS, QUERIES, READER
 from handlers.bitrix.account_loading import load_account
 from handlers.bitrix.fields import access_fields, load_fields, requested_resource
 from handlers.bitrix.lists import respond_page
@@ -58,7 +59,7 @@ async def get_record(request: web.Request) -> web.Response:
         raise InvalidInput.of_parameter("related", "invalid_value", "is only valid for records from the mirror")
     else:
         await request.app[ACCOUNTS].ensure_authorized(account)
-        body = await reader.read_from_portal(account, resource, row_id)
+        body = record_json(await request.app[PORTAL_RECORDS].fetch(account, resource, row_id))
     return web.Response(body=body, content_type="application/json")
 
 

@@ -36,6 +36,7 @@ from gateway.errors import (
     AuthorizationRequired,
     FieldError,
     GatewayError,
+    IdempotencyKeyReused,
     InvalidInput,
     MethodDenied,
     NotFound,
@@ -55,6 +56,7 @@ PROMISED_STATUSES: dict[type[GatewayError], int] = {
     StateConflict: 409,
     AlreadyExists: 500,  # required by the contract
     MethodDenied: 403,
+    IdempotencyKeyReused: 422,
     TooBusy: 429,
     Stopping: 503,
     PortalError: 502,

@@ -95,7 +95,7 @@ def portal_error(code: object, description: object, status: int | None, secrets:
 def _class_of_unknown(code: str, description: str, status: int | None) -> type[PortalError]:
     if status is not None and (status >= 500 or status == 429):
         return PortalFailing
-    if code in NO_CODES and NOT_FOUND.search(description[-MAX_DESCRIPTION_CHARS:]):
+    if code in (*NO_CODES, "ERROR_CORE") and NOT_FOUND.search(description[-MAX_DESCRIPTION_CHARS:]):
         return RecordNotFound
     if code in NO_CODES and DENIED.match(description):
         return AccessDenied

@@ -1,0 +1,73 @@
+"""Checks the names and values that callers write to records, all at once, by what the portal says about the fields."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.bitrix.lists.list_fields import MULTIFIELD, Field
+from gateway.bitrix.lists.suggestions import suggest_name
+from gateway.crm.multifields import MultiValue, parse_values
+from gateway.crm.values import Ambiguous, portal_value
+from gateway.errors import FieldError, InvalidInput, pointer_token
+from gateway.mirror.row_json import OWN_NAMES
+
+UNKNOWN_FIELD = "unknown_field"
+MAX_SUGGESTIONS = 20  # names that get a suggestion, which takes time to find
+IMMUTABLE = "can only be set when the record is created"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a caller writes: values in the portal's form by name, and the wanted values of multifields."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    multifields: dict[str, list[MultiValue]] = field(default_factory=dict)
+
+
+def check_written(body: Mapping[str, object], fields: Mapping[str, Field], *, creates: bool) -> Written:
+    """Check and convert the *body* of a request that *creates* a record, or changes one.
+
+    Raises:
+        InvalidInput: with an error for each name that is unknown or cannot be written, and for each wrong value.
+    """
+    written = Written()
+    errors: list[FieldError] = []
+    for name, value in body.items():
+        known = fields.get(name)
+        rule = None if known is None else _rule_against(known, creates=creates)
+        pointer = f"/{pointer_token(name)}"
+        if name in OWN_NAMES or rule is not None:
+            errors.append(FieldError("read_only", rule or "is read-only", pointer=pointer))
+        elif known is None:
+            errors.append(_unknown(name, fields, suggest=len(errors) < MAX_SUGGESTIONS))
+        elif known.type == MULTIFIELD:
+            wanted, broken = parse_values(name, value)
+            written.multifields[name] = wanted
+            errors += broken
+        else:
+            try:
+                written.values[name] = portal_value(value, known)
+            except ValueError as error:
+                code = "ambiguous_value" if isinstance(error, Ambiguous) else "invalid_value"
+                errors.append(FieldError(code, str(error), pointer=pointer))
+    if errors:
+        raise InvalidInput("; ".join(f"{each.pointer}: {each.detail}" for each in errors), errors)
+    return written
+
+
+def is_unknown(error: InvalidInput) -> bool:
+    """Whether a name of the request is unknown, so that the fields may have changed on the portal."""
+    return any(each.code == UNKNOWN_FIELD for each in error.errors)
+
+
+def _rule_against(known: Field, *, creates: bool) -> str | None:
+    """The rule that writing the field breaks; None if it can be written."""
+    if known.read_only:
+        return "is read-only"
+    return IMMUTABLE if known.immutable and not creates else None
+
+
+def _unknown(name: str, fields: Mapping[str, Field], *, suggest: bool) -> FieldError:
+    nearest = suggest_name(name, fields) if suggest else None
+    question = "" if nearest is None else f"; did you mean {nearest!r}?"
+    return FieldError(UNKNOWN_FIELD, f"unknown field {name[:64]!r}{question}", pointer=f"/{pointer_token(name)}")

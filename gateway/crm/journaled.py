@@ -1,0 +1,92 @@
+"""Performs each write of a caller once: journaled before it is sent, and answered again for its Idempotency-Key."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import orjson
+
+from gateway.bitrix.errors import OutcomeUnknown
+from gateway.clock import Clock
+from gateway.errors import GatewayError, IdempotencyKeyReused
+from storage.records import Account
+from storage.write_journal import StoredAnswer, Write, WriteJournal
+
+KEEP_S = 24 * 3600  # answers are kept for their Idempotency-Key this long
+Work = Callable[[Write], Awaitable[StoredAnswer]]
+
+
+@dataclass(frozen=True)
+class Served:
+    """The answer to a write; *replayed* if an earlier request with the same Idempotency-Key got it first."""
+
+    answer: StoredAnswer
+    replayed: bool = False
+
+
+class JournaledWrites:
+    """Performs writes. They go on when their callers leave."""
+
+    def __init__(self, journal: WriteJournal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._running: dict[tuple[int, str], tuple[bytes, asyncio.Task[Served]]] = {}
+        self._tasks: set[asyncio.Task[Served]] = set()
+
+    async def perform(
+        self, account: Account, key: str | None, method: str, target: str, body: object, origin: str, work: Work
+    ) -> Served:
+        """Do *work* and return its answer; that of an earlier request with the same *key* if there was one.
+
+        Of requests that come with the same key at once, the first is performed, and the others wait for its answer.
+        *origin* is the key by which a created record is found; *work* gets that of the earlier request, if its outcome
+        is not known.
+
+        Raises:
+            IdempotencyKeyReused: the *key* has been used for another request.
+            GatewayError: whatever *work* raises. The key can be used again, unless the outcome is unknown.
+        """
+        sent = orjson.dumps([account.portal.portal_id, method, target, body], option=orjson.OPT_SORT_KEYS)
+        digest = hashlib.sha256(sent).digest()
+        running = None if key is None else self._running.get((account.account_id, key))
+        if running is not None:
+            earlier_digest, task = running
+            if earlier_digest != digest:
+                raise IdempotencyKeyReused
+            return Served((await asyncio.shield(task)).answer, replayed=True)
+        task = asyncio.create_task(self._journaled(account, key, sent, digest, origin, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if key is not None:
+            place = (account.account_id, key)
+            self._running[place] = (digest, task)
+            task.add_done_callback(lambda _: self._running.pop(place))
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Cancel the writes that still run. Their outcome is looked up when they are repeated with the same key."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _journaled(
+        self, account: Account, key: str | None, sent: bytes, digest: bytes, origin: str, work: Work
+    ) -> Served:
+        now = int(self._clock.now())
+        write = await self._journal.begin(
+            account.account_id, key, digest=digest, sent=sent, origin=origin, now=now, keep_s=KEEP_S
+        )
+        if write.digest != digest:
+            raise IdempotencyKeyReused
+        if write.answer is not None:
+            return Served(write.answer, replayed=True)
+        try:
+            answer = await work(write)
+        except OutcomeUnknown:
+            raise
+        except GatewayError:
+            await self._journal.forget(write.write_id)
+            raise
+        await self._journal.end(write.write_id, answer)
+        return Served(answer)

@@ -1,0 +1,168 @@
+"""Creates, changes and deletes records for callers: checked, carried out once, and shown in the mirror."""
+
+import logging
+import uuid
+from collections.abc import Mapping
+
+from gateway.accounts.clients import PortalClients
+from gateway.accounts.directory import AccountDirectory
+from gateway.bitrix.errors import PortalError
+from gateway.clock import Clock
+from gateway.crm.bodies import Written, check_written, is_unknown
+from gateway.crm.journaled import JournaledWrites, Served
+from gateway.crm.outcomes import LookUp, Send, T, send_once
+from gateway.crm.writes import RecordWrites
+from gateway.errors import InvalidInput
+from gateway.fields.service import KnownFields
+from gateway.mirror.pages import Pages
+from gateway.mirror.portal_records import PortalRecords, record_json
+from gateway.mirror.queries import FieldAccess
+from gateway.mirror.resources import Resource, record_type
+from storage.own_writes import ChangedList, OwnWriteStore
+from storage.records import Account
+from storage.write_journal import StoredAnswer, Write
+
+logger = logging.getLogger(__name__)
+
+
+class RecordService:
+    """Writes records. `create`, `change` and `delete` take the caller's Idempotency-Key, if any, and raise:
+    PortalError: the portal refused or failed; OutcomeUnknown if the write may have been carried out.
+    TooBusy: the portal's limits leave no room in time; nothing was sent.
+    IdempotencyKeyReused: the key has been used for another request.
+    """
+
+    def __init__(
+        self,
+        journaled: JournaledWrites,
+        mirror: OwnWriteStore,
+        records: PortalRecords,
+        directory: AccountDirectory,
+        clients: PortalClients,
+        pages: Pages,
+        clock: Clock,
+    ) -> None:
+        self._journaled = journaled
+        self._mirror = mirror
+        self._records = records
+        self._directory = directory
+        self._clients = clients
+        self._pages = pages
+        self._clock = clock
+
+    async def check(
+        self, body: Mapping[str, object], access: FieldAccess, *, creates: bool
+    ) -> tuple[Written, KnownFields]:
+        """Check a request that *creates* or changes a record. The fields are fetched again if a name is unknown.
+
+        Raises:
+            InvalidInput: names every unknown field and every wrong value.
+            PortalError: the fields could not be fetched.
+        """
+        known = access.known
+        try:
+            return check_written(body, known.fields, creates=creates), known
+        except InvalidInput as error:
+            if not is_unknown(error) or not known.may_be_refreshed(self._clock.now()):
+                raise
+        known = await access.fetch()
+        return check_written(body, known.fields, creates=creates), known
+
+    async def create(
+        self, account: Account, resource: Resource, written: Written, known: KnownFields, key: str | None
+    ) -> Served:
+        """Create a record: 201 with its JSON and its address."""
+
+        async def work(write: Write) -> StoredAnswer:
+            writes = self._writes(account, resource, known)
+            values = writes.with_origin(written, write.origin)
+            given = any(name in written.values for name in writes.origin_fields)
+
+            async def send() -> int:
+                return await writes.add(values)
+
+            async def look_up() -> int | None:
+                return await writes.find_created(values, given=given)
+
+            row_id = await self._carry_out(account, write, send, look_up if writes.origin_fields else None)
+            location = f"/bitrix/{resource.name}/{row_id}"
+            return StoredAnswer(201, location, await self._read_back(account, resource, row_id))
+
+        origin = str(uuid.uuid4())
+        return await self._journaled.perform(account, key, "POST", resource.name, _shown(written), origin, work)
+
+    async def change(
+        self, account: Account, resource: Resource, row_id: int, written: Written, known: KnownFields, key: str | None
+    ) -> Served:
+        """Change a record: 200 with its JSON."""
+
+        async def work(write: Write) -> StoredAnswer:
+            writes = self._writes(account, resource, known)
+
+            async def send() -> bool:
+                await writes.update(row_id, written)
+                return True
+
+            async def look_up() -> bool | None:
+                return await writes.is_changed(row_id, written) or None
+
+            await self._carry_out(account, write, send, look_up)
+            return StoredAnswer(200, None, await self._read_back(account, resource, row_id))
+
+        target = f"{resource.name}/{row_id}"
+        return await self._journaled.perform(account, key, "PATCH", target, _shown(written), "", work)
+
+    async def delete(self, account: Account, resource: Resource, row_id: int, key: str | None) -> Served:
+        """Delete a record: 204."""
+
+        async def work(write: Write) -> StoredAnswer:
+            writes = self._writes(account, resource, None)
+
+            async def send() -> bool:
+                await writes.delete(row_id)
+                return True
+
+            async def look_up() -> bool | None:
+                return await writes.is_deleted(row_id) or None
+
+            await self._carry_out(account, write, send, look_up)
+            tombstone = resource.tombstone(int(self._clock.now())) or b""
+            self._changed(await self._mirror.bury(account.account_id, account.portal, resource.name, row_id, tombstone))
+            return StoredAnswer(204)
+
+        return await self._journaled.perform(account, key, "DELETE", f"{resource.name}/{row_id}", None, "", work)
+
+    async def _carry_out(self, account: Account, write: Write, send: Send[T], look_up: LookUp[T] | None) -> T:
+        interrupted_at = None if write.is_new else float(write.begun_at)
+        async with self._directory.mark_stale_on_auth_failure(account):
+            return await send_once(send, look_up, self._clock, sent_at=interrupted_at)
+
+    async def _read_back(self, account: Account, resource: Resource, row_id: int) -> bytes:
+        """The JSON of a record that was written, which the mirror then has too; its id alone if it cannot be read."""
+        try:
+            page = await self._records.fetch(account, resource, row_id)
+        except PortalError as error:
+            logger.warning(
+                "a record was written, but could not be read back",
+                extra={"resource": resource.name, "id": row_id, "reason": str(error)},
+            )
+            return b'{"id":%d}' % row_id
+        self._changed(await self._mirror.save(account.account_id, account.portal, resource.name, page))
+        return record_json(page)
+
+    def _changed(self, changed: ChangedList | None) -> None:
+        if changed is not None:
+            self._pages.changed(changed.list_id, changed.generation)
+
+    def _writes(self, account: Account, resource: Resource, known: KnownFields | None) -> RecordWrites:
+        fields = {} if known is None else known.fields
+        return RecordWrites(self._clients.client(account), record_type(resource), fields)
+
+
+def _shown(written: Written) -> object:
+    """What was *written*, for the journal."""
+    wanted = {
+        name: [[each.value, each.kind, each.value_id] for each in values]
+        for name, values in written.multifields.items()
+    }
+    return [written.values, wanted]

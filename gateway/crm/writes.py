@@ -1,0 +1,182 @@
+"""The calls that create, change and delete one record, and those that show whether they were carried out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.bitrix.client import PortalClient
+from gateway.bitrix.errors import OutcomeUnknown, PortalBroken, RecordNotFound
+from gateway.bitrix.lists.list_fields import Field
+from gateway.bitrix.protocol.v2 import Command
+from gateway.bitrix.rows.records import decode_integer, decode_time
+from gateway.crm.bodies import Written
+from gateway.crm.multifields import added, changes
+from gateway.mirror.resources import RecordType
+
+ORIGINATOR = "bitrix-gateway"
+CLASSIC_ORIGIN = ("ORIGINATOR_ID", "ORIGIN_ID")
+ITEM_ORIGIN = ("xmlId",)
+
+
+@dataclass(frozen=True)
+class RecordWrites:
+    """Writes records of one type through *client*. *fields* are those that the portal describes."""
+
+    client: PortalClient
+    record: RecordType
+    fields: Mapping[str, Field]
+
+    def with_origin(self, written: Written, origin: str) -> dict[str, Any]:
+        """The values of a new record, with the key *origin* by which it is found, unless the caller gave one.
+
+        Source: methods.md 4.1, 5.5 (b24restdocs api-reference/crm/universal/object-fields.md)
+        """
+        values = {name: value for name, value in written.values.items() if value not in ("", [])}
+        values |= {name: added(wanted) for name, wanted in written.multifields.items() if wanted}
+        if values.keys().isdisjoint(self.origin_fields):
+            values |= {name: ORIGINATOR if name == "ORIGINATOR_ID" else origin for name in self.origin_fields}
+        return values
+
+    @property
+    def origin_fields(self) -> tuple[str, ...]:
+        """The fields that hold the key of a record in another system; none if its type has none."""
+        names = ITEM_ORIGIN if self.record.is_item else CLASSIC_ORIGIN
+        return names if all(name in self.fields for name in names) else ()
+
+    async def add(self, values: Mapping[str, Any]) -> int:
+        """Create a record and return its id.
+
+        Raises:
+            PortalError: the portal refused it; OutcomeUnknown if it may have been created.
+        """
+        answer = await self.client.call(self.record.command("add", write=True, fields=values))
+        row_id = created_id(answer.result)
+        if row_id is None:
+            raise OutcomeUnknown(PortalBroken("a created record without an id"))
+        return row_id
+
+    async def find_created(self, values: Mapping[str, Any], *, given: bool) -> int | None:
+        """The id of the record that was created with *values*; None if there is none.
+
+        Raises:
+            PortalError: the portal cannot be asked. OutcomeUnknown: the origin was *given* by the caller, and a record
+                with it differs from *values*, so that it may be another one.
+        """
+        conditions = {name: values[name] for name in self.origin_fields if name in values}
+        key = self.record.names.id
+        row_ids = await self._list_ids(conditions, key)
+        if not row_ids:
+            return None
+        if given and not any([await self.is_written(row_id, values) for row_id in row_ids]):
+            raise OutcomeUnknown(PortalBroken("a record with this origin exists, and has other values"))
+        return row_ids[0]
+
+    async def _list_ids(self, conditions: Mapping[str, Any], key: str) -> list[int]:
+        listed = self.record.command("list", filter=conditions, select=[key], order={key: "ASC"}, start=-1)
+        result = (await self.client.call(listed)).result
+        rows = result.get("items") if isinstance(result, dict) else result
+        if not isinstance(rows, list):
+            raise PortalBroken("a list of records is not a list")
+        ids = (decode_integer(row.get(key)) for row in rows if isinstance(row, dict))
+        return [row_id for row_id in ids if row_id is not None]
+
+    async def get(self, row_id: int) -> dict[str, Any]:
+        """The record as its own method gives it.
+
+        Raises:
+            PortalError: the portal does not have it, or refused to show it.
+        """
+        result = (await self.client.call(self.record.command("get", id=row_id))).result
+        row = result.get("item") if self.record.is_item and isinstance(result, dict) else result
+        if not isinstance(row, dict):
+            raise PortalBroken("a record is not an object")
+        return row
+
+    async def update(self, row_id: int, written: Written) -> None:
+        """Change a record.
+
+        Raises:
+            PortalError: the portal refused it; OutcomeUnknown if the record may have been changed.
+        """
+        values = dict(written.values)
+        if written.multifields:
+            row = await self.get(row_id)
+            for name, wanted in written.multifields.items():
+                values[name] = changes(row.get(name) or [], wanted)
+        await self._do("update", id=row_id, fields=values)
+
+    async def is_changed(self, row_id: int, written: Written) -> bool:
+        """Whether the record has all that was *written*."""
+        row = await self.get(row_id)
+        return self._has(row, written.values) and all(
+            not changes(row.get(name) or [], wanted) for name, wanted in written.multifields.items()
+        )
+
+    async def is_written(self, row_id: int, values: Mapping[str, Any]) -> bool:
+        """Whether the record has the *values* of the fields that are not multifields."""
+        return self._has(await self.get(row_id), values)
+
+    async def delete(self, row_id: int) -> None:
+        """Delete a record.
+
+        Raises:
+            PortalError: the portal refused it; OutcomeUnknown if the record may have been deleted.
+        """
+        await self._do("delete", id=row_id)
+
+    async def is_deleted(self, row_id: int) -> bool:
+        """Whether the portal has no such record."""
+        try:
+            await self.get(row_id)
+        except RecordNotFound:
+            return True
+        return False
+
+    async def _do(self, action: str, **params: object) -> None:
+        result = (await self.client.call(self._command(action, params))).result
+        if result is False or (isinstance(result, dict) and result.get("result") is False):
+            raise PortalBroken("a write that was not carried out")
+
+    def _command(self, action: str, params: Mapping[str, object]) -> Command:
+        return self.record.command(action, write=True, **params)
+
+    def _has(self, row: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+        """Whether *row* has these values, in whatever form its method gives them."""
+        return all(
+            _normal(row.get(name), self.fields.get(name)) == _normal(value, self.fields.get(name))
+            for name, value in values.items()
+            if not isinstance(row.get(name), list) or not isinstance(value, list) or not _is_multifield(row[name])
+        )
+
+
+def created_id(result: object) -> int | None:
+    """The id in the answer to a method that creates: ``1823``, ``{"id": 1823}`` or ``{"item": {"id": 1823}}``."""
+    if isinstance(result, dict):
+        nested = result.get("item", result)
+        result = nested.get("id") if isinstance(nested, dict) else None
+    return decode_integer(result)
+
+
+def _is_multifield(value: list[Any]) -> bool:
+    return bool(value) and isinstance(value[0], dict)
+
+
+def _normal(value: Any, field: Field | None) -> object:
+    """A value in a form that does not depend on the method: numbers as numbers, times as instants, empty as None."""
+    if value in (None, "", False, [], {}):
+        return None
+    if isinstance(value, list):
+        return [_normal(item, field) for item in value]
+    kind = "" if field is None else field.type
+    if value is True or (kind in ("char", "boolean") and value in ("Y", "1", 1)):
+        return "Y"
+    if kind in ("char", "boolean") and value in ("N", "0", 0):
+        return None
+    if kind == "date":
+        return str(value)[:10]
+    if kind == "datetime" and (moment := decode_time(value)) is not None:
+        return moment
+    try:
+        return float(value) or None
+    except (TypeError, ValueError):
+        return str(value)

@@ -1,0 +1,53 @@
+"""Records of the CRM created, changed and deleted by callers."""
+
+from aiohttp import web
+
+from gateway.crm.journaled import Served
+from gateway.errors import InvalidInput
+from handlers.app_keys import RECORD_WRITES
+from handlers.bitrix.account_loading import load_authorized_account
+from handlers.bitrix.fields import access_fields, requested_resource
+from handlers.bitrix.records import record_id
+from handlers.http.bodies import load_json, require_object
+from handlers.http.idempotency import REPLAYED, idempotency_key
+
+
+async def create_record(request: web.Request) -> web.Response:
+    """POST /bitrix/{resource}"""
+    resource, key = requested_resource(request), idempotency_key(request)
+    body = require_object(await load_json(request))
+    account = await load_authorized_account(request)
+    service, access = request.app[RECORD_WRITES], await access_fields(request, account, resource)
+    written, known = await service.check(body, access, creates=True)
+    return respond(await service.create(account, resource, written, known, key))
+
+
+async def change_record(request: web.Request) -> web.Response:
+    """PATCH /bitrix/{resource}/{id}"""
+    resource, row_id, key = requested_resource(request), record_id(request), idempotency_key(request)
+    body = require_object(await load_json(request))
+    if not body:
+        raise InvalidInput.of_field("", "empty", "must name a field to change")
+    account = await load_authorized_account(request)
+    service, access = request.app[RECORD_WRITES], await access_fields(request, account, resource)
+    written, known = await service.check(body, access, creates=False)
+    return respond(await service.change(account, resource, row_id, written, known, key))
+
+
+async def delete_record(request: web.Request) -> web.Response:
+    """DELETE /bitrix/{resource}/{id}"""
+    resource, row_id, key = requested_resource(request), record_id(request), idempotency_key(request)
+    account = await load_authorized_account(request)
+    return respond(await request.app[RECORD_WRITES].delete(account, resource, row_id, key))
+
+
+def respond(served: Served) -> web.Response:
+    """Return the response to a write."""
+    headers = dict(REPLAYED) if served.replayed else {}
+    if served.answer.location is not None:
+        headers["Location"] = served.answer.location
+    if not served.answer.body:
+        return web.Response(status=served.answer.status, headers=headers)
+    return web.Response(
+        status=served.answer.status, body=served.answer.body, content_type="application/json", headers=headers
+    )

@@ -1,0 +1,98 @@
+"""The journal of callers' writes: each is stored before it is sent, and with its answer once that is known."""
+
+from dataclasses import dataclass
+from sqlite3 import Connection
+
+from storage.database import Database
+
+
+@dataclass(frozen=True)
+class StoredAnswer:
+    """An answer of ours: its status, `Location` and body, the last two if it has any."""
+
+    status: int
+    location: str | None = None
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Write:
+    """A write of a caller. *answer* is None while its outcome is not known. *begun_at* is a Unix second.
+
+    *origin* is the key by which a record that it creates is found. *is_new*: this request has begun it.
+    """
+
+    write_id: int
+    digest: bytes
+    origin: str
+    begun_at: int
+    answer: StoredAnswer | None
+    is_new: bool
+
+
+class WriteJournal:
+    """Reads and writes the journal. What is written is on disk before a method returns."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(
+        self, account_id: int, key: str | None, *, digest: bytes, sent: bytes, origin: str, now: int, keep_s: int
+    ) -> Write:
+        """Store a write before it is sent, and return it; the earlier one, if the account has used the *key* before.
+
+        Writes that began more than *keep_s* seconds ago are deleted.
+        """
+        return await self._database.write_durably(_begin, account_id, key, digest, sent, origin, now, keep_s)
+
+    async def end(self, write_id: int, answer: StoredAnswer) -> None:
+        """Store the answer to a write."""
+        await self._database.write_durably(_end, write_id, answer)
+
+    async def forget(self, write_id: int) -> None:
+        """Delete a write that certainly had no effect, so that its key can be used again."""
+        await self._database.write_durably(_forget, write_id)
+
+
+DELETE_OLD = "DELETE FROM writes WHERE begun_at < :oldest"
+FIND_BY_KEY = """
+SELECT write_id, digest, origin, begun_at, status, location, answer FROM writes
+WHERE account_id = :account_id AND idempotency_key = :key
+"""
+BEGIN = """
+INSERT INTO writes (account_id, idempotency_key, digest, sent, origin, begun_at)
+VALUES (:account_id, :key, :digest, :sent, :origin, :now) RETURNING write_id
+"""
+END = "UPDATE writes SET status = :status, location = :location, answer = :answer WHERE write_id = :write_id"
+FORGET = "DELETE FROM writes WHERE write_id = :write_id"
+
+
+def _begin(
+    connection: Connection,
+    account_id: int,
+    key: str | None,
+    digest: bytes,
+    sent: bytes,
+    origin: str,
+    now: int,
+    keep_s: int,
+) -> Write:
+    connection.execute(DELETE_OLD, {"oldest": now - keep_s})
+    values = {"account_id": account_id, "key": key}
+    earlier = None if key is None else connection.execute(FIND_BY_KEY, values).fetchone()
+    if earlier is not None:
+        write_id, digest, origin, begun_at, status, location, body = earlier
+        answer = None if status is None else StoredAnswer(status, location, body)
+        return Write(write_id, digest, origin, begun_at, answer, is_new=False)
+    new = {**values, "digest": digest, "sent": sent, "origin": origin, "now": now}
+    (write_id,) = connection.execute(BEGIN, new).fetchone()
+    return Write(write_id, digest, origin, now, None, is_new=True)
+
+
+def _end(connection: Connection, write_id: int, answer: StoredAnswer) -> None:
+    values = {"status": answer.status, "location": answer.location, "answer": answer.body}
+    connection.execute(END, {"write_id": write_id, **values})
+
+
+def _forget(connection: Connection, write_id: int) -> None:
+    connection.execute(FORGET, {"write_id": write_id})
