@@ -66,9 +66,10 @@ from handlers.app_keys import (
 )
 from handlers.bitrix.account import connect_account, delete_account, get_account
 from handlers.bitrix.calls import call_batch, call_batch3, call_method, call_method3, get_openapi3
+from handlers.bitrix.catalog import get_portal_type, list_portal_types, list_types_of_contacts
 from handlers.bitrix.fields import get_field, list_fields, requested_resource
 from handlers.bitrix.lists import page_of
-from handlers.bitrix.record_writes import change_record, create_record, delete_record
+from handlers.bitrix.record_writes import change_record, create_record, delete_record, move_record
 from handlers.bitrix.records import PARAMETERS as RECORD_PARAMETERS
 from handlers.bitrix.records import get_record, list_of
 from handlers.bitrix.rules import create_rules, get_rules, replace_rules
@@ -151,6 +152,9 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/bitrix/rules/{quizID}", get_rules),
     ("POST", "/bitrix/rules/{quizID}", create_rules),
     ("PATCH", "/bitrix/rules/{quizID}", replace_rules),
+    ("GET", "/bitrix/types", list_portal_types),
+    ("GET", "/bitrix/types/{entityTypeId}", get_portal_type),
+    ("GET", "/bitrix/contact-types", list_types_of_contacts),
     *(("GET", f"/bitrix/{resource.name}", page_of(resource)) for resource in DICTIONARIES.values()),
     *(("PATCH", f"/bitrix/{resource.name}", sync_of(partial(same, resource))) for resource in DICTIONARIES.values()),
     *(
@@ -165,6 +169,7 @@ ROUTES: list[tuple[str, str, Handler]] = [
             ("POST", path, create_record),
             ("PATCH", f"{path}/{{id}}", change_record),
             ("DELETE", f"{path}/{{id}}", delete_record),
+            ("PUT", f"{path}/{{id}}/stage", move_record),
         )
     ),
 ]

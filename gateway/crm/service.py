@@ -11,6 +11,7 @@ from gateway.clock import Clock
 from gateway.crm.bodies import Written, check_written, is_unknown
 from gateway.crm.journaled import JournaledWrites, Served
 from gateway.crm.outcomes import LookUp, Send, T, send_once
+from gateway.crm.stages import as_item, moved_values
 from gateway.crm.writes import RecordWrites
 from gateway.errors import InvalidInput
 from gateway.fields.service import KnownFields
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class RecordService:
-    """Writes records. `create`, `change` and `delete` take the caller's Idempotency-Key, if any, and raise:
+    """Writes records. `create`, `change`, `move` and `delete` take the caller's Idempotency-Key, if any, and raise:
     PortalError: the portal refused or failed; OutcomeUnknown if the write may have been carried out.
     TooBusy: the portal's limits leave no room in time; nothing was sent.
     IdempotencyKeyReused: the key has been used for another request.
@@ -98,19 +99,36 @@ class RecordService:
 
         async def work(write: Write) -> StoredAnswer:
             writes = self._writes(account, resource, known)
-
-            async def send() -> bool:
-                await writes.update(row_id, written)
-                return True
-
-            async def look_up() -> bool | None:
-                return await writes.is_changed(row_id, written) or None
-
-            await self._carry_out(account, write, send, look_up)
-            return StoredAnswer(200, None, await self._read_back(account, resource, row_id))
+            return await self._change(account, resource, row_id, writes, written, write)
 
         target = f"{resource.name}/{row_id}"
         return await self._journaled.perform(account, key, "PATCH", target, _shown(written), "", work)
+
+    async def move(
+        self,
+        account: Account,
+        resource: Resource,
+        row_id: int,
+        stage: str | None,
+        pipeline: int | None,
+        key: str | None,
+    ) -> Served:
+        """Move a record to a *stage*, given by its id or name, of its pipeline or another one: 200 with its JSON.
+
+        Raises:
+            InvalidInput: there is no such pipeline or stage.
+        """
+        record = record_type(resource)
+
+        async def work(write: Write) -> StoredAnswer:
+            client = self._clients.client(account)
+            writes = RecordWrites(client, as_item(record), {})
+            async with self._directory.mark_stale_on_auth_failure(account):
+                values = await moved_values(client, record, await writes.get(row_id), stage, pipeline)
+            return await self._change(account, resource, row_id, writes, Written(values), write)
+
+        target = f"{resource.name}/{row_id}/stage"
+        return await self._journaled.perform(account, key, "PUT", target, [stage, pipeline], "", work)
 
     async def delete(self, account: Account, resource: Resource, row_id: int, key: str | None) -> Served:
         """Delete a record: 204."""
@@ -132,6 +150,19 @@ class RecordService:
 
         return await self._journaled.perform(account, key, "DELETE", f"{resource.name}/{row_id}", None, "", work)
 
+    async def _change(
+        self, account: Account, resource: Resource, row_id: int, writes: RecordWrites, written: Written, write: Write
+    ) -> StoredAnswer:
+        async def send() -> bool:
+            await writes.update(row_id, written)
+            return True
+
+        async def look_up() -> bool | None:
+            return await writes.is_changed(row_id, written) or None
+
+        await self._carry_out(account, write, send, look_up)
+        return StoredAnswer(200, None, await self._read_back(account, resource, row_id))
+
     async def _carry_out(self, account: Account, write: Write, send: Send[T], look_up: LookUp[T] | None) -> T:
         interrupted_at = None if write.is_new else float(write.begun_at)
         async with self._directory.mark_stale_on_auth_failure(account):
@@ -147,8 +178,9 @@ class RecordService:
                 extra={"resource": resource.name, "id": row_id, "reason": str(error)},
             )
             return b'{"id":%d}' % row_id
-        self._changed(await self._mirror.save(account.account_id, account.portal, resource.name, page))
-        return record_json(page)
+        changed = await self._mirror.save(account.account_id, account.portal, resource.name, page)
+        self._changed(changed)
+        return record_json(page) if changed is None or changed.item is None else changed.item
 
     def _changed(self, changed: ChangedList | None) -> None:
         if changed is not None:

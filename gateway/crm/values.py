@@ -7,9 +7,10 @@ Source: methods.md 4.3, 5.5 and 6.4 (b24restdocs api-reference/crm/data-types.md
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import datetime
 
 from gateway.bitrix.lists.list_fields import Field
+from gateway.mirror.filter_values import CALENDAR_RULE, DATE, DATE_RULE, DATE_TIME
 
 REFERENCES = frozenset(
     {
@@ -20,12 +21,8 @@ REFERENCES = frozenset(
 INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
 MONEY = re.compile(r"(-?[0-9]{1,18}(?:\.[0-9]{1,18})?)\|([A-Z]{3})", re.ASCII)
-DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[-+]\d\d:\d\d)?", re.ASCII)
 FLAGS: Mapping[object, str] = {"Y": "Y", "N": "N", "1": "Y", "0": "N"}
 
-DATE_RULE = "must be a date (YYYY-MM-DD) or a date and time (RFC 3339, with or without a zone)"
-CALENDAR_RULE = "must be a day and time that exist"
 MONEY_RULE = 'must be {"amount": number, "currency": code} or a text such as "1000|RUB"'
 
 
@@ -85,25 +82,20 @@ def _flag(value: object, field: Field) -> str:
 
 
 def _day(value: object, _field: Field) -> str:
-    if not isinstance(value, str) or not (DAY.fullmatch(value) or TIME.fullmatch(value)):
-        raise ValueError(DATE_RULE)
-    try:
-        return date.fromisoformat(value[:10]).isoformat() if DAY.fullmatch(value) else _moment(value).date().isoformat()
-    except ValueError:
-        raise ValueError(CALENDAR_RULE) from None
+    return _moment(value).date().isoformat()
 
 
 def _time(value: object, _field: Field) -> str:
-    if not isinstance(value, str) or not (DAY.fullmatch(value) or TIME.fullmatch(value)):
+    return _moment(value).isoformat(timespec="seconds")
+
+
+def _moment(value: object) -> datetime:
+    if not isinstance(value, str) or not (DATE.fullmatch(value) or DATE_TIME.fullmatch(value)):
         raise ValueError(DATE_RULE)
     try:
-        return _moment(value).isoformat(timespec="seconds")
+        return datetime.fromisoformat(value.upper())
     except ValueError:
         raise ValueError(CALENDAR_RULE) from None
-
-
-def _moment(value: str) -> datetime:
-    return datetime.fromisoformat(value.upper())
 
 
 def _money(value: object, _field: Field) -> str:

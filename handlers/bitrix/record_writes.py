@@ -8,7 +8,7 @@ from handlers.app_keys import RECORD_WRITES
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import access_fields, requested_resource
 from handlers.bitrix.records import record_id
-from handlers.http.bodies import load_json, require_object
+from handlers.http.bodies import ClosedBody, Int32, String, load_body, load_json, require_object
 from handlers.http.idempotency import REPLAYED, idempotency_key
 
 
@@ -32,6 +32,27 @@ async def change_record(request: web.Request) -> web.Response:
     service, access = request.app[RECORD_WRITES], await access_fields(request, account, resource)
     written, known = await service.check(body, access, creates=False)
     return respond(await service.change(account, resource, row_id, written, known, key))
+
+
+class StageBody(ClosedBody):
+    """Where a record moves to: a stage, a pipeline or both."""
+
+    stage = String(required=False)
+    pipeline = Int32(required=False)
+
+
+STAGE_BODY = StageBody()
+
+
+async def move_record(request: web.Request) -> web.Response:
+    """PUT /bitrix/{resource}/{id}/stage"""
+    resource, row_id, key = requested_resource(request), record_id(request), idempotency_key(request)
+    body = await load_body(request, STAGE_BODY)
+    if not body:
+        raise InvalidInput.of_field("", "empty", "must name a stage or a pipeline")
+    account = await load_authorized_account(request)
+    stage, pipeline = body.get("stage"), body.get("pipeline")
+    return respond(await request.app[RECORD_WRITES].move(account, resource, row_id, stage, pipeline, key))
 
 
 async def delete_record(request: web.Request) -> web.Response:

@@ -7,8 +7,9 @@ import pytest
 from gateway.bitrix.lists.list_fields import Field
 from gateway.crm.bodies import check_written
 from gateway.crm.multifields import MultiValue, added, changes, parse_values
-from gateway.crm.values import CALENDAR_RULE, DATE_RULE, MONEY_RULE, portal_value
+from gateway.crm.values import MONEY_RULE, portal_value
 from gateway.errors import InvalidInput
+from gateway.mirror.filter_values import CALENDAR_RULE, DATE_RULE
 
 CHOICES = (("1", "Белый"), ("2", "Чёрный"), ("3", "чёрный"))
 

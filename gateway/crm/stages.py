@@ -1,0 +1,89 @@
+"""The stages of a pipeline, and what moves a record to one of them."""
+
+from typing import Any
+
+from gateway.bitrix.client import PortalClient
+from gateway.bitrix.lists.list_specs import Row
+from gateway.bitrix.lists.page import ListCall
+from gateway.crm.catalog import read_lists, sort_of
+from gateway.errors import InvalidInput
+from gateway.mirror.resources import ITEMS, RecordType
+
+# The directories of stages by entity type, those of the pipeline 0, and the prefix of the others.
+# Source: methods.md 0.1 (b24restdocs api-reference/crm/status/, api-reference/crm/data-types.md)
+LEAD, DEAL, QUOTE, SMART_INVOICE = 1, 2, 7, 31
+WITHOUT_PIPELINES = {LEAD: "STATUS", QUOTE: "QUOTE_STATUS"}
+MAX_SHOWN = 20  # stages and pipelines that an error names
+
+
+def as_item(record: RecordType) -> RecordType:
+    """The same records as crm.item.* has them."""
+    return RecordType(record.entity_type_id, record.names, ITEMS, {"entityTypeId": record.entity_type_id})
+
+
+def directory_of(entity_type_id: int, pipeline: int) -> str:
+    """The ENTITY_ID of the stages of a pipeline."""
+    if entity_type_id in WITHOUT_PIPELINES:
+        return WITHOUT_PIPELINES[entity_type_id]
+    if entity_type_id == DEAL:
+        return f"DEAL_STAGE_{pipeline}" if pipeline else "DEAL_STAGE"
+    kind = "SMART_INVOICE" if entity_type_id == SMART_INVOICE else f"DYNAMIC_{entity_type_id}"
+    return f"{kind}_STAGE_{pipeline}"
+
+
+async def moved_values(
+    client: PortalClient, record: RecordType, item: Row, stage: str | None, pipeline: int | None
+) -> dict[str, Any]:
+    """What crm.item.update gets to move *item* to a *stage*, given by its id or name, of its pipeline or another one.
+
+    Without a stage, it is the first one of the *pipeline*.
+
+    Raises:
+        InvalidInput: the records have no pipelines or stages, or none with this id or name; or several of the name.
+        PortalError: the pipelines and stages could not be read.
+    """
+    type_id = record.entity_type_id
+    if record.names.stage is None:
+        raise InvalidInput.of_field("/stage", "invalid_value", "records of this type have no stages")
+    if pipeline is not None and type_id in WITHOUT_PIPELINES:
+        raise InvalidInput.of_field("/pipeline", "invalid_value", "records of this type have no pipelines")
+    current = item.get("categoryId")
+    target = pipeline if pipeline is not None else current if isinstance(current, int) else 0
+    calls = [ListCall("crm.status.list", {"filter": {"ENTITY_ID": directory_of(type_id, target)}})]
+    if pipeline is not None:
+        calls.append(ListCall("crm.category.list", {"entityTypeId": type_id}))
+    stages, *categories = await read_lists(client, calls)
+    if categories and pipeline not in [row.get("id") for row in categories[0]]:
+        known = _shown([(str(row.get("id")), str(row.get("name"))) for row in categories[0]])
+        raise InvalidInput.of_field("/pipeline", "invalid_value", f"must be the id of a pipeline: {known}")
+    stages.sort(key=sort_of)
+    named = [(str(row.get("STATUS_ID")), str(row.get("NAME"))) for row in stages]
+    values: dict[str, Any] = {} if pipeline is None else {"categoryId": pipeline}
+    return values | {"stageId": find_stage(named, stage)}
+
+
+def find_stage(stages: list[tuple[str, str]], wanted: str | None) -> str:
+    """The id of the stage with this id or name, of *stages* by id and name. A name is compared without case.
+
+    Raises:
+        InvalidInput: there is none, or there are several.
+    """
+    if not stages:
+        raise InvalidInput.of_field("/stage", "invalid_value", "records of this type have no stages")
+    if wanted is None:
+        return stages[0][0]
+    ids = [stage_id for stage_id, _ in stages if stage_id == wanted]
+    ids = ids or [stage_id for stage_id, name in stages if name.casefold() == wanted.casefold()]
+    if len(ids) > 1:
+        raise InvalidInput.of_field(
+            "/stage", "ambiguous_value", f"is the name of several stages: use one of the ids {', '.join(ids)}"
+        )
+    if not ids:
+        rule = f"must be the id or the name of a stage of this pipeline: {_shown(stages)}"
+        raise InvalidInput.of_field("/stage", "invalid_value", rule)
+    return ids[0]
+
+
+def _shown(named: list[tuple[str, str]]) -> str:
+    more = " and others" if len(named) > MAX_SHOWN else ""
+    return ", ".join(f"{each} ({name})" for each, name in named[:MAX_SHOWN]) + more

@@ -1,0 +1,102 @@
+"""Records move between the stages and pipelines that the portal has, and callers see which types there are."""
+
+from typing import Any
+
+import pytest
+
+from gateway.crm.stages import find_stage
+from gateway.errors import InvalidInput
+from tests.gateway import Answer, Gateway, Sandbox
+from tests.support.records import enable, portal_ids
+
+
+async def move(gateway: Gateway, path: str, **body: Any) -> Answer:
+    return await gateway.clock.until(gateway.request("PUT", f"/bitrix/{path}/stage", json=body))
+
+
+@pytest.mark.parametrize(
+    ("resource", "body", "stage"),
+    [
+        ("deals", {"stage": "WON", "pipeline": 0}, "WON"),
+        ("deals", {"stage": "сделка УСПЕШНА", "pipeline": 7}, "C7:WON"),
+        ("deals", {"pipeline": 2}, "C2:NEW"),
+        ("leads", {"stage": "IN_PROCESS"}, "IN_PROCESS"),
+        ("quotes", {"stage": "Принято"}, "APPROVED"),
+        ("invoices", {"stage": "DT31_5:P", "pipeline": 5}, "DT31_5:P"),
+        ("items/128", {"stage": "Успех"}, "SUCCESS"),
+    ],
+)
+async def test_a_record_moves_to_a_stage_by_its_id_or_name(
+    connected: Gateway, sandbox: Sandbox, resource: str, body: dict[str, Any], stage: str
+) -> None:
+    await enable(connected, resource)
+    row_id = portal_ids(sandbox, resource)[3]
+    answer = await move(connected, f"{resource}/{row_id}", **body)
+    assert answer.status == 200, answer.body
+    shown = next(answer.json[name] for name in ("STAGE_ID", "STATUS_ID", "stageId") if name in answer.json)
+    assert shown == stage or shown.endswith(f":{stage}")
+    assert (await connected.get(f"/bitrix/{resource}/{row_id}")).json == answer.json
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer", "rule"),
+    [
+        ("deals/{}", {"stage": "C7:WON", "pipeline": 0}, "/stage", "of this pipeline: NEW (Новая), PREPARATION"),
+        ("deals/{}", {"stage": "WON", "pipeline": 4711}, "/pipeline", "must be the id of a pipeline: 0 (Общая)"),
+        ("leads/{}", {"stage": "NEW", "pipeline": 0}, "/pipeline", "records of this type have no pipelines"),
+        ("contacts/{}", {"stage": "NEW"}, "/stage", "records of this type have no stages"),
+        ("deals/{}", {}, "", "must name a stage or a pipeline"),
+        ("deals/{}", {"stage": 5}, "/stage", "must be a string"),
+        ("deals/{}", {"stage": "NEW", "pipeline": "7"}, "/pipeline", "must be a 32-bit integer"),
+        ("deals/{}", {"stage": "NEW", "category": 7}, "/category", "unknown property"),
+    ],
+)
+async def test_a_stage_or_pipeline_that_does_not_exist_is_refused(
+    connected: Gateway, sandbox: Sandbox, path: str, body: dict[str, Any], pointer: str, rule: str
+) -> None:
+    row_id = portal_ids(sandbox, path.partition("/")[0])[0]
+    answer = await move(connected, path.format(row_id), **body)
+    assert answer.status == 400
+    (error,) = answer.json["errors"]
+    assert error["pointer"] == pointer
+    assert rule in error["detail"]
+    assert sandbox.portal.calls["crm.item.update"] == 0
+
+
+async def test_a_record_that_does_not_exist_is_not_moved(connected: Gateway) -> None:
+    answer = await move(connected, "deals/999999", stage="WON")
+    assert (answer.status, answer.json["code"]) == (404, "portal_not_found")
+
+
+def test_a_name_of_several_stages_is_ambiguous() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        find_stage([("A", "Done"), ("B", "done")], "DONE")
+    assert caught.value.errors[0].code == "ambiguous_value"
+    assert find_stage([("A", "B"), ("B", "done")], "B") == "B"
+
+
+async def test_a_lost_answer_moves_a_record_once(connected: Gateway, sandbox: Sandbox) -> None:
+    row_id = portal_ids(sandbox, "deals")[0]
+    sandbox.portal.fault("crm.item.update:cut")
+    answer = await move(connected, f"deals/{row_id}", stage="WON", pipeline=0)
+    assert (answer.status, answer.json["STAGE_ID"]) == (200, "WON")
+    assert sandbox.portal.calls["crm.item.update"] == 1
+
+
+async def test_types_are_shown_as_the_portal_has_them(connected: Gateway, sandbox: Sandbox) -> None:
+    rows = (await connected.get("/bitrix/types")).json["items"]
+    assert rows == list(sandbox.portal.data.types.values())
+    shown = (await connected.get("/bitrix/types/128")).json
+    assert shown["title"] == rows[0]["title"]
+    missing = await connected.get("/bitrix/types/4711")
+    assert (missing.status, missing.json["portalError"]["description"]) == (404, "Smart process not found")
+    answer = await connected.get("/bitrix/types/x")
+    assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, "entityTypeId")
+
+
+async def test_contact_types_are_names_by_id(connected: Gateway) -> None:
+    assert (await connected.get("/bitrix/contact-types")).json["items"] == [
+        {"id": "CLIENT", "name": "Клиенты"},
+        {"id": "SUPPLIER", "name": "Поставщики"},
+        {"id": "OTHER", "name": "Другое"},
+    ]
