@@ -62,8 +62,8 @@ class PortalData:
     users. The labels of a userfield are maps from language to text. *options* are those of an application by its id and
     user, 0 for the application's own. *calls* are those registered by telephone systems. *type_links* holds, by row id
     of a type, what crm.type.list does not show. *choice_ids* are the ids for new choices of lists, *value_ids* those of
-    new values of multifields. *denied* are the
-    entity types whose records no user may read.
+    new values of multifields. *binding_sorts* are the sort numbers of the contacts or companies of a record, by its
+    type and id. *denied* are the entity types whose records no user may read.
     """
 
     users: Table
@@ -93,6 +93,7 @@ class PortalData:
     comments: Table = field(default_factory=_used_table)
     comment_files: Table = field(default_factory=_used_table)
     currencies: dict[str, Row] = field(default_factory=make_currencies)
+    binding_sorts: dict[tuple[int, int], dict[int, int]] = field(default_factory=dict)
     denied: set[int] = field(default_factory=set)
     value_ids: Iterator[int] = field(default_factory=lambda: itertools.count(FIRST_VALUE_ID), repr=False, compare=False)
     type_links: dict[int, Row] = field(default_factory=dict)

@@ -52,6 +52,11 @@ class GeneratedTable(Rows):
         return self._max_id + 1
 
     @property
+    def generated_ids(self) -> IdRuns:
+        """The ids of the generated rows, also of those that were deleted since."""
+        return self._runs
+
+    @property
     def changed_ids(self) -> Iterable[int]:
         """The ids of the rows that are stored because they were changed or added, in any order."""
         return self._changed.keys()
