@@ -93,6 +93,7 @@ class PortalData:
     comments: Table = field(default_factory=_used_table)
     comment_files: Table = field(default_factory=_used_table)
     currencies: dict[str, Row] = field(default_factory=make_currencies)
+    product_rows: Table = field(default_factory=_used_table)
     binding_sorts: dict[tuple[int, int], dict[int, int]] = field(default_factory=dict)
     denied: set[int] = field(default_factory=set)
     value_ids: Iterator[int] = field(default_factory=lambda: itertools.count(FIRST_VALUE_ID), repr=False, compare=False)
@@ -215,6 +216,7 @@ class PortalData:
             "requisites": self.requisites,
             "presets": self.presets,
             "bank_details": self.bank_details,
+            "product_rows": self.product_rows,
             "requisite_links": self.requisite_links,
             **{f"categories/{entity_type_id}": table for entity_type_id, table in self.categories.items()},
             **{f"userfields/{entity_id}": table for entity_id, table in self.userfields.items()},

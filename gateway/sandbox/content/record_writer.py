@@ -7,6 +7,7 @@ from gateway.sandbox.content.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE,
 from gateway.sandbox.content.client_bindings import bind_contacts, columns_of, read_bindings
 from gateway.sandbox.content.entities import MULTIFIELDS, Entity, Field
 from gateway.sandbox.content.portal_data import PortalData
+from gateway.sandbox.content.product_rows import remove_rows_of
 from gateway.sandbox.content.records import (
     BINDINGS,
     CREATED_COLUMNS,
@@ -90,9 +91,10 @@ class RecordWriter:
             self._record_event("UPDATE", row_id)
 
     def delete(self, row_id: int) -> None:
-        """Delete a record with its requisites."""
+        """Delete a record with its requisites and product rows."""
         del self.data.records[self.entity.type_id][row_id]
         remove_requisites_of(self.data, self.entity.type_id, row_id)
+        remove_rows_of(self.data, self.entity.type_id, row_id)
         self._record_event("DELETE", row_id)
 
     def first_stage(self, category_id: str) -> str | None:
