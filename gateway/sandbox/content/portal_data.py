@@ -63,7 +63,8 @@ class PortalData:
     user, 0 for the application's own. *calls* are those registered by telephone systems. *type_links* holds, by row id
     of a type, what crm.type.list does not show. *choice_ids* are the ids for new choices of lists, *value_ids* those of
     new values of multifields. *binding_sorts* are the sort numbers of the contacts or companies of a record, by its
-    type and id. *denied* are the entity types whose records no user may read.
+    type and id. *card_layouts* are the sections of cards by entity type, pipeline and user, 0 for all users. *denied*
+    are the entity types whose records no user may read.
     """
 
     users: Table
@@ -94,6 +95,7 @@ class PortalData:
     comment_files: Table = field(default_factory=_used_table)
     currencies: dict[str, Row] = field(default_factory=make_currencies)
     product_rows: Table = field(default_factory=_used_table)
+    card_layouts: dict[tuple[int, int, int], list[Row]] = field(default_factory=dict)
     binding_sorts: dict[tuple[int, int], dict[int, int]] = field(default_factory=dict)
     denied: set[int] = field(default_factory=set)
     value_ids: Iterator[int] = field(default_factory=lambda: itertools.count(FIRST_VALUE_ID), repr=False, compare=False)
