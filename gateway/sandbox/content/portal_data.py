@@ -95,6 +95,7 @@ class PortalData:
     comment_files: Table = field(default_factory=_used_table)
     currencies: dict[str, Row] = field(default_factory=make_currencies)
     product_rows: Table = field(default_factory=_used_table)
+    recurring_deals: Table = field(default_factory=_used_table)
     card_layouts: dict[tuple[int, int, int], list[Row]] = field(default_factory=dict)
     binding_sorts: dict[tuple[int, int], dict[int, int]] = field(default_factory=dict)
     denied: set[int] = field(default_factory=set)
@@ -218,6 +219,7 @@ class PortalData:
             "requisites": self.requisites,
             "presets": self.presets,
             "bank_details": self.bank_details,
+            "recurring_deals": self.recurring_deals,
             "product_rows": self.product_rows,
             "requisite_links": self.requisite_links,
             **{f"categories/{entity_type_id}": table for entity_type_id, table in self.categories.items()},

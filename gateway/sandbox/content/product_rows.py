@@ -66,6 +66,13 @@ def remove_rows_of(data: PortalData, type_id: int, owner_id: int) -> None:
         del data.product_rows[row["ID"]]
 
 
+def copy_rows(data: PortalData, type_id: int, owner_id: int, copy_id: int) -> None:
+    """Give the owner *copy_id* the same rows as *owner_id*."""
+    for row in rows_of(data, type_id, owner_id):
+        row_id = data.product_rows.next_id
+        data.product_rows[row_id] = {**row, "ID": row_id, "OWNER_ID": copy_id}
+
+
 def new_row(row_id: int, type_id: int, owner_id: int, sort: int) -> Row:
     """A row before its values are known."""
     return {"ID": row_id, "OWNER_ID": owner_id, "OWNER_TYPE": owner_code(type_id), **_DEFAULTS, "SORT": sort}
