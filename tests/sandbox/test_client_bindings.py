@@ -107,6 +107,9 @@ async def test_companies_and_contacts_have_one_relation(webhook: RestClient) -> 
     assert (await webhook.call("crm.contact.get", id=contacts[0])).result["COMPANY_ID"] is None
     await webhook.call("crm.contact.update", id=contacts[1], fields={"COMPANY_IDS": []})
     assert await items(webhook, "company.contact", company) == []
+    await webhook.call("crm.contact.company.add", id=contacts[1], fields={"COMPANY_ID": company})
+    await webhook.call("crm.company.delete", id=company)
+    assert await items(webhook, "contact.company", contacts[1]) == []
 
 
 async def test_generated_contacts_belong_to_their_companies(webhook: RestClient, portal: SandboxPortal) -> None:
@@ -167,4 +170,5 @@ def test_the_contacts_of_a_company_are_found_among_a_million() -> None:
     company = next(int(row["COMPANY_ID"]) for row in data.records[CONTACT].values() if row["COMPANY_ID"])
     started = time.perf_counter()
     assert contacts_of(data, company)
+    assert contacts_of(data, 10_000_000) == []
     assert time.perf_counter() - started < 5

@@ -91,10 +91,11 @@ class RecordWriter:
             self._record_event("UPDATE", row_id)
 
     def delete(self, row_id: int) -> None:
-        """Delete a record with its requisites and product rows."""
+        """Delete a record with its requisites and product rows. A company leaves its contacts."""
         del self.data.records[self.entity.type_id][row_id]
         remove_requisites_of(self.data, self.entity.type_id, row_id)
         remove_rows_of(self.data, self.entity.type_id, row_id)
+        self._bind_contacts(row_id, {"CONTACT_ID": []})
         self._record_event("DELETE", row_id)
 
     def first_stage(self, category_id: str) -> str | None:

@@ -1,10 +1,8 @@
-"""crm.{lead,deal,quote}.productrows.* and crm.item.productrow.*: the products of a record, in one table for both."""
+"""crm.item.productrow.*: the products of records of all types that may have any."""
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import NoReturn
 
-from gateway.sandbox.content.catalog import DEAL, LEAD, QUOTE
 from gateway.sandbox.content.product_rows import (
     ABSOLUTE,
     FIELDS,
@@ -17,13 +15,13 @@ from gateway.sandbox.content.product_rows import (
     totals,
 )
 from gateway.sandbox.content.record_writer import RecordWriter
-from gateway.sandbox.errors import CallError, access_denied, controller_access_denied
+from gateway.sandbox.errors import CallError, controller_access_denied
 from gateway.sandbox.php import Value, as_number, entries_of, is_array
 from gateway.sandbox.query.filters import Kind, Schema, read_filter
 from gateway.sandbox.query.listing import find, read_order
 from gateway.sandbox.rest2.descriptions import describe, upper_name
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param, page_window
-from gateway.sandbox.rest2.methods.classic import positive, refuse
+from gateway.sandbox.rest2.methods.classic import positive
 from gateway.sandbox.rest2.views import item_name
 from gateway.sandbox.tables.table import Row, Table
 
@@ -40,27 +38,6 @@ _LISTED = Schema(
     strict=True,
     stored={item_name(name): name for name in describe(FIELDS)},
 )
-
-
-def get_classic(type_id: int, call: Call) -> Answer:
-    """Return the rows of a record.
-
-    Source: [docs] api-reference/crm/deals/crm-deal-productrows-get.md and its siblings
-    """
-    return Answer([_classic(row) for row in rows_of(call.data, type_id, _classic_owner(type_id, call))])
-
-
-def set_classic(type_id: int, call: Call) -> Answer:
-    """Replace the rows of a record. A row with the ``ID`` of one of its rows changes that row.
-
-    Source: [docs] api-reference/crm/deals/crm-deal-productrows-set.md and its siblings
-    """
-    owner_id = _classic_owner(type_id, call)
-    rows = call.params.get("rows")
-    if not is_array(rows):
-        refuse("The parameter rows must be array.")
-    _replace(call, type_id, owner_id, [entries_of(row) for row in entries_of(rows).values() if is_array(row)])
-    return Answer(True)
 
 
 def add_row(call: Call) -> Answer:
@@ -133,7 +110,7 @@ def set_rows(call: Call) -> Answer:
     """
     type_id, owner_id = _owner(call, call.params["ownerType"], call.params["ownerId"])
     rows = entries_of(call.params["productRows"]).values()
-    _replace(call, type_id, owner_id, [_upper(row) for row in rows if is_array(row)])
+    replace_rows(call, type_id, owner_id, [_upper(row) for row in rows if is_array(row)])
     return _rows_answer(call, type_id, owner_id)
 
 
@@ -151,17 +128,6 @@ def describe_fields(_call: Call) -> Answer:
     Source: [docs] api-reference/crm/universal/product-rows/crm-item-productrow-fields.md
     """
     return Answer({"fields": {item_name(name): row for name, row in describe(FIELDS).items()}})
-
-
-def _classic_owner(type_id: int, call: Call) -> int:
-    owner_id = positive(call.params.get("id"))
-    if not owner_id:
-        refuse("The parameter id is invalid or not defined.")
-    if type_id in call.data.denied:
-        raise access_denied()
-    if owner_id not in call.data.records[type_id]:
-        refuse("Not found.")
-    return owner_id
 
 
 def _owner(call: Call, code: Value, owner_id: Value) -> tuple[int, int]:
@@ -186,7 +152,8 @@ def _found(call: Call) -> tuple[Row, int]:
     return row, _owner(call, row["OWNER_TYPE"], row["OWNER_ID"])[0]
 
 
-def _replace(call: Call, type_id: int, owner_id: int, sent: Iterable[Mapping[str, Value]]) -> None:
+def replace_rows(call: Call, type_id: int, owner_id: int, sent: Iterable[Mapping[str, Value]]) -> None:
+    """Give an owner the rows *sent*, by upper case names. A row with the ``ID`` of one of its rows changes that row."""
     bound = {row["ID"]: row for row in rows_of(call.data, type_id, owner_id)}
     kept: list[Row] = []
     next_id = call.data.product_rows.next_id
@@ -230,14 +197,6 @@ def _next_sort(rows: Iterable[Row]) -> int:
     return max((int(row["SORT"]) for row in rows), default=0) + _SORT_STEP
 
 
-def _classic(row: Row) -> Row:
-    """A row in the form of the old methods."""
-    known = {**row, "ID": str(row["ID"]), "OWNER_ID": str(row["OWNER_ID"])}
-    known |= {"ORIGINAL_PRODUCT_NAME": row["PRODUCT_NAME"], "PRODUCT_DESCRIPTION": None}
-    known["PRICE_ACCOUNT"] = f"{row['PRICE_ACCOUNT']:.8f}"
-    return known | dict.fromkeys(("STORE_ID", "RESERVE_ID", "DATE_RESERVE_END", "RESERVE_QUANTITY"))
-
-
 def _camel(row: Row) -> Row:
     return {item_name(name): value for name, value in row.items()}
 
@@ -272,16 +231,6 @@ _CONTROLLERS = (
     ("fields", describe_fields, ()),
 )
 
-METHODS = (
-    *(
-        method
-        for name, type_id in (("lead", LEAD), ("deal", DEAL), ("quote", QUOTE))
-        for method in (
-            Method(f"crm.{name}.productrows.get", partial(get_classic, type_id), ("crm",), (Param("id"),)),
-            Method(
-                f"crm.{name}.productrows.set", partial(set_classic, type_id), ("crm",), (Param("id"), Param("rows"))
-            ),
-        )
-    ),
-    *(Method(f"crm.item.productrow.{name}", run, ("crm",), params, exact=True) for name, run, params in _CONTROLLERS),
+METHODS = tuple(
+    Method(f"crm.item.productrow.{name}", run, ("crm",), params, exact=True) for name, run, params in _CONTROLLERS
 )
