@@ -62,8 +62,9 @@ class PortalData:
     users. The labels of a userfield are maps from language to text. *options* are those of an application by its id and
     user, 0 for the application's own. *calls* are those registered by telephone systems. *type_links* holds, by row id
     of a type, what crm.type.list does not show. *choice_ids* are the ids for new choices of lists, *value_ids* those of
-    new values of multifields. *denied* are the
-    entity types whose records no user may read.
+    new values of multifields. *binding_sorts* are the sort numbers of the contacts or companies of a record, by its
+    type and id. *card_layouts* are the sections of cards by entity type, pipeline and user, 0 for all users. *denied*
+    are the entity types whose records no user may read.
     """
 
     users: Table
@@ -93,6 +94,10 @@ class PortalData:
     comments: Table = field(default_factory=_used_table)
     comment_files: Table = field(default_factory=_used_table)
     currencies: dict[str, Row] = field(default_factory=make_currencies)
+    product_rows: Table = field(default_factory=_used_table)
+    recurring_deals: Table = field(default_factory=_used_table)
+    card_layouts: dict[tuple[int, int, int], list[Row]] = field(default_factory=dict)
+    binding_sorts: dict[tuple[int, int], dict[int, int]] = field(default_factory=dict)
     denied: set[int] = field(default_factory=set)
     value_ids: Iterator[int] = field(default_factory=lambda: itertools.count(FIRST_VALUE_ID), repr=False, compare=False)
     type_links: dict[int, Row] = field(default_factory=dict)
@@ -214,6 +219,8 @@ class PortalData:
             "requisites": self.requisites,
             "presets": self.presets,
             "bank_details": self.bank_details,
+            "recurring_deals": self.recurring_deals,
+            "product_rows": self.product_rows,
             "requisite_links": self.requisite_links,
             **{f"categories/{entity_type_id}": table for entity_type_id, table in self.categories.items()},
             **{f"userfields/{entity_id}": table for entity_id, table in self.userfields.items()},

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.sandbox.content.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE, SMART_INVOICE
+from gateway.sandbox.content.client_bindings import bind_contacts, columns_of, read_bindings
 from gateway.sandbox.content.entities import MULTIFIELDS, Entity, Field
 from gateway.sandbox.content.portal_data import PortalData
+from gateway.sandbox.content.product_rows import remove_rows_of
 from gateway.sandbox.content.records import (
     BINDINGS,
     CREATED_COLUMNS,
@@ -56,6 +58,7 @@ class RecordWriter:
         row |= values
         row |= self._stage_of(row) | _bound(values, {}) | _has(row)
         self._write(row_id, {name: value for name, value in row.items() if name in self._columns})
+        self._bind_contacts(row_id, values)
         self._record_event("ADD", row_id)
         return row_id
 
@@ -65,9 +68,13 @@ class RecordWriter:
         Source: [docs] api-reference/crm/universal/crm-item-update.md
         """
         row = self.data.records[self.entity.type_id][row_id]
+        if self._binds_contacts(values):
+            row |= columns_of(COMPANY, read_bindings(self.data, COMPANY, row_id))
         changed = {name: value for name, value in values.items() if row.get(name) != value}
         if not changed:
             return
+        pairs = [pair for pair in BINDINGS.items() if not changed.keys().isdisjoint(pair)]
+        changed |= {name: values[name] for pair in pairs for name in pair if name in values}
         new = row | changed | self._stamps((*MODIFIED_COLUMNS, "LAST_ACTIVITY_TIME"), (*_MODIFIED_BY,))
         new |= changed
         stage = self._stage_of(new)
@@ -76,6 +83,7 @@ class RecordWriter:
             new["PREVIOUS_STAGE_ID"] = row.get("STAGE_ID")
         new |= _bound(changed, row) | _has(new)
         self._write(row_id, {name: value for name, value in new.items() if name in self._columns})
+        self._bind_contacts(row_id, changed)
         if self.entity.type_id == DEAL and "CATEGORY_ID" in changed:
             place = {"CATEGORY_ID": new["CATEGORY_ID"], "STAGE_ID": new["STAGE_ID"]}
             self._record_event("MOVETOCATEGORY", row_id, **place)
@@ -83,9 +91,11 @@ class RecordWriter:
             self._record_event("UPDATE", row_id)
 
     def delete(self, row_id: int) -> None:
-        """Delete a record with its requisites."""
+        """Delete a record with its requisites and product rows. A company leaves its contacts."""
         del self.data.records[self.entity.type_id][row_id]
         remove_requisites_of(self.data, self.entity.type_id, row_id)
+        remove_rows_of(self.data, self.entity.type_id, row_id)
+        self._bind_contacts(row_id, {"CONTACT_ID": []})
         self._record_event("DELETE", row_id)
 
     def first_stage(self, category_id: str) -> str | None:
@@ -187,12 +197,22 @@ class RecordWriter:
     def _write(self, row_id: int, row: Row) -> None:
         self.data.write(self.entity.table, row_id, row, self.now)
 
+    def _bind_contacts(self, row_id: int, values: Mapping[str, Value]) -> None:
+        if self._binds_contacts(values):
+            bind_contacts(self.data, row_id, map(int, values["CONTACT_ID"]))
+
+    def _binds_contacts(self, values: Mapping[str, Value]) -> bool:
+        """Whether these values of a company name its contacts, who hold the relation."""
+        return self.entity.type_id == COMPANY and "CONTACT_ID" in values
+
 
 def _bound(values: Mapping[str, Value], row: Mapping[str, Value]) -> Row:
     """The first binding and the set of all bindings, whichever of them was written."""
     found: Row = {}
     for first, every in BINDINGS.items():
         if every in values:
+            if values.get(first) in values[every]:
+                continue
             found[first] = next(iter(values[every]), None)
         elif first in values:
             replaced = (row.get(first), values[first])

@@ -206,8 +206,8 @@ class _PatternMaker:
         return None
 
     def _reference(self, type_id: int, rng: Random) -> str | None:
-        table = self._records[type_id]
-        return str(table.at(rng.randrange(len(table)))) if table and rng.random() < 0.7 else None
+        ids = self._records[type_id].generated_ids
+        return str(ids.at(rng.randrange(len(ids)))) if ids and rng.random() < 0.7 else None
 
 
 def blank_value(field: Field) -> Value:

@@ -52,6 +52,11 @@ class GeneratedTable(Rows):
         return self._max_id + 1
 
     @property
+    def generated_ids(self) -> IdRuns:
+        """The ids of the generated rows, also of those that were deleted since."""
+        return self._runs
+
+    @property
     def changed_ids(self) -> Iterable[int]:
         """The ids of the rows that are stored because they were changed or added, in any order."""
         return self._changed.keys()
@@ -159,6 +164,9 @@ class GeneratedTable(Rows):
             return super().matching_ids(ids, test, columns)
         results = [test(pattern) for pattern in self._pattern_rows]  # one test for all rows of a pattern
         changed, pattern_of = self._changed, self._pattern_of
+        if not any(results) and isinstance(ids, IdRange) and ids:  # no generated row passes
+            first, last = ids[0], ids[-1]
+            ids = sorted(row_id for row_id in changed if first <= row_id <= last)
         return (
             row_id for row_id in ids if (test(changed[row_id]) if row_id in changed else results[pattern_of(row_id)])
         )
