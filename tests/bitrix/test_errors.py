@@ -84,7 +84,7 @@ def test_only_a_permanent_refusal_concerns_one_command(error: PortalError, refus
         (0, "SPA not found", True),
         ("", "ID is not defined or invalid.", False),
         ("", "Field not found in the list of those allowed", False),
-        ("ERROR_CORE", "Not found", False),
+        ("ERROR_CORE", "Element not found", True),
     ],
 )
 def test_a_missing_record_without_a_code_is_recognized_by_the_end_of_its_description(
