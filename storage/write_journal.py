@@ -17,7 +17,7 @@ class StoredAnswer:
 
 @dataclass(frozen=True)
 class Write:
-    """A write of a caller. *answer* is None while its outcome is not known. *begun_at* is a Unix second.
+    """A write of a caller. *answer* is None while its outcome is not known.
 
     *origin* is the key by which a record that it creates is found. *is_new*: this request has begun it.
     """
@@ -25,7 +25,6 @@ class Write:
     write_id: int
     digest: bytes
     origin: str
-    begun_at: int
     answer: StoredAnswer | None
     is_new: bool
 
@@ -56,7 +55,7 @@ class WriteJournal:
 
 DELETE_OLD = "DELETE FROM writes WHERE begun_at < :oldest"
 FIND_BY_KEY = """
-SELECT write_id, digest, origin, begun_at, status, location, answer FROM writes
+SELECT write_id, digest, origin, status, location, answer FROM writes
 WHERE account_id = :account_id AND idempotency_key = :key
 """
 BEGIN = """
@@ -81,12 +80,12 @@ def _begin(
     values = {"account_id": account_id, "key": key}
     earlier = None if key is None else connection.execute(FIND_BY_KEY, values).fetchone()
     if earlier is not None:
-        write_id, digest, origin, begun_at, status, location, body = earlier
+        write_id, digest, origin, status, location, body = earlier
         answer = None if status is None else StoredAnswer(status, location, body)
-        return Write(write_id, digest, origin, begun_at, answer, is_new=False)
+        return Write(write_id, digest, origin, answer, is_new=False)
     new = {**values, "digest": digest, "sent": sent, "origin": origin, "now": now}
     (write_id,) = connection.execute(BEGIN, new).fetchone()
-    return Write(write_id, digest, origin, now, None, is_new=True)
+    return Write(write_id, digest, origin, None, is_new=True)
 
 
 def _end(connection: Connection, write_id: int, answer: StoredAnswer) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -10,8 +11,11 @@ import orjson
 from gateway.bitrix.errors import OutcomeUnknown
 from gateway.clock import Clock
 from gateway.errors import GatewayError, IdempotencyKeyReused
+from storage.errors import StorageError
 from storage.records import Account
 from storage.write_journal import StoredAnswer, Write, WriteJournal
+
+logger = logging.getLogger(__name__)
 
 KEEP_S = 24 * 3600  # answers are kept for their Idempotency-Key this long
 Work = Callable[[Write], Awaitable[StoredAnswer]]
@@ -57,7 +61,7 @@ class JournaledWrites:
             return Served((await asyncio.shield(task)).answer, replayed=True)
         task = asyncio.create_task(self._journaled(account, key, sent, digest, origin, work))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         if key is not None:
             place = (account.account_id, key)
             self._running[place] = (digest, task)
@@ -69,6 +73,12 @@ class JournaledWrites:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[Served]) -> None:
+        """Its error is raised for the callers that wait; there may be none left."""
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()
 
     async def _journaled(
         self, account: Account, key: str | None, sent: bytes, digest: bytes, origin: str, work: Work
@@ -86,7 +96,15 @@ class JournaledWrites:
         except OutcomeUnknown:
             raise
         except GatewayError:
-            await self._journal.forget(write.write_id)
+            await _noted(self._journal.forget(write.write_id))
             raise
-        await self._journal.end(write.write_id, answer)
+        await _noted(self._journal.end(write.write_id, answer))
         return Served(answer)
+
+
+async def _noted(noting: Awaitable[None]) -> None:
+    """Note the end of a write. If that fails, its outcome stays unknown, and is looked up when it is repeated."""
+    try:
+        await noting
+    except StorageError as error:
+        logger.error("the end of a write was not stored", extra={"reason": str(error)})

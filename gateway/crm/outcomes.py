@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from gateway.bitrix.errors import OutcomeUnknown, PortalError
 from gateway.clock import Clock
+from gateway.errors import GatewayError
 
 SETTLED_S = 60  # a portal may work on a request for this long; Source: protocol.md 7 (settings/performance/limits.md)
 
@@ -13,26 +14,25 @@ Send = Callable[[], Awaitable[T]]
 LookUp = Callable[[], Awaitable[T | None]]
 
 
-async def send_once(send: Send[T], look_up: LookUp[T] | None, clock: Clock, *, sent_at: float | None) -> T:
+async def send_once(send: Send[T], look_up: LookUp[T] | None, clock: Clock, *, interrupted: bool) -> T:
     """Carry out a write exactly once, and return what *send* or *look_up* returns.
 
     *look_up* returns None if the portal shows no effect of the write. After a lost answer it is called at once, and
-    again SETTLED_S seconds after the write was sent; only then the write is sent again. *sent_at* is the Unix time of
-    an earlier attempt that was interrupted, None for a new write.
+    again SETTLED_S seconds later, when the portal has certainly ended; only then the write is sent again.
+    *interrupted*: the write was perhaps sent before, and the gateway stopped then.
 
     Raises:
         PortalError: the portal refused the write; OutcomeUnknown if its effect cannot be found out.
     """
     unknown: OutcomeUnknown | None = None
-    if sent_at is None:
-        sent_at = clock.now()
+    if not interrupted:
         try:
             return await send()
         except OutcomeUnknown as error:
             unknown = error
     found = await _looked_up(look_up, unknown)
     if found is None:
-        await clock.sleep(max(sent_at + SETTLED_S - clock.now(), 0))
+        await clock.sleep(SETTLED_S)
         found = await _looked_up(look_up, unknown, is_final=True)
     if found is not None:
         return found
@@ -55,7 +55,8 @@ async def _looked_up(look_up: LookUp[T] | None, unknown: OutcomeUnknown | None, 
         raise unknown or OutcomeUnknown(PortalError("", message="the gateway stopped before the portal answered"))
     try:
         return await look_up()
-    except PortalError as error:
+    except GatewayError as error:
         if is_final:
-            raise unknown or OutcomeUnknown(error) from error
+            cause = error if isinstance(error, PortalError) else PortalError("", message=error.detail)
+            raise unknown or OutcomeUnknown(cause) from error
         return None

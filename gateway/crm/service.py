@@ -2,23 +2,23 @@
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
-from gateway.bitrix.errors import PortalError
 from gateway.clock import Clock
 from gateway.crm.bodies import Written, check_written, is_unknown
 from gateway.crm.journaled import JournaledWrites, Served
 from gateway.crm.outcomes import LookUp, Send, T, send_once
 from gateway.crm.stages import as_item, moved_values
 from gateway.crm.writes import RecordWrites
-from gateway.errors import InvalidInput
+from gateway.errors import GatewayError, InvalidInput
 from gateway.fields.service import KnownFields
 from gateway.mirror.pages import Pages
 from gateway.mirror.portal_records import PortalRecords, record_json
 from gateway.mirror.queries import FieldAccess
 from gateway.mirror.resources import Resource, record_type
+from storage.errors import StorageError
 from storage.own_writes import ChangedList, OwnWriteStore
 from storage.records import Account
 from storage.write_journal import StoredAnswer, Write
@@ -145,7 +145,8 @@ class RecordService:
 
             await self._carry_out(account, write, send, look_up)
             tombstone = resource.tombstone(int(self._clock.now())) or b""
-            self._changed(await self._mirror.bury(account.account_id, account.portal, resource.name, row_id, tombstone))
+            burying = self._mirror.bury(account.account_id, account.portal, resource.name, row_id, tombstone)
+            await self._show(resource, burying)
             return StoredAnswer(204)
 
         return await self._journaled.perform(account, key, "DELETE", f"{resource.name}/{row_id}", None, "", work)
@@ -164,27 +165,37 @@ class RecordService:
         return StoredAnswer(200, None, await self._read_back(account, resource, row_id))
 
     async def _carry_out(self, account: Account, write: Write, send: Send[T], look_up: LookUp[T] | None) -> T:
-        interrupted_at = None if write.is_new else float(write.begun_at)
         async with self._directory.mark_stale_on_auth_failure(account):
-            return await send_once(send, look_up, self._clock, sent_at=interrupted_at)
+            return await send_once(send, look_up, self._clock, interrupted=not write.is_new)
 
     async def _read_back(self, account: Account, resource: Resource, row_id: int) -> bytes:
         """The JSON of a record that was written, which the mirror then has too; its id alone if it cannot be read."""
         try:
             page = await self._records.fetch(account, resource, row_id)
-        except PortalError as error:
+        except (GatewayError, StorageError) as error:
             logger.warning(
                 "a record was written, but could not be read back",
                 extra={"resource": resource.name, "id": row_id, "reason": str(error)},
             )
             return b'{"id":%d}' % row_id
-        changed = await self._mirror.save(account.account_id, account.portal, resource.name, page)
-        self._changed(changed)
-        return record_json(page) if changed is None or changed.item is None else changed.item
+        saving = self._mirror.save(account.account_id, account.portal, resource.name, page)
+        return await self._show(resource, saving) or record_json(page)
 
-    def _changed(self, changed: ChangedList | None) -> None:
-        if changed is not None:
-            self._pages.changed(changed.list_id, changed.generation)
+    async def _show(self, resource: Resource, saving: Awaitable[ChangedList | None]) -> bytes | None:
+        """Store a write in the mirror, and return the record as it is there; None if it is not mirrored, or not stored.
+
+        The write has been carried out, so a database that cannot be written does not make it fail: the next sync finds
+        the change.
+        """
+        try:
+            changed = await saving
+        except StorageError as error:
+            logger.error("the mirror does not show a write", extra={"resource": resource.name, "reason": str(error)})
+            return None
+        if changed is None:
+            return None
+        self._pages.changed(changed.list_id, changed.generation)
+        return changed.item
 
     def _writes(self, account: Account, resource: Resource, known: KnownFields | None) -> RecordWrites:
         fields = {} if known is None else known.fields

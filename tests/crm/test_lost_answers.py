@@ -1,8 +1,11 @@
 """A write whose answer is lost is looked up, and repeated only if it certainly was not carried out."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
+import pysqlite3
 import pytest
 
 from tests.gateway import Answer, Gateway, Sandbox
@@ -211,3 +214,50 @@ async def test_a_write_goes_on_when_its_caller_leaves(connected: Gateway, sandbo
 
     await connected.clock.until(mirrored())
     assert len(portal_ids(sandbox, "deals")) == before + 1
+
+
+@contextmanager
+def without_table(gateway: Gateway, table: str) -> Iterator[None]:
+    """The gateway cannot use a table of its database."""
+    with closing(pysqlite3.connect(gateway.environ["GATEWAY_DATABASE"], isolation_level=None)) as connection:
+        connection.execute(f"ALTER TABLE {table} RENAME TO gone")
+        yield
+        connection.execute(f"ALTER TABLE gone RENAME TO {table}")
+
+
+@pytest.mark.parametrize("table", ["writes", "mirror_rows"])
+async def test_a_write_that_was_carried_out_is_no_failure_if_the_database_fails_then(
+    connected: Gateway, sandbox: Sandbox, table: str
+) -> None:
+    await enable(connected, "deals")
+    before, key = len(portal_ids(sandbox, "deals")), {"Idempotency-Key": "1"}
+    sandbox.portal.hold("crm.deal.add")
+    caller = asyncio.ensure_future(connected.request("POST", "/bitrix/deals", json={"TITLE": "x"}, headers=key))
+    await connected.clock.until(held(connected, sandbox, "crm.deal.add"))
+    with without_table(connected, table):
+        sandbox.portal.release("crm.deal.add")
+        answer = await connected.clock.until(caller)
+    assert (answer.status, answer.json["TITLE"]) == (201, "x")
+    again = await write(connected, "POST", "deals", {"TITLE": "x"}, **key)
+    assert (again.status, again.json["id"]) == (201, answer.json["id"])
+    assert len(portal_ids(sandbox, "deals")) == before + 1
+
+
+async def test_nothing_is_sent_if_the_journal_cannot_be_written(connected: Gateway, sandbox: Sandbox) -> None:
+    await connected.get("/bitrix/deals/fields")
+    requests = sandbox.portal.http_requests
+    with without_table(connected, "writes"):
+        answer = await write(connected, "POST", "deals", {"TITLE": "x"})
+    assert (answer.status, sandbox.portal.http_requests) == (500, requests)
+
+
+async def test_a_portal_without_room_for_the_read_back_does_not_hide_the_write(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    before, key = len(portal_ids(sandbox, "deals")), {"Idempotency-Key": "1"}
+    sandbox.portal.fault("batch:qle*")
+    answer = await write(connected, "POST", "deals", {"TITLE": "x"}, **key)
+    assert answer.status == 201
+    sandbox.portal.clear_faults()
+    again = await write(connected, "POST", "deals", {"TITLE": "x"}, **key)
+    assert (again.json["id"], len(portal_ids(sandbox, "deals"))) == (answer.json["id"], before + 1)
