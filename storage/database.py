@@ -236,6 +236,7 @@ async def _connect(path: Path, pragmas: tuple[str, ...]) -> AsyncIterator[aiosql
     try:
         await connection
     except BaseException as error:  # aiosqlite does not join its thread, and the loop may close next
+        connection.stop()  # a signal may have interrupted aiosqlite before it could
         connection._thread.join()
         if isinstance(error, pysqlite3.Error):
             raise storage_error(error) from error
