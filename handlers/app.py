@@ -194,6 +194,7 @@ QUERY_PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
 
 def matching(path: str) -> str:
     """Return *path* as the router takes it: records have fixed names, so that all others are unknown addresses."""
+    path = path.replace("/{id}", "/{id:(?!fields(?:/|$))[^/]+}")  # the fields of records have addresses beside them
     return path.replace("/bitrix/{resource}", f"/bitrix/{{resource:{'|'.join(RECORDS)}}}")
 
 

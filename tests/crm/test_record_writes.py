@@ -172,3 +172,10 @@ async def test_a_record_that_cannot_be_read_back_is_shown_by_its_id(connected: G
     sandbox.portal.fault("crm.deal.get:error=ACCESS_DENIED")
     answer = await create(connected, "deals", {"TITLE": "x"})
     assert (answer.status, answer.json) == (201, {"id": max(portal_ids(sandbox, "deals"))})
+
+
+@pytest.mark.parametrize("path", ["leads/fields", "items/128/fields", "leads/fields/TITLE"])
+async def test_the_addresses_of_fields_are_no_records(connected: Gateway, path: str) -> None:
+    for method in ("PATCH", "DELETE"):
+        answer = await connected.request(method, f"/bitrix/{path}", json={})
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET")
