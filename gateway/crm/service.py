@@ -77,13 +77,12 @@ class RecordService:
         async def work(write: Write) -> StoredAnswer:
             writes = self._writes(account, resource, known)
             values = writes.with_origin(written, write.origin)
-            given = any(name in written.values for name in writes.origin_fields)
 
             async def send() -> int:
                 return await writes.add(values)
 
             async def look_up() -> int | None:
-                return await writes.find_created(values, given=given)
+                return await writes.find_created(values, given=writes.has_origin(written))
 
             row_id = await self._carry_out(account, write, send, look_up if writes.origin_fields else None)
             location = f"/bitrix/{resource.name}/{row_id}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import OutcomeUnknown, PortalBroken, RecordNotFound
-from gateway.bitrix.lists.list_fields import Field
+from gateway.bitrix.lists.list_fields import MULTIFIELD, Field
 from gateway.bitrix.protocol.v2 import Command
 from gateway.bitrix.rows.records import decode_integer, decode_time
 from gateway.crm.bodies import Written
@@ -27,15 +27,19 @@ class RecordWrites:
     fields: Mapping[str, Field]
 
     def with_origin(self, written: Written, origin: str) -> dict[str, Any]:
-        """The values of a new record, with the key *origin* by which it is found, unless the caller gave one.
+        """The values of a new record. It gets the key *origin*, by which it is found, unless the caller gave one.
 
         Source: methods.md 4.1, 5.5 (b24restdocs api-reference/crm/universal/object-fields.md)
         """
         values = {name: value for name, value in written.values.items() if value not in ("", [])}
         values |= {name: added(wanted) for name, wanted in written.multifields.items() if wanted}
-        if values.keys().isdisjoint(self.origin_fields):
-            values |= {name: ORIGINATOR if name == "ORIGINATOR_ID" else origin for name in self.origin_fields}
-        return values
+        if self.has_origin(written):
+            return values
+        return {name: ORIGINATOR if name == "ORIGINATOR_ID" else origin for name in self.origin_fields} | values
+
+    def has_origin(self, written: Written) -> bool:
+        """Whether the caller gave the new record a key, ORIGIN_ID or xmlId. ORIGINATOR_ID alone is none."""
+        return any(written.values.get(name) for name in self.origin_fields[-1:])
 
     @property
     def origin_fields(self) -> tuple[str, ...]:
@@ -67,9 +71,12 @@ class RecordWrites:
         row_ids = await self._list_ids(conditions, key)
         if not row_ids:
             return None
-        if given and not any([await self.is_written(row_id, values) for row_id in row_ids]):
-            raise OutcomeUnknown(PortalBroken("a record with this origin exists, and has other values"))
-        return row_ids[0]
+        if not given:
+            return row_ids[0]
+        for row_id in row_ids:
+            if await self.is_written(row_id, values):
+                return row_id
+        raise OutcomeUnknown(PortalBroken("a record with this origin exists, and has other values"))
 
     async def _list_ids(self, conditions: Mapping[str, Any], key: str) -> list[int]:
         listed = self.record.command("list", filter=conditions, select=[key], order={key: "ASC"}, start=-1)
@@ -145,7 +152,7 @@ class RecordWrites:
         return all(
             _normal(row.get(name), self.fields.get(name)) == _normal(value, self.fields.get(name))
             for name, value in values.items()
-            if not isinstance(row.get(name), list) or not isinstance(value, list) or not _is_multifield(row[name])
+            if name not in self.fields or self.fields[name].type != MULTIFIELD
         )
 
 
@@ -155,10 +162,6 @@ def created_id(result: object) -> int | None:
         nested = result.get("item", result)
         result = nested.get("id") if isinstance(nested, dict) else None
     return decode_integer(result)
-
-
-def _is_multifield(value: list[Any]) -> bool:
-    return bool(value) and isinstance(value[0], dict)
 
 
 def _normal(value: Any, field: Field | None) -> object:

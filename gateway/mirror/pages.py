@@ -139,8 +139,8 @@ class Pages:
             self._synced_at.popitem(last=False)
 
     def changed(self, list_id: int, generation: int) -> None:
-        """Record that the list has reached *generation*."""
-        self._note(list_id, generation)
+        """Record that the list has reached *generation*. One that is recorded late changes nothing."""
+        self._note(list_id, max(generation, self.generation(list_id)))
 
     def generation(self, list_id: int) -> int:
         """The last generation of the list that was recorded; 0 if none is known."""

@@ -109,6 +109,24 @@ async def test_an_origin_of_the_caller_is_only_trusted_if_the_record_is_the_same
         assert (answer.status, answer.json["code"]) == (502, "outcome_unknown")
 
 
+async def test_of_several_records_with_the_origin_the_one_that_was_written_is_found(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    origin = {"ORIGINATOR_ID": "shop", "ORIGIN_ID": "7"}
+    await write(connected, "POST", "deals", {"TITLE": "theirs", **origin})
+    sandbox.portal.fault("crm.deal.add:cut")
+    answer = await write(connected, "POST", "deals", {"TITLE": "ours", **origin})
+    assert (answer.status, answer.json["id"]) == (201, max(portal_ids(sandbox, "deals")))
+
+
+async def test_an_originator_alone_is_no_key(connected: Gateway, sandbox: Sandbox) -> None:
+    await write(connected, "POST", "deals", {"TITLE": "same", "ORIGINATOR_ID": "shop", "ORIGIN_ID": "1"})
+    sandbox.portal.fault("crm.deal.add:drop")
+    answer = await write(connected, "POST", "deals", {"TITLE": "same", "ORIGINATOR_ID": "shop"})
+    assert (answer.status, answer.json["id"]) == (201, max(portal_ids(sandbox, "deals")))
+    assert (answer.json["ORIGINATOR_ID"], len(answer.json["ORIGIN_ID"])) == ("shop", 36)
+
+
 async def test_a_key_gets_the_same_answer_for_a_day(connected: Gateway, sandbox: Sandbox) -> None:
     await enable(connected, "deals")
     before, key = len(portal_ids(sandbox, "deals")), {"Idempotency-Key": "order-7"}

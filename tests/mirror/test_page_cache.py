@@ -234,3 +234,14 @@ async def test_a_hundred_concurrent_callers_get_the_same_page(mirror: Mirror) ->
     await mirror.store("Anna", "Boris")
     bodies = await asyncio.gather(*(pages.page(mirror.account, USERS, page=1, size=10) for _ in range(100)))
     assert len({page.body for page in bodies}) == len({page.etag for page in bodies}) == 1
+
+
+async def test_a_change_that_is_recorded_late_does_not_revive_an_older_page(mirror: Mirror) -> None:
+    pages = pages_of(mirror)
+    first = await mirror.store("old")
+    pages.changed(mirror.list_id, first)
+    assert await names(pages, mirror.account) == ["old"]
+    second = await mirror.store("new")
+    pages.changed(mirror.list_id, second)
+    pages.changed(mirror.list_id, first)
+    assert await names(pages, mirror.account) == ["new"]
