@@ -43,14 +43,15 @@ _traced: set[str] = set()  # the test functions whose lines were counted
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Count the lines that the first case of each test function reaches.
+    """Count the lines that tests reach: of a test function that starts a gateway, those of its first case.
 
-    Other cases run at full speed, and so do property tests: what their many examples reach, others reach too.
+    Its other cases run at full speed, and so do property tests: what their many examples reach, others reach too.
     """
     coverage = Coverage.current()
     function = item.nodeid.partition("[")[0]
     is_property_test = hasattr(getattr(item, "function", None), "hypothesis")
-    if coverage is None or (function not in _traced and not is_property_test):
+    is_repeated = function in _traced and "gateway" in getattr(item, "fixturenames", ())
+    if coverage is None or not (is_repeated or is_property_test):
         _traced.add(function)
         return (yield)
     coverage.stop()
