@@ -23,6 +23,7 @@ from gateway.bitrix.transport.session import open_session
 from gateway.clock import Clock
 from gateway.crm.journaled import JournaledWrites
 from gateway.crm.service import RecordService
+from gateway.crm.written_records import WrittenRecords
 from gateway.crypto.vault import KEY_CHECK, NO_KEY, Vault, key_needed
 from gateway.fields.service import FieldService
 from gateway.mirror.cursors import CursorSigner
@@ -288,16 +289,9 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     )
     app[READER] = RecordReader(RecordStore(app[DATABASE]), clock, limit_s=config.query_limit_s)
     app[PORTAL_RECORDS] = PortalRecords(RecordStore(app[DATABASE]), directory, clients, clock)
-    journaled = JournaledWrites(WriteJournal(app[DATABASE]), clock)
-    app[RECORD_WRITES] = RecordService(
-        journaled,
-        OwnWriteStore(app[DATABASE]),
-        app[PORTAL_RECORDS],
-        directory,
-        clients,
-        app[PAGES],
-        clock,
-    )
+    journaled = JournaledWrites(WriteJournal(app[DATABASE]), directory, clock)
+    written = WrittenRecords(OwnWriteStore(app[DATABASE]), app[PORTAL_RECORDS], app[PAGES], clock)
+    app[RECORD_WRITES] = RecordService(journaled, written, directory, clients, clock)
     app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock)
     sync_settings = SyncSettingsStore(app[DATABASE])
     maintenance = MirrorMaintenance(IndexStore(app[DATABASE]), sync_settings, clock)

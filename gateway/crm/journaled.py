@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import orjson
 
+from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.errors import OutcomeUnknown
 from gateway.clock import Clock
+from gateway.crm.outcomes import LookUp, Send, T, resume, send_once
 from gateway.errors import GatewayError, IdempotencyKeyReused
 from storage.errors import StorageError
 from storage.records import Account
@@ -32,8 +34,9 @@ class Served:
 class JournaledWrites:
     """Performs writes. They go on when their callers leave."""
 
-    def __init__(self, journal: WriteJournal, clock: Clock) -> None:
+    def __init__(self, journal: WriteJournal, directory: AccountDirectory, clock: Clock) -> None:
         self._journal = journal
+        self._directory = directory
         self._clock = clock
         self._running: dict[tuple[int, str], tuple[bytes, asyncio.Task[Served]]] = {}
         self._tasks: set[asyncio.Task[Served]] = set()
@@ -68,6 +71,17 @@ class JournaledWrites:
             task.add_done_callback(lambda _: self._running.pop(place))
         return await asyncio.shield(task)
 
+    async def carry_out(self, account: Account, write: Write, send: Send[T], look_up: LookUp[T] | None) -> T:
+        """Carry out what *write* stands for exactly once, see `send_once`. An account whose credential fails is stale.
+
+        Raises:
+            PortalError: the portal refused the write; OutcomeUnknown if its effect cannot be found out.
+        """
+        async with self._directory.mark_stale_on_auth_failure(account):
+            if write.is_new:
+                return await send_once(send, look_up, self._clock)
+            return await resume(send, look_up, self._clock)
+
     async def close(self) -> None:
         """Cancel the writes that still run. Their outcome is looked up when they are repeated with the same key."""
         for task in self._tasks:
@@ -96,15 +110,14 @@ class JournaledWrites:
         except OutcomeUnknown:
             raise
         except GatewayError:
-            await _noted(self._journal.forget(write.write_id))
+            await self._store_outcome(self._journal.forget(write.write_id))
             raise
-        await _noted(self._journal.end(write.write_id, answer))
+        await self._store_outcome(self._journal.end(write.write_id, answer))
         return Served(answer)
 
-
-async def _noted(noting: Awaitable[None]) -> None:
-    """Note the end of a write. If that fails, its outcome stays unknown, and is looked up when it is repeated."""
-    try:
-        await noting
-    except StorageError as error:
-        logger.error("the end of a write was not stored", extra={"reason": str(error)})
+    async def _store_outcome(self, storing: Awaitable[None]) -> None:
+        """Store the end of a write. If that fails, its outcome is not known, and is looked up when it is repeated."""
+        try:
+            await storing
+        except StorageError as error:
+            logger.error("the end of a write was not stored", extra={"reason": str(error)})

@@ -2,24 +2,20 @@
 
 import logging
 import uuid
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.clock import Clock
 from gateway.crm.bodies import Written, check_written, is_unknown
 from gateway.crm.journaled import JournaledWrites, Served
-from gateway.crm.outcomes import LookUp, Send, T, send_once
 from gateway.crm.stages import as_item, moved_values
 from gateway.crm.writes import RecordWrites
-from gateway.errors import GatewayError, InvalidInput
+from gateway.crm.written_records import WrittenRecords
+from gateway.errors import InvalidInput
 from gateway.fields.service import KnownFields
-from gateway.mirror.pages import Pages
-from gateway.mirror.portal_records import PortalRecords, record_json
 from gateway.mirror.queries import FieldAccess
 from gateway.mirror.resources import Resource, record_type
-from storage.errors import StorageError
-from storage.own_writes import ChangedList, OwnWriteStore
 from storage.records import Account
 from storage.write_journal import StoredAnswer, Write
 
@@ -36,19 +32,15 @@ class RecordService:
     def __init__(
         self,
         journaled: JournaledWrites,
-        mirror: OwnWriteStore,
-        records: PortalRecords,
+        mirror: WrittenRecords,
         directory: AccountDirectory,
         clients: PortalClients,
-        pages: Pages,
         clock: Clock,
     ) -> None:
         self._journaled = journaled
         self._mirror = mirror
-        self._records = records
         self._directory = directory
         self._clients = clients
-        self._pages = pages
         self._clock = clock
 
     async def check(
@@ -84,12 +76,12 @@ class RecordService:
             async def look_up() -> int | None:
                 return await writes.find_created(values, given=writes.has_origin(written))
 
-            row_id = await self._carry_out(account, write, send, look_up if writes.origin_fields else None)
+            row_id = await self._journaled.carry_out(account, write, send, look_up if writes.origin_fields else None)
             location = f"/bitrix/{resource.name}/{row_id}"
-            return StoredAnswer(201, location, await self._read_back(account, resource, row_id))
+            return StoredAnswer(201, location, await self._mirror.read_back(account, resource, row_id))
 
         origin = str(uuid.uuid4())
-        return await self._journaled.perform(account, key, "POST", resource.name, _shown(written), origin, work)
+        return await self._journaled.perform(account, key, "POST", resource.name, _journal_body(written), origin, work)
 
     async def change(
         self, account: Account, resource: Resource, row_id: int, written: Written, known: KnownFields, key: str | None
@@ -101,7 +93,7 @@ class RecordService:
             return await self._change(account, resource, row_id, writes, written, write)
 
         target = f"{resource.name}/{row_id}"
-        return await self._journaled.perform(account, key, "PATCH", target, _shown(written), "", work)
+        return await self._journaled.perform(account, key, "PATCH", target, _journal_body(written), "", work)
 
     async def move(
         self,
@@ -142,10 +134,8 @@ class RecordService:
             async def look_up() -> bool | None:
                 return await writes.is_deleted(row_id) or None
 
-            await self._carry_out(account, write, send, look_up)
-            tombstone = resource.tombstone(int(self._clock.now())) or b""
-            burying = self._mirror.bury(account.account_id, account.portal, resource.name, row_id, tombstone)
-            await self._show(resource, burying)
+            await self._journaled.carry_out(account, write, send, look_up)
+            await self._mirror.bury(account, resource, row_id)
             return StoredAnswer(204)
 
         return await self._journaled.perform(account, key, "DELETE", f"{resource.name}/{row_id}", None, "", work)
@@ -160,48 +150,15 @@ class RecordService:
         async def look_up() -> bool | None:
             return await writes.is_changed(row_id, written) or None
 
-        await self._carry_out(account, write, send, look_up)
-        return StoredAnswer(200, None, await self._read_back(account, resource, row_id))
-
-    async def _carry_out(self, account: Account, write: Write, send: Send[T], look_up: LookUp[T] | None) -> T:
-        async with self._directory.mark_stale_on_auth_failure(account):
-            return await send_once(send, look_up, self._clock, interrupted=not write.is_new)
-
-    async def _read_back(self, account: Account, resource: Resource, row_id: int) -> bytes:
-        """The JSON of a record that was written, which the mirror then has too; its id alone if it cannot be read."""
-        try:
-            page = await self._records.fetch(account, resource, row_id)
-        except (GatewayError, StorageError) as error:
-            logger.warning(
-                "a record was written, but could not be read back",
-                extra={"resource": resource.name, "id": row_id, "reason": str(error)},
-            )
-            return b'{"id":%d}' % row_id
-        saving = self._mirror.save(account.account_id, account.portal, resource.name, page)
-        return await self._show(resource, saving) or record_json(page)
-
-    async def _show(self, resource: Resource, saving: Awaitable[ChangedList | None]) -> bytes | None:
-        """Store a write in the mirror, and return the record as it is there; None if it is not mirrored, or not stored.
-
-        The write has been carried out, so a database that cannot be written does not make it fail: the next sync finds
-        the change.
-        """
-        try:
-            changed = await saving
-        except StorageError as error:
-            logger.error("the mirror does not show a write", extra={"resource": resource.name, "reason": str(error)})
-            return None
-        if changed is None:
-            return None
-        self._pages.changed(changed.list_id, changed.generation)
-        return changed.item
+        await self._journaled.carry_out(account, write, send, look_up)
+        return StoredAnswer(200, None, await self._mirror.read_back(account, resource, row_id))
 
     def _writes(self, account: Account, resource: Resource, known: KnownFields | None) -> RecordWrites:
         fields = {} if known is None else known.fields
         return RecordWrites(self._clients.client(account), record_type(resource), fields)
 
 
-def _shown(written: Written) -> object:
+def _journal_body(written: Written) -> object:
     """What was *written*, for the journal."""
     wanted = {
         name: [[each.value, each.kind, each.value_id] for each in values]
