@@ -21,6 +21,7 @@ from gateway.bitrix.auth.oauth import AuthorizationServers
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import open_session
 from gateway.clock import Clock
+from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites
 from gateway.crm.service import RecordService
 from gateway.crm.written_records import WrittenRecords
@@ -291,7 +292,8 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[PORTAL_RECORDS] = PortalRecords(RecordStore(app[DATABASE]), directory, clients, clock)
     journaled = JournaledWrites(WriteJournal(app[DATABASE]), directory, clock)
     written = WrittenRecords(OwnWriteStore(app[DATABASE]), app[PORTAL_RECORDS], app[PAGES], clock)
-    app[RECORD_WRITES] = RecordService(journaled, written, directory, clients, clock)
+    calls = GatheredCalls(clients)
+    app[RECORD_WRITES] = RecordService(journaled, written, directory, clients, calls, clock)
     app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock)
     sync_settings = SyncSettingsStore(app[DATABASE])
     maintenance = MirrorMaintenance(IndexStore(app[DATABASE]), sync_settings, clock)
@@ -345,6 +347,8 @@ async def services(app: web.Application) -> AsyncIterator[None]:
             await finish_pending(app[ACCOUNTS].finish_pending(), clock)
     finally:
         await journaled.close()
+        await written.close()
+        await calls.close()
         await recovery.close()
         await finish_pending(credentials.finish_pending(), clock)
         await limiters.close()

@@ -3,11 +3,13 @@
 import logging
 import uuid
 from collections.abc import Mapping
+from functools import partial
 
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.clock import Clock
 from gateway.crm.bodies import Written, check_written, is_unknown
+from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites, Served
 from gateway.crm.stages import as_item, moved_values
 from gateway.crm.writes import RecordWrites
@@ -35,12 +37,14 @@ class RecordService:
         mirror: WrittenRecords,
         directory: AccountDirectory,
         clients: PortalClients,
+        calls: GatheredCalls,
         clock: Clock,
     ) -> None:
         self._journaled = journaled
         self._mirror = mirror
         self._directory = directory
         self._clients = clients
+        self._calls = calls
         self._clock = clock
 
     async def check(
@@ -112,8 +116,8 @@ class RecordService:
         record = record_type(resource)
 
         async def work(write: Write) -> StoredAnswer:
+            writes = RecordWrites(partial(self._calls.call, account), as_item(record), {})
             client = self._clients.client(account)
-            writes = RecordWrites(client, as_item(record), {})
             async with self._directory.mark_stale_on_auth_failure(account):
                 values = await moved_values(client, record, await writes.get(row_id), stage, pipeline)
             return await self._change(account, resource, row_id, writes, Written(values), write)
@@ -155,7 +159,7 @@ class RecordService:
 
     def _writes(self, account: Account, resource: Resource, known: KnownFields | None) -> RecordWrites:
         fields = {} if known is None else known.fields
-        return RecordWrites(self._clients.client(account), record_type(resource), fields)
+        return RecordWrites(partial(self._calls.call, account), record_type(resource), fields)
 
 
 def _journal_body(written: Written) -> object:

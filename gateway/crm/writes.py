@@ -1,17 +1,18 @@
 """The calls that create, change and delete one record, and those that show whether they were carried out."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import OutcomeUnknown, PortalBroken, RecordNotFound
 from gateway.bitrix.lists.list_fields import MULTIFIELD, Field
-from gateway.bitrix.protocol.v2 import Command
+from gateway.bitrix.protocol.v2 import Answer, Command
 from gateway.bitrix.rows.records import decode_integer, decode_time
 from gateway.crm.bodies import Written
 from gateway.crm.multifields import added, changes
 from gateway.mirror.resources import RecordType
+
+Call = Callable[[Command], Awaitable[Answer]]
 
 ORIGINATOR = "bitrix-gateway"
 CLASSIC_ORIGIN = ("ORIGINATOR_ID", "ORIGIN_ID")
@@ -20,9 +21,9 @@ ITEM_ORIGIN = ("xmlId",)
 
 @dataclass(frozen=True)
 class RecordWrites:
-    """Writes records of one type through *client*. *fields* are those that the portal describes."""
+    """Writes records of one type. *call* calls their portal. *fields* are those that it describes."""
 
-    client: PortalClient
+    call: Call
     record: RecordType
     fields: Mapping[str, Field]
 
@@ -53,7 +54,7 @@ class RecordWrites:
         Raises:
             PortalError: the portal refused it; OutcomeUnknown if it may have been created.
         """
-        answer = await self.client.call(self.record.command("add", write=True, fields=values))
+        answer = await self.call(self.record.command("add", write=True, fields=values))
         row_id = created_id(answer.result)
         if row_id is None:
             raise OutcomeUnknown(PortalBroken("a created record without an id"))
@@ -80,7 +81,7 @@ class RecordWrites:
 
     async def _list_ids(self, conditions: Mapping[str, Any], key: str) -> list[int]:
         listed = self.record.command("list", filter=conditions, select=[key], order={key: "ASC"}, start=-1)
-        result = (await self.client.call(listed)).result
+        result = (await self.call(listed)).result
         rows = result.get("items") if isinstance(result, dict) else result
         if not isinstance(rows, list):
             raise PortalBroken("a list of records is not a list")
@@ -93,7 +94,7 @@ class RecordWrites:
         Raises:
             PortalError: the portal does not have it, or refused to show it.
         """
-        result = (await self.client.call(self.record.command("get", id=row_id))).result
+        result = (await self.call(self.record.command("get", id=row_id))).result
         row = result.get("item") if self.record.is_item and isinstance(result, dict) else result
         if not isinstance(row, dict):
             raise PortalBroken("a record is not an object")
@@ -140,7 +141,7 @@ class RecordWrites:
         return False
 
     async def _do(self, action: str, **params: object) -> None:
-        result = (await self.client.call(self._command(action, params))).result
+        result = (await self.call(self._command(action, params))).result
         if result is False or (isinstance(result, dict) and result.get("result") is False):
             raise PortalBroken("a write that was not carried out")
 

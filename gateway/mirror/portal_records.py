@@ -1,10 +1,12 @@
 """Reads single records from the portal, in the form in which the mirror stores and serves them."""
 
+from collections.abc import Sequence
+
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.errors import RecordNotFound
-from gateway.bitrix.lists.page import Page, answer_of
-from gateway.bitrix.protocol.v2 import Command
+from gateway.bitrix.lists.by_ids import command_of, rows_of
+from gateway.bitrix.lists.page import Page
 from gateway.clock import Clock
 from gateway.mirror.resources import Resource, record_type
 from storage.mirror_records import RecordStore
@@ -26,22 +28,29 @@ class PortalRecords:
         Raises:
             PortalError: the portal does not have the record, or refused to show it.
         """
+        page = await self.fetch_all(account, resource, [row_id])
+        if not page.rows:
+            async with self._directory.mark_stale_on_auth_failure(account):
+                await self._clients.client(account).call(record_type(resource).command("get", id=row_id))
+            raise RecordNotFound("", "Not found")
+        return page
+
+    async def fetch_all(self, account: Account, resource: Resource, row_ids: Sequence[int]) -> RowPage:
+        """A page of the records with *row_ids*, at most PAGE_ROWS, that the portal has and shows, ready to store.
+
+        Raises:
+            PortalError: the portal refused, or failed.
+        """
         facts = await self._store.facts(account.account_id, account.portal, resource.name)
-        record = record_type(resource)
         (portal_list,) = resource.lists("")
         call = portal_list.call
-        listed = Command(call.method, {**call.spec.filtered(call.params, {"": row_id}), "start": -1})
         async with self._directory.mark_stale_on_auth_failure(account):
-            rows, got = await self._clients.client(account).batch([listed, record.command("get", id=row_id)])
-        found = dict(call.spec.rows(answer_of(rows)))
-        if row_id not in found:
-            answer_of(got)  # raises the portal's own error
-            raise RecordNotFound("", "Not found")
-        page = Page([found[row_id]], [row_id], 0, None, mark=0 if facts is None else facts.generation)
+            answer = await self._clients.client(account).call(command_of(call, row_ids))
+        rows = rows_of(call, row_ids, answer)
+        page = Page(list(rows.values()), list(rows), 0, None, mark=0 if facts is None else facts.generation)
         return resource.render(portal_list, page, int(self._clock.now()))
 
 
-def record_json(page: RowPage) -> bytes:
-    """The JSON of the only record of *page*, as pages of records show it."""
-    ((_, tail),) = page.rows
-    return tail[:-1] + page.head
+def record_json(page: RowPage, row_id: int) -> bytes:
+    """The JSON of a record of *page*, as pages of records show it."""
+    return dict(page.rows)[row_id][:-1] + page.head

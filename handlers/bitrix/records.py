@@ -59,7 +59,7 @@ async def get_record(request: web.Request) -> web.Response:
         raise InvalidInput.of_parameter("related", "invalid_value", "is only valid for records from the mirror")
     else:
         await request.app[ACCOUNTS].ensure_authorized(account)
-        body = record_json(await request.app[PORTAL_RECORDS].fetch(account, resource, row_id))
+        body = record_json(await request.app[PORTAL_RECORDS].fetch(account, resource, row_id), row_id)
     return web.Response(body=body, content_type="application/json")
 
 

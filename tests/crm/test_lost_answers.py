@@ -273,7 +273,7 @@ async def test_a_portal_without_room_for_the_read_back_does_not_hide_the_write(
     connected: Gateway, sandbox: Sandbox
 ) -> None:
     before, key = len(portal_ids(sandbox, "deals")), {"Idempotency-Key": "1"}
-    sandbox.portal.fault("batch:qle*")
+    sandbox.portal.fault("crm.deal.list:qle*")
     answer = await write(connected, "POST", "deals", {"TITLE": "x"}, **key)
     assert answer.status == 201
     sandbox.portal.clear_faults()

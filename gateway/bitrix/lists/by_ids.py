@@ -23,13 +23,13 @@ async def read_by_ids(client: PortalClient, call: ListCall, ids: Sequence[int]) 
     found: dict[int, Row] = {}
     while pending:
         try:
-            outcomes = await client.batch([_command(call, chunk) for chunk, _ in pending])
+            outcomes = await client.batch([command_of(call, chunk) for chunk, _ in pending])
         except PortalError as error:
             raise WalkFailed(call.method, 0, error) from error
         retried: list[tuple[list[int], int]] = []
         for (chunk, attempt), outcome in zip(pending, outcomes, strict=True):
             try:
-                rows = _checked_rows(call, chunk, outcome)
+                rows = rows_of(call, chunk, outcome)
             except PortalError as error:
                 if attempt == MAX_PAGE_ATTEMPTS or not isinstance(error, PortalBroken):
                     raise WalkFailed(call.method, 0, error) from error
@@ -43,13 +43,15 @@ async def read_by_ids(client: PortalClient, call: ListCall, ids: Sequence[int]) 
     return dict(sorted(found.items()))
 
 
-def _command(call: ListCall, ids: Sequence[int]) -> Command:
+def command_of(call: ListCall, ids: Sequence[int]) -> Command:
+    """The command that lists the rows with *ids*, of which there are at most PAGE_ROWS."""
     spec = call.spec
     return Command(call.method, {**spec.filtered(call.params, {"@": ids}), **spec.ordered("ASC"), "start": -1})
 
 
-def _checked_rows(call: ListCall, ids: Sequence[int], outcome: Answer | PortalError) -> dict[int, Row]:
-    """
+def rows_of(call: ListCall, ids: Sequence[int], outcome: Answer | PortalError) -> dict[int, Row]:
+    """The rows of an answer to the command that lists those with *ids*.
+
     Raises:
         PortalError: the command failed, or its rows are not among *ids*, or contradict its total.
     """
