@@ -83,6 +83,7 @@ def open_mirror(rows: int, scratch: Path) -> Iterator[Mirror]:
         database,
         ports[1],
         GATEWAY_INSECURE_PORTALS="1",
+        GATEWAY_BUCKET_CAPACITY="100000",
         GATEWAY_BUCKET_LEAK_PER_S="1000",
         GATEWAY_SYNC_OVERLAP_S="1",
         GATEWAY_PAGE_CACHE_BYTES="67108864",
