@@ -7,6 +7,7 @@ GatewayError                     an internal error; the caller can do nothing
 ├── NotFound                     the requested resource does not exist
 ├── AlreadyExists                the resource to create exists already
 ├── StateConflict                the current state of the resource does not allow it
+├── SeveralMatch                 several records are what the request asks for; the error lists their ids
 ├── AuthorizationRequired        a person must authorize the portal again
 │   └── WebhookRequired          the inbound webhook must be connected again
 ├── MethodDenied                 the settings do not allow the portal's method
@@ -114,6 +115,16 @@ class StateConflict(GatewayError):
     def __init__(self, detail: str, *, code: str) -> None:
         super().__init__(detail)
         self.code = code
+
+
+class SeveralMatch(GatewayError):
+    """several records match"""
+
+    code = "several_match"
+
+    def __init__(self, name: str, ids: Sequence[int]) -> None:
+        super().__init__(f"match: several records have this {name}: {', '.join(map(str, ids))}")
+        self.ids = list(ids)
 
 
 class AuthorizationRequired(GatewayError):

@@ -24,6 +24,7 @@ from gateway.clock import Clock
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites
 from gateway.crm.service import RecordService
+from gateway.crm.upserts import UpsertService
 from gateway.crm.written_records import WrittenRecords
 from gateway.crypto.vault import KEY_CHECK, NO_KEY, Vault, key_needed
 from gateway.fields.service import FieldService
@@ -65,13 +66,14 @@ from handlers.app_keys import (
     STREAMS,
     SYNC_CONTROL,
     SYNCS,
+    UPSERTS,
 )
 from handlers.bitrix.account import connect_account, delete_account, get_account
 from handlers.bitrix.calls import call_batch, call_batch3, call_method, call_method3, get_openapi3
 from handlers.bitrix.catalog import get_portal_type, list_portal_types, list_types_of_contacts
 from handlers.bitrix.fields import get_field, list_fields, requested_resource
 from handlers.bitrix.lists import page_of
-from handlers.bitrix.record_writes import change_record, create_record, delete_record, move_record
+from handlers.bitrix.record_writes import change_record, create_record, delete_record, move_record, upsert_record
 from handlers.bitrix.records import PARAMETERS as RECORD_PARAMETERS
 from handlers.bitrix.records import get_record, list_of
 from handlers.bitrix.rules import create_rules, get_rules, replace_rules
@@ -169,6 +171,7 @@ ROUTES: list[tuple[str, str, Handler]] = [
             ("GET", f"{path}/fields/{{name}}", get_field),
             ("GET", f"{path}/{{id}}", get_record),
             ("POST", path, create_record),
+            ("PUT", path, upsert_record),
             ("PATCH", f"{path}/{{id}}", change_record),
             ("DELETE", f"{path}/{{id}}", delete_record),
             ("PUT", f"{path}/{{id}}/stage", move_record),
@@ -190,6 +193,7 @@ QUERY_PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/bitrix/stream/items/{entityTypeId}"): STREAM_PARAMETERS,
     **dict.fromkeys(CHECKED_LATER, RECORD_PARAMETERS),
     **dict.fromkeys((("PATCH", path) for path in RECORD_PATHS), ("mode",)),
+    **dict.fromkeys((("PUT", path) for path in RECORD_PATHS), ("match",)),
     **dict.fromkeys((("GET", f"{path}/{{id}}") for path in RECORD_PATHS), ("source", "related")),
 }
 
@@ -294,6 +298,8 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     written = WrittenRecords(OwnWriteStore(app[DATABASE]), app[PORTAL_RECORDS], app[PAGES], clock)
     calls = GatheredCalls(clients)
     app[RECORD_WRITES] = RecordService(journaled, written, directory, clients, calls, clock)
+    app[UPSERTS] = UpsertService(journaled, app[RECORD_WRITES], directory, clock)
+    await journaled.open()
     app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock)
     sync_settings = SyncSettingsStore(app[DATABASE])
     maintenance = MirrorMaintenance(IndexStore(app[DATABASE]), sync_settings, clock)

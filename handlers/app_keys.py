@@ -11,6 +11,7 @@ from gateway.accounts.service import AccountService
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import PortalSession
 from gateway.crm.service import RecordService
+from gateway.crm.upserts import UpsertService
 from gateway.fields.service import FieldService
 from gateway.mirror.pages import Pages
 from gateway.mirror.portal_records import PortalRecords
@@ -44,3 +45,4 @@ ACCOUNTS = web.AppKey("ACCOUNTS", AccountService)
 CALLS = web.AppKey("CALLS", CallService)
 RULES = web.AppKey("RULES", RuleService)
 STREAMS = web.AppKey("STREAMS", StreamService)
+UPSERTS = web.AppKey("UPSERTS", UpsertService)

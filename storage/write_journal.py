@@ -44,6 +44,10 @@ class WriteJournal:
         """
         return await self._database.write_durably(_begin, account_id, key, digest, sent, origin, now, keep_s)
 
+    async def has_unfinished(self, since: int) -> bool:
+        """Whether the outcome of a write that began after the Unix second *since* is not known."""
+        return await self._database.read(_has_unfinished, since)
+
     async def end(self, write_id: int, answer: StoredAnswer) -> None:
         """Store the answer to a write."""
         await self._database.write_durably(_end, write_id, answer)
@@ -62,6 +66,7 @@ BEGIN = """
 INSERT INTO writes (account_id, idempotency_key, digest, sent, origin, begun_at)
 VALUES (:account_id, :key, :digest, :sent, :origin, :now) RETURNING write_id
 """
+HAS_UNFINISHED = "SELECT EXISTS (SELECT 1 FROM writes WHERE begun_at > :since AND status IS NULL)"
 END = "UPDATE writes SET status = :status, location = :location, answer = :answer WHERE write_id = :write_id"
 FORGET = "DELETE FROM writes WHERE write_id = :write_id"
 
@@ -86,6 +91,10 @@ def _begin(
     new = {**values, "digest": digest, "sent": sent, "origin": origin, "now": now}
     (write_id,) = connection.execute(BEGIN, new).fetchone()
     return Write(write_id, digest, origin, None, is_new=True)
+
+
+def _has_unfinished(connection: Connection, since: int) -> bool:
+    return bool(connection.execute(HAS_UNFINISHED, {"since": since}).fetchone()[0])
 
 
 def _end(connection: Connection, write_id: int, answer: StoredAnswer) -> None:

@@ -55,6 +55,15 @@ def check_written(body: Mapping[str, object], fields: Mapping[str, Field], *, cr
     return written
 
 
+def journal_body(written: Written) -> object:
+    """What was *written*, for the journal."""
+    wanted = {
+        name: [[each.value, each.kind, each.value_id] for each in values]
+        for name, values in written.multifields.items()
+    }
+    return [written.values, wanted]
+
+
 def is_unknown(error: InvalidInput) -> bool:
     """Whether a name of the request is unknown, so that the fields may have changed on the portal."""
     return any(each.code == UNKNOWN_FIELD for each in error.errors)

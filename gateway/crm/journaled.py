@@ -11,7 +11,7 @@ import orjson
 from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.errors import OutcomeUnknown
 from gateway.clock import Clock
-from gateway.crm.outcomes import LookUp, Send, T, resume, send_once
+from gateway.crm.outcomes import SETTLED_S, LookUp, Send, T, resume, send_once
 from gateway.errors import GatewayError, IdempotencyKeyReused
 from storage.errors import StorageError
 from storage.records import Account
@@ -38,8 +38,26 @@ class JournaledWrites:
         self._journal = journal
         self._directory = directory
         self._clock = clock
+        self._unsettled_until: dict[int, float] = {}
+        self._settled_at = 0.0
         self._running: dict[tuple[int, str], tuple[bytes, asyncio.Task[Served]]] = {}
         self._tasks: set[asyncio.Task[Served]] = set()
+
+    async def open(self) -> None:
+        """Find out whether writes were under way when the gateway ended."""
+        now = self._clock.now()
+        if await self._journal.has_unfinished(int(now) - KEEP_S):
+            self._settled_at = now + SETTLED_S
+
+    def unsettled_s(self, account: Account, write: Write) -> float:
+        """The seconds until no write to the portal of *account* is under way without our knowledge.
+
+        *write* itself may be, if it was begun before.
+        """
+        if not write.is_new:
+            return SETTLED_S
+        until = self._unsettled_until.get(account.portal.portal_id, self._settled_at)
+        return max(until - self._clock.now(), 0.0)
 
     async def perform(
         self, account: Account, key: str | None, method: str, target: str, body: object, origin: str, work: Work
@@ -108,6 +126,7 @@ class JournaledWrites:
         try:
             answer = await work(write)
         except OutcomeUnknown:
+            self._unsettled_until[account.portal.portal_id] = self._clock.now() + SETTLED_S
             raise
         except GatewayError:
             await self._store_outcome(self._journal.forget(write.write_id))

@@ -8,7 +8,7 @@ from functools import partial
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.clock import Clock
-from gateway.crm.bodies import Written, check_written, is_unknown
+from gateway.crm.bodies import Written, check_written, is_unknown, journal_body
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites, Served
 from gateway.crm.stages import as_item, moved_values
@@ -71,21 +71,11 @@ class RecordService:
         """Create a record: 201 with its JSON and its address."""
 
         async def work(write: Write) -> StoredAnswer:
-            writes = self._writes(account, resource, known)
-            values = writes.with_origin(written, write.origin)
+            row_id = await self.carry_out_create(account, resource, written, known, write)
+            return await self.answer_created(account, resource, row_id)
 
-            async def send() -> int:
-                return await writes.add(values)
-
-            async def look_up() -> int | None:
-                return await writes.find_created(values, given=writes.has_origin(written))
-
-            row_id = await self._journaled.carry_out(account, write, send, look_up if writes.origin_fields else None)
-            location = f"/bitrix/{resource.name}/{row_id}"
-            return StoredAnswer(201, location, await self._mirror.read_back(account, resource, row_id))
-
-        origin = str(uuid.uuid4())
-        return await self._journaled.perform(account, key, "POST", resource.name, _journal_body(written), origin, work)
+        origin, body = str(uuid.uuid4()), journal_body(written)
+        return await self._journaled.perform(account, key, "POST", resource.name, body, origin, work)
 
     async def change(
         self, account: Account, resource: Resource, row_id: int, written: Written, known: KnownFields, key: str | None
@@ -93,11 +83,11 @@ class RecordService:
         """Change a record: 200 with its JSON."""
 
         async def work(write: Write) -> StoredAnswer:
-            writes = self._writes(account, resource, known)
-            return await self._change(account, resource, row_id, writes, written, write)
+            writes = self.writes(account, resource, known)
+            return await self.carry_out_change(account, resource, row_id, writes, written, write)
 
         target = f"{resource.name}/{row_id}"
-        return await self._journaled.perform(account, key, "PATCH", target, _journal_body(written), "", work)
+        return await self._journaled.perform(account, key, "PATCH", target, journal_body(written), "", work)
 
     async def move(
         self,
@@ -120,7 +110,7 @@ class RecordService:
             client = self._clients.client(account)
             async with self._directory.mark_stale_on_auth_failure(account):
                 values = await moved_values(client, record, await writes.get(row_id), stage, pipeline)
-            return await self._change(account, resource, row_id, writes, Written(values), write)
+            return await self.carry_out_change(account, resource, row_id, writes, Written(values), write)
 
         target = f"{resource.name}/{row_id}/stage"
         return await self._journaled.perform(account, key, "PUT", target, [stage, pipeline], "", work)
@@ -129,7 +119,7 @@ class RecordService:
         """Delete a record: 204."""
 
         async def work(write: Write) -> StoredAnswer:
-            writes = self._writes(account, resource, None)
+            writes = self.writes(account, resource, None)
 
             async def send() -> bool:
                 await writes.delete(row_id)
@@ -144,9 +134,31 @@ class RecordService:
 
         return await self._journaled.perform(account, key, "DELETE", f"{resource.name}/{row_id}", None, "", work)
 
-    async def _change(
+    async def carry_out_create(
+        self, account: Account, resource: Resource, written: Written, known: KnownFields, write: Write
+    ) -> int:
+        """Create the record that *write* stands for, and return its id."""
+        writes = self.writes(account, resource, known)
+        values = writes.with_origin(written, write.origin)
+
+        async def send() -> int:
+            return await writes.add(values)
+
+        async def look_up() -> int | None:
+            return await writes.find_created(values, given=writes.has_origin(written))
+
+        return await self._journaled.carry_out(account, write, send, look_up if writes.origin_fields else None)
+
+    async def answer_created(self, account: Account, resource: Resource, row_id: int) -> StoredAnswer:
+        """The answer to the creation of a record."""
+        body = await self._mirror.read_back(account, resource, row_id)
+        return StoredAnswer(201, f"/bitrix/{resource.name}/{row_id}", body)
+
+    async def carry_out_change(
         self, account: Account, resource: Resource, row_id: int, writes: RecordWrites, written: Written, write: Write
     ) -> StoredAnswer:
+        """Change a record, and answer with it. Nothing is sent if nothing is *written*."""
+
         async def send() -> bool:
             await writes.update(row_id, written)
             return True
@@ -154,18 +166,11 @@ class RecordService:
         async def look_up() -> bool | None:
             return await writes.is_changed(row_id, written) or None
 
-        await self._journaled.carry_out(account, write, send, look_up)
+        if written.values or written.multifields:
+            await self._journaled.carry_out(account, write, send, look_up)
         return StoredAnswer(200, None, await self._mirror.read_back(account, resource, row_id))
 
-    def _writes(self, account: Account, resource: Resource, known: KnownFields | None) -> RecordWrites:
+    def writes(self, account: Account, resource: Resource, known: KnownFields | None) -> RecordWrites:
+        """What writes the records of *resource*, whose fields are *known*."""
         fields = {} if known is None else known.fields
         return RecordWrites(partial(self._calls.call, account), record_type(resource), fields)
-
-
-def _journal_body(written: Written) -> object:
-    """What was *written*, for the journal."""
-    wanted = {
-        name: [[each.value, each.kind, each.value_id] for each in values]
-        for name, values in written.multifields.items()
-    }
-    return [written.values, wanted]

@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.bitrix.errors import OutcomeUnknown, PortalBroken, RecordNotFound
 from gateway.bitrix.lists.list_fields import MULTIFIELD, Field
+from gateway.bitrix.lists.list_specs import LIST_SPECS, Row
 from gateway.bitrix.protocol.v2 import Answer, Command
 from gateway.bitrix.rows.records import decode_integer, decode_time
 from gateway.crm.bodies import Written
@@ -68,8 +69,7 @@ class RecordWrites:
                 with it differs from *values*, so that it may be another one.
         """
         conditions = {name: values[name] for name in self.origin_fields if name in values}
-        key = self.record.names.id
-        row_ids = await self._list_ids(conditions, key)
+        row_ids = list(await self.find_rows(conditions))
         if not row_ids:
             return None
         if not given:
@@ -79,14 +79,15 @@ class RecordWrites:
                 return row_id
         raise OutcomeUnknown(PortalBroken("a record with this origin exists, and has other values"))
 
-    async def _list_ids(self, conditions: Mapping[str, Any], key: str) -> list[int]:
-        listed = self.record.command("list", filter=conditions, select=[key], order={key: "ASC"}, start=-1)
-        result = (await self.call(listed)).result
-        rows = result.get("items") if isinstance(result, dict) else result
-        if not isinstance(rows, list):
-            raise PortalBroken("a list of records is not a list")
-        ids = (decode_integer(row.get(key)) for row in rows if isinstance(row, dict))
-        return [row_id for row_id in ids if row_id is not None]
+    async def find_rows(self, conditions: Mapping[str, Any], *select: str) -> dict[int, Row]:
+        """The first PAGE_ROWS records with these *conditions* by id, each with the fields *select* and its id.
+
+        Raises:
+            PortalError: the portal refused.
+        """
+        key = self.record.names.id
+        listed = self.record.command("list", filter=conditions, select=[key, *select], order={key: "ASC"}, start=-1)
+        return dict(LIST_SPECS[listed.method].rows(await self.call(listed)))
 
     async def get(self, row_id: int) -> dict[str, Any]:
         """The record as its own method gives it.
@@ -116,13 +117,13 @@ class RecordWrites:
     async def is_changed(self, row_id: int, written: Written) -> bool:
         """Whether the record has all that was *written*."""
         row = await self.get(row_id)
-        return self._has(row, written.values) and all(
+        return self.has(row, written.values) and all(
             not changes(row.get(name) or [], wanted) for name, wanted in written.multifields.items()
         )
 
     async def is_written(self, row_id: int, values: Mapping[str, Any]) -> bool:
         """Whether the record has the *values* of the fields that are not multifields."""
-        return self._has(await self.get(row_id), values)
+        return self.has(await self.get(row_id), values)
 
     async def delete(self, row_id: int) -> None:
         """Delete a record.
@@ -148,7 +149,7 @@ class RecordWrites:
     def _command(self, action: str, params: Mapping[str, object]) -> Command:
         return self.record.command(action, write=True, **params)
 
-    def _has(self, row: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    def has(self, row: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
         """Whether *row* has these values, in whatever form its method gives them."""
         return all(
             _normal(row.get(name), self.fields.get(name)) == _normal(value, self.fields.get(name))

@@ -3,13 +3,17 @@
 from aiohttp import web
 
 from gateway.crm.journaled import Served
+from gateway.crm.matches import parse_match
+from gateway.crm.upserts import Upsert
 from gateway.errors import InvalidInput
-from handlers.app_keys import RECORD_WRITES
+from gateway.mirror.resources import list_fields
+from handlers.app_keys import RECORD_WRITES, UPSERTS
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import access_fields, requested_resource
 from handlers.bitrix.records import record_id
 from handlers.http.bodies import ClosedBody, Int32, String, load_body, load_json, require_object
 from handlers.http.idempotency import REPLAYED, idempotency_key
+from handlers.http.query import one_value
 
 
 async def create_record(request: web.Request) -> web.Response:
@@ -20,6 +24,20 @@ async def create_record(request: web.Request) -> web.Response:
     service, access = request.app[RECORD_WRITES], await access_fields(request, account, resource)
     written, known = await service.check(body, access, creates=True)
     return respond(await service.create(account, resource, written, known, key))
+
+
+async def upsert_record(request: web.Request) -> web.Response:
+    """PUT /bitrix/{resource}"""
+    resource, key = requested_resource(request), idempotency_key(request)
+    names = one_value(request.query, "match")
+    if not names:
+        raise InvalidInput.of_parameter("match", "required", "must name the fields to find the record by")
+    body = require_object(await load_json(request))
+    account = await load_authorized_account(request)
+    access = await access_fields(request, account, resource)
+    written, known = await request.app[RECORD_WRITES].check(body, access, creates=True)
+    matches = parse_match(names, written, list_fields(resource, known.fields))
+    return respond(await request.app[UPSERTS].upsert(Upsert(account, resource, written, known, matches), key))
 
 
 async def change_record(request: web.Request) -> web.Response:

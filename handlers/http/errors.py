@@ -41,6 +41,7 @@ from gateway.errors import (
     MethodDenied,
     NotFound,
     QueryTimeLimit,
+    SeveralMatch,
     StateConflict,
     Stopping,
     StorageFailed,
@@ -69,6 +70,7 @@ STATUSES: dict[type[GatewayError], int] = PROMISED_STATUSES | {
     ArgumentRefused: 400,
     BatchRefused: 400,
     RecordNotFound: 404,
+    SeveralMatch: 409,
     MethodNotFound: 404,
     AccessDenied: 403,
     ScopeMissing: 403,
@@ -194,6 +196,8 @@ def problem(error: GatewayError, status: int, request_id: str) -> dict[str, obje
     }
     if isinstance(error, InvalidInput) and error.errors:
         members["errors"] = [render_field(field) for field in error.errors]
+    if isinstance(error, SeveralMatch):
+        members["ids"] = error.ids
     if isinstance(error, AuthorizationRequired) and error.authorize_url:
         members["authorizeURL"] = error.authorize_url
     if isinstance(error, PortalError) and error.has_portal_message:

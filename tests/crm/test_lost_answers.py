@@ -9,7 +9,7 @@ import pysqlite3
 import pytest
 
 from tests.gateway import Answer, Gateway, Sandbox
-from tests.support.records import enable, portal_ids
+from tests.support.records import enable, held, portal_ids
 
 RECORDS = ("leads", "deals", "contacts", "companies", "invoices", "items/128")
 METHODS = {
@@ -173,13 +173,6 @@ async def test_a_refused_request_does_not_use_up_its_key(connected: Gateway, san
 async def test_a_key_that_is_not_valid_is_refused(connected: Gateway, key: str) -> None:
     answer = await write(connected, "DELETE", "deals/1", **{"Idempotency-Key": key})
     assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, "Idempotency-Key")
-
-
-async def held(gateway: Gateway, sandbox: Sandbox, method: str) -> None:
-    """Wait until the portal holds a call of *method*."""
-    calls = sandbox.portal.seen
-    while not any(call.method == method for call in calls):
-        await gateway.clock.sleep(0.1)
 
 
 async def test_callers_with_the_same_key_wait_for_the_first(connected: Gateway, sandbox: Sandbox) -> None:

@@ -67,3 +67,10 @@ async def purged(gateway: Gateway) -> None:
     """Wait until no records are stored."""
     while select(gateway, "SELECT count(*) FROM mirror_rows WHERE changed IS NOT NULL") != [(0,)]:
         await gateway.clock.sleep(0.1)
+
+
+async def held(gateway: Gateway, sandbox: Sandbox, method: str) -> None:
+    """Wait until the portal holds a call of *method*."""
+    calls = sandbox.portal.seen
+    while not any(call.method == method for call in calls):
+        await gateway.clock.sleep(0.1)

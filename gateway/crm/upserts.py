@@ -1,0 +1,136 @@
+"""Finds or creates a record in one request, so that callers who come at once do not create it twice."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import orjson
+
+from gateway.accounts.directory import AccountDirectory
+from gateway.bitrix.errors import RecordNotFound
+from gateway.clock import Clock
+from gateway.crm.bodies import Written, journal_body
+from gateway.crm.claims import Claims
+from gateway.crm.journaled import JournaledWrites, Served
+from gateway.crm.matches import Match, find_matching
+from gateway.crm.service import RecordService
+from gateway.crm.writes import RecordWrites
+from gateway.fields.service import KnownFields
+from gateway.mirror.resources import Resource
+from storage.records import Account
+from storage.write_journal import StoredAnswer, Write
+
+
+@dataclass(frozen=True)
+class Upsert:
+    """A checked request: what is *written* to the record that *matches* find, in their order, or to a new one."""
+
+    account: Account
+    resource: Resource
+    written: Written
+    known: KnownFields
+    matches: Sequence[Match]
+
+    def keys(self, match: Match) -> list[str]:
+        """What no two callers may search for or create at once."""
+        place = (self.account.portal.portal_id, self.resource.name, match.name)
+        return [orjson.dumps([*place, value]).decode() for value in match.values]
+
+    @property
+    def all_keys(self) -> list[str]:
+        return [key for match in self.matches for key in self.keys(match)]
+
+    def without(self, match: Match) -> Written:
+        """What is written to a record that was found by *match*: its matched value stays as it is."""
+        return Written(
+            {name: value for name, value in self.written.values.items() if name != match.name},
+            {name: wanted for name, wanted in self.written.multifields.items() if name != match.name},
+        )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A record, and the match that found it; None if it is the one that this request has created."""
+
+    match: Match | None
+    row_id: int
+
+
+class UpsertService:
+    """Carries out upserts."""
+
+    def __init__(
+        self, journaled: JournaledWrites, records: RecordService, directory: AccountDirectory, clock: Clock
+    ) -> None:
+        self._journaled = journaled
+        self._records = records
+        self._directory = directory
+        self._clock = clock
+        self._claims = Claims(clock)
+
+    async def upsert(self, upsert: Upsert, key: str | None) -> Served:
+        """Create the record, 201 with its address, or change the one that is found, 200. Both with its JSON.
+
+        *key* is the caller's Idempotency-Key, if any.
+
+        Raises:
+            SeveralMatch: several records match.
+            PortalError: the portal refused or failed; OutcomeUnknown if the write may have been carried out.
+            TooBusy: the portal's limits leave no room in time; nothing was written.
+            IdempotencyKeyReused: the key has been used for another request.
+        """
+
+        async def work(write: Write) -> StoredAnswer:
+            try:
+                return await self._find_or_create(upsert, write)
+            except RecordNotFound:  # it was deleted after it was found
+                return await self._find_or_create(upsert, write)
+
+        account, resource = upsert.account, upsert.resource
+        body = [[match.name for match in upsert.matches], journal_body(upsert.written)]
+        return await self._journaled.perform(account, key, "PUT", resource.name, body, str(uuid.uuid4()), work)
+
+    async def _find_or_create(self, upsert: Upsert, write: Write) -> StoredAnswer:
+        account, resource = upsert.account, upsert.resource
+        writes = self._records.writes(account, resource, upsert.known)
+        settled = replace(write, is_new=True)  # an earlier attempt certainly does not go on
+        async with self._claims.hold(upsert.all_keys):
+            found = await self._find(upsert, writes, write)
+            wait_s = self._journaled.unsettled_s(account, write)
+            if found is None and wait_s > 0:
+                await self._clock.sleep(wait_s)
+                found = await self._find(upsert, writes, write)
+            if found is None:
+                found = _Found(None, await self._create(upsert, settled))
+        if found.match is None:
+            return await self._records.answer_created(account, resource, found.row_id)
+        written = upsert.without(found.match)
+        try:
+            return await self._records.carry_out_change(account, resource, found.row_id, writes, written, settled)
+        except RecordNotFound:
+            self._claims.remember(upsert.all_keys, None)
+            raise
+
+    async def _create(self, upsert: Upsert, write: Write) -> int:
+        account, resource = upsert.account, upsert.resource
+        row_id = await self._records.carry_out_create(account, resource, upsert.written, upsert.known, write)
+        self._claims.remember(upsert.all_keys, row_id)
+        return row_id
+
+    async def _find(self, upsert: Upsert, writes: RecordWrites, write: Write) -> _Found | None:
+        """The record that an earlier attempt of this *write* has created, or the first one that matches."""
+        async with self._directory.mark_stale_on_auth_failure(upsert.account):
+            if not write.is_new and writes.origin_fields:
+                values = writes.with_origin(upsert.written, write.origin)
+                created = await writes.find_created(values, given=writes.has_origin(upsert.written))
+                if created is not None:
+                    return _Found(None, created)
+            for match in upsert.matches:
+                keys = upsert.keys(match)
+                row_id = self._claims.found(keys)
+                if row_id is None:
+                    row_id = await find_matching(writes, match)
+                if row_id is not None:
+                    self._claims.remember(keys, row_id)
+                    return _Found(match, row_id)
+        return None
