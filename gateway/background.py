@@ -1,8 +1,9 @@
-"""Background tasks with the lifetime of a block."""
+"""Background tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from contextvars import Context
 
 
 @asynccontextmanager
@@ -13,6 +14,11 @@ async def running(work: Coroutine[None, None, None], *, name: str) -> AsyncItera
         yield
     finally:
         await end([task])
+
+
+def detached(work: Coroutine[None, None, None], *, name: str) -> asyncio.Task[None]:
+    """Start *work* as a task of the gateway's own, whatever request has caused it."""
+    return asyncio.create_task(work, name=name, context=Context())
 
 
 async def end(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -18,6 +18,8 @@ from gateway.accounts.service import AccountService
 from gateway.accounts.states import StateSigner
 from gateway.auth.tokens import TokenVerifier
 from gateway.bitrix.auth.oauth import AuthorizationServers
+from gateway.bitrix.monitoring.call_log import CallLog
+from gateway.bitrix.monitoring.counters import CallCounters
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import open_session
 from gateway.clock import Clock
@@ -47,6 +49,8 @@ from gateway.settings.config import Config
 from gateway.settings.secret_file import Secrets
 from handlers.app_keys import (
     ACCOUNTS,
+    CALL_COUNTERS,
+    CALL_LOG,
     CALLS,
     CLIENTS,
     CREDENTIALS,
@@ -73,6 +77,7 @@ from handlers.bitrix.calls import call_batch, call_batch3, call_method, call_met
 from handlers.bitrix.catalog import get_portal_type, list_portal_types, list_types_of_contacts
 from handlers.bitrix.fields import get_field, list_fields, requested_resource
 from handlers.bitrix.lists import page_of
+from handlers.bitrix.methods import list_methods
 from handlers.bitrix.record_writes import change_record, create_record, delete_record, move_record, upsert_record
 from handlers.bitrix.records import PARAMETERS as RECORD_PARAMETERS
 from handlers.bitrix.records import get_record, list_of
@@ -159,6 +164,7 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/bitrix/types", list_portal_types),
     ("GET", "/bitrix/types/{entityTypeId}", get_portal_type),
     ("GET", "/bitrix/contact-types", list_types_of_contacts),
+    ("GET", "/bitrix/methods", list_methods),
     *(("GET", f"/bitrix/{resource.name}", page_of(resource)) for resource in DICTIONARIES.values()),
     *(("PATCH", f"/bitrix/{resource.name}", sync_of(partial(same, resource))) for resource in DICTIONARIES.values()),
     *(
@@ -240,6 +246,15 @@ async def access_log(app: web.Application) -> AsyncIterator[None]:
     await app[ACCESS_LOG].close()
 
 
+async def call_log(app: web.Application) -> AsyncIterator[None]:
+    """Log and count every call to a portal until the last one has ended."""
+    config = app[CONFIG]
+    app[CALL_LOG] = CallLog(app[CLOCK], level=config.log_level, form=config.log_format)
+    app[CALL_COUNTERS] = CallCounters(app[CLOCK])
+    yield
+    await app[CALL_LOG].close()
+
+
 async def database(app: web.Application) -> AsyncIterator[None]:
     """Open and migrate the database first, and close it after everything else has stopped."""
     config, vault = app[CONFIG], Vault(app[SECRETS].encryption_key)
@@ -282,7 +297,15 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     limiters = PortalLimiters(config, store, BucketStore(app[DATABASE]), clock)
     await limiters.open()
     credentials = app[CREDENTIALS] = AccountCredentials(store, directory, limiters, vault, servers, clock)
-    clients = app[CLIENTS] = PortalClients(credentials, limiters, app[SESSION], clock, max_wait_s=config.max_wait_s)
+    clients = app[CLIENTS] = PortalClients(
+        credentials,
+        limiters,
+        app[SESSION],
+        app[CALL_COUNTERS],
+        app[CALL_LOG],
+        clock,
+        max_wait_s=config.max_wait_s,
+    )
     recovery = WebhookRecovery(directory, clients, store, clock, max_wait_s=config.max_wait_s)
     app[QUERIES] = QueryService(
         QueryStore(app[DATABASE]),
@@ -369,7 +392,7 @@ async def finish_pending(work: Awaitable[None], clock: Clock) -> None:
         logger.warning("an authorization server did not answer before the stop: authorize again where needed")
 
 
-LIFECYCLE = (access_log, database, portal_session, services)  # started in this order, stopped in reverse
+LIFECYCLE = (access_log, call_log, database, portal_session, services)  # started in this order, stopped in reverse
 
 
 async def drain(app: web.Application) -> None:

@@ -8,6 +8,8 @@ from gateway.accounts.clients import PortalClients
 from gateway.accounts.credentials import AccountCredentials
 from gateway.accounts.directory import AccountDirectory
 from gateway.accounts.service import AccountService
+from gateway.bitrix.monitoring.call_log import CallLog
+from gateway.bitrix.monitoring.counters import CallCounters
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import PortalSession
 from gateway.crm.service import RecordService
@@ -42,6 +44,8 @@ CLIENTS = web.AppKey("CLIENTS", PortalClients)
 SYNCS = web.AppKey("SYNCS", SyncService)
 SYNC_CONTROL = web.AppKey("SYNC_CONTROL", SyncControl)
 ACCOUNTS = web.AppKey("ACCOUNTS", AccountService)
+CALL_COUNTERS = web.AppKey("CALL_COUNTERS", CallCounters)
+CALL_LOG = web.AppKey("CALL_LOG", CallLog)
 CALLS = web.AppKey("CALLS", CallService)
 RULES = web.AppKey("RULES", RuleService)
 STREAMS = web.AppKey("STREAMS", StreamService)

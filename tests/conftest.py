@@ -16,6 +16,7 @@ from gateway.sandbox.web.server import SandboxServer
 from tests import canaries
 from tests.clock import ManualClock
 from tests.gateway import JWT_SECRET, Gateway, Sandbox, authorize, serve_sandbox
+from tests.support.methods import ADVICE, LISTED
 from tests.support.portal_rows import USERS
 from tests.support.raw import Dial
 from tests.support.recording_proxy import RecordingProxy, recording_proxy
@@ -119,11 +120,17 @@ def environ(tmp_path: Path, sandbox: Sandbox, listener: socket.socket) -> dict[s
 
 
 @pytest.fixture
-async def gateway(environ: dict[str, str], listener: socket.socket, clock: ManualClock) -> AsyncIterator[Gateway]:
+async def gateway(
+    environ: dict[str, str], listener: socket.socket, sandbox: Sandbox, clock: ManualClock
+) -> AsyncIterator[Gateway]:
+    """A running gateway. It may call no methods but those in its table, and those that the test names itself."""
     running = Gateway(environ, listener, clock)
     await running.start()
     yield running
     await running.stop()
+    if running.unlisted_calls and not running.passes_through:
+        called = sorted(name for name in sandbox.portal.calls if name.lower() not in LISTED)
+        pytest.fail(f"the gateway has called {called or 'a method'}: {ADVICE}")
 
 
 @pytest.fixture

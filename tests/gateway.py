@@ -24,6 +24,7 @@ from gateway.sandbox.web.server import SandboxServer
 from gateway.settings.config import load_config
 from gateway.settings.secret_file import resolve_secrets
 from handlers.app import make_app
+from handlers.app_keys import CALL_COUNTERS
 from handlers.http.server import Runner
 from storage.database import migrations
 from storage.database_file import create_file
@@ -35,6 +36,7 @@ CONTRACT = Contract(Path(__file__).parent.parent / "openapi.yaml")
 JWT_SECRET = "canary-jwt-secret-0123456789abcdef"
 RESOURCES = ("users", "steps", "pipelines", "fields")
 NO_TOKEN = ""
+PASSED_THROUGH = ("/bitrix/call/", "/bitrix/batch", "/bitrix/v3/")
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ class Gateway(HttpVerbs):
         self._runner: web.AppRunner | None = None
         self._session: aiohttp.ClientSession | None = None
         self._tokens: dict[tuple[str, int, int], str] = {}
+        self.passes_through = False  # whether a test has named a method of the portal
+        self.unlisted_calls = 0  # calls of methods that are not in METHOD_USES, before the last stop
 
     @property
     def origin(self) -> str:
@@ -133,6 +137,8 @@ class Gateway(HttpVerbs):
             await self._session.close()
         if self._runner is not None:
             await self._runner.cleanup()
+            if CALL_COUNTERS in self.app:
+                self.unlisted_calls += self.app[CALL_COUNTERS].passed_through.calls
 
     async def restart(self, **environ: str) -> None:
         await self.stop()
@@ -158,6 +164,7 @@ class Gateway(HttpVerbs):
     ) -> Answer:
         """Send one request and check its response against openapi.yaml. *token* NO_TOKEN sends none."""
         assert self._session is not None
+        self.passes_through |= path.startswith(PASSED_THROUGH)
         if token is None:
             token = self.token(account)
             WATCH.secret("a caller's token", token.rpartition(".")[2])

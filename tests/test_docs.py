@@ -5,9 +5,18 @@ import shlex
 
 import pytest
 
+from gateway.bitrix.limits.concurrency_limit import MIN_SIZE
+from gateway.bitrix.limits.operating_budget import OPERATING_LIMIT_S, PAUSE_SHARE
+from gateway.bitrix.limits.request_queue import MIN_RESERVE, RESERVE_SHARE
+from gateway.bitrix.protocol.v2 import BATCH_COMMANDS
+from gateway.bitrix.retry import FIRST_PAUSE_S, MAX_ATTEMPTS, RETRY_DEADLINE_S
+from gateway.bitrix.transport.session import REQUEST_DEADLINE_S
 from gateway.cli.main import main
+from gateway.crm.outcomes import SETTLED_S
+from gateway.mirror.resources import RECORDS, record_type
 from gateway.sandbox.behaviour.faults import MEANINGS
-from gateway.settings.config import SETTINGS
+from gateway.settings.config import SETTINGS, Config
+from handlers.bitrix.calls import MAX_BATCH3_CALLS
 from tests.support.readme import README, ROOT, section
 
 
@@ -27,6 +36,41 @@ def test_the_settings_table_matches_the_code() -> None:
 def test_the_table_of_faults_matches_the_code() -> None:
     rows = ["| Kind | Effect |", "|---|---|", *(f"| `{kind}` | {effect} |" for kind, effect in MEANINGS.items())]
     assert "\n".join(rows) + "\n\n" in section("Use it")
+
+
+def limits_table() -> str:
+    config = Config()
+    assert config.operating_limit_s == OPERATING_LIMIT_S
+    assert BATCH_COMMANDS == MAX_BATCH3_CALLS
+    *first, last = (f"{FIRST_PAUSE_S * 2**number:g}" for number in range(MAX_ATTEMPTS - 1))
+    values = {
+        "requests to one portal at the same time": f"{config.portal_concurrency} (`GATEWAY_PORTAL_CONCURRENCY`); "
+        f"halved while the portal is overloaded, to {MIN_SIZE} at least",
+        "requests at once": f"{config.bucket_capacity} (`GATEWAY_BUCKET_CAPACITY`), less one second's leak; "
+        f"{RESERVE_SHARE * 100:g} % of them, and {MIN_RESERVE} at least, are for callers only",
+        "requests a second, sustained": f"{config.bucket_leak_per_s:g} (`GATEWAY_BUCKET_LEAK_PER_S`)",
+        "operating time of a method": f"paused from {PAUSE_SHARE * 100:g} % of {config.operating_limit_s:g} s "
+        "(`GATEWAY_OPERATING_LIMIT_S`)",
+        "wait of a caller": f"{config.max_wait_s:g} s (`GATEWAY_MAX_WAIT_S`)",
+        "one request": f"{REQUEST_DEADLINE_S:g} s",
+        "attempts of a call": f"{MAX_ATTEMPTS}, the last one within {RETRY_DEADLINE_S:g} s of the first; "
+        "after a 503 for the rate any number within that time",
+        "pauses between attempts": f"{', '.join(first)} and {last} s, each shortened by up to a half at random",
+        "commands in a request": f"{BATCH_COMMANDS}, of REST 3.0 too",
+        "look for a write whose answer is lost": f"at once, and after {SETTLED_S} s",
+    }
+    return "\n".join(["| Limit | Value |", "|---|---|", *(f"| {name} | {value} |" for name, value in values.items())])
+
+
+def test_the_table_of_limits_matches_the_code() -> None:
+    assert limits_table() + "\n\n" in section("How the gateway calls Bitrix24")
+
+
+def test_the_columns_of_deals_are_those_of_the_mirror() -> None:
+    sentence = re.search(r"and keeps (.*?)\s+in columns", section("How the gateway calls Bitrix24"), re.DOTALL)
+    assert sentence is not None
+    deals = record_type(RECORDS["deals"])
+    assert set(re.findall(r"`(\w+)`", sentence[1])) == deals.columns.keys()
 
 
 @pytest.mark.parametrize("heading", ["Run it", "Test it"])

@@ -33,6 +33,7 @@ class Attempts:
         self.budget_wait_left_s = max_budget_wait_s
         self.committed = committed
         self.count = 0
+        self.sent_at = 0.0  # monotonic, of the last attempt
 
     @property
     def queue_wait_s(self) -> float | None:
@@ -56,8 +57,9 @@ class Attempts:
 
     def on_sent(self) -> None:
         """Count an attempt that is sent now."""
+        self.sent_at = self._clock.monotonic()
         if self.count == 0:  # the retry deadline runs from here
-            self._started_at, self._budget_waited_s = self._clock.monotonic(), 0.0
+            self._started_at, self._budget_waited_s = self.sent_at, 0.0
         self.count += 1
 
     def decide(self, error: PortalError, write: bool) -> RetryDecision:

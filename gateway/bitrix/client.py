@@ -9,6 +9,7 @@ from gateway.bitrix.errors import AnswerTooLarge, OperatingLimitReached, PortalE
 from gateway.bitrix.limits.limiter import PortalLimiter
 from gateway.bitrix.limits.portal_request import PortalRequest
 from gateway.bitrix.limits.request_queue import Priority
+from gateway.bitrix.monitoring.monitor import CallMonitor, Unmonitored
 from gateway.bitrix.protocol.v2 import (
     BATCH_COMMANDS,
     Answer,
@@ -17,6 +18,7 @@ from gateway.bitrix.protocol.v2 import (
     decode_batch,
     encode_command,
 )
+from gateway.bitrix.protocol.v3 import batched_methods
 from gateway.bitrix.sender import OnRetry, RequestSender
 from gateway.bitrix.transport.session import HttpAnswer, PortalSession
 from gateway.clock import Clock
@@ -24,6 +26,9 @@ from gateway.clock import Clock
 
 def ignore_retry(_error: PortalError, _wait_s: float) -> None:
     """The default `OnRetry`."""
+
+
+UNMONITORED = Unmonitored()
 
 
 class PortalClient:
@@ -49,13 +54,15 @@ class PortalClient:
         priority: Priority = Priority.INTERACTIVE,
         max_wait_s: float | None = None,
         on_retry: OnRetry = ignore_retry,
+        monitor: CallMonitor = UNMONITORED,
     ) -> None:
         self._session = session
         self._credential = credential
         self._clock = clock
         self._priority = priority
         self._max_wait_s = max_wait_s
-        self._sender = RequestSender(session, limiter, credential, clock, on_retry)
+        self._sender = RequestSender(session, limiter, credential, clock, on_retry, monitor)
+        self._monitor = monitor
         self.retrying = on_retry
         self.limiter = limiter
 
@@ -76,6 +83,7 @@ class PortalClient:
             priority=priority,
             max_wait_s=self._max_wait_s,
             on_retry=on_retry,
+            monitor=self._monitor,
         )
 
     def room(self) -> int:
@@ -93,13 +101,13 @@ class PortalClient:
 
     async def call(self, command: Command) -> Answer:
         """Return the portal's answer to *command*."""
-        request = self._request(command.method, self._attempts(), write=command.write)
+        request = self._request(command, self._attempts())
         return await self._sender.run(request, partial(self._sender.post, request, command.arguments))
 
     async def call_once(self, command: Command) -> Answer:
         """As `call`, without retries."""
         attempt = SingleAttempt(self._clock, max_wait_s=self._max_wait_s, committed=self._in_background)
-        request = self._request(command.method, attempt, write=command.write)
+        request = self._request(command, attempt)
         return await self._sender.run(request, partial(self._sender.post, request, command.arguments))
 
     async def call3(self, method: str, body: object, *, write: bool, key: str | None = None) -> HttpAnswer:
@@ -108,8 +116,20 @@ class PortalClient:
         Source: protocol.md 9.1, 9.8, 9.10 (b24restdocs api-reference/rest-v3.md)
         """
         headers = {} if key is None else {"Idempotency-Key": key}
-        request = self._request(method, self._attempts(), write=write)
-        return await self._sender.run(request, partial(self._sender.post3, request, body, headers))
+        request = PortalRequest(
+            method,
+            {method},
+            self._attempts(),
+            self._credential.budget_key,
+            self._priority,
+            write=write,
+            arguments=body,
+            batched=batched_methods(body),
+        )
+        answer = await self._sender.run(request, partial(self._sender.post3, request, body, headers))
+        for batched in request.batched:  # a batch in which one call fails fails as a whole
+            self._monitor.on_command(batched, failed=False)
+        return answer
 
     async def batch(self, commands: Sequence[Command], *, wait_for_budget: bool = True) -> list[Answer | PortalError]:
         """Return the answer or error of each of *commands*, in their order, sent up to 50 in a request.
@@ -161,8 +181,16 @@ class PortalClient:
             committed=started or self._in_background,
         )
 
-    def _request(self, method: str, attempts: Attempts, *, write: bool) -> PortalRequest:
-        return PortalRequest(method, {method}, attempts, self._credential.budget_key, self._priority, write=write)
+    def _request(self, command: Command, attempts: Attempts) -> PortalRequest:
+        return PortalRequest(
+            command.method,
+            {command.method},
+            attempts,
+            self._credential.budget_key,
+            self._priority,
+            write=command.write,
+            arguments=command.arguments,
+        )
 
     async def _batch(
         self, commands: Sequence[Command], attempts: Attempts, wait_for_budget: bool
@@ -229,6 +257,7 @@ class PortalClient:
             self._priority,
             commands=len(commands),
             write=any(command.write for command in commands.values()),
+            batched=[command.method for command in commands.values()],
         )
 
         async def send(access: Access) -> dict[str, Answer | PortalError]:
@@ -238,6 +267,7 @@ class PortalClient:
         outcomes = await self._sender.run(request, send)
         for label, outcome in outcomes.items():
             self.limiter.record(request.budget_key, commands[label].method, outcome)
+            self._monitor.on_command(commands[label].method, failed=isinstance(outcome, PortalError))
             if isinstance(outcome, PortalError):
                 outcomes[label] = self._credential.interpret(outcome)
         return outcomes

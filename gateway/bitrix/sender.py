@@ -8,6 +8,7 @@ from gateway.bitrix.auth.credentials import Access, Credential
 from gateway.bitrix.errors import OperatingLimitReached, PortalError, PortalMoved, TokenExpired
 from gateway.bitrix.limits.limiter import OperatingTimeSpent, PortalLimiter
 from gateway.bitrix.limits.portal_request import PortalRequest
+from gateway.bitrix.monitoring.monitor import CallMonitor
 from gateway.bitrix.protocol.v2 import Answer, decode_answer, decode_answer3
 from gateway.bitrix.protocol.v3 import rest3_endpoint
 from gateway.bitrix.transport.session import HttpAnswer, PortalSession
@@ -31,12 +32,14 @@ class RequestSender:
         credential: Credential,
         clock: Clock,
         on_retry: OnRetry,
+        monitor: CallMonitor,
     ) -> None:
         self._session = session
         self._limiter = limiter
         self._credential = credential
         self._clock = clock
         self._on_retry = on_retry
+        self._monitor = monitor
 
     async def run(self, request: PortalRequest, send: Callable[[Access], Awaitable[T]]) -> T:
         """Return the result of *send*, which sends *request* with the given access by `post` or `post3`.
@@ -52,7 +55,7 @@ class RequestSender:
             await self._wait_for_budget(request)
             access = await self._credential.access()
             try:
-                return await send(access)
+                return await self._attempt(request, send, access)
             except OperatingTimeSpent as spent:
                 request.attempts.on_queue_wait(spent.waited_s)
             except (TokenExpired, PortalMoved) as error:
@@ -63,6 +66,18 @@ class RequestSender:
                     await self._pause(error, request)
             except PortalError as error:
                 await self._pause(error, request)
+
+    async def _attempt(self, request: PortalRequest, send: Callable[[Access], Awaitable[T]], access: Access) -> T:
+        """Return the result of *send*. Report the attempt to the monitor if it was sent, also if it is cancelled."""
+        earlier = request.attempts.count
+        try:
+            result = await send(access)
+        except BaseException as error:
+            if request.attempts.count > earlier:
+                self._monitor.on_request(request, error)
+            raise
+        self._monitor.on_request(request, None)
+        return result
 
     async def _pause(self, error: PortalError, request: PortalRequest) -> None:
         """Wait until a failed *request* may be repeated.

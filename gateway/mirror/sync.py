@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from gateway import __version__
 from gateway.accounts.directory import AccountDirectory
 from gateway.accounts.service import SUSPENDED
-from gateway.background import end
+from gateway.background import detached, end
 from gateway.bitrix.errors import PortalError
 from gateway.clock import Clock
 from gateway.errors import GatewayError
@@ -175,7 +175,7 @@ class SyncService:
     def _launch(self, account: Account, resource: Resource, list_id: int, run: SyncRun | None, mode: SyncMode) -> None:
         """Start the task of *run*; None for a run in this *mode* that the task begins itself."""
         key = (account.account_id, resource.name)
-        task = asyncio.create_task(self._run(account, resource, list_id, run, mode), name=f"sync {resource.name}")
+        task = detached(self._run(account, resource, list_id, run, mode), name=f"sync {resource.name}")
         self._running[key] = _Running(list_id, task, self._clock.monotonic())
         if run is not None:
             self._note_position(key, run)

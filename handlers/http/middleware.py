@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 from multidict import istr
 
 from gateway.errors import GatewayError, MalformedAuthorization, StorageFailed
+from gateway.request_id import CURRENT_REQUEST_ID
 from handlers.http.access_log import AccessLogEntry
 from handlers.http.body_reader import CallerLeft
 from handlers.http.errors import INTERNAL, HttpError, http_error, is_internal, render_error, status_of
@@ -49,6 +50,7 @@ def with_middleware(handler: Handler, *, route: str = "", promised: bool = False
         log = app[ACCESS_LOG]
         started_at = app[CLOCK].monotonic() if log.enabled else 0.0
         request_id = request_id_of(request)
+        CURRENT_REQUEST_ID.set(request_id)
         if streams:  # the handler sends the headers itself, before it returns
             request[REQUEST_ID] = request_id
         try:

@@ -40,8 +40,8 @@ def token_of(claims: object, *, secret: str = JWT_SECRET, algorithm: str = "HS25
 
 
 def test_the_list_of_protected_operations_is_complete() -> None:
-    syncs, records, types, streams, calls, calls3 = 11, 20, 3, 2, 2, 3
-    assert len(PROTECTED) == 15 + syncs + records + types + streams + calls + calls3
+    syncs, records, types, streams, calls, calls3, methods = 11, 20, 3, 2, 2, 3, 1
+    assert len(PROTECTED) == 15 + syncs + records + types + streams + calls + calls3 + methods
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)

@@ -57,6 +57,7 @@ def request_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [
         line.partition("] ")[2].partition("[handlers.requests]")[0].strip()
         for line in capsys.readouterr().err.splitlines()
+        if "[handlers.requests]" in line
     ]
 
 

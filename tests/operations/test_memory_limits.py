@@ -17,21 +17,23 @@ from jose import jws
 
 from gateway.accounts.limiters import MAX_IDLE_LIMITERS, PortalLimiters
 from gateway.bitrix.client import PortalClient
-from gateway.bitrix.errors import PortalError
+from gateway.bitrix.errors import MAX_CODE_CHARS, PortalError
 from gateway.bitrix.limits.limiter import PortalLimiter
 from gateway.bitrix.lists.field_rules import EQUAL, FieldRules
+from gateway.bitrix.monitoring.call_log import CallLogEntry, listed
 from gateway.bitrix.protocol.v2 import Answer as PortalAnswer
 from gateway.bitrix.protocol.v2 import Command
 from gateway.clock import format_time
 from gateway.fields.service import FieldService
+from gateway.log_lines import MAX_BUFFERED_ENTRIES
 from gateway.mirror.pages import ServedPage
 from gateway.mirror.queries import MAX_LINK_CHARACTERS
 from gateway.mirror.resources import DICTIONARIES
 from gateway.settings.config import Config, load_config
-from handlers.app_keys import CLIENTS, DATABASE, DIRECTORY, PAGES, SESSION
+from handlers.app_keys import CALL_LOG, CLIENTS, DATABASE, DIRECTORY, PAGES, SESSION
 from handlers.bitrix.lists import respond_page
 from handlers.bitrix.records import MAX_CACHED_QUERY_CHARACTERS, parse_query
-from handlers.http.access_log import MAX_BUFFERED_ENTRIES, AccessLogEntry
+from handlers.http.access_log import AccessLogEntry
 from handlers.http.keys import ACCESS_LOG, CLOCK, TOKENS
 from handlers.http.query import page_and_size
 from storage.accounts import AccountStore
@@ -270,6 +272,26 @@ async def fill_request_log(gateway: Gateway, _sandbox: Sandbox, _retained: Retai
                 1e9 + number, "PROPPATCH", "/bitrix/stream/items/{entityTypeId}", 200, 0.5, f"{number}".ljust(128)
             )
         )
+
+
+@fills("call log lines, for half a second")
+async def fill_call_log(gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
+    log = gateway.app[CALL_LOG]
+    log.flush()
+    for number in range(20 * MAX_BUFFERED_ENTRIES - 1):
+        entry = CallLogEntry(
+            at=1e9 + number,
+            method=f"m{number}.".ljust(LONG, "x"),
+            portal=f"{number}.".ljust(LONG, "x"),
+            account=f"{number}".ljust(LONG, WIDE),
+            duration_s=0.5,
+            outcome=f"{number}".ljust(MAX_CODE_CHARS, WIDE),
+            attempt=1,
+            request_id=f"{number}".ljust(128),
+            commands=None,
+            names=listed(f"UF_CRM_{number}_{name}" for name in range(1_000)),
+        )
+        log.add(entry)
 
 
 @fills("open connections, request heads and pipelined requests")

@@ -1,6 +1,6 @@
 """One HTTP request to a portal, as its limiter sees it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from gateway.bitrix.attempts import Attempts
@@ -12,7 +12,8 @@ class PortalRequest:
     """A request that calls *method*, and for a batch also the methods of its *commands*.
 
     *methods* are all of them; each draws on its operating budget under *budget_key*. *write* says whether the request
-    may change something. The same value serves all *attempts* of a call.
+    may change something. The same value serves all *attempts* of a call. For the log, *arguments* are those of the
+    method, and *batched* the methods of a batch's commands, in their order.
     """
 
     method: str
@@ -22,3 +23,5 @@ class PortalRequest:
     priority: Priority
     commands: int = 1
     write: bool = False
+    arguments: object = None
+    batched: Sequence[str] = ()

@@ -4,7 +4,7 @@ Source: protocol.md 1, 9.1, 9.2 (b24restdocs api-reference/rest-v3.md)
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from gateway.bitrix.errors import (
     MAX_CODE_CHARS,
@@ -64,6 +64,14 @@ def rest3_endpoint(endpoint: str) -> str:
     """Return the 3.0 endpoint of a credential from its v2 *endpoint*: ``/rest/api/`` instead of ``/rest/``."""
     origin, rest, path = endpoint.partition("/rest/")
     return f"{origin}{rest}api/{path}"
+
+
+def batched_methods(body: object) -> Sequence[str]:
+    """Return the methods of the calls of a batch from its *body*, a list; none for any other call.
+
+    Source: protocol.md 9.9 (b24restdocs api-reference/rest-v3.md#batch)
+    """
+    return [str(call["method"]) for call in body if isinstance(call, Mapping)] if isinstance(body, list) else ()
 
 
 def rest3_error(error: Mapping[str, object], status: int, secrets: Collection[str] = ()) -> PortalError:
