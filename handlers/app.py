@@ -27,11 +27,13 @@ from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites
 from gateway.crm.service import RecordService
 from gateway.crm.upserts import UpsertService
+from gateway.crm.users import UserFinder
 from gateway.crm.written_records import WrittenRecords
 from gateway.crypto.vault import KEY_CHECK, NO_KEY, Vault, key_needed
 from gateway.fields.service import FieldService
 from gateway.mirror.cursors import CursorSigner
 from gateway.mirror.maintenance import MirrorMaintenance
+from gateway.mirror.names import NameService
 from gateway.mirror.pages import Pages
 from gateway.mirror.portal_records import PortalRecords
 from gateway.mirror.queries import QueryService
@@ -41,6 +43,8 @@ from gateway.mirror.schedule import SyncSchedule
 from gateway.mirror.sync import SyncService
 from gateway.mirror.sync_control import SyncControl
 from gateway.mirror.sync_runner import SyncRunner
+from gateway.mirror.translation import TranslationService
+from gateway.mirror.users import UserService
 from gateway.passthrough.allowed_methods import MethodAllowlist
 from gateway.passthrough.calls import CallService
 from gateway.passthrough.streams import StreamService
@@ -70,7 +74,9 @@ from handlers.app_keys import (
     STREAMS,
     SYNC_CONTROL,
     SYNCS,
+    TRANSLATIONS,
     UPSERTS,
+    WHOLE_USERS,
 )
 from handlers.bitrix.account import connect_account, delete_account, get_account
 from handlers.bitrix.calls import call_batch, call_batch3, call_method, call_method3, get_openapi3
@@ -79,8 +85,8 @@ from handlers.bitrix.fields import get_field, list_fields, requested_resource
 from handlers.bitrix.lists import page_of
 from handlers.bitrix.methods import list_methods
 from handlers.bitrix.record_writes import change_record, create_record, delete_record, move_record, upsert_record
-from handlers.bitrix.records import PARAMETERS as RECORD_PARAMETERS
-from handlers.bitrix.records import get_record, list_of
+from handlers.bitrix.records import PARAMETERS as LIST_PARAMETERS
+from handlers.bitrix.records import RECORD_PARAMETERS, list_of, record_of
 from handlers.bitrix.rules import create_rules, get_rules, replace_rules
 from handlers.bitrix.streams import PARAMETERS as STREAM_PARAMETERS
 from handlers.bitrix.streams import stream_items, stream_list
@@ -92,6 +98,7 @@ from handlers.bitrix.syncs import (
     list_syncs,
     sync_of,
 )
+from handlers.bitrix.users import list_users
 from handlers.bitrix.webhook import finish_authorization, show_connected
 from handlers.http.access_log import AccessLog
 from handlers.http.body_reader import ignore_expectation
@@ -108,6 +115,7 @@ from storage.database import Database
 from storage.fields import FieldStore
 from storage.metadata import MetadataStore
 from storage.mirror import MirrorStore
+from storage.mirror_dictionaries import DictionaryStore
 from storage.mirror_indexes import IndexStore
 from storage.mirror_queries import QueryStore
 from storage.mirror_records import RecordStore
@@ -115,6 +123,7 @@ from storage.own_writes import OwnWriteStore
 from storage.rules import RuleStore
 from storage.sync_settings import SyncSettingsStore
 from storage.syncs import SyncStore
+from storage.user_rows import UserRowStore
 from storage.write_journal import WriteJournal
 
 logger = logging.getLogger(__name__)
@@ -165,7 +174,8 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/bitrix/types/{entityTypeId}", get_portal_type),
     ("GET", "/bitrix/contact-types", list_types_of_contacts),
     ("GET", "/bitrix/methods", list_methods),
-    *(("GET", f"/bitrix/{resource.name}", page_of(resource)) for resource in DICTIONARIES.values()),
+    ("GET", "/bitrix/users", list_users),
+    *(("GET", f"/bitrix/{name}", page_of(resource)) for name, resource in DICTIONARIES.items() if name != "users"),
     *(("PATCH", f"/bitrix/{resource.name}", sync_of(partial(same, resource))) for resource in DICTIONARIES.values()),
     *(
         route
@@ -175,7 +185,7 @@ ROUTES: list[tuple[str, str, Handler]] = [
             ("PATCH", path, sync_of(requested_resource)),
             ("GET", f"{path}/fields", list_fields),
             ("GET", f"{path}/fields/{{name}}", get_field),
-            ("GET", f"{path}/{{id}}", get_record),
+            ("GET", f"{path}/{{id}}", record_of(requested_resource)),
             ("POST", path, create_record),
             ("PUT", path, upsert_record),
             ("PATCH", f"{path}/{{id}}", change_record),
@@ -191,16 +201,18 @@ PROMISED = {
     *("/bitrix", "/bitrix/account", "/bitrix/users", "/bitrix/steps", "/bitrix/pipelines", "/bitrix/fields"),
     *("/bitrix/rules/{quizID}", "/webhook/create"),
 }
-CHECKED_LATER = [("GET", path) for path in RECORD_PATHS]  # by the handler, which remembers what it has checked
+CHECKED_LATER = {  # by the handler, which remembers what it has checked
+    **dict.fromkeys((("GET", path) for path in RECORD_PATHS), LIST_PARAMETERS),
+    **dict.fromkeys((("GET", f"{path}/{{id}}") for path in RECORD_PATHS), RECORD_PARAMETERS),
+}
 WITHOUT_BODY = {f"{path}/{name}" for path in SYNC_PATHS for name in CONTROLS}
 # The query parameters of all other addresses, which refuse any that is not listed here.
 QUERY_PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/bitrix/stream/{resource}"): (*STREAM_PARAMETERS, "version"),
     ("GET", "/bitrix/stream/items/{entityTypeId}"): STREAM_PARAMETERS,
-    **dict.fromkeys(CHECKED_LATER, RECORD_PARAMETERS),
+    **CHECKED_LATER,
     **dict.fromkeys((("PATCH", path) for path in RECORD_PATHS), ("mode",)),
     **dict.fromkeys((("PUT", path) for path in RECORD_PATHS), ("match",)),
-    **dict.fromkeys((("GET", f"{path}/{{id}}") for path in RECORD_PATHS), ("source", "related")),
 }
 
 
@@ -227,8 +239,11 @@ def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
         app.router.add_route(method, matching(path), wrapped, expect_handler=ignore_expectation)
         allowed.setdefault(path, []).append(method)
     for resource in RECORDS.values():  # a fixed address is found faster than the pattern, which has the other methods
-        fixed = with_middleware(list_of(partial(same, resource)), route=RECORD_PATHS[0])
-        app.router.add_route("GET", f"/bitrix/{resource.name}", fixed, expect_handler=ignore_expectation)
+        find = partial(same, resource)
+        for path, handler in (("", list_of(find)), ("/{id}", record_of(find))):
+            fixed = with_middleware(handler, route=f"{RECORD_PATHS[0]}{path}")
+            address = matching(f"/bitrix/{resource.name}{path}")
+            app.router.add_route("GET", address, fixed, expect_handler=ignore_expectation)
     for path, methods in allowed.items():
         refused = with_middleware(refuse_method(methods), promised=path in PROMISED)
         app.router.add_route("*", matching(path), refused, expect_handler=ignore_expectation)
@@ -307,23 +322,29 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         max_wait_s=config.max_wait_s,
     )
     recovery = WebhookRecovery(directory, clients, store, clock, max_wait_s=config.max_wait_s)
+    app[WHOLE_USERS] = UserService(UserRowStore(app[DATABASE]), app[PAGES], clock)
+    names = NameService(DictionaryStore(app[DATABASE]), app[PAGES])
+    app[TRANSLATIONS] = TranslationService(names)
     app[QUERIES] = QueryService(
         QueryStore(app[DATABASE]),
         mirror,
         app[PAGES],
         CursorSigner(app[SECRETS].encryption_key),
+        app[TRANSLATIONS],
         clock,
         limit_s=config.query_limit_s,
     )
-    app[READER] = RecordReader(RecordStore(app[DATABASE]), clock, limit_s=config.query_limit_s)
+    app[READER] = RecordReader(RecordStore(app[DATABASE]), app[PAGES], clock, limit_s=config.query_limit_s)
     app[PORTAL_RECORDS] = PortalRecords(RecordStore(app[DATABASE]), directory, clients, clock)
     journaled = JournaledWrites(WriteJournal(app[DATABASE]), directory, clock)
     written = WrittenRecords(OwnWriteStore(app[DATABASE]), app[PORTAL_RECORDS], app[PAGES], clock)
     calls = GatheredCalls(clients)
-    app[RECORD_WRITES] = RecordService(journaled, written, directory, clients, calls, clock)
+    app[RECORD_WRITES] = RecordService(
+        journaled, written, directory, clients, calls, UserFinder(names, directory, clients), clock
+    )
     app[UPSERTS] = UpsertService(journaled, app[RECORD_WRITES], directory, clock)
     await journaled.open()
-    app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock)
+    app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock, on_kept=app[PAGES].described)
     sync_settings = SyncSettingsStore(app[DATABASE])
     maintenance = MirrorMaintenance(IndexStore(app[DATABASE]), sync_settings, clock)
     sync_store = SyncStore(app[DATABASE])

@@ -21,6 +21,8 @@ from gateway.mirror.queries import QueryService
 from gateway.mirror.record_reader import RecordReader
 from gateway.mirror.sync import SyncService
 from gateway.mirror.sync_control import SyncControl
+from gateway.mirror.translation import TranslationService
+from gateway.mirror.users import UserService
 from gateway.passthrough.calls import CallService
 from gateway.passthrough.streams import StreamService
 from gateway.quizzes.rules import RuleService
@@ -37,6 +39,8 @@ READER = web.AppKey("READER", RecordReader)
 PORTAL_RECORDS = web.AppKey("PORTAL_RECORDS", PortalRecords)
 RECORD_WRITES = web.AppKey("RECORD_WRITES", RecordService)
 QUERIES = web.AppKey("QUERIES", QueryService)
+WHOLE_USERS = web.AppKey("WHOLE_USERS", UserService)
+TRANSLATIONS = web.AppKey("TRANSLATIONS", TranslationService)
 FIELDS = web.AppKey("FIELDS", FieldService)
 DIRECTORY = web.AppKey("DIRECTORY", AccountDirectory)
 CREDENTIALS = web.AppKey("CREDENTIALS", AccountCredentials)

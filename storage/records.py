@@ -100,6 +100,13 @@ class RecordColumns(NamedTuple):
     modified: int | None
 
 
+class UserRow(NamedTuple):
+    """The whole row of a user, as JSON, and whether the user is *active*: works in the company."""
+
+    active: bool
+    body: bytes
+
+
 @dataclass(frozen=True)
 class RowPage:
     """Rows of one sublist as the portal has them, ready to store.
@@ -107,7 +114,8 @@ class RowPage:
     If the page is complete, these are all rows with ``after < id <= upto``; None leaves that end open. *head* is the
     JSON that we add to each row, its ``%d`` replaced by our id. Records of the CRM have *columns* by id, and a *head*
     without an id. *mark* is the generation that the list had when the rows were requested: records that have changed
-    since are left alone, because this page may show an earlier version of them.
+    since are left alone, because this page may show an earlier version of them. *users* are the whole rows of users by
+    id.
     """
 
     sublist: int
@@ -117,13 +125,15 @@ class RowPage:
     head: bytes
     columns: Mapping[int, RecordColumns] | None = None
     mark: int = 0
+    users: Mapping[int, UserRow] = field(default_factory=dict)
 
     @classmethod
     def join(cls, parts: Sequence["RowPage"]) -> "RowPage":
         """All rows of *parts*, which differ in nothing else."""
         rows = [row for part in parts for row in part.rows]
         columns = {row_id: values for part in parts for row_id, values in (part.columns or {}).items()}
-        return replace(parts[0], rows=rows, columns=None if parts[0].columns is None else columns)
+        users = {row_id: user for part in parts for row_id, user in part.users.items()}
+        return replace(parts[0], rows=rows, columns=None if parts[0].columns is None else columns, users=users)
 
     def is_late(self, changed: int | None) -> bool:
         """Whether a row that changed at this generation was requested before."""

@@ -110,6 +110,24 @@ CREATE INDEX mirror_rows_by_modified ON mirror_rows (list_id, modified, portal_r
 WHERE deleted = 0 AND changed IS NOT NULL;
 CREATE INDEX mirror_rows_deleted ON mirror_rows (list_id, portal_row_id) WHERE deleted = 1;
 
+-- The whole rows of users as the portal has them, beside the part that mirror_rows has for the contract: one for each
+-- live user that was read since they are kept.
+CREATE TABLE user_rows (
+    row_id  INTEGER PRIMARY KEY REFERENCES mirror_rows,
+    list_id INTEGER NOT NULL REFERENCES mirror_lists,
+    active  INTEGER NOT NULL CHECK (active IN (0, 1)),
+    body    BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX user_rows_by_active ON user_rows (list_id, active);
+
+-- generation: changes with any whole row of the list; synced_at: when the last finished read of all users began.
+CREATE TABLE user_lists (
+    list_id    INTEGER PRIMARY KEY REFERENCES mirror_lists,
+    generation INTEGER NOT NULL DEFAULT 0,
+    synced_at  INTEGER
+) STRICT;
+
 -- 256 insertions of one list, with how many of them are still live: where a deep page begins, without a scan.
 -- changed: the generation at which that number last changed, so that an index in memory can be kept up.
 CREATE TABLE mirror_blocks (

@@ -10,6 +10,7 @@ from storage.database import Database
 from storage.metadata import load_fact, save_fact
 from storage.mirror_changes import bury_records, compare_rows, find_or_add_list, mark_deleted, update_rows
 from storage.records import RowPage, RunState, SublistProgress, SyncMode, SyncRun
+from storage.user_rows import delete_user_rows, save_user_rows, save_user_sync, user_generation
 
 MissingRow = tuple[int, int, int]
 """row_id, sublist and portal_row_id of a live row that the run has not seen."""
@@ -98,6 +99,14 @@ class SyncStore:
         *tombstone* is the JSON that we then add to records, which have a single sublist; None in dictionaries.
         """
         return await self._database.write(_resolve_missing, list_id, requested, found, tombstone)
+
+    async def user_generation(self, list_id: int) -> int:
+        """Return the generation of the whole users of a list."""
+        return await self._database.read(user_generation, list_id)
+
+    async def save_user_sync(self, list_id: int, *, synced_at: int) -> None:
+        """Store when the last finished read of all users began."""
+        await self._database.write(save_user_sync, list_id, synced_at)
 
     async def count_live(self, list_id: int) -> int:
         """Return the number of live rows."""
@@ -233,6 +242,7 @@ GENERATION = "SELECT generation FROM mirror_lists WHERE list_id = :list_id"
 
 def _save_page(connection: Connection, list_id: int, page: RowPage, left_out: int) -> int:
     compare_rows(connection, list_id, page)
+    save_user_rows(connection, list_id, page.users)
     proven = page.rows[-1][0] if page.upto is None and page.rows else page.upto
     done = page.upto is None
     connection.execute(MOVE_CURSOR, {"list_id": list_id, "part": page.sublist, "cursor": proven, "done": done})
@@ -338,11 +348,13 @@ def _resolve_missing(
     gone = [row_id for row_id, *portal_key in requested if tuple(portal_key) not in present]
     if tombstone is None:
         mark_deleted(connection, list_id, gone)
+        delete_user_rows(connection, list_id, gone)
     else:
         (page,) = found
         bury_records(connection, list_id, gone, head=tombstone, mark=page.mark)
     for page in found:
         update_rows(connection, list_id, page)
+        save_user_rows(connection, list_id, page.users)
     connection.executemany(DELETE_MISSING, [{"list_id": list_id, "row_id": row_id} for row_id, *_ in requested])
     return _generation(connection, list_id)
 

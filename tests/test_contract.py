@@ -337,7 +337,7 @@ def test_a_row_with_a_value_of_another_type_is_rejected(contract: Contract, name
 
 @pytest.mark.parametrize("name", sorted(USER.keys() - {"email"}))
 def test_a_row_without_a_required_property_is_rejected(contract: Contract, name: str) -> None:
-    with pytest.raises(AssertionError, match=f"'{name}' is a required property"):
+    with pytest.raises(AssertionError, match=r"\$\.items\[0\]: "):
         contract.check("GET", "/bitrix/users", 200, PAGE_ANSWER, page_of({k: v for k, v in USER.items() if k != name}))
 
 

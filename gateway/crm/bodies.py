@@ -7,7 +7,8 @@ from typing import Any
 from gateway.bitrix.lists.list_fields import MULTIFIELD, Field
 from gateway.bitrix.lists.suggestions import suggest_name
 from gateway.crm.multifields import MultiValue, parse_values
-from gateway.crm.values import Ambiguous, portal_value
+from gateway.crm.users import UserIds
+from gateway.crm.values import USERS, Ambiguous, email_of, portal_value
 from gateway.errors import FieldError, InvalidInput, pointer_token
 from gateway.mirror.row_json import OWN_NAMES
 
@@ -24,8 +25,17 @@ class Written:
     multifields: dict[str, list[MultiValue]] = field(default_factory=dict)
 
 
-def check_written(body: Mapping[str, object], fields: Mapping[str, Field], *, creates: bool) -> Written:
+def emails_in(body: Mapping[str, object], fields: Mapping[str, Field]) -> frozenset[str]:
+    """The e-mails, in lower case, by which *body* names users."""
+    values = [value for name, value in body.items() if name in fields and fields[name].type in USERS]
+    emails = [email_of(item) for value in values for item in (value if isinstance(value, list) else [value])]
+    return frozenset(email for email in emails if email is not None)
+
+
+def check_written(body: Mapping[str, object], fields: Mapping[str, Field], users: UserIds, *, creates: bool) -> Written:
     """Check and convert the *body* of a request that *creates* a record, or changes one.
+
+    *users* are those of `emails_in` that exist.
 
     Raises:
         InvalidInput: with an error for each name that is unknown or cannot be written, and for each wrong value.
@@ -46,7 +56,7 @@ def check_written(body: Mapping[str, object], fields: Mapping[str, Field], *, cr
             errors += broken
         else:
             try:
-                written.values[name] = portal_value(value, known)
+                written.values[name] = portal_value(value, known, users)
             except ValueError as error:
                 code = "ambiguous_value" if isinstance(error, Ambiguous) else "invalid_value"
                 errors.append(FieldError(code, str(error), pointer=pointer))

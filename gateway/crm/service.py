@@ -8,10 +8,11 @@ from functools import partial
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.clock import Clock
-from gateway.crm.bodies import Written, check_written, is_unknown, journal_body
+from gateway.crm.bodies import Written, check_written, emails_in, is_unknown, journal_body
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites, Served
 from gateway.crm.stages import as_item, moved_values
+from gateway.crm.users import UserFinder
 from gateway.crm.writes import RecordWrites
 from gateway.crm.written_records import WrittenRecords
 from gateway.errors import InvalidInput
@@ -38,6 +39,7 @@ class RecordService:
         directory: AccountDirectory,
         clients: PortalClients,
         calls: GatheredCalls,
+        users: UserFinder,
         clock: Clock,
     ) -> None:
         self._journaled = journaled
@@ -45,25 +47,32 @@ class RecordService:
         self._directory = directory
         self._clients = clients
         self._calls = calls
+        self._users = users
         self._clock = clock
 
     async def check(
-        self, body: Mapping[str, object], access: FieldAccess, *, creates: bool
+        self, account: Account, body: Mapping[str, object], access: FieldAccess, *, creates: bool
     ) -> tuple[Written, KnownFields]:
         """Check a request that *creates* or changes a record. The fields are fetched again if a name is unknown.
 
         Raises:
             InvalidInput: names every unknown field and every wrong value.
-            PortalError: the fields could not be fetched.
+            PortalError: the fields, or users named by their e-mails, could not be fetched.
         """
         known = access.known
         try:
-            return check_written(body, known.fields, creates=creates), known
+            return await self._check(account, body, known, creates=creates), known
         except InvalidInput as error:
             if not is_unknown(error) or not known.may_be_refreshed(self._clock.now()):
                 raise
         known = await access.fetch()
-        return check_written(body, known.fields, creates=creates), known
+        return await self._check(account, body, known, creates=creates), known
+
+    async def _check(
+        self, account: Account, body: Mapping[str, object], known: KnownFields, *, creates: bool
+    ) -> Written:
+        users = await self._users.find(account, emails_in(body, known.fields))
+        return check_written(body, known.fields, users, creates=creates)
 
     async def create(
         self, account: Account, resource: Resource, written: Written, known: KnownFields, key: str | None

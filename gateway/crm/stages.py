@@ -8,27 +8,14 @@ from gateway.bitrix.lists.page import ListCall
 from gateway.crm.catalog import read_lists, sort_of
 from gateway.errors import InvalidInput
 from gateway.mirror.resources import ITEMS, RecordType
+from gateway.mirror.stage_directories import WITHOUT_PIPELINES, directory_of
 
-# The directories of stages by entity type, those of the pipeline 0, and the prefix of the others.
-# Source: methods.md 0.1 (b24restdocs api-reference/crm/status/, api-reference/crm/data-types.md)
-LEAD, DEAL, QUOTE, SMART_INVOICE = 1, 2, 7, 31
-WITHOUT_PIPELINES = {LEAD: "STATUS", QUOTE: "QUOTE_STATUS"}
 MAX_SHOWN = 20  # stages and pipelines that an error names
 
 
 def as_item(record: RecordType) -> RecordType:
     """The same records as crm.item.* has them."""
     return RecordType(record.entity_type_id, record.names, ITEMS, {"entityTypeId": record.entity_type_id})
-
-
-def directory_of(entity_type_id: int, pipeline: int) -> str:
-    """The ENTITY_ID of the stages of a pipeline."""
-    if entity_type_id in WITHOUT_PIPELINES:
-        return WITHOUT_PIPELINES[entity_type_id]
-    if entity_type_id == DEAL:
-        return f"DEAL_STAGE_{pipeline}" if pipeline else "DEAL_STAGE"
-    kind = "SMART_INVOICE" if entity_type_id == SMART_INVOICE else f"DYNAMIC_{entity_type_id}"
-    return f"{kind}_STAGE_{pipeline}"
 
 
 async def moved_values(

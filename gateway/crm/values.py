@@ -8,16 +8,19 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 
 from gateway.bitrix.lists.list_fields import Field
+from gateway.crm.users import UserIds
 from gateway.mirror.filter_values import CALENDAR_RULE, DATE, DATE_RULE, DATE_TIME
 
 REFERENCES = frozenset(
     {
-        *("integer", "user", "employee", "location", "crm_lead", "crm_deal", "crm_contact", "crm_company", "crm_quote"),
+        *("integer", "location", "crm_lead", "crm_deal", "crm_contact", "crm_company", "crm_quote"),
         *("crm_category", "crm_entity", "iblock_section", "iblock_element"),
     }
 )
+USERS = frozenset({"user", "employee"})
 INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
 MONEY = re.compile(r"(-?[0-9]{1,18}(?:\.[0-9]{1,18})?)\|([A-Z]{3})", re.ASCII)
@@ -27,11 +30,11 @@ MONEY_RULE = 'must be {"amount": number, "currency": code} or a text such as "10
 
 
 class Ambiguous(ValueError):
-    """several choices have this text"""
+    """several choices have this text, or several users this e-mail"""
 
 
-def portal_value(value: object, field: Field) -> object:
-    """*value* in the portal's form. None and an empty list clear the field.
+def portal_value(value: object, field: Field, users: UserIds) -> object:
+    """*value* in the portal's form. None and an empty list clear the field. *users* are those named by their e-mails.
 
     Raises:
         ValueError: with the rule that the value breaks.
@@ -40,7 +43,7 @@ def portal_value(value: object, field: Field) -> object:
         raise ValueError("is a file, which cannot be written as JSON")
     if value is None:
         return [] if field.multiple else ""
-    convert = CONVERTERS.get(field.type, _text)
+    convert = partial(_user, users=users) if field.type in USERS else CONVERTERS.get(field.type, _text)
     if not field.multiple:
         return convert(value, field)
     if not isinstance(value, list):
@@ -60,6 +63,23 @@ def _integer(value: object, _field: Field) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("must be an integer")
     return value
+
+
+def email_of(value: object) -> str | None:
+    """The e-mail in lower case by which *value* names a user; None if it does not."""
+    return value.lower() if isinstance(value, str) and "@" in value else None
+
+
+def _user(value: object, field: Field, users: UserIds) -> int:
+    """The id of a user, found by the id or by the e-mail."""
+    if (email := email_of(value)) is None:
+        return _integer(value, field)
+    ids = users.get(email, ())
+    if len(ids) > 1:
+        raise Ambiguous(f"is the e-mail of several users: use one of the ids {', '.join(map(str, ids))}")
+    if not ids:
+        raise ValueError("must be the id or the e-mail of a user: no user has this e-mail")
+    return ids[0]
 
 
 def _number(value: object, _field: Field) -> object:

@@ -1,7 +1,9 @@
 """The fields of each portal's lists: fetched, stored, cached, and used to check filters and selects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
 
 import orjson
 
@@ -20,19 +22,28 @@ from storage.records import Account
 REFRESH_INTERVAL_S = 60  # fields are fetched again for an unknown name, but not more often
 MAX_AGE_S = 600  # older fields are fetched again before a list is filtered by them
 CACHE_BYTES = 16 * 1024 * 1024  # for the fields of all portals' lists
-LIST_BYTES, FIELD_BYTES, CHOICE_BYTES = 2048, 256, 160  # estimated size of a list, a field and a choice without names
+LIST_BYTES, FIELD_BYTES, CHOICE_BYTES = 2048, 256, 256  # estimated size of a list, a field and a choice without names
+VERSION_BYTES = 7  # fit a 64-bit integer
+OnKept = Callable[[tuple[int, str], int], None]
+"""Called with the key of a list, see `fields_key`, and the version of the description that holds from now on."""
 
 
 @dataclass(frozen=True)
 class KnownFields:
     """The fields of a list by name, and the Unix time at which the portal described them.
 
-    *described* is false if the portal has no method that describes them.
+    *described* is false if the portal has no method that describes them. Equal descriptions have the same *version*.
     """
 
     fields: Mapping[str, Field]
     read_at: float
     described: bool = True
+    version: int = 0
+
+    @cached_property
+    def choices(self) -> Mapping[str, Mapping[str, str]]:
+        """The texts of choices by id, of each field that has choices."""
+        return {name: dict(field.choices) for name, field in self.fields.items() if field.choices}
 
     def may_be_refreshed(self, now: float) -> bool:
         """Whether the portal may be asked again at the Unix time *now*, because a name is unknown."""
@@ -40,20 +51,24 @@ class KnownFields:
 
 
 class FieldService:
-    """Knows the fields of each portal's lists. A list is identified by the command that describes its fields."""
+    """Knows the fields of each portal's lists. A list is identified by the command that describes its fields.
 
-    def __init__(self, store: FieldStore, clock: Clock) -> None:
+    *on_kept* is called before new fields are used.
+    """
+
+    def __init__(self, store: FieldStore, clock: Clock, on_kept: OnKept = lambda _key, _version: None) -> None:
         self._store = store
         self._clock = clock
+        self._on_kept = on_kept
         self._cache: LruCache[tuple[int, str], KnownFields] = LruCache(CACHE_BYTES, _weigh)
 
     async def find(self, account: Account, source: Command) -> KnownFields | None:
         """The fields of a list as far as they are known here; None if the portal was never asked."""
-        key = _key(account, source)
+        key = fields_key(account, source)
         known = self._cache.get(key)
         if known is None and (stored := await self._store.load(*key)) is not None:
             body, read_at = stored
-            known = KnownFields(decode_fields(orjson.loads(body)), read_at)
+            known = KnownFields(decode_fields(orjson.loads(body)), read_at, version=_version(body))
             self._cache.remember(key, known)
         return known
 
@@ -86,15 +101,16 @@ class FieldService:
         return await self._keep(account, source, result)
 
     async def _keep(self, account: Account, source: Command, described: Mapping[str, object]) -> KnownFields:
-        key = _key(account, source)
+        key = fields_key(account, source)
         now = self._clock.now()
-        known = KnownFields(decode_fields(described), now)
-        if not known.fields:
-            raise PortalBroken("the fields are empty")
         try:
             body = orjson.dumps(described)
         except orjson.JSONEncodeError:  # orjson writes 254 levels, and reads more
             raise PortalBroken("the fields are nested too deeply") from None
+        known = KnownFields(decode_fields(described), now, version=_version(body))
+        if not known.fields:
+            raise PortalBroken("the fields are empty")
+        self._on_kept(key, known.version)
         self._cache.remember(key, known)
         await self._store.save(*key, body, now=int(now))
         return known
@@ -145,7 +161,7 @@ class FieldService:
             answer = await client.call3(source.method, {}, write=False)
         except MethodNotFound:
             known = KnownFields({}, self._clock.now(), described=False)
-            self._cache.remember(_key(account, source), known)
+            self._cache.remember(fields_key(account, source), known)
             return known
         result = decode_answer3(answer.status, answer.body).result
         items = result.get("items") if isinstance(result, dict) else None
@@ -156,9 +172,13 @@ class FieldService:
         return await self._keep(account, source, {item["name"]: item for item in items})
 
 
-def _key(account: Account, source: Command) -> tuple[int, str]:
+def fields_key(account: Account, source: Command) -> tuple[int, str]:
     """The key of a list: accounts of one portal share its fields."""
     return account.portal.portal_id, orjson.dumps([source.method, source.params], option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _version(body: bytes) -> int:
+    return int.from_bytes(blake2b(body, digest_size=VERSION_BYTES).digest())
 
 
 def _weigh(_key: tuple[int, str], known: KnownFields) -> int:
@@ -167,6 +187,7 @@ def _weigh(_key: tuple[int, str], known: KnownFields) -> int:
         + text_bytes(field.name)
         + text_bytes(field.other_name)
         + text_bytes(field.title)
+        + text_bytes(field.directory)
         + sum(CHOICE_BYTES + text_bytes(text) for _, text in field.choices)
         for field in known.fields.values()
     )

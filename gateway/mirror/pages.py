@@ -3,6 +3,7 @@
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from gateway.errors import NotFound
 from gateway.memory import LruCache
@@ -10,12 +11,21 @@ from gateway.mirror.resources import Resource
 from storage.mirror import MirrorStore
 from storage.records import Account, ListFacts
 
-ENTRY_BYTES = 1024  # estimated overhead of a cached page besides its body
+ENTRY_BYTES, VERSION_BYTES = 1024, 160  # estimated overhead of a cached page besides its body, and of each version
 MAX_GENERATIONS = 65_536  # lists whose current generation is cached, two numbers each
 MAX_SYNCED_LISTS = 8192  # lists of records whose time of sync is cached; the pages of others are read again
 
 PageKey = tuple[int, int, str, str, int, int] | tuple[int, int, str, str, str]
 """Account, portal, the portal's id for callers, resource, and page and size, or else the text of a query."""
+Source = int | tuple[int, str]
+"""What pages are made of: a list by its list_id, the whole users of a list, or a portal's description of fields."""
+Versions = tuple[tuple[Source, int], ...]
+ETAG_BYTES = 12  # of the digest of a page
+
+
+def whole_users(list_id: int) -> Source:
+    """The whole users of the list *list_id*, which has only a part of each. They have a generation of their own."""
+    return list_id, "whole"
 
 
 @dataclass(frozen=True)
@@ -33,19 +43,22 @@ class ServedPage:
 
 @dataclass(frozen=True)
 class PageContent:
-    """A page of records before it is served: its JSON, its links, and `Pages.invalidations` when its read began."""
+    """A page of records before it is served: its JSON, its links, and `Pages.invalidations` when its read began.
+
+    *others* are the versions of what it was made of besides its list.
+    """
 
     body: bytes
     link: str
     invalidations: int
+    others: Versions = ()
 
 
 @dataclass(frozen=True)
 class CachedPage:
-    """A page of a list at one of its generations."""
+    """A page, and the versions of all that it was made of."""
 
-    list_id: int
-    generation: int
+    versions: Versions
     page: ServedPage
 
 
@@ -60,8 +73,8 @@ class Pages:
     def __init__(self, store: MirrorStore, *, cache_bytes: int) -> None:
         self._store = store
         self._pages: LruCache[PageKey, CachedPage] = LruCache(cache_bytes, _weigh)
-        # By list_id, which a list keeps when the rows of two portals are merged.
-        self._generations: OrderedDict[int, int] = OrderedDict()
+        # A list keeps its list_id when the rows of two portals are merged.
+        self._versions: OrderedDict[Source, int] = OrderedDict()
         self.invalidations = 0  # a page read before one of them is not cached
         self._synced_at: OrderedDict[int, int] = OrderedDict()  # of lists of records, by list_id
         # Random for each start, so that a restored or copied database cannot repeat an entity tag.
@@ -74,7 +87,7 @@ class Pages:
             NotFound: the list is empty, and the resource answers that with a 404.
         """
         if account is None:
-            return self._empty(resource, 0)
+            return self.empty(resource, 0)
         portal_id = account.portal.portal_id
         bitrix_id = account.portal.bitrix_id
         key = (account.account_id, portal_id, bitrix_id, resource.name, page, size)
@@ -89,20 +102,33 @@ class Pages:
             size=size,
         )
         if found is None or found.count == 0:
-            return self._empty(resource, account.account_id)
+            return self.empty(resource, account.account_id)
         served = ServedPage(
             b'{"count":%d,"items":[%b]}' % (found.count, found.items),
             f'"{self._epoch}.{account.account_id}.{found.list_id}.{found.generation}"',
             found.list_id,
         )
-        self._remember(key, found.list_id, found.generation, served, invalidations)
+        self._remember(key, ((found.list_id, found.generation),), served, invalidations)
         return served
 
+    def empty(self, resource: Resource, account_id: int) -> ServedPage:
+        """The page of a list without rows.
+
+        Raises:
+            NotFound: the resource answers that with a 404.
+        """
+        if resource.empty is not None:
+            raise NotFound(resource.empty, code=f"{resource.name}_not_found")
+        return ServedPage(b'{"count":0,"items":[]}', f'"{self._epoch}.{account_id}.0.0"')
+
     def find(self, key: PageKey) -> ServedPage | None:
-        """The cached page of this key, unless its list has changed since."""
+        """The cached page of this key, unless something that it was made of has changed since."""
         cached = self._pages.get(key)
-        if cached is None or cached.generation != self._generations.get(cached.list_id):
+        if cached is None:
             return None
+        for source, version in cached.versions:
+            if self._versions.get(source) != version:
+                return None
         self._pages.move_to_end(key)
         return cached.page
 
@@ -111,21 +137,29 @@ class Pages:
     ) -> ServedPage:
         """The page that was made of the records of a list at *generation*. It is cached, unless *key* is None.
 
-        *content* carries the number of invalidations at the time when its read began.
+        *content* carries the number of invalidations at the time when its read began. A page that is made of its list
+        alone is tagged by the generation, any other by its content.
         """
-        etag = f'"{self._epoch}.{account.account_id}.{facts.list_id}.{generation}"'
+        tag = f"{generation}" if not content.others else _digest(content)
+        etag = f'"{self._epoch}.{account.account_id}.{facts.list_id}.{tag}"'
         served = ServedPage(content.body, etag, facts.list_id, content.link)
         if facts.synced_at is not None:
             self.synced(facts.list_id, max(facts.synced_at, self._synced_at.get(facts.list_id, 0)))
-        self._remember(key, facts.list_id, generation, served, content.invalidations)
+        versions = ((facts.list_id, generation), *content.others)
+        self._remember(key, versions, served, content.invalidations)
         return served
 
-    def _remember(
-        self, key: PageKey | None, list_id: int, generation: int, served: ServedPage, invalidations: int
-    ) -> None:
-        if key is not None and invalidations == self.invalidations:
-            self._note(list_id, max(generation, self._generations.get(list_id, 0)))
-            self._pages.remember(key, CachedPage(list_id, generation, served))
+    def _remember(self, key: PageKey | None, versions: Versions, served: ServedPage, invalidations: int) -> None:
+        if key is None or invalidations != self.invalidations:
+            return
+        for source, version in versions:
+            if source in self._versions:
+                self._versions.move_to_end(source)
+            else:
+                self._note(source, version)
+        (list_id, generation), *_ = versions
+        self.changed(list_id, generation)  # the read may be the first to show a change
+        self._pages.remember(key, CachedPage(versions, served))
 
     def synced_at(self, list_id: int) -> int | None:
         """Since when the records of a list are up to date, in Unix seconds; None before the first sync, or evicted."""
@@ -138,32 +172,38 @@ class Pages:
         if len(self._synced_at) > MAX_SYNCED_LISTS:
             self._synced_at.popitem(last=False)
 
-    def changed(self, list_id: int, generation: int) -> None:
-        """Record that the list has reached *generation*. One that is recorded late changes nothing."""
-        self._note(list_id, max(generation, self.generation(list_id)))
+    def changed(self, source: Source, generation: int) -> None:
+        """Record that *source* has reached *generation*. One that is recorded late changes nothing."""
+        self._note(source, max(generation, self.generation(source)))
 
-    def generation(self, list_id: int) -> int:
-        """The last generation of the list that was recorded; 0 if none is known."""
-        return self._generations.get(list_id, 0)
+    def described(self, source: Source, version: int) -> None:
+        """Record the *version* of a description of fields that holds from now on. Versions have no order."""
+        self._note(source, version)
+
+    def generation(self, source: Source) -> int:
+        """The last generation that was recorded; 0 if none is known."""
+        return self._versions.get(source, 0)
 
     def forget(self) -> None:
         """Drop all pages, including those being read: the portal's id in them may have changed."""
         self.invalidations += 1
         self._pages.clear()
-        self._generations.clear()
+        self._versions.clear()
 
-    def _empty(self, resource: Resource, account_id: int) -> ServedPage:
-        if resource.empty is not None:
-            raise NotFound(resource.empty, code=f"{resource.name}_not_found")
-        return ServedPage(b'{"count":0,"items":[]}', f'"{self._epoch}.{account_id}.0.0"')
-
-    def _note(self, list_id: int, generation: int) -> None:
-        self._generations[list_id] = generation
-        self._generations.move_to_end(list_id)
-        if len(self._generations) > MAX_GENERATIONS:
-            self._generations.popitem(last=False)
+    def _note(self, source: Source, version: int) -> None:
+        self._versions[source] = version
+        self._versions.move_to_end(source)
+        if len(self._versions) > MAX_GENERATIONS:
+            self._versions.popitem(last=False)
             self.invalidations += 1  # a page being read may belong to the dropped list
 
 
+def _digest(content: PageContent) -> str:
+    digest = blake2b(content.body, digest_size=ETAG_BYTES)
+    digest.update(content.link.encode())
+    return digest.hexdigest()
+
+
 def _weigh(key: PageKey, cached: CachedPage) -> int:
-    return len(cached.page.body) + len(cached.page.link) + len(str(key[-1])) + ENTRY_BYTES
+    texts = len(cached.page.body) + len(cached.page.link) + len(str(key[-1]))
+    return texts + ENTRY_BYTES + len(cached.versions) * VERSION_BYTES

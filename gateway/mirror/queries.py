@@ -1,8 +1,7 @@
 """Answers queries of mirrored records: filtered, ordered and selected pages."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
 import orjson
 
@@ -13,9 +12,11 @@ from gateway.errors import GatewayError, InvalidInput, QueryTimeLimit
 from gateway.fields.service import KnownFields
 from gateway.mirror.cursors import Cursor, CursorSigner
 from gateway.mirror.filters import parse_filter
+from gateway.mirror.page_links import link_header, page_links
 from gateway.mirror.pages import PageContent, Pages, ServedPage
 from gateway.mirror.query_fields import QueryFields, parse_order, parse_select
 from gateway.mirror.resources import Resource, list_fields, not_mirrored, record_type
+from gateway.mirror.translation import Translation, TranslationService, pick
 from storage.conditions import Group, comparisons
 from storage.json_values import QueryField
 from storage.mirror import MirrorStore
@@ -29,7 +30,6 @@ COUNTED_ROWS = 10_000  # matching rows are counted up to here
 ALL_ROWS = 2**62
 STREAMED_ROWS = 1000  # of a stream are read at once
 SCANNED_ROWS = 5000  # are compared with a filter at once
-MAX_LINK_CHARACTERS = 3072  # a proxy may refuse a head above 4 KiB. Source: nginx.org, proxy_buffer_size
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class RecordQuery:
     """What a caller asks of a list of records, not yet checked against its fields.
 
     *cursor* is None for a numbered *page*, and empty for the first of a cursor's pages. *filter* is JSON, None for all
-    rows. *exact*: count all matching rows. *others* are all parameters but page and cursor, for links. *text* is the
-    whole query as it was sent, by which its page is cached; None if it is too long for that.
+    rows. *exact*: count all matching rows. *translate*: show names in the place of ids. *others* are all parameters but
+    page and cursor, for links. *text* is the whole query as it was sent, by which its page is cached; None if it is too
+    long for that.
     """
 
     page: int | None = None
@@ -48,6 +49,7 @@ class RecordQuery:
     order: str | None = None
     select: str | None = None
     exact: bool = False
+    translate: bool = False
     others: tuple[tuple[str, str], ...] = ()
     text: str | None = None
 
@@ -89,6 +91,7 @@ class QueryService:
         mirror: MirrorStore,
         pages: Pages,
         cursors: CursorSigner,
+        translations: TranslationService,
         clock: Clock,
         *,
         limit_s: float,
@@ -97,6 +100,7 @@ class QueryService:
         self._mirror = mirror
         self._pages = pages
         self._cursors = cursors
+        self._translations = translations
         self._clock = clock
         self._limit_s = limit_s
 
@@ -120,12 +124,23 @@ class QueryService:
                 return cached
         read = self._read_plain if query.is_plain else self._read
         invalidations = self._pages.invalidations
-        facts, generation, body, links = await read(account, resource, query, load_fields)
-        content = PageContent(body, link_header(query, links), invalidations)
-        return self._pages.serve(key, account, facts, generation, content)
+        translation = None
+        if query.translate:
+            await self._load_facts(account, resource)  # the fields of records that are not mirrored are not needed
+            translation = await self._translations.load(account, resource, (await load_fields()).known)
+        facts, generation, body, links = await read(account, resource, query, load_fields, translation)
+        others = () if translation is None else translation.versions
+        content = PageContent(body, link_header(query.others, links), invalidations, others)
+        is_cached = translation is None or translation.versions
+        return self._pages.serve(key if is_cached else None, account, facts, generation, content)
 
     async def _read_plain(
-        self, account: Account, resource: Resource, query: RecordQuery, _load_fields: LoadFields
+        self,
+        account: Account,
+        resource: Resource,
+        query: RecordQuery,
+        _load_fields: LoadFields,
+        translation: Translation | None,
     ) -> _Page:
         """Read a numbered page of all rows in their default order, which is as fast at any depth."""
         page = query.page or 1
@@ -134,10 +149,20 @@ class QueryService:
         )
         if found is None or not found.facts.enabled:
             raise not_mirrored(resource)
-        links = _page_links(page, more=page * query.size < found.count)
-        return found.facts, found.generation, b'{"count":%d,"items":[%b]}' % (found.count, found.items), links
+        links = page_links(page, more=page * query.size < found.count)
+        items = found.items
+        if translation is not None:
+            items = b",".join(orjson.dumps(translation.show(each)) for each in orjson.loads(b"[%b]" % items))
+        return found.facts, found.generation, b'{"count":%d,"items":[%b]}' % (found.count, items), links
 
-    async def _read(self, account: Account, resource: Resource, query: RecordQuery, load_fields: LoadFields) -> _Page:
+    async def _read(
+        self,
+        account: Account,
+        resource: Resource,
+        query: RecordQuery,
+        load_fields: LoadFields,
+        translation: Translation | None,
+    ) -> _Page:
         """Read any other page."""
         facts = await self._load_facts(account, resource)
         checked = await self._check(resource, query, facts, load_fields)
@@ -161,11 +186,11 @@ class QueryService:
         )
         selected = await self._select(selection, resource)
         count = facts.list.count if query.filter is None else selected.count
-        suffix, links = b"", _page_links(query.page or 1, more=selected.more)
+        suffix, links = b"", page_links(query.page or 1, more=selected.more)
         if query.cursor is not None:
             following, links = self._cursor_links(question, cursor, selected)
             suffix = b',"next":' + orjson.dumps(following)
-        items = selected.items if query.select is None else pick(selected.items, checked.select)
+        items = pick(selected.items, None if query.select is None else checked.select, translation)
         shown_count = b"null" if count is None else b"%d" % count
         body = b'{"count":%b,"items":[%b]%b}' % (shown_count, b",".join(items), suffix)
         return facts.list, selected.generation, body, links
@@ -202,8 +227,7 @@ class QueryService:
             if found is None:
                 raise not_mirrored(resource)
             items, ids, upto = found
-            if query.select is not None:
-                items = pick(items, checked.select)
+            items = pick(items, None if query.select is None else checked.select, None)
             lines = b"\n".join(items)
             yield Page(lines + b"\n" if items else lines, ids, after, upto)
 
@@ -261,12 +285,6 @@ class QueryService:
         return following, links
 
 
-def _page_links(page: int, *, more: bool) -> dict[str, str]:
-    links = {"first": "page=1"}
-    links |= {"next": f"page={page + 1}"} if more else {}
-    return links | ({"prev": f"page={page - 1}"} if page > 1 else {})
-
-
 def query_fields(resource: Resource, known: KnownFields, facts: QueryFacts) -> QueryFields:
     """The fields by which the records of *resource* can be queried."""
     return QueryFields(list_fields(resource, known.fields), record_type(resource).columns, facts.indexes, facts.zone_s)
@@ -280,26 +298,6 @@ def _check(query: RecordQuery, fields: QueryFields) -> _Checked:
     condition = None if query.filter is None else parse_filter(query.filter, fields)
     order, descending = (None, False) if query.order is None else parse_order(query.order, fields)
     return _Checked(condition, order, descending, () if query.select is None else parse_select(query.select, fields))
-
-
-def pick(items: list[bytes], names: tuple[str, ...]) -> list[bytes]:
-    """The *names* of each record, and its id; null where the record lacks one."""
-    wanted = dict.fromkeys(("id", *names))
-    return [orjson.dumps({name: record.get(name) for name in wanted}) for record in map(orjson.loads, items)]
-
-
-def link_header(query: RecordQuery, links: Mapping[str, str]) -> str:
-    """The value of Link: each relation, and the parameter that leads there.
-
-    If that is too long, the first page is left out, which is the easiest to find; if it still is, the value is empty.
-    """
-    others = urlencode(query.others)
-    shown = {
-        relation: f'<?{parameter}{others and f"&{others}"}>; rel="{relation}"' for relation, parameter in links.items()
-    }
-    if len(value := ", ".join(shown.values())) > MAX_LINK_CHARACTERS:
-        value = ", ".join(link for relation, link in shown.items() if relation != "first")
-    return value if len(value) <= MAX_LINK_CHARACTERS else ""
 
 
 def _time_limit_sentence(selection: Selection, resource: Resource, limit_s: float) -> str:

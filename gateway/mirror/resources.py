@@ -28,6 +28,7 @@ from gateway.mirror.row_json import (
     record_head,
     render_records,
     render_rows,
+    render_users,
     user_prefix,
 )
 from storage.json_values import Column
@@ -104,7 +105,7 @@ class Resource:
 
     *lists* gives the lists for a language of labels. *prefix* gives the prefix of a dictionary's rows created at a Unix
     second. *empty* is the message of the 404 for an empty list; None if an empty list is a 200. *record* is None in
-    dictionaries.
+    dictionaries. *of_users*: its rows are users, whose whole rows are kept too.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Resource:
     prefix: Callable[[int], bytes] = record_head
     empty: str | None = None
     record: RecordType | None = None
+    of_users: bool = False
 
     def resumes(self, language: str) -> bool:
         """Whether an interrupted run can continue from a cursor. Lists without keyset are read again from the start."""
@@ -120,11 +122,12 @@ class Resource:
     def render(self, portal_list: PortalList, page: Page[list[Row]], now: int) -> RowPage:
         """The rows of *page*, which is read from *portal_list*, ready to store at the Unix second *now*."""
         columns = None
+        users = render_users(page.ids, page.rows) if self.of_users else {}
         if self.record is None:
             rows = render_rows(page.ids, page.rows, portal_list.decode)
         else:
             rows, columns = render_records(page.ids, page.rows, self.record.names)
-        return RowPage(portal_list.sublist, rows, page.after, page.upto, self.prefix(now), columns, page.mark)
+        return RowPage(portal_list.sublist, rows, page.after, page.upto, self.prefix(now), columns, page.mark, users)
 
     def tombstone(self, now: int) -> bytes | None:
         """What we add to a record that is found deleted at the Unix second *now*; None in dictionaries."""
@@ -204,7 +207,7 @@ def _field_lists(language: str) -> tuple[PortalList, ...]:
 DICTIONARIES = {
     resource.name: resource
     for resource in (
-        Resource("users", _user_lists, user_prefix, empty=None),
+        Resource("users", _user_lists, user_prefix, empty=None, of_users=True),
         Resource("steps", _step_lists, dictionary_prefix, empty="stages not found"),
         Resource("pipelines", _pipeline_lists, dictionary_prefix, empty="pipelines not found"),
         Resource("fields", _field_lists, dictionary_prefix, empty="fields not found"),

@@ -23,10 +23,12 @@ from collections.abc import Callable, Iterable
 
 import orjson
 
+from gateway.bitrix.errors import PortalBroken
 from gateway.bitrix.lists.list_specs import Row
+from gateway.bitrix.rows.dictionaries import is_active
 from gateway.bitrix.rows.records import RecordNames
 from gateway.clock import format_time
-from storage.records import MirrorRow, RecordColumns
+from storage.records import MirrorRow, RecordColumns, UserRow
 
 Decode = Callable[[Row, int], dict[str, object] | None]
 """Turns a portal's row, with its id there, into the properties after accountID; None if the contract cannot show it."""
@@ -80,3 +82,20 @@ def render_rows(ids: Iterable[int], rows: Iterable[Row], decode: Decode) -> list
         for portal_row_id, row in zip(ids, rows, strict=True)
         if (properties := decode(row, portal_row_id)) is not None
     ]
+
+
+def render_users(ids: Iterable[int], rows: Iterable[Row]) -> dict[int, UserRow]:
+    """The portal's whole *rows* of users by id, ``{"id":7,"ID":"7","ACTIVE":true,…}``.
+
+    Raises:
+        ValueError: *ids* and *rows* differ in length.
+        PortalBroken: a row is nested too deeply to be encoded.
+    """
+    users = {}
+    for user_id, row in zip(ids, rows, strict=True):
+        try:
+            body = orjson.dumps({"id": user_id, **{name: value for name, value in row.items() if name != "id"}})
+        except orjson.JSONEncodeError:  # orjson writes 254 levels, and reads more
+            raise PortalBroken("a user is nested too deeply") from None
+        users[user_id] = UserRow(is_active(row), body)
+    return users

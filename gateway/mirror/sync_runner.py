@@ -112,6 +112,9 @@ class SyncRunner:
                 reconciled = await self._read_changes(account, resource, client, writer)
         if resource.record is not None:
             await self._save_position(account, resource, reconciled=reconciled)
+        if resource.of_users:
+            await self._store.save_user_sync(run.list_id, synced_at=run.started_at)
+            self._pages.synced(run.list_id, run.started_at)
 
     async def _read_changes(
         self, account: Account, resource: Resource, client: PortalClient, writer: SyncWriter

@@ -8,7 +8,7 @@ from gateway.bitrix.lists.page import Opening, Page, answer_of
 from gateway.bitrix.protocol.times import portal_time
 from gateway.bitrix.protocol.v2 import Command
 from gateway.clock import Clock
-from gateway.mirror.pages import Pages
+from gateway.mirror.pages import Pages, whole_users
 from gateway.mirror.resources import PortalList, Resource
 from storage.records import RowPage, SyncRun
 from storage.syncs import MissingRow, SyncStore
@@ -86,18 +86,21 @@ class SyncWriter:
         """Store all rows of a range, and its end, from which an interrupted run resumes."""
         stored = await self.render(portal_list, page)
         left_out = len(page.rows) - len(stored.rows)
-        self._committed(await self._store.save_page(self._run.list_id, stored, left_out=left_out))
+        await self._committed(await self._store.save_page(self._run.list_id, stored, left_out=left_out))
 
     async def save_changes(self, portal_list: PortalList, page: Page[list[Row]]) -> None:
         """Store rows; other rows stay as they are."""
         stored = await self.render(portal_list, page)
-        self._committed(await self._store.save_changes(self._run.list_id, stored))
+        await self._committed(await self._store.save_changes(self._run.list_id, stored))
 
     async def resolve_missing(self, missing: Sequence[MissingRow], found: Sequence[RowPage]) -> None:
         """Store the rows that were *found* when the *missing* ones were requested by id. The others are deleted."""
         tombstone = self._resource.tombstone(int(self._clock.now()))
-        self._committed(await self._store.resolve_missing(self._run.list_id, missing, found, tombstone=tombstone))
+        await self._committed(await self._store.resolve_missing(self._run.list_id, missing, found, tombstone=tombstone))
 
-    def _committed(self, generation: int) -> None:
+    async def _committed(self, generation: int) -> None:
         self._pages.changed(self._run.list_id, generation)
+        if self._resource.of_users:
+            whole = await self._store.user_generation(self._run.list_id)
+            self._pages.changed(whole_users(self._run.list_id), whole)
         self._on_progress()

@@ -1,7 +1,9 @@
 """The mirrored records of the CRM: queried pages of them, and single ones."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache, partial
+from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -13,18 +15,31 @@ from gateway.bitrix.protocol.v2 import Command
 from gateway.errors import InvalidInput
 from gateway.mirror.portal_records import record_json
 from gateway.mirror.queries import DEFAULT_SIZE, MAX_SIZE, RecordQuery
-from gateway.mirror.resources import Resource, not_mirrored
-from handlers.app_keys import ACCOUNTS, PAGES, PORTAL_RECORDS, QUERIES, READER
+from gateway.mirror.resources import Resource, not_mirrored, record_type
+from gateway.mirror.translation import Translation, pick
+from handlers.app_keys import ACCOUNTS, PAGES, PORTAL_RECORDS, QUERIES, READER, TRANSLATIONS
 from handlers.bitrix.account_loading import load_account
-from handlers.bitrix.fields import access_fields, load_fields, requested_resource
+from handlers.bitrix.fields import access_fields, load_fields
 from handlers.bitrix.lists import respond_page
 from handlers.bitrix.streams import parse_filter
 from handlers.http.query import NOT_POSITIVE, check_names, is_digits, one_value, positive
+from handlers.http.responses import PrebuiltResponse
 from storage.records import Account
 
-PARAMETERS = ("page", "size", "cursor", "filter", "order", "select", "count")
+PARAMETERS = ("page", "size", "cursor", "filter", "order", "select", "count", "translate")
+RECORD_PARAMETERS = ("source", "related", "translate")
 QUERY_CACHE_SIZE = 256
 MAX_CACHED_QUERY_CHARACTERS = 1024  # parsed, a filter may take 32 times its length
+
+
+@dataclass(frozen=True)
+class SingleQuery:
+    """What a caller asks of a single record. *text* is the whole query; None if it is too long to be cached by."""
+
+    source: str | None
+    related: str | None
+    translate: bool
+    text: str | None
 
 
 def list_of(find: Callable[[web.Request], Resource]) -> Handler:
@@ -41,26 +56,50 @@ def list_of(find: Callable[[web.Request], Resource]) -> Handler:
     return list_records
 
 
-async def get_record(request: web.Request) -> web.Response:
-    """GET /bitrix/{resource}/{id}"""
-    resource = requested_resource(request)
-    row_id = record_id(request)
-    source, related = one_value(request.query, "source"), one_value(request.query, "related")
-    if source not in (None, "mirror", "portal"):
-        raise InvalidInput.of_parameter("source", "invalid_value", "must be mirror or portal")
-    account = await load_account(request)
+def record_of(find: Callable[[web.Request], Resource]) -> Handler:
+    """Return the handler that GETs one record of the resource that *find* returns."""
+
+    async def get_record(request: web.Request) -> web.StreamResponse:
+        resource, row_id = find(request), record_id(request)
+        query = parse_record_query(request.rel_url.raw_query_string)
+        account = await load_account(request)
+        if query.text is not None:
+            cached = request.app[READER].find_cached(account, resource, row_id, query.text)
+            if cached is not None:
+                return respond_record(cached)
+        return respond_record(await read_record(request, account, resource, row_id, query))
+
+    return get_record
+
+
+async def read_record(
+    request: web.Request, account: Account, resource: Resource, row_id: int, query: SingleQuery
+) -> bytes:
+    """Return the JSON of a record from the mirror or from the portal."""
     reader = request.app[READER]
-    mirrored = source != "portal" and await reader.is_mirrored(account, resource)
-    if mirrored:
-        body = await reader.read_mirrored(account, resource, row_id, related, partial(load_described, request, account))
-    elif source == "mirror":
+    translation = partial(load_translation, request, account, resource) if query.translate else None
+    if query.source != "portal" and await reader.is_mirrored(account, resource):
+        described = partial(load_described, request, account)
+        return await reader.read_mirrored(account, resource, row_id, query.related, described, translation, query.text)
+    if query.source == "mirror":
         raise not_mirrored(resource)
-    elif related is not None:
+    if query.related is not None:
         raise InvalidInput.of_parameter("related", "invalid_value", "is only valid for records from the mirror")
-    else:
-        await request.app[ACCOUNTS].ensure_authorized(account)
-        body = record_json(await request.app[PORTAL_RECORDS].fetch(account, resource, row_id), row_id)
-    return web.Response(body=body, content_type="application/json")
+    await request.app[ACCOUNTS].ensure_authorized(account)
+    page = await request.app[PORTAL_RECORDS].fetch(account, resource, row_id)
+    (shown,) = pick([record_json(page, row_id)], None, None if translation is None else await translation())
+    return shown
+
+
+async def load_translation(request: web.Request, account: Account, resource: Resource) -> Translation:
+    """Return the names of the values of records."""
+    known = await load_fields(request, account, record_type(resource).fields)
+    return await request.app[TRANSLATIONS].load(account, resource, known)
+
+
+def respond_record(body: bytes) -> PrebuiltResponse:
+    """Return the response with a record."""
+    return PrebuiltResponse(HTTPStatus.OK, f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n", body)
 
 
 def record_id(request: web.Request) -> int:
@@ -106,6 +145,7 @@ def _parse_query(raw_query: str) -> RecordQuery:
         order=one_value(query, "order"),
         select=one_value(query, "select"),
         exact=wants_exact_count(query),
+        translate=wants_names(query),
         others=tuple((name, value) for name, value in query.items() if name not in ("page", "cursor")),
         text=raw_query if len(raw_query) <= MAX_CACHED_QUERY_CHARACTERS else None,
     )
@@ -123,4 +163,38 @@ def wants_exact_count(query: MultiMapping[str]) -> bool:
     return count is not None
 
 
+def parse_record_query(raw_query: str) -> SingleQuery:
+    """Return what a raw query string asks of a single record.
+
+    Raises:
+        InvalidInput: Names the invalid parameter.
+    """
+    cached = len(raw_query) <= MAX_CACHED_QUERY_CHARACTERS
+    return _cached_single(raw_query) if cached else _parse_record_query(raw_query)
+
+
+def _parse_record_query(raw_query: str) -> SingleQuery:
+    query = MultiDict(parse_qsl(raw_query, keep_blank_values=True))
+    check_names(query, RECORD_PARAMETERS)
+    source, related = one_value(query, "source"), one_value(query, "related")
+    if source not in (None, "mirror", "portal"):
+        raise InvalidInput.of_parameter("source", "invalid_value", "must be mirror or portal")
+    # What is read from the portal, or with relations, is not cached.
+    is_cached = source != "portal" and related is None and len(raw_query) <= MAX_CACHED_QUERY_CHARACTERS
+    return SingleQuery(source, related, wants_names(query), raw_query if is_cached else None)
+
+
+def wants_names(query: MultiMapping[str]) -> bool:
+    """Return whether names are to be shown in the place of ids.
+
+    Raises:
+        InvalidInput: `translate` is something else.
+    """
+    translate = one_value(query, "translate")
+    if translate not in (None, "0", "1"):
+        raise InvalidInput.of_parameter("translate", "invalid_value", "must be 1 or 0")
+    return translate == "1"
+
+
 _cached = lru_cache(maxsize=QUERY_CACHE_SIZE)(_parse_query)
+_cached_single = lru_cache(maxsize=QUERY_CACHE_SIZE)(_parse_record_query)

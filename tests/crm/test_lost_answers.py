@@ -1,15 +1,13 @@
 """A write whose answer is lost is looked up, and repeated only if it certainly was not carried out."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from typing import Any
 
-import pysqlite3
 import pytest
 
 from tests.gateway import Answer, Gateway, Sandbox
 from tests.support.records import enable, held, portal_ids
+from tests.support.stored import without_table
 
 RECORDS = ("leads", "deals", "contacts", "companies", "invoices", "items/128")
 METHODS = {
@@ -225,15 +223,6 @@ async def test_a_write_goes_on_when_its_caller_leaves(connected: Gateway, sandbo
 
     await connected.clock.until(mirrored())
     assert len(portal_ids(sandbox, "deals")) == before + 1
-
-
-@contextmanager
-def without_table(gateway: Gateway, table: str) -> Iterator[None]:
-    """The gateway cannot use a table of its database."""
-    with closing(pysqlite3.connect(gateway.environ["GATEWAY_DATABASE"], isolation_level=None)) as connection:
-        connection.execute(f"ALTER TABLE {table} RENAME TO gone")
-        yield
-        connection.execute(f"ALTER TABLE gone RENAME TO {table}")
 
 
 @pytest.mark.parametrize("table", ["writes", "mirror_rows"])

@@ -11,6 +11,7 @@ from gateway.crm.values import MONEY_RULE, portal_value
 from gateway.errors import InvalidInput
 from gateway.mirror.filter_values import CALENDAR_RULE, DATE_RULE
 
+USERS = {"anna@example.com": (7,), "office@example.com": (1, 5)}
 CHOICES = (("1", "Белый"), ("2", "Чёрный"), ("3", "чёрный"))
 
 
@@ -27,6 +28,8 @@ def field(kind: str, *, multiple: bool = False, **further: Any) -> Field:
         ("integer", 5, 5),
         ("integer", "-5", -5),
         ("user", "7", 7),
+        ("user", "Anna@Example.com", 7),
+        ("employee", "anna@example.com", 7),
         ("crm_contact", 3, 3),
         ("double", 1.5, 1.5),
         ("double", 1000, 1000),
@@ -51,9 +54,9 @@ def field(kind: str, *, multiple: bool = False, **further: Any) -> Field:
     ],
 )
 def test_a_value_gets_the_form_of_the_portal(kind: str, value: object, expected: object) -> None:
-    assert portal_value(value, field(kind, choices=CHOICES)) == expected
+    assert portal_value(value, field(kind, choices=CHOICES), USERS) == expected
     if value is not None:
-        assert portal_value([value], field(kind, multiple=True, choices=CHOICES)) == [expected]
+        assert portal_value([value], field(kind, multiple=True, choices=CHOICES), USERS) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -72,21 +75,24 @@ def test_a_value_gets_the_form_of_the_portal(kind: str, value: object, expected:
         ("enumeration", [True, [], {}, 1.5], "must be the id or the text of a choice"),
         ("enumeration", ["red"], "must be the id or the text of a choice: 1 (Белый), 2 (Чёрный), 3 (чёрный)"),
         ("enumeration", ["ЧЁРНЫЙ"], "is the text of several choices: use one of the ids 2, 3"),
+        ("user", ["Анна", 1.5, True, [], {}, ""], "must be an integer"),
+        ("user", ["@", "who@example.com"], "must be the id or the e-mail of a user: no user has this e-mail"),
+        ("employee", ["Office@example.com"], "is the e-mail of several users: use one of the ids 1, 5"),
         ("file", ["x", [], {}, None], "is a file, which cannot be written as JSON"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_rule(kind: str, values: list[object], rule: str) -> None:
     for value in values:
         with pytest.raises(ValueError) as caught:
-            portal_value(value, field(kind, choices=CHOICES))
+            portal_value(value, field(kind, choices=CHOICES), USERS)
         assert str(caught.value) == rule
 
 
 def test_a_field_of_several_values_takes_a_list() -> None:
     several = field("string", multiple=True)
-    assert portal_value(None, several) == portal_value([], several) == []
+    assert portal_value(None, several, USERS) == portal_value([], several, USERS) == []
     with pytest.raises(ValueError, match="must be a list, as the field has several values"):
-        portal_value("x", several)
+        portal_value("x", several, USERS)
 
 
 FIELDS = {
@@ -111,7 +117,7 @@ def test_all_mistakes_are_reported_at_once_with_their_places() -> None:
         "TITLE": "right",
     }
     with pytest.raises(InvalidInput) as caught:
-        check_written(body, FIELDS, creates=True)
+        check_written(body, FIELDS, USERS, creates=True)
     assert [(error.pointer, error.code) for error in caught.value.errors] == [
         ("/TITEL", "unknown_field"),
         ("/title", "unknown_field"),
@@ -127,9 +133,9 @@ def test_all_mistakes_are_reported_at_once_with_their_places() -> None:
 
 
 def test_an_immutable_field_is_only_set_at_creation() -> None:
-    assert check_written({"CATEGORY_ID": 7}, FIELDS, creates=True).values == {"CATEGORY_ID": 7}
+    assert check_written({"CATEGORY_ID": 7}, FIELDS, USERS, creates=True).values == {"CATEGORY_ID": 7}
     with pytest.raises(InvalidInput, match="CATEGORY_ID: can only be set when the record is created"):
-        check_written({"CATEGORY_ID": 7}, FIELDS, creates=False)
+        check_written({"CATEGORY_ID": 7}, FIELDS, USERS, creates=False)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from sqlite3 import Connection
 from typing import cast
@@ -26,13 +27,15 @@ from gateway.bitrix.protocol.v2 import Command
 from gateway.clock import format_time
 from gateway.fields.service import FieldService
 from gateway.log_lines import MAX_BUFFERED_ENTRIES
+from gateway.mirror.names import NameService
+from gateway.mirror.page_links import MAX_LINK_CHARACTERS
 from gateway.mirror.pages import ServedPage
-from gateway.mirror.queries import MAX_LINK_CHARACTERS
 from gateway.mirror.resources import DICTIONARIES
 from gateway.settings.config import Config, load_config
 from handlers.app_keys import CALL_LOG, CLIENTS, DATABASE, DIRECTORY, PAGES, SESSION
 from handlers.bitrix.lists import respond_page
-from handlers.bitrix.records import MAX_CACHED_QUERY_CHARACTERS, parse_query
+from handlers.bitrix.records import MAX_CACHED_QUERY_CHARACTERS, parse_query, parse_record_query
+from handlers.bitrix.users import parse_query as parse_user_query
 from handlers.http.access_log import AccessLogEntry
 from handlers.http.keys import ACCESS_LOG, CLOCK, TOKENS
 from handlers.http.query import page_and_size
@@ -42,6 +45,7 @@ from storage.conditions import Comparison, Group
 from storage.fields import FieldStore
 from storage.json_values import Kind, QueryField
 from storage.mirror import MirrorStore
+from storage.mirror_dictionaries import DictionaryStore
 from storage.mirror_queries import QueryStore, Selection
 from storage.records import Portal
 from tests.bitrix.limits.burst import a_request
@@ -64,12 +68,14 @@ SETTINGS = {
 CACHES = (  # must be full after the test filled them
     "verified tokens",
     "parsed page queries",
+    "parsed queries of users",
     "numbers of matching records",
     "cached pages",
     "generations of lists",
     "block indexes of lists",
     "accounts",
     "fields of portals' lists",
+    "names of users, stages and pipelines",
 )
 Retained = list[object]  # stays in memory until it is measured
 Fill = Callable[[Gateway, Sandbox, Retained], Awaitable[None]]
@@ -145,7 +151,15 @@ async def fill_record_queries(_gateway: Gateway, _sandbox: Sandbox, _retained: R
         query = f"filter=[{','.join([nested] * 20)}]"
         assert len(query) <= MAX_CACHED_QUERY_CHARACTERS
         parse_query(query)
+        parse_record_query(f"related={query}"[:MAX_CACHED_QUERY_CHARACTERS])
     parse_query(f"filter=[{','.join([nested] * 230)}]")
+
+
+@fills("parsed queries of users")
+async def fill_user_queries(_gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
+    for number in range(2_000):
+        parse_user_query(f"active=true&select={number},".ljust(512, WIDE))
+        parse_user_query(f"active=true&select={number},".ljust(20_000, WIDE))
 
 
 @fills("numbers of matching records")
@@ -230,6 +244,34 @@ async def fill_fields(gateway: Gateway, _sandbox: Sandbox, retained: Retained) -
         rules = FieldRules(f"list.{number}", EQUAL, case_insensitive=True)
         selected = ["UF_CRM_7_".ljust(60, "x")]
         await names.check(account, cast(PortalClient, ManyFields()), rules, {"=" + selected[0]: "x"}, selected)
+
+
+@fills("names of users, stages and pipelines")
+async def fill_names(gateway: Gateway, _sandbox: Sandbox, retained: Retained) -> None:
+    account = await gateway.app[DIRECTORY].require("acme")
+    service = NameService(DictionaryStore(gateway.app[DATABASE]), gateway.app[PAGES])
+    retained.append(service)
+    numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2000)"
+    tail = (
+        '\',"bitrixUserID":"\' || n || \'","name":"' + "x" * 100 + '","lastName":"\' || n || \'",'
+        '"email":"\' || n || \'@example.com"}\''
+    )
+    for number in range(1, 41):
+        portal = replace(account.portal, portal_id=account.portal.portal_id + number)
+        run_sql(
+            gateway, f"INSERT INTO portals (portal_id, host, created_at) VALUES ({portal.portal_id}, 'n{number}', 1)"
+        )
+        run_sql(
+            gateway,
+            f"INSERT INTO mirror_lists (list_id, account_id, portal_id, resource) VALUES ({2000 + number}, "
+            f"{account.account_id}, {portal.portal_id}, 'users')",
+        )
+        run_sql(
+            gateway,
+            f"{numbers} INSERT INTO mirror_rows (list_id, part, portal_row_id, block, head, tail) "
+            f"SELECT {2000 + number}, 0, n, 0, x'', CAST({tail} AS BLOB) FROM numbers",
+        )
+        await service.users_by_email(replace(account, portal=portal))
 
 
 @fills("rate limiters of portals")

@@ -76,3 +76,12 @@ def run_sql(gateway: Gateway, sql: str) -> None:
     """Run *sql* on the database, bypassing the gateway."""
     with closing(pysqlite3.connect(gateway.environ["GATEWAY_DATABASE"], isolation_level=None)) as connection:
         connection.execute(sql)
+
+
+@contextmanager
+def without_table(gateway: Gateway, table: str) -> Iterator[None]:
+    """The gateway cannot use a table of its database."""
+    with closing(pysqlite3.connect(gateway.environ["GATEWAY_DATABASE"], isolation_level=None)) as connection:
+        connection.execute(f"ALTER TABLE {table} RENAME TO gone")
+        yield
+        connection.execute(f"ALTER TABLE gone RENAME TO {table}")

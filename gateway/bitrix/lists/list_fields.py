@@ -13,8 +13,9 @@ MULTIFIELD = "crm_multifield"
 class Field:
     """One field as the fields method of its list describes it.
 
-    *other_name* is a second accepted name. *choices* are the ids and texts of an enumeration's values. An *immutable*
-    field is set when a record is created, and not changed afterwards.
+    *other_name* is a second accepted name. *choices* are the ids and texts of an enumeration's values, and *directory*
+    is the ENTITY_ID of the directory with the values of a ``crm_status`` field. An *immutable* field is set when a
+    record is created, and not changed afterwards.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Field:
     read_only: bool = False
     choices: tuple[tuple[str, str], ...] = ()
     immutable: bool = False
+    directory: str = ""
 
     @property
     def custom(self) -> bool:
@@ -102,8 +104,9 @@ class ListFields:
 def decode_fields(result: Mapping[str, object]) -> dict[str, Field]:
     """The fields by name from the *result* of a fields method, without what has no name.
 
-    Classic methods describe custom fields by several labels; that of the form is the title. user.fields gives titles
-    alone. Source: methods.md 1, 4 and 5 (b24restdocs api-reference/crm/deals/crm-deal-fields.md and its siblings)
+    Classic methods describe custom fields by several labels; that of the form is the title. A custom field has its
+    directory in the settings. user.fields gives titles alone.
+    Source: methods.md 1, 4, 5 and 6.2 (b24restdocs api-reference/crm/deals/crm-deal-fields.md and its siblings)
     """
     return {name: _decode_field(name, description) for name, description in result.items() if name}
 
@@ -113,6 +116,8 @@ def _decode_field(name: str, description: object) -> Field:
         return Field(name, title=_text(description))
     get = description.get
     custom = get("isDynamic") is True
+    settings = get("settings")
+    directory = get("statusType") or (settings.get("ENTITY_TYPE") if isinstance(settings, dict) else None)
     return Field(
         name,
         _text(get("type")),
@@ -123,6 +128,7 @@ def _decode_field(name: str, description: object) -> Field:
         get("isReadOnly") is True,
         _decode_choices(get("items")),
         get("isImmutable") is True,
+        _text(directory),
     )
 
 

@@ -73,6 +73,14 @@ def decode_user(row: Row, bitrix_id: int) -> dict[str, object]:
     return user
 
 
+def is_active(row: Row) -> bool:
+    """Whether a user works in the company. A dismissed user does not.
+
+    Source: b24restdocs api-reference/user/user-get.md
+    """
+    return row.get("ACTIVE") in (True, "Y", "1", "true")
+
+
 def decode_step(row: Row, bitrix_id: int) -> dict[str, object]:
     """Decode a row of a directory, such as a stage. Source: b24restdocs api-reference/crm/status/crm-status-list.md"""
     entity_id = _text(row.get("ENTITY_ID"))
