@@ -8,6 +8,7 @@ from functools import partial
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.accounts.allowed_methods import MethodAllowlist
 from gateway.accounts.authorization import Authorizations
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.credentials import AccountCredentials
@@ -26,6 +27,7 @@ from gateway.clock import Clock
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites
 from gateway.crm.service import RecordService
+from gateway.crm.stage_check import StageChecker
 from gateway.crm.upserts import UpsertService
 from gateway.crm.users import UserFinder
 from gateway.crm.written_records import WrittenRecords
@@ -45,7 +47,6 @@ from gateway.mirror.sync_control import SyncControl
 from gateway.mirror.sync_runner import SyncRunner
 from gateway.mirror.translation import TranslationService
 from gateway.mirror.users import UserService
-from gateway.passthrough.allowed_methods import MethodAllowlist
 from gateway.passthrough.calls import CallService
 from gateway.passthrough.streams import StreamService
 from gateway.quizzes.rules import RuleService
@@ -338,10 +339,10 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[PORTAL_RECORDS] = PortalRecords(RecordStore(app[DATABASE]), directory, clients, clock)
     journaled = JournaledWrites(WriteJournal(app[DATABASE]), directory, clock)
     written = WrittenRecords(OwnWriteStore(app[DATABASE]), app[PORTAL_RECORDS], app[PAGES], clock)
-    calls = GatheredCalls(clients)
-    app[RECORD_WRITES] = RecordService(
-        journaled, written, directory, clients, calls, UserFinder(names, directory, clients), clock
-    )
+    allowed_methods = MethodAllowlist(config)
+    calls = GatheredCalls(clients, allowed_methods)
+    users, stages = UserFinder(names, directory, clients), StageChecker(names, directory, clients)
+    app[RECORD_WRITES] = RecordService(journaled, written, directory, clients, calls, users, stages, clock)
     app[UPSERTS] = UpsertService(journaled, app[RECORD_WRITES], directory, clock)
     await journaled.open()
     app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock, on_kept=app[PAGES].described)
@@ -373,7 +374,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         on_change=schedule.settings_changed,
     )
     app[STREAMS] = StreamService(
-        MethodAllowlist(config), directory, clients, app[FIELDS], buffer_bytes=config.stream_buffer_bytes
+        allowed_methods, directory, clients, app[FIELDS], buffer_bytes=config.stream_buffer_bytes
     )
     states = StateSigner(app[SECRETS].encryption_key, clock)
     authorizations = Authorizations(config, store, states, servers, app[SESSION], clock)
@@ -389,7 +390,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         clock,
         followers=(app[STREAMS], app[SYNCS]),
     )
-    app[CALLS] = CallService(MethodAllowlist(config), directory, clients)
+    app[CALLS] = CallService(allowed_methods, directory, clients)
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, clock)
     try:
         async with maintenance.open(), app[SYNCS].open(), schedule.open():

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gateway.accounts.allowed_methods import MethodAllowlist
 from gateway.accounts.clients import PortalClients
 from gateway.bitrix.protocol.v2 import Answer, Command, encode_command
 from gateway.crm.gathering import Gatherer
@@ -17,8 +18,9 @@ MAX_CHARACTERS = 250_000  # of the commands of one batch
 class GatheredCalls:
     """Calls portals for callers. A call alone is sent as JSON, so that its values keep their types."""
 
-    def __init__(self, clients: PortalClients) -> None:
+    def __init__(self, clients: PortalClients, allowed: MethodAllowlist) -> None:
         self._clients = clients
+        self._allowed = allowed
         self._gatherer: Gatherer[tuple[Account, bool], Command, Answer] = Gatherer(
             self._send, weigh=_weight, most=MAX_CHARACTERS
         )
@@ -27,9 +29,12 @@ class GatheredCalls:
         """The portal's answer to *command*. Reads and writes do not share a batch, whose loss would tell of both.
 
         Raises:
+            MethodDenied: the settings do not allow a write by this method.
             PortalError: the portal refused or failed; OutcomeUnknown if a write may have been carried out.
             TooBusy: the portal's limits leave no room in time; nothing was sent.
         """
+        if command.write:
+            self._allowed.check(command.method)
         return await self._gatherer.submit((account, command.write), command)
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ from gateway.clock import Clock
 from gateway.crm.bodies import Written, check_written, emails_in, is_unknown, journal_body
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites, Served
+from gateway.crm.stage_check import StageChecker
 from gateway.crm.stages import as_item, moved_values
 from gateway.crm.users import UserFinder
 from gateway.crm.writes import RecordWrites
@@ -40,6 +41,7 @@ class RecordService:
         clients: PortalClients,
         calls: GatheredCalls,
         users: UserFinder,
+        stages: StageChecker,
         clock: Clock,
     ) -> None:
         self._journaled = journaled
@@ -48,6 +50,7 @@ class RecordService:
         self._clients = clients
         self._calls = calls
         self._users = users
+        self._stages = stages
         self._clock = clock
 
     async def check(
@@ -148,6 +151,7 @@ class RecordService:
     ) -> int:
         """Create the record that *write* stands for, and return its id."""
         writes = self.writes(account, resource, known)
+        await self._stages.check(account, writes, written, None)
         values = writes.with_origin(written, write.origin)
 
         async def send() -> int:
@@ -176,6 +180,7 @@ class RecordService:
             return await writes.is_changed(row_id, written) or None
 
         if written.values or written.multifields:
+            await self._stages.check(account, writes, written, row_id)
             await self._journaled.carry_out(account, write, send, look_up)
         return StoredAnswer(200, None, await self._mirror.read_back(account, resource, row_id))
 

@@ -10,12 +10,33 @@ from gateway.errors import InvalidInput
 from gateway.mirror.resources import ITEMS, RecordType
 from gateway.mirror.stage_directories import WITHOUT_PIPELINES, directory_of
 
+Stages = list[tuple[str, str]]
+"""The ids and names of stages in their order."""
+
 MAX_SHOWN = 20  # stages and pipelines that an error names
 
 
 def as_item(record: RecordType) -> RecordType:
     """The same records as crm.item.* has them."""
     return RecordType(record.entity_type_id, record.names, ITEMS, {"entityTypeId": record.entity_type_id})
+
+
+async def list_stages(client: PortalClient, entity_type_id: int, pipeline: int) -> Stages:
+    """The stages of a pipeline.
+
+    Raises:
+        PortalError: the stages could not be read.
+    """
+    (rows,) = await read_lists(client, [_stages_call(entity_type_id, pipeline)])
+    return _named(rows)
+
+
+def _stages_call(entity_type_id: int, pipeline: int) -> ListCall:
+    return ListCall("crm.status.list", {"filter": {"ENTITY_ID": directory_of(entity_type_id, pipeline)}})
+
+
+def _named(rows: list[Row]) -> Stages:
+    return [(str(row.get("STATUS_ID")), str(row.get("NAME"))) for row in sorted(rows, key=sort_of)]
 
 
 async def moved_values(
@@ -36,20 +57,18 @@ async def moved_values(
         raise InvalidInput.of_field("/pipeline", "invalid_value", "records of this type have no pipelines")
     current = item.get("categoryId")
     target = pipeline if pipeline is not None else current if isinstance(current, int) else 0
-    calls = [ListCall("crm.status.list", {"filter": {"ENTITY_ID": directory_of(type_id, target)}})]
+    calls = [_stages_call(type_id, target)]
     if pipeline is not None:
         calls.append(ListCall("crm.category.list", {"entityTypeId": type_id}))
     stages, *categories = await read_lists(client, calls)
     if categories and pipeline not in [row.get("id") for row in categories[0]]:
-        known = _shown([(str(row.get("id")), str(row.get("name"))) for row in categories[0]])
+        known = show_choices([(str(row.get("id")), str(row.get("name"))) for row in categories[0]])
         raise InvalidInput.of_field("/pipeline", "invalid_value", f"must be the id of a pipeline: {known}")
-    stages.sort(key=sort_of)
-    named = [(str(row.get("STATUS_ID")), str(row.get("NAME"))) for row in stages]
     values: dict[str, Any] = {} if pipeline is None else {"categoryId": pipeline}
-    return values | {"stageId": find_stage(named, stage)}
+    return values | {"stageId": find_stage(_named(stages), stage)}
 
 
-def find_stage(stages: list[tuple[str, str]], wanted: str | None) -> str:
+def find_stage(stages: Stages, wanted: str | None) -> str:
     """The id of the stage with this id or name, of *stages* by id and name. A name is compared without case.
 
     Raises:
@@ -66,11 +85,12 @@ def find_stage(stages: list[tuple[str, str]], wanted: str | None) -> str:
             "/stage", "ambiguous_value", f"is the name of several stages: use one of the ids {', '.join(ids)}"
         )
     if not ids:
-        rule = f"must be the id or the name of a stage of this pipeline: {_shown(stages)}"
+        rule = f"must be the id or the name of a stage of this pipeline: {show_choices(stages)}"
         raise InvalidInput.of_field("/stage", "invalid_value", rule)
     return ids[0]
 
 
-def _shown(named: list[tuple[str, str]]) -> str:
+def show_choices(named: Stages) -> str:
+    """The first MAX_SHOWN ids and names, for an error."""
     more = " and others" if len(named) > MAX_SHOWN else ""
     return ", ".join(f"{each} ({name})" for each, name in named[:MAX_SHOWN]) + more

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
+from gateway.accounts.allowed_methods import MethodAllowlist
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.client import PortalClient
@@ -18,7 +19,6 @@ from gateway.bitrix.protocol.v2 import Answer, Arguments, Command, encode_params
 from gateway.bitrix.transport.session import HttpAnswer
 from gateway.crypto.vault import SealBroken
 from gateway.errors import GatewayError, InvalidInput, StorageFailed
-from gateway.passthrough.allowed_methods import MethodAllowlist
 from gateway.passthrough.batch_split import Commands, has_references, split_batch
 from gateway.passthrough.call_checks import BATCH, INVALID_METHOD, check_arguments, check_parameters, is_method_name
 from storage.errors import StorageError, StorageUnusable

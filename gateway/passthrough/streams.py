@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from gateway.accounts.allowed_methods import MethodAllowlist
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.errors import PortalBroken, WalkFailed
@@ -21,7 +22,6 @@ from gateway.bitrix.protocol.filters3 import check_filter_parameter
 from gateway.bitrix.protocol.json_body import TOO_DEEP
 from gateway.errors import GatewayError, InvalidInput, Stopping, StorageFailed
 from gateway.fields.service import FieldService
-from gateway.passthrough.allowed_methods import MethodAllowlist
 from gateway.passthrough.streamed_lists import StreamedList
 from storage.errors import StorageUnusable
 from storage.records import Account

@@ -96,7 +96,9 @@ class Config:
         secret=True,
     )
     methods_allow: tuple[str, ...] = setting(
-        (), comma_list(method_pattern), "Methods that callers may use, as patterns like crm.*. Default: all."
+        (),
+        comma_list(method_pattern),
+        "Methods that callers may use, also to write records, as crm.*. Default: all.",
     )
     methods_deny: tuple[str, ...] = setting(
         (), comma_list(method_pattern), "Methods that callers may not use, even if they are allowed."

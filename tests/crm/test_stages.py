@@ -7,7 +7,7 @@ import pytest
 from gateway.crm.stages import find_stage
 from gateway.errors import InvalidInput
 from tests.gateway import Answer, Gateway, Sandbox
-from tests.support.records import enable, portal_ids
+from tests.support.records import change, enable, portal_ids
 
 
 async def move(gateway: Gateway, path: str, **body: Any) -> Answer:
@@ -100,3 +100,50 @@ async def test_contact_types_are_names_by_id(connected: Gateway) -> None:
         {"id": "SUPPLIER", "name": "Поставщики"},
         {"id": "OTHER", "name": "Другое"},
     ]
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+@pytest.mark.parametrize(
+    ("resource", "name", "wrong", "right"),
+    [
+        ("deals", "STAGE_ID", "C7:WON", "WON"),
+        ("deals", "STAGE_ID", "won", "WON"),
+        ("leads", "STATUS_ID", "NO_SUCH", "IN_PROCESS"),
+        ("quotes", "STATUS_ID", "WON", "APPROVED"),
+    ],
+)
+async def test_a_written_stage_must_be_one_of_the_records_pipeline(
+    connected: Gateway, sandbox: Sandbox, resource: str, name: str, wrong: str, right: str, mirrored: bool
+) -> None:
+    if mirrored:
+        await connected.synced("steps")
+    row_id = portal_ids(sandbox, resource)[0]
+    change(sandbox, resource, {row_id: {"CATEGORY_ID": "0"}} if resource == "deals" else {})
+    before = portal_ids(sandbox, resource)
+    for method, path in (("POST", resource), ("PATCH", f"{resource}/{row_id}")):
+        body = {"TITLE": "x", name: wrong}
+        refused = await connected.clock.until(connected.request(method, f"/bitrix/{path}", json=body))
+        assert refused.status == 400
+        (error,) = refused.json["errors"]
+        assert (error["pointer"], f"{right} (" in error["detail"]) == (f"/{name}", True)
+        assert portal_ids(sandbox, resource) == before
+    for method, path in (("PATCH", f"{resource}/{row_id}"), ("POST", resource)):
+        answer = await connected.clock.until(connected.request(method, f"/bitrix/{path}", json={**body, name: right}))
+        assert (answer.status, answer.json[name]) == (200 if method == "PATCH" else 201, right)
+
+
+async def test_a_new_deal_takes_a_stage_of_its_pipeline(connected: Gateway) -> None:
+    body = {"TITLE": "x", "CATEGORY_ID": 7, "STAGE_ID": "C7:WON"}
+    answer = await connected.request("POST", "/bitrix/deals", json=body)
+    assert (answer.status, answer.json["STAGE_ID"]) == (201, "C7:WON")
+
+
+async def test_the_settings_may_deny_writes(connected: Gateway, sandbox: Sandbox) -> None:
+    await connected.restart(GATEWAY_METHODS_DENY="crm.*.delete,crm.item.update")
+    row_id = portal_ids(sandbox, "deals")[0]
+    for method, path, body in (("DELETE", "", None), ("PUT", "/stage", {"stage": "WON", "pipeline": 0})):
+        request = connected.request(method, f"/bitrix/deals/{row_id}{path}", json=body)
+        answer = await connected.clock.until(request)
+        assert (answer.status, answer.json["code"]) == (403, "method_denied")
+    answer = await connected.request("PATCH", f"/bitrix/deals/{row_id}", json={"TITLE": "allowed"})
+    assert (answer.status, answer.json["TITLE"]) == (200, "allowed")
