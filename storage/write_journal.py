@@ -30,7 +30,11 @@ class Write:
 
 
 class WriteJournal:
-    """Reads and writes the journal. What is written is on disk before a method returns."""
+    """Reads and writes the journal.
+
+    A write is on disk before `begin` returns. Its end survives a kill of the process. If a machine crash loses it,
+    the outcome of the write is unknown again, and is looked up when the write is repeated.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -50,11 +54,11 @@ class WriteJournal:
 
     async def end(self, write_id: int, answer: StoredAnswer) -> None:
         """Store the answer to a write."""
-        await self._database.write_durably(_end, write_id, answer)
+        await self._database.write(_end, write_id, answer)
 
     async def forget(self, write_id: int) -> None:
         """Delete a write that certainly had no effect, so that its key can be used again."""
-        await self._database.write_durably(_forget, write_id)
+        await self._database.write(_forget, write_id)
 
 
 DELETE_OLD = "DELETE FROM writes WHERE begun_at < :oldest"
