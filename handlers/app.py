@@ -24,8 +24,14 @@ from gateway.bitrix.monitoring.counters import CallCounters
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import open_session
 from gateway.clock import Clock
+from gateway.crm.binding_service import BindingService
+from gateway.crm.bindings import BINDING_TYPES
+from gateway.crm.comments import CommentService
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites
+from gateway.crm.product_rows import WITHOUT_PRODUCTS
+from gateway.crm.product_service import ProductService
+from gateway.crm.related_deals import DEAL_OWNERS, RelatedDeals
 from gateway.crm.service import RecordService
 from gateway.crm.stage_check import StageChecker
 from gateway.crm.upserts import UpsertService
@@ -54,10 +60,12 @@ from gateway.settings.config import Config
 from gateway.settings.secret_file import Secrets
 from handlers.app_keys import (
     ACCOUNTS,
+    BINDINGS,
     CALL_COUNTERS,
     CALL_LOG,
     CALLS,
     CLIENTS,
+    COMMENTS,
     CREDENTIALS,
     DATABASE,
     DIRECTORY,
@@ -66,9 +74,11 @@ from handlers.app_keys import (
     PAGES,
     POLICY,
     PORTAL_RECORDS,
+    PRODUCTS,
     QUERIES,
     READER,
     RECORD_WRITES,
+    RELATED_DEALS,
     RULES,
     SECRETS,
     SESSION,
@@ -80,11 +90,21 @@ from handlers.app_keys import (
     WHOLE_USERS,
 )
 from handlers.bitrix.account import connect_account, delete_account, get_account
+from handlers.bitrix.bindings import (
+    DEAL_PARAMETERS,
+    add_binding,
+    binding,
+    list_bindings,
+    list_related_deals,
+    remove_binding,
+)
 from handlers.bitrix.calls import call_batch, call_batch3, call_method, call_method3, get_openapi3
 from handlers.bitrix.catalog import get_portal_type, list_portal_types, list_types_of_contacts
+from handlers.bitrix.comments import add_comment, list_comments
 from handlers.bitrix.fields import get_field, list_fields, requested_resource
 from handlers.bitrix.lists import page_of
 from handlers.bitrix.methods import list_methods
+from handlers.bitrix.products import list_products, replace_products
 from handlers.bitrix.record_writes import change_record, create_record, delete_record, move_record, upsert_record
 from handlers.bitrix.records import PARAMETERS as LIST_PARAMETERS
 from handlers.bitrix.records import RECORD_PARAMETERS, list_of, record_of
@@ -132,6 +152,17 @@ logger = logging.getLogger(__name__)
 SHUTDOWN_GRACE_S = 5.0  # for requests to authorization servers that are in flight at shutdown
 
 RECORD_PATHS = ("/bitrix/{resource}", "/bitrix/items/{entityTypeId}")  # of lists of CRM records
+BINDING_PATHS = {f"/bitrix/{{resource}}/{{id}}/{bound}": bound for _, bound in BINDING_TYPES}
+# The kinds of records that have an address, where only some have it.
+OWNERS: dict[str, list[str]] = {
+    **{
+        address: [owner for owner, other in BINDING_TYPES if other == bound]
+        for path, bound in BINDING_PATHS.items()
+        for address in (path, f"{path}/{{otherId}}")
+    },
+    "/bitrix/{resource}/{id}/deals": list(DEAL_OWNERS),
+    "/bitrix/{resource}/{id}/products": [name for name in RECORDS if name not in WITHOUT_PRODUCTS],
+}
 SYNC_PATHS = ("/bitrix/sync/{resource}", "/bitrix/sync/items/{entityTypeId}")
 
 
@@ -192,8 +223,22 @@ ROUTES: list[tuple[str, str, Handler]] = [
             ("PATCH", f"{path}/{{id}}", change_record),
             ("DELETE", f"{path}/{{id}}", delete_record),
             ("PUT", f"{path}/{{id}}/stage", move_record),
+            ("GET", f"{path}/{{id}}/products", list_products),
+            ("PUT", f"{path}/{{id}}/products", replace_products),
+            ("GET", f"{path}/{{id}}/comments", list_comments),
+            ("POST", f"{path}/{{id}}/comments", add_comment),
         )
     ),
+    *(
+        route
+        for path, bound in BINDING_PATHS.items()
+        for route in (
+            ("GET", path, binding(list_bindings, bound)),
+            ("POST", path, binding(add_binding, bound)),
+            ("DELETE", f"{path}/{{otherId}}", binding(remove_binding, bound)),
+        )
+    ),
+    ("GET", "/bitrix/{resource}/{id}/deals", list_related_deals),
 ]
 
 # The addresses of the promised contract: their errors are JSON strings unless `Accept` names problem+json, and they
@@ -214,13 +259,15 @@ QUERY_PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     **CHECKED_LATER,
     **dict.fromkeys((("PATCH", path) for path in RECORD_PATHS), ("mode",)),
     **dict.fromkeys((("PUT", path) for path in RECORD_PATHS), ("match",)),
+    ("GET", "/bitrix/{resource}/{id}/deals"): DEAL_PARAMETERS,
 }
 
 
 def matching(path: str) -> str:
     """Return *path* as the router takes it: records have fixed names, so that all others are unknown addresses."""
+    names = "|".join(OWNERS.get(path, RECORDS))
     path = path.replace("/{id}", "/{id:(?!fields(?:/|$))[^/]+}")  # the fields of records have addresses beside them
-    return path.replace("/bitrix/{resource}", f"/bitrix/{{resource:{'|'.join(RECORDS)}}}")
+    return path.replace("/bitrix/{resource}", f"/bitrix/{{resource:{names}}}")
 
 
 def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
@@ -338,12 +385,16 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[READER] = RecordReader(RecordStore(app[DATABASE]), app[PAGES], clock, limit_s=config.query_limit_s)
     app[PORTAL_RECORDS] = PortalRecords(RecordStore(app[DATABASE]), directory, clients, clock)
     journaled = JournaledWrites(WriteJournal(app[DATABASE]), directory, clock)
-    written = WrittenRecords(OwnWriteStore(app[DATABASE]), app[PORTAL_RECORDS], app[PAGES], clock)
+    written = WrittenRecords(OwnWriteStore(app[DATABASE]), app[PORTAL_RECORDS], app[READER], app[PAGES], clock)
     allowed_methods = MethodAllowlist(config)
     calls = GatheredCalls(clients, allowed_methods)
     users, stages = UserFinder(names, directory, clients), StageChecker(names, directory, clients)
     app[RECORD_WRITES] = RecordService(journaled, written, directory, clients, calls, users, stages, clock)
     app[UPSERTS] = UpsertService(journaled, app[RECORD_WRITES], directory, clock)
+    app[BINDINGS] = BindingService(journaled, written, directory, calls)
+    app[RELATED_DEALS] = RelatedDeals(directory, clients, clock)
+    app[PRODUCTS] = ProductService(journaled, written, directory, clients, calls, clock)
+    app[COMMENTS] = CommentService(journaled, written, directory, clients, calls)
     await journaled.open()
     app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock, on_kept=app[PAGES].described)
     sync_settings = SyncSettingsStore(app[DATABASE])

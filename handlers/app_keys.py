@@ -12,6 +12,10 @@ from gateway.bitrix.monitoring.call_log import CallLog
 from gateway.bitrix.monitoring.counters import CallCounters
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import PortalSession
+from gateway.crm.binding_service import BindingService
+from gateway.crm.comments import CommentService
+from gateway.crm.product_service import ProductService
+from gateway.crm.related_deals import RelatedDeals
 from gateway.crm.service import RecordService
 from gateway.crm.upserts import UpsertService
 from gateway.fields.service import FieldService
@@ -38,6 +42,10 @@ PAGES = web.AppKey("PAGES", Pages)
 READER = web.AppKey("READER", RecordReader)
 PORTAL_RECORDS = web.AppKey("PORTAL_RECORDS", PortalRecords)
 RECORD_WRITES = web.AppKey("RECORD_WRITES", RecordService)
+BINDINGS = web.AppKey("BINDINGS", BindingService)
+RELATED_DEALS = web.AppKey("RELATED_DEALS", RelatedDeals)
+PRODUCTS = web.AppKey("PRODUCTS", ProductService)
+COMMENTS = web.AppKey("COMMENTS", CommentService)
 QUERIES = web.AppKey("QUERIES", QueryService)
 WHOLE_USERS = web.AppKey("WHOLE_USERS", UserService)
 TRANSLATIONS = web.AppKey("TRANSLATIONS", TranslationService)

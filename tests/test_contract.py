@@ -14,6 +14,7 @@ from openapi_spec_validator import validate
 from handlers.app import ROUTES
 from tests.contract import METHODS, Contract, inline
 from tests.support.documents import OPENAPI_YAML, PROMISED_YAML, load_yaml
+from tests.support.records import resource_of
 
 DOCUMENT = load_yaml(OPENAPI_YAML)
 PROMISED = load_yaml(PROMISED_YAML)
@@ -360,7 +361,7 @@ def test_no_address_matches_two_templates_unless_one_is_more_exact(contract: Con
             if other == template or "{" not in template:
                 continue
             address = re.sub(
-                r"\{[^}]*\}", "7", other.replace("{resource}", "deals" if "sync" not in other else "users")
+                r"\{[^}]*\}", "7", other.replace("{resource}", resource_of(other) if "sync" not in other else "users")
             )
             if pattern.fullmatch(address):
                 first = next(found for matched, found in contract._paths if matched.fullmatch(address))

@@ -1,6 +1,9 @@
-"""What callers do to records of the CRM: create, change and delete them.
+"""What callers do to records of the CRM: create, change and delete them, and what belongs to them.
 
 `values` and `bodies` check and convert what a caller sends, `multifields` compares phones and addresses with those of
 the portal, `writes` makes the calls, `outcomes` finds out what became of a call whose answer was lost, and `service`
 puts it together: the journal, the call, the mirror.
+
+`bindings` are the contacts and companies of records, `product_rows` their products, `comments` those of timelines,
+and `related_deals` the deals of contacts and companies.
 """

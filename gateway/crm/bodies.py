@@ -49,7 +49,7 @@ def check_written(body: Mapping[str, object], fields: Mapping[str, Field], users
         if name in OWN_NAMES or rule is not None:
             errors.append(FieldError("read_only", rule or "is read-only", pointer=pointer))
         elif known is None:
-            errors.append(_unknown(name, fields, suggest=len(errors) < MAX_SUGGESTIONS))
+            errors.append(unknown_field(name, fields, suggest=len(errors) < MAX_SUGGESTIONS))
         elif known.type == MULTIFIELD:
             wanted, broken = parse_values(name, value)
             written.multifields[name] = wanted
@@ -86,7 +86,9 @@ def _rule_against(known: Field, *, creates: bool) -> str | None:
     return IMMUTABLE if known.immutable and not creates else None
 
 
-def _unknown(name: str, fields: Mapping[str, Field], *, suggest: bool) -> FieldError:
+def unknown_field(name: str, fields: Mapping[str, Field], *, suggest: bool, parent: str = "") -> FieldError:
+    """The error of an unknown *name* in the object at the pointer *parent*."""
     nearest = suggest_name(name, fields) if suggest else None
     question = "" if nearest is None else f"; did you mean {nearest!r}?"
-    return FieldError(UNKNOWN_FIELD, f"unknown field {name[:64]!r}{question}", pointer=f"/{pointer_token(name)}")
+    pointer = f"{parent}/{pointer_token(name)}"
+    return FieldError(UNKNOWN_FIELD, f"unknown field {name[:64]!r}{question}", pointer=pointer)

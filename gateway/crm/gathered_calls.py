@@ -33,9 +33,17 @@ class GatheredCalls:
             PortalError: the portal refused or failed; OutcomeUnknown if a write may have been carried out.
             TooBusy: the portal's limits leave no room in time; nothing was sent.
         """
+        self._check(command)
+        return await self._gatherer.submit((account, command.write), command)
+
+    async def call_alone(self, account: Account, command: Command) -> Answer:
+        """As `call`, never in a batch: the values of *command* have no form there, as an empty list has none."""
+        self._check(command)
+        return await self._clients.client(account).call(command)
+
+    def _check(self, command: Command) -> None:
         if command.write:
             self._allowed.check(command.method)
-        return await self._gatherer.submit((account, command.write), command)
 
     async def close(self) -> None:
         """Cancel the calls that are on the way."""

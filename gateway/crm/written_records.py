@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
 
 from gateway.bitrix.errors import RecordNotFound
 from gateway.bitrix.lists.page import PAGE_ROWS
@@ -10,12 +11,15 @@ from gateway.crm.gathering import Gatherer
 from gateway.errors import GatewayError
 from gateway.mirror.pages import Pages
 from gateway.mirror.portal_records import PortalRecords, record_json
+from gateway.mirror.record_reader import RecordReader
 from gateway.mirror.resources import Resource
 from storage.errors import StorageError
 from storage.own_writes import ChangedList, OwnWriteStore
 from storage.records import Account
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _List = tuple[Account, str]
 _Record = tuple[Resource, int]
@@ -27,9 +31,12 @@ class WrittenRecords:
     The write has been carried out, so nothing that fails here makes it fail: the next sync finds the change.
     """
 
-    def __init__(self, mirror: OwnWriteStore, records: PortalRecords, pages: Pages, clock: Clock) -> None:
+    def __init__(
+        self, mirror: OwnWriteStore, records: PortalRecords, reader: RecordReader, pages: Pages, clock: Clock
+    ) -> None:
         self._mirror = mirror
         self._records = records
+        self._reader = reader
         self._gatherer: Gatherer[_List, _Record, bytes] = Gatherer(self._read, weigh=lambda _: 1, most=PAGE_ROWS)
         self._pages = pages
         self._clock = clock
@@ -39,14 +46,24 @@ class WrittenRecords:
 
         Records of one list that are read back at the same time share a request.
         """
+        reading = self._gatherer.submit((account, resource.name), (resource, row_id))
+        return await self.attempt(reading, resource, row_id) or b'{"id":%d}' % row_id
+
+    async def refresh(self, account: Account, resource: Resource, row_id: int) -> None:
+        """Store a record that was changed as the portal has it now, if it is mirrored."""
+        if await self.attempt(self._reader.is_mirrored(account, resource), resource, row_id):
+            await self.read_back(account, resource, row_id)
+
+    async def attempt(self, reading: Awaitable[T], resource: Resource, row_id: int) -> T | None:
+        """What *reading* returns about a record that was written; None if it cannot be read."""
         try:
-            return await self._gatherer.submit((account, resource.name), (resource, row_id))
+            return await reading
         except (GatewayError, StorageError) as error:
             logger.warning(
                 "a record was written, but could not be read back",
                 extra={"resource": resource.name, "id": row_id, "reason": str(error)},
             )
-            return b'{"id":%d}' % row_id
+            return None
 
     async def bury(self, account: Account, resource: Resource, row_id: int) -> None:
         """Mark a record that was deleted as deleted in the mirror."""

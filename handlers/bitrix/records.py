@@ -102,15 +102,15 @@ def respond_record(body: bytes) -> PrebuiltResponse:
     return PrebuiltResponse(HTTPStatus.OK, f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n", body)
 
 
-def record_id(request: web.Request) -> int:
-    """Return the id that the path names.
+def record_id(request: web.Request, parameter: str = "id") -> int:
+    """Return the id that the path names in *parameter*.
 
     Raises:
         InvalidInput: It is not a positive integer.
     """
-    value = request.match_info["id"]
+    value = request.match_info[parameter]
     if not (is_digits(value) and int(value) > 0):
-        raise InvalidInput.of_parameter("id", "invalid_value", NOT_POSITIVE)
+        raise InvalidInput.of_parameter(parameter, "invalid_value", NOT_POSITIVE)
     return int(value)
 
 

@@ -12,6 +12,7 @@ from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields
 
 from gateway.errors import FieldError, InvalidInput
 from handlers.http.body_reader import read_body
+from handlers.http.query import MAX_DIGITS, NOT_POSITIVE
 
 INT32 = range(-(2**31), 2**31)
 OBJECT_RULE = "must be an object"
@@ -60,6 +61,20 @@ class Int32(StrictField):
 
     def accepts(self, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value in INT32
+
+
+class PositiveInteger(StrictField):
+    rule = NOT_POSITIVE
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**MAX_DIGITS
+
+
+class List(StrictField):
+    rule = "must be a list"
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, list)
 
 
 class StringMap(StrictField):

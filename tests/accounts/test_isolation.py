@@ -10,7 +10,7 @@ import pytest
 from gateway.passthrough.streamed_lists import STREAMED_LISTS
 from tests.gateway import CONTRACT, NO_TOKEN, RESOURCES, Answer, Gateway, Sandbox, authorize, callback_path
 from tests.support.portal_rows import MIRRORED
-from tests.support.records import change, enable, portal_ids
+from tests.support.records import change, enable, portal_ids, resource_of
 from tests.support.stored import select
 
 ACCOUNT = "/bitrix/account"
@@ -79,7 +79,8 @@ def addresses(template: str) -> Iterator[str]:
     if "{quizID}" in template:
         yield from (template.replace("{quizID}", str(quiz)) for quiz in QUIZZES)
     elif template.startswith("/bitrix/{resource}"):
-        yield template.replace("{resource}", "deals").replace("{name}", "TITLE").replace("{id}", "1")
+        path = template.replace("{resource}", resource_of(template)).replace("{name}", "TITLE")
+        yield path.replace("{id}", "1").replace("{otherId}", "2")
     elif template.startswith(("/bitrix/items/", "/bitrix/sync/items/")):
         yield template.replace("{entityTypeId}", "128").replace("{name}", "title").replace("{id}", "1")
     elif "/stream/" in template:

@@ -15,6 +15,7 @@ from tests.gateway import CONTRACT, JWT_SECRET, NO_TOKEN, RESOURCES, Gateway, Sa
 from tests.support.jwks import rsa_signer, write_jwk_set
 from tests.support.portal_rows import MIRRORED, fill_all
 from tests.support.raw import send_raw
+from tests.support.records import resource_of
 
 REFUSED = "account id is required"
 FILLED = {
@@ -24,14 +25,18 @@ FILLED = {
     "{entityTypeId}": "128",
     "{name}": "TITLE",
     "{id}": "1",
+    "{otherId}": "2",
 }
+
+
+def filled(template: str) -> str:
+    """The address of *template* with values that it accepts."""
+    of_records = template.replace("/bitrix/{resource}", f"/bitrix/{resource_of(template)}")
+    return re.sub(r"\{\w+\}", lambda part: FILLED[part[0]], of_records)
+
+
 PROTECTED = sorted(
-    (
-        method,
-        re.sub(r"\{\w+\}", lambda part: FILLED[part[0]], template.replace("/bitrix/{resource}", "/bitrix/deals")),
-    )
-    for method, template in CONTRACT.operations
-    if template.startswith("/bitrix")
+    (method, filled(template)) for method, template in CONTRACT.operations if template.startswith("/bitrix")
 )
 
 
@@ -40,8 +45,8 @@ def token_of(claims: object, *, secret: str = JWT_SECRET, algorithm: str = "HS25
 
 
 def test_the_list_of_protected_operations_is_complete() -> None:
-    syncs, records, types, streams, calls, calls3, methods = 11, 20, 3, 2, 2, 3, 1
-    assert len(PROTECTED) == 15 + syncs + records + types + streams + calls + calls3 + methods
+    syncs, records, related, types, streams, calls, calls3, methods = 11, 20, 15, 3, 2, 2, 3, 1
+    assert len(PROTECTED) == 15 + syncs + records + related + types + streams + calls + calls3 + methods
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)

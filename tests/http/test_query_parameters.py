@@ -7,10 +7,14 @@ import pytest
 from handlers.app import PROMISED, QUERY_PARAMETERS, ROUTES
 from tests.gateway import NO_TOKEN, Gateway, Sandbox
 from tests.support.documents import OPENAPI_YAML, PROMISED_YAML, load_yaml
+from tests.support.records import resource_of
 
 DOCUMENT = load_yaml(OPENAPI_YAML)
 CONTRACT = load_yaml(PROMISED_YAML)
-NAMES = {"resource": "users", "method": "profile", "entityTypeId": "128", "quizID": "7", "name": "TITLE", "id": "1"}
+NAMES = {
+    **{"resource": "users", "method": "profile", "entityTypeId": "128", "quizID": "7", "name": "TITLE"},
+    **{"id": "1", "otherId": "2"},
+}
 OTHERS = [(method, path) for method, path, _ in ROUTES if path not in PROMISED]
 
 
@@ -46,7 +50,7 @@ async def test_an_undocumented_parameter_is_refused(
     connected: Gateway, sandbox: Sandbox, method: str, path: str
 ) -> None:
     requests = sandbox.portal.http_requests
-    names = NAMES | ({"resource": "deals"} if path.startswith("/bitrix/{resource}") else {})
+    names = NAMES | ({"resource": resource_of(path)} if path.startswith("/bitrix/{resource}") else {})
     for query, name in (
         ("filter[ID]=5", "filter[ID]"),
         ("filter%5BID%5D=5", "filter[ID]"),

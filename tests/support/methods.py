@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gateway.bitrix.lists.field_rules import FIELD_RULES, FIELD_RULES3
 from gateway.bitrix.monitoring.methods import METHOD_USES
+from gateway.crm.bindings import BINDING_TYPES
 from gateway.mirror.resources import DICTIONARIES, RECORDS, find_resource, record_type
 from gateway.passthrough.streamed_lists import STREAMED_LISTS, TASKS3
 from tests.support.readme import ROOT
@@ -31,10 +32,12 @@ LEFT_OUT = (
     "handlers.http",
     "handlers.operations",
 )
-NO_METHODS = {"crm.item"}  # texts in other modules
+NO_METHODS = {"crm.item", "items.get", "items.set", "productrows.get", "productrows.set"}  # parts of methods
 CALLING = ("Command", "ListCall", "PortalRequest", "StreamedList")  # take a method as their first argument
 ACTING = ("command", "_do")  # take the last part of a method as their first argument
 
+BINDINGS = "gateway.crm.bindings"
+WITH_PRODUCT_ROWS = ("crm.lead", "crm.deal", "crm.quote")
 RECORD_TYPES = [record_type(resource) for resource in (*RECORDS.values(), find_resource("items/128"))]
 LISTS = {
     *(
@@ -105,9 +108,20 @@ def name_of(function: ast.expr) -> str:
 
 
 def methods_of_records(trees: dict[str, ast.Module]) -> set[str]:
-    """What `RecordType.command` makes of the actions in *trees*."""
-    actions = {action for tree in trees.values() for action in first_arguments(tree, ACTING)}
-    return {f"{record.prefix}.{action}" for record in RECORD_TYPES for action in actions}
+    """What `RecordType.command` makes of the actions in *trees*. Only some classic types have products."""
+    actions = {action for name, tree in trees.items() if name != BINDINGS for action in first_arguments(tree, ACTING)}
+    return {
+        f"{record.prefix}.{action}"
+        for record in RECORD_TYPES
+        for action in actions
+        if not action.startswith("productrows.") or record.prefix in WITH_PRODUCT_ROWS
+    }
+
+
+def methods_of_bindings(trees: dict[str, ast.Module]) -> set[str]:
+    """What `BindingType.command` makes of the actions in its module."""
+    actions = first_arguments(trees[BINDINGS], ACTING)
+    return {f"{kind.prefix}.{action}" for kind in BINDING_TYPES.values() for action in actions if action != "get"}
 
 
 def methods_of_fields() -> set[str]:

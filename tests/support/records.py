@@ -1,5 +1,6 @@
 """Helpers for tests of mirrored CRM records."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,6 +45,11 @@ async def sync_again(gateway: Gateway, resource: str, mode: str = "", *, account
     (run,) = await gateway.synced(resource, account=account)
     assert (run["state"], run["error"]) == ("done", None), run
     return run
+
+
+def resource_of(template: str) -> str:
+    """The name of records that have the address *template* of the API."""
+    return "contacts" if re.search(r"/\{id\}/(companies|deals)", template) else "deals"
 
 
 def change(sandbox: Sandbox, table: str, edited: Mapping[int, Mapping[str, Any]] = {}, *, removed: Any = ()) -> None:

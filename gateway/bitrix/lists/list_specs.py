@@ -163,6 +163,10 @@ LIST_SPECS: dict[str, ListSpec] = {
     "crm.type.list": _controller(Paging.OFFSET, "types", nested=True),
     # methods.md 4: crm/{leads,deals,contacts,companies}/; crm/quote/, crm/outdated/invoice/ work alike
     **dict.fromkeys((f"crm.{entity}.list" for entity in CLASSIC_ENTITIES), _CLASSIC),
+    # methods.md 14: crm/timeline/comments/crm-timeline-comment-list.md; it only filters by the owner
+    "crm.timeline.comment.list": _BY_OFFSET,
+    # methods.md 4.5: crm/universal/product-rows/crm-item-productrow-list.md
+    "crm.item.productrow.list": _controller(Paging.OFFSET, "productRows"),
     # methods.md 5.3: crm/universal/crm-item-list.md
     "crm.item.list": _controller(Paging.KEYSET, "items", nested=True),
     # methods.md 6.1 and 6.3: crm/*/userfield/, crm/universal/userfieldconfig/userfieldconfig-list.md

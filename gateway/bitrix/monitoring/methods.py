@@ -96,6 +96,59 @@ METHOD_USES: tuple[MethodUse, ...] = (
         module="gateway.crm.writes",
     ),
     _use(
+        "crm.lead.contact.items.get crm.deal.contact.items.get crm.quote.contact.items.get"
+        " crm.company.contact.items.get crm.contact.company.items.get",
+        "list the contacts and companies of a record",
+        scope="crm",
+        module="gateway.crm.bindings",
+    ),
+    _use(
+        "crm.lead.contact.add crm.deal.contact.add crm.quote.contact.add crm.company.contact.add"
+        " crm.contact.company.add",
+        "add a contact or a company to a record",
+        scope="crm",
+        module="gateway.crm.bindings",
+    ),
+    _use(
+        "crm.lead.contact.items.set crm.deal.contact.items.set crm.quote.contact.items.set"
+        " crm.company.contact.items.set crm.contact.company.items.set",
+        "change the primary contact or company of a record, or its place",
+        scope="crm",
+        module="gateway.crm.bindings",
+    ),
+    _use(
+        "crm.lead.contact.delete crm.deal.contact.delete crm.quote.contact.delete crm.company.contact.delete"
+        " crm.contact.company.delete",
+        "remove a contact or a company from a record",
+        scope="crm",
+        module="gateway.crm.bindings",
+    ),
+    _use(
+        "crm.lead.productrows.get crm.deal.productrows.get crm.quote.productrows.get crm.item.productrow.list",
+        "list the products of a record",
+        scope="crm",
+        module="gateway.crm.product_rows",
+    ),
+    _use(
+        "crm.lead.productrows.set crm.deal.productrows.set crm.quote.productrows.set crm.item.productrow.set",
+        "replace the products of a record",
+        scope="crm",
+        module="gateway.crm.product_rows",
+    ),
+    _use(
+        "crm.item.productrow.fields",
+        "check the names and values of products",
+        scope="crm",
+        module="gateway.crm.product_rows",
+    ),
+    _use(
+        "crm.timeline.comment.list crm.timeline.comment.get",
+        "list the comments of a record; show a new one",
+        scope="crm",
+        module="gateway.crm.comments",
+    ),
+    _use("crm.timeline.comment.add", "add a comment to a record", scope="crm", module="gateway.crm.comments"),
+    _use(
         "crm.duplicate.findbycomm",
         "find a record by its phones or e-mail addresses",
         scope="crm",

@@ -72,6 +72,7 @@ CLASSES: dict[str, type[PortalError]] = {  # by the code in upper case; portals 
     "100": ArgumentRefused,
     "ENTITY_TYPE_NOT_SUPPORTED": RecordNotFound,
     "NOT_FOUND": RecordNotFound,
+    "OWNER_NOT_FOUND": RecordNotFound,
     "ERROR_NOT_FOUND": RecordNotFound,
     "ERROR_BATCH_LENGTH_EXCEEDED": BatchRefused,
     "ERROR_BATCH_METHOD_NOT_ALLOWED": BatchRefused,

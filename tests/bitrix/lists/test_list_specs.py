@@ -8,6 +8,8 @@ from gateway.bitrix.lists.list_specs import LIST_SPECS, Paging, Row
 from gateway.bitrix.lists.page import ListCall
 from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.protocol.v2 import Answer, Command
+from gateway.sandbox.content.catalog import DEAL
+from gateway.sandbox.content.product_rows import new_row
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.rest2.methods import METHODS as OFFERED
 from tests.clock import ManualClock
@@ -15,6 +17,8 @@ from tests.clock import ManualClock
 PARAMS: dict[str, dict[str, object]] = {
     "crm.category.list": {"entityTypeId": 2},
     "crm.item.list": {"entityTypeId": 2},
+    "crm.item.productrow.list": {"filter": {"=ownerType": "D", "=ownerId": 1}},
+    "crm.timeline.comment.list": {"filter": {"ENTITY_TYPE": "deal", "ENTITY_ID": 1}},
     "userfieldconfig.list": {"moduleId": "crm"},
 }
 OFFERED_LISTS = sorted(LIST_SPECS.keys() & OFFERED.keys())
@@ -22,9 +26,15 @@ OFFERED_LISTS = sorted(LIST_SPECS.keys() & OFFERED.keys())
 
 @pytest.fixture
 def client(oauth_client: PortalClient, portal: SandboxPortal) -> PortalClient:
-    """Calls by an application's token, which the list of events requires, on a portal that has some events."""
+    """Calls by an application's token, which the list of events requires.
+
+    The portal has some events, and deal 1 has some comments and products.
+    """
     for row_id in range(1, 71):
         portal.data.offline_events[row_id] = portal.data.offline_events.blank(row_id)
+        portal.data.product_rows[row_id] = new_row(row_id, DEAL, 1, sort=-row_id)
+        comment = {"ID": str(row_id), "COMMENT": "", "AUTHOR_ID": "1", "CREATED": "", "FILES": []}
+        portal.data.comments[row_id] = comment | {"OWNERS": [(DEAL, 1)]}
     return oauth_client
 
 

@@ -1,0 +1,95 @@
+"""Lists and replaces the products of records for callers."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import orjson
+
+from gateway.accounts.clients import PortalClients
+from gateway.accounts.directory import AccountDirectory
+from gateway.bitrix.lists.list_specs import Row
+from gateway.clock import Clock
+from gateway.crm.bodies import is_unknown
+from gateway.crm.gathered_calls import GatheredCalls
+from gateway.crm.journaled import JournaledWrites, Served
+from gateway.crm.product_rows import ProductRows, check_rows
+from gateway.crm.written_records import WrittenRecords
+from gateway.errors import InvalidInput
+from gateway.mirror.queries import FieldAccess
+from gateway.mirror.resources import Resource, record_type
+from storage.records import Account
+from storage.write_journal import StoredAnswer, Write
+
+
+class ProductService:
+    """Reads and replaces the product rows of records."""
+
+    def __init__(
+        self,
+        journaled: JournaledWrites,
+        mirror: WrittenRecords,
+        directory: AccountDirectory,
+        clients: PortalClients,
+        calls: GatheredCalls,
+        clock: Clock,
+    ) -> None:
+        self._journaled = journaled
+        self._mirror = mirror
+        self._directory = directory
+        self._clients = clients
+        self._calls = calls
+        self._clock = clock
+
+    async def list(self, account: Account, resource: Resource, row_id: int) -> Sequence[Row]:
+        """The product rows of a record, in the portal's order.
+
+        Raises:
+            PortalError: the portal does not have the record, refused or failed.
+        """
+        async with self._directory.mark_stale_on_auth_failure(account):
+            return await self._products(account, resource, row_id).read()
+
+    async def check(self, rows: Sequence[object], access: FieldAccess, resource: Resource) -> Sequence[Row]:
+        """Check the rows of a request. Their fields are fetched again if a name is unknown.
+
+        Raises:
+            InvalidInput: names every unknown field and every wrong value.
+            PortalError: the fields could not be fetched.
+        """
+        known, record = access.known, record_type(resource)
+        try:
+            return check_rows(rows, known.fields, record)
+        except InvalidInput as error:
+            if not is_unknown(error) or not known.may_be_refreshed(self._clock.now()):
+                raise
+        return check_rows(rows, (await access.fetch()).fields, record)
+
+    async def replace(
+        self, account: Account, resource: Resource, row_id: int, rows: Sequence[Row], key: str | None
+    ) -> Served:
+        """Replace the product rows of a record: 200 with those that the portal has then.
+
+        Raises:
+            PortalError: the portal refused the rows. OutcomeUnknown: its answer was lost; rows have no key by which it
+                could be told whether they were stored, or changed by others meanwhile.
+            TooBusy: the portal's limits leave no room in time; nothing was sent.
+            IdempotencyKeyReused: the key has been used for another request.
+        """
+
+        async def work(write: Write) -> StoredAnswer:
+            products = self._products(account, resource, row_id)
+
+            async def send() -> None:
+                await products.replace(rows)
+
+            await self._journaled.carry_out(account, write, send, None)
+            await self._mirror.refresh(account, resource, row_id)  # its amount follows the rows
+            shown = await self._mirror.attempt(products.read(), resource, row_id)
+            return StoredAnswer(200, None, orjson.dumps({"items": shown}))
+
+        target = f"{resource.name}/{row_id}/products"
+        return await self._journaled.perform(account, key, "PUT", target, rows, "", work)
+
+    def _products(self, account: Account, resource: Resource, row_id: int) -> ProductRows:
+        call = partial(self._calls.call_alone, account)
+        return ProductRows(self._clients.client(account), call, record_type(resource), row_id)

@@ -1,0 +1,44 @@
+"""The products of records."""
+
+from functools import partial
+
+from aiohttp import web
+
+from gateway.crm.product_rows import PRODUCT_FIELDS
+from gateway.mirror.queries import FieldAccess
+from handlers.app_keys import PRODUCTS
+from handlers.bitrix.account_loading import load_authorized_account
+from handlers.bitrix.fields import fetch_fields, load_fields, requested_resource
+from handlers.bitrix.record_writes import respond
+from handlers.bitrix.records import record_id
+from handlers.http.bodies import ClosedBody, List, load_body
+from handlers.http.idempotency import idempotency_key
+from handlers.http.responses import json_response
+
+
+class ProductsBody(ClosedBody):
+    """The product rows that a record is to have."""
+
+    items = List()
+
+
+PRODUCTS_BODY = ProductsBody()
+
+
+async def list_products(request: web.Request) -> web.Response:
+    """GET /bitrix/{resource}/{id}/products"""
+    resource, row_id = requested_resource(request), record_id(request)
+    account = await load_authorized_account(request)
+    return json_response({"items": await request.app[PRODUCTS].list(account, resource, row_id)})
+
+
+async def replace_products(request: web.Request) -> web.Response:
+    """PUT /bitrix/{resource}/{id}/products"""
+    resource, row_id, key = requested_resource(request), record_id(request), idempotency_key(request)
+    body = await load_body(request, PRODUCTS_BODY)
+    account = await load_authorized_account(request)
+    service = request.app[PRODUCTS]
+    known = await load_fields(request, account, PRODUCT_FIELDS)
+    access = FieldAccess(known, partial(fetch_fields, request, account, PRODUCT_FIELDS))
+    rows = await service.check(body["items"], access, resource)
+    return respond(await service.replace(account, resource, row_id, rows, key))
