@@ -24,9 +24,11 @@ from gateway.bitrix.monitoring.counters import CallCounters
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import open_session
 from gateway.clock import Clock
+from gateway.crm.addresses import AddressService
 from gateway.crm.binding_service import BindingService
 from gateway.crm.bindings import BINDING_TYPES
 from gateway.crm.comments import CommentService
+from gateway.crm.deletes import RecordDeletes
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites
 from gateway.crm.product_rows import WITHOUT_PRODUCTS
@@ -43,6 +45,7 @@ from gateway.mirror.cursors import CursorSigner
 from gateway.mirror.maintenance import MirrorMaintenance
 from gateway.mirror.names import NameService
 from gateway.mirror.pages import Pages
+from gateway.mirror.portal_lists import PortalLists
 from gateway.mirror.portal_records import PortalRecords
 from gateway.mirror.queries import QueryService
 from gateway.mirror.record_reader import RecordReader
@@ -60,6 +63,7 @@ from gateway.settings.config import Config
 from gateway.settings.secret_file import Secrets
 from handlers.app_keys import (
     ACCOUNTS,
+    ADDRESSES,
     BINDINGS,
     CALL_COUNTERS,
     CALL_LOG,
@@ -73,10 +77,12 @@ from handlers.app_keys import (
     FIELDS,
     PAGES,
     POLICY,
+    PORTAL_LISTS,
     PORTAL_RECORDS,
     PRODUCTS,
     QUERIES,
     READER,
+    RECORD_DELETES,
     RECORD_WRITES,
     RELATED_DEALS,
     RULES,
@@ -90,6 +96,8 @@ from handlers.app_keys import (
     WHOLE_USERS,
 )
 from handlers.bitrix.account import connect_account, delete_account, get_account
+from handlers.bitrix.addresses import OWNERS as ADDRESS_OWNERS
+from handlers.bitrix.addresses import change_address, create_address, delete_address, list_addresses
 from handlers.bitrix.bindings import (
     DEAL_PARAMETERS,
     add_binding,
@@ -123,6 +131,7 @@ from handlers.bitrix.users import list_users
 from handlers.bitrix.webhook import finish_authorization, show_connected
 from handlers.http.access_log import AccessLog
 from handlers.http.body_reader import ignore_expectation
+from handlers.http.errors import command_error
 from handlers.http.keys import ACCESS_LOG, CLOCK, CONFIG, STORAGE_LOG, TOKENS
 from handlers.http.middleware import refuse_address, refuse_method, with_middleware
 from handlers.http.query import BODY_HINT, with_known_parameters
@@ -152,6 +161,7 @@ logger = logging.getLogger(__name__)
 SHUTDOWN_GRACE_S = 5.0  # for requests to authorization servers that are in flight at shutdown
 
 RECORD_PATHS = ("/bitrix/{resource}", "/bitrix/items/{entityTypeId}")  # of lists of CRM records
+ADDRESS_PATH = "/bitrix/{resource}/{id}/addresses"  # of contacts and companies
 BINDING_PATHS = {f"/bitrix/{{resource}}/{{id}}/{bound}": bound for _, bound in BINDING_TYPES}
 # The kinds of records that have an address, where only some have it.
 OWNERS: dict[str, list[str]] = {
@@ -160,6 +170,7 @@ OWNERS: dict[str, list[str]] = {
         for path, bound in BINDING_PATHS.items()
         for address in (path, f"{path}/{{otherId}}")
     },
+    **{path: list(ADDRESS_OWNERS) for path in (ADDRESS_PATH, f"{ADDRESS_PATH}/{{type}}")},
     "/bitrix/{resource}/{id}/deals": list(DEAL_OWNERS),
     "/bitrix/{resource}/{id}/products": [name for name in RECORDS if name not in WITHOUT_PRODUCTS],
 }
@@ -229,6 +240,10 @@ ROUTES: list[tuple[str, str, Handler]] = [
             ("POST", f"{path}/{{id}}/comments", add_comment),
         )
     ),
+    ("GET", ADDRESS_PATH, list_addresses),
+    ("POST", ADDRESS_PATH, create_address),
+    ("PATCH", f"{ADDRESS_PATH}/{{type}}", change_address),
+    ("DELETE", f"{ADDRESS_PATH}/{{type}}", delete_address),
     *(
         route
         for path, bound in BINDING_PATHS.items()
@@ -260,6 +275,10 @@ QUERY_PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     **dict.fromkeys((("PATCH", path) for path in RECORD_PATHS), ("mode",)),
     **dict.fromkeys((("PUT", path) for path in RECORD_PATHS), ("match",)),
     ("GET", "/bitrix/{resource}/{id}/deals"): DEAL_PARAMETERS,
+    **dict.fromkeys((("DELETE", f"{path}/{{id}}") for path in RECORD_PATHS), ("cascade",)),
+    ("POST", ADDRESS_PATH): ("requisite",),
+    ("PATCH", f"{ADDRESS_PATH}/{{type}}"): ("requisite",),
+    ("DELETE", f"{ADDRESS_PATH}/{{type}}"): ("requisite",),
 }
 
 
@@ -373,28 +392,32 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[WHOLE_USERS] = UserService(UserRowStore(app[DATABASE]), app[PAGES], clock)
     names = NameService(DictionaryStore(app[DATABASE]), app[PAGES])
     app[TRANSLATIONS] = TranslationService(names)
+    cursors = CursorSigner(app[SECRETS].encryption_key)
     app[QUERIES] = QueryService(
         QueryStore(app[DATABASE]),
         mirror,
         app[PAGES],
-        CursorSigner(app[SECRETS].encryption_key),
+        cursors,
         app[TRANSLATIONS],
         clock,
         limit_s=config.query_limit_s,
     )
     app[READER] = RecordReader(RecordStore(app[DATABASE]), app[PAGES], clock, limit_s=config.query_limit_s)
     app[PORTAL_RECORDS] = PortalRecords(RecordStore(app[DATABASE]), directory, clients, clock)
+    app[PORTAL_LISTS] = PortalLists(directory, clients, cursors, app[TRANSLATIONS], clock)
     journaled = JournaledWrites(WriteJournal(app[DATABASE]), directory, clock)
     written = WrittenRecords(OwnWriteStore(app[DATABASE]), app[PORTAL_RECORDS], app[READER], app[PAGES], clock)
     allowed_methods = MethodAllowlist(config)
     calls = GatheredCalls(clients, allowed_methods)
     users, stages = UserFinder(names, directory, clients), StageChecker(names, directory, clients)
     app[RECORD_WRITES] = RecordService(journaled, written, directory, clients, calls, users, stages, clock)
+    app[RECORD_DELETES] = RecordDeletes(journaled, written, directory, calls, describe=command_error)
     app[UPSERTS] = UpsertService(journaled, app[RECORD_WRITES], directory, clock)
     app[BINDINGS] = BindingService(journaled, written, directory, calls)
     app[RELATED_DEALS] = RelatedDeals(directory, clients, clock)
     app[PRODUCTS] = ProductService(journaled, written, directory, clients, calls, clock)
     app[COMMENTS] = CommentService(journaled, written, directory, clients, calls)
+    app[ADDRESSES] = AddressService(journaled, written, directory, clients, calls, clock)
     await journaled.open()
     app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock, on_kept=app[PAGES].described)
     sync_settings = SyncSettingsStore(app[DATABASE])

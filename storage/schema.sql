@@ -238,7 +238,8 @@ CREATE TABLE rules (
 ) STRICT;
 
 -- Writes of callers, stored before they are sent and kept for a day. sent: the portal's method and what it gets; origin:
--- the key by which a created record is found again; status, location, answer: our answer, NULL while it is not known.
+-- the key by which a created record is found again, or what a repeated write must know; status, location, answer: our
+-- answer, NULL while it is not known.
 CREATE TABLE writes (
     write_id   INTEGER PRIMARY KEY,
     account_id INTEGER NOT NULL REFERENCES accounts,

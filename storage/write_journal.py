@@ -19,7 +19,8 @@ class StoredAnswer:
 class Write:
     """A write of a caller. *answer* is None while its outcome is not known.
 
-    *origin* is the key by which a record that it creates is found. *is_new*: this request has begun it.
+    *origin* is the key by which a record that it creates is found, or what it has kept for a repeated request.
+    *is_new*: this request has begun it.
     """
 
     write_id: int
@@ -56,6 +57,10 @@ class WriteJournal:
         """Store the answer to a write."""
         await self._database.write(_end, write_id, answer)
 
+    async def keep_origin(self, write_id: int, origin: str) -> None:
+        """Store what a write must know if it is repeated, before it changes anything."""
+        await self._database.write_durably(_keep_origin, write_id, origin)
+
     async def forget(self, write_id: int) -> None:
         """Delete a write that certainly had no effect, so that its key can be used again."""
         await self._database.write(_forget, write_id)
@@ -72,6 +77,7 @@ VALUES (:account_id, :key, :digest, :sent, :origin, :now) RETURNING write_id
 """
 HAS_UNFINISHED = "SELECT EXISTS (SELECT 1 FROM writes WHERE begun_at > :since AND status IS NULL)"
 END = "UPDATE writes SET status = :status, location = :location, answer = :answer WHERE write_id = :write_id"
+KEEP_ORIGIN = "UPDATE writes SET origin = :origin WHERE write_id = :write_id"
 FORGET = "DELETE FROM writes WHERE write_id = :write_id"
 
 
@@ -104,6 +110,10 @@ def _has_unfinished(connection: Connection, since: int) -> bool:
 def _end(connection: Connection, write_id: int, answer: StoredAnswer) -> None:
     values = {"status": answer.status, "location": answer.location, "answer": answer.body}
     connection.execute(END, {"write_id": write_id, **values})
+
+
+def _keep_origin(connection: Connection, write_id: int, origin: str) -> None:
+    connection.execute(KEEP_ORIGIN, {"write_id": write_id, "origin": origin})
 
 
 def _forget(connection: Connection, write_id: int) -> None:

@@ -74,11 +74,6 @@ def journal_body(written: Written) -> object:
     return [written.values, wanted]
 
 
-def is_unknown(error: InvalidInput) -> bool:
-    """Whether a name of the request is unknown, so that the fields may have changed on the portal."""
-    return any(each.code == UNKNOWN_FIELD for each in error.errors)
-
-
 def _rule_against(known: Field, *, creates: bool) -> str | None:
     """The rule that writing the field breaks; None if it can be written."""
     if known.read_only:

@@ -89,6 +89,14 @@ class JournaledWrites:
             task.add_done_callback(lambda _: self._running.pop(place))
         return await asyncio.shield(task)
 
+    async def keep_origin(self, write: Write, origin: str) -> None:
+        """Keep *origin*, which a later request with the same key gets as the origin of *write*.
+
+        Raises:
+            StorageError: it is not kept.
+        """
+        await self._journal.keep_origin(write.write_id, origin)
+
     async def carry_out(self, account: Account, write: Write, send: Send[T], look_up: LookUp[T] | None) -> T:
         """Carry out what *write* stands for exactly once, see `send_once`. An account whose credential fails is stale.
 

@@ -9,12 +9,12 @@ from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.lists.list_specs import Row
 from gateway.clock import Clock
-from gateway.crm.bodies import is_unknown
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites, Served
 from gateway.crm.product_rows import ProductRows, check_rows
 from gateway.crm.written_records import WrittenRecords
-from gateway.errors import InvalidInput
+from gateway.fields.service import KnownFields
+from gateway.mirror.field_access import with_known_fields
 from gateway.mirror.queries import FieldAccess
 from gateway.mirror.resources import Resource, record_type
 from storage.records import Account
@@ -56,13 +56,11 @@ class ProductService:
             InvalidInput: names every unknown field and every wrong value.
             PortalError: the fields could not be fetched.
         """
-        known, record = access.known, record_type(resource)
-        try:
-            return check_rows(rows, known.fields, record)
-        except InvalidInput as error:
-            if not is_unknown(error) or not known.may_be_refreshed(self._clock.now()):
-                raise
-        return check_rows(rows, (await access.fetch()).fields, record)
+
+        async def check(known: KnownFields) -> Sequence[Row]:
+            return check_rows(rows, known.fields, record_type(resource))
+
+        return await with_known_fields(access, self._clock, check)
 
     async def replace(
         self, account: Account, resource: Resource, row_id: int, rows: Sequence[Row], key: str | None

@@ -21,9 +21,9 @@ from gateway.bitrix.lists.page_reader import Pace
 from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.rows.records import decode_integer
 from gateway.clock import Clock
-from gateway.crm.bodies import is_unknown
 from gateway.errors import InvalidInput
 from gateway.fields.service import KnownFields
+from gateway.mirror.field_access import with_known_fields
 from gateway.mirror.queries import FieldAccess
 from gateway.mirror.query_fields import QueryFields, parse_select
 from gateway.mirror.resources import ITEMS, RECORDS, Resource, list_fields, record_type
@@ -104,12 +104,11 @@ class RelatedDeals:
         Raises:
             InvalidInput: with one error for each name that is empty or unknown.
         """
-        try:
-            return _parse_select(text, access.known)
-        except InvalidInput as error:
-            if not is_unknown(error) or not access.known.may_be_refreshed(self._clock.now()):
-                raise
-        return _parse_select(text, await access.fetch())
+
+        async def check(known: KnownFields) -> Selected:
+            return _parse_select(text, known)
+
+        return await with_known_fields(access, self._clock, check)
 
     async def read_all(self, account: Account, owner: DealOwner, owner_id: int, selected: Selected) -> bytes:
         """The JSON of all deals of a record, with the fields that are *selected*.

@@ -1,4 +1,4 @@
-"""Creates, changes and deletes records for callers: checked, carried out once, and shown in the mirror."""
+"""Creates and changes records for callers: checked, carried out once, and shown in the mirror."""
 
 import logging
 import uuid
@@ -8,7 +8,7 @@ from functools import partial
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.clock import Clock
-from gateway.crm.bodies import Written, check_written, emails_in, is_unknown, journal_body
+from gateway.crm.bodies import Written, check_written, emails_in, journal_body
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites, Served
 from gateway.crm.stage_check import StageChecker
@@ -16,8 +16,8 @@ from gateway.crm.stages import as_item, moved_values
 from gateway.crm.users import UserFinder
 from gateway.crm.writes import RecordWrites
 from gateway.crm.written_records import WrittenRecords
-from gateway.errors import InvalidInput
 from gateway.fields.service import KnownFields
+from gateway.mirror.field_access import with_known_fields
 from gateway.mirror.queries import FieldAccess
 from gateway.mirror.resources import Resource, record_type
 from storage.records import Account
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class RecordService:
-    """Writes records. `create`, `change`, `move` and `delete` take the caller's Idempotency-Key, if any, and raise:
+    """Writes records. `create`, `change` and `move` take the caller's Idempotency-Key, if any, and raise:
     PortalError: the portal refused or failed; OutcomeUnknown if the write may have been carried out.
     TooBusy: the portal's limits leave no room in time; nothing was sent.
     IdempotencyKeyReused: the key has been used for another request.
@@ -62,20 +62,12 @@ class RecordService:
             InvalidInput: names every unknown field and every wrong value.
             PortalError: the fields, or users named by their e-mails, could not be fetched.
         """
-        known = access.known
-        try:
-            return await self._check(account, body, known, creates=creates), known
-        except InvalidInput as error:
-            if not is_unknown(error) or not known.may_be_refreshed(self._clock.now()):
-                raise
-        known = await access.fetch()
-        return await self._check(account, body, known, creates=creates), known
 
-    async def _check(
-        self, account: Account, body: Mapping[str, object], known: KnownFields, *, creates: bool
-    ) -> Written:
-        users = await self._users.find(account, emails_in(body, known.fields))
-        return check_written(body, known.fields, users, creates=creates)
+        async def checked(known: KnownFields) -> tuple[Written, KnownFields]:
+            users = await self._users.find(account, emails_in(body, known.fields))
+            return check_written(body, known.fields, users, creates=creates), known
+
+        return await with_known_fields(access, self._clock, checked)
 
     async def create(
         self, account: Account, resource: Resource, written: Written, known: KnownFields, key: str | None
@@ -126,25 +118,6 @@ class RecordService:
 
         target = f"{resource.name}/{row_id}/stage"
         return await self._journaled.perform(account, key, "PUT", target, [stage, pipeline], "", work)
-
-    async def delete(self, account: Account, resource: Resource, row_id: int, key: str | None) -> Served:
-        """Delete a record: 204."""
-
-        async def work(write: Write) -> StoredAnswer:
-            writes = self.writes(account, resource, None)
-
-            async def send() -> bool:
-                await writes.delete(row_id)
-                return True
-
-            async def look_up() -> bool | None:
-                return await writes.is_deleted(row_id) or None
-
-            await self._journaled.carry_out(account, write, send, look_up)
-            await self._mirror.bury(account, resource, row_id)
-            return StoredAnswer(204)
-
-        return await self._journaled.perform(account, key, "DELETE", f"{resource.name}/{row_id}", None, "", work)
 
     async def carry_out_create(
         self, account: Account, resource: Resource, written: Written, known: KnownFields, write: Write

@@ -10,6 +10,7 @@ from gateway.bitrix.lists.page import Page
 from gateway.clock import Clock
 from gateway.errors import GatewayError, InvalidInput, QueryTimeLimit
 from gateway.fields.service import KnownFields
+from gateway.mirror.column_conditions import ColumnValues, with_columns
 from gateway.mirror.cursors import Cursor, CursorSigner
 from gateway.mirror.filters import parse_filter
 from gateway.mirror.page_links import link_header, page_links
@@ -37,15 +38,16 @@ class RecordQuery:
     """What a caller asks of a list of records, not yet checked against its fields.
 
     *cursor* is None for a numbered *page*, and empty for the first of a cursor's pages. *filter* is JSON, None for all
-    rows. *exact*: count all matching rows. *translate*: show names in the place of ids. *others* are all parameters but
-    page and cursor, for links. *text* is the whole query as it was sent, by which its page is cached; None if it is too
-    long for that.
+    rows; *columns* are further conditions. *exact*: count all matching rows. *translate*: show names in the place of
+    ids. *others* are all parameters but page and cursor, for links. *text* is the whole query as it was sent, by which
+    its page is cached; None if it is too long for that.
     """
 
     page: int | None = None
     cursor: str | None = None
     size: int = DEFAULT_SIZE
     filter: object = None
+    columns: ColumnValues = ()
     order: str | None = None
     select: str | None = None
     exact: bool = False
@@ -56,7 +58,12 @@ class RecordQuery:
     @property
     def is_plain(self) -> bool:
         """Whether it asks for a numbered page of all rows in their default order."""
-        return self.cursor is None and self.filter is None and self.order is None and self.select is None
+        return self.cursor is None and self.order is None and self.select is None and not self.is_filtered
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether it asks for some of the rows only."""
+        return self.filter is not None or bool(self.columns)
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,7 @@ class QueryService:
         """Read any other page."""
         facts = await self._load_facts(account, resource)
         checked = await self._check(resource, query, facts, load_fields)
-        question = [account.account_id, facts.list.list_id, query.filter, query.order]
+        question = [account.account_id, facts.list.list_id, query.filter, query.order, *query.columns]
         cursor = self._cursors.read(question, query.cursor) if query.cursor else None
         skip = 0 if query.cursor is not None else ((query.page or 1) - 1) * query.size
         if skip + query.size > MAX_SKIPPED_ROWS and query.cursor is None:
@@ -174,7 +181,7 @@ class QueryService:
             raise InvalidInput.of_parameter("page", "page_too_deep", rule)
         selection = Selection(
             facts.list.list_id,
-            checked.condition,
+            with_columns(checked.condition, query.columns, record_type(resource)),
             checked.order,
             checked.descending,
             facts.zone_s,
@@ -185,7 +192,7 @@ class QueryService:
             count=self._counted_rows(query),
         )
         selected = await self._select(selection, resource)
-        count = facts.list.count if query.filter is None else selected.count
+        count = selected.count if query.is_filtered else facts.list.count
         suffix, links = b"", page_links(query.page or 1, more=selected.more)
         if query.cursor is not None:
             following, links = self._cursor_links(question, cursor, selected)
@@ -232,7 +239,7 @@ class QueryService:
             yield Page(lines + b"\n" if items else lines, ids, after, upto)
 
     def _counted_rows(self, query: RecordQuery) -> int | None:
-        if query.filter is None:
+        if not query.is_filtered:
             return None
         return ALL_ROWS if query.exact else COUNTED_ROWS
 

@@ -300,5 +300,11 @@ def list_fields(resource: Resource, fields: Mapping[str, Field]) -> ListFields:
 
 def not_mirrored(resource: Resource) -> StateConflict:
     """The error for a list of records that the account has not enabled."""
-    how = f'PUT /bitrix/sync/{resource.name} with {{"enabled": true}}'
-    return StateConflict(f"{resource.name} are not mirrored: enable them with {how}", code="not_mirrored")
+    return StateConflict(
+        f"{resource.name} are not mirrored: enable them with {enabling(resource)}", code="not_mirrored"
+    )
+
+
+def enabling(resource: Resource) -> str:
+    """The request that enables the mirror of *resource*."""
+    return f'PUT /bitrix/sync/{resource.name} with {{"enabled": true}}'

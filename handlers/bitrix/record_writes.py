@@ -2,12 +2,13 @@
 
 from aiohttp import web
 
+from gateway.crm.deletes import LINKED
 from gateway.crm.journaled import Served
 from gateway.crm.matches import parse_match
 from gateway.crm.upserts import Upsert
 from gateway.errors import InvalidInput
-from gateway.mirror.resources import list_fields
-from handlers.app_keys import RECORD_WRITES, UPSERTS
+from gateway.mirror.resources import Resource, list_fields, record_type
+from handlers.app_keys import RECORD_DELETES, RECORD_WRITES, UPSERTS
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import access_fields, requested_resource
 from handlers.bitrix.records import record_id
@@ -76,8 +77,29 @@ async def move_record(request: web.Request) -> web.Response:
 async def delete_record(request: web.Request) -> web.Response:
     """DELETE /bitrix/{resource}/{id}"""
     resource, row_id, key = requested_resource(request), record_id(request), idempotency_key(request)
+    cascade = one_value(request.query, "cascade")
+    linked = () if cascade is None else parse_cascade(cascade, resource)
     account = await load_authorized_account(request)
-    return respond(await request.app[RECORD_WRITES].delete(account, resource, row_id, key))
+    deletes = request.app[RECORD_DELETES]
+    if linked:
+        return respond(await deletes.delete_with(account, resource, row_id, linked, key))
+    return respond(await deletes.delete(account, resource, row_id, key))
+
+
+def parse_cascade(text: str, resource: Resource) -> tuple[str, ...]:
+    """Return the names in *text*, separated by commas, of what is deleted with a record.
+
+    Raises:
+        InvalidInput: There is an unknown name, or the records have neither contact nor company.
+    """
+    if record_type(resource).names.contact is None:
+        rule = f"is not valid for {resource.name}, whose records are not linked to one contact and one company"
+        raise InvalidInput.of_parameter("cascade", "invalid_value", rule)
+    names = tuple(dict.fromkeys(text.split(",")))
+    if not all(name in LINKED for name in names):
+        rule = f"must be {' or '.join(LINKED)}, or both separated by a comma"
+        raise InvalidInput.of_parameter("cascade", "invalid_value", rule)
+    return names
 
 
 def respond(served: Served) -> web.Response:

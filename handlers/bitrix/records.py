@@ -13,11 +13,12 @@ from multidict import MultiDict, MultiMapping
 from gateway.bitrix.lists.list_fields import Field
 from gateway.bitrix.protocol.v2 import Command
 from gateway.errors import InvalidInput
+from gateway.mirror.column_conditions import COLUMN_PARAMETERS, ColumnValues, check_columns
 from gateway.mirror.portal_records import record_json
 from gateway.mirror.queries import DEFAULT_SIZE, MAX_SIZE, RecordQuery
 from gateway.mirror.resources import Resource, not_mirrored, record_type
 from gateway.mirror.translation import Translation, pick
-from handlers.app_keys import ACCOUNTS, PAGES, PORTAL_RECORDS, QUERIES, READER, TRANSLATIONS
+from handlers.app_keys import ACCOUNTS, PAGES, PORTAL_LISTS, PORTAL_RECORDS, QUERIES, READER, TRANSLATIONS
 from handlers.bitrix.account_loading import load_account
 from handlers.bitrix.fields import access_fields, load_fields
 from handlers.bitrix.lists import respond_page
@@ -26,7 +27,7 @@ from handlers.http.query import NOT_POSITIVE, check_names, is_digits, one_value,
 from handlers.http.responses import PrebuiltResponse
 from storage.records import Account
 
-PARAMETERS = ("page", "size", "cursor", "filter", "order", "select", "count", "translate")
+PARAMETERS = ("page", "size", "cursor", "filter", "order", "select", "count", "translate", *COLUMN_PARAMETERS)
 RECORD_PARAMETERS = ("source", "related", "translate")
 QUERY_CACHE_SIZE = 256
 MAX_CACHED_QUERY_CHARACTERS = 1024  # parsed, a filter may take 32 times its length
@@ -48,8 +49,12 @@ def list_of(find: Callable[[web.Request], Resource]) -> Handler:
     async def list_records(request: web.Request) -> web.StreamResponse:
         resource = find(request)
         query = parse_query(request.rel_url.raw_query_string)
+        check_columns(query.columns, resource)
         account = await load_account(request)
         access = partial(access_fields, request, account, resource)
+        if query.columns and not await request.app[READER].is_mirrored(account, resource):
+            await request.app[ACCOUNTS].ensure_authorized(account)
+            return respond_page(request, await request.app[PORTAL_LISTS].page(account, resource, query, access))
         served = await request.app[QUERIES].page(account, resource, query, access)
         return respond_page(request, served, request.app[PAGES].synced_at(served.list_id))
 
@@ -142,6 +147,7 @@ def _parse_query(raw_query: str) -> RecordQuery:
         cursor=cursor,
         size=size,
         filter=parse_filter(one_value(query, "filter")),
+        columns=parse_columns(query),
         order=one_value(query, "order"),
         select=one_value(query, "select"),
         exact=wants_exact_count(query),
@@ -149,6 +155,25 @@ def _parse_query(raw_query: str) -> RecordQuery:
         others=tuple((name, value) for name, value in query.items() if name not in ("page", "cursor")),
         text=raw_query if len(raw_query) <= MAX_CACHED_QUERY_CHARACTERS else None,
     )
+
+
+def parse_columns(query: MultiMapping[str]) -> ColumnValues:
+    """Return the conditions that are parameters of their own.
+
+    Raises:
+        InvalidInput: One is empty, or no id.
+    """
+    values: list[tuple[str, str | int]] = []
+    for name, parameter in COLUMN_PARAMETERS.items():
+        value = one_value(query, name)
+        if value is None:
+            continue
+        if parameter.are_ids and not is_digits(value):
+            raise InvalidInput.of_parameter(name, "invalid_value", "must be the id of a " + parameter.word)
+        if not value:
+            raise InvalidInput.of_parameter(name, "invalid_value", "must not be empty")
+        values.append((name, int(value) if parameter.are_ids else value))
+    return tuple(values)
 
 
 def wants_exact_count(query: MultiMapping[str]) -> bool:

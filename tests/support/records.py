@@ -49,7 +49,7 @@ async def sync_again(gateway: Gateway, resource: str, mode: str = "", *, account
 
 def resource_of(template: str) -> str:
     """The name of records that have the address *template* of the API."""
-    return "contacts" if re.search(r"/\{id\}/(companies|deals)", template) else "deals"
+    return "contacts" if re.search(r"/\{id\}/(companies|deals|addresses)", template) else "deals"
 
 
 def change(sandbox: Sandbox, table: str, edited: Mapping[int, Mapping[str, Any]] = {}, *, removed: Any = ()) -> None:

@@ -115,7 +115,7 @@ class PageReader(Generic[Rendered]):
             try:
                 ascending, *others = [self._rows(outcome) for outcome in outcomes]
                 ids = checked_ids(ascending, after, upto)
-                descending = _checked_last_page(others[0], after, ids) if others else []
+                descending = checked_last_page(others[0], after, ids) if others else []
                 break
             except PortalError as error:
                 if attempt == MAX_PAGE_ATTEMPTS or not isinstance(error, PortalBroken):
@@ -193,7 +193,7 @@ class PageReader(Generic[Rendered]):
         return self._spec.rows(answer_of(outcome))
 
 
-def _checked_last_page(rows: list[tuple[int, Row]], after: int, first_ids: Sequence[int]) -> list[tuple[int, Row]]:
+def checked_last_page(rows: list[tuple[int, Row]], after: int, first_ids: Sequence[int]) -> list[tuple[int, Row]]:
     """The *rows* of a list's last page, largest id first. *first_ids* are the ids of its first page.
 
     Raises:

@@ -149,6 +149,30 @@ METHOD_USES: tuple[MethodUse, ...] = (
     ),
     _use("crm.timeline.comment.add", "add a comment to a record", scope="crm", module="gateway.crm.comments"),
     _use(
+        "crm.address.list crm.requisite.list",
+        "list the addresses of a record, and the requisites that hold them",
+        scope="crm",
+        module="gateway.crm.address_calls",
+    ),
+    _use(
+        "crm.address.add crm.address.update crm.address.delete",
+        "create, change or delete an address",
+        scope="crm",
+        module="gateway.crm.address_calls",
+    ),
+    _use(
+        "crm.requisite.add crm.requisite.preset.list",
+        "make the requisite that holds the first address of a record",
+        scope="crm",
+        module="gateway.crm.address_calls",
+    ),
+    _use(
+        "crm.address.fields crm.enum.addresstype",
+        "check the names, values and types of addresses",
+        scope="crm",
+        module="gateway.crm.address_calls",
+    ),
+    _use(
         "crm.duplicate.findbycomm",
         "find a record by its phones or e-mail addresses",
         scope="crm",

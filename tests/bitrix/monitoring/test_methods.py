@@ -29,6 +29,9 @@ TREES = dict(modules())
 CONSTRUCTED = {
     ("gateway.bitrix.lists.field_rules", "crm.{}.fields"): methods_of_fields(),
     ("gateway.bitrix.lists.field_rules", "crm.{}.list"): set(),  # keys of rules, also for lists that are not read
+    ("gateway.crm.address_calls", "crm.address.{}"): {
+        f"crm.address.{action}" for action in ("add", "update", "delete")
+    },
     ("gateway.crm.bindings", "{}.{}"): methods_of_bindings(TREES),
     ("gateway.crm.related_deals", "{}.list"): {"crm.item.list"},
     ("gateway.mirror.resources", "crm.{}"): set(),  # the beginning of methods

@@ -1,0 +1,114 @@
+"""Checks the type, names and values that callers write to an address, all at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.bitrix.lists.list_fields import Field
+from gateway.crm.bodies import check_written
+from gateway.errors import FieldError, InvalidInput
+
+TYPE = "type"
+KEY_FIELDS = ("TYPE_ID", "ENTITY_TYPE_ID", "ENTITY_ID")  # identify an address, and are given by the request's address
+MAX_DIGITS = 10  # of the number of a type
+SHOWN_NAMES = ("requisite", "source")  # what we add to an address, besides its type
+
+
+@dataclass(frozen=True)
+class AddressTypes:
+    """The types of addresses on one portal: their *names*, in lower case and the portal's language, by number."""
+
+    names: Mapping[int, str]
+
+    def name_of(self, type_id: int) -> str:
+        """The name of a type; its number if the portal does not name it."""
+        return self.names.get(type_id, str(type_id))
+
+    def find(self, text: str) -> int:
+        """The number of the type that *text* names, in any case. A number stands for itself, named or not.
+
+        Raises:
+            ValueError: with the rule that the name breaks.
+        """
+        name = text.strip().lower()
+        found = [type_id for type_id, known in self.names.items() if known == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ValueError(f"is the name of several types: use one of the numbers {', '.join(map(str, found))}")
+        if name.isascii() and name.isdigit() and len(name) <= MAX_DIGITS:
+            return int(name)
+        raise ValueError(self.rule)
+
+    @property
+    def rule(self) -> str:
+        """What the name of a type must be."""
+        return f"must be one of {', '.join(self.names.values())}"
+
+
+def check_type(named: str, types: AddressTypes) -> int:
+    """The number of the type that the path names.
+
+    Raises:
+        InvalidInput: there is none of this name.
+    """
+    try:
+        return types.find(named)
+    except ValueError as error:
+        raise InvalidInput.of_parameter(TYPE, "unknown_type", str(error)) from None
+
+
+def check_address(
+    body: Mapping[str, object], named: str | None, types: AddressTypes, fields: Mapping[str, Field]
+) -> tuple[int, dict[str, Any]]:
+    """The number of the type and the values, in the portal's form, of a request that creates or changes an address.
+
+    The type of a change is *named* by the path. That of a new address is in the body; *named* is None.
+
+    Raises:
+        InvalidInput: with an error for each mistake.
+    """
+    type_id = _type_of(body, named, types)
+    errors = [type_id] if isinstance(type_id, FieldError) else []
+    values: dict[str, Any] = {}
+    known = {name: replace(field, read_only=name in KEY_FIELDS or field.read_only) for name, field in fields.items()}
+    known |= {name: Field(name, read_only=True) for name in SHOWN_NAMES}
+    sent = {name: value for name, value in body.items() if name != TYPE}
+    try:
+        values = check_written(sent, known, {}, creates=True).values
+    except InvalidInput as error:
+        errors += error.errors
+    else:
+        if named is None:
+            values = {name: value for name, value in values.items() if value != ""}
+        if not values:
+            errors.append(FieldError("empty", "must name a field of the address", pointer=""))
+    if errors or isinstance(type_id, FieldError):
+        sentences = (f"{each.parameter or each.pointer or 'body'}: {each.detail}" for each in errors)
+        raise InvalidInput("; ".join(sentences), errors)
+    return type_id, values
+
+
+def _type_of(body: Mapping[str, object], named: str | None, types: AddressTypes) -> int | FieldError:
+    """The number of the type, or the mistake in its name."""
+    pointer = f"/{TYPE}"
+    if named is None and TYPE not in body:
+        return FieldError("required", "is required", pointer=pointer)
+    try:
+        of_path = None if named is None else types.find(named)
+    except ValueError as error:
+        return FieldError("unknown_type", str(error), parameter=TYPE)
+    if of_path is not None and TYPE not in body:
+        return of_path
+    name = body[TYPE]
+    if not isinstance(name, str):
+        return FieldError("invalid_value", "must be the name of a type", pointer=pointer)
+    try:
+        type_id = types.find(name)
+    except ValueError as error:
+        return FieldError("unknown_type", str(error), pointer=pointer)
+    if of_path is None and type_id not in types.names:
+        return FieldError("unknown_type", types.rule, pointer=pointer)
+    if of_path not in (None, type_id):
+        return FieldError("invalid_value", "must be the type that the path names", pointer=pointer)
+    return type_id

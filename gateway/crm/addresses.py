@@ -1,0 +1,250 @@
+"""The addresses of contacts and companies: shown, created, changed and deleted for callers."""
+
+import logging
+import uuid
+from asyncio import Lock
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+from weakref import WeakValueDictionary
+
+import orjson
+
+from gateway.accounts.clients import PortalClients
+from gateway.accounts.directory import AccountDirectory
+from gateway.bitrix.errors import OutcomeUnknown, PortalBroken
+from gateway.clock import Clock
+from gateway.crm.address_bodies import AddressTypes, check_address, check_type
+from gateway.crm.address_calls import AddressCalls, AddressKey, has_values, own_addresses
+from gateway.crm.address_choice import choose_address, choose_requisite, shown
+from gateway.crm.gathered_calls import GatheredCalls
+from gateway.crm.journaled import JournaledWrites, Served
+from gateway.crm.written_records import WrittenRecords
+from gateway.errors import GatewayError, StateConflict
+from gateway.fields.service import KnownFields
+from gateway.mirror.field_access import with_known_fields
+from gateway.mirror.queries import FieldAccess
+from gateway.mirror.resources import Resource, record_type
+from storage.records import Account
+from storage.write_journal import StoredAnswer, Write
+
+logger = logging.getLogger(__name__)
+
+
+class AddressService:
+    """Reads and writes addresses. All methods raise PortalError; the writes raise besides what those of `RecordService`
+    do, and
+    InvalidInput: the type is unknown, or a name or value is wrong.
+    NotFound: the requisite or the address does not exist.
+    StateConflict: several requisites, or their addresses, may be meant.
+
+    The writes for one record are carried out one after another, so that two of them do not add two requisites.
+    """
+
+    def __init__(
+        self,
+        journaled: JournaledWrites,
+        mirror: WrittenRecords,
+        directory: AccountDirectory,
+        clients: PortalClients,
+        calls: GatheredCalls,
+        clock: Clock,
+    ) -> None:
+        self._journaled = journaled
+        self._mirror = mirror
+        self._directory = directory
+        self._clients = clients
+        self._gathered = calls
+        self._clock = clock
+        self._locks: WeakValueDictionary[tuple[int, str, int], Lock] = WeakValueDictionary()
+
+    async def show(self, account: Account, resource: Resource, row_id: int) -> list[dict[str, Any]]:
+        """The addresses of all requisites of a record; if there are none, those in its own fields."""
+        calls = self._calls(account, resource, row_id)
+        async with self._directory.mark_stale_on_auth_failure(account):
+            types, record = await calls.types_and_record()
+            rows = await calls.addresses()
+        if rows:
+            return [shown(row, types) for row in rows]
+        own = {"requisite": None, "source": "record"}
+        return [{"type": types.name_of(type_id), **own, **row} for type_id, row in own_addresses(record).items()]
+
+    async def create(
+        self,
+        account: Account,
+        resource: Resource,
+        row_id: int,
+        body: Mapping[str, object],
+        access: FieldAccess,
+        key: str | None,
+        *,
+        requisite: int | None,
+    ) -> Served:
+        """Create an address of a requisite, by default the only one: 201 with its JSON. If there is none, it is added.
+
+        Raises:
+            StateConflict: besides, the address exists, or the portal has no preset for a new requisite.
+        """
+
+        async def work(write: Write) -> StoredAnswer:
+            async with self._alone(account, resource, row_id) as calls:
+                async with self._directory.mark_stale_on_auth_failure(account):
+                    types = await calls.types()
+                    type_id, values = await self._check(body, None, types, access)
+                    requisites, rows = await calls.requisites_and_addresses()
+                    requisite_id = choose_requisite(requisites, requisite)
+                if requisite_id is None:
+                    requisite_id = await self._add_requisite(account, calls, write)
+                address = AddressKey(type_id, requisite_id)
+                if write.is_new and any(AddressKey.of(row) == address for row in rows):
+                    name = types.name_of(type_id)
+                    rule = f"the requisite {requisite_id} has an address of the type {name}: change that one"
+                    raise StateConflict(rule, code="address_exists")
+                await self._add(account, calls, write, address, values)
+                return await self._answer(account, resource, calls, types, address, status=201)
+
+        origin, sent = str(uuid.uuid4()), [requisite, body]
+        return await self._journaled.perform(account, key, "POST", _target(resource, row_id), sent, origin, work)
+
+    async def change(
+        self,
+        account: Account,
+        resource: Resource,
+        row_id: int,
+        named: str,
+        body: Mapping[str, object],
+        access: FieldAccess,
+        key: str | None,
+        *,
+        requisite: int | None,
+    ) -> Served:
+        """Change the address of the type *named*: 200 with its JSON."""
+
+        async def work(write: Write) -> StoredAnswer:
+            async with self._alone(account, resource, row_id) as calls:
+                async with self._directory.mark_stale_on_auth_failure(account):
+                    types = await calls.types()
+                    type_id, values = await self._check(body, named, types, access)
+                    address = choose_address(await calls.addresses(), type_id, requisite, types)
+
+                async def send() -> bool:
+                    await calls.write("update", address, values)
+                    return True
+
+                async def look_up() -> bool | None:
+                    row = await calls.find(address)
+                    return (row is not None and has_values(row, values)) or None
+
+                await self._journaled.carry_out(account, write, send, look_up)
+                return await self._answer(account, resource, calls, types, address, status=200)
+
+        target = f"{_target(resource, row_id)}/{named}"
+        return await self._journaled.perform(account, key, "PATCH", target, [requisite, body], "", work)
+
+    async def delete(
+        self, account: Account, resource: Resource, row_id: int, named: str, key: str | None, *, requisite: int | None
+    ) -> Served:
+        """Delete the address of the type *named*: 204."""
+
+        async def work(write: Write) -> StoredAnswer:
+            async with self._alone(account, resource, row_id) as calls:
+                async with self._directory.mark_stale_on_auth_failure(account):
+                    types = await calls.types()
+                    type_id = check_type(named, types)
+                    rows = await calls.addresses()
+                is_gone = not any(AddressKey.of(row).type_id == type_id for row in rows)
+                if write.is_new or not is_gone:  # an earlier request with this key may have deleted it
+                    await self._delete(account, calls, write, choose_address(rows, type_id, requisite, types))
+                await self._mirror.read_back(account, resource, row_id)
+                return StoredAnswer(204)
+
+        target = f"{_target(resource, row_id)}/{named}"
+        return await self._journaled.perform(account, key, "DELETE", target, [requisite], "", work)
+
+    async def _check(
+        self,
+        body: Mapping[str, object],
+        named: str | None,
+        types: AddressTypes,
+        access: FieldAccess,
+    ) -> tuple[int, dict[str, Any]]:
+        async def check(known: KnownFields) -> tuple[int, dict[str, Any]]:
+            return check_address(body, named, types, known.fields)
+
+        return await with_known_fields(access, self._clock, check)
+
+    async def _add_requisite(self, account: Account, calls: AddressCalls, write: Write) -> int:
+        async with self._directory.mark_stale_on_auth_failure(account):
+            preset = await calls.first_preset()
+
+        async def send() -> int:
+            return await calls.add_requisite(preset, write.origin)
+
+        async def look_up() -> int | None:
+            return await calls.find_requisite(write.origin)
+
+        return await self._journaled.carry_out(account, write, send, look_up)
+
+    async def _add(
+        self, account: Account, calls: AddressCalls, write: Write, address: AddressKey, values: Mapping[str, Any]
+    ) -> None:
+        async def send() -> bool:
+            await calls.write("add", address, values)
+            return True
+
+        async def look_up() -> bool | None:
+            row = await calls.find(address)
+            if row is not None and not has_values(row, values):
+                raise OutcomeUnknown(PortalBroken("the address exists, and has other values"))
+            return None if row is None else True
+
+        await self._journaled.carry_out(account, write, send, look_up)
+
+    async def _delete(self, account: Account, calls: AddressCalls, write: Write, address: AddressKey) -> None:
+        async def send() -> bool:
+            await calls.write("delete", address, {})
+            return True
+
+        async def look_up() -> bool | None:
+            return (await calls.find(address) is None) or None
+
+        await self._journaled.carry_out(account, write, send, look_up)
+
+    async def _answer(
+        self,
+        account: Account,
+        resource: Resource,
+        calls: AddressCalls,
+        types: AddressTypes,
+        address: AddressKey,
+        *,
+        status: int,
+    ) -> StoredAnswer:
+        """The answer with the address that was written, as the portal has it; its key alone if it cannot be read."""
+        row = None
+        try:
+            row = await calls.find(address)
+        except GatewayError as error:
+            reason = {"id": calls.row_id, "reason": str(error)}
+            logger.warning("an address was written, but could not be read back", extra=reason)
+        await self._mirror.read_back(account, resource, calls.row_id)
+        return StoredAnswer(status, None, orjson.dumps(shown(row or address.fields, types)))
+
+    @asynccontextmanager
+    async def _alone(self, account: Account, resource: Resource, row_id: int) -> AsyncIterator[AddressCalls]:
+        """The calls for one record of a portal, while nobody else writes addresses of it."""
+        place = (account.portal.portal_id, resource.name, row_id)
+        lock = self._locks.get(place)
+        if lock is None:
+            lock = self._locks[place] = Lock()
+        async with lock:
+            yield self._calls(account, resource, row_id)
+
+    def _calls(self, account: Account, resource: Resource, row_id: int) -> AddressCalls:
+        call = partial(self._gathered.call, account)
+        return AddressCalls(self._clients.client(account), call, record_type(resource), row_id)
+
+
+def _target(resource: Resource, row_id: int) -> str:
+    return f"{resource.name}/{row_id}/addresses"
