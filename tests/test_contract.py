@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
-from handlers.app import ROUTES
+from handlers.routes import ROUTES
 from tests.contract import METHODS, Contract, inline
 from tests.support.documents import OPENAPI_YAML, PROMISED_YAML, load_yaml
 from tests.support.records import resource_of

@@ -195,6 +195,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "handlers.app_keys": ("gateway", "storage"),
     "handlers.bitrix": ("gateway", "storage", "handlers.app_keys", "handlers.http"),
     "handlers.operations": ("gateway", "storage", "handlers.app_keys", "handlers.http"),
+    "handlers.routes": ("gateway", "handlers.app_keys", "handlers.bitrix", "handlers.http", "handlers.operations"),
+    "handlers.record_services": ("gateway", "storage", "handlers.app_keys", "handlers.http"),
     "handlers.app": ("gateway", "storage", "handlers"),
     "gateway.cli": (
         *BELOW_SERVICES,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from jose import jws
 
-from handlers.app import PROMISED
 from handlers.http.errors import PROBLEM_JSON
+from handlers.routes import PROMISED
 from tests.gateway import CONTRACT, JWT_SECRET, NO_TOKEN, RESOURCES, Gateway, Sandbox
 from tests.support.jwks import rsa_signer, write_jwk_set
 from tests.support.portal_rows import MIRRORED, fill_all

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from handlers.app import PROMISED, QUERY_PARAMETERS, ROUTES
+from handlers.routes import PROMISED, QUERY_PARAMETERS, ROUTES
 from tests.gateway import NO_TOKEN, Gateway, Sandbox
 from tests.support.documents import OPENAPI_YAML, PROMISED_YAML, load_yaml
 from tests.support.records import resource_of

@@ -1,0 +1,69 @@
+"""The services that write the records of the CRM, and all that belongs to them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from gateway.accounts.allowed_methods import MethodAllowlist
+from gateway.crm.addresses import AddressService
+from gateway.crm.binding_service import BindingService
+from gateway.crm.comments import CommentService
+from gateway.crm.deletes import RecordDeletes
+from gateway.crm.gathered_calls import GatheredCalls
+from gateway.crm.journaled import JournaledWrites
+from gateway.crm.product_service import ProductService
+from gateway.crm.related_deals import RelatedDeals
+from gateway.crm.service import RecordService
+from gateway.crm.stage_check import StageChecker
+from gateway.crm.upserts import UpsertService
+from gateway.crm.users import UserFinder
+from gateway.crm.written_records import WrittenRecords
+from gateway.mirror.names import NameService
+from handlers.app_keys import (
+    ADDRESSES,
+    BINDINGS,
+    CLIENTS,
+    COMMENTS,
+    DATABASE,
+    DIRECTORY,
+    PAGES,
+    PORTAL_RECORDS,
+    PRODUCTS,
+    READER,
+    RECORD_DELETES,
+    RECORD_WRITES,
+    RELATED_DEALS,
+    UPSERTS,
+)
+from handlers.http.errors import command_error
+from handlers.http.keys import CLOCK
+from storage.own_writes import OwnWriteStore
+from storage.write_journal import WriteJournal
+
+
+@asynccontextmanager
+async def record_services(
+    app: web.Application, names: NameService, allowed_methods: MethodAllowlist
+) -> AsyncIterator[None]:
+    """Create the services until the block ends; then cancel the writes that still run."""
+    clock, directory, clients = app[CLOCK], app[DIRECTORY], app[CLIENTS]
+    journaled = JournaledWrites(WriteJournal(app[DATABASE]), directory, clock)
+    written = WrittenRecords(OwnWriteStore(app[DATABASE]), app[PORTAL_RECORDS], app[READER], app[PAGES], clock)
+    calls = GatheredCalls(clients, allowed_methods)
+    users, stages = UserFinder(names, directory, clients), StageChecker(names, directory, clients)
+    app[RECORD_WRITES] = RecordService(journaled, written, directory, clients, calls, users, stages, clock)
+    app[RECORD_DELETES] = RecordDeletes(journaled, written, directory, calls, describe=command_error)
+    app[UPSERTS] = UpsertService(journaled, app[RECORD_WRITES], directory, clock)
+    app[BINDINGS] = BindingService(journaled, written, directory, calls)
+    app[RELATED_DEALS] = RelatedDeals(directory, clients, clock)
+    app[PRODUCTS] = ProductService(journaled, written, directory, clients, calls, clock)
+    app[COMMENTS] = CommentService(journaled, written, directory, clients, calls)
+    app[ADDRESSES] = AddressService(journaled, written, directory, clients, calls, clock)
+    await journaled.open()
+    try:
+        yield
+    finally:
+        await journaled.close()
+        await written.close()
+        await calls.close()
