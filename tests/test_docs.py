@@ -101,7 +101,7 @@ def test_examples_stop_if_no_token_can_be_issued() -> None:
     lines = [line for line in README.splitlines() if "$(" in line]
     assert len(lines) >= 3
     for line in lines:
-        assert re.fullmatch(r"\w+=\$\([\w./ -]*bitrix-gateway token [^()]*\) &&", line), line
+        assert re.fullmatch(r"\w+=\$\(([\w./ -]*bitrix-gateway token |call )[^()]*\) &&", line), line
 
 
 def test_the_readme_and_the_log_both_recommend_a_backup_of_the_secrets_file() -> None:

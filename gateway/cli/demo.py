@@ -10,6 +10,7 @@ from rich.table import Table
 
 from gateway.auth.tokens import issue_token
 from gateway.bitrix.rows.dictionaries import FIELD_TYPE_ALIASES, FIELD_TYPES
+from gateway.cli.demo_flow import run_flow
 from gateway.cli.demo_servers import DemoSettings, demo_servers
 from gateway.cli.gateway_client import GatewayClient, RequestFailed, open_client
 from gateway.cli.serve import serve_until_stopped
@@ -31,7 +32,7 @@ class DemoFailed(RequestFailed):
 
 
 async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
-    """Start both servers, connect and mirror the portal, verify the mirror, and serve until cancelled unless *once*.
+    """Start both servers, connect and mirror the portal, write records, verify the mirror, and serve unless *once*.
 
     Raises:
         SettingsError: when a server cannot start.
@@ -53,11 +54,12 @@ async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
             for status in await watch_syncs(client, MIRRORED, clock):
                 if status.state != "done":
                     raise DemoFailed(str(status))
-            seconds = clock.monotonic() - started
+            seconds, requests = clock.monotonic() - started, portal.http_requests
+            await run_flow(client, portal)
             served = {name: await fetch_rows(client, name) for name in MIRRORED}
             check_rows(served, portal)
             shown_deal = await find_linked_deal(client)
-        show_summary({name: len(rows) for name, rows in served.items()}, portal.http_requests, seconds)
+        show_summary({name: len(rows) for name, rows in served.items()}, requests, seconds)
         if once:
             click.echo("All rows served match the portal.")
         else:

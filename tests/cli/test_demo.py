@@ -33,6 +33,7 @@ def test_once_verifies_the_answers_and_removes_its_files(
     assert "users: done, 130 rows" in result.stdout
     assert re.search(r"rows from \d+ requests to the portal in [\d.]+ s", result.stdout)
     assert re.search(r"fields: done, 190 rows \(10 of unsupported types\)\n", result.stdout)
+    assert "moved the card to a stage: PUT /bitrix/items/128/" in result.stdout
     assert "All rows served match the portal." in result.stdout
     assert not re.search("curl|TOKEN=|Serving until", result.stdout)  # the servers have stopped
     assert list(scratch.iterdir()) == []

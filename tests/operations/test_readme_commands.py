@@ -1,6 +1,8 @@
 """The curl commands in the README, run against a portal like that of the demo."""
 
+import re
 import shlex
+import string
 from dataclasses import fields
 
 import orjson
@@ -21,7 +23,7 @@ def blocks(variable: str) -> list[tuple[str, str]]:
     return [
         (block[block.index("curl ") :], shown if between == "" else "")
         for block, between, shown in zip(PARTS[1::2], PARTS[2::2], [*PARTS[3::2], ""], strict=False)
-        if f"Authorization: Bearer ${variable}" in block
+        if f"Authorization: Bearer ${variable}" in block and not block.startswith("call()")
     ]
 
 
@@ -82,3 +84,21 @@ async def test_batch_calls_use_the_rows_of_earlier_calls(connected: Gateway) -> 
     assert third["item"]["id"] == few["items"][2]["id"]
     assert [row["id"] for row in few["items"]] == [1, 2, 3]
     assert len(same["items"]) == 3
+
+
+async def test_the_complete_flow_writes_a_contact_and_a_card(connected: Gateway, sandbox: Sandbox) -> None:
+    (flow,) = (block for block in PARTS[1::2] if block.startswith("call()"))
+    answers: list[Answer] = []
+    variables: dict[str, str] = {}
+    for line in flow.splitlines()[1:]:
+        found = re.fullmatch(r"(?:(\w+)=\$\()?call (.*?)(?: \| jq \.id\))?(?: &&)?", line)
+        assert found is not None
+        variable, command = found.groups()
+        method, path, body = shlex.split(string.Template(command).substitute(variables))
+        answers.append(await connected.request(method, f"/bitrix/{path}", json=orjson.loads(body)))
+        if variable:
+            variables[variable] = str(answers[-1].json["id"])
+    assert [answer.status for answer in answers] == [201, 201, 200, 200]
+    card = sandbox.portal.data.tables["items/128"][int(variables["CARD"])]
+    assert (card["TITLE"], card["CONTACT_ID"]) == ("Call back", variables["CONTACT"])
+    assert card["STAGE_ID"] == answers[-1].json["stageId"]
