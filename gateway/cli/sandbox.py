@@ -21,8 +21,9 @@ from gateway.sandbox.web.server import SandboxServer
 # click keeps the line breaks of a paragraph that begins with \b, a backspace.
 FAULTS_HELP = "\n".join(
     (
-        "SPEC is METHOD:KIND. Append *3 to inject the fault three times, * for every call, @2 to skip two calls first.",
-        "METHOD is a method of the portal, like user.get; * means any method, oauth.token the token endpoint. KIND:",
+        "SPEC is METHOD:KIND. Append *3 to inject the fault three times, * for every call, *10% for a tenth of them at",
+        "random, @2 to skip two calls first. METHOD is a method of the portal, like user.get; * means any method,",
+        "request any HTTP request (a single call, or a batch as a whole), oauth.token the token endpoint. KIND:",
         "",
         "\b",
         *(f"{kind:<22}{meaning}" for kind, meaning in MEANINGS.items()),

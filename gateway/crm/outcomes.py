@@ -31,8 +31,12 @@ async def send_once(send: Send[T], look_up: LookUp[T] | None, clock: Clock) -> T
 
 async def resume(send: Send[T], look_up: LookUp[T] | None, clock: Clock) -> T:
     """As `send_once`, for a write that was perhaps sent before: the gateway stopped while it waited for the answer."""
-    cause = PortalError("", message="the gateway stopped before the portal answered")
-    return await _settle(send, look_up, clock, OutcomeUnknown(cause))
+    return await _settle(send, look_up, clock, unanswered())
+
+
+def unanswered() -> OutcomeUnknown:
+    """The outcome of a write that was perhaps sent before, as long as nothing else is known."""
+    return OutcomeUnknown(PortalError("", message="the gateway stopped before the portal answered"))
 
 
 async def _settle(send: Send[T], look_up: LookUp[T] | None, clock: Clock, unknown: OutcomeUnknown) -> T:

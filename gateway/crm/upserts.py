@@ -13,8 +13,10 @@ from gateway.crm.bodies import Written, journal_body
 from gateway.crm.claims import Claims
 from gateway.crm.journaled import JournaledWrites, Served
 from gateway.crm.matches import Match, find_matching
+from gateway.crm.outcomes import unanswered
 from gateway.crm.service import RecordService
 from gateway.crm.writes import RecordWrites
+from gateway.errors import GatewayError, SeveralMatch
 from gateway.fields.service import KnownFields
 from gateway.mirror.resources import Resource
 from storage.records import Account
@@ -93,20 +95,21 @@ class UpsertService:
     async def _find_or_create(self, upsert: Upsert, write: Write) -> StoredAnswer:
         account, resource = upsert.account, upsert.resource
         writes = self._records.writes(account, resource, upsert.known)
-        settled = replace(write, is_new=True)  # an earlier attempt certainly does not go on
+        change = write
         async with self._claims.hold(upsert.all_keys):
             found = await self._find(upsert, writes, write)
             wait_s = self._journaled.unsettled_s(account, write)
             if found is None and wait_s > 0:
                 await self._clock.sleep(wait_s)
+                change = replace(write, is_new=True)  # an earlier attempt certainly does not go on
                 found = await self._find(upsert, writes, write)
             if found is None:
-                found = _Found(None, await self._create(upsert, settled))
+                found = _Found(None, await self._create(upsert, change))
         if found.match is None:
             return await self._records.answer_created(account, resource, found.row_id)
         written = upsert.without(found.match)
         try:
-            return await self._records.carry_out_change(account, resource, found.row_id, writes, written, settled)
+            return await self._records.carry_out_change(account, resource, found.row_id, writes, written, change)
         except RecordNotFound:
             self._claims.remember(upsert.all_keys, None)
             raise
@@ -118,19 +121,36 @@ class UpsertService:
         return row_id
 
     async def _find(self, upsert: Upsert, writes: RecordWrites, write: Write) -> _Found | None:
-        """The record that an earlier attempt of this *write* has created, or the first one that matches."""
-        async with self._directory.mark_stale_on_auth_failure(upsert.account):
-            if not write.is_new and writes.origin_fields:
-                values = writes.with_origin(upsert.written, write.origin)
-                created = await writes.find_created(values, given=writes.has_origin(upsert.written))
-                if created is not None:
-                    return _Found(None, created)
-            for match in upsert.matches:
-                keys = upsert.keys(match)
-                row_id = self._claims.found(keys)
-                if row_id is None:
-                    row_id = await find_matching(writes, match)
-                if row_id is not None:
+        """The record that an earlier attempt of this *write* has created, or the first one that matches.
+
+        Raises:
+            OutcomeUnknown: there was an earlier attempt, and the portal cannot be asked what became of it.
+        """
+        try:
+            async with self._directory.mark_stale_on_auth_failure(upsert.account):
+                return await self._find_created(upsert, writes, write) or await self._find_matching(upsert, writes)
+        except SeveralMatch:
+            raise
+        except GatewayError as error:
+            if write.is_new:
+                raise
+            raise unanswered() from error
+
+    async def _find_created(self, upsert: Upsert, writes: RecordWrites, write: Write) -> _Found | None:
+        """The record that an earlier attempt has created. An origin of the caller may be that of an older record."""
+        if write.is_new or not writes.origin_fields or writes.has_origin(upsert.written):
+            return None
+        created = await writes.find_created(writes.with_origin(upsert.written, write.origin), given=False)
+        return None if created is None else _Found(None, created)
+
+    async def _find_matching(self, upsert: Upsert, writes: RecordWrites) -> _Found | None:
+        for match in upsert.matches:
+            keys = upsert.keys(match)
+            row_id = self._claims.found(keys)
+            if row_id is None:
+                row_id = await find_matching(writes, match)
+            if row_id is not None:
+                if len(keys) == 1:  # of several values, the record may lack some
                     self._claims.remember(keys, row_id)
-                    return _Found(match, row_id)
+                return _Found(match, row_id)
         return None

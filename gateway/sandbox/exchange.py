@@ -68,9 +68,10 @@ class Exchange:
     """A request in progress. Any of its calls may set a fault of the connection.
 
     *due* is the monotonic time in seconds at which the request is finished by the cost model. It starts as the time of
-    arrival.
+    arrival. *has_calls*: its first call has begun, so that any other is a command of a batch.
     """
 
     request: Request
     due: float
     connection_fault: str | None = None
+    has_calls: bool = False

@@ -57,7 +57,7 @@ class SandboxPortal:
         self.http_requests = 0
         self.seen: deque[SeenCall] = deque(maxlen=CACHE_SIZE)
         self.token_requests: deque[dict[str, Value]] = deque(maxlen=CACHE_SIZE)
-        self.faults = Faults(clock)
+        self.faults = Faults(clock, settings.seed)
         self.changes = ScriptedChanges(self.data, clock)
         self.busy_s = 0.0  # total cost of the lists
         tariff = TARIFFS[settings.tariff]
@@ -186,7 +186,8 @@ class SandboxPortal:
             CallError, ConnectionFault: the fault replaces the call.
         """
         self.calls[name] += 1
-        fault = await self.faults.apply(name)
+        is_request, exchange.has_calls = not exchange.has_calls, True
+        fault = await self.faults.apply(name, is_request=is_request)
         if fault and fault.kind in AFTER_CALL:
             exchange.connection_fault = fault.kind
         return fault

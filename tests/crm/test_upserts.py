@@ -190,6 +190,71 @@ async def test_another_caller_waits_for_a_create_that_may_still_go_on(
     assert len(portal_ids(sandbox, "contacts")) == before + 1
 
 
+async def stop_during(gateway: Gateway, sandbox: Sandbox, method: str, path: str, body: Any, key: str) -> None:
+    """Stop the gateway while the portal holds a call of *method* for this PUT, and start it again."""
+    sandbox.portal.hold(method)
+    caller = asyncio.ensure_future(gateway.request("PUT", path, json=body, headers={"Idempotency-Key": key}))
+    await gateway.clock.until(held(gateway, sandbox, method))
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    await gateway.clock.until(gateway.stop())
+    await gateway.start()
+
+
+async def test_a_record_that_was_found_by_the_callers_origin_is_changed_after_a_restart(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    created = await upsert(connected, "deals", "ORIGIN_ID", {"TITLE": "old", "ORIGIN_ID": "7"})
+    body, path = {"TITLE": "new", "ORIGIN_ID": "7"}, "/bitrix/deals?match=ORIGIN_ID"
+    sandbox.portal.fault("crm.deal.update:drop")
+    await stop_during(connected, sandbox, "crm.deal.update", path, body, "1")
+    sandbox.portal.release("crm.deal.update")
+    again = await upsert(connected, "deals", "ORIGIN_ID", body, **{"Idempotency-Key": "1"})
+    assert (again.status, again.json["id"], again.json["TITLE"]) == (200, created.json["id"], "new")
+
+
+async def test_what_is_added_to_a_found_record_is_added_once_after_a_restart(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    """The portal goes on with the change for half a minute after the gateway was stopped."""
+    await upsert(connected, "contacts", "PHONE", {"PHONE": "+1555", "NAME": "x"})
+    body, path = {"PHONE": "+1555", "EMAIL": "a@b.example"}, "/bitrix/contacts?match=PHONE"
+    await stop_during(connected, sandbox, "crm.contact.update", path, body, "1")
+    again = asyncio.ensure_future(connected.request("PUT", path, json=body, headers={"Idempotency-Key": "1"}))
+    await connected.clock.advance(30)
+    sandbox.portal.release("crm.contact.update")
+    answer = await connected.clock.until(again)
+    assert (answer.status, values(answer.json, "EMAIL")) == (200, ["a@b.example"])
+
+
+async def test_a_portal_that_cannot_be_searched_does_not_free_the_key_of_an_unknown_write(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    body, path, key = {"PHONE": "+1555", "NAME": "x"}, "/bitrix/contacts?match=PHONE", {"Idempotency-Key": "1"}
+    sandbox.portal.fault("crm.contact.add:cut")
+    await stop_during(connected, sandbox, "crm.contact.list", path, body, "1")
+    sandbox.portal.release("crm.contact.list")
+    sandbox.portal.fault("crm.contact.list:error=ACCESS_DENIED*")
+    answer = await upsert(connected, "contacts", "PHONE", body, **key)
+    assert (answer.status, answer.json["code"]) == (502, "outcome_unknown")
+    sandbox.portal.clear_faults()
+    assert (await upsert(connected, "contacts", "PHONE", body, **key)).status == 201
+
+
+async def test_a_phone_that_the_found_record_lacks_is_not_taken_for_found(connected: Gateway, sandbox: Sandbox) -> None:
+    first = await upsert(connected, "contacts", "PHONE", {"PHONE": "+1555", "NAME": "x"})
+    sandbox.portal.hold("crm.duplicate.findbycomm")
+    bodies = ({"PHONE": ["+1555", "+1666"], "NAME": "both"}, {"PHONE": "+1666", "NAME": "other"})
+    callers = []
+    for body in bodies:
+        callers.append(asyncio.ensure_future(connected.request("PUT", "/bitrix/contacts?match=PHONE", json=body)))
+        await connected.clock.advance(0.5)
+    sandbox.portal.release("crm.duplicate.findbycomm")
+    both, other = await connected.clock.until(asyncio.gather(*callers))
+    assert (both.status, both.json["id"]) == (200, first.json["id"])
+    assert (other.status, values(other.json, "PHONE")) == (201, ["+1666"])
+
+
 async def test_a_key_gets_the_same_answer(connected: Gateway) -> None:
     await enable(connected, "contacts")
     key = {"Idempotency-Key": "1"}

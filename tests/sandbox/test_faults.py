@@ -38,6 +38,7 @@ from tests.sandbox.client import RestClient
         "batch:bomb=300*",
         "user.get:ids=negative@1",
         "scope:loop=307*",
+        "request:cut*10%@2",
     ],
 )
 def test_a_fault_formats_to_the_parsed_text(spec: str) -> None:
@@ -65,6 +66,9 @@ def test_a_fault_formats_to_the_parsed_text(spec: str) -> None:
         "a b:drop",
         "user.get:total",
         "user.get:total=5.5",
+        "user.get:cut*0%",
+        "user.get:cut*101%",
+        "user.get:cut*%",
     ],
 )
 def test_an_invalid_fault_is_refused_with_the_reason(spec: str) -> None:
@@ -96,6 +100,28 @@ def test_faults_apply_in_order_with_their_repeats_and_skips() -> None:
     assert [fault and fault.kind for fault in (faults.take("a") for _ in range(5))] == ["otl", "qle", "qle", None, None]
     assert all(faults.take("b") for _ in range(9))
     assert [str(fault) for fault in faults] == ["b:drop*"]
+
+
+def test_a_percentage_of_the_calls_is_chosen_by_the_seed() -> None:
+    def hits(seed: int) -> list[bool]:
+        faults = Faults(ManualClock(), seed)
+        faults.add(Fault.parse("a:cut*10%"))
+        return [faults.take("a") is not None for _ in range(1000)]
+
+    assert 70 <= sum(hits(1)) <= 130
+    assert hits(1) == hits(1) != hits(2)
+
+
+async def test_a_fault_of_the_request_applies_to_calls_and_whole_batches(
+    webhook: RestClient, portal: SandboxPortal
+) -> None:
+    portal.fault("request:cut*2@1")
+    assert (await webhook.batch(a="scope", b="scope"))["result_error"] == []
+    for called in ("scope", "batch"):
+        with pytest.raises(ClientPayloadError):
+            await webhook.call(called, cmd={"a": "scope"})
+    assert (await webhook.call("scope")).status == 200
+    assert portal.calls["scope"] == 5
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Scripted faults: their kinds, their syntax, and the queue of faults to inject."""
 
 import asyncio
+import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from gateway.sandbox.errors import CallError, expired_token, invalid_token, oper
 from gateway.sandbox.php import Value
 
 TOKEN_ADDRESS = "oauth.token"
+ANY_METHOD = "*"
+ANY_REQUEST = "request"
 
 # The syntax of each kind, and its effect.
 MEANINGS = {
@@ -73,7 +76,8 @@ TOKEN_FAULTS = ("member_id", "client_endpoint")
 LIST_FAULTS = ("total",)
 
 _SPEC = re.compile(
-    r"(?P<method>\*|[\w.]+):(?P<kind>\w+)(=(?P<value>[^*@\s]+))?(?P<repeat>\*(?P<times>\d*))?(@(?P<after>\d+))?",
+    r"(?P<method>\*|[\w.]+):(?P<kind>\w+)(=(?P<value>[^*@\s]+))?(?P<repeat>\*((?P<percent>\d+)%|(?P<times>\d*)))?"
+    r"(@(?P<after>\d+))?",
     re.ASCII,
 )
 MAX_DIGITS = 9
@@ -93,12 +97,13 @@ VALUES: dict[str, tuple[re.Pattern[str], str]] = {
 
 @dataclass
 class Fault:
-    """One fault, written ``METHOD:KIND[=VALUE][*[N]][@M]``.
+    """One fault, written ``METHOD:KIND[=VALUE][*[N|P%]][@M]``.
 
     METHOD is a REST method in lower case, ``*`` for any method, or ``oauth.token`` for the token address. MEANINGS
-    describes KIND. ``*N`` injects the fault N times (default 1), ``*`` without a number forever. ``@M`` skips the first
-    M calls. A command of a batch is a call too: its error becomes an entry of ``result_error``, a fault of the
-    connection replaces the whole answer of the batch. ``batch:…`` applies to the HTTP request of the batch itself.
+    describes KIND. ``*N`` injects the fault N times (default 1), ``*`` without a number forever, ``*P%`` into P percent
+    of the calls at random. ``@M`` skips the first M calls. A command of a batch is a call too: its error becomes an
+    entry of ``result_error``, a fault of the connection replaces the whole answer of the batch. ``batch:…`` applies to
+    the HTTP request of the batch itself, ``request:…`` to every HTTP request, a single call or a whole batch.
     """
 
     method: str
@@ -106,6 +111,7 @@ class Fault:
     value: str = ""
     times: float = 1
     after: int = 0
+    percent: int = 100
 
     @classmethod
     def parse(cls, spec: str) -> "Fault":
@@ -117,7 +123,7 @@ class Fault:
         found = _SPEC.fullmatch(spec.strip())
         named = f"fault {spec if len(spec) <= SHOWN_CHARS else spec[:SHOWN_CHARS] + '…'!r}"
         if found is None:
-            raise ValueError(f"{named}: expected METHOD:KIND[=VALUE][*[N]][@M]")
+            raise ValueError(f"{named}: expected METHOD:KIND[=VALUE][*[N|P%]][@M]")
         kind, value = found["kind"], found["value"] or ""
         if kind not in KINDS:
             raise ValueError(f"{named}: the kind must be one of {', '.join(KINDS)}")
@@ -129,14 +135,19 @@ class Fault:
             raise ValueError(f"{named}: {kind} takes {VALUES[kind][1]}")
         if found["times"] and (len(found["times"]) > MAX_DIGITS or int(found["times"]) == 0):
             raise ValueError(f"{named}: *N must be an integer between 1 and 999999999")
+        percent = found["percent"] or "100"
+        if len(percent) > 3 or not 1 <= int(percent) <= 100:
+            raise ValueError(f"{named}: *P% must be an integer between 1 and 100")
         if len(found["after"] or "") > MAX_DIGITS:
             raise ValueError(f"{named}: @M must be an integer up to 999999999")
         times = 1 if not found["repeat"] else float(found["times"]) if found["times"] else inf
-        return cls(found["method"].lower(), kind, value, times, int(found["after"] or 0))
+        return cls(found["method"].lower(), kind, value, times, int(found["after"] or 0), int(percent))
 
     def __str__(self) -> str:
         value = f"={self.value}" if self.value else ""
         times = "" if self.times == 1 else "*" if self.times == inf else f"*{self.times:.0f}"
+        if self.percent < 100:
+            times = f"*{self.percent}%"
         return f"{self.method}:{self.kind}{value}{times}" + (f"@{self.after}" if self.after else "")
 
     @property
@@ -179,8 +190,9 @@ class ConnectionFault(Exception):
 class Faults:
     """The pending faults in order of creation, and the methods that are on hold."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, seed: int = 1) -> None:
         self._clock = clock
+        self._random = random.Random(seed)
         self._pending: list[Fault] = []
         self._held: dict[str, asyncio.Event] = {}
 
@@ -193,13 +205,17 @@ class Faults:
     def __iter__(self) -> Iterator[Fault]:
         return iter(self._pending)
 
-    def take(self, method: str) -> Fault | None:
-        """Take the first fault that is due for this call of *method*. For the others the call counts as skipped."""
+    def take(self, method: str, *, is_request: bool = False) -> Fault | None:
+        """Take the first fault that is due for this call of *method*. For the others the call counts as skipped.
+
+        *is_request*: the call is a whole HTTP request, not a command of a batch.
+        """
         due = None
-        for fault in [fault for fault in self._pending if fault.method in (method, "*")]:
+        names = (method, ANY_METHOD, ANY_REQUEST) if is_request else (method, ANY_METHOD)
+        for fault in [fault for fault in self._pending if fault.method in names]:
             if fault.after:
                 fault.after -= 1
-            elif due is None:
+            elif due is None and self._random.random() * 100 < fault.percent:
                 due = fault
         if due is not None:
             due.times -= 1
@@ -218,8 +234,8 @@ class Faults:
         for method in list(self._held):
             self.release(method)
 
-    async def apply(self, method: str) -> Fault | None:
-        """Wait while *method* is on hold, then inject the fault that is due for this call.
+    async def apply(self, method: str, *, is_request: bool = False) -> Fault | None:
+        """Wait while *method* is on hold, then inject the fault that is due for this call, see `take`.
 
         Returns:
             The fault, for effects that follow the call; None without a fault.
@@ -229,7 +245,7 @@ class Faults:
         """
         if held := self._held.get(method):
             await held.wait()
-        fault = self.take(method)
+        fault = self.take(method, is_request=is_request)
         if fault is None:
             return None
         if fault.kind in BEFORE_CALL:
