@@ -5,6 +5,7 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from math import inf
 
 import orjson
 
@@ -38,26 +39,20 @@ class JournaledWrites:
         self._journal = journal
         self._directory = directory
         self._clock = clock
-        self._unsettled_until: dict[int, float] = {}
-        self._settled_at = 0.0
+        self._unsettled_until: dict[int, float] = {}  # monotonic, by portal
+        self._settled_at = -inf
         self._running: dict[tuple[int, str], tuple[bytes, asyncio.Task[Served]]] = {}
         self._tasks: set[asyncio.Task[Served]] = set()
 
     async def open(self) -> None:
         """Find out whether writes were under way when the gateway ended."""
-        now = self._clock.now()
-        if await self._journal.has_unfinished(int(now) - KEEP_S):
-            self._settled_at = now + SETTLED_S
+        if await self._journal.has_unfinished(int(self._clock.now()) - KEEP_S):
+            self._settled_at = self._clock.monotonic() + SETTLED_S
 
-    def unsettled_s(self, account: Account, write: Write) -> float:
-        """The seconds until no write to the portal of *account* is under way without our knowledge.
-
-        *write* itself may be, if it was begun before.
-        """
-        if not write.is_new:
-            return SETTLED_S
+    def unsettled_s(self, account: Account) -> float:
+        """The seconds until no write to the portal of *account* is under way without our knowledge."""
         until = self._unsettled_until.get(account.portal.portal_id, self._settled_at)
-        return max(until - self._clock.now(), 0.0)
+        return max(until - self._clock.monotonic(), 0.0)
 
     async def perform(
         self, account: Account, key: str | None, method: str, target: str, body: object, origin: str, work: Work
@@ -106,7 +101,7 @@ class JournaledWrites:
         async with self._directory.mark_stale_on_auth_failure(account):
             if write.is_new:
                 return await send_once(send, look_up, self._clock)
-            return await resume(send, look_up, self._clock)
+            return await resume(send, look_up, self._clock, self.unsettled_s(account))
 
     async def close(self) -> None:
         """Cancel the writes that still run. Their outcome is looked up when they are repeated with the same key."""
@@ -133,11 +128,11 @@ class JournaledWrites:
             return Served(write.answer, replayed=True)
         try:
             answer = await work(write)
-        except OutcomeUnknown:
-            self._unsettled_until[account.portal.portal_id] = self._clock.now() + SETTLED_S
-            raise
-        except GatewayError:
-            await self._store_outcome(self._journal.forget(write.write_id))
+        except Exception as error:
+            if isinstance(error, GatewayError) and not isinstance(error, OutcomeUnknown):
+                await self._store_outcome(self._journal.forget(write.write_id))
+            else:
+                self._unsettled_until[account.portal.portal_id] = self._clock.monotonic() + SETTLED_S
             raise
         await self._store_outcome(self._journal.end(write.write_id, answer))
         return Served(answer)

@@ -26,12 +26,15 @@ async def send_once(send: Send[T], look_up: LookUp[T] | None, clock: Clock) -> T
     try:
         return await send()
     except OutcomeUnknown as error:
-        return await _settle(send, look_up, clock, error)
+        return await _settle(send, look_up, clock, error, SETTLED_S)
 
 
-async def resume(send: Send[T], look_up: LookUp[T] | None, clock: Clock) -> T:
-    """As `send_once`, for a write that was perhaps sent before: the gateway stopped while it waited for the answer."""
-    return await _settle(send, look_up, clock, unanswered())
+async def resume(send: Send[T], look_up: LookUp[T] | None, clock: Clock, unsettled_s: float) -> T:
+    """As `send_once`, for a write that was perhaps sent before: the gateway stopped while it waited for the answer.
+
+    In *unsettled_s* seconds the portal has certainly ended.
+    """
+    return await _settle(send, look_up, clock, unanswered(), unsettled_s)
 
 
 def unanswered() -> OutcomeUnknown:
@@ -39,7 +42,9 @@ def unanswered() -> OutcomeUnknown:
     return OutcomeUnknown(PortalError("", message="the gateway stopped before the portal answered"))
 
 
-async def _settle(send: Send[T], look_up: LookUp[T] | None, clock: Clock, unknown: OutcomeUnknown) -> T:
+async def _settle(
+    send: Send[T], look_up: LookUp[T] | None, clock: Clock, unknown: OutcomeUnknown, unsettled_s: float
+) -> T:
     if look_up is None:
         raise unknown
     try:
@@ -47,7 +52,7 @@ async def _settle(send: Send[T], look_up: LookUp[T] | None, clock: Clock, unknow
     except GatewayError:
         found = None  # the next look may succeed
     if found is None:
-        await clock.sleep(SETTLED_S)
+        await clock.sleep(unsettled_s)
         found = await _last_look(look_up, unknown)
     if found is not None:
         return found

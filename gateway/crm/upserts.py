@@ -95,21 +95,22 @@ class UpsertService:
     async def _find_or_create(self, upsert: Upsert, write: Write) -> StoredAnswer:
         account, resource = upsert.account, upsert.resource
         writes = self._records.writes(account, resource, upsert.known)
-        change = write
         async with self._claims.hold(upsert.all_keys):
+            wait_s = self._journaled.unsettled_s(account)
             found = await self._find(upsert, writes, write)
-            wait_s = self._journaled.unsettled_s(account, write)
             if found is None and wait_s > 0:
                 await self._clock.sleep(wait_s)
-                change = replace(write, is_new=True)  # an earlier attempt certainly does not go on
+                wait_s = 0.0
                 found = await self._find(upsert, writes, write)
+            if wait_s <= 0:
+                write = replace(write, is_new=True)  # an earlier attempt certainly does not go on
             if found is None:
-                found = _Found(None, await self._create(upsert, change))
+                found = _Found(None, await self._create(upsert, write))
         if found.match is None:
             return await self._records.answer_created(account, resource, found.row_id)
         written = upsert.without(found.match)
         try:
-            return await self._records.carry_out_change(account, resource, found.row_id, writes, written, change)
+            return await self._records.carry_out_change(account, resource, found.row_id, writes, written, write)
         except RecordNotFound:
             self._claims.remember(upsert.all_keys, None)
             raise

@@ -207,6 +207,24 @@ async def test_a_gateway_that_stops_in_the_middle_creates_nothing_twice(
     assert len(portal_ids(sandbox, "deals")) == before + 1
 
 
+async def test_a_write_that_is_repeated_a_minute_after_the_stop_does_not_wait(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    key = {"Idempotency-Key": "1"}
+    sandbox.portal.hold("crm.deal.add")
+    sandbox.portal.fault("crm.deal.add:drop")
+    caller = asyncio.ensure_future(connected.request("POST", "/bitrix/deals", json={"TITLE": "x"}, headers=key))
+    await connected.clock.until(held(connected, sandbox, "crm.deal.add"))
+    await connected.clock.until(connected.stop())
+    await asyncio.gather(caller, return_exceptions=True)
+    sandbox.portal.release("crm.deal.add")
+    await connected.start()
+    await connected.clock.advance(60)
+    started = connected.clock.now()
+    answer = await write(connected, "POST", "deals", {"TITLE": "x"}, **key)
+    assert (answer.status, connected.clock.now() - started < 60) == (201, True)
+
+
 async def test_a_write_goes_on_when_its_caller_leaves(connected: Gateway, sandbox: Sandbox) -> None:
     await enable(connected, "deals")
     before = len(portal_ids(sandbox, "deals"))
