@@ -61,7 +61,7 @@ class AccountCredentials:
                 self._clock,
             ),
         )
-        return OAuthCredential(Tokens(**content).client_endpoint, refresher)
+        return OAuthCredential(Tokens(**content), refresher)
 
     def seal_webhook(self, account_key: str, endpoint: str) -> bytes:
         """Return a webhook's address as it is stored."""

@@ -1,5 +1,6 @@
 """Moving an account to another portal: it stays on its portal until a person has authorized the other one."""
 
+import asyncio
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.clock import ManualClock
 from tests.gateway import NO_TOKEN, RESOURCES, Answer, Gateway, Sandbox, authorize, callback_path
+from tests.support.records import held
 from tests.support.rogue import listening, page
 from tests.support.stored import select
 
@@ -215,3 +217,23 @@ async def test_a_stale_account_with_a_move_shows_both_reasons(
         f"until then the account stays on {sandbox.host}: "
         "the portal no longer accepts this authorization (INVALID_CREDENTIALS)"
     )
+
+
+@pytest.mark.parametrize("refusal", ["invalid_token", "expired_token"])
+async def test_a_write_that_waits_does_not_follow_the_account_to_another_portal(
+    gateway: Gateway, sandbox: Sandbox, other: Sandbox, refusal: str
+) -> None:
+    """Its first answer was lost. Before it is looked up for the last time, the account has moved."""
+    assert (await authorize(gateway, sandbox)).status == 302
+    await gateway.synced()
+    sandbox.portal.fault("crm.deal.add:drop")
+    caller = asyncio.ensure_future(gateway.request("POST", "/bitrix/deals", json={"TITLE": "x"}))
+    await gateway.clock.until(held(gateway, sandbox, "crm.deal.add"))
+    assert (await finish(gateway, await begin(gateway, other))).status == 302
+    sandbox.portal.fault(f"crm.deal.list:{refusal}*")
+    moved_at = len(sandbox.portal.seen)
+    answer = await gateway.clock.until(caller)
+    assert (answer.status, answer.json["code"]) == (502, "outcome_unknown")
+    assert "crm.deal.add" not in other.portal.calls
+    assert len(sandbox.portal.seen) == moved_at
+    assert (await shown(gateway))["state"] == "ok"

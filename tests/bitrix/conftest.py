@@ -87,7 +87,7 @@ def oauth_client(
     session: PortalSession, limiter: PortalLimiter, row: Row, refresher: TokenRefresher, clock: ManualClock
 ) -> PortalClient:
     """A client with an application's tokens."""
-    return PortalClient(session, limiter, OAuthCredential(row.saved[0].client_endpoint, refresher), clock)
+    return PortalClient(session, limiter, OAuthCredential(row.saved[0], refresher), clock)
 
 
 def client_of(session: PortalSession, clock: ManualClock, endpoint: str) -> PortalClient:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+from gateway.bitrix.auth.oauth import Tokens
 from gateway.bitrix.auth.token_refresher import TokenRefresher
 from gateway.bitrix.errors import (
     CredentialRefused,
@@ -15,6 +16,7 @@ from gateway.bitrix.errors import (
     TokenUnknown,
 )
 from gateway.bitrix.protocol.v3 import NotAuthenticated
+from gateway.errors import AuthorizationRequired
 
 OAUTH_BUDGET = "application"
 
@@ -102,22 +104,39 @@ class WebhookCredential:
 class OAuthCredential:
     """The tokens of an application, and their ``client_endpoint``, which a refresh may change.
 
+    The account may move to another portal while a call waits. Such a call ends: it neither shows the new token to the
+    old portal nor goes to the new one.
     Source: protocol.md 13.2 (b24restdocs settings/oauth/index.md)
     """
 
     budget_key = OAUTH_BUDGET
 
-    def __init__(self, endpoint: str, refresher: TokenRefresher) -> None:
-        self._endpoint = endpoint
+    def __init__(self, tokens: Tokens, refresher: TokenRefresher) -> None:
+        self._endpoint = tokens.client_endpoint
+        self._member_id = tokens.member_id
         self._refresher = refresher
 
     async def access(self) -> Access:
-        return Access(self._endpoint, await self._refresher.access_token())
+        """As `Credential.access`.
+
+        Raises:
+            AuthorizationRequired: the account is on another portal now.
+        """
+        return Access(self._endpoint, self._of_portal(await self._refresher.tokens()).access_token)
 
     async def refresh(self, failed: Access, /) -> bool:
-        refreshed = await self._refresher.refresh(failed.token or "")
-        self._endpoint = refreshed.client_endpoint
+        """As `Credential.refresh`.
+
+        Raises:
+            AuthorizationRequired: the account is on another portal now.
+        """
+        self._endpoint = self._of_portal(await self._refresher.refresh(failed.token or "")).client_endpoint
         return True
+
+    def _of_portal(self, tokens: Tokens) -> Tokens:
+        if tokens.member_id != self._member_id:
+            raise AuthorizationRequired("the account has moved to another portal meanwhile")
+        return tokens
 
     def interpret(self, error: PortalError, /) -> PortalError:
         return error

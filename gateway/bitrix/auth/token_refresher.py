@@ -41,10 +41,6 @@ class TokenRefresher:
         self._pending: set[asyncio.Task[Tokens]] = set()
         self._unsaved: tuple[str, Tokens] | None = None  # a used refresh token, and the pair that replaces it
 
-    async def access_token(self) -> str:
-        """Return an access token that is valid for at least another minute."""
-        return (await self.tokens()).access_token
-
     async def tokens(self) -> Tokens:
         """Return a pair whose access token is valid for at least another minute."""
         tokens = await self._load()

@@ -133,9 +133,9 @@ async def test_a_token_is_used_until_a_minute_before_it_expires(
 ) -> None:
     first = row.saved[0].access_token
     await clock.advance(3600 - REFRESH_BEFORE_EXPIRY_S - 1)
-    assert await refresher.access_token() == first
+    assert (await refresher.tokens()).access_token == first
     await clock.advance(1)
-    assert await refresher.access_token() == row.saved[1].access_token != first
+    assert (await refresher.tokens()).access_token == row.saved[1].access_token != first
 
 
 async def test_a_failed_token_is_refreshed_once_for_concurrent_callers(
