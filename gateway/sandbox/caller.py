@@ -34,11 +34,15 @@ KNOWN_SCOPES = (
 
 @dataclass(frozen=True)
 class Caller:
-    """A user who calls through an application's token or a webhook, with the scopes granted to it."""
+    """A user who calls through an application's token or a webhook, with the scopes granted to it.
+
+    *source_key* is the ``auth_connector`` of the call: what the application calls itself, "" if it does not say.
+    """
 
     user_id: int
     scopes: tuple[str, ...]
     client: str  # the application's id, or WEBHOOK
+    source_key: str = ""
 
     @property
     def is_application(self) -> bool:

@@ -28,7 +28,7 @@ from gateway.sandbox.errors import (
 )
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
 from gateway.sandbox.oauth import Application, SandboxOAuth
-from gateway.sandbox.php import Value
+from gateway.sandbox.php import Value, is_array
 from gateway.sandbox.query.listing import Effort
 from gateway.sandbox.settings import SandboxSettings
 
@@ -221,7 +221,14 @@ class SandboxPortal:
         Source: [docs] settings/how-to-call-rest-api/authorization.md; [srv] rest/lib/oauth, rest/lib/apauth
         """
         if request.token is not None:
-            return Caller(self.oauth.user_of(request.token), self.application.scope, self.application.client_id)
+            user_id, application = self.oauth.user_of(request.token), self.application
+            source_key = request.params.get("auth_connector")
+            return Caller(
+                user_id,
+                application.scope,
+                application.client_id,
+                "" if source_key is None or is_array(source_key) else str(source_key),
+            )
         if request.webhook is None:
             raise no_auth_found()
         if request.webhook != (ADMINISTRATOR_ID, self.settings.webhook_code):

@@ -118,3 +118,34 @@ async def test_the_control_address_adds_events_to_the_queue(call: Calling, anony
     assert (await anonymous.call("/_sandbox/rows", **body)).body == {"rows": 6}
     (found,) = (await call("get", filter={"ID": 6})).result["events"]
     assert (found["EVENT_NAME"], found["EVENT_DATA"]) == ("ONCRMLEADADD", {"FIELDS": {"ID": "9"}})
+
+
+async def test_each_source_key_has_a_queue_without_its_own_changes(
+    anonymous: RestClient, portal: SandboxPortal, access_token: str
+) -> None:
+    async def call(method: str, key: str = "", **params: Any) -> Answer:
+        if key:
+            params["auth_connector"] = key
+        return await anonymous.call(f"/rest/{method}", auth=access_token, **params)
+
+    for key in ("", "shop", "stock"):
+        bound = await call("event.bind", key, event="onCrmDealUpdate", event_type="offline")
+        assert bound.result is True
+    shown = (await call("event.get")).result
+    assert [row["connector_id"] for row in shown] == ["", "shop", "stock"]
+    await call("crm.deal.update", "shop", id=1, fields={"TITLE": "a"})
+    command = "crm.deal.update?id=2&fields[TITLE]=b"
+    await call("batch", "stock", cmd={"change": command})
+    await call("crm.deal.update", id=3, fields={"TITLE": "c"})
+    listed = (await call("event.offline.list", "shop")).result
+    assert [row["EVENT_DATA"]["FIELDS"]["ID"] for row in listed] == ["2", "3"]
+    assert "CONNECTOR_ID" not in listed[0]
+    queues = {}
+    for key in ("", "shop", "stock"):
+        events = (await call("event.offline.get", key)).result["events"]
+        queues[key] = [event["EVENT_DATA"]["FIELDS"]["ID"] for event in events]
+    assert queues == {"": ["1", "2", "3"], "shop": ["2", "3"], "stock": ["1", "3"]}
+    unbound = await call("event.unbind", "shop", event="onCrmDealUpdate", event_type="offline")
+    assert unbound.result == {"count": 1}
+    assert [row["connector_id"] for row in (await call("event.get")).result] == ["", "stock"]
+    assert left(portal) == []

@@ -41,7 +41,7 @@ _CRM: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True)
 class Handler:
-    """A handler of one event. An offline one has no address, and its events go into the queue.
+    """A handler of one event. An offline one has no address, and its events go into the queue of its *source_key*.
 
     *user_id* is the user whose tokens the handler gets, 0 for the user whose action causes the event.
     """
@@ -50,16 +50,19 @@ class Handler:
     url: str = ""
     user_id: int = 0
     offline: bool = False
+    source_key: str = ""
 
 
 class Events:
     """The events of one portal. Online events are not delivered: the sandbox makes no requests.
 
-    *types* are the smart processes, which have events of their own.
+    *types* are the smart processes, which have events of their own. *source_key* is that of the call that is being
+    carried out: its events do not go into the queue of the same key.
     """
 
     def __init__(self, queue: OfflineEvents, types: Table) -> None:
         self.handlers: list[Handler] = []
+        self.source_key = ""
         self._queue = queue
         self._types = types
 
@@ -80,7 +83,7 @@ class Events:
         }
 
     def record(self, name: str, data: Mapping[str, Value], now: float, user_id: int = 1) -> None:
-        """Put an event that happened at Unix time *now* into the offline queue, if it has an offline handler.
+        """Put an event that happened at Unix time *now* into the queue of each of its offline handlers.
 
         *data* is the event's ``data``, *user_id* the user who caused it, by default the administrator. An event of an
         item of a smart process is also an event of its type, such as ``ONCRMDYNAMICITEMADD_128``.
@@ -91,5 +94,7 @@ class Events:
         if name.startswith(_DYNAMIC):
             names.append(f"{name}_{data['FIELDS']['ENTITY_TYPE_ID']}")
         for event in names:
-            if Handler(event, offline=True) in self.handlers:
-                self._queue.enqueue(event, data, now, user_id)
+            for handler in self.handlers:
+                is_own = self.source_key and handler.source_key == self.source_key
+                if handler.offline and handler.event == event and not is_own:
+                    self._queue.enqueue(event, data, now, user_id, handler.source_key)

@@ -8,6 +8,7 @@ from gateway.sandbox.content.tasks import format_time
 from gateway.sandbox.php import Value
 from gateway.sandbox.tables.table import Row, Table
 
+SOURCE_KEY = "CONNECTOR_ID"  # of the queue that a row belongs to; it is not shown
 COLUMNS = (
     "ID", "TIMESTAMP_X", "EVENT_NAME", "EVENT_DATA", "EVENT_ADDITIONAL", "MESSAGE_ID", "PROCESS_ID", "ERROR",
 )  # fmt: skip
@@ -29,7 +30,7 @@ class OfflineEvents(Table):
 
     @property
     def columns(self) -> frozenset[str]:
-        return frozenset(COLUMNS)
+        return frozenset((*COLUMNS, SOURCE_KEY))
 
     def blank(self, row_id: int) -> Row:
         return {
@@ -41,15 +42,19 @@ class OfflineEvents(Table):
             "MESSAGE_ID": _digest(f"event {row_id}"),
             "PROCESS_ID": "",
             "ERROR": "0",
+            SOURCE_KEY: "",
         }
 
-    def enqueue(self, name: str, data: Mapping[str, Value], now: float, user_id: int) -> None:
-        """Add an event that *user_id* caused. If the same event is waiting, only its time changes.
+    def enqueue(self, name: str, data: Mapping[str, Value], now: float, user_id: int, source_key: str = "") -> None:
+        """Add an event that *user_id* caused to the queue of *source_key*. If it waits there, only its time changes.
 
         Source: protocol notes 16
         """
         message_id = _digest(f"{name} {json.dumps(data, sort_keys=True)}")
-        waiting = [row_id for row_id, row in self.items() if (row["MESSAGE_ID"], row["PROCESS_ID"]) == (message_id, "")]
+        same = (message_id, "", source_key)
+        waiting = [
+            row_id for row_id, row in self.items() if (row["MESSAGE_ID"], row["PROCESS_ID"], row[SOURCE_KEY]) == same
+        ]
         if waiting:
             self.change(waiting, {"TIMESTAMP_X": format_time(now)})
             return
@@ -61,6 +66,7 @@ class OfflineEvents(Table):
             "EVENT_DATA": dict(data) or False,
             "EVENT_ADDITIONAL": {"user_id": str(user_id)},
             "MESSAGE_ID": message_id,
+            SOURCE_KEY: source_key,
         }
 
     def reserve(self, ids: Sequence[int]) -> str:

@@ -75,6 +75,7 @@ class Rest2:
         return Envelope(answer, self._portal.book_time(started, method, caller, fault.busy_s if fault else 0.0))
 
     async def _run(self, method: Method, params: dict[str, Value], exchange: Exchange, caller: Caller) -> Answer:
+        self._portal.data.events.source_key = caller.source_key
         answer = method.run(
             Call(
                 params=method.bind(params),

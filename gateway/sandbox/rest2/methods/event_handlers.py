@@ -1,6 +1,7 @@
 """events, event.bind, get, unbind and test: the handlers of an application."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from gateway.sandbox.content.events import QUEUE_EVENT, TEST_EVENT, Handler
@@ -34,6 +35,7 @@ def bind_handler(call: Call) -> Answer:
         _check_administrator(call, "Offline events binding")
         if handler.event == QUEUE_EVENT:
             raise _wrong("Offline event cannot be registered for this event.", "EVENT_TYPE")
+        handler = replace(handler, source_key=call.caller.source_key)
     else:
         handler = Handler(handler.event, handler.url, _user_of(call, params))
     scope = events.scopes().get(handler.event)
@@ -80,6 +82,7 @@ def unbind_handler(call: Call) -> Answer:
         handler
         for handler in events.handlers
         if (handler.event, handler.url, handler.offline) == (wanted.event, wanted.url, wanted.offline)
+        and (not wanted.offline or handler.source_key == caller.source_key)
         and (users is None or handler.user_id in users)
     ]
     events.handlers = [handler for handler in events.handlers if handler not in removed]
@@ -156,7 +159,7 @@ def _wrong(text: str, argument: str) -> CallError:
 
 def _shown(handler: Handler) -> Row:
     if handler.offline:
-        return {"event": handler.event, "connector_id": "", "offline": 1}
+        return {"event": handler.event, "connector_id": handler.source_key, "offline": 1}
     return {"event": handler.event, "handler": handler.url, "auth_type": str(handler.user_id), "offline": 0}
 
 

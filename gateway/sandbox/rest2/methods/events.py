@@ -1,11 +1,12 @@
 """event.offline.*: the application reads its event queue. Only an administrator's application has access."""
 
-from gateway.sandbox.content.offline import COLUMNS
+from gateway.sandbox.content.offline import COLUMNS, SOURCE_KEY, OfflineEvents
 from gateway.sandbox.errors import CallError, empty_argument
 from gateway.sandbox.php import Value, as_number, entries_of, is_array
 from gateway.sandbox.query.filters import WITH_NOT_LIKE, Filter, Kind, Schema, read_filter, split_operator
 from gateway.sandbox.query.listing import PAGE_ROWS, Order, Window, find, read_order
 from gateway.sandbox.rest2.method import Answer, Call, Method, application_params
+from gateway.sandbox.tables.table import Row
 
 _SHOWN = COLUMNS[:6]  # the columns in answers of event.offline.get
 _COLUMNS = {"ID": Kind.NUMBER, "TIMESTAMP_X": Kind.DATE, "EVENT_NAME": Kind.TEXT, "MESSAGE_ID": Kind.TEXT}
@@ -33,7 +34,7 @@ def take_events(call: Call) -> Answer:
     found = [
         row
         for row in find(queue, conditions, order, _TAKEN, _ALL).rows
-        if row["PROCESS_ID"] == (process_id or "") and row["ERROR"] == error
+        if row["PROCESS_ID"] == (process_id or "") and row["ERROR"] == error and _is_ours(row, call)
     ][:limit]
     reserved_for = process_id or queue.reserve([int(row["ID"]) for row in found])
     if clears:
@@ -50,7 +51,9 @@ def list_events(call: Call) -> Answer:
     params = _read_params(call)
     conditions, order = _query(params, _LISTED, {"ID": "ASC"})
     window = Window.at(params.get("start", 0), whole_pages=False, page_rows=call.page_rows)
-    return Answer.of_page(find(call.data.offline_events, conditions, order, _LISTED, window))
+    ours = {row_id: row for row_id, row in call.data.offline_events.items() if _is_ours(row, call)}
+    page = find(OfflineEvents(call.now, ours), conditions, order, _LISTED, window)
+    return Answer.of_page(page, [{name: row[name] for name in COLUMNS} for row in page.rows])
 
 
 def clear_events(call: Call) -> Answer:
@@ -82,6 +85,11 @@ def mark_errors(call: Call) -> Answer:
     ids = [row_id for row_id in queue.of_process(process_id or "") if queue[row_id]["MESSAGE_ID"] in wanted]
     queue.change(ids, {"PROCESS_ID": "", "ERROR": "1"})
     return Answer(True)
+
+
+def _is_ours(row: Row, call: Call) -> bool:
+    """Whether an event is in the queue of the caller's source key. Source: [docs] protocol notes 16"""
+    return bool(row[SOURCE_KEY] == call.caller.source_key)
 
 
 def _read_params(call: Call) -> dict[str, Value]:
