@@ -74,6 +74,11 @@ class SandboxOAuth:
         """Revoke every refresh token: they fail with invalid_grant, as after an uninstallation."""
         self._refresh.clear()
 
+    def revoke_tokens(self) -> None:
+        """Revoke every access token, refresh token and code, as an uninstallation does."""
+        for grants in (self._codes, self._access, self._refresh):
+            grants.clear()
+
     def token(self, query: Mapping[str, Any], origin: str) -> dict[str, Any]:
         """Return the answer of ``/oauth/token/`` at *origin* for both grant types. A refresh token works once.
 

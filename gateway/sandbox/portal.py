@@ -139,6 +139,11 @@ class SandboxPortal:
         """
         self.data.denied.discard(self._entity_type_of(table))
 
+    def uninstall(self) -> None:
+        """Uninstall the application: its tokens, its handlers of events and its placements are gone."""
+        self.oauth.revoke_tokens()
+        self.data.remove_application(self.application.client_id)
+
     def _entity_type_of(self, table: str) -> int:
         types = {entity.table: type_id for type_id, entity in self.data.entities.items()}
         if table not in types:

@@ -63,8 +63,9 @@ class PortalData:
     user, 0 for the application's own. *calls* are those registered by telephone systems. *type_links* holds, by row id
     of a type, what crm.type.list does not show. *choice_ids* are the ids for new choices of lists, *value_ids* those of
     new values of multifields. *binding_sorts* are the sort numbers of the contacts or companies of a record, by its
-    type and id. *card_layouts* are the sections of cards by entity type, pipeline and user, 0 for all users. *denied*
-    are the entity types whose records no user may read.
+    type and id. *card_layouts* are the sections of cards by entity type, pipeline and user, 0 for all users.
+    *placement_handlers* are those that applications have bound, with their APP_ID. *denied* are the entity types whose
+    records no user may read.
     """
 
     users: Table
@@ -96,6 +97,7 @@ class PortalData:
     currencies: dict[str, Row] = field(default_factory=make_currencies)
     product_rows: Table = field(default_factory=_used_table)
     recurring_deals: Table = field(default_factory=_used_table)
+    placement_handlers: Table = field(default_factory=Table)
     card_layouts: dict[tuple[int, int, int], list[Row]] = field(default_factory=dict)
     binding_sorts: dict[tuple[int, int], dict[int, int]] = field(default_factory=dict)
     denied: set[int] = field(default_factory=set)
@@ -194,6 +196,15 @@ class PortalData:
         self.records[type_id] = make_table(
             entity, 0, 0, entity.table, self.users, self.statuses, self.userfields, self.records
         )
+
+    def remove_application(self, client: str) -> None:
+        """Remove an application's handlers of placements and events. All handlers of events belong to one application.
+
+        Source: [docs] settings/app-uninstallation.md
+        """
+        self.events.handlers.clear()
+        for row_id in [row_id for row_id, row in self.placement_handlers.items() if row["APP_ID"] == client]:
+            del self.placement_handlers[row_id]
 
     def add_stages(self, type_id: int, category_id: int) -> None:
         """Add the default stages of a new pipeline."""

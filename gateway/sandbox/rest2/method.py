@@ -136,3 +136,14 @@ def application_params(call: Call) -> dict[str, Value]:
     if not call.caller.is_application:
         raise wrong_auth_type()
     return {name.lower(): value for name, value in call.sent.items()}
+
+
+def administrator_params(call: Call) -> dict[str, Value]:
+    """The parameters of a method for applications of administrators, by name in lower case.
+
+    Raises:
+        CallError: a webhook makes the call, or a user who is no administrator.
+    """
+    params = application_params(call)
+    call.require_administrator(CallError("ACCESS_DENIED", "Access denied!", 403))
+    return params

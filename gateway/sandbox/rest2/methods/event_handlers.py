@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from gateway.sandbox.content.events import QUEUE_EVENT, TEST_EVENT, Handler
 from gateway.sandbox.errors import CallError, empty_argument
 from gateway.sandbox.php import Value, as_bool, as_number, is_array
+from gateway.sandbox.rest2.handler_urls import check_handler_url
 from gateway.sandbox.rest2.method import Answer, Call, Method, application_params
 from gateway.sandbox.tables.table import Row
 
@@ -41,7 +41,8 @@ def bind_handler(call: Call) -> Answer:
     scope = events.scopes().get(handler.event)
     if scope is None or not _may_bind(call, scope):
         raise CallError("ERROR_EVENT_NOT_FOUND", "Event not found")
-    _check_address(handler)
+    if not handler.offline:
+        check_handler_url(handler.url)
     if handler in events.handlers:
         raise CallError("ERROR_CORE", "Unable to set event handler: Handler already binded")
     events.handlers.append(handler)
@@ -128,16 +129,6 @@ def _user_of(call: Call, params: Mapping[str, Value]) -> int:
     if user_id not in (0, call.caller.user_id):
         raise _denied("Event binding with AUTH_TYPE")
     return call.caller.user_id
-
-
-def _check_address(handler: Handler) -> None:
-    if handler.offline:
-        return
-    parts = urlsplit(handler.url)
-    if parts.scheme not in ("http", "https"):
-        raise CallError("ERROR_UNSUPPORTED_PROTOCOL", "Unsupported event handler protocol")
-    if "." not in (parts.hostname or ""):
-        raise CallError("ERROR_WRONG_HANDLER_URL", "Wrong handler URL")
 
 
 def _may_bind(call: Call, scope: str) -> bool:

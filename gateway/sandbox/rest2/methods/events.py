@@ -5,7 +5,7 @@ from gateway.sandbox.errors import CallError, empty_argument
 from gateway.sandbox.php import Value, as_number, entries_of, is_array
 from gateway.sandbox.query.filters import WITH_NOT_LIKE, Filter, Kind, Schema, read_filter, split_operator
 from gateway.sandbox.query.listing import PAGE_ROWS, Order, Window, find, read_order
-from gateway.sandbox.rest2.method import Answer, Call, Method, application_params
+from gateway.sandbox.rest2.method import Answer, Call, Method, administrator_params
 from gateway.sandbox.tables.table import Row
 
 _SHOWN = COLUMNS[:6]  # the columns in answers of event.offline.get
@@ -23,7 +23,7 @@ def take_events(call: Call) -> Answer:
     With a ``process_id``, return the events reserved for that process, and delete them only when ``clear`` is set.
     Source: [docs] api-reference/events/event-offline-get.md; [srv] rest/lib/api/event.php; protocol notes 16
     """
-    params, queue = _read_params(call), call.data.offline_events
+    params, queue = administrator_params(call), call.data.offline_events
     process_id = _process_id(params)
     clears = as_number(params["clear"]) != 0 if params.get("clear") is not None else process_id is None
     limit = int(as_number(params.get("limit", PAGE_ROWS)))
@@ -48,7 +48,7 @@ def list_events(call: Call) -> Answer:
 
     Source: [docs] api-reference/events/event-offline-list.md
     """
-    params = _read_params(call)
+    params = administrator_params(call)
     conditions, order = _query(params, _LISTED, {"ID": "ASC"})
     window = Window.at(params.get("start", 0), whole_pages=False, page_rows=call.page_rows)
     ours = {row_id: row for row_id, row in call.data.offline_events.items() if _is_ours(row, call)}
@@ -61,7 +61,7 @@ def clear_events(call: Call) -> Answer:
 
     Source: [docs] api-reference/events/event-offline-clear.md; [srv] rest/lib/api/event.php
     """
-    params, queue = _read_params(call), call.data.offline_events
+    params, queue = administrator_params(call), call.data.offline_events
     process_id = _process_id(params, required=True)
     ids = queue.of_process(process_id or "")
     if "message_id" in params:
@@ -80,7 +80,7 @@ def mark_errors(call: Call) -> Answer:
 
     Source: [docs] api-reference/events/event-offline-error.md; [srv] rest/lib/eventoffline.php
     """
-    params, queue = _read_params(call), call.data.offline_events
+    params, queue = administrator_params(call), call.data.offline_events
     process_id, wanted = _process_id(params, required=True), _message_ids(params)
     ids = [row_id for row_id in queue.of_process(process_id or "") if queue[row_id]["MESSAGE_ID"] in wanted]
     queue.change(ids, {"PROCESS_ID": "", "ERROR": "1"})
@@ -90,14 +90,6 @@ def mark_errors(call: Call) -> Answer:
 def _is_ours(row: Row, call: Call) -> bool:
     """Whether an event is in the queue of the caller's source key. Source: [docs] protocol notes 16"""
     return bool(row[SOURCE_KEY] == call.caller.source_key)
-
-
-def _read_params(call: Call) -> dict[str, Value]:
-    """Check access and return the parameters by name in lower case."""
-    params = application_params(call)
-    if not call.caller.is_administrator:
-        raise CallError("ACCESS_DENIED", "Access denied!", 403)
-    return params
 
 
 def _process_id(params: dict[str, Value], *, required: bool = False) -> str | None:
