@@ -14,7 +14,8 @@ import aiohttp
 import pytest
 
 from gateway.cli.demo import COMPARED, DemoFailed, check_rows, portal_rows
-from gateway.clock import SystemClock
+from gateway.cli.demo_flow import CARDS, PHONE, STAGE, TITLE, VALUE, Flow, FlowFailed, check_portal
+from gateway.clock import Clock, SystemClock
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.settings import SandboxSettings
 from tests.cli.conftest import Invoke, Spawn
@@ -33,7 +34,10 @@ def test_once_verifies_the_answers_and_removes_its_files(
     assert "users: done, 130 rows" in result.stdout
     assert re.search(r"rows from \d+ requests to the portal in [\d.]+ s", result.stdout)
     assert re.search(r"fields: done, 190 rows \(10 of unsupported types\)\n", result.stdout)
-    assert "moved the card to a stage: PUT /bitrix/items/128/" in result.stdout
+    assert re.search(
+        r"moved the card to a stage: PUT /bitrix/items/128/\d+/stage \{\"stage\":\"Успех\"}\n", result.stdout
+    )
+    assert "The portal has the contact, its card, the field and the stage." in result.stdout
     assert "All rows served match the portal." in result.stdout
     assert not re.search("curl|TOKEN=|Serving until", result.stdout)  # the servers have stopped
     assert list(scratch.iterdir()) == []
@@ -46,6 +50,19 @@ def test_a_chosen_database_is_kept_and_can_be_reused(invoke: Invoke, tmp_path: P
         )
         assert result.exit_code == 0, result.output
     assert (tmp_path / "kept.db").exists()
+
+
+def test_a_step_that_the_portal_refuses_ends_it_with_status_1(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing_portal(settings: SandboxSettings, clock: Clock) -> SandboxPortal:
+        portal = SandboxPortal(settings, clock)
+        portal.fault("crm.item.update:error=ACCESS_DENIED")
+        return portal
+
+    monkeypatch.setattr("gateway.cli.demo_servers.SandboxPortal", refusing_portal)
+    result = invoke("demo", "--once", "--port=0", "--portal-port=0", "--users=5", "--deals=2", "--contacts=2")
+    assert (result.exit_code, "created a card of the contact" in result.stdout) == (1, True), result.output
+    assert re.search(r"Error: PATCH /bitrix/items/128/\d+ failed with status \d+: ACCESS_DENIED", result.stderr)
+    assert "changed a field" not in result.stdout
 
 
 async def paste(session: aiohttp.ClientSession, line: str, variables: Mapping[str, str]) -> tuple[int, str]:
@@ -132,3 +149,52 @@ def test_a_row_with_different_content_is_reported(portal: SandboxPortal, resourc
     served[resource][3][name] = "changed"
     with pytest.raises(DemoFailed, match=f"^{resource}: .*'changed'.* is served, the portal has [^;]*$"):
         check_rows(served, portal)
+
+
+@pytest.fixture
+def flow(portal: SandboxPortal) -> Flow:
+    """A flow whose records *portal* has."""
+    tables = portal.data.tables
+    contact, card = next(iter(tables["contacts"])), next(iter(tables[CARDS]))
+    pipeline = tables[CARDS][card]["CATEGORY_ID"]
+    tables["contacts"][contact] |= {"PHONE": [{"VALUE": PHONE}]}
+    tables[CARDS][card] |= {
+        "TITLE": TITLE,
+        "CONTACT_ID": str(contact),
+        "STAGE_ID": next(
+            row["STATUS_ID"]
+            for row in portal.data.statuses.values()
+            if row["NAME"] == STAGE and row["ENTITY_ID"] == f"DYNAMIC_128_STAGE_{pipeline}"
+        ),
+        "UF_CRM_3_1713790617": VALUE,
+    }
+    return Flow(contact, card, "ufCrm3_1713790617")
+
+
+def test_a_flow_that_the_portal_has_passes(flow: Flow, portal: SandboxPortal) -> None:
+    check_portal(flow, portal)
+
+
+@pytest.mark.parametrize(
+    ("table", "changed"),
+    [
+        ("contacts", {"PHONE": []}),
+        (CARDS, {"CONTACT_ID": None}),
+        (CARDS, {"TITLE": "Other"}),
+        (CARDS, {"UF_CRM_3_1713790617": None, "UF_CRM_3_1713790619": VALUE}),
+        (CARDS, {"STAGE_ID": "DT128_12:NEW"}),
+    ],
+)
+def test_a_portal_that_has_something_else_is_reported(
+    flow: Flow, portal: SandboxPortal, table: str, changed: dict[str, object]
+) -> None:
+    portal.data.tables[table][flow.contact if table == "contacts" else flow.card] |= changed
+    with pytest.raises(FlowFailed, match=r"^the portal has .* instead of "):
+        check_portal(flow, portal)
+
+
+@pytest.mark.parametrize("table", ["contacts", CARDS])
+def test_a_record_that_the_portal_lacks_is_reported(flow: Flow, portal: SandboxPortal, table: str) -> None:
+    del portal.data.tables[table][flow.contact if table == "contacts" else flow.card]
+    with pytest.raises(FlowFailed):
+        check_portal(flow, portal)

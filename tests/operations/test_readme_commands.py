@@ -8,6 +8,8 @@ from dataclasses import fields
 import orjson
 import pytest
 
+from gateway.cli.demo_flow import run_flow
+from gateway.cli.gateway_client import open_client
 from gateway.cli.main import main
 from gateway.sandbox.settings import SandboxSettings
 from tests.gateway import Answer, Gateway, Sandbox
@@ -15,6 +17,7 @@ from tests.support.readme import README
 from tests.support.records import enable
 
 ORIGIN = "http://127.0.0.1:8080"
+FLOW_START = "call() {"
 PARTS = README.split("```\n")  # prose and code blocks alternate; a response block directly follows its command
 
 
@@ -23,7 +26,7 @@ def blocks(variable: str) -> list[tuple[str, str]]:
     return [
         (block[block.index("curl ") :], shown if between == "" else "")
         for block, between, shown in zip(PARTS[1::2], PARTS[2::2], [*PARTS[3::2], ""], strict=False)
-        if f"Authorization: Bearer ${variable}" in block and not block.startswith("call()")
+        if f"Authorization: Bearer ${variable}" in block and FLOW_START not in block
     ]
 
 
@@ -86,19 +89,24 @@ async def test_batch_calls_use_the_rows_of_earlier_calls(connected: Gateway) -> 
     assert len(same["items"]) == 3
 
 
-async def test_the_complete_flow_writes_a_contact_and_a_card(connected: Gateway, sandbox: Sandbox) -> None:
-    (flow,) = (block for block in PARTS[1::2] if block.startswith("call()"))
-    answers: list[Answer] = []
-    variables: dict[str, str] = {}
-    for line in flow.splitlines()[1:]:
-        found = re.fullmatch(r"(?:(\w+)=\$\()?call (.*?)(?: \| jq \.id\))?(?: &&)?", line)
+async def test_the_complete_flow_works_after_the_demo_and_the_example_before(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    (at,) = (at for at, part in enumerate(PARTS) if FLOW_START in part)
+    await paste(connected, next(line for line, _ in BLOCKS if "Idempotency-Key" in line))
+    async with open_client(connected.origin, connected.token()) as client:
+        await run_flow(client, sandbox.portal)
+    variables = {"API": ORIGIN + "/bitrix"}
+    printed = []
+    for line in PARTS[at].splitlines()[2:]:
+        found = re.fullmatch(r"(?:(\w+)=\$\()?call \.(\w+) (.*?)\)?(?: &&)?", line)
         assert found is not None
-        variable, command = found.groups()
-        method, path, body = shlex.split(string.Template(command).substitute(variables))
-        answers.append(await connected.request(method, f"/bitrix/{path}", json=orjson.loads(body)))
+        variable, shown, command = found.groups()
+        answer = await paste(connected, string.Template(command).substitute(variables))
+        assert answer.status in (200, 201), answer.body
+        value = orjson.dumps(answer.json[shown]).decode()
         if variable:
-            variables[variable] = str(answers[-1].json["id"])
-    assert [answer.status for answer in answers] == [201, 201, 200, 200]
-    card = sandbox.portal.data.tables["items/128"][int(variables["CARD"])]
-    assert (card["TITLE"], card["CONTACT_ID"]) == ("Call back", variables["CONTACT"])
-    assert card["STAGE_ID"] == answers[-1].json["stageId"]
+            variables[variable] = value
+        else:
+            printed.append(value)
+    assert printed == PARTS[at + 2].splitlines()
