@@ -19,6 +19,8 @@ How to react to an error is stated by its properties, so that callers need not k
 from gateway.errors import GatewayError
 from gateway.redaction import printable, redact
 
+# The code of an error that has no code of its own, such as an unknown smart process. Source: methods.md 3, 13 (5)
+NO_CODE = "0"
 MAX_CODE_CHARS = 100
 MAX_DESCRIPTION_CHARS = 500
 MAX_REDACTED_CHARS = 10_000  # a portal may send megabytes, and redaction takes time
@@ -55,7 +57,8 @@ class PortalError(GatewayError):
         if message is not None:
             text = readable(message, MAX_DESCRIPTION_CHARS)
         else:
-            text = ": ".join(part for part in (self.portal_code, self.description) if part) or self._default(status)
+            code = "" if self.portal_code == NO_CODE and self.description else self.portal_code
+            text = ": ".join(part for part in (code, self.description) if part) or self._default(status)
         super().__init__(text if self.operator_hint is None else f"{text.removesuffix('.')}. {self.operator_hint}")
 
     @classmethod

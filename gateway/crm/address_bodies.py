@@ -42,8 +42,9 @@ class AddressTypes:
 
     @property
     def rule(self) -> str:
-        """What the name of a type must be."""
-        return f"must be one of {', '.join(self.names.values())}"
+        """What names a type."""
+        listed = ", ".join(f"{type_id} ({name})" for type_id, name in self.names.items())
+        return f"must be the number or the name of a type: {listed}"
 
 
 def check_type(named: str, types: AddressTypes) -> int:

@@ -40,7 +40,8 @@ def check_names(query: MultiMapping[str], known: Collection[str], *, hint: str =
     """
     for name in query:
         if name not in known:
-            rule = f"unknown parameter, expected one of {', '.join(known)}" if known else NO_PARAMETERS
+            expected = f"one of {', '.join(known)}" if len(known) > 1 else "".join(known)
+            rule = f"unknown parameter, expected {expected}" if known else NO_PARAMETERS
             raise InvalidInput.of_parameter(name or "a parameter without a name", "unknown_parameter", rule + hint)
 
 

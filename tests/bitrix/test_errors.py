@@ -52,6 +52,12 @@ def test_an_unknown_code_keeps_its_text() -> None:
     assert portal_error(0, None, 400).portal_code == "0"
 
 
+def test_a_code_without_a_meaning_is_left_out_of_the_text() -> None:
+    error = portal_error(0, "Smart process not found", 400)
+    assert (str(error), error.portal_code) == ("Smart process not found", "0")
+    assert str(portal_error(0, None, 400)) == "0"
+
+
 def test_an_error_without_a_message_has_a_default_text() -> None:
     assert str(portal_error("", "", 400)) == "the portal refused the call (HTTP 400)"
 

@@ -173,7 +173,7 @@ async def test_all_mistakes_are_reported_before_anything_is_written(
     assert found == errors
     assert not [call for call in sandbox.portal.seen if call.method in ("crm.address.add", "crm.address.update")]
     if errors[0][1] == "unknown_type":
-        assert f"{PHYSICAL}, {LEGAL}" in answer.json["errors"][0]["detail"]
+        assert f" 1 ({PHYSICAL}), 6 ({LEGAL})" in answer.json["errors"][0]["detail"]
 
 
 async def test_an_address_that_exists_is_not_overwritten(connected: Gateway, sandbox: Sandbox) -> None:

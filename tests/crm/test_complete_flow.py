@@ -45,5 +45,16 @@ async def test_a_contact_gets_a_card_that_moves_on(
     stored = sandbox.portal.data.tables[CARDS][card.json["id"]]
     assert (stored["CONTACT_ID"], stored["STAGE_ID"]) == (str(contact.json["id"]), moved.json["stageId"])
     assert sandbox.portal.calls["crm.item.add"] == 1
+    if not fault:
+        writes = [call for call in sandbox.portal.seen if call.method.endswith((".add", ".update"))]
+        assert [call.method for call in writes] == [
+            "crm.contact.add",
+            "crm.item.add",
+            "crm.item.update",
+            "crm.item.update",
+        ]
+        assert writes[1].params["fields"]["contactId"] == contact.json["id"]
+        assert writes[2].params["fields"] == {custom: "In Progress"}
+        assert writes[3].params["fields"] == {"stageId": moved.json["stageId"]}
     again = await write(connected, "POST", CARDS, linked, "card")
     assert (again.status, again.body) == (201, card.body)

@@ -81,6 +81,15 @@ async def test_the_error_says_where_parameters_belong(connected: Gateway) -> Non
         assert answer.json["detail"] == "verbose: unknown parameter: this address has no query parameters"
 
 
+async def test_the_error_names_the_parameters_that_are_known(connected: Gateway) -> None:
+    for method, path, expected in (
+        ("GET", "contacts/1?x=1", "one of source, related, translate"),
+        ("PUT", "contacts?match=PHONE&x=1", "match"),
+    ):
+        answer = await connected.request(method, f"/bitrix/{path}", json={})
+        assert answer.json["detail"] == f"x: unknown parameter, expected {expected}"
+
+
 async def test_version_is_only_valid_for_named_lists(connected: Gateway) -> None:
     answer = await connected.get("/bitrix/stream/items/2?version=3")
     assert refused(answer.json) == ("invalid_input", "unknown_parameter", "version")

@@ -84,11 +84,12 @@ METHOD_USES: tuple[MethodUse, ...] = (
         module="gateway.crm.writes",
     ),
     _use(
-        "crm.lead.update crm.deal.update crm.contact.update crm.company.update crm.quote.update crm.item.update",
-        "change a record; crm.item.update also moves it to another stage",
+        "crm.lead.update crm.deal.update crm.contact.update crm.company.update crm.quote.update",
+        "change a record",
         scope="crm",
         module="gateway.crm.writes",
     ),
+    _use("crm.item.update", "change a record; move it to another stage", scope="crm", module="gateway.crm.writes"),
     _use(
         "crm.lead.delete crm.deal.delete crm.contact.delete crm.company.delete crm.quote.delete crm.item.delete",
         "delete a record",
