@@ -35,6 +35,9 @@ async def test_a_record_moves_to_a_stage_by_its_id_or_name(
     assert answer.status == 200, answer.body
     shown = next(answer.json[name] for name in ("STAGE_ID", "STATUS_ID", "stageId") if name in answer.json)
     assert shown == stage or shown.endswith(f":{stage}")
+    if "pipeline" in body:
+        pipeline = answer.json.get("CATEGORY_ID", answer.json.get("categoryId"))
+        assert str(pipeline) == str(body["pipeline"])
     assert (await connected.get(f"/bitrix/{resource}/{row_id}")).json == answer.json
 
 

@@ -42,7 +42,7 @@ def update_item(call: Call) -> Answer:
         raise _not_valid("CATEGORY_ID")
     _check_stage(writer, values, category)
     if "CATEGORY_ID" in values:
-        values = {**dict.fromkeys(_stage_names(row), writer.first_stage(category)), **values}
+        values = {**dict.fromkeys(_stage_names(row), writer.first_stage(category)), **values, "CATEGORY_ID": category}
     if values.keys() & _required_of(entity) and not any({**row, **values}.get(name) for name in _required_of(entity)):
         raise _missing(entity)
     writer.update(call.params["id"], values)
