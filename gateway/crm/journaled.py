@@ -128,14 +128,21 @@ class JournaledWrites:
             return Served(write.answer, replayed=True)
         try:
             answer = await work(write)
-        except Exception as error:
-            if isinstance(error, GatewayError) and not isinstance(error, OutcomeUnknown):
-                await self._store_outcome(self._journal.forget(write.write_id))
-            else:
-                self._unsettled_until[account.portal.portal_id] = self._clock.monotonic() + SETTLED_S
+        except OutcomeUnknown:
+            self._leave_unsettled(account)
+            raise
+        except GatewayError:
+            await self._store_outcome(self._journal.forget(write.write_id))
+            raise
+        except Exception:  # unforeseen, so it says nothing about what the portal has done
+            self._leave_unsettled(account)
             raise
         await self._store_outcome(self._journal.end(write.write_id, answer))
         return Served(answer)
+
+    def _leave_unsettled(self, account: Account) -> None:
+        """Count a write to the portal of *account* as perhaps under way, until the portal has certainly ended."""
+        self._unsettled_until[account.portal.portal_id] = self._clock.monotonic() + SETTLED_S
 
     async def _store_outcome(self, storing: Awaitable[None]) -> None:
         """Store the end of a write. If that fails, its outcome is not known, and is looked up when it is repeated."""

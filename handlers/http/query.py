@@ -15,7 +15,7 @@ QUERY_CACHE_SIZE = 4096  # parsing a query takes as long as all the rest of serv
 MAX_CACHED_QUERY_CHARACTERS = 128  # page and size alone take some 30
 MAX_DIGITS = 18  # fit a 64-bit integer
 NO_PARAMETERS = "unknown parameter: this address has no query parameters"
-BODY_HINT = ", send them in the body"
+BODY_HINT = "; values belong in the body"
 NOT_POSITIVE = f"must be a positive integer of at most {MAX_DIGITS} digits"
 
 

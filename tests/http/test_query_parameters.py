@@ -73,7 +73,7 @@ async def test_an_undocumented_parameter_is_refused(
 async def test_the_error_says_where_parameters_belong(connected: Gateway) -> None:
     answer = await connected.post("/bitrix/call/user.get?FILTER[ID]=5", json={})
     assert answer.json["detail"] == (
-        "FILTER[ID]: unknown parameter: this address has no query parameters, send them in the body"
+        "FILTER[ID]: unknown parameter: this address has no query parameters; values belong in the body"
     )
     for method, path in (("GET", "/healthz"), ("POST", "/bitrix/sync/deals/resume")):
         answer = await connected.request(method, f"{path}?verbose")
