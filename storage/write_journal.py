@@ -33,8 +33,9 @@ class Write:
 class WriteJournal:
     """Reads and writes the journal.
 
-    A write is on disk before `begin` returns. Its end survives a kill of the process. If a machine crash loses it,
-    the outcome of the write is unknown again, and is looked up when the write is repeated.
+    A write with a key is on disk before `begin` returns, because its caller may ask for it after a crash of the machine.
+    All else survives a kill of the process. If a machine crash loses the end of a write, its outcome is unknown again,
+    and is looked up when the write is repeated.
     """
 
     def __init__(self, database: Database) -> None:
@@ -47,7 +48,8 @@ class WriteJournal:
 
         Writes that began more than *keep_s* seconds ago are deleted.
         """
-        return await self._database.write_durably(_begin, account_id, key, digest, sent, origin, now, keep_s)
+        write = self._database.write if key is None else self._database.write_durably
+        return await write(_begin, account_id, key, digest, sent, origin, now, keep_s)
 
     async def has_unfinished(self, since: int) -> bool:
         """Whether the outcome of a write that began after the Unix second *since* is not known."""
