@@ -23,8 +23,7 @@ from gateway.bitrix.rows.records import decode_integer
 from gateway.clock import Clock
 from gateway.errors import InvalidInput
 from gateway.fields.service import KnownFields
-from gateway.mirror.field_access import with_known_fields
-from gateway.mirror.queries import FieldAccess
+from gateway.mirror.field_access import FieldAccess, with_known_fields
 from gateway.mirror.query_fields import QueryFields, parse_select
 from gateway.mirror.resources import ITEMS, RECORDS, Resource, list_fields, record_type
 from gateway.mirror.stage_directories import DEAL

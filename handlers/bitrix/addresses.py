@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.crm.address_calls import ADDRESS_FIELDS
 from gateway.errors import InvalidInput
-from gateway.mirror.queries import FieldAccess
+from gateway.mirror.field_access import FieldAccess
 from handlers.app_keys import ADDRESSES
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import fetch_fields, load_fields, requested_resource

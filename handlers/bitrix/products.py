@@ -5,7 +5,7 @@ from functools import partial
 from aiohttp import web
 
 from gateway.crm.product_rows import PRODUCT_FIELDS
-from gateway.mirror.queries import FieldAccess
+from gateway.mirror.field_access import FieldAccess
 from handlers.app_keys import PRODUCTS
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import fetch_fields, load_fields, requested_resource
