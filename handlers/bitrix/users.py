@@ -14,11 +14,12 @@ from handlers.app_keys import PAGES, WHOLE_USERS
 from handlers.bitrix.account_loading import find_account
 from handlers.bitrix.fields import fetch_fields, load_fields
 from handlers.bitrix.lists import respond_page
-from handlers.http.query import DEFAULT_PAGE, DEFAULT_SIZE, cached_if_short, one_value, positive
+from handlers.http.query import DEFAULT_PAGE, DEFAULT_SIZE, cached_if_short, check_names, one_value, positive
 from storage.records import Account
 
 QUERY_CACHE_SIZE = 1024
 MAX_CACHED_QUERY_CHARACTERS = 512
+PARAMETERS = ("page", "size", "active", "select")
 FLAGS = {"true": True, "false": False}
 
 
@@ -41,7 +42,9 @@ async def access_user_fields(request: web.Request, account: Account) -> FieldAcc
 
 @cached_if_short(entries=QUERY_CACHE_SIZE, characters=MAX_CACHED_QUERY_CHARACTERS)
 def parse_query(raw_query: str) -> UserQuery:
-    """Return what a raw query string asks of users. Unknown parameters are ignored, as the contract has it.
+    """Return what a raw query string asks of users.
+
+    Without `active` and `select`, unknown parameters are ignored, as the contract has it.
 
     Raises:
         InvalidInput: Names the invalid parameter.
@@ -51,6 +54,7 @@ def parse_query(raw_query: str) -> UserQuery:
     active, select = _active(query), one_value(query, "select")
     if active is None and select is None:
         return UserQuery(page, size)
+    check_names(query, PARAMETERS)
     if size > MAX_SIZE:
         raise InvalidInput.of_parameter("size", "invalid_value", f"must be at most {MAX_SIZE}")
     return UserQuery(
