@@ -50,6 +50,7 @@ class ProductService:
         """Replace the product rows of a record: 200 with those that the portal has then.
 
         Raises:
+            InvalidInput: a row has an id that no row of the record has; nothing was written.
             PortalError: the portal refused the rows. OutcomeUnknown: its answer was lost; rows have no key by which it
                 could be told whether they were stored, or changed by others meanwhile.
             TooBusy: the portal's limits leave no room in time; nothing was sent.
@@ -58,6 +59,9 @@ class ProductService:
 
         async def work(write: Write) -> StoredAnswer:
             products = self._products(account, resource, row_id)
+            if write.is_new:
+                async with self._context.directory.mark_stale_on_auth_failure(account):
+                    await products.check_ids(rows)
 
             async def send() -> None:
                 await products.replace(rows)
