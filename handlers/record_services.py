@@ -20,6 +20,7 @@ from gateway.crm.stage_check import StageChecker
 from gateway.crm.upserts import UpsertService
 from gateway.crm.users import UserFinder
 from gateway.crm.written_records import WrittenRecords
+from gateway.mirror.links import LinkRefresher
 from gateway.mirror.names import NameService
 from handlers.app_keys import (
     ADDRESSES,
@@ -45,7 +46,7 @@ from storage.write_journal import WriteJournal
 
 @asynccontextmanager
 async def record_services(
-    app: web.Application, names: NameService, allowed_methods: MethodAllowlist
+    app: web.Application, names: NameService, links: LinkRefresher, allowed_methods: MethodAllowlist
 ) -> AsyncIterator[None]:
     """Create the services until the block ends; then cancel the writes that still run."""
     clock, directory, clients = app[CLOCK], app[DIRECTORY], app[CLIENTS]
@@ -55,7 +56,7 @@ async def record_services(
     users, stages = UserFinder(names, directory, clients), StageChecker(names, directory, clients)
     context = WriteContext(journaled, written, directory, clients, calls, clock)
     app[RECORD_WRITES] = RecordService(context, users, stages)
-    app[RECORD_DELETES] = RecordDeletes(context, describe=command_error)
+    app[RECORD_DELETES] = RecordDeletes(context, links, describe=command_error)
     app[UPSERTS] = UpsertService(context, app[RECORD_WRITES])
     app[BINDINGS] = BindingService(context)
     app[RELATED_DEALS] = RelatedDeals(directory, clients, clock)

@@ -10,6 +10,7 @@ from gateway.crm.journaled import Served
 from gateway.crm.stages import as_item
 from gateway.crm.writes import RecordWrites
 from gateway.errors import GatewayError
+from gateway.mirror.links import LinkRefresher
 from gateway.mirror.resources import RECORDS, RecordType, Resource, record_type
 from storage.records import Account
 from storage.write_journal import StoredAnswer, Write
@@ -18,15 +19,18 @@ from storage.write_journal import StoredAnswer, Write
 # Source: methods.md 5 (b24restdocs api-reference/crm/universal/object-fields.md)
 LINKED = {"contact": ("contactId", RECORDS["contacts"]), "company": ("companyId", RECORDS["companies"])}
 
+Describe = Callable[[GatewayError], dict[str, object]]
+
 
 class RecordDeletes:
     """Deletes records. Both methods take the caller's Idempotency-Key, if any, and raise what `RecordService` does.
 
-    *describe* returns the JSON of an error.
+    *links* reads again what the deleted records were linked to. *describe* returns the JSON of an error.
     """
 
-    def __init__(self, context: WriteContext, *, describe: Callable[[GatewayError], dict[str, object]]) -> None:
+    def __init__(self, context: WriteContext, links: LinkRefresher, *, describe: Describe) -> None:
         self._context = context
+        self._links = links
         self._describe = describe
 
     async def delete(self, account: Account, resource: Resource, row_id: int, key: str | None) -> Served:
@@ -49,7 +53,7 @@ class RecordDeletes:
         """
 
         async def work(write: Write) -> StoredAnswer:
-            links = await self._links(account, resource, row_id, linked, write)
+            links = await self._linked_ids(account, resource, row_id, linked, write)
             await self._delete(account, resource, row_id, write)
             outcomes: dict[str, object] = {"item": {"id": row_id, "deleted": True}, **dict.fromkeys(LINKED)}
             for name, linked_id in links.items():
@@ -60,7 +64,7 @@ class RecordDeletes:
         target, sent = f"{resource.name}/{row_id}", sorted(linked)
         return await self._context.journaled.perform(account, key, "DELETE", target, sent, "", work)
 
-    async def _links(
+    async def _linked_ids(
         self, account: Account, resource: Resource, row_id: int, linked: Collection[str], write: Write
     ) -> dict[str, int | None]:
         """The ids of what the record is linked to. They are kept in the journal: the record will be gone.
@@ -89,6 +93,7 @@ class RecordDeletes:
 
         await self._context.journaled.carry_out(account, write, send, look_up)
         await self._context.mirror.bury(account, resource, row_id)
+        self._links.refresh(account, resource, [row_id])
 
     async def _outcome(self, account: Account, resource: Resource, row_id: int, write: Write) -> dict[str, object]:
         """Delete what a record was linked to, and return what became of it: an error does not stop the others."""
