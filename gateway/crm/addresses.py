@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
-import orjson
-
 from gateway.bitrix.errors import OutcomeUnknown, PortalBroken
+from gateway.bitrix.protocol.json_body import encode_json
 from gateway.crm.address_bodies import AddressTypes, check_address, check_type
 from gateway.crm.address_calls import AddressCalls, AddressKey, has_values, own_addresses
 from gateway.crm.address_choice import choose_address, choose_requisite, shown
@@ -205,14 +204,16 @@ class AddressService:
         status: int,
     ) -> StoredAnswer:
         """The answer with the address that was written, as the portal has it; its key alone if it cannot be read."""
-        row = None
+        body = encode_json(shown(address.fields, types), "an address is")
         try:
             row = await calls.find(address)
+            if row is not None:
+                body = encode_json(shown(row, types), "an address is")
         except GatewayError as error:
             reason = {"id": calls.row_id, "reason": str(error)}
             logger.warning("an address was written, but could not be read back", extra=reason)
         await self._context.mirror.read_back(account, resource, calls.row_id)
-        return StoredAnswer(status, None, orjson.dumps(shown(row or address.fields, types)))
+        return StoredAnswer(status, None, body)
 
     @asynccontextmanager
     async def _alone(self, account: Account, resource: Resource, row_id: int) -> AsyncIterator[AddressCalls]:

@@ -3,11 +3,10 @@
 Source: methods.md 14 (b24restdocs api-reference/crm/timeline/comments/)
 """
 
-import orjson
-
 from gateway.bitrix.errors import OutcomeUnknown, PortalBroken
 from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.lists.page import ListCall
+from gateway.bitrix.protocol.json_body import encode_json
 from gateway.bitrix.protocol.v2 import Command
 from gateway.bitrix.rows.records import decode_integer
 from gateway.crm.catalog import read_lists
@@ -74,16 +73,15 @@ class CommentService:
                     raise OutcomeUnknown(PortalBroken("a created comment without an id"))
                 return comment_id
 
-            async def read(comment_id: int) -> Row:
+            async def read(comment_id: int) -> bytes:
                 result = (await call(Command("crm.timeline.comment.get", {"id": comment_id}))).result
                 if not isinstance(result, dict):
                     raise PortalBroken("a comment is not an object")
-                return result
+                return encode_json(_json(result), "a comment is")
 
             comment_id = await self._context.journaled.carry_out(account, write, send, None)
             shown = await self._context.mirror.attempt(read(comment_id), resource, row_id)
-            body = {"id": comment_id} if shown is None else _json(shown)
-            return StoredAnswer(201, None, orjson.dumps(body))
+            return StoredAnswer(201, None, shown or b'{"id":%d}' % comment_id)
 
         target = f"{resource.name}/{row_id}/comments"
         return await self._context.journaled.perform(account, key, "POST", target, text, "", work)

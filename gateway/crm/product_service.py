@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from functools import partial
 
-import orjson
-
 from gateway.bitrix.lists.list_specs import Row
+from gateway.bitrix.protocol.json_body import encode_json
 from gateway.crm.context import WriteContext
 from gateway.crm.journaled import Served
 from gateway.crm.product_rows import ProductRows, check_rows
@@ -66,10 +65,13 @@ class ProductService:
             async def send() -> None:
                 await products.replace(rows)
 
+            async def read() -> bytes:
+                return encode_json({"items": await products.read()}, "the product rows are")
+
             await self._context.journaled.carry_out(account, write, send, None)
             await self._context.mirror.refresh(account, resource, row_id)  # its amount follows the rows
-            shown = await self._context.mirror.attempt(products.read(), resource, row_id)
-            return StoredAnswer(200, None, orjson.dumps({"items": shown}))
+            shown = await self._context.mirror.attempt(read(), resource, row_id)
+            return StoredAnswer(200, None, shown or b'{"items":null}')
 
         target = f"{resource.name}/{row_id}/products"
         return await self._context.journaled.perform(account, key, "PUT", target, rows, "", work)
