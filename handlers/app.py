@@ -19,6 +19,7 @@ from gateway.auth.tokens import TokenVerifier
 from gateway.bitrix.auth.oauth import AuthorizationServers
 from gateway.bitrix.monitoring.call_log import CallLog
 from gateway.bitrix.monitoring.counters import CallCounters
+from gateway.bitrix.monitoring.token_requests import TokenRequestLog
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import open_session
 from gateway.clock import Clock
@@ -163,6 +164,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         client_secret=config.bitrix_client_secret or "",
         allowed=frozenset(config.oauth_servers),
         insecure=config.insecure_portals,
+        on_request=TokenRequestLog(app[CALL_LOG], clock).on_request,
     )
     app[PAGES] = Pages(mirror, cache_bytes=config.page_cache_bytes)
     vault = Vault(app[SECRETS].encryption_key)
