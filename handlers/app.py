@@ -209,6 +209,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         app[PORTAL_RECORDS],
         OwnWriteStore(app[DATABASE]),
         app[PAGES],
+        directory,
         clock,
         limit_s=config.query_limit_s,
     )

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from gateway.accounts.directory import AccountDirectory
 from gateway.background import detached, end
 from gateway.clock import Clock
 from gateway.errors import GatewayError
@@ -46,6 +47,7 @@ class LinkRefresher:
         records: PortalRecords,
         mirror: OwnWriteStore,
         pages: Pages,
+        directory: AccountDirectory,
         clock: Clock,
         *,
         limit_s: float,
@@ -55,6 +57,7 @@ class LinkRefresher:
         self._records = records
         self._mirror = mirror
         self._pages = pages
+        self._directory = directory
         self._clock = clock
         self._limit_s = limit_s
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,7 +79,8 @@ class LinkRefresher:
         for wait_s in WAITS_S:
             await self._clock.sleep(wait_s)
             try:
-                if not await self._read_linked(account, column, row_ids):
+                current = await self._directory.find_current(account)
+                if current is None or not await self._read_linked(current, column, row_ids):
                     return
             except (GatewayError, StorageError, TimeoutError) as error:
                 names = {"account": account.account_key, "linked": column, "ids": row_ids[:10], "reason": str(error)}

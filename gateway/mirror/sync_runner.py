@@ -107,13 +107,15 @@ class SyncRunner:
 
         writer = SyncWriter(self._store, self._pages, self._clock, resource, run, keep_fields, on_progress)
         lists = resource.lists(self._language)
-        async with self._directory.mark_stale_on_auth_failure(account):
-            if run.mode == "full":
-                await SyncPass(self._store, client, writer, lists, run).run()
-                reconciled = True
-            else:
-                reconciled = await self._read_changes(account, resource, client, writer)
-        self._links.refresh(account, resource, writer.deleted)
+        try:
+            async with self._directory.mark_stale_on_auth_failure(account):
+                if run.mode == "full":
+                    await SyncPass(self._store, client, writer, lists, run).run()
+                    reconciled = True
+                else:
+                    reconciled = await self._read_changes(account, resource, client, writer)
+        finally:  # the next run does not find them again
+            self._links.refresh(account, resource, writer.deleted)
         if resource.record is not None:
             await self._save_position(account, resource, reconciled=reconciled)
         if resource.of_users:

@@ -106,6 +106,19 @@ async def test_links_that_a_portal_removes_later_are_read_then(connected: Gatewa
     assert sandbox.portal.calls["crm.quote.list"] == calls
 
 
+async def test_a_disconnected_account_reads_nothing_again(connected: Gateway, sandbox: Sandbox) -> None:
+    await enable(connected, "quotes")
+    company = await create(connected, "companies", TITLE="x")
+    quote = await create_linked(connected, "quotes", None, company)
+    await connected.clock.until(connected.delete(f"/bitrix/companies/{company}"))
+    await connected.clock.advance(1)
+    assert await mirrored(connected, f"quotes/{quote}", "COMPANY_ID") == company
+    assert (await connected.clock.until(connected.delete("/bitrix/account"))).status < 300
+    calls = sandbox.portal.calls.copy()
+    await connected.clock.advance(2 * CLEANED_S)
+    assert sandbox.portal.calls == calls
+
+
 async def test_deletes_without_linked_records_cost_no_call(connected: Gateway, sandbox: Sandbox) -> None:
     await enable(connected, *LINKED)
     contact = await create(connected, "contacts", NAME="a")
