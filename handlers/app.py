@@ -19,12 +19,14 @@ from gateway.auth.tokens import TokenVerifier
 from gateway.bitrix.auth.oauth import AuthorizationServers
 from gateway.bitrix.monitoring.call_log import CallLog
 from gateway.bitrix.monitoring.counters import CallCounters
+from gateway.bitrix.monitoring.token_requests import TokenRequestLog
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import open_session
 from gateway.clock import Clock
 from gateway.crypto.vault import KEY_CHECK, NO_KEY, Vault, key_needed
 from gateway.fields.service import FieldService
 from gateway.mirror.cursors import CursorSigner
+from gateway.mirror.links import LinkRefresher
 from gateway.mirror.maintenance import MirrorMaintenance
 from gateway.mirror.names import NameService
 from gateway.mirror.pages import Pages
@@ -85,6 +87,7 @@ from storage.mirror_dictionaries import DictionaryStore
 from storage.mirror_indexes import IndexStore
 from storage.mirror_queries import QueryStore
 from storage.mirror_records import RecordStore
+from storage.own_writes import OwnWriteStore
 from storage.rules import RuleStore
 from storage.sync_settings import SyncSettingsStore
 from storage.syncs import SyncStore
@@ -161,6 +164,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         client_secret=config.bitrix_client_secret or "",
         allowed=frozenset(config.oauth_servers),
         insecure=config.insecure_portals,
+        on_request=TokenRequestLog(app[CALL_LOG], clock).on_request,
     )
     app[PAGES] = Pages(mirror, cache_bytes=config.page_cache_bytes)
     vault = Vault(app[SECRETS].encryption_key)
@@ -199,6 +203,16 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     sync_settings = SyncSettingsStore(app[DATABASE])
     maintenance = MirrorMaintenance(IndexStore(app[DATABASE]), sync_settings, clock)
     sync_store = SyncStore(app[DATABASE])
+    links = LinkRefresher(
+        sync_settings,
+        QueryStore(app[DATABASE]),
+        app[PORTAL_RECORDS],
+        OwnWriteStore(app[DATABASE]),
+        app[PAGES],
+        directory,
+        clock,
+        limit_s=config.query_limit_s,
+    )
     runner = SyncRunner(
         sync_store,
         sync_settings,
@@ -207,6 +221,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         clients,
         app[FIELDS],
         app[PAGES],
+        links,
         clock,
         language=config.field_language,
         overlap_s=config.sync_overlap_s,
@@ -243,11 +258,12 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[CALLS] = CallService(allowed_methods, directory, clients)
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, clock)
     try:
-        writing = record_services(app, names, allowed_methods)
+        writing = record_services(app, names, links, allowed_methods)
         async with writing, maintenance.open(), app[SYNCS].open(), schedule.open():
             yield
             await finish_pending(app[ACCOUNTS].finish_pending(), clock)
     finally:
+        await links.close()
         await recovery.close()
         await finish_pending(credentials.finish_pending(), clock)
         await limiters.close()

@@ -9,6 +9,7 @@ from gateway.accounts.allowed_methods import MethodAllowlist
 from gateway.crm.addresses import AddressService
 from gateway.crm.binding_service import BindingService
 from gateway.crm.comments import CommentService
+from gateway.crm.context import WriteContext
 from gateway.crm.deletes import RecordDeletes
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites
@@ -19,6 +20,7 @@ from gateway.crm.stage_check import StageChecker
 from gateway.crm.upserts import UpsertService
 from gateway.crm.users import UserFinder
 from gateway.crm.written_records import WrittenRecords
+from gateway.mirror.links import LinkRefresher
 from gateway.mirror.names import NameService
 from handlers.app_keys import (
     ADDRESSES,
@@ -44,7 +46,7 @@ from storage.write_journal import WriteJournal
 
 @asynccontextmanager
 async def record_services(
-    app: web.Application, names: NameService, allowed_methods: MethodAllowlist
+    app: web.Application, names: NameService, links: LinkRefresher, allowed_methods: MethodAllowlist
 ) -> AsyncIterator[None]:
     """Create the services until the block ends; then cancel the writes that still run."""
     clock, directory, clients = app[CLOCK], app[DIRECTORY], app[CLIENTS]
@@ -52,14 +54,15 @@ async def record_services(
     written = WrittenRecords(OwnWriteStore(app[DATABASE]), app[PORTAL_RECORDS], app[READER], app[PAGES], clock)
     calls = GatheredCalls(clients, allowed_methods)
     users, stages = UserFinder(names, directory, clients), StageChecker(names, directory, clients)
-    app[RECORD_WRITES] = RecordService(journaled, written, directory, clients, calls, users, stages, clock)
-    app[RECORD_DELETES] = RecordDeletes(journaled, written, directory, calls, describe=command_error)
-    app[UPSERTS] = UpsertService(journaled, app[RECORD_WRITES], directory, clock)
-    app[BINDINGS] = BindingService(journaled, written, directory, calls)
+    context = WriteContext(journaled, written, directory, clients, calls, clock)
+    app[RECORD_WRITES] = RecordService(context, users, stages)
+    app[RECORD_DELETES] = RecordDeletes(context, links, describe=command_error)
+    app[UPSERTS] = UpsertService(context, app[RECORD_WRITES])
+    app[BINDINGS] = BindingService(context)
     app[RELATED_DEALS] = RelatedDeals(directory, clients, clock)
-    app[PRODUCTS] = ProductService(journaled, written, directory, clients, calls, clock)
-    app[COMMENTS] = CommentService(journaled, written, directory, clients, calls)
-    app[ADDRESSES] = AddressService(journaled, written, directory, clients, calls, clock)
+    app[PRODUCTS] = ProductService(context)
+    app[COMMENTS] = CommentService(context)
+    app[ADDRESSES] = AddressService(context)
     await journaled.open()
     try:
         yield

@@ -144,16 +144,17 @@ class Authorizations:
         if not await self._store.use_state(state.nonce, account.account_id, now=self._now()):
             raise InvalidInput.of_parameter("state", "state_used", "has already been used, or has expired")
 
-    async def exchange(self, query: Mapping[str, str]) -> Tokens:
-        """Exchange the code of a checked callback for tokens.
+    async def exchange(self, account: Account, query: Mapping[str, str]) -> Tokens:
+        """Exchange the code of a checked callback for the tokens of *account*.
 
         Raises:
             ExchangeFailed: the authorization server refuses the code, or does not answer in time.
             InvalidInput: the tokens are for another portal than the callback says.
         """
+        servers = self._servers.of(account.account_key)
         try:
             async with response_deadline(self._clock, self._config.max_wait_s):
-                tokens = await self._servers.exchange(query["server_domain"], query["code"])
+                tokens = await servers.exchange(query["server_domain"], query["code"])
         except PortalError as error:
             raise ExchangeFailed(error.detail) from error
         if tokens.member_id != query["member_id"]:

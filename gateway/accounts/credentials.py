@@ -57,7 +57,7 @@ class AccountCredentials:
                 partial(self._load_tokens, account.account_id),
                 partial(self._save_refreshed, account.account_id),
                 partial(self._mark_stale, account.account_id),
-                self._servers,
+                self._servers.of(account.account_key),
                 self._clock,
             ),
         )

@@ -48,6 +48,12 @@ class AccountDirectory:
                 self._accounts.remember(account_key, account)
         return account
 
+    async def find_current(self, account: Account) -> Account | None:
+        """Return *account* as it is now; None if its portal has changed, or it is stale or no longer connected."""
+        current = await self.find(account.account_key)
+        usable = current is not None and not current.stale and current.portal == account.portal
+        return current if usable else None
+
     async def require(self, account_key: str) -> Account:
         """Return the account with this key.
 

@@ -181,7 +181,7 @@ class AccountService:
 
     async def _exchange(self, account: Account, authorized_host: str, query: Mapping[str, str]) -> None:
         """Exchange the code, store the tokens, and start the first sync."""
-        tokens = await self._authorizations.exchange(query)
+        tokens = await self._authorizations.exchange(account, query)
         async with self._suspended(account):
             account = await self._credentials.save_tokens(account, tokens, authorized_host)
         await self._notify_connected(account)

@@ -5,26 +5,19 @@ import uuid
 from asyncio import Lock
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
-import orjson
-
-from gateway.accounts.clients import PortalClients
-from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.errors import OutcomeUnknown, PortalBroken
-from gateway.clock import Clock
+from gateway.bitrix.protocol.json_body import encode_json
 from gateway.crm.address_bodies import AddressTypes, check_address, check_type
 from gateway.crm.address_calls import AddressCalls, AddressKey, has_values, own_addresses
 from gateway.crm.address_choice import choose_address, choose_requisite, shown
-from gateway.crm.gathered_calls import GatheredCalls
-from gateway.crm.journaled import JournaledWrites, Served
-from gateway.crm.written_records import WrittenRecords
+from gateway.crm.context import WriteContext
+from gateway.crm.journaled import Served
 from gateway.errors import GatewayError, StateConflict
 from gateway.fields.service import KnownFields
-from gateway.mirror.field_access import with_known_fields
-from gateway.mirror.queries import FieldAccess
+from gateway.mirror.field_access import FieldAccess, with_known_fields
 from gateway.mirror.resources import Resource, record_type
 from storage.records import Account
 from storage.write_journal import StoredAnswer, Write
@@ -42,27 +35,14 @@ class AddressService:
     The writes for one record are carried out one after another, so that two of them do not add two requisites.
     """
 
-    def __init__(
-        self,
-        journaled: JournaledWrites,
-        mirror: WrittenRecords,
-        directory: AccountDirectory,
-        clients: PortalClients,
-        calls: GatheredCalls,
-        clock: Clock,
-    ) -> None:
-        self._journaled = journaled
-        self._mirror = mirror
-        self._directory = directory
-        self._clients = clients
-        self._gathered = calls
-        self._clock = clock
+    def __init__(self, context: WriteContext) -> None:
+        self._context = context
         self._locks: WeakValueDictionary[tuple[int, str, int], Lock] = WeakValueDictionary()
 
     async def show(self, account: Account, resource: Resource, row_id: int) -> list[dict[str, Any]]:
         """The addresses of all requisites of a record; if there are none, those in its own fields."""
         calls = self._calls(account, resource, row_id)
-        async with self._directory.mark_stale_on_auth_failure(account):
+        async with self._context.directory.mark_stale_on_auth_failure(account):
             types, record = await calls.types_and_record()
             rows = await calls.addresses()
         if rows:
@@ -89,7 +69,7 @@ class AddressService:
 
         async def work(write: Write) -> StoredAnswer:
             async with self._alone(account, resource, row_id) as calls:
-                async with self._directory.mark_stale_on_auth_failure(account):
+                async with self._context.directory.mark_stale_on_auth_failure(account):
                     types = await calls.types()
                     type_id, values = await self._check(body, None, types, access)
                     requisites, rows = await calls.requisites_and_addresses()
@@ -105,7 +85,9 @@ class AddressService:
                 return await self._answer(account, resource, calls, types, address, status=201)
 
         origin, sent = str(uuid.uuid4()), [requisite, body]
-        return await self._journaled.perform(account, key, "POST", _target(resource, row_id), sent, origin, work)
+        return await self._context.journaled.perform(
+            account, key, "POST", _target(resource, row_id), sent, origin, work
+        )
 
     async def change(
         self,
@@ -123,7 +105,7 @@ class AddressService:
 
         async def work(write: Write) -> StoredAnswer:
             async with self._alone(account, resource, row_id) as calls:
-                async with self._directory.mark_stale_on_auth_failure(account):
+                async with self._context.directory.mark_stale_on_auth_failure(account):
                     types = await calls.types()
                     type_id, values = await self._check(body, named, types, access)
                     address = choose_address(await calls.addresses(), type_id, requisite, types)
@@ -136,11 +118,11 @@ class AddressService:
                     row = await calls.find(address)
                     return (row is not None and has_values(row, values)) or None
 
-                await self._journaled.carry_out(account, write, send, look_up)
+                await self._context.journaled.carry_out(account, write, send, look_up)
                 return await self._answer(account, resource, calls, types, address, status=200)
 
         target = f"{_target(resource, row_id)}/{named}"
-        return await self._journaled.perform(account, key, "PATCH", target, [requisite, body], "", work)
+        return await self._context.journaled.perform(account, key, "PATCH", target, [requisite, body], "", work)
 
     async def delete(
         self, account: Account, resource: Resource, row_id: int, named: str, key: str | None, *, requisite: int | None
@@ -149,18 +131,18 @@ class AddressService:
 
         async def work(write: Write) -> StoredAnswer:
             async with self._alone(account, resource, row_id) as calls:
-                async with self._directory.mark_stale_on_auth_failure(account):
+                async with self._context.directory.mark_stale_on_auth_failure(account):
                     types = await calls.types()
                     type_id = check_type(named, types)
                     rows = await calls.addresses()
                 is_gone = not any(AddressKey.of(row).type_id == type_id for row in rows)
                 if write.is_new or not is_gone:  # an earlier request with this key may have deleted it
                     await self._delete(account, calls, write, choose_address(rows, type_id, requisite, types))
-                await self._mirror.read_back(account, resource, row_id)
+                await self._context.mirror.read_back(account, resource, row_id)
                 return StoredAnswer(204)
 
         target = f"{_target(resource, row_id)}/{named}"
-        return await self._journaled.perform(account, key, "DELETE", target, [requisite], "", work)
+        return await self._context.journaled.perform(account, key, "DELETE", target, [requisite], "", work)
 
     async def _check(
         self,
@@ -172,10 +154,10 @@ class AddressService:
         async def check(known: KnownFields) -> tuple[int, dict[str, Any]]:
             return check_address(body, named, types, known.fields)
 
-        return await with_known_fields(access, self._clock, check)
+        return await with_known_fields(access, self._context.clock, check)
 
     async def _add_requisite(self, account: Account, calls: AddressCalls, write: Write) -> int:
-        async with self._directory.mark_stale_on_auth_failure(account):
+        async with self._context.directory.mark_stale_on_auth_failure(account):
             preset = await calls.first_preset()
 
         async def send() -> int:
@@ -184,7 +166,7 @@ class AddressService:
         async def look_up() -> int | None:
             return await calls.find_requisite(write.origin)
 
-        return await self._journaled.carry_out(account, write, send, look_up)
+        return await self._context.journaled.carry_out(account, write, send, look_up)
 
     async def _add(
         self, account: Account, calls: AddressCalls, write: Write, address: AddressKey, values: Mapping[str, Any]
@@ -199,7 +181,7 @@ class AddressService:
                 raise OutcomeUnknown(PortalBroken("the address exists, and has other values"))
             return None if row is None else True
 
-        await self._journaled.carry_out(account, write, send, look_up)
+        await self._context.journaled.carry_out(account, write, send, look_up)
 
     async def _delete(self, account: Account, calls: AddressCalls, write: Write, address: AddressKey) -> None:
         async def send() -> bool:
@@ -209,7 +191,7 @@ class AddressService:
         async def look_up() -> bool | None:
             return (await calls.find(address) is None) or None
 
-        await self._journaled.carry_out(account, write, send, look_up)
+        await self._context.journaled.carry_out(account, write, send, look_up)
 
     async def _answer(
         self,
@@ -222,14 +204,16 @@ class AddressService:
         status: int,
     ) -> StoredAnswer:
         """The answer with the address that was written, as the portal has it; its key alone if it cannot be read."""
-        row = None
+        body = encode_json(shown(address.fields, types), "an address is")
         try:
             row = await calls.find(address)
+            if row is not None:
+                body = encode_json(shown(row, types), "an address is")
         except GatewayError as error:
             reason = {"id": calls.row_id, "reason": str(error)}
             logger.warning("an address was written, but could not be read back", extra=reason)
-        await self._mirror.read_back(account, resource, calls.row_id)
-        return StoredAnswer(status, None, orjson.dumps(shown(row or address.fields, types)))
+        await self._context.mirror.read_back(account, resource, calls.row_id)
+        return StoredAnswer(status, None, body)
 
     @asynccontextmanager
     async def _alone(self, account: Account, resource: Resource, row_id: int) -> AsyncIterator[AddressCalls]:
@@ -242,8 +226,8 @@ class AddressService:
             yield self._calls(account, resource, row_id)
 
     def _calls(self, account: Account, resource: Resource, row_id: int) -> AddressCalls:
-        call = partial(self._gathered.call, account)
-        return AddressCalls(self._clients.client(account), call, record_type(resource), row_id)
+        call = self._context.call(account)
+        return AddressCalls(self._context.clients.client(account), call, record_type(resource), row_id)
 
 
 def _target(resource: Resource, row_id: int) -> str:

@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import partial
 
 import orjson
 
-from gateway.accounts.directory import AccountDirectory
 from gateway.crm.bindings import Binding, Bindings, BindingType, WantedBinding
-from gateway.crm.gathered_calls import GatheredCalls
-from gateway.crm.journaled import JournaledWrites, Served
-from gateway.crm.written_records import WrittenRecords
+from gateway.crm.context import WriteContext
+from gateway.crm.journaled import Served
 from storage.records import Account
 from storage.write_journal import StoredAnswer, Write
 
@@ -24,17 +21,12 @@ class BindingService:
     IdempotencyKeyReused: the key has been used for another request.
     """
 
-    def __init__(
-        self, journaled: JournaledWrites, mirror: WrittenRecords, directory: AccountDirectory, calls: GatheredCalls
-    ) -> None:
-        self._journaled = journaled
-        self._mirror = mirror
-        self._directory = directory
-        self._calls = calls
+    def __init__(self, context: WriteContext) -> None:
+        self._context = context
 
     async def list(self, account: Account, kind: BindingType, owner_id: int) -> list[dict[str, object]]:
         """The JSON of the bindings of a record, in the portal's order."""
-        async with self._directory.mark_stale_on_auth_failure(account):
+        async with self._context.directory.mark_stale_on_auth_failure(account):
             bindings = await self._bindings(account, kind, owner_id).read()
         return [_json(binding) for binding in bindings.values()]
 
@@ -61,13 +53,13 @@ class BindingService:
             async def look_up() -> bool | None:
                 return wanted.is_met_by((await bindings.read()).get(wanted.record_id)) or None
 
-            await self._journaled.carry_out(account, write, send, look_up)
+            await self._context.journaled.carry_out(account, write, send, look_up)
             await self._refresh(account, kind, owner_id, wanted.record_id)
             body = await self._shown(bindings, wanted.record_id)
             return StoredAnswer(200 if was_bound else 201, None, orjson.dumps(body))
 
         body = asdict(wanted)
-        return await self._journaled.perform(account, key, "POST", _target(kind, owner_id), body, "", work)
+        return await self._context.journaled.perform(account, key, "POST", _target(kind, owner_id), body, "", work)
 
     async def remove(
         self, account: Account, kind: BindingType, owner_id: int, record_id: int, key: str | None
@@ -87,24 +79,24 @@ class BindingService:
             async def look_up() -> bool | None:
                 return record_id not in await bindings.read() or None
 
-            await self._journaled.carry_out(account, write, send, look_up)
+            await self._context.journaled.carry_out(account, write, send, look_up)
             await self._refresh(account, kind, owner_id, record_id)
             return StoredAnswer(204)
 
         target = f"{_target(kind, owner_id)}/{record_id}"
-        return await self._journaled.perform(account, key, "DELETE", target, None, "", work)
+        return await self._context.journaled.perform(account, key, "DELETE", target, None, "", work)
 
     def _bindings(self, account: Account, kind: BindingType, owner_id: int) -> Bindings:
-        return Bindings(partial(self._calls.call, account), kind, owner_id)
+        return Bindings(self._context.call(account), kind, owner_id)
 
     async def _refresh(self, account: Account, kind: BindingType, owner_id: int, record_id: int) -> None:
-        await self._mirror.refresh(account, kind.owner, owner_id)
+        await self._context.mirror.refresh(account, kind.owner, owner_id)
         if kind.mutual:
-            await self._mirror.refresh(account, kind.bound, record_id)
+            await self._context.mirror.refresh(account, kind.bound, record_id)
 
     async def _shown(self, bindings: Bindings, record_id: int) -> Mapping[str, object]:
         """The JSON of a binding that was written; its id alone if it cannot be read."""
-        found = await self._mirror.attempt(bindings.read(), bindings.kind.owner, bindings.owner_id)
+        found = await self._context.mirror.attempt(bindings.read(), bindings.kind.owner, bindings.owner_id)
         return _json(found[record_id]) if found and record_id in found else {"id": record_id}
 
 

@@ -3,22 +3,16 @@
 Source: methods.md 14 (b24restdocs api-reference/crm/timeline/comments/)
 """
 
-from functools import partial
-
-import orjson
-
-from gateway.accounts.clients import PortalClients
-from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.errors import OutcomeUnknown, PortalBroken
 from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.lists.page import ListCall
+from gateway.bitrix.protocol.json_body import encode_json
 from gateway.bitrix.protocol.v2 import Command
 from gateway.bitrix.rows.records import decode_integer
 from gateway.crm.catalog import read_lists
-from gateway.crm.gathered_calls import GatheredCalls
-from gateway.crm.journaled import JournaledWrites, Served
+from gateway.crm.context import WriteContext
+from gateway.crm.journaled import Served
 from gateway.crm.writes import created_id
-from gateway.crm.written_records import WrittenRecords
 from gateway.mirror.resources import RecordType, Resource, record_type
 from gateway.mirror.stage_directories import SMART_INVOICE
 from storage.records import Account
@@ -42,19 +36,8 @@ def owner_of(record: RecordType, row_id: int) -> dict[str, object]:
 class CommentService:
     """Lists and adds comments."""
 
-    def __init__(
-        self,
-        journaled: JournaledWrites,
-        mirror: WrittenRecords,
-        directory: AccountDirectory,
-        clients: PortalClients,
-        calls: GatheredCalls,
-    ) -> None:
-        self._journaled = journaled
-        self._mirror = mirror
-        self._directory = directory
-        self._clients = clients
-        self._calls = calls
+    def __init__(self, context: WriteContext) -> None:
+        self._context = context
 
     async def list(self, account: Account, resource: Resource, row_id: int) -> list[Row]:
         """All comments of a record, the oldest first.
@@ -64,10 +47,10 @@ class CommentService:
         """
         record = record_type(resource)
         call = ListCall("crm.timeline.comment.list", {"filter": owner_of(record, row_id)})
-        async with self._directory.mark_stale_on_auth_failure(account):
-            (rows,) = await read_lists(self._clients.client(account), [call])
+        async with self._context.directory.mark_stale_on_auth_failure(account):
+            (rows,) = await read_lists(self._context.clients.client(account), [call])
             if not rows:  # the list of a record that the portal does not have is empty too
-                await self._calls.call(account, record.command("get", id=row_id))
+                await self._context.calls.call(account, record.command("get", id=row_id))
         return [_json(row) for row in rows]
 
     async def add(self, account: Account, resource: Resource, row_id: int, text: str, key: str | None) -> Served:
@@ -80,7 +63,7 @@ class CommentService:
             IdempotencyKeyReused: the key has been used for another request.
         """
         fields = {**owner_of(record_type(resource), row_id), "COMMENT": text}
-        call = partial(self._calls.call, account)
+        call = self._context.call(account)
 
         async def work(write: Write) -> StoredAnswer:
             async def send() -> int:
@@ -90,19 +73,18 @@ class CommentService:
                     raise OutcomeUnknown(PortalBroken("a created comment without an id"))
                 return comment_id
 
-            async def read(comment_id: int) -> Row:
+            async def read(comment_id: int) -> bytes:
                 result = (await call(Command("crm.timeline.comment.get", {"id": comment_id}))).result
                 if not isinstance(result, dict):
                     raise PortalBroken("a comment is not an object")
-                return result
+                return encode_json(_json(result), "a comment is")
 
-            comment_id = await self._journaled.carry_out(account, write, send, None)
-            shown = await self._mirror.attempt(read(comment_id), resource, row_id)
-            body = {"id": comment_id} if shown is None else _json(shown)
-            return StoredAnswer(201, None, orjson.dumps(body))
+            comment_id = await self._context.journaled.carry_out(account, write, send, None)
+            shown = await self._context.mirror.attempt(read(comment_id), resource, row_id)
+            return StoredAnswer(201, None, shown or b'{"id":%d}' % comment_id)
 
         target = f"{resource.name}/{row_id}/comments"
-        return await self._journaled.perform(account, key, "POST", target, text, "", work)
+        return await self._context.journaled.perform(account, key, "POST", target, text, "", work)
 
 
 def _json(row: Row) -> Row:

@@ -1,18 +1,16 @@
 """Deletes records for callers, alone or with the contact and the company that they are linked to."""
 
 from collections.abc import Callable, Collection
-from functools import partial
 
 import orjson
 
-from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.rows.records import decode_integer
-from gateway.crm.gathered_calls import GatheredCalls
-from gateway.crm.journaled import JournaledWrites, Served
+from gateway.crm.context import WriteContext
+from gateway.crm.journaled import Served
 from gateway.crm.stages import as_item
 from gateway.crm.writes import RecordWrites
-from gateway.crm.written_records import WrittenRecords
 from gateway.errors import GatewayError
+from gateway.mirror.links import LinkRefresher
 from gateway.mirror.resources import RECORDS, RecordType, Resource, record_type
 from storage.records import Account
 from storage.write_journal import StoredAnswer, Write
@@ -21,26 +19,18 @@ from storage.write_journal import StoredAnswer, Write
 # Source: methods.md 5 (b24restdocs api-reference/crm/universal/object-fields.md)
 LINKED = {"contact": ("contactId", RECORDS["contacts"]), "company": ("companyId", RECORDS["companies"])}
 
+Describe = Callable[[GatewayError], dict[str, object]]
+
 
 class RecordDeletes:
     """Deletes records. Both methods take the caller's Idempotency-Key, if any, and raise what `RecordService` does.
 
-    *describe* returns the JSON of an error.
+    *links* reads again what the deleted records were linked to. *describe* returns the JSON of an error.
     """
 
-    def __init__(
-        self,
-        journaled: JournaledWrites,
-        mirror: WrittenRecords,
-        directory: AccountDirectory,
-        calls: GatheredCalls,
-        *,
-        describe: Callable[[GatewayError], dict[str, object]],
-    ) -> None:
-        self._journaled = journaled
-        self._mirror = mirror
-        self._directory = directory
-        self._calls = calls
+    def __init__(self, context: WriteContext, links: LinkRefresher, *, describe: Describe) -> None:
+        self._context = context
+        self._links = links
         self._describe = describe
 
     async def delete(self, account: Account, resource: Resource, row_id: int, key: str | None) -> Served:
@@ -50,7 +40,9 @@ class RecordDeletes:
             await self._delete(account, resource, row_id, write)
             return StoredAnswer(204)
 
-        return await self._journaled.perform(account, key, "DELETE", f"{resource.name}/{row_id}", None, "", work)
+        return await self._context.journaled.perform(
+            account, key, "DELETE", f"{resource.name}/{row_id}", None, "", work
+        )
 
     async def delete_with(
         self, account: Account, resource: Resource, row_id: int, linked: Collection[str], key: str | None
@@ -61,7 +53,7 @@ class RecordDeletes:
         """
 
         async def work(write: Write) -> StoredAnswer:
-            links = await self._links(account, resource, row_id, linked, write)
+            links = await self._linked_ids(account, resource, row_id, linked, write)
             await self._delete(account, resource, row_id, write)
             outcomes: dict[str, object] = {"item": {"id": row_id, "deleted": True}, **dict.fromkeys(LINKED)}
             for name, linked_id in links.items():
@@ -70,9 +62,9 @@ class RecordDeletes:
             return StoredAnswer(200, None, orjson.dumps(outcomes))
 
         target, sent = f"{resource.name}/{row_id}", sorted(linked)
-        return await self._journaled.perform(account, key, "DELETE", target, sent, "", work)
+        return await self._context.journaled.perform(account, key, "DELETE", target, sent, "", work)
 
-    async def _links(
+    async def _linked_ids(
         self, account: Account, resource: Resource, row_id: int, linked: Collection[str], write: Write
     ) -> dict[str, int | None]:
         """The ids of what the record is linked to. They are kept in the journal: the record will be gone.
@@ -83,10 +75,10 @@ class RecordDeletes:
         if write.origin:
             kept: dict[str, int | None] = orjson.loads(write.origin)
             return kept
-        async with self._directory.mark_stale_on_auth_failure(account):
+        async with self._context.directory.mark_stale_on_auth_failure(account):
             item = await self._writes(account, as_item(record_type(resource))).get(row_id)
         links = {name: decode_integer(item.get(field)) or None for name, (field, _) in LINKED.items() if name in linked}
-        await self._journaled.keep_origin(write, orjson.dumps(links).decode())
+        await self._context.journaled.keep_origin(write, orjson.dumps(links).decode())
         return links
 
     async def _delete(self, account: Account, resource: Resource, row_id: int, write: Write) -> None:
@@ -99,8 +91,9 @@ class RecordDeletes:
         async def look_up() -> bool | None:
             return await writes.is_deleted(row_id) or None
 
-        await self._journaled.carry_out(account, write, send, look_up)
-        await self._mirror.bury(account, resource, row_id)
+        await self._context.journaled.carry_out(account, write, send, look_up)
+        await self._context.mirror.bury(account, resource, row_id)
+        self._links.refresh(account, resource, [row_id])
 
     async def _outcome(self, account: Account, resource: Resource, row_id: int, write: Write) -> dict[str, object]:
         """Delete what a record was linked to, and return what became of it: an error does not stop the others."""
@@ -111,4 +104,4 @@ class RecordDeletes:
         return {"id": row_id, "deleted": True}
 
     def _writes(self, account: Account, record: RecordType) -> RecordWrites:
-        return RecordWrites(partial(self._calls.call, account), record, {})
+        return RecordWrites(self._context.call(account), record, {})

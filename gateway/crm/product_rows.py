@@ -25,7 +25,7 @@ from gateway.mirror.stage_directories import SMART_INVOICE
 
 PRODUCT_FIELDS = Command("crm.item.productrow.fields")
 WITHOUT_PRODUCTS = ("contacts", "companies")
-ID = ("ID", "id")  # names the row that changes, although it is described as read-only
+OWN_ID = "must be the id of a row of this record; a new row has none"
 OWNER = ("OWNER_ID", "OWNER_TYPE", "ownerId", "ownerType")  # given by the address
 PRICE, PRICE_NAMES = "PRICE", {"PRICE", "price"}
 # What rows show besides the fields that are described.
@@ -53,32 +53,53 @@ def _shown(names: Iterable[str]) -> dict[str, Field]:
     return {name: Field(name, read_only=True) for name in names}
 
 
+def id_name(record: RecordType) -> str:
+    """The name of the field that names the row that changes, although it is described as read-only."""
+    return "id" if record.is_item else "ID"
+
+
 def check_rows(rows: Sequence[object], fields: Mapping[str, Field], record: RecordType) -> list[dict[str, Any]]:
     """Check and convert the product *rows* of a request for *record*. *fields* are those that the portal describes.
 
     What the portal shows in rows and does not take is left out, so that rows that were read can be written again.
 
     Raises:
-        InvalidInput: with an error for each row that is not an object, each unknown name, each wrong value, and each
-            computed price of a row without a price, which would be 0 then.
+        InvalidInput: with an error for each row that is not an object, each unknown name, each wrong value, each id of
+            an earlier row, which would replace that, and each computed price of a row without a price, which would be
+            0 then.
     """
     known = row_fields(fields, record)
     errors: list[FieldError] = []
     checked: list[dict[str, Any]] = []
+    places: dict[int, str] = {}
+    key = id_name(record)
     for index, row in enumerate(rows):
-        if isinstance(row, dict):
-            checked.append(_check_row(row, known, f"/items/{index}", errors))
-        else:
-            errors.append(FieldError("invalid_value", "must be an object", pointer=f"/items/{index}"))
-    if errors:
-        raise InvalidInput("; ".join(f"{each.pointer}: {each.detail}" for each in errors), errors)
+        place = f"/items/{index}"
+        if not isinstance(row, dict):
+            errors.append(FieldError("invalid_value", "must be an object", pointer=place))
+            continue
+        values = _check_row(row, known, key, place, errors)
+        row_id = values.get(key)
+        if row_id is not None and places.setdefault(row_id, place) != place:
+            rule = f"must not be the id of another row: {places[row_id]} has it too"
+            errors.append(FieldError("invalid_value", rule, pointer=f"{place}/{key}"))
+        checked.append(values)
+    _raise(errors)
     return checked
 
 
+def _raise(errors: Sequence[FieldError]) -> None:
+    if errors:
+        raise InvalidInput("; ".join(f"{each.pointer}: {each.detail}" for each in errors), errors)
+
+
 def _check_row(
-    row: Mapping[str, object], known: Mapping[str, Field], place: str, errors: list[FieldError]
+    row: Mapping[str, object], known: Mapping[str, Field], key: str, place: str, errors: list[FieldError]
 ) -> dict[str, Any]:
-    """The converted values of the *row* at the pointer *place* that can be written. Its mistakes go to *errors*."""
+    """The converted values of the *row* at the pointer *place* that can be written. Its mistakes go to *errors*.
+
+    *key* is the name of its id.
+    """
     values: dict[str, Any] = {}
     for name, value in row.items():
         field, pointer = known.get(name), f"{place}/{pointer_token(name)}"
@@ -87,7 +108,7 @@ def _check_row(
         elif field.read_only and name.upper().startswith(PRICE) and not row.keys() & PRICE_NAMES:
             rule = "is computed from the price, which the row does not have"
             errors.append(FieldError("read_only", rule, pointer=pointer))
-        elif name in ID or not (field.read_only or name in OWNER):
+        elif name == key or not (field.read_only or name in OWNER):
             try:  # null is not the same as an empty text: a tax rate of null is no tax
                 values[name] = None if value is None else portal_value(value, field, {})
             except ValueError as error:
@@ -122,6 +143,27 @@ class ProductRows:
         (rows,) = await read_lists(self.client, [ListCall("crm.item.productrow.list", {"filter": owner})])
         rows.sort(key=lambda row: decode_integer(row.get("sort")) or 0)
         return rows
+
+    async def check_ids(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Check that each id in the checked *rows* is that of a row of the record. Without ids, nothing is read.
+
+        Portals silently make a new row for another id.
+
+        Raises:
+            InvalidInput: with an error for each id that no row has.
+            PortalError: the portal does not have the record, refused or failed.
+        """
+        name = id_name(self.record)
+        given = {index: row[name] for index, row in enumerate(rows) if row.get(name) is not None}
+        if not given:
+            return
+        known = {decode_integer(row.get(name)) for row in await self.read()}
+        errors = [
+            FieldError("invalid_value", OWN_ID, pointer=f"/items/{index}/{name}")
+            for index, row_id in given.items()
+            if row_id not in known
+        ]
+        _raise(errors)
 
     async def replace(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Give the record these rows in the place of all others.

@@ -16,15 +16,14 @@ from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import PortalBroken, WalkFailed
 from gateway.bitrix.lists.by_ids import read_by_ids
 from gateway.bitrix.lists.list_specs import Row
-from gateway.bitrix.lists.page import ListCall, Page
+from gateway.bitrix.lists.page import ListCall, Opening, Page, answer_of
 from gateway.bitrix.lists.page_reader import Pace
 from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.rows.records import decode_integer
 from gateway.clock import Clock
 from gateway.errors import InvalidInput
 from gateway.fields.service import KnownFields
-from gateway.mirror.field_access import with_known_fields
-from gateway.mirror.queries import FieldAccess
+from gateway.mirror.field_access import FieldAccess, with_known_fields
 from gateway.mirror.query_fields import QueryFields, parse_select
 from gateway.mirror.resources import ITEMS, RECORDS, Resource, list_fields, record_type
 from gateway.mirror.stage_directories import DEAL
@@ -149,17 +148,20 @@ class RelatedDeals:
                             return items, last
             except WalkFailed as error:
                 raise error.cause from error
-            if count == 0:  # the portal must have the record
-                await client.call(record_type(owner.resource).command("get", id=owner_id))
         return items, None
 
     async def _pages(
         self, client: PortalClient, owner: DealOwner, owner_id: int, cursor: int, limit: int
     ) -> AsyncGenerator[Page[list[Row]], None]:
-        """The rows that the portal finds; those of items have no more than the column."""
-        call = owner.find(owner_id)
-        async with aclosing(walk(client, call, cursor=cursor, pace=Pace.EAGER, limit=limit + 1)) as pages:
+        """The rows that the portal finds; those of items have no more than the column.
+
+        The first request asks for the record itself too: deals may keep the id of a deleted one.
+        """
+        opening = Opening([record_type(owner.resource).command("get", id=owner_id)])
+        found = walk(client, owner.find(owner_id), cursor=cursor, pace=Pace.EAGER, limit=limit + 1, opening=opening)
+        async with aclosing(found) as pages:
             async for page in pages:
+                answer_of(opening.outcomes[0])
                 for row in page.rows:
                     owner.check(row, owner_id)
                 yield page

@@ -3,22 +3,16 @@
 import logging
 import uuid
 from collections.abc import Mapping
-from functools import partial
 
-from gateway.accounts.clients import PortalClients
-from gateway.accounts.directory import AccountDirectory
-from gateway.clock import Clock
 from gateway.crm.bodies import Written, check_written, emails_in, journal_body
-from gateway.crm.gathered_calls import GatheredCalls
-from gateway.crm.journaled import JournaledWrites, Served
+from gateway.crm.context import WriteContext
+from gateway.crm.journaled import Served
 from gateway.crm.stage_check import StageChecker
 from gateway.crm.stages import as_item, moved_values
 from gateway.crm.users import UserFinder
 from gateway.crm.writes import RecordWrites
-from gateway.crm.written_records import WrittenRecords
 from gateway.fields.service import KnownFields
-from gateway.mirror.field_access import with_known_fields
-from gateway.mirror.queries import FieldAccess
+from gateway.mirror.field_access import FieldAccess, with_known_fields
 from gateway.mirror.resources import Resource, record_type
 from storage.records import Account
 from storage.write_journal import StoredAnswer, Write
@@ -33,25 +27,10 @@ class RecordService:
     IdempotencyKeyReused: the key has been used for another request.
     """
 
-    def __init__(
-        self,
-        journaled: JournaledWrites,
-        mirror: WrittenRecords,
-        directory: AccountDirectory,
-        clients: PortalClients,
-        calls: GatheredCalls,
-        users: UserFinder,
-        stages: StageChecker,
-        clock: Clock,
-    ) -> None:
-        self._journaled = journaled
-        self._mirror = mirror
-        self._directory = directory
-        self._clients = clients
-        self._calls = calls
+    def __init__(self, context: WriteContext, users: UserFinder, stages: StageChecker) -> None:
+        self._context = context
         self._users = users
         self._stages = stages
-        self._clock = clock
 
     async def check(
         self, account: Account, body: Mapping[str, object], access: FieldAccess, *, creates: bool
@@ -67,7 +46,7 @@ class RecordService:
             users = await self._users.find(account, emails_in(body, known.fields))
             return check_written(body, known.fields, users, creates=creates), known
 
-        return await with_known_fields(access, self._clock, checked)
+        return await with_known_fields(access, self._context.clock, checked)
 
     async def create(
         self, account: Account, resource: Resource, written: Written, known: KnownFields, key: str | None
@@ -79,7 +58,7 @@ class RecordService:
             return await self.answer_created(account, resource, row_id)
 
         origin, body = str(uuid.uuid4()), journal_body(written)
-        return await self._journaled.perform(account, key, "POST", resource.name, body, origin, work)
+        return await self._context.journaled.perform(account, key, "POST", resource.name, body, origin, work)
 
     async def change(
         self, account: Account, resource: Resource, row_id: int, written: Written, known: KnownFields, key: str | None
@@ -91,7 +70,7 @@ class RecordService:
             return await self.carry_out_change(account, resource, row_id, writes, written, write)
 
         target = f"{resource.name}/{row_id}"
-        return await self._journaled.perform(account, key, "PATCH", target, journal_body(written), "", work)
+        return await self._context.journaled.perform(account, key, "PATCH", target, journal_body(written), "", work)
 
     async def move(
         self,
@@ -110,14 +89,14 @@ class RecordService:
         record = record_type(resource)
 
         async def work(write: Write) -> StoredAnswer:
-            writes = RecordWrites(partial(self._calls.call, account), as_item(record), {})
-            client = self._clients.client(account)
-            async with self._directory.mark_stale_on_auth_failure(account):
+            writes = RecordWrites(self._context.call(account), as_item(record), {})
+            client = self._context.clients.client(account)
+            async with self._context.directory.mark_stale_on_auth_failure(account):
                 values = await moved_values(client, record, await writes.get(row_id), stage, pipeline)
             return await self.carry_out_change(account, resource, row_id, writes, Written(values), write)
 
         target = f"{resource.name}/{row_id}/stage"
-        return await self._journaled.perform(account, key, "PUT", target, [stage, pipeline], "", work)
+        return await self._context.journaled.perform(account, key, "PUT", target, [stage, pipeline], "", work)
 
     async def carry_out_create(
         self, account: Account, resource: Resource, written: Written, known: KnownFields, write: Write
@@ -130,14 +109,16 @@ class RecordService:
         async def send() -> int:
             return await writes.add(values)
 
-        async def look_up() -> int | None:
-            return await writes.find_created(values, given=writes.has_origin(written))
+        find = writes.find_created_as_given if writes.has_origin(written) else writes.find_created
 
-        return await self._journaled.carry_out(account, write, send, look_up if writes.origin_fields else None)
+        async def look_up() -> int | None:
+            return await find(values)
+
+        return await self._context.journaled.carry_out(account, write, send, look_up if writes.origin_fields else None)
 
     async def answer_created(self, account: Account, resource: Resource, row_id: int) -> StoredAnswer:
         """The answer to the creation of a record."""
-        body = await self._mirror.read_back(account, resource, row_id)
+        body = await self._context.mirror.read_back(account, resource, row_id)
         return StoredAnswer(201, f"/bitrix/{resource.name}/{row_id}", body)
 
     async def carry_out_change(
@@ -154,10 +135,10 @@ class RecordService:
 
         if written.values or written.multifields:
             await self._stages.check(account, writes, written, row_id)
-            await self._journaled.carry_out(account, write, send, look_up)
-        return StoredAnswer(200, None, await self._mirror.read_back(account, resource, row_id))
+            await self._context.journaled.carry_out(account, write, send, look_up)
+        return StoredAnswer(200, None, await self._context.mirror.read_back(account, resource, row_id))
 
     def writes(self, account: Account, resource: Resource, known: KnownFields | None) -> RecordWrites:
         """What writes the records of *resource*, whose fields are *known*."""
         fields = {} if known is None else known.fields
-        return RecordWrites(partial(self._calls.call, account), record_type(resource), fields)
+        return RecordWrites(self._context.call(account), record_type(resource), fields)

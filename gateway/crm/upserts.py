@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.errors import RecordNotFound
-from gateway.clock import Clock
 from gateway.crm.bodies import Written, journal_body
 from gateway.crm.claims import Claims
-from gateway.crm.journaled import JournaledWrites, Served
+from gateway.crm.context import WriteContext
+from gateway.crm.journaled import Served
 from gateway.crm.matches import Match, find_matching
 from gateway.crm.outcomes import unanswered
 from gateway.crm.service import RecordService
@@ -61,14 +60,10 @@ class _Found:
 class UpsertService:
     """Carries out upserts."""
 
-    def __init__(
-        self, journaled: JournaledWrites, records: RecordService, directory: AccountDirectory, clock: Clock
-    ) -> None:
-        self._journaled = journaled
+    def __init__(self, context: WriteContext, records: RecordService) -> None:
+        self._context = context
         self._records = records
-        self._directory = directory
-        self._clock = clock
-        self._claims = Claims(clock)
+        self._claims = Claims(context.clock)
 
     async def upsert(self, upsert: Upsert, key: str | None) -> Served:
         """Create the record, 201 with its address, or change the one that is found, 200. Both with its JSON.
@@ -90,16 +85,16 @@ class UpsertService:
 
         account, resource = upsert.account, upsert.resource
         body = [[match.name for match in upsert.matches], journal_body(upsert.written)]
-        return await self._journaled.perform(account, key, "PUT", resource.name, body, str(uuid.uuid4()), work)
+        return await self._context.journaled.perform(account, key, "PUT", resource.name, body, str(uuid.uuid4()), work)
 
     async def _find_or_create(self, upsert: Upsert, write: Write) -> StoredAnswer:
         account, resource = upsert.account, upsert.resource
         writes = self._records.writes(account, resource, upsert.known)
         async with self._claims.hold(upsert.all_keys):
-            wait_s = self._journaled.unsettled_s(account)
+            wait_s = self._context.journaled.unsettled_s(account)
             found = await self._find(upsert, writes, write)
             if found is None and wait_s > 0:
-                await self._clock.sleep(wait_s)
+                await self._context.clock.sleep(wait_s)
                 wait_s = 0.0
                 found = await self._find(upsert, writes, write)
             if wait_s <= 0:
@@ -128,7 +123,7 @@ class UpsertService:
             OutcomeUnknown: there was an earlier attempt, and the portal cannot be asked what became of it.
         """
         try:
-            async with self._directory.mark_stale_on_auth_failure(upsert.account):
+            async with self._context.directory.mark_stale_on_auth_failure(upsert.account):
                 return await self._find_created(upsert, writes, write) or await self._find_matching(upsert, writes)
         except SeveralMatch:
             raise
@@ -141,7 +136,7 @@ class UpsertService:
         """The record that an earlier attempt has created. An origin of the caller may be that of an older record."""
         if write.is_new or not writes.origin_fields or writes.has_origin(upsert.written):
             return None
-        created = await writes.find_created(writes.with_origin(upsert.written, write.origin), given=False)
+        created = await writes.find_created(writes.with_origin(upsert.written, write.origin))
         return None if created is None else _Found(None, created)
 
     async def _find_matching(self, upsert: Upsert, writes: RecordWrites) -> _Found | None:

@@ -61,23 +61,32 @@ class RecordWrites:
             raise OutcomeUnknown(PortalBroken("a created record without an id"))
         return row_id
 
-    async def find_created(self, values: Mapping[str, Any], *, given: bool) -> int | None:
-        """The id of the record that was created with *values*; None if there is none.
+    async def find_created(self, values: Mapping[str, Any]) -> int | None:
+        """The id of the record that was created with *values*, whose origin is ours; None if there is none.
 
         Raises:
-            PortalError: the portal cannot be asked. OutcomeUnknown: the origin was *given* by the caller, and a record
-                with it differs from *values*, so that it may be another one.
+            PortalError: the portal cannot be asked.
         """
-        conditions = {name: values[name] for name in self.origin_fields if name in values}
-        row_ids = list(await self.find_rows(conditions))
-        if not row_ids:
-            return None
-        if not given:
-            return row_ids[0]
+        return next(iter(await self._find_by_origin(values)), None)
+
+    async def find_created_as_given(self, values: Mapping[str, Any]) -> int | None:
+        """As `find_created`, where the origin is the caller's, and other records may have it too.
+
+        Raises:
+            PortalError: the portal cannot be asked. OutcomeUnknown: a record with the origin differs from *values*, so
+                that it may be another one.
+        """
+        row_ids = await self._find_by_origin(values)
         for row_id in row_ids:
             if await self.is_written(row_id, values):
                 return row_id
-        raise OutcomeUnknown(PortalBroken("a record with this origin exists, and has other values"))
+        if row_ids:
+            raise OutcomeUnknown(PortalBroken("a record with this origin exists, and has other values"))
+        return None
+
+    async def _find_by_origin(self, values: Mapping[str, Any]) -> list[int]:
+        """The ids of the records with the origin in *values*, in ascending order."""
+        return list(await self.find_rows({name: values[name] for name in self.origin_fields if name in values}))
 
     async def find_rows(self, conditions: Mapping[str, Any], *select: str) -> dict[int, Row]:
         """The first PAGE_ROWS records with these *conditions* by id, each with the fields *select* and its id.

@@ -12,6 +12,7 @@ from gateway.bitrix.errors import MethodNotFound, PortalBroken, ScopeMissing
 from gateway.bitrix.lists.field_check import UNKNOWN_FIELD, CheckedFields, check_fields
 from gateway.bitrix.lists.field_rules import FieldRules
 from gateway.bitrix.lists.list_fields import Field, ListFields, decode_fields
+from gateway.bitrix.protocol.json_body import encode_json
 from gateway.bitrix.protocol.v2 import Command, Params, decode_answer3
 from gateway.clock import Clock
 from gateway.errors import InvalidInput
@@ -103,10 +104,7 @@ class FieldService:
     async def _keep(self, account: Account, source: Command, described: Mapping[str, object]) -> KnownFields:
         key = fields_key(account, source)
         now = self._clock.now()
-        try:
-            body = orjson.dumps(described)
-        except orjson.JSONEncodeError:  # orjson writes 254 levels, and reads more
-            raise PortalBroken("the fields are nested too deeply") from None
+        body = encode_json(described, "the fields are")
         known = KnownFields(decode_fields(described), now, version=_version(body))
         if not known.fields:
             raise PortalBroken("the fields are empty")

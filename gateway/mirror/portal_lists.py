@@ -14,11 +14,11 @@ from gateway.errors import FieldError, InvalidInput
 from gateway.fields.service import KnownFields
 from gateway.mirror.column_conditions import portal_filter
 from gateway.mirror.cursors import Cursor, CursorSigner
-from gateway.mirror.field_access import with_known_fields
+from gateway.mirror.field_access import LoadFields, with_known_fields
 from gateway.mirror.page_links import link_header
 from gateway.mirror.pages import ServedPage
 from gateway.mirror.portal_records import record_json
-from gateway.mirror.queries import LoadFields, RecordQuery
+from gateway.mirror.queries import RecordQuery
 from gateway.mirror.query_fields import QueryFields, parse_select
 from gateway.mirror.resources import Resource, enabling, list_fields, record_type
 from gateway.mirror.row_json import OWN_NAMES

@@ -1,17 +1,17 @@
 """Answers queries of mirrored records: filtered, ordered and selected pages."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 import orjson
 
-from gateway.bitrix.lists.field_check import UNKNOWN_FIELD
 from gateway.bitrix.lists.page import Page
 from gateway.clock import Clock
-from gateway.errors import GatewayError, InvalidInput, QueryTimeLimit
+from gateway.errors import InvalidInput, QueryTimeLimit
 from gateway.fields.service import KnownFields
 from gateway.mirror.column_conditions import ColumnValues, with_columns
 from gateway.mirror.cursors import Cursor, CursorSigner
+from gateway.mirror.field_access import LoadFields, with_mirrored_fields
 from gateway.mirror.filters import parse_filter
 from gateway.mirror.page_links import link_header, page_links
 from gateway.mirror.pages import PageContent, Pages, ServedPage
@@ -66,15 +66,6 @@ class RecordQuery:
         return self.filter is not None or bool(self.columns)
 
 
-@dataclass(frozen=True)
-class FieldAccess:
-    """The fields of a list: what is *known*, and how to *fetch* them again from the portal."""
-
-    known: KnownFields
-    fetch: Callable[[], Awaitable[KnownFields]]
-
-
-LoadFields = Callable[[], Awaitable[FieldAccess]]
 _Page = tuple[ListFacts, int, bytes, dict[str, str]]
 """The list, its generation, the JSON of the page and its links: relation and parameter."""
 
@@ -255,18 +246,11 @@ class QueryService:
         """Check the names and values of *query*. Before an unknown name is refused, the fields are fetched again."""
         if query.filter is None and query.order is None and query.select is None:
             return _Checked(None, None, False, ())
-        access = await load_fields()
-        try:
-            return _check(query, query_fields(resource, access.known, facts))
-        except InvalidInput as error:
-            is_unknown = any(violation.code == UNKNOWN_FIELD for violation in error.errors)
-            if not is_unknown or not access.known.may_be_refreshed(self._clock.now()):
-                raise
-            try:
-                known = await access.fetch()
-            except GatewayError:
-                raise error from None
-        return _check(query, query_fields(resource, known, facts))
+
+        async def check(known: KnownFields) -> _Checked:
+            return _check(query, query_fields(resource, known, facts))
+
+        return await with_mirrored_fields(await load_fields(), self._clock, check)
 
     async def _select(self, selection: Selection, resource: Resource) -> SelectedRecords:
         try:

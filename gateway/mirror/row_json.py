@@ -19,12 +19,10 @@ A record of the CRM is the portal's whole row, so that SQLite's JSON functions c
 When it is read, the head replaces the closing brace.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-import orjson
-
-from gateway.bitrix.errors import PortalBroken
 from gateway.bitrix.lists.list_specs import Row
+from gateway.bitrix.protocol.json_body import encode_json
 from gateway.bitrix.rows.dictionaries import is_active
 from gateway.bitrix.rows.records import RecordNames
 from gateway.clock import format_time
@@ -60,6 +58,7 @@ def render_records(
 
     Raises:
         ValueError: *ids* and *rows* differ in length.
+        PortalBroken: a row is nested too deeply to be encoded.
     """
     rendered, columns = [], {}
     for portal_row_id, row in zip(ids, rows, strict=True):
@@ -67,7 +66,7 @@ def render_records(
         for name in OWN_NAMES:
             row.pop(name, None)
         start = b'{"id":%d,' if row else b'{"id":%d'
-        rendered.append((portal_row_id, start % portal_row_id + orjson.dumps(row)[1:]))
+        rendered.append((portal_row_id, start % portal_row_id + _encode(row)[1:]))
     return rendered, columns
 
 
@@ -76,9 +75,10 @@ def render_rows(ids: Iterable[int], rows: Iterable[Row], decode: Decode) -> list
 
     Raises:
         ValueError: *ids* and *rows* differ in length.
+        PortalBroken: a row is nested too deeply to be encoded.
     """
     return [
-        (portal_row_id, b"," + orjson.dumps(properties)[1:])
+        (portal_row_id, b"," + _encode(properties)[1:])
         for portal_row_id, row in zip(ids, rows, strict=True)
         if (properties := decode(row, portal_row_id)) is not None
     ]
@@ -93,9 +93,15 @@ def render_users(ids: Iterable[int], rows: Iterable[Row]) -> dict[int, UserRow]:
     """
     users = {}
     for user_id, row in zip(ids, rows, strict=True):
-        try:
-            body = orjson.dumps({"id": user_id, **{name: value for name, value in row.items() if name != "id"}})
-        except orjson.JSONEncodeError:  # orjson writes 254 levels, and reads more
-            raise PortalBroken("a user is nested too deeply") from None
+        body = _encode({"id": user_id, **{name: value for name, value in row.items() if name != "id"}})
         users[user_id] = UserRow(is_active(row), body)
     return users
+
+
+def _encode(row: Mapping[str, object]) -> bytes:
+    """The JSON of *row*, which answers can show within 4 further levels, as those of related records.
+
+    Raises:
+        PortalBroken: it is nested too deeply for that.
+    """
+    return encode_json([[[[row]]]], "a row is")[4:-4]

@@ -139,7 +139,7 @@ class SyncService:
             InvalidInput: there was no full sync yet that an incremental one could continue.
         """
         async with self._lock(account.account_id):
-            current = await self._current(account)
+            current = await self._directory.find_current(account)
             if (account.account_id, resource.name) in self._running or current is None:
                 return
             run = await self._runner.begin(current, resource, mode)
@@ -165,12 +165,6 @@ class SyncService:
         run = await self._store.load(account.account_id, account.portal.portal_id, resource.name)
         if run is not None and run.state == "running":
             await self._end(run.list_id, resource.name, "failed", reason)
-
-    async def _current(self, account: Account) -> Account | None:
-        """The current state of *account*; None if its portal has changed, or it is stale or no longer connected."""
-        current = await self._directory.find(account.account_key)
-        usable = current is not None and not current.stale and current.portal == account.portal
-        return current if usable else None
 
     def _launch(self, account: Account, resource: Resource, list_id: int, run: SyncRun | None, mode: SyncMode) -> None:
         """Start the task of *run*; None for a run in this *mode* that the task begins itself."""
@@ -298,7 +292,7 @@ class SyncService:
         """
         try:
             if run is None:
-                current = await self._current(account)
+                current = await self._directory.find_current(account)
                 if current is None:
                     return UNAUTHORIZED
                 run = await self._runner.begin(current, resource, mode)

@@ -8,9 +8,9 @@ from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.errors import PortalError
 from gateway.bitrix.protocol.v2 import Command
 from gateway.errors import FieldError, InvalidInput
+from gateway.mirror.field_access import LoadFields
 from gateway.mirror.maintenance import MirrorMaintenance
 from gateway.mirror.pages import Pages
-from gateway.mirror.queries import LoadFields
 from gateway.mirror.query_fields import QueryFields
 from gateway.mirror.resources import Resource, list_fields, not_mirrored
 from gateway.mirror.sync import SyncService

@@ -11,6 +11,7 @@ from gateway.clock import Clock
 from gateway.errors import InvalidInput, StateConflict
 from gateway.fields.service import FieldService
 from gateway.mirror.incremental import IncrementalPass
+from gateway.mirror.links import LinkRefresher
 from gateway.mirror.maintenance import MirrorMaintenance
 from gateway.mirror.pages import Pages
 from gateway.mirror.query_fields import query_field
@@ -41,6 +42,7 @@ class SyncRunner:
         clients: PortalClients,
         fields: FieldService,
         pages: Pages,
+        links: LinkRefresher,
         clock: Clock,
         *,
         language: str,
@@ -54,6 +56,7 @@ class SyncRunner:
         self._clients = clients
         self._fields = fields
         self._pages = pages
+        self._links = links
         self._clock = clock
         self._language = language
         self._overlap_s = overlap_s
@@ -104,12 +107,15 @@ class SyncRunner:
 
         writer = SyncWriter(self._store, self._pages, self._clock, resource, run, keep_fields, on_progress)
         lists = resource.lists(self._language)
-        async with self._directory.mark_stale_on_auth_failure(account):
-            if run.mode == "full":
-                await SyncPass(self._store, client, writer, lists, run).run()
-                reconciled = True
-            else:
-                reconciled = await self._read_changes(account, resource, client, writer)
+        try:
+            async with self._directory.mark_stale_on_auth_failure(account):
+                if run.mode == "full":
+                    await SyncPass(self._store, client, writer, lists, run).run()
+                    reconciled = True
+                else:
+                    reconciled = await self._read_changes(account, resource, client, writer)
+        finally:  # the next run does not find them again
+            self._links.refresh(account, resource, writer.deleted)
         if resource.record is not None:
             await self._save_position(account, resource, reconciled=reconciled)
         if resource.of_users:

@@ -20,7 +20,7 @@ class SyncWriter:
     """Writes the rows of one run.
 
     *keep_fields* is called with what the portal says about the fields of records, and *on_progress* after each
-    transaction.
+    transaction. *deleted* are the ids of the rows that the run has found deleted.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class SyncWriter:
         self._run = run
         self._keep_fields = keep_fields
         self._on_progress = on_progress
+        self.deleted: list[int] = []
         self._generation = run.generation  # the last one that this run has seen
 
     @property
@@ -96,6 +97,8 @@ class SyncWriter:
     async def resolve_missing(self, missing: Sequence[MissingRow], found: Sequence[RowPage]) -> None:
         """Store the rows that were *found* when the *missing* ones were requested by id. The others are deleted."""
         tombstone = self._resource.tombstone(int(self._clock.now()))
+        present = {(page.sublist, row_id) for page in found for row_id, _ in page.rows}
+        self.deleted += [row_id for _, sublist, row_id in missing if (sublist, row_id) not in present]
         await self._committed(await self._store.resolve_missing(self._run.list_id, missing, found, tombstone=tombstone))
 
     async def _committed(self, generation: int) -> None:

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 
 import orjson
 
+from gateway.bitrix.lists.field_check import UNKNOWN_FIELD
 from gateway.bitrix.lists.field_rules import FIELD_RULES
 from gateway.bitrix.lists.suggestions import suggest_name
 from gateway.bitrix.protocol.v2 import Command
 from gateway.clock import Clock
-from gateway.errors import FieldError, GatewayError, InvalidInput, StateConflict
+from gateway.errors import FieldError, InvalidInput, StateConflict
+from gateway.fields.service import KnownFields
+from gateway.mirror.field_access import LoadFields, with_mirrored_fields
 from gateway.mirror.page_links import link_header, page_links
 from gateway.mirror.pages import PageContent, Pages, ServedPage, whole_users
-from gateway.mirror.queries import LoadFields
 from gateway.mirror.query_fields import MAX_SELECTED, MAX_SHOWN_CHARACTERS, MAX_SUGGESTIONS
 from gateway.mirror.resources import DICTIONARIES
 from storage.records import Account
@@ -21,7 +23,6 @@ from storage.user_rows import UserRowStore
 USERS = DICTIONARIES["users"]
 RULES = FIELD_RULES["user.get"]
 USER_FIELDS = Command(RULES.fields_method)
-UNKNOWN_FIELD = "unknown_field"
 SYNC_NEEDED = "some users were read by an older version, without all fields: PATCH /bitrix/users reads them again"
 
 
@@ -83,18 +84,11 @@ class UserService:
 
     async def _select(self, text: str, load_fields: LoadFields) -> tuple[str, ...]:
         """The names in *text*. The fields are fetched again if one is unknown."""
-        access = await load_fields()
-        try:
-            return parse_select(text, access.known.fields.keys())
-        except InvalidInput as error:
-            is_unknown = any(violation.code == UNKNOWN_FIELD for violation in error.errors)
-            if not is_unknown or not access.known.may_be_refreshed(self._clock.now()):
-                raise
-            try:
-                known = await access.fetch()
-            except GatewayError:
-                raise error from None
-        return parse_select(text, known.fields.keys())
+
+        async def check(known: KnownFields) -> tuple[str, ...]:
+            return parse_select(text, known.fields.keys())
+
+        return await with_mirrored_fields(await load_fields(), self._clock, check)
 
 
 def parse_select(text: str, described: Set[str]) -> tuple[str, ...]:

@@ -65,12 +65,22 @@ def as_bool(value: Value) -> bool:
 
 
 def as_number(value: Value) -> float:
-    """PHP's cast to a number: the leading digits of a string, 1 for a non-empty array."""
-    if is_array(value):
-        return 1.0 if value else 0.0
-    if isinstance(value, (bool, int, float)):
-        return float(value)
-    return _leading_number(value) if isinstance(value, str) else 0.0
+    """PHP's cast to a number: the leading digits of a string, 1 for a non-empty array.
+
+    Whole numbers of 64 bits are integers, all others are floats.
+    """
+    if is_array(value) or isinstance(value, bool):
+        return 1 if value else 0
+    if isinstance(value, int):
+        return value if value in _INTEGERS else float(value)
+    if isinstance(value, float):
+        return value
+    return _leading_number(value) if isinstance(value, str) else 0
+
+
+def is_whole(number: float) -> bool:
+    """Whether a number has no fraction."""
+    return isinstance(number, int) or number.is_integer()
 
 
 def as_id(value: Value) -> int:
@@ -139,9 +149,16 @@ def _to_value(value: _Array | str) -> Value:
     return as_array({str(key): _to_value(item) for key, item in value.items()})
 
 
-_NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d*)?)", re.ASCII)
+_NUMBER = re.compile(r"\s*([+-]?\d+)(\.\d*)?", re.ASCII)
+_INTEGERS = range(-(2**63), 2**63)
+_MAX_DIGITS = 64  # more are no integer, whatever zeros they begin with
 
 
 def _leading_number(text: str) -> float:
     found = _NUMBER.match(text)
-    return float(found[1]) if found else 0.0
+    if found is None:
+        return 0
+    digits, fraction = found.groups()
+    if fraction is None and len(digits) <= _MAX_DIGITS and int(digits) in _INTEGERS:
+        return int(digits)
+    return float(digits + (fraction or ""))

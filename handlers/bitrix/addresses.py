@@ -6,16 +6,15 @@ from aiohttp import web
 
 from gateway.crm.address_calls import ADDRESS_FIELDS
 from gateway.errors import InvalidInput
-from gateway.mirror.queries import FieldAccess
+from gateway.mirror.field_access import FieldAccess
 from handlers.app_keys import ADDRESSES
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import fetch_fields, load_fields, requested_resource
-from handlers.bitrix.record_writes import respond
+from handlers.bitrix.lists import respond_items
+from handlers.bitrix.record_writes import load_values, respond
 from handlers.bitrix.records import record_id
-from handlers.http.bodies import load_json, require_object
 from handlers.http.idempotency import idempotency_key
 from handlers.http.query import NOT_POSITIVE, is_digits, one_value
-from handlers.http.responses import json_response
 from storage.records import Account
 
 OWNERS = ("contacts", "companies")  # have requisites. Source: methods.md 7 (b24restdocs .../crm-requisite-add.md)
@@ -25,13 +24,13 @@ async def list_addresses(request: web.Request) -> web.Response:
     """GET /bitrix/{resource}/{id}/addresses"""
     resource, row_id = requested_resource(request), record_id(request)
     account = await load_authorized_account(request)
-    return json_response({"items": await request.app[ADDRESSES].show(account, resource, row_id)})
+    return respond_items(await request.app[ADDRESSES].show(account, resource, row_id))
 
 
 async def create_address(request: web.Request) -> web.Response:
     """POST /bitrix/{resource}/{id}/addresses"""
     resource, row_id, key = requested_resource(request), record_id(request), idempotency_key(request)
-    requisite, body = requested_requisite(request), require_object(await load_json(request))
+    requisite, body = requested_requisite(request), await load_values(request)
     account = await load_authorized_account(request)
     service, access = request.app[ADDRESSES], await access_address_fields(request, account)
     return respond(await service.create(account, resource, row_id, body, access, key, requisite=requisite))
@@ -41,7 +40,7 @@ async def change_address(request: web.Request) -> web.Response:
     """PATCH /bitrix/{resource}/{id}/addresses/{type}"""
     resource, row_id, key = requested_resource(request), record_id(request), idempotency_key(request)
     named, requisite = request.match_info["type"], requested_requisite(request)
-    body = require_object(await load_json(request))
+    body = await load_values(request)
     if not body:
         raise InvalidInput.of_field("", "empty", "must name a field to change")
     account = await load_authorized_account(request)

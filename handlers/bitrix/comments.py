@@ -7,11 +7,11 @@ from aiohttp import web
 from handlers.app_keys import COMMENTS
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import requested_resource
+from handlers.bitrix.lists import respond_items
 from handlers.bitrix.record_writes import respond
 from handlers.bitrix.records import record_id
 from handlers.http.bodies import ClosedBody, StrictField, String, load_body
 from handlers.http.idempotency import idempotency_key
-from handlers.http.responses import json_response
 
 
 class Text(String):
@@ -47,7 +47,7 @@ async def list_comments(request: web.Request) -> web.Response:
     """GET /bitrix/{resource}/{id}/comments"""
     resource, row_id = requested_resource(request), record_id(request)
     account = await load_authorized_account(request)
-    return json_response({"items": await request.app[COMMENTS].list(account, resource, row_id)})
+    return respond_items(await request.app[COMMENTS].list(account, resource, row_id))
 
 
 async def add_comment(request: web.Request) -> web.Response:

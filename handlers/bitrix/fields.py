@@ -10,7 +10,7 @@ from gateway.bitrix.lists.suggestions import suggest_name
 from gateway.bitrix.protocol.v2 import Command
 from gateway.errors import NotFound
 from gateway.fields.service import KnownFields
-from gateway.mirror.queries import FieldAccess
+from gateway.mirror.field_access import FieldAccess
 from gateway.mirror.resources import Resource, find_resource, record_type
 from handlers.app_keys import ACCOUNTS, CLIENTS, DIRECTORY, FIELDS
 from handlers.bitrix.account_loading import load_account

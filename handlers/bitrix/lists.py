@@ -1,11 +1,13 @@
-"""The mirrored dictionaries: pages of them, and the response of any page."""
+"""The mirrored dictionaries: pages of them, and the responses of any page and of any list of a portal."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.bitrix.protocol.json_body import encode_json
 from gateway.clock import format_time
 from gateway.mirror.pages import ServedPage
 from gateway.mirror.resources import Resource
@@ -37,6 +39,15 @@ def respond_page(request: web.Request, page: ServedPage, synced_at: int | None =
     if etag_matches(request, page.etag):
         return PrebuiltResponse(HTTPStatus.NOT_MODIFIED, _head(page.etag, page.link, synced_at, None))
     return PrebuiltResponse(HTTPStatus.OK, _head(page.etag, page.link, synced_at, len(page.body)), page.body)
+
+
+def respond_items(items: Sequence[object]) -> web.Response:
+    """Return the response with all *items* of a list that was read from a portal.
+
+    Raises:
+        PortalBroken: They are nested too deeply.
+    """
+    return web.Response(body=encode_json({"items": items}, "the items are"), content_type="application/json")
 
 
 @lru_cache(maxsize=CACHED_HEADS)

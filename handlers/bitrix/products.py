@@ -5,15 +5,15 @@ from functools import partial
 from aiohttp import web
 
 from gateway.crm.product_rows import PRODUCT_FIELDS
-from gateway.mirror.queries import FieldAccess
+from gateway.mirror.field_access import FieldAccess
 from handlers.app_keys import PRODUCTS
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import fetch_fields, load_fields, requested_resource
+from handlers.bitrix.lists import respond_items
 from handlers.bitrix.record_writes import respond
 from handlers.bitrix.records import record_id
 from handlers.http.bodies import ClosedBody, List, load_body
 from handlers.http.idempotency import idempotency_key
-from handlers.http.responses import json_response
 
 
 class ProductsBody(ClosedBody):
@@ -29,7 +29,7 @@ async def list_products(request: web.Request) -> web.Response:
     """GET /bitrix/{resource}/{id}/products"""
     resource, row_id = requested_resource(request), record_id(request)
     account = await load_authorized_account(request)
-    return json_response({"items": await request.app[PRODUCTS].list(account, resource, row_id)})
+    return respond_items(await request.app[PRODUCTS].list(account, resource, row_id))
 
 
 async def replace_products(request: web.Request) -> web.Response:

@@ -1,13 +1,16 @@
 """Records of the CRM created, changed and deleted by callers."""
 
+from typing import Any
+
 from aiohttp import web
 
 from gateway.crm.deletes import LINKED
 from gateway.crm.journaled import Served
 from gateway.crm.matches import parse_match
 from gateway.crm.upserts import Upsert
-from gateway.errors import InvalidInput
+from gateway.errors import FieldError, InvalidInput, pointer_token
 from gateway.mirror.resources import Resource, list_fields, record_type
+from gateway.passthrough.call_checks import MAX_DEPTH, TOO_DEEP, exceeds_depth
 from handlers.app_keys import RECORD_DELETES, RECORD_WRITES, UPSERTS
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import access_fields, requested_resource
@@ -17,10 +20,27 @@ from handlers.http.idempotency import REPLAYED, idempotency_key
 from handlers.http.query import one_value
 
 
+async def load_values(request: web.Request) -> dict[str, Any]:
+    """Return the JSON body: an object of the values of fields, which are checked further by their types.
+
+    Raises:
+        InvalidInput: It is none, or values are nested too deeply.
+    """
+    body = require_object(await load_json(request))
+    errors = [
+        FieldError("too_deep", TOO_DEEP, pointer=f"/{pointer_token(name)}")
+        for name, value in body.items()
+        if exceeds_depth(value, MAX_DEPTH)
+    ]
+    if errors:
+        raise InvalidInput("; ".join(f"{each.pointer}: {each.detail}" for each in errors), errors)
+    return body
+
+
 async def create_record(request: web.Request) -> web.Response:
     """POST /bitrix/{resource}"""
     resource, key = requested_resource(request), idempotency_key(request)
-    body = require_object(await load_json(request))
+    body = await load_values(request)
     account = await load_authorized_account(request)
     service, access = request.app[RECORD_WRITES], await access_fields(request, account, resource)
     written, known = await service.check(account, body, access, creates=True)
@@ -33,7 +53,7 @@ async def upsert_record(request: web.Request) -> web.Response:
     names = one_value(request.query, "match")
     if not names:
         raise InvalidInput.of_parameter("match", "required", "must name the fields to find the record by")
-    body = require_object(await load_json(request))
+    body = await load_values(request)
     account = await load_authorized_account(request)
     access = await access_fields(request, account, resource)
     written, known = await request.app[RECORD_WRITES].check(account, body, access, creates=True)
@@ -44,7 +64,7 @@ async def upsert_record(request: web.Request) -> web.Response:
 async def change_record(request: web.Request) -> web.Response:
     """PATCH /bitrix/{resource}/{id}"""
     resource, row_id, key = requested_resource(request), record_id(request), idempotency_key(request)
-    body = require_object(await load_json(request))
+    body = await load_values(request)
     if not body:
         raise InvalidInput.of_field("", "empty", "must name a field to change")
     account = await load_authorized_account(request)

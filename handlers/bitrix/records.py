@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
@@ -23,7 +23,7 @@ from handlers.bitrix.account_loading import load_account
 from handlers.bitrix.fields import access_fields, load_fields
 from handlers.bitrix.lists import respond_page
 from handlers.bitrix.streams import parse_filter
-from handlers.http.query import NOT_POSITIVE, check_names, is_digits, one_value, positive
+from handlers.http.query import NOT_POSITIVE, cached_if_short, check_names, is_digits, one_value, positive
 from handlers.http.responses import PrebuiltResponse
 from storage.records import Account
 
@@ -124,16 +124,13 @@ async def load_described(request: web.Request, account: Account, source: Command
     return (await load_fields(request, account, source)).fields
 
 
+@cached_if_short(entries=QUERY_CACHE_SIZE, characters=MAX_CACHED_QUERY_CHARACTERS)
 def parse_query(raw_query: str) -> RecordQuery:
     """Return what a raw query string asks of a list of records.
 
     Raises:
         InvalidInput: Names the invalid parameter.
     """
-    return _cached(raw_query) if len(raw_query) <= MAX_CACHED_QUERY_CHARACTERS else _parse_query(raw_query)
-
-
-def _parse_query(raw_query: str) -> RecordQuery:
     query = MultiDict(parse_qsl(raw_query, keep_blank_values=True))
     check_names(query, PARAMETERS)
     cursor = one_value(query, "cursor")
@@ -188,17 +185,13 @@ def wants_exact_count(query: MultiMapping[str]) -> bool:
     return count is not None
 
 
+@cached_if_short(entries=QUERY_CACHE_SIZE, characters=MAX_CACHED_QUERY_CHARACTERS)
 def parse_record_query(raw_query: str) -> SingleQuery:
     """Return what a raw query string asks of a single record.
 
     Raises:
         InvalidInput: Names the invalid parameter.
     """
-    cached = len(raw_query) <= MAX_CACHED_QUERY_CHARACTERS
-    return _cached_single(raw_query) if cached else _parse_record_query(raw_query)
-
-
-def _parse_record_query(raw_query: str) -> SingleQuery:
     query = MultiDict(parse_qsl(raw_query, keep_blank_values=True))
     check_names(query, RECORD_PARAMETERS)
     source, related = one_value(query, "source"), one_value(query, "related")
@@ -219,7 +212,3 @@ def wants_names(query: MultiMapping[str]) -> bool:
     if translate not in (None, "0", "1"):
         raise InvalidInput.of_parameter("translate", "invalid_value", "must be 1 or 0")
     return translate == "1"
-
-
-_cached = lru_cache(maxsize=QUERY_CACHE_SIZE)(_parse_query)
-_cached_single = lru_cache(maxsize=QUERY_CACHE_SIZE)(_parse_record_query)

@@ -1,23 +1,25 @@
 """The mirrored users: as the contract shows them, or as the portal has them."""
 
-from functools import lru_cache, partial
+from functools import partial
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 from multidict import MultiDict, MultiMapping
 
 from gateway.errors import InvalidInput
-from gateway.mirror.queries import MAX_SIZE, FieldAccess
+from gateway.mirror.field_access import FieldAccess
+from gateway.mirror.queries import MAX_SIZE
 from gateway.mirror.users import USER_FIELDS, USERS, UserQuery
 from handlers.app_keys import PAGES, WHOLE_USERS
 from handlers.bitrix.account_loading import find_account
 from handlers.bitrix.fields import fetch_fields, load_fields
 from handlers.bitrix.lists import respond_page
-from handlers.http.query import DEFAULT_PAGE, DEFAULT_SIZE, one_value, positive
+from handlers.http.query import DEFAULT_PAGE, DEFAULT_SIZE, cached_if_short, check_names, one_value, positive
 from storage.records import Account
 
 QUERY_CACHE_SIZE = 1024
 MAX_CACHED_QUERY_CHARACTERS = 512
+PARAMETERS = ("page", "size", "active", "select")
 FLAGS = {"true": True, "false": False}
 
 
@@ -38,21 +40,21 @@ async def access_user_fields(request: web.Request, account: Account) -> FieldAcc
     return FieldAccess(known, partial(fetch_fields, request, account, USER_FIELDS))
 
 
+@cached_if_short(entries=QUERY_CACHE_SIZE, characters=MAX_CACHED_QUERY_CHARACTERS)
 def parse_query(raw_query: str) -> UserQuery:
-    """Return what a raw query string asks of users. Unknown parameters are ignored, as the contract has it.
+    """Return what a raw query string asks of users.
+
+    Without `active` and `select`, unknown parameters are ignored, as the contract has it.
 
     Raises:
         InvalidInput: Names the invalid parameter.
     """
-    return _cached(raw_query) if len(raw_query) <= MAX_CACHED_QUERY_CHARACTERS else _parse_query(raw_query)
-
-
-def _parse_query(raw_query: str) -> UserQuery:
     query = MultiDict(parse_qsl(raw_query, keep_blank_values=True))
     page, size = positive(query, "page", DEFAULT_PAGE), positive(query, "size", DEFAULT_SIZE)
     active, select = _active(query), one_value(query, "select")
     if active is None and select is None:
         return UserQuery(page, size)
+    check_names(query, PARAMETERS)
     if size > MAX_SIZE:
         raise InvalidInput.of_parameter("size", "invalid_value", f"must be at most {MAX_SIZE}")
     return UserQuery(
@@ -60,7 +62,7 @@ def _parse_query(raw_query: str) -> UserQuery:
         size,
         active,
         select,
-        others=tuple((name, value) for name, value in query.items() if name in ("size", "active", "select")),
+        others=tuple((name, value) for name, value in query.items() if name != "page"),
         text=raw_query if len(raw_query) <= MAX_CACHED_QUERY_CHARACTERS else None,
     )
 
@@ -70,6 +72,3 @@ def _active(query: MultiMapping[str]) -> bool | None:
     if value is not None and value not in FLAGS:
         raise InvalidInput.of_parameter("active", "invalid_value", "must be true or false")
     return None if value is None else FLAGS[value]
-
-
-_cached = lru_cache(maxsize=QUERY_CACHE_SIZE)(_parse_query)

@@ -1,7 +1,8 @@
 """Query parameters, read strictly: known names, one value each, plain digits, no silent default."""
 
-from collections.abc import Collection
-from functools import lru_cache
+from collections.abc import Callable, Collection
+from functools import lru_cache, wraps
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -17,6 +18,8 @@ MAX_DIGITS = 18  # fit a 64-bit integer
 NO_PARAMETERS = "unknown parameter: this address has no query parameters"
 BODY_HINT = "; values belong in the body"
 NOT_POSITIVE = f"must be a positive integer of at most {MAX_DIGITS} digits"
+
+T = TypeVar("T")
 
 
 def with_known_parameters(handler: Handler, known: Collection[str], *, hint: str = "") -> Handler:
@@ -76,18 +79,30 @@ def is_digits(value: str) -> bool:
     return value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS
 
 
+def cached_if_short(*, entries: int, characters: int) -> Callable[[Callable[[str], T]], Callable[[str], T]]:
+    """Return the decorator of a function that parses raw query strings: it keeps the last results, up to *entries*.
+
+    Queries of more than *characters* are parsed each time.
+    """
+
+    def decorate(parse: Callable[[str], T]) -> Callable[[str], T]:
+        cached = lru_cache(maxsize=entries)(parse)
+
+        @wraps(parse)
+        def parse_cached(raw_query: str) -> T:
+            return cached(raw_query) if len(raw_query) <= characters else parse(raw_query)
+
+        return parse_cached
+
+    return decorate
+
+
+@cached_if_short(entries=QUERY_CACHE_SIZE, characters=MAX_CACHED_QUERY_CHARACTERS)
 def page_and_size(raw_query: str) -> tuple[int, int]:
     """Return `page` and `size` of a raw query string, by default 1 and 25.
 
     Raises:
         InvalidInput: One of them is not a positive integer.
     """
-    return _cached(raw_query) if len(raw_query) <= MAX_CACHED_QUERY_CHARACTERS else _page_and_size(raw_query)
-
-
-def _page_and_size(raw_query: str) -> tuple[int, int]:
     query = MultiDict(parse_qsl(raw_query, keep_blank_values=True))
     return positive(query, "page", DEFAULT_PAGE), positive(query, "size", DEFAULT_SIZE)
-
-
-_cached = lru_cache(maxsize=QUERY_CACHE_SIZE)(_page_and_size)

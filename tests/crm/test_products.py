@@ -81,10 +81,13 @@ async def test_a_list_that_was_read_can_be_written_with_one_row_changed(
 async def test_what_a_row_only_shows_is_not_sent(connected: Gateway, sandbox: Sandbox, owner: str) -> None:
     first, second = portal_ids(sandbox, owner)[:2]
     await put(connected, f"{owner}/{first}", {"items": [row_of(owner, **ROW)]})
+    await put(connected, f"{owner}/{second}", {"items": [row_of(owner, PRODUCT_NAME="b", PRICE=10)]})
     (row,) = (await connected.get(f"/bitrix/{owner}/{first}/products")).json["items"]
+    (own,) = (await connected.get(f"/bitrix/{owner}/{second}/products")).json["items"]
+    key = next(iter(row_of(owner, ID=0)))
     shown = DOCUMENTED if owner in CLASSIC else DOCUMENTED_OF_ITEMS
     sandbox.portal.seen.clear()
-    answer = await put(connected, f"{owner}/{second}", {"items": [dict.fromkeys(shown) | row]})
+    answer = await put(connected, f"{owner}/{second}", {"items": [dict.fromkeys(shown) | row | {key: own[key]}]})
     assert answer.status == 200, answer.body
     (sent,) = (call.params for call in sandbox.portal.seen if call.method == set_method(owner))
     (written,) = sent["rows" if owner in CLASSIC else "productRows"]
@@ -131,6 +134,51 @@ async def test_mistakes_are_all_reported_before_anything_is_sent(
     assert (answer.status, answer.json["code"]) == (400, "invalid_input")
     assert [error["pointer"] for error in answer.json["errors"]] == pointers
     assert sandbox.portal.calls["crm.deal.productrows.set"] == 0
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+async def test_an_id_that_is_no_row_of_the_record_or_comes_twice_is_refused(
+    connected: Gateway, sandbox: Sandbox, owner: str
+) -> None:
+    first, second = portal_ids(sandbox, owner)[:2]
+    stored = [row_of(owner, PRODUCT_NAME=name, PRICE=10) for name in "ab"]
+    read = (await put(connected, f"{owner}/{first}", {"items": stored})).json
+    (other,) = (await put(connected, f"{owner}/{second}", {"items": stored[:1]})).json["items"]
+    key = next(iter(row_of(owner, ID=0)))
+    a, b = read["items"]
+    sandbox.portal.seen.clear()
+    for rows, places in (
+        ([a, b, a, {key: int(b[key])}, {key: str(a[key])}], [2, 3, 4]),
+        ([other, a, row_of(owner, **ROW), {**b, key: 999999}, {**b, key: 0}, {**b, key: 2**63}], [0, 3, 4, 5]),
+        ([a, {**b, key: None}, {key: -1}], [2]),
+    ):
+        answer = await put(connected, f"{owner}/{first}", {"items": rows})
+        assert (answer.status, answer.json["code"]) == (400, "invalid_input"), answer.body
+        assert [error["pointer"] for error in answer.json["errors"]] == [f"/items/{place}/{key}" for place in places]
+    assert set_method(owner) not in [call.method for call in sandbox.portal.seen]
+    assert (await connected.get(f"/bitrix/{owner}/{first}/products")).json == read
+    assert (await put(connected, f"{owner}/{first}", read)).json == read
+
+
+async def test_rows_without_ids_cost_no_further_call(connected: Gateway, sandbox: Sandbox) -> None:
+    for row, calls in ((ROW, 1), ({**ROW, "ID": None}, 1)):
+        before = sandbox.portal.calls["crm.deal.productrows.get"]
+        assert (await put(connected, "deals/1", {"items": [row]})).status == 200
+        assert sandbox.portal.calls["crm.deal.productrows.get"] == before + calls
+
+
+@pytest.mark.parametrize("owner", ["deals", "invoices"])
+async def test_a_key_gets_the_same_answer_when_its_rows_are_gone(
+    connected: Gateway, sandbox: Sandbox, owner: str
+) -> None:
+    path, key = f"{owner}/{portal_ids(sandbox, owner)[0]}", {"Idempotency-Key": "1"}
+    read = (await put(connected, path, {"items": [row_of(owner, **ROW)]})).json
+    first = await put(connected, path, read, **key)
+    await put(connected, path, {"items": []})
+    again = await put(connected, path, read, **key)
+    assert (again.status, again.body) == (first.status, first.body)
+    refused = await put(connected, path, read)
+    assert refused.status == 400
 
 
 async def test_an_unknown_name_comes_with_the_nearest_one(connected: Gateway) -> None:

@@ -179,3 +179,9 @@ async def test_the_addresses_of_fields_are_no_records(connected: Gateway, path: 
     for method in ("PATCH", "DELETE"):
         answer = await connected.request(method, f"/bitrix/{path}", json={})
         assert (answer.status, answer.headers["Allow"]) == (405, "GET")
+
+
+async def test_of_a_name_that_comes_twice_the_last_value_counts(connected: Gateway) -> None:
+    body = b'{"TITLE": "first", "COMMENTS": "x", "TITLE": "last"}'
+    answer = await connected.request("POST", "/bitrix/deals", data=body, headers={"Content-Type": "application/json"})
+    assert (answer.status, answer.json["TITLE"]) == (201, "last")

@@ -10,7 +10,7 @@ import pytest
 from gateway.crm import related_deals
 from gateway.mirror.resources import RECORDS
 from tests.gateway import Gateway, Sandbox
-from tests.support.records import enable
+from tests.support.records import change, enable
 
 COMPANY, CONTACT = 7, 9
 
@@ -103,6 +103,23 @@ async def test_none_is_an_empty_list_and_an_unknown_owner_is_404(connected: Gate
         answer = await connected.get(f"/bitrix/{resource}/999999/deals")
         assert (answer.status, answer.json["code"]) == (404, "portal_not_found")
     assert (await connected.get("/bitrix/leads/1/deals")).json["detail"] == "no such endpoint"
+
+
+@pytest.mark.usefixtures("deals")
+@pytest.mark.parametrize("owner", [f"companies/{COMPANY}", f"contacts/{CONTACT}"])
+async def test_a_record_that_is_gone_is_404_though_deals_keep_its_id(
+    connected: Gateway, sandbox: Sandbox, owner: str
+) -> None:
+    resource, row_id = owner.split("/")
+    requests = sandbox.portal.http_requests
+    assert (await connected.get(f"/bitrix/{owner}/deals?cursor=&size=1")).status == 200
+    asked = sandbox.portal.http_requests - requests
+    change(sandbox, resource, removed=[int(row_id)])
+    for query in ("", "?cursor=", "?cursor=&size=1"):
+        requests = sandbox.portal.http_requests
+        answer = await connected.clock.until(connected.get(f"/bitrix/{owner}/deals{query}"))
+        assert (answer.status, answer.json["code"]) == (404, "portal_not_found")
+        assert sandbox.portal.http_requests - requests <= asked
 
 
 @pytest.mark.usefixtures("deals")

@@ -70,6 +70,16 @@ async def test_a_custom_field_can_be_selected_once_it_exists(connected: Gateway,
     assert [row["UF_USR_SIZE"] for row in answer.json["items"]] == ["XL", None]
 
 
+@pytest.mark.parametrize("query", ["active=true", "select=NAME", "active=false&select=NAME&size=3"])
+async def test_an_unknown_parameter_beside_active_or_select_is_refused(connected: Gateway, query: str) -> None:
+    for name in ("filter[ACTIVE]", "order", "Page"):
+        for text in (f"{query}&{name}=1", f"{name}=1&{query}"):
+            answer = await refused(connected, text)
+            (error,) = answer.json["errors"]
+            assert (error["code"], error["parameter"]) == ("unknown_parameter", name)
+            assert error["detail"] == "unknown parameter, expected one of page, size, active, select"
+
+
 async def test_every_unknown_name_is_refused_with_the_nearest_one(connected: Gateway) -> None:
     answer = await refused(connected, "select=NAME,EMIAL,,phone,PERSONAL_FONE")
     assert [(error["code"], error["detail"]) for error in answer.json["errors"]] == [

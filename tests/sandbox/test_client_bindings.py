@@ -172,3 +172,40 @@ def test_the_contacts_of_a_company_are_found_without_making_whole_contacts() -> 
         assert contacts_of(data, company)
         assert contacts_of(data, 10_000_000) == []
     assert lines.count < 100_000  # ten lines a contact
+
+
+async def test_a_deleted_contact_leaves_all_records(webhook: RestClient, clock: ManualClock) -> None:
+    gone, low, high = sorted([await add(webhook, "contact") for _ in range(3)])[:3]
+    owners = {name: await add(webhook, name, CONTACT_IDS=[gone, high, low]) for name in ("lead", "deal", "quote")}
+    item = (await webhook.call("crm.item.add", entityTypeId=31, fields={"contactIds": [gone, high]})).result["item"]
+    company = await add(webhook, "company")
+    await webhook.call("crm.company.contact.add", id=company, fields={"CONTACT_ID": gone})
+    before = {name: (await webhook.call(f"crm.{name}.get", id=owner)).result for name, owner in owners.items()}
+    await clock.advance(60)
+    await webhook.call("crm.contact.delete", id=gone)
+    for name, owner in owners.items():
+        row = (await webhook.call(f"crm.{name}.get", id=owner)).result
+        assert (row["CONTACT_ID"], row["DATE_MODIFY"]) == (str(low), before[name]["DATE_MODIFY"])
+        assert sorted(contact for contact, *_ in await items(webhook, f"{name}.contact", owner)) == [low, high]
+    shown = (await webhook.call("crm.item.get", entityTypeId=31, id=item["id"])).result["item"]
+    assert (shown["contactId"], shown["contactIds"], shown["updatedTime"]) == (high, [high], item["updatedTime"])
+    assert await items(webhook, "company.contact", company) == []
+
+
+async def test_a_deleted_company_leaves_contacts_leads_and_deals(webhook: RestClient, clock: ManualClock) -> None:
+    gone, kept = await add(webhook, "company"), await add(webhook, "company")
+    contact = await add(webhook, "contact", COMPANY_ID=gone)
+    await webhook.call("crm.contact.company.add", id=contact, fields={"COMPANY_ID": kept})
+    owners = {name: await add(webhook, name, COMPANY_ID=gone) for name in ("lead", "deal", "quote")}
+    others = {name: await add(webhook, name, COMPANY_ID=kept) for name in owners}
+    modified = (await webhook.call("crm.deal.get", id=owners["deal"])).result["DATE_MODIFY"]
+    await clock.advance(60)
+    await webhook.call("crm.company.delete", id=gone)
+    companies = {
+        name: (await webhook.call(f"crm.{name}.get", id=owner)).result["COMPANY_ID"] for name, owner in owners.items()
+    }
+    assert companies == {"lead": None, "deal": None, "quote": str(gone)}
+    assert (await webhook.call("crm.deal.get", id=owners["deal"])).result["DATE_MODIFY"] == modified
+    assert await items(webhook, "contact.company", contact) == [(kept, 20, "Y")]
+    for name, owner in others.items():
+        assert (await webhook.call(f"crm.{name}.get", id=owner)).result["COMPANY_ID"] == str(kept)

@@ -104,3 +104,14 @@ def test_values_are_cast_to_bool_as_in_php(value: Any, truth: bool) -> None:
 )
 def test_numbers_are_cast_as_in_php(value: Any, number: float) -> None:
     assert as_number(value) == number
+
+
+@pytest.mark.parametrize("number", [0, 7, -1, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63)])
+def test_whole_numbers_of_64_bits_stay_whole(number: int) -> None:
+    for value in (number, str(number), f" {number}x"):
+        assert (as_number(value), type(as_number(value))) == (number, int)
+
+
+@pytest.mark.parametrize("value", [2**63, str(2**63), "9" * 5000, -(2**63) - 1, "7.0", 7.0, "7."])
+def test_all_other_numbers_are_floats(value: Any) -> None:
+    assert type(as_number(value)) is float

@@ -178,6 +178,8 @@ async def test_an_import_may_set_times(webhook: RestClient) -> None:
         ("OPPORTUNITY", "", "0.00"),
         ("PROBABILITY", None, "0"),
         ("PROBABILITY", "15", "15"),
+        ("PROBABILITY", "9007199254740993", "9007199254740993"),
+        ("PROBABILITY", 9007199254740993, "9007199254740993"),
         ("OPENED", "N", "N"),
         ("OPENED", True, "Y"),
         ("CLOSEDATE", "2026-11-28", "2026-11-28T03:00:00+03:00"),

@@ -39,12 +39,16 @@ class Sent:
 
 @dataclass
 class RecordingProxy:
-    """The proxy. *sent* are the requests of the gateway; *answers* are, by method, the answers to its next calls."""
+    """The proxy. *sent* are the requests of the gateway; *answers* are, by method, the answers to its next calls.
+
+    *replaced* are texts in the portal's answers, and what the gateway gets in their place.
+    """
 
     origin: str = ""
     webhook: str = ""
     sent: list[Sent] = field(default_factory=list)
     answers: dict[str, deque[Responder]] = field(default_factory=dict)
+    replaced: dict[bytes, bytes] = field(default_factory=dict)
     in_flight: int = 0
     max_in_flight: int = 0
 
@@ -103,9 +107,10 @@ async def recording_proxy(sandbox: Sandbox) -> AsyncIterator[RecordingProxy]:
                     allow_redirects=False,
                 ) as answer:
                     back = {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
-                    return web.Response(
-                        status=answer.status, body=await answer.read(), content_type=answer.content_type, headers=back
-                    )
+                    body = await answer.read()
+                    for text, other in proxy.replaced.items():
+                        body = body.replace(text, other)
+                    return web.Response(status=answer.status, body=body, content_type=answer.content_type, headers=back)
             finally:
                 proxy.in_flight -= 1
 

@@ -6,7 +6,8 @@ Source: protocol.md 13 (b24restdocs settings/oauth/index.md, auto-renewal.md, er
 import ipaddress
 import random
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,10 @@ MAX_ANSWER_BYTES = 65_536  # of a token response, which usually has about one th
 USABLE_TEXT = re.compile(r"[\x21-\x7e]{1,4096}")  # safe in a header, an address and a log line
 PUBLIC_PARAMETERS = ("grant_type", "client_id")  # of a token request; all others are secret
 
+OnTokenRequest = Callable[[str, str | None, Collection[str], float, int, BaseException | None], None]
+"""Called with the authorization server, the account (None: not known), the names of the parameters, the monotonic time
+at which a request was sent, the number of the attempt, and its error."""
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -55,11 +60,15 @@ class Tokens:
         return self.portal_origin.partition("://")[2]
 
 
+def ignore_request(*_: object) -> None:
+    """The default `OnTokenRequest`."""
+
+
 class AuthorizationServers:
     """Requests tokens from authorization servers, over https.
 
     Sends the client secret only to the *allowed* servers (host, or host:port). *insecure* allows http to loopback
-    addresses.
+    addresses. *on_request* is called after each request.
     """
 
     def __init__(
@@ -70,12 +79,21 @@ class AuthorizationServers:
         client_secret: str,
         allowed: frozenset[str],
         insecure: bool,
+        on_request: OnTokenRequest = ignore_request,
     ) -> None:
         self._session = session
         self._clock = clock
         self._client = {"client_id": client_id, "client_secret": client_secret}
         self._allowed = allowed
         self._insecure = insecure
+        self._on_request = on_request
+        self._account: str | None = None
+
+    def of(self, account: str) -> "AuthorizationServers":
+        """The same servers, whose requests are reported as those of *account*."""
+        named = copy(self)
+        named._account = account
+        return named
 
     async def exchange(self, server_domain: str, code: str) -> Tokens:
         """Exchange an authorization *code* for tokens. Retries only if the request was certainly not sent.
@@ -107,10 +125,8 @@ class AuthorizationServers:
         started, attempt = self._clock.monotonic(), 0
         while True:
             attempt += 1
-            requested_at = self._clock.now()
             try:
-                answer = await self._session.get(url, query, secrets, max_bytes=MAX_ANSWER_BYTES)
-                return self._decode(answer.status, answer.body, requested_at, server_domain, secrets)
+                return await self._attempt(url, query, secrets, server_domain, attempt)
             except RedirectsToItself:
                 raise  # retryable for a portal's call, but a code or a refresh token must not be sent again
             except PortalError as error:
@@ -119,6 +135,20 @@ class AuthorizationServers:
                 if decision.wait_s is None:
                     raise decision.error from None
                 await self._clock.sleep(decision.wait_s)
+
+    async def _attempt(
+        self, url: str, query: dict[str, str], secrets: Collection[str], server_domain: str, attempt: int
+    ) -> Tokens:
+        """Request tokens once. Report the request, also if it is cancelled."""
+        requested_at, sent_at = self._clock.now(), self._clock.monotonic()
+        try:
+            answer = await self._session.get(url, query, secrets, max_bytes=MAX_ANSWER_BYTES)
+            tokens = self._decode(answer.status, answer.body, requested_at, server_domain, secrets)
+        except BaseException as error:
+            self._on_request(server_domain, self._account, query, sent_at, attempt, error)
+            raise
+        self._on_request(server_domain, self._account, query, sent_at, attempt, None)
+        return tokens
 
     def _token_url(self, server_domain: str) -> str:
         if server_domain not in self._allowed:

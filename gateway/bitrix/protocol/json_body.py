@@ -1,4 +1,4 @@
-"""Decode the JSON body of an answer, with a bounded number of values."""
+"""Decode the JSON body of an answer, with a bounded number of values, and encode what it holds again."""
 
 from contextlib import suppress
 
@@ -28,3 +28,14 @@ def decode_json(body: bytes, status: int | None = None) -> object:
         value: object = orjson.loads(body)
         return value
     raise PortalBroken("not JSON" if body.strip() else "empty", status)
+
+
+def encode_json(value: object, subject: str) -> bytes:
+    """Return the JSON of *value*, which holds what a portal has answered: *subject*, such as "a row is", in errors.
+
+    Raises:
+        PortalBroken: it is nested too deeply.
+    """
+    with suppress(orjson.JSONEncodeError):
+        return orjson.dumps(value)
+    raise PortalBroken(f"{subject} {TOO_DEEP}")

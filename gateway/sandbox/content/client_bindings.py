@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 
-from gateway.sandbox.content.catalog import COMPANY, CONTACT
+from gateway.sandbox.content.catalog import COMPANY, CONTACT, DEAL, LEAD
 from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.php import Value
-from gateway.sandbox.tables.table import Row
+from gateway.sandbox.tables.table import Row, Rows, Test
 
 SORT_STEP = 10
 
@@ -58,12 +58,8 @@ def columns_of(type_id: int, bindings: Iterable[Binding]) -> Row:
 
 def contacts_of(data: PortalData, company_id: int) -> list[int]:
     """The ids of the contacts of a company, ascending."""
-    contacts = data.records[CONTACT]
     first, every = bound_columns(CONTACT)
-    ids = contacts.ids_between(-inf, inf)
-    return list(
-        contacts.matching_ids(ids, lambda row: company_id in _bound_ids(row, first, every), frozenset((first, every)))
-    )
+    return _matching(data.records[CONTACT], lambda row: company_id in _bound_ids(row, first, every), first, every)
 
 
 def bind_contacts(data: PortalData, company_id: int, contact_ids: Iterable[int]) -> None:
@@ -80,6 +76,40 @@ def bind_contacts(data: PortalData, company_id: int, contact_ids: Iterable[int])
             companies.append(str(company_id))
         primary = row[first] if row[first] in companies else next(iter(companies), None)
         contacts[contact_id] = {**row, first: primary, every: companies}
+
+
+def remove_links(data: PortalData, type_id: int, row_id: int) -> None:
+    """Remove the links to a deleted contact or company. No time of modification changes.
+
+    A contact leaves all records; the lowest of their other contacts becomes the primary one. A company leaves contacts,
+    leads and deals, and the others keep its id.
+    Source: [srv] crm/classes/general/crm_company.php, crm/lib/cleaning/cleaningmanager.php, crm/lib/binding/
+    """
+    if type_id == CONTACT:
+        first, every = bound_columns(DEAL)
+        for table in data.records.values():
+            if {first, every} <= table.columns:
+                _unbind(table, first, every, row_id)
+    if type_id == COMPANY:
+        first, every = bound_columns(CONTACT)
+        _unbind(data.records[CONTACT], first, every, row_id)
+        for table in (data.records[LEAD], data.records[DEAL]):
+            for owner_id in _matching(table, lambda row: str(row[first]) == str(row_id), first):
+                table[owner_id] = {**table[owner_id], first: None}
+
+
+def _unbind(table: Rows, first: str, every: str, record_id: int) -> None:
+    """Remove a record from the columns of all rows that are bound to it."""
+    for owner_id in _matching(table, lambda row: record_id in _bound_ids(row, first, every), first, every):
+        row = table[owner_id]
+        others = [str(other) for other in _bound_ids(row, first, every) if other != record_id]
+        primary = row[first] if row[first] in others else min(others, key=int, default=None)
+        table[owner_id] = {**row, every: others, first: primary}
+
+
+def _matching(table: Rows, test: Test, *columns: str) -> list[int]:
+    """The ids of the rows that pass the *test*, which reads only these columns."""
+    return list(table.matching_ids(table.ids_between(-inf, inf), test, frozenset(columns)))
 
 
 def _bound_ids(row: Mapping[str, Value], first: str, every: str) -> list[int]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.sandbox.content.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE, SMART_INVOICE
-from gateway.sandbox.content.client_bindings import bind_contacts, columns_of, read_bindings
+from gateway.sandbox.content.client_bindings import bind_contacts, columns_of, read_bindings, remove_links
 from gateway.sandbox.content.entities import MULTIFIELDS, Entity, Field
 from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.content.product_rows import remove_rows_of
@@ -91,11 +91,11 @@ class RecordWriter:
             self._record_event("UPDATE", row_id)
 
     def delete(self, row_id: int) -> None:
-        """Delete a record with its requisites and product rows. A company leaves its contacts."""
+        """Delete a record with its requisites, its product rows and the links to it."""
         del self.data.records[self.entity.type_id][row_id]
         remove_requisites_of(self.data, self.entity.type_id, row_id)
         remove_rows_of(self.data, self.entity.type_id, row_id)
-        self._bind_contacts(row_id, {"CONTACT_ID": []})
+        remove_links(self.data, self.entity.type_id, row_id)
         self._record_event("DELETE", row_id)
 
     def first_stage(self, category_id: str) -> str | None:

@@ -12,7 +12,7 @@ from operator import ge, gt, le, lt
 from typing import Any, TypeAlias
 
 from gateway.sandbox.errors import CallError
-from gateway.sandbox.php import Value, as_number, entries_of, is_array
+from gateway.sandbox.php import Value, as_number, entries_of, is_array, is_whole
 from gateway.sandbox.tables.ids import ChainedIds
 from gateway.sandbox.tables.table import Rows, Test
 from gateway.sandbox.tables.time_bands import Spans
@@ -164,7 +164,7 @@ def _narrowed(span: tuple[float, float], operator: str, bound: float) -> tuple[f
 
 def _ids_in(value: Value) -> frozenset[int]:
     numbers = [comparable(item, Kind.NUMBER) for item in (entries_of(value).values() if is_array(value) else [value])]
-    return frozenset(int(number) for number in numbers if number is not None and number.is_integer())
+    return frozenset(int(number) for number in numbers if number is not None and is_whole(number))
 
 
 def split_operator(entry: str, operators: Sequence[str]) -> tuple[str, str]:
@@ -280,8 +280,8 @@ def _timestamp(value: Value) -> float:
 
 
 def _just_below(bound: float) -> float:
-    return bound - 0.5 if bound.is_integer() else bound
+    return bound - 1 if is_whole(bound) else bound
 
 
 def _just_above(bound: float) -> float:
-    return bound + 0.5 if bound.is_integer() else bound
+    return bound + 1 if is_whole(bound) else bound

@@ -7,7 +7,7 @@ from gateway.sandbox.content.fields import LABELS, LANGUAGES, USER_TYPES, new_ch
 from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.content.structure import add_userfield
 from gateway.sandbox.errors import CallError
-from gateway.sandbox.php import Value, as_array, as_flag, as_id, as_number, entries_of, is_array
+from gateway.sandbox.php import Value, as_array, as_flag, as_id, as_number, entries_of, is_array, is_whole
 from gateway.sandbox.tables.table import Row
 
 MAX_NAME = 50
@@ -77,7 +77,7 @@ def changed_userfield(data: PortalData, row: Row, given: Mapping[str, Value]) ->
 def _changed_settings(settings: Row, given: dict[str, Value]) -> Value:
     """Only the passed settings change. One whose default is a number becomes a number."""
     numbers = {name: as_number(given[name]) for name in given if isinstance(settings.get(name), int)}
-    whole = {name: int(number) for name, number in numbers.items() if number.is_integer()}
+    whole = {name: int(number) for name, number in numbers.items() if is_whole(number)}
     return as_array({**settings, **given, **numbers, **whole})
 
 

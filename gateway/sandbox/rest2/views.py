@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from gateway.sandbox.content.entities import DATES, MULTIFIELDS, NUMERIC, Field, Fields
-from gateway.sandbox.php import Value, as_number
+from gateway.sandbox.php import Value, as_number, is_whole
 from gateway.sandbox.tables.table import Row
 
 # Source: [docs] api-reference/crm/universal/index.md; [srv] crm/lib/service/factory.
@@ -105,7 +105,7 @@ def item_value(value: Value, kind: str) -> Value:
         return []
     if kind == "double":
         number = None if value in (None, "") else as_number(value)
-        return int(number) if number is not None and number.is_integer() else number
+        return int(number) if number is not None and is_whole(number) else number
     if kind in NUMERIC:
         return None if value in (None, "") else int(as_number(value))
     if kind in DATES:

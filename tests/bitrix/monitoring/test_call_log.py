@@ -217,6 +217,53 @@ async def test_parameters_are_logged_at_debug_level_by_name_only(
     )
 
 
+@pytest.mark.parametrize("level", ["info", "debug"])
+async def test_requests_for_tokens_are_lines_of_their_authorization_server(
+    gateway: Gateway, sandbox: Sandbox, lines: Lines, level: str
+) -> None:
+    await gateway.restart(GATEWAY_LOG_FORMAT="json", GATEWAY_LOG_LEVEL=level)
+    assert (await authorize(gateway, sandbox)).status == 302
+    await gateway.synced()
+    (exchanged,) = [line for line in await lines() if line["method"] == "oauth/token"]
+    assert exchanged.pop("timestamp").startswith("2027-01-15T08:00:0")
+    assert exchanged.pop("ms") >= 0
+    assert exchanged.pop("request_id")
+    assert exchanged.pop("parameters", None) == (None if level == "info" else "client_id,client_secret,grant_type,code")
+    assert exchanged == {
+        "event": "portal call",
+        "level": "info",
+        "logger": "gateway.bitrix.calls",
+        "method": "oauth/token",
+        "portal": sandbox.host,
+        "account": "acme",
+        "outcome": "ok",
+        "attempt": 1,
+    }
+    await gateway.clock.advance(3600)
+    await gateway.synced()
+    await lines()
+    await gateway.clock.advance(3600)
+    sandbox.portal.fault("oauth.token:502*1")
+    await call(gateway, "user.get", headers=OWN)
+    refreshed = [line for line in await lines() if line["method"] == "oauth/token"]
+    assert [(line["account"], line["outcome"], line["attempt"]) for line in refreshed] == [
+        ("acme", "PortalBroken", 1),
+        ("acme", "ok", 2),
+    ]
+    names = "client_id,client_secret,grant_type,refresh_token"
+    assert {line.get("parameters") for line in refreshed} == {None if level == "info" else names}
+
+
+async def test_a_refused_request_for_tokens_has_the_code_of_its_server(
+    gateway: Gateway, sandbox: Sandbox, lines: Lines
+) -> None:
+    await gateway.restart(GATEWAY_LOG_FORMAT="json")
+    sandbox.portal.fault("oauth.token:error=invalid_client")
+    await authorize(gateway, sandbox)
+    (line,) = [line for line in await lines() if line["method"] == "oauth/token"]
+    assert (line["outcome"], line["attempt"]) == ("invalid_client", 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
