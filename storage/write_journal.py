@@ -33,9 +33,9 @@ class Write:
 class WriteJournal:
     """Reads and writes the journal.
 
-    A write with a key is on disk before `begin` returns, because its caller may ask for it after a crash of the machine.
-    All else survives a kill of the process. If a machine crash loses the end of a write, its outcome is unknown again,
-    and is looked up when the write is repeated.
+    A write with a key is on disk before `begin` returns: its caller may ask for it after a crash of the machine. All
+    else survives a kill of the process. If a machine crash loses the end of a write, its outcome is unknown again, and
+    is looked up when the write is repeated.
     """
 
     def __init__(self, database: Database) -> None:

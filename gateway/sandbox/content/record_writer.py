@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from gateway.sandbox.content.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE, SMART_INVOICE
 from gateway.sandbox.content.client_bindings import bind_contacts, columns_of, read_bindings, remove_links
@@ -57,7 +58,7 @@ class RecordWriter:
         row |= self._stamps((*MODIFIED_COLUMNS, "MOVED_TIME", "LAST_ACTIVITY_TIME"), (*_MODIFIED_BY, *_MOVED_BY))
         row |= values
         row |= self._stage_of(row) | _bound(values, {}) | _has(row)
-        self._write(row_id, self._columns_of(row))
+        self._write(row_id, {name: value for name, value in row.items() if name in self._columns})
         self._bind_contacts(row_id, values)
         self._record_event("ADD", row_id)
         return row_id
@@ -82,7 +83,7 @@ class RecordWriter:
             new |= stage | self._stamps(("MOVED_TIME",), _MOVED_BY)
             new["PREVIOUS_STAGE_ID"] = row.get("STAGE_ID")
         new |= _bound(changed, row) | _has(new)
-        self._write(row_id, self._columns_of(new))
+        self._write(row_id, {name: value for name, value in new.items() if name in self._columns})
         self._bind_contacts(row_id, changed)
         if self.entity.type_id == DEAL and "CATEGORY_ID" in changed:
             place = {"CATEGORY_ID": new["CATEGORY_ID"], "STAGE_ID": new["STAGE_ID"]}
@@ -131,6 +132,10 @@ class RecordWriter:
         titles = {row["entityTypeId"]: row["title"] for row in self.data.types.values()}
         return str(_KINDS.get(self.entity.type_id) or titles.get(self.entity.type_id))
 
+    @cached_property  # a writer serves one call, during which the fields stay
+    def _columns(self) -> set[str]:
+        return {field.name for field in self.entity.fields(self.data.userfields)}
+
     @property
     def _has_pipelines(self) -> bool:
         return any(field.name == "CATEGORY_ID" for field in self.entity.own_fields)
@@ -138,11 +143,6 @@ class RecordWriter:
     @property
     def _stage_field(self) -> Field | None:
         return next((field for field in self.entity.own_fields if field.name in STAGES and field.values), None)
-
-    def _columns_of(self, row: Row) -> Row:
-        """The values of *row* that the entity has fields for."""
-        columns = {field.name for field in self.entity.fields(self.data.userfields)}
-        return {name: value for name, value in row.items() if name in columns}
 
     def _codes(self, directory: str) -> list[str]:
         rows = [row for row in self.data.statuses.values() if row["ENTITY_ID"] == directory]
