@@ -7,13 +7,11 @@ from typing import Any
 from gateway.bitrix.lists.list_fields import MULTIFIELD, Field
 from gateway.bitrix.lists.suggestions import suggest_name
 from gateway.crm.multifields import MultiValue, parse_values
-from gateway.crm.users import UserIds
-from gateway.crm.values import USERS, Ambiguous, email_of, portal_value
+from gateway.crm.values import MAX_SUGGESTIONS, KnownValues, portal_value
 from gateway.errors import FieldError, InvalidInput, pointer_token
 from gateway.mirror.row_json import OWN_NAMES
 
 UNKNOWN_FIELD = "unknown_field"
-MAX_SUGGESTIONS = 20  # names that get a suggestion, which takes time to find
 IMMUTABLE = "can only be set when the record is created"
 
 
@@ -25,20 +23,26 @@ class Written:
     multifields: dict[str, list[MultiValue]] = field(default_factory=dict)
 
 
-def emails_in(body: Mapping[str, object], fields: Mapping[str, Field]) -> frozenset[str]:
-    """The e-mails, in lower case, by which *body* names users."""
-    values = [value for name, value in body.items() if name in fields and fields[name].type in USERS]
-    emails = [email_of(item) for value in values for item in (value if isinstance(value, list) else [value])]
-    return frozenset(email for email in emails if email is not None)
-
-
-def check_written(body: Mapping[str, object], fields: Mapping[str, Field], users: UserIds, *, creates: bool) -> Written:
-    """Check and convert the *body* of a request that *creates* a record, or changes one.
-
-    *users* are those of `emails_in` that exist.
+def check_written(
+    body: Mapping[str, object], fields: Mapping[str, Field], values: KnownValues, *, creates: bool
+) -> Written:
+    """As `read_written`.
 
     Raises:
-        InvalidInput: with an error for each name that is unknown or cannot be written, and for each wrong value.
+        InvalidInput: with all errors.
+    """
+    written, errors = read_written(body, fields, values, creates=creates)
+    if errors:
+        raise InvalidInput.of_errors(errors)
+    return written
+
+
+def read_written(
+    body: Mapping[str, object], fields: Mapping[str, Field], values: KnownValues, *, creates: bool
+) -> tuple[Written, list[FieldError]]:
+    """What the *body* of a request writes that *creates* a record, or changes one. *values* are those that it may name.
+
+    There is an error for each name that is unknown or cannot be written, and for each wrong value.
     """
     written = Written()
     errors: list[FieldError] = []
@@ -55,14 +59,8 @@ def check_written(body: Mapping[str, object], fields: Mapping[str, Field], users
             written.multifields[name] = wanted
             errors += broken
         else:
-            try:
-                written.values[name] = portal_value(value, known, users)
-            except ValueError as error:
-                code = "ambiguous_value" if isinstance(error, Ambiguous) else "invalid_value"
-                errors.append(FieldError(code, str(error), pointer=pointer))
-    if errors:
-        raise InvalidInput("; ".join(f"{each.pointer}: {each.detail}" for each in errors), errors)
-    return written
+            written.values[name] = portal_value(value, known, values, pointer, errors)
+    return written, errors
 
 
 def journal_body(written: Written) -> object:

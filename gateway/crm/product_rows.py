@@ -15,9 +15,9 @@ from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.lists.page import ListCall
 from gateway.bitrix.protocol.v2 import Command
 from gateway.bitrix.rows.records import decode_integer
-from gateway.crm.bodies import MAX_SUGGESTIONS, unknown_field
+from gateway.crm.bodies import unknown_field
 from gateway.crm.catalog import read_lists
-from gateway.crm.values import portal_value
+from gateway.crm.values import MAX_SUGGESTIONS, KnownValues, portal_value
 from gateway.crm.writes import Call
 from gateway.errors import FieldError, InvalidInput, pointer_token
 from gateway.mirror.resources import RecordType
@@ -71,7 +71,7 @@ def check_rows(rows: Sequence[object], fields: Mapping[str, Field], record: Reco
         else:
             errors.append(FieldError("invalid_value", "must be an object", pointer=f"/items/{index}"))
     if errors:
-        raise InvalidInput("; ".join(f"{each.pointer}: {each.detail}" for each in errors), errors)
+        raise InvalidInput.of_errors(errors)
     return checked
 
 
@@ -88,10 +88,8 @@ def _check_row(
             rule = "is computed from the price, which the row does not have"
             errors.append(FieldError("read_only", rule, pointer=pointer))
         elif name in ID or not (field.read_only or name in OWNER):
-            try:  # null is not the same as an empty text: a tax rate of null is no tax
-                values[name] = None if value is None else portal_value(value, field, {})
-            except ValueError as error:
-                errors.append(FieldError("invalid_value", str(error), pointer=pointer))
+            # null is not the same as an empty text: a tax rate of null is no tax
+            values[name] = None if value is None else portal_value(value, field, KnownValues(), pointer, errors)
     return values
 
 

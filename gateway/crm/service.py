@@ -8,12 +8,13 @@ from functools import partial
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.clock import Clock
-from gateway.crm.bodies import Written, check_written, emails_in, journal_body
+from gateway.crm.bodies import Written, check_written, journal_body
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites, Served
 from gateway.crm.stage_check import StageChecker
 from gateway.crm.stages import as_item, moved_values
 from gateway.crm.users import UserFinder
+from gateway.crm.values import KnownValues, emails_in
 from gateway.crm.writes import RecordWrites
 from gateway.crm.written_records import WrittenRecords
 from gateway.fields.service import KnownFields
@@ -64,8 +65,8 @@ class RecordService:
         """
 
         async def checked(known: KnownFields) -> tuple[Written, KnownFields]:
-            users = await self._users.find(account, emails_in(body, known.fields))
-            return check_written(body, known.fields, users, creates=creates), known
+            values = KnownValues(await self._users.find(account, emails_in(body, known.fields)))
+            return check_written(body, known.fields, values, creates=creates), known
 
         return await with_known_fields(access, self._clock, checked)
 

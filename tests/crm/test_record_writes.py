@@ -125,6 +125,21 @@ async def test_mistakes_are_reported_before_anything_is_sent(connected: Gateway,
     assert sandbox.portal.http_requests == requests
 
 
+async def test_of_thousands_of_mistakes_a_hundred_are_told_and_the_others_counted(connected: Gateway) -> None:
+    fields = (await connected.get("/bitrix/deals/fields")).json["items"]
+    name = next(field["name"] for field in fields if field["multiple"] and field["type"] == "crm_contact")
+    unknown = {f"N{number}": 1 for number in range(20_000)}
+    for answer, pointer, left_out in (
+        (await create(connected, "deals", unknown), "/N", 19_900),
+        (await create(connected, "deals", {name: ["x"] * 5000}), f"/{name}/0", 4900),
+        (await connected.request("PUT", "/bitrix/deals/1/stage", json=unknown), "/N", 19_900),
+    ):
+        assert (answer.status, len(answer.json["errors"])) == (400, 100)
+        assert answer.json["errors"][0]["pointer"].startswith(pointer)
+        assert answer.json["detail"].endswith(f"; errors left out: {left_out}")
+        assert len(answer.body) < 25_000
+
+
 @pytest.mark.parametrize("resource", ALL_RECORDS)
 async def test_an_unknown_id_is_404_with_the_words_of_the_portal(connected: Gateway, resource: str) -> None:
     path = f"{resource}/999999"
