@@ -10,6 +10,7 @@ from gateway.crm.addresses import AddressService
 from gateway.crm.binding_service import BindingService
 from gateway.crm.comments import CommentService
 from gateway.crm.deletes import RecordDeletes
+from gateway.crm.directories import DirectoryFinder
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites
 from gateway.crm.product_service import ProductService
@@ -52,7 +53,8 @@ async def record_services(
     written = WrittenRecords(OwnWriteStore(app[DATABASE]), app[PORTAL_RECORDS], app[READER], app[PAGES], clock)
     calls = GatheredCalls(clients, allowed_methods)
     users, stages = UserFinder(names, directory, clients), StageChecker(names, directory, clients)
-    app[RECORD_WRITES] = RecordService(journaled, written, directory, clients, calls, users, stages, clock)
+    directories = DirectoryFinder(names, directory, clients, clock)
+    app[RECORD_WRITES] = RecordService(journaled, written, directory, clients, calls, users, directories, stages, clock)
     app[RECORD_DELETES] = RecordDeletes(journaled, written, directory, calls, describe=command_error)
     app[UPSERTS] = UpsertService(journaled, app[RECORD_WRITES], directory, clock)
     app[BINDINGS] = BindingService(journaled, written, directory, calls)

@@ -3,24 +3,27 @@
 import logging
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
+from gateway.bitrix.lists.list_fields import Field
 from gateway.clock import Clock
 from gateway.crm.bodies import Written, check_written, journal_body
+from gateway.crm.directories import DirectoryFinder
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites, Served
 from gateway.crm.stage_check import StageChecker
 from gateway.crm.stages import as_item, moved_values
 from gateway.crm.users import UserFinder
-from gateway.crm.values import KnownValues, emails_in
+from gateway.crm.values import KnownValues, emails_in, named_in_directories
 from gateway.crm.writes import RecordWrites
 from gateway.crm.written_records import WrittenRecords
 from gateway.fields.service import KnownFields
 from gateway.mirror.field_access import with_known_fields
 from gateway.mirror.queries import FieldAccess
-from gateway.mirror.resources import Resource, record_type
+from gateway.mirror.resources import RecordType, Resource, record_type
 from storage.records import Account
 from storage.write_journal import StoredAnswer, Write
 
@@ -42,6 +45,7 @@ class RecordService:
         clients: PortalClients,
         calls: GatheredCalls,
         users: UserFinder,
+        directories: DirectoryFinder,
         stages: StageChecker,
         clock: Clock,
     ) -> None:
@@ -51,22 +55,25 @@ class RecordService:
         self._clients = clients
         self._calls = calls
         self._users = users
+        self._directories = directories
         self._stages = stages
         self._clock = clock
 
     async def check(
-        self, account: Account, body: Mapping[str, object], access: FieldAccess, *, creates: bool
+        self, account: Account, resource: Resource, body: Mapping[str, object], access: FieldAccess, *, creates: bool
     ) -> tuple[Written, KnownFields]:
         """Check a request that *creates* or changes a record. The fields are fetched again if a name is unknown.
 
         Raises:
             InvalidInput: names every unknown field and every wrong value.
-            PortalError: the fields, or users named by their e-mails, could not be fetched.
+            PortalError: the fields, users named by their e-mails, or values of directories could not be fetched.
         """
 
         async def checked(known: KnownFields) -> tuple[Written, KnownFields]:
-            values = KnownValues(await self._users.find(account, emails_in(body, known.fields)))
-            return check_written(body, known.fields, values, creates=creates), known
+            fields = _without_directory_of_stages(known.fields, record_type(resource))
+            users = await self._users.find(account, emails_in(body, fields))
+            directories = await self._directories.find(account, named_in_directories(body, fields))
+            return check_written(body, fields, KnownValues(users, directories), creates=creates), known
 
         return await with_known_fields(access, self._clock, checked)
 
@@ -162,3 +169,9 @@ class RecordService:
         """What writes the records of *resource*, whose fields are *known*."""
         fields = {} if known is None else known.fields
         return RecordWrites(partial(self._calls.call, account), record_type(resource), fields)
+
+
+def _without_directory_of_stages(fields: Mapping[str, Field], record: RecordType) -> Mapping[str, Field]:
+    """*fields*; that of stages names the directory of one pipeline alone, so that `StageChecker` checks it."""
+    stage = record.names.stage
+    return fields if stage is None or stage not in fields else {**fields, stage: replace(fields[stage], directory="")}

@@ -23,7 +23,7 @@ async def create_record(request: web.Request) -> web.Response:
     body = require_object(await load_json(request))
     account = await load_authorized_account(request)
     service, access = request.app[RECORD_WRITES], await access_fields(request, account, resource)
-    written, known = await service.check(account, body, access, creates=True)
+    written, known = await service.check(account, resource, body, access, creates=True)
     return respond(await service.create(account, resource, written, known, key))
 
 
@@ -36,7 +36,7 @@ async def upsert_record(request: web.Request) -> web.Response:
     body = require_object(await load_json(request))
     account = await load_authorized_account(request)
     access = await access_fields(request, account, resource)
-    written, known = await request.app[RECORD_WRITES].check(account, body, access, creates=True)
+    written, known = await request.app[RECORD_WRITES].check(account, resource, body, access, creates=True)
     matches = parse_match(names, written, list_fields(resource, known.fields))
     return respond(await request.app[UPSERTS].upsert(Upsert(account, resource, written, known, matches), key))
 
@@ -49,7 +49,7 @@ async def change_record(request: web.Request) -> web.Response:
         raise InvalidInput.of_field("", "empty", "must name a field to change")
     account = await load_authorized_account(request)
     service, access = request.app[RECORD_WRITES], await access_fields(request, account, resource)
-    written, known = await service.check(account, body, access, creates=False)
+    written, known = await service.check(account, resource, body, access, creates=False)
     return respond(await service.change(account, resource, row_id, written, known, key))
 
 
