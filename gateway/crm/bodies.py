@@ -55,7 +55,7 @@ def read_written(
         elif known is None:
             errors.append(unknown_field(name, fields, suggest=len(errors) < MAX_SUGGESTIONS))
         elif known.type == MULTIFIELD:
-            wanted, broken = parse_values(name, value)
+            wanted, broken = parse_values(name, value, creates=creates)
             written.multifields[name] = wanted
             errors += broken
         else:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway.crm.multifields import TYPES
 from tests.gateway import Answer, Gateway, Sandbox
 from tests.support.records import ALL_RECORDS, enable, page, portal_ids, sync_again
 
@@ -101,6 +102,37 @@ async def test_phones_that_stay_keep_their_ids(connected: Gateway) -> None:
     assert "EMAIL" not in changed
     changed = (await change(connected, path, {"PHONE": [{"VALUE": "222", "VALUE_TYPE": "HOME"}]})).json
     assert [(entry["VALUE"], entry["VALUE_TYPE"]) for entry in changed["PHONE"]] == [("222", "HOME")]
+
+
+async def test_a_value_is_changed_by_its_own_id_and_type(connected: Gateway, sandbox: Sandbox) -> None:
+    contacts = [(await create(connected, "contacts", {"NAME": "Zoë", "PHONE": ["1", "2"]})).json for _ in range(2)]
+    path, (first, second) = f"contacts/{contacts[0]['id']}", contacts[0]["PHONE"]
+    answer = await change(connected, path, {"PHONE": [{**second, "VALUE": "3", "VALUE_TYPE": "FAX"}, first]})
+    assert answer.json["PHONE"] == [first, {**second, "VALUE": "3", "VALUE_TYPE": "FAX"}]
+    updates = sandbox.portal.calls["crm.contact.update"]
+    foreign = contacts[1]["PHONE"][0]["ID"]
+    for body, pointers in (
+        ({"PHONE": ["1", {"VALUE": "4", "ID": foreign}]}, ["/PHONE/1/ID"]),
+        ({"PHONE": {"VALUE": "4", "ID": 999999}}, ["/PHONE/ID"]),
+        ({"EMAIL": [{"VALUE": "a@b.cd", "ID": first["ID"]}]}, ["/EMAIL/0/ID"]),
+        ({"PHONE": [first, first]}, ["/PHONE/1/ID"]),
+        (
+            {"PHONE": [{**first, "VALUE_TYPE": "NONSENSE", "TYPE_ID": "IM"}]},
+            ["/PHONE/0/VALUE_TYPE", "/PHONE/0/TYPE_ID"],
+        ),
+    ):
+        answer = await change(connected, path, body)
+        assert (answer.status, [error["pointer"] for error in answer.json["errors"]]) == (400, pointers)
+    refused = await create(connected, "contacts", {"NAME": "Zoë", "PHONE": [first]})
+    assert (refused.status, [error["pointer"] for error in refused.json["errors"]]) == (400, ["/PHONE/0/ID"])
+    assert sandbox.portal.calls["crm.contact.update"] == updates
+
+
+@pytest.mark.parametrize("name", TYPES)
+async def test_a_value_keeps_each_type_that_its_field_takes(connected: Gateway, name: str) -> None:
+    values = [{"VALUE": f"{number}@b.cd", "VALUE_TYPE": kind} for number, kind in enumerate(TYPES[name])]
+    contact = (await create(connected, "contacts", {"NAME": "Zoë", name: values})).json
+    assert [entry["VALUE_TYPE"] for entry in contact[name]] == list(TYPES[name])
 
 
 async def test_mistakes_are_reported_before_anything_is_sent(connected: Gateway, sandbox: Sandbox) -> None:

@@ -187,7 +187,7 @@ def test_all_mistakes_are_reported_at_once_with_their_places() -> None:
         ("/ID", "read_only"),
         ("/syncedAt", "read_only"),
         ("/OPPORTUNITY", "invalid_value"),
-        ("/PHONE/1", "invalid_value"),
+        ("/PHONE/1/VALUE", "invalid_value"),
         ("/PHONE/2", "invalid_value"),
     ]
     assert caught.value.errors[0].detail == "unknown field 'TITEL'; did you mean 'TITLE'?"
@@ -207,27 +207,34 @@ def test_an_immutable_field_is_only_set_at_creation() -> None:
         ("+7", [MultiValue("+7")]),
         (["+7", "8"], [MultiValue("+7"), MultiValue("8")]),
         ([{"VALUE": "+7", "VALUE_TYPE": "HOME", "ID": 5, "TYPE_ID": "PHONE"}], [MultiValue("+7", "HOME", "5")]),
+        ([{"VALUE": "+7", "VALUE_TYPE": None, "ID": None, "TYPE_ID": None}], [MultiValue("+7")]),
     ],
 )
 def test_a_multifield_is_a_text_or_a_list(sent: object, values: list[MultiValue]) -> None:
-    assert parse_values("PHONE", sent) == (values, [])
+    assert parse_values("PHONE", sent, creates=False) == (values, [])
 
 
 @pytest.mark.parametrize(
-    ("sent", "pointer"),
+    ("sent", "pointers"),
     [
-        (5, "/PHONE"),
-        ("", "/PHONE"),
-        ({"VALUE": 5}, "/PHONE"),
-        ([{"VALUE": "5", "VALUE_TYPE": 5}], "/PHONE/0"),
-        ([{"VALUE": "5", "ID": True}], "/PHONE/0"),
-        ([{"VALUE": "5", "TYPE": "WORK"}], "/PHONE/0"),
-        (["1", []], "/PHONE/1"),
+        (5, ["/PHONE"]),
+        ("", ["/PHONE"]),
+        (["1", [], " "], ["/PHONE/1", "/PHONE/2"]),
+        ({"VALUE": 5}, ["/PHONE/VALUE"]),
+        ({"VALUE": " "}, ["/PHONE/VALUE"]),
+        ([{"VALUE": "5"}, {"ID": 5}], ["/PHONE/1/VALUE"]),
+        ([{"VALUE": "5", "VALUE_TYPE": 5}], ["/PHONE/0/VALUE_TYPE"]),
+        ([{"VALUE": "5"}, {"VALUE": "6", "VALUE_TYPE": "JABBER"}], ["/PHONE/1/VALUE_TYPE"]),
+        ([{"VALUE": "5", "VALUE_TYPE": "work"}], ["/PHONE/0/VALUE_TYPE"]),
+        ([{"VALUE": "5", "TYPE_ID": "EMAIL"}], ["/PHONE/0/TYPE_ID"]),
+        ([{"VALUE": "5", "ID": True}, {"VALUE": "6", "ID": []}], ["/PHONE/0/ID", "/PHONE/1/ID"]),
+        ([{"VALUE": "5", "ID": 5}, {"VALUE": "6", "ID": "5"}], ["/PHONE/1/ID"]),
+        ([{"VALUE": "5", "TYPE": "WORK", "a/b": 1}], ["/PHONE/0/TYPE", "/PHONE/0/a~1b"]),
     ],
 )
-def test_a_wrong_value_of_a_multifield_is_refused(sent: object, pointer: str) -> None:
-    _, errors = parse_values("PHONE", sent)
-    assert [(error.pointer, error.code) for error in errors] == [(pointer, "invalid_value")]
+def test_a_wrong_value_of_a_multifield_is_refused(sent: object, pointers: list[str]) -> None:
+    _, errors = parse_values("PHONE", sent, creates=False)
+    assert [(error.pointer, error.code) for error in errors] == [(pointer, "invalid_value") for pointer in pointers]
 
 
 def row(value_id: int, value: str, kind: str = "WORK") -> dict[str, str]:
@@ -243,6 +250,11 @@ def row(value_id: int, value: str, kind: str = "WORK") -> dict[str, str]:
         ([row(5, "1")], [MultiValue("1", "HOME")], [{"ID": "5", "VALUE": "1", "VALUE_TYPE": "HOME"}]),
         ([row(5, "1")], [MultiValue("2", None, "5")], [{"ID": "5", "VALUE": "2", "VALUE_TYPE": "WORK"}]),
         ([row(5, "1"), row(6, "2")], [MultiValue("2")], [{"ID": "5", "DELETE": "Y"}]),
+        (
+            [row(5, "1")],
+            [MultiValue("1"), MultiValue("2", None, "5")],
+            [{"ID": "5", "VALUE": "2", "VALUE_TYPE": "WORK"}, {"VALUE": "1", "VALUE_TYPE": "WORK"}],
+        ),
         ([row(5, "1"), row(6, "1", "HOME")], [MultiValue("1", "HOME")], [{"ID": "5", "DELETE": "Y"}]),
         ([row(5, "1")], [], [{"ID": "5", "DELETE": "Y"}]),
         (
