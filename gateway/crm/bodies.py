@@ -1,6 +1,6 @@
 """Checks the names and values that callers write to records, all at once, by what the portal says about the fields."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +9,16 @@ from gateway.bitrix.lists.suggestions import suggest_name
 from gateway.crm.multifields import MultiValue, parse_values
 from gateway.crm.values import MAX_SUGGESTIONS, KnownValues, portal_value
 from gateway.errors import FieldError, InvalidInput, pointer_token
+from gateway.mirror.resources import RecordType
 from gateway.mirror.row_json import OWN_NAMES
 
 UNKNOWN_FIELD = "unknown_field"
 IMMUTABLE = "can only be set when the record is created"
+COMPANY, QUOTE = 4, 7
+# The types whose descriptions can be relied on, and what a new record needs. Leads and deals need nothing. Of contacts,
+# three names are described as required, of which one suffices; of items, a field that has a default; custom fields are
+# required only if a setting of the portal says so. Source: methods.md 4.1 and 5.5, examples/crm.item.fields
+REQUIRED = {COMPANY: ("TITLE",), QUOTE: ("TITLE",)}
 
 
 @dataclass(frozen=True)
@@ -23,15 +29,28 @@ class Written:
     multifields: dict[str, list[MultiValue]] = field(default_factory=dict)
 
 
+def required_fields(record: RecordType) -> Sequence[str]:
+    """The fields that a new record certainly needs, if the portal describes them so."""
+    return () if record.is_item else REQUIRED.get(record.entity_type_id, ())
+
+
 def check_written(
-    body: Mapping[str, object], fields: Mapping[str, Field], values: KnownValues, *, creates: bool
+    body: Mapping[str, object],
+    fields: Mapping[str, Field],
+    values: KnownValues,
+    *,
+    creates: bool,
+    required: Sequence[str] = (),
 ) -> Written:
-    """As `read_written`.
+    """As `read_written`; *required* fields must be there, if the portal describes them so.
 
     Raises:
         InvalidInput: with all errors.
     """
     written, errors = read_written(body, fields, values, creates=creates)
+    described = [name for name in required if name in fields and fields[name].required]
+    missing = [name for name in described if body.get(name) in (None, "")]
+    errors += [FieldError("required", "is required", pointer=f"/{name}") for name in missing]
     if errors:
         raise InvalidInput.of_errors(errors)
     return written

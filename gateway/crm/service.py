@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -60,12 +60,21 @@ class RecordService:
         self._clock = clock
 
     async def check(
-        self, account: Account, resource: Resource, body: Mapping[str, object], access: FieldAccess, *, creates: bool
+        self,
+        account: Account,
+        resource: Resource,
+        body: Mapping[str, object],
+        access: FieldAccess,
+        *,
+        creates: bool,
+        required: Sequence[str] = (),
     ) -> tuple[Written, KnownFields]:
-        """Check a request that *creates* or changes a record. The fields are fetched again if a name is unknown.
+        """Check a request that *creates* or changes a record, in which *required* fields must be there.
+
+        The fields are fetched again if a name is unknown.
 
         Raises:
-            InvalidInput: names every unknown field and every wrong value.
+            InvalidInput: names every unknown or missing field and every wrong value.
             PortalError: the fields, users named by their e-mails, or values of directories could not be fetched.
         """
 
@@ -73,7 +82,8 @@ class RecordService:
             fields = _without_directory_of_stages(known.fields, record_type(resource))
             users = await self._users.find(account, emails_in(body, fields))
             directories = await self._directories.find(account, named_in_directories(body, fields))
-            return check_written(body, fields, KnownValues(users, directories), creates=creates), known
+            values = KnownValues(users, directories)
+            return check_written(body, fields, values, creates=creates, required=required), known
 
         return await with_known_fields(access, self._clock, checked)
 

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from gateway.crm.bodies import required_fields
 from gateway.crm.deletes import LINKED
 from gateway.crm.journaled import Served
 from gateway.crm.matches import parse_match
@@ -23,7 +24,8 @@ async def create_record(request: web.Request) -> web.Response:
     body = require_object(await load_json(request))
     account = await load_authorized_account(request)
     service, access = request.app[RECORD_WRITES], await access_fields(request, account, resource)
-    written, known = await service.check(account, resource, body, access, creates=True)
+    required = required_fields(record_type(resource))
+    written, known = await service.check(account, resource, body, access, creates=True, required=required)
     return respond(await service.create(account, resource, written, known, key))
 
 

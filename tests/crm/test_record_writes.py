@@ -128,6 +128,30 @@ async def test_a_value_is_changed_by_its_own_id_and_type(connected: Gateway, san
     assert sandbox.portal.calls["crm.contact.update"] == updates
 
 
+@pytest.mark.parametrize("resource", ["companies", "quotes"])
+@pytest.mark.parametrize("title", [{}, {"TITLE": None}, {"TITLE": ""}])
+async def test_a_new_record_needs_the_title_that_its_type_certainly_requires(
+    connected: Gateway, sandbox: Sandbox, resource: str, title: dict[str, Any]
+) -> None:
+    requests = sandbox.portal.http_requests
+    answer = await create(connected, resource, {**title, "OPENED": "maybe"})
+    assert [(error["pointer"], error["code"]) for error in answer.json["errors"]] == [
+        ("/OPENED", "invalid_value"),
+        ("/TITLE", "required"),
+    ]
+    assert sandbox.portal.http_requests == requests + 1  # for the fields
+    row_id = portal_ids(sandbox, resource)[0]
+    assert (await change(connected, f"{resource}/{row_id}", {"OPENED": True})).status == 200
+
+
+@pytest.mark.parametrize(
+    ("resource", "status"), [("leads", 201), ("deals", 201), ("items/128", 201), ("contacts", 400)]
+)
+async def test_the_portal_decides_what_else_a_new_record_needs(connected: Gateway, resource: str, status: int) -> None:
+    answer = await create(connected, resource, {})
+    assert (answer.status, "portalError" in answer.json) == (status, status == 400)
+
+
 @pytest.mark.parametrize("name", TYPES)
 async def test_a_value_keeps_each_type_that_its_field_takes(connected: Gateway, name: str) -> None:
     values = [{"VALUE": f"{number}@b.cd", "VALUE_TYPE": kind} for number, kind in enumerate(TYPES[name])]
