@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from gateway.bitrix.lists.suggestions import suggest_name
 
@@ -41,10 +42,10 @@ class Choices:
             ids.setdefault(name.casefold(), []).append(choice_id)
         return ids
 
-    @property
+    @cached_property
     def shown(self) -> str:
         """The first MAX_SHOWN ids and texts, for an error."""
-        shown = [f"{choice_id} ({name})" for choice_id, name in list(self.names.items())[:MAX_SHOWN]]
+        shown = [f"{choice_id} ({name})" for choice_id, name in islice(self.names.items(), MAX_SHOWN)]
         return ", ".join(shown) + (" and others" if len(self.names) > MAX_SHOWN else "")
 
     def have(self, values: Set[str]) -> bool:
