@@ -26,6 +26,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+MAX_ERRORS = 100  # that a response lists
+MAX_DETAIL_CHARACTERS = 4000  # of the sentence about all of them
+
 
 @dataclass(frozen=True)
 class FieldError:
@@ -56,13 +59,26 @@ class GatewayError(Exception):
 
 
 class InvalidInput(GatewayError):
-    """the request is not valid"""
+    """the request is not valid
+
+    MAX_ERRORS of many errors are kept, and a long detail is cut; it tells how many errors are left out.
+    """
 
     code = "invalid_input"
 
     def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        self.errors = tuple(errors[:MAX_ERRORS])
+        if len(detail) > MAX_DETAIL_CHARACTERS:
+            detail = f"{detail[:MAX_DETAIL_CHARACTERS]}…"
+        if left_out := len(errors) - len(self.errors):
+            detail += f"; errors left out: {left_out}"
         super().__init__(detail)
-        self.errors = tuple(errors)
+
+    @classmethod
+    def of_errors(cls, errors: Sequence[FieldError]) -> "InvalidInput":
+        """The error for several broken rules, each of them told with its place."""
+        told = (f"{each.parameter or each.pointer or 'body'}: {each.detail}" for each in errors[:MAX_ERRORS])
+        return cls("; ".join(told), errors)
 
     @classmethod
     def of_parameter(cls, parameter: str, code: str, rule: str) -> "InvalidInput":

@@ -11,6 +11,7 @@ from gateway.crm.binding_service import BindingService
 from gateway.crm.comments import CommentService
 from gateway.crm.context import WriteContext
 from gateway.crm.deletes import RecordDeletes
+from gateway.crm.directories import DirectoryFinder
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites
 from gateway.crm.product_service import ProductService
@@ -54,8 +55,9 @@ async def record_services(
     written = WrittenRecords(OwnWriteStore(app[DATABASE]), app[PORTAL_RECORDS], app[READER], app[PAGES], clock)
     calls = GatheredCalls(clients, allowed_methods)
     users, stages = UserFinder(names, directory, clients), StageChecker(names, directory, clients)
+    directories = DirectoryFinder(names, directory, clients, clock)
     context = WriteContext(journaled, written, directory, clients, calls, clock)
-    app[RECORD_WRITES] = RecordService(context, users, stages)
+    app[RECORD_WRITES] = RecordService(context, users, directories, stages)
     app[RECORD_DELETES] = RecordDeletes(context, links, describe=command_error)
     app[UPSERTS] = UpsertService(context, app[RECORD_WRITES])
     app[BINDINGS] = BindingService(context)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.bitrix.lists.list_fields import Field
-from gateway.crm.bodies import check_written
+from gateway.crm.bodies import read_written
+from gateway.crm.values import KnownValues
 from gateway.errors import FieldError, InvalidInput
 
 TYPE = "type"
@@ -71,22 +72,16 @@ def check_address(
     """
     type_id = _type_of(body, named, types)
     errors = [type_id] if isinstance(type_id, FieldError) else []
-    values: dict[str, Any] = {}
     known = {name: replace(field, read_only=name in KEY_FIELDS or field.read_only) for name, field in fields.items()}
     known |= {name: Field(name, read_only=True) for name in SHOWN_NAMES}
     sent = {name: value for name, value in body.items() if name != TYPE}
-    try:
-        values = check_written(sent, known, {}, creates=True).values
-    except InvalidInput as error:
-        errors += error.errors
-    else:
-        if named is None:
-            values = {name: value for name, value in values.items() if value != ""}
-        if not values:
-            errors.append(FieldError("empty", "must name a field of the address", pointer=""))
+    written, mistakes = read_written(sent, known, KnownValues(), creates=True)
+    errors += mistakes
+    values = {name: value for name, value in written.values.items() if named is not None or value != ""}
+    if not (mistakes or values):
+        errors.append(FieldError("empty", "must name a field of the address", pointer=""))
     if errors or isinstance(type_id, FieldError):
-        sentences = (f"{each.parameter or each.pointer or 'body'}: {each.detail}" for each in errors)
-        raise InvalidInput("; ".join(sentences), errors)
+        raise InvalidInput.of_errors(errors)
     return type_id, values
 
 

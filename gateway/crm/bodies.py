@@ -1,20 +1,24 @@
 """Checks the names and values that callers write to records, all at once, by what the portal says about the fields."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.bitrix.lists.list_fields import MULTIFIELD, Field
 from gateway.bitrix.lists.suggestions import suggest_name
 from gateway.crm.multifields import MultiValue, parse_values
-from gateway.crm.users import UserIds
-from gateway.crm.values import USERS, Ambiguous, email_of, portal_value
+from gateway.crm.values import MAX_SUGGESTIONS, KnownValues, portal_value
 from gateway.errors import FieldError, InvalidInput, pointer_token
+from gateway.mirror.resources import RecordType
 from gateway.mirror.row_json import OWN_NAMES
 
 UNKNOWN_FIELD = "unknown_field"
-MAX_SUGGESTIONS = 20  # names that get a suggestion, which takes time to find
 IMMUTABLE = "can only be set when the record is created"
+COMPANY, QUOTE = 4, 7
+# The types whose descriptions can be relied on, and what a new record needs. Leads and deals need nothing. Of contacts,
+# three names are described as required, of which one suffices; of items, a field that has a default; custom fields are
+# required only if a setting of the portal says so. Source: methods.md 4.1 and 5.5, examples/crm.item.fields
+REQUIRED = {COMPANY: ("TITLE",), QUOTE: ("TITLE",)}
 
 
 @dataclass(frozen=True)
@@ -25,20 +29,39 @@ class Written:
     multifields: dict[str, list[MultiValue]] = field(default_factory=dict)
 
 
-def emails_in(body: Mapping[str, object], fields: Mapping[str, Field]) -> frozenset[str]:
-    """The e-mails, in lower case, by which *body* names users."""
-    values = [value for name, value in body.items() if name in fields and fields[name].type in USERS]
-    emails = [email_of(item) for value in values for item in (value if isinstance(value, list) else [value])]
-    return frozenset(email for email in emails if email is not None)
+def required_fields(record: RecordType) -> Sequence[str]:
+    """The fields that a new record certainly needs, if the portal describes them so."""
+    return () if record.is_item else REQUIRED.get(record.entity_type_id, ())
 
 
-def check_written(body: Mapping[str, object], fields: Mapping[str, Field], users: UserIds, *, creates: bool) -> Written:
-    """Check and convert the *body* of a request that *creates* a record, or changes one.
-
-    *users* are those of `emails_in` that exist.
+def check_written(
+    body: Mapping[str, object],
+    fields: Mapping[str, Field],
+    values: KnownValues,
+    *,
+    creates: bool,
+    required: Sequence[str] = (),
+) -> Written:
+    """As `read_written`; *required* fields must be there, if the portal describes them so.
 
     Raises:
-        InvalidInput: with an error for each name that is unknown or cannot be written, and for each wrong value.
+        InvalidInput: with all errors.
+    """
+    written, errors = read_written(body, fields, values, creates=creates)
+    described = [name for name in required if name in fields and fields[name].required]
+    missing = [name for name in described if body.get(name) in (None, "")]
+    errors += [FieldError("required", "is required", pointer=f"/{name}") for name in missing]
+    if errors:
+        raise InvalidInput.of_errors(errors)
+    return written
+
+
+def read_written(
+    body: Mapping[str, object], fields: Mapping[str, Field], values: KnownValues, *, creates: bool
+) -> tuple[Written, list[FieldError]]:
+    """What the *body* of a request writes that *creates* a record, or changes one. *values* are those that it may name.
+
+    There is an error for each name that is unknown or cannot be written, and for each wrong value.
     """
     written = Written()
     errors: list[FieldError] = []
@@ -51,18 +74,12 @@ def check_written(body: Mapping[str, object], fields: Mapping[str, Field], users
         elif known is None:
             errors.append(unknown_field(name, fields, suggest=len(errors) < MAX_SUGGESTIONS))
         elif known.type == MULTIFIELD:
-            wanted, broken = parse_values(name, value)
+            wanted, broken = parse_values(name, value, creates=creates)
             written.multifields[name] = wanted
             errors += broken
         else:
-            try:
-                written.values[name] = portal_value(value, known, users)
-            except ValueError as error:
-                code = "ambiguous_value" if isinstance(error, Ambiguous) else "invalid_value"
-                errors.append(FieldError(code, str(error), pointer=pointer))
-    if errors:
-        raise InvalidInput("; ".join(f"{each.pointer}: {each.detail}" for each in errors), errors)
-    return written
+            written.values[name] = portal_value(value, known, values, pointer, errors)
+    return written, errors
 
 
 def journal_body(written: Written) -> object:

@@ -15,9 +15,9 @@ from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.lists.page import ListCall
 from gateway.bitrix.protocol.v2 import Command
 from gateway.bitrix.rows.records import decode_integer
-from gateway.crm.bodies import MAX_SUGGESTIONS, unknown_field
+from gateway.crm.bodies import unknown_field
 from gateway.crm.catalog import read_lists
-from gateway.crm.values import portal_value
+from gateway.crm.values import MAX_SUGGESTIONS, KnownValues, portal_value
 from gateway.crm.writes import Call
 from gateway.errors import FieldError, InvalidInput, pointer_token
 from gateway.mirror.resources import RecordType
@@ -84,13 +84,9 @@ def check_rows(rows: Sequence[object], fields: Mapping[str, Field], record: Reco
             rule = f"must not be the id of another row: {places[row_id]} has it too"
             errors.append(FieldError("invalid_value", rule, pointer=f"{place}/{key}"))
         checked.append(values)
-    _raise(errors)
-    return checked
-
-
-def _raise(errors: Sequence[FieldError]) -> None:
     if errors:
-        raise InvalidInput("; ".join(f"{each.pointer}: {each.detail}" for each in errors), errors)
+        raise InvalidInput.of_errors(errors)
+    return checked
 
 
 def _check_row(
@@ -109,10 +105,8 @@ def _check_row(
             rule = "is computed from the price, which the row does not have"
             errors.append(FieldError("read_only", rule, pointer=pointer))
         elif name == key or not (field.read_only or name in OWNER):
-            try:  # null is not the same as an empty text: a tax rate of null is no tax
-                values[name] = None if value is None else portal_value(value, field, {})
-            except ValueError as error:
-                errors.append(FieldError("invalid_value", str(error), pointer=pointer))
+            # null is not the same as an empty text: a tax rate of null is no tax
+            values[name] = None if value is None else portal_value(value, field, KnownValues(), pointer, errors)
     return values
 
 
@@ -163,7 +157,8 @@ class ProductRows:
             for index, row_id in given.items()
             if row_id not in known
         ]
-        _raise(errors)
+        if errors:
+            raise InvalidInput.of_errors(errors)
 
     async def replace(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Give the record these rows in the place of all others.

@@ -2,18 +2,22 @@
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from gateway.crm.bodies import Written, check_written, emails_in, journal_body
+from gateway.bitrix.lists.list_fields import Field
+from gateway.crm.bodies import Written, check_written, journal_body
 from gateway.crm.context import WriteContext
+from gateway.crm.directories import DirectoryFinder
 from gateway.crm.journaled import Served
 from gateway.crm.stage_check import StageChecker
 from gateway.crm.stages import as_item, moved_values
 from gateway.crm.users import UserFinder
+from gateway.crm.values import KnownValues, emails_in, named_in_directories
 from gateway.crm.writes import RecordWrites
 from gateway.fields.service import KnownFields
 from gateway.mirror.field_access import FieldAccess, with_known_fields
-from gateway.mirror.resources import Resource, record_type
+from gateway.mirror.resources import RecordType, Resource, record_type
 from storage.records import Account
 from storage.write_journal import StoredAnswer, Write
 
@@ -27,24 +31,39 @@ class RecordService:
     IdempotencyKeyReused: the key has been used for another request.
     """
 
-    def __init__(self, context: WriteContext, users: UserFinder, stages: StageChecker) -> None:
+    def __init__(
+        self, context: WriteContext, users: UserFinder, directories: DirectoryFinder, stages: StageChecker
+    ) -> None:
         self._context = context
         self._users = users
+        self._directories = directories
         self._stages = stages
 
     async def check(
-        self, account: Account, body: Mapping[str, object], access: FieldAccess, *, creates: bool
+        self,
+        account: Account,
+        resource: Resource,
+        body: Mapping[str, object],
+        access: FieldAccess,
+        *,
+        creates: bool,
+        required: Sequence[str] = (),
     ) -> tuple[Written, KnownFields]:
-        """Check a request that *creates* or changes a record. The fields are fetched again if a name is unknown.
+        """Check a request that *creates* or changes a record, in which *required* fields must be there.
+
+        The fields are fetched again if a name is unknown.
 
         Raises:
-            InvalidInput: names every unknown field and every wrong value.
-            PortalError: the fields, or users named by their e-mails, could not be fetched.
+            InvalidInput: names every unknown or missing field and every wrong value.
+            PortalError: the fields, users named by their e-mails, or values of directories could not be fetched.
         """
 
         async def checked(known: KnownFields) -> tuple[Written, KnownFields]:
-            users = await self._users.find(account, emails_in(body, known.fields))
-            return check_written(body, known.fields, users, creates=creates), known
+            fields = _without_directory_of_stages(known.fields, record_type(resource))
+            users = await self._users.find(account, emails_in(body, fields))
+            directories = await self._directories.find(account, named_in_directories(body, fields))
+            values = KnownValues(users, directories)
+            return check_written(body, fields, values, creates=creates, required=required), known
 
         return await with_known_fields(access, self._context.clock, checked)
 
@@ -142,3 +161,9 @@ class RecordService:
         """What writes the records of *resource*, whose fields are *known*."""
         fields = {} if known is None else known.fields
         return RecordWrites(self._context.call(account), record_type(resource), fields)
+
+
+def _without_directory_of_stages(fields: Mapping[str, Field], record: RecordType) -> Mapping[str, Field]:
+    """*fields*; that of stages names the directory of one pipeline alone, so that `StageChecker` checks it."""
+    stage = record.names.stage
+    return fields if stage is None or stage not in fields else {**fields, stage: replace(fields[stage], directory="")}

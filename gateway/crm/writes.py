@@ -10,7 +10,8 @@ from gateway.bitrix.lists.list_specs import LIST_SPECS, Row
 from gateway.bitrix.protocol.v2 import Answer, Command
 from gateway.bitrix.rows.records import decode_integer, decode_time
 from gateway.crm.bodies import Written
-from gateway.crm.multifields import added, changes
+from gateway.crm.multifields import added, changes, unknown_ids
+from gateway.errors import InvalidInput
 from gateway.mirror.resources import RecordType
 
 Call = Callable[[Command], Awaitable[Answer]]
@@ -114,13 +115,17 @@ class RecordWrites:
         """Change a record.
 
         Raises:
+            InvalidInput: a value of a multifield has the id of none of the record's values.
             PortalError: the portal refused it; OutcomeUnknown if the record may have been changed.
         """
         values = dict(written.values)
         if written.multifields:
             row = await self.get(row_id)
-            for name, wanted in written.multifields.items():
-                values[name] = changes(row.get(name) or [], wanted)
+            current = {name: row.get(name) or [] for name in written.multifields}
+            fields = written.multifields.items()
+            if errors := [error for name, wanted in fields for error in unknown_ids(current[name], wanted)]:
+                raise InvalidInput.of_errors(errors)
+            values |= {name: changes(current[name], wanted) for name, wanted in fields}
         await self._do("update", id=row_id, fields=values)
 
     async def is_changed(self, row_id: int, written: Written) -> bool:

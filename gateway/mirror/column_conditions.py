@@ -42,7 +42,7 @@ def check_columns(values: ColumnValues, resource: Resource) -> None:
         for word in [COLUMN_PARAMETERS[parameter].word]
     ]
     if errors:
-        raise InvalidInput("; ".join(f"{error.parameter}: {error.detail}" for error in errors), errors)
+        raise InvalidInput.of_errors(errors)
 
 
 def with_columns(condition: Group | None, values: ColumnValues, record: RecordType) -> Group | None:

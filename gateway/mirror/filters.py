@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NoReturn, get_args
 
 from gateway.bitrix.lists.suggestions import suggest_operator
-from gateway.errors import FieldError, InvalidInput
+from gateway.errors import MAX_ERRORS, FieldError, InvalidInput
 from gateway.mirror.filter_values import read_value
 from gateway.mirror.query_fields import MAX_SUGGESTIONS, QueryFields
 from storage.conditions import Comparison, Group, Operator
@@ -23,7 +23,6 @@ MAX_DEPTH = 32  # of nested groups
 MAX_CONDITIONS = 1000  # in all, groups included
 MAX_VALUES = 1000  # in a list after in
 MAX_ALL_VALUES = 10_000  # SQLite takes 32,766 parameters
-MAX_ERRORS = 100
 MAX_OPERATOR_CHARACTERS = 16  # longer ones get no suggestion
 
 
@@ -42,7 +41,7 @@ def parse_filter(value: object, fields: QueryFields) -> Group:
     except _Stopped:
         conditions = ()
     if parser.errors:
-        raise InvalidInput("; ".join(f"filter: {error.detail}" for error in parser.errors), parser.errors)
+        raise InvalidInput.of_errors(parser.errors)
     return Group(any=False, negative=False, conditions=conditions)
 
 

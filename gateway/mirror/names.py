@@ -97,14 +97,14 @@ def _users(rows: Iterable[bytes]) -> NameList:
 
 
 def _directories(rows: Iterable[bytes]) -> NameList:
-    return _grouped((row["entityID"], row["statusID"], row["name"]) for row in map(orjson.loads, rows))
+    return group_names((row["entityID"], row["statusID"], row["name"]) for row in map(orjson.loads, rows))
 
 
 def _pipelines(rows: Iterable[bytes]) -> NameList:
-    return _grouped((str(row["entityTypeId"]), str(row["bitrixID"]), row["name"]) for row in map(orjson.loads, rows))
+    return group_names((str(row["entityTypeId"]), str(row["bitrixID"]), row["name"]) for row in map(orjson.loads, rows))
 
 
-def _grouped(entries: Iterable[tuple[str, str, str]]) -> NameList:
+def group_names(entries: Iterable[tuple[str, str, str]]) -> NameList:
     """The names of *entries*: group, id and name."""
     groups: dict[str, dict[str, str]] = {}
     size = LIST_BYTES

@@ -107,7 +107,7 @@ def _check_unmirrored(query: RecordQuery, resource: Resource) -> None:
         if is_present
     ]
     if errors:
-        raise InvalidInput("; ".join(f"{error.parameter}: {error.detail}" for error in errors), errors)
+        raise InvalidInput.of_errors(errors)
 
 
 def _call(resource: Resource, query: RecordQuery, names: tuple[str, ...] | None) -> ListCall:

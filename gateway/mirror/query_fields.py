@@ -129,5 +129,5 @@ def parse_select(text: str, fields: QueryFields) -> tuple[str, ...]:
             sentence = fields.unknown(name, suggest=len(errors) < MAX_SUGGESTIONS)
             errors.append(FieldError("unknown_field", sentence, parameter="select"))
     if errors:
-        raise InvalidInput("; ".join(f"select: {error.detail}" for error in errors), errors)
+        raise InvalidInput.of_errors(errors)
     return tuple(names)

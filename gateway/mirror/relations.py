@@ -98,4 +98,4 @@ def raise_errors(errors: list[FieldError]) -> None:
         InvalidInput: with all *errors*, if there are any.
     """
     if errors:
-        raise InvalidInput("; ".join(f"related: {error.detail}" for error in errors), errors)
+        raise InvalidInput.of_errors(errors)

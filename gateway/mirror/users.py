@@ -114,7 +114,7 @@ def parse_select(text: str, described: Set[str]) -> tuple[str, ...]:
             sentence = f"unknown field {name[:MAX_SHOWN_CHARACTERS]!r}{question}"
             errors.append(FieldError(UNKNOWN_FIELD, sentence, parameter="select"))
     if errors:
-        raise InvalidInput("; ".join(f"select: {error.detail}" for error in errors), errors)
+        raise InvalidInput.of_errors(errors)
     return tuple(names)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.crm.bodies import required_fields
 from gateway.crm.deletes import LINKED
 from gateway.crm.journaled import Served
 from gateway.crm.matches import parse_match
@@ -43,7 +44,8 @@ async def create_record(request: web.Request) -> web.Response:
     body = await load_values(request)
     account = await load_authorized_account(request)
     service, access = request.app[RECORD_WRITES], await access_fields(request, account, resource)
-    written, known = await service.check(account, body, access, creates=True)
+    required = required_fields(record_type(resource))
+    written, known = await service.check(account, resource, body, access, creates=True, required=required)
     return respond(await service.create(account, resource, written, known, key))
 
 
@@ -56,7 +58,7 @@ async def upsert_record(request: web.Request) -> web.Response:
     body = await load_values(request)
     account = await load_authorized_account(request)
     access = await access_fields(request, account, resource)
-    written, known = await request.app[RECORD_WRITES].check(account, body, access, creates=True)
+    written, known = await request.app[RECORD_WRITES].check(account, resource, body, access, creates=True)
     matches = parse_match(names, written, list_fields(resource, known.fields))
     return respond(await request.app[UPSERTS].upsert(Upsert(account, resource, written, known, matches), key))
 
@@ -69,7 +71,7 @@ async def change_record(request: web.Request) -> web.Response:
         raise InvalidInput.of_field("", "empty", "must name a field to change")
     account = await load_authorized_account(request)
     service, access = request.app[RECORD_WRITES], await access_fields(request, account, resource)
-    written, known = await service.check(account, body, access, creates=False)
+    written, known = await service.check(account, resource, body, access, creates=False)
     return respond(await service.change(account, resource, row_id, written, known, key))
 
 

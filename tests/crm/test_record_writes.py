@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway.crm.multifields import TYPES
 from tests.gateway import Answer, Gateway, Sandbox
 from tests.support.records import ALL_RECORDS, enable, page, portal_ids, sync_again
 
@@ -103,6 +104,61 @@ async def test_phones_that_stay_keep_their_ids(connected: Gateway) -> None:
     assert [(entry["VALUE"], entry["VALUE_TYPE"]) for entry in changed["PHONE"]] == [("222", "HOME")]
 
 
+async def test_a_value_is_changed_by_its_own_id_and_type(connected: Gateway, sandbox: Sandbox) -> None:
+    contacts = [(await create(connected, "contacts", {"NAME": "Zoë", "PHONE": ["1", "2"]})).json for _ in range(2)]
+    path, (first, second) = f"contacts/{contacts[0]['id']}", contacts[0]["PHONE"]
+    answer = await change(connected, path, {"PHONE": [{**second, "VALUE": "3", "VALUE_TYPE": "FAX"}, first]})
+    assert answer.json["PHONE"] == [first, {**second, "VALUE": "3", "VALUE_TYPE": "FAX"}]
+    updates = sandbox.portal.calls["crm.contact.update"]
+    foreign = contacts[1]["PHONE"][0]["ID"]
+    for body, pointers in (
+        ({"PHONE": ["1", {"VALUE": "4", "ID": foreign}]}, ["/PHONE/1/ID"]),
+        ({"PHONE": {"VALUE": "4", "ID": 999999}}, ["/PHONE/ID"]),
+        ({"EMAIL": [{"VALUE": "a@b.cd", "ID": first["ID"]}]}, ["/EMAIL/0/ID"]),
+        ({"PHONE": [first, first]}, ["/PHONE/1/ID"]),
+        (
+            {"PHONE": [{**first, "VALUE_TYPE": "NONSENSE", "TYPE_ID": "IM"}]},
+            ["/PHONE/0/VALUE_TYPE", "/PHONE/0/TYPE_ID"],
+        ),
+    ):
+        answer = await change(connected, path, body)
+        assert (answer.status, [error["pointer"] for error in answer.json["errors"]]) == (400, pointers)
+    refused = await create(connected, "contacts", {"NAME": "Zoë", "PHONE": [first]})
+    assert (refused.status, [error["pointer"] for error in refused.json["errors"]]) == (400, ["/PHONE/0/ID"])
+    assert sandbox.portal.calls["crm.contact.update"] == updates
+
+
+@pytest.mark.parametrize("resource", ["companies", "quotes"])
+@pytest.mark.parametrize("title", [{}, {"TITLE": None}, {"TITLE": ""}])
+async def test_a_new_record_needs_the_title_that_its_type_certainly_requires(
+    connected: Gateway, sandbox: Sandbox, resource: str, title: dict[str, Any]
+) -> None:
+    requests = sandbox.portal.http_requests
+    answer = await create(connected, resource, {**title, "OPENED": "maybe"})
+    assert [(error["pointer"], error["code"]) for error in answer.json["errors"]] == [
+        ("/OPENED", "invalid_value"),
+        ("/TITLE", "required"),
+    ]
+    assert sandbox.portal.http_requests == requests + 1  # for the fields
+    row_id = portal_ids(sandbox, resource)[0]
+    assert (await change(connected, f"{resource}/{row_id}", {"OPENED": True})).status == 200
+
+
+@pytest.mark.parametrize(
+    ("resource", "status"), [("leads", 201), ("deals", 201), ("items/128", 201), ("contacts", 400)]
+)
+async def test_the_portal_decides_what_else_a_new_record_needs(connected: Gateway, resource: str, status: int) -> None:
+    answer = await create(connected, resource, {})
+    assert (answer.status, "portalError" in answer.json) == (status, status == 400)
+
+
+@pytest.mark.parametrize("name", TYPES)
+async def test_a_value_keeps_each_type_that_its_field_takes(connected: Gateway, name: str) -> None:
+    values = [{"VALUE": f"{number}@b.cd", "VALUE_TYPE": kind} for number, kind in enumerate(TYPES[name])]
+    contact = (await create(connected, "contacts", {"NAME": "Zoë", name: values})).json
+    assert [entry["VALUE_TYPE"] for entry in contact[name]] == list(TYPES[name])
+
+
 async def test_mistakes_are_reported_before_anything_is_sent(connected: Gateway, sandbox: Sandbox) -> None:
     await connected.get("/bitrix/deals/fields")
     requests = sandbox.portal.http_requests
@@ -123,6 +179,21 @@ async def test_mistakes_are_reported_before_anything_is_sent(connected: Gateway,
     answer = await change(connected, "deals/x", {"TITLE": "x"})
     assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, "id")
     assert sandbox.portal.http_requests == requests
+
+
+async def test_of_thousands_of_mistakes_a_hundred_are_told_and_the_others_counted(connected: Gateway) -> None:
+    fields = (await connected.get("/bitrix/deals/fields")).json["items"]
+    name = next(field["name"] for field in fields if field["multiple"] and field["type"] == "crm_contact")
+    unknown = {f"N{number}": 1 for number in range(20_000)}
+    for answer, pointer, left_out in (
+        (await create(connected, "deals", unknown), "/N", 19_900),
+        (await create(connected, "deals", {name: ["x"] * 5000}), f"/{name}/0", 4900),
+        (await connected.request("PUT", "/bitrix/deals/1/stage", json=unknown), "/N", 19_900),
+    ):
+        assert (answer.status, len(answer.json["errors"])) == (400, 100)
+        assert answer.json["errors"][0]["pointer"].startswith(pointer)
+        assert answer.json["detail"].endswith(f"; errors left out: {left_out}")
+        assert len(answer.body) < 25_000
 
 
 @pytest.mark.parametrize("resource", ALL_RECORDS)

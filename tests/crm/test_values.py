@@ -6,17 +6,43 @@ import pytest
 
 from gateway.bitrix.lists.list_fields import Field
 from gateway.crm.bodies import check_written
+from gateway.crm.choices import Choices
 from gateway.crm.multifields import MultiValue, added, changes, parse_values
-from gateway.crm.values import MONEY_RULE, portal_value
-from gateway.errors import InvalidInput
+from gateway.crm.values import (
+    CURRENCIES,
+    CURRENCY_RULE,
+    MAX_SUGGESTIONS,
+    MONEY_RULE,
+    REFERENCE_RULE,
+    USER_RULE,
+    KnownValues,
+    portal_value,
+)
+from gateway.errors import FieldError, InvalidInput
 from gateway.mirror.filter_values import CALENDAR_RULE, DATE_RULE
 
 USERS = {"anna@example.com": (7,), "office@example.com": (1, 5)}
 CHOICES = (("1", "Белый"), ("2", "Чёрный"), ("3", "чёрный"))
+SOURCES = Choices({"CALL": "Звонок", "WEB": "Сайт", "WEB2": "сайт", "7": "Seven"})
+VALUES = KnownValues(USERS, {"SOURCE": SOURCES, CURRENCIES: Choices({"RUB": "Рубль", "USD": "Доллар"})})
 
 
-def field(kind: str, *, multiple: bool = False, **further: Any) -> Field:
-    return Field("F", kind, multiple, **further)
+def field(kind: str, *, multiple: bool = False) -> Field:
+    return Field("F", kind, multiple, choices=CHOICES, directory="SOURCE")
+
+
+def convert(value: object, known: Field) -> Any:
+    """The value in the portal's form, if it is right."""
+    errors: list[FieldError] = []
+    converted = portal_value(value, known, VALUES, "/F", errors)
+    assert errors == []
+    return converted
+
+
+def mistakes(value: object, known: Field) -> list[FieldError]:
+    errors: list[FieldError] = []
+    portal_value(value, known, VALUES, "/F", errors)
+    return errors
 
 
 @pytest.mark.parametrize(
@@ -24,7 +50,12 @@ def field(kind: str, *, multiple: bool = False, **further: Any) -> Field:
     [
         ("string", "a[b] 🧩 שלום", "a[b] 🧩 שלום"),
         ("string", "", ""),
-        ("crm_status", "NEW", "NEW"),
+        ("crm_status", "WEB", "WEB"),
+        ("crm_status", "звонок", "CALL"),
+        ("crm_status", 7, "7"),
+        ("crm_status", "", ""),
+        ("crm_currency", "USD", "USD"),
+        ("crm_currency", "доллар", "USD"),
         ("integer", 5, 5),
         ("integer", "-5", -5),
         ("user", "7", 7),
@@ -54,9 +85,9 @@ def field(kind: str, *, multiple: bool = False, **further: Any) -> Field:
     ],
 )
 def test_a_value_gets_the_form_of_the_portal(kind: str, value: object, expected: object) -> None:
-    assert portal_value(value, field(kind, choices=CHOICES), USERS) == expected
+    assert convert(value, field(kind)) == expected
     if value is not None:
-        assert portal_value([value], field(kind, multiple=True, choices=CHOICES), USERS) == [expected]
+        assert convert([value], field(kind, multiple=True)) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +106,17 @@ def test_a_value_gets_the_form_of_the_portal(kind: str, value: object, expected:
         ("enumeration", [True, [], {}, 1.5], "must be the id or the text of a choice"),
         ("enumeration", ["red"], "must be the id or the text of a choice: 1 (Белый), 2 (Чёрный), 3 (чёрный)"),
         ("enumeration", ["ЧЁРНЫЙ"], "is the text of several choices: use one of the ids 2, 3"),
-        ("user", ["Анна", 1.5, True, [], {}, ""], "must be an integer"),
+        ("crm_status", [True, [], {}, 1.5], "must be the id or the text of a choice"),
+        (
+            "crm_status",
+            ["call", "NEW", "0"],
+            "must be the id or the text of a choice: CALL (Звонок), WEB (Сайт), WEB2 (сайт), 7 (Seven)",
+        ),
+        ("crm_status", ["САЙТ"], "is the text of several choices: use one of the ids WEB, WEB2"),
+        ("crm_currency", ["rub", "EUR"], "must be the id or the text of a choice: RUB (Рубль), USD (Доллар)"),
+        ("money", ["5|EUR", {"amount": 5, "currency": "EUR"}], f"{CURRENCY_RULE}: RUB (Рубль), USD (Доллар)"),
+        ("crm_contact", ["x", 1.5, True, [], {}, "", 0, "0", -5, "-5"], REFERENCE_RULE),
+        ("user", ["Анна", 1.5, True, [], {}, "", 0, "0", -5], USER_RULE),
         ("user", ["@", "who@example.com"], "must be the id or the e-mail of a user: no user has this e-mail"),
         ("employee", ["Office@example.com"], "is the e-mail of several users: use one of the ids 1, 5"),
         ("file", ["x", [], {}, None], "is a file, which cannot be written as JSON"),
@@ -83,16 +124,36 @@ def test_a_value_gets_the_form_of_the_portal(kind: str, value: object, expected:
 )
 def test_a_wrong_value_is_refused_with_its_rule(kind: str, values: list[object], rule: str) -> None:
     for value in values:
-        with pytest.raises(ValueError) as caught:
-            portal_value(value, field(kind, choices=CHOICES), USERS)
-        assert str(caught.value) == rule
+        assert [(error.pointer, error.detail) for error in mistakes(value, field(kind))] == [("/F", rule)]
 
 
 def test_a_field_of_several_values_takes_a_list() -> None:
     several = field("string", multiple=True)
-    assert portal_value(None, several, USERS) == portal_value([], several, USERS) == []
-    with pytest.raises(ValueError, match="must be a list, as the field has several values"):
-        portal_value("x", several, USERS)
+    assert convert(None, several) == convert([], several) == []
+    (error,) = mistakes("x", several)
+    assert (error.pointer, error.detail) == ("/F", "must be a list, as the field has several values")
+
+
+def test_each_wrong_value_of_a_list_is_told_with_its_place() -> None:
+    found = mistakes(["Белый", "red", "ЧЁРНЫЙ", 2, None], field("enumeration", multiple=True))
+    assert [(error.pointer, error.code) for error in found] == [
+        ("/F/1", "invalid_value"),
+        ("/F/2", "ambiguous_value"),
+        ("/F/4", "invalid_value"),
+    ]
+
+
+def test_of_many_choices_the_nearest_one_is_suggested_to_the_first_mistakes() -> None:
+    many = Field(
+        "F", "enumeration", multiple=True, choices=tuple((str(number), f"Town {number}") for number in range(99))
+    )
+    found = mistakes(["Towm 57"] * 50, many)
+    assert found[0].detail.endswith("9 (Town 9) and others; did you mean 'Town 57'?")
+    assert sum("did you mean" in error.detail for error in found) == MAX_SUGGESTIONS
+
+
+def test_a_directory_that_is_not_known_takes_any_text() -> None:
+    assert convert("NEW", Field("F", "crm_status", directory="OTHER")) == "NEW"
 
 
 FIELDS = {
@@ -117,7 +178,7 @@ def test_all_mistakes_are_reported_at_once_with_their_places() -> None:
         "TITLE": "right",
     }
     with pytest.raises(InvalidInput) as caught:
-        check_written(body, FIELDS, USERS, creates=True)
+        check_written(body, FIELDS, VALUES, creates=True)
     assert [(error.pointer, error.code) for error in caught.value.errors] == [
         ("/TITEL", "unknown_field"),
         ("/title", "unknown_field"),
@@ -126,16 +187,16 @@ def test_all_mistakes_are_reported_at_once_with_their_places() -> None:
         ("/ID", "read_only"),
         ("/syncedAt", "read_only"),
         ("/OPPORTUNITY", "invalid_value"),
-        ("/PHONE/1", "invalid_value"),
+        ("/PHONE/1/VALUE", "invalid_value"),
         ("/PHONE/2", "invalid_value"),
     ]
     assert caught.value.errors[0].detail == "unknown field 'TITEL'; did you mean 'TITLE'?"
 
 
 def test_an_immutable_field_is_only_set_at_creation() -> None:
-    assert check_written({"CATEGORY_ID": 7}, FIELDS, USERS, creates=True).values == {"CATEGORY_ID": 7}
+    assert check_written({"CATEGORY_ID": 7}, FIELDS, VALUES, creates=True).values == {"CATEGORY_ID": 7}
     with pytest.raises(InvalidInput, match="CATEGORY_ID: can only be set when the record is created"):
-        check_written({"CATEGORY_ID": 7}, FIELDS, USERS, creates=False)
+        check_written({"CATEGORY_ID": 7}, FIELDS, VALUES, creates=False)
 
 
 @pytest.mark.parametrize(
@@ -146,27 +207,34 @@ def test_an_immutable_field_is_only_set_at_creation() -> None:
         ("+7", [MultiValue("+7")]),
         (["+7", "8"], [MultiValue("+7"), MultiValue("8")]),
         ([{"VALUE": "+7", "VALUE_TYPE": "HOME", "ID": 5, "TYPE_ID": "PHONE"}], [MultiValue("+7", "HOME", "5")]),
+        ([{"VALUE": "+7", "VALUE_TYPE": None, "ID": None, "TYPE_ID": None}], [MultiValue("+7")]),
     ],
 )
 def test_a_multifield_is_a_text_or_a_list(sent: object, values: list[MultiValue]) -> None:
-    assert parse_values("PHONE", sent) == (values, [])
+    assert parse_values("PHONE", sent, creates=False) == (values, [])
 
 
 @pytest.mark.parametrize(
-    ("sent", "pointer"),
+    ("sent", "pointers"),
     [
-        (5, "/PHONE"),
-        ("", "/PHONE"),
-        ({"VALUE": 5}, "/PHONE"),
-        ([{"VALUE": "5", "VALUE_TYPE": 5}], "/PHONE/0"),
-        ([{"VALUE": "5", "ID": True}], "/PHONE/0"),
-        ([{"VALUE": "5", "TYPE": "WORK"}], "/PHONE/0"),
-        (["1", []], "/PHONE/1"),
+        (5, ["/PHONE"]),
+        ("", ["/PHONE"]),
+        (["1", [], " "], ["/PHONE/1", "/PHONE/2"]),
+        ({"VALUE": 5}, ["/PHONE/VALUE"]),
+        ({"VALUE": " "}, ["/PHONE/VALUE"]),
+        ([{"VALUE": "5"}, {"ID": 5}], ["/PHONE/1/VALUE"]),
+        ([{"VALUE": "5", "VALUE_TYPE": 5}], ["/PHONE/0/VALUE_TYPE"]),
+        ([{"VALUE": "5"}, {"VALUE": "6", "VALUE_TYPE": "JABBER"}], ["/PHONE/1/VALUE_TYPE"]),
+        ([{"VALUE": "5", "VALUE_TYPE": "work"}], ["/PHONE/0/VALUE_TYPE"]),
+        ([{"VALUE": "5", "TYPE_ID": "EMAIL"}], ["/PHONE/0/TYPE_ID"]),
+        ([{"VALUE": "5", "ID": True}, {"VALUE": "6", "ID": []}], ["/PHONE/0/ID", "/PHONE/1/ID"]),
+        ([{"VALUE": "5", "ID": 5}, {"VALUE": "6", "ID": "5"}], ["/PHONE/1/ID"]),
+        ([{"VALUE": "5", "TYPE": "WORK", "a/b": 1}], ["/PHONE/0/TYPE", "/PHONE/0/a~1b"]),
     ],
 )
-def test_a_wrong_value_of_a_multifield_is_refused(sent: object, pointer: str) -> None:
-    _, errors = parse_values("PHONE", sent)
-    assert [(error.pointer, error.code) for error in errors] == [(pointer, "invalid_value")]
+def test_a_wrong_value_of_a_multifield_is_refused(sent: object, pointers: list[str]) -> None:
+    _, errors = parse_values("PHONE", sent, creates=False)
+    assert [(error.pointer, error.code) for error in errors] == [(pointer, "invalid_value") for pointer in pointers]
 
 
 def row(value_id: int, value: str, kind: str = "WORK") -> dict[str, str]:
@@ -182,6 +250,11 @@ def row(value_id: int, value: str, kind: str = "WORK") -> dict[str, str]:
         ([row(5, "1")], [MultiValue("1", "HOME")], [{"ID": "5", "VALUE": "1", "VALUE_TYPE": "HOME"}]),
         ([row(5, "1")], [MultiValue("2", None, "5")], [{"ID": "5", "VALUE": "2", "VALUE_TYPE": "WORK"}]),
         ([row(5, "1"), row(6, "2")], [MultiValue("2")], [{"ID": "5", "DELETE": "Y"}]),
+        (
+            [row(5, "1")],
+            [MultiValue("1"), MultiValue("2", None, "5")],
+            [{"ID": "5", "VALUE": "2", "VALUE_TYPE": "WORK"}, {"VALUE": "1", "VALUE_TYPE": "WORK"}],
+        ),
         ([row(5, "1"), row(6, "1", "HOME")], [MultiValue("1", "HOME")], [{"ID": "5", "DELETE": "Y"}]),
         ([row(5, "1")], [], [{"ID": "5", "DELETE": "Y"}]),
         (

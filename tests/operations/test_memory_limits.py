@@ -25,6 +25,8 @@ from gateway.bitrix.monitoring.call_log import CallLogEntry, listed
 from gateway.bitrix.protocol.v2 import Answer as PortalAnswer
 from gateway.bitrix.protocol.v2 import Command
 from gateway.clock import format_time
+from gateway.crm.directories import DirectoryFinder
+from gateway.crm.values import CURRENCIES
 from gateway.fields.service import FieldService
 from gateway.log_lines import MAX_BUFFERED_ENTRIES
 from gateway.mirror.names import NameService
@@ -76,6 +78,7 @@ CACHES = (  # must be full after the test filled them
     "accounts",
     "fields of portals' lists",
     "names of users, stages and pipelines",
+    "directories and currencies of portals",
 )
 Retained = list[object]  # stays in memory until it is measured
 Fill = Callable[[Gateway, Sandbox, Retained], Awaitable[None]]
@@ -272,6 +275,23 @@ async def fill_names(gateway: Gateway, _sandbox: Sandbox, retained: Retained) ->
             f"SELECT {2000 + number}, 0, n, 0, x'', CAST({tail} AS BLOB) FROM numbers",
         )
         await service.users_by_email(replace(account, portal=portal))
+
+
+@fills("directories and currencies of portals")
+async def fill_directories(gateway: Gateway, sandbox: Sandbox, retained: Retained) -> None:
+    app, account = gateway.app, await gateway.app[DIRECTORY].require("acme")
+    names = NameService(DictionaryStore(app[DATABASE]), app[PAGES])
+    finder = DirectoryFinder(names, app[DIRECTORY], app[CLIENTS], gateway.clock)
+    retained.append(finder)
+    sample = sandbox.portal.data.currencies["RUB"]
+    localized = {"ru": {**sample["LANG"]["ru"], "FULL_NAME": WIDE * LONG}}
+    for number in range(300):
+        sandbox.portal.data.currencies[f"N{number}"] = {**sample, "CURRENCY": f"N{number}", "LANG": localized}
+    for number in range(1, 41):
+        portal = replace(account.portal, portal_id=account.portal.portal_id + number)
+        found = await finder.find(replace(account, portal=portal), {CURRENCIES: {"RUB"}})
+        assert "N299" in found[CURRENCIES].names
+    sandbox.portal.seen.clear()
 
 
 @fills("rate limiters of portals")

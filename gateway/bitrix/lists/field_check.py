@@ -63,8 +63,7 @@ def check_columns(names: Iterable[str], rows: Iterable[Mapping[str, object]]) ->
 
 def _raise_errors(errors: Sequence[FieldError]) -> None:
     if errors:
-        detail = "; ".join(f"{error.parameter}: {error.detail}" for error in errors)
-        raise InvalidInput(detail, errors)
+        raise InvalidInput.of_errors(errors)
 
 
 class _Check:

@@ -34,9 +34,16 @@ METHOD_USES: tuple[MethodUse, ...] = (
     _use("user.fields", "check a filter of users", scope="user", module="gateway.bitrix.lists.field_rules"),
     _use(
         "crm.status.list",
-        "mirror stages and other directories; find a stage by its name; list the types of contacts",
+        "mirror stages and other directories; find a stage by its name; check the values of directories; "
+        "list the types of contacts",
         scope="crm",
         module="gateway.mirror.resources",
+    ),
+    _use(
+        "crm.currency.list",
+        "check the currencies that are written to records",
+        scope="crm",
+        module="gateway.crm.directories",
     ),
     _use(
         "crm.category.list",
