@@ -20,6 +20,7 @@ from gateway.crm.upserts import UpsertService
 from gateway.crm.users import UserFinder
 from gateway.crm.written_records import WrittenRecords
 from gateway.mirror.names import NameService
+from gateway.mirror.pipelines import PipelineDirectory
 from handlers.app_keys import (
     ADDRESSES,
     BINDINGS,
@@ -51,8 +52,9 @@ async def record_services(
     journaled = JournaledWrites(WriteJournal(app[DATABASE]), directory, clock)
     written = WrittenRecords(OwnWriteStore(app[DATABASE]), app[PORTAL_RECORDS], app[READER], app[PAGES], clock)
     calls = GatheredCalls(clients, allowed_methods)
-    users, stages = UserFinder(names, directory, clients), StageChecker(names, directory, clients)
-    app[RECORD_WRITES] = RecordService(journaled, written, directory, clients, calls, users, stages, clock)
+    pipelines = PipelineDirectory(names, directory, clients, clock)
+    users, stages = UserFinder(names, directory, clients), StageChecker(names, pipelines, directory, clients)
+    app[RECORD_WRITES] = RecordService(journaled, written, directory, calls, users, stages, clock)
     app[RECORD_DELETES] = RecordDeletes(journaled, written, directory, calls, describe=command_error)
     app[UPSERTS] = UpsertService(journaled, app[RECORD_WRITES], directory, clock)
     app[BINDINGS] = BindingService(journaled, written, directory, calls)

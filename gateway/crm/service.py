@@ -5,14 +5,13 @@ import uuid
 from collections.abc import Mapping
 from functools import partial
 
-from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.clock import Clock
 from gateway.crm.bodies import Written, check_written, emails_in, journal_body
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites, Served
 from gateway.crm.stage_check import StageChecker
-from gateway.crm.stages import as_item, moved_values
+from gateway.crm.stages import as_item
 from gateway.crm.users import UserFinder
 from gateway.crm.writes import RecordWrites
 from gateway.crm.written_records import WrittenRecords
@@ -38,7 +37,6 @@ class RecordService:
         journaled: JournaledWrites,
         mirror: WrittenRecords,
         directory: AccountDirectory,
-        clients: PortalClients,
         calls: GatheredCalls,
         users: UserFinder,
         stages: StageChecker,
@@ -47,7 +45,6 @@ class RecordService:
         self._journaled = journaled
         self._mirror = mirror
         self._directory = directory
-        self._clients = clients
         self._calls = calls
         self._users = users
         self._stages = stages
@@ -111,10 +108,9 @@ class RecordService:
 
         async def work(write: Write) -> StoredAnswer:
             writes = RecordWrites(partial(self._calls.call, account), as_item(record), {})
-            client = self._clients.client(account)
             async with self._directory.mark_stale_on_auth_failure(account):
-                values = await moved_values(client, record, await writes.get(row_id), stage, pipeline)
-            return await self.carry_out_change(account, resource, row_id, writes, Written(values), write)
+                values = await self._stages.moved_values(account, record, await writes.get(row_id), stage, pipeline)
+            return await self._change(account, resource, row_id, writes, Written(values), write)
 
         target = f"{resource.name}/{row_id}/stage"
         return await self._journaled.perform(account, key, "PUT", target, [stage, pipeline], "", work)
@@ -133,7 +129,8 @@ class RecordService:
         async def look_up() -> int | None:
             return await writes.find_created(values, given=writes.has_origin(written))
 
-        return await self._journaled.carry_out(account, write, send, look_up if writes.origin_fields else None)
+        async with self._stages.explained(account, writes, written, None):
+            return await self._journaled.carry_out(account, write, send, look_up if writes.origin_fields else None)
 
     async def answer_created(self, account: Account, resource: Resource, row_id: int) -> StoredAnswer:
         """The answer to the creation of a record."""
@@ -144,7 +141,15 @@ class RecordService:
         self, account: Account, resource: Resource, row_id: int, writes: RecordWrites, written: Written, write: Write
     ) -> StoredAnswer:
         """Change a record, and answer with it. Nothing is sent if nothing is *written*."""
+        if not written.values and not written.multifields:
+            return StoredAnswer(200, None, await self._mirror.read_back(account, resource, row_id))
+        await self._stages.check(account, writes, written, row_id)
+        async with self._stages.explained(account, writes, written, row_id):
+            return await self._change(account, resource, row_id, writes, written, write)
 
+    async def _change(
+        self, account: Account, resource: Resource, row_id: int, writes: RecordWrites, written: Written, write: Write
+    ) -> StoredAnswer:
         async def send() -> bool:
             await writes.update(row_id, written)
             return True
@@ -152,9 +157,7 @@ class RecordService:
         async def look_up() -> bool | None:
             return await writes.is_changed(row_id, written) or None
 
-        if written.values or written.multifields:
-            await self._stages.check(account, writes, written, row_id)
-            await self._journaled.carry_out(account, write, send, look_up)
+        await self._journaled.carry_out(account, write, send, look_up)
         return StoredAnswer(200, None, await self._mirror.read_back(account, resource, row_id))
 
     def writes(self, account: Account, resource: Resource, known: KnownFields | None) -> RecordWrites:
