@@ -21,6 +21,7 @@ from gateway.bitrix.lists.page_reader import Pace
 from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.rows.records import decode_integer
 from gateway.clock import Clock
+from gateway.crm.missing_records import naming
 from gateway.errors import InvalidInput
 from gateway.fields.service import KnownFields
 from gateway.mirror.field_access import with_known_fields
@@ -150,7 +151,8 @@ class RelatedDeals:
             except WalkFailed as error:
                 raise error.cause from error
             if count == 0:  # the portal must have the record
-                await client.call(record_type(owner.resource).command("get", id=owner_id))
+                with naming(owner.resource, owner_id):
+                    await client.call(record_type(owner.resource).command("get", id=owner_id))
         return items, None
 
     async def _pages(
