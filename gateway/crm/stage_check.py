@@ -149,7 +149,8 @@ def _pipeline_in(record: RecordType, written: Written) -> int | None:
 
 
 def _pipeline_of(record: RecordType, values: Mapping[str, object]) -> int | None:
-    return None if record.names.pipeline is None else decode_integer(values.get(record.names.pipeline))
+    value = None if record.names.pipeline is None else values.get(record.names.pipeline)
+    return value if type(value) is int else decode_integer(value)  # that a caller sends may have any size
 
 
 def _stage_in(record: RecordType, written: Written) -> str | None:
