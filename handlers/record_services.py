@@ -23,6 +23,7 @@ from gateway.crm.users import UserFinder
 from gateway.crm.written_records import WrittenRecords
 from gateway.mirror.links import LinkRefresher
 from gateway.mirror.names import NameService
+from gateway.mirror.pipelines import PipelineDirectory
 from handlers.app_keys import (
     ADDRESSES,
     BINDINGS,
@@ -54,7 +55,8 @@ async def record_services(
     journaled = JournaledWrites(WriteJournal(app[DATABASE]), directory, clock)
     written = WrittenRecords(OwnWriteStore(app[DATABASE]), app[PORTAL_RECORDS], app[READER], app[PAGES], clock)
     calls = GatheredCalls(clients, allowed_methods)
-    users, stages = UserFinder(names, directory, clients), StageChecker(names, directory, clients)
+    pipelines = PipelineDirectory(names, directory, clients, clock)
+    users, stages = UserFinder(names, directory, clients), StageChecker(names, pipelines, directory, clients)
     directories = DirectoryFinder(names, directory, clients, clock)
     context = WriteContext(journaled, written, directory, clients, calls, clock)
     app[RECORD_WRITES] = RecordService(context, users, directories, stages)

@@ -46,7 +46,8 @@ def limits_table() -> str:
     values = {
         "requests to one portal at the same time": f"{config.portal_concurrency} (`GATEWAY_PORTAL_CONCURRENCY`); "
         f"halved while the portal is overloaded, to {MIN_SIZE} at least",
-        "requests at once": f"{config.bucket_capacity} (`GATEWAY_BUCKET_CAPACITY`), less one second's leak; "
+        "requests at once": f"{config.bucket_capacity} (`GATEWAY_BUCKET_CAPACITY`), less one second's leak, at most "
+        "by half; "
         f"{RESERVE_SHARE * 100:g} % of them, and {MIN_RESERVE} at least, are for callers only",
         "requests a second, sustained": f"{config.bucket_leak_per_s:g} (`GATEWAY_BUCKET_LEAK_PER_S`)",
         "operating time of a method": f"paused from {PAUSE_SHARE * 100:g} % of {config.operating_limit_s:g} s "

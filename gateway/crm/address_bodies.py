@@ -96,11 +96,11 @@ def _type_of(body: Mapping[str, object], named: str | None, types: AddressTypes)
         return FieldError("unknown_type", str(error), parameter=TYPE)
     if of_path is not None and TYPE not in body:
         return of_path
-    name = body[TYPE]
-    if not isinstance(name, str):
-        return FieldError("invalid_value", "must be the name of a type", pointer=pointer)
+    named_by = body[TYPE]
+    if not isinstance(named_by, str | int) or isinstance(named_by, bool):
+        return FieldError("invalid_value", types.rule, pointer=pointer)
     try:
-        type_id = types.find(name)
+        type_id = types.find(str(named_by))
     except ValueError as error:
         return FieldError("unknown_type", str(error), pointer=pointer)
     if of_path is None and type_id not in types.names:

@@ -15,9 +15,10 @@ from gateway.bitrix.protocol.v2 import Answer, Command
 from gateway.bitrix.rows.records import decode_integer
 from gateway.crm.address_bodies import AddressTypes
 from gateway.crm.catalog import read_lists, sort_of
+from gateway.crm.missing_records import naming
 from gateway.crm.writes import ORIGINATOR, Call, created_id
 from gateway.errors import StateConflict
-from gateway.mirror.resources import RecordType
+from gateway.mirror.resources import RecordType, Resource, record_type
 
 REQUISITE = 8  # the entity type of requisites
 ADDRESS_FIELDS = Command("crm.address.fields")
@@ -62,15 +63,27 @@ class AddressKey:
 
 @dataclass(frozen=True)
 class AddressCalls:
-    """Reads the addresses of the record *row_id* through *client*, and writes them by *call*.
+    """Reads the addresses of the record *row_id* of *resource* through *client*, and writes them by *call*.
 
     All methods raise PortalError.
     """
 
     client: PortalClient
     call: Call
-    record: RecordType
+    resource: Resource
     row_id: int
+
+    @property
+    def record(self) -> RecordType:
+        return record_type(self.resource)
+
+    async def check_record(self) -> None:
+        """
+        Raises:
+            RecordNotFound: the portal does not have the record.
+        """
+        with naming(self.resource, self.row_id):
+            await self.client.call(self.record.command("get", id=self.row_id))
 
     async def types(self) -> AddressTypes:
         """The types of addresses. Source: methods.md 7 (b24restdocs .../auxiliary/enum/crm-enum-address-type.md)"""
@@ -79,7 +92,8 @@ class AddressCalls:
     async def types_and_record(self) -> tuple[AddressTypes, Row]:
         """The types of addresses, and the record as its own method gives it."""
         types, got = await self.client.batch([TYPES, self.record.command("get", id=self.row_id)])
-        row = answer_of(got).result
+        with naming(self.resource, self.row_id):
+            row = answer_of(got).result
         if not isinstance(row, dict):
             raise PortalBroken("a record is not an object")
         return _decode_types(answer_of(types)), row
@@ -88,6 +102,11 @@ class AddressCalls:
         """The addresses of all requisites of the record."""
         (rows,) = await read_lists(self.client, [self._address_list])
         return self._own(rows)
+
+    async def requisites(self) -> list[Row]:
+        """The requisites of the record by ascending id."""
+        (rows,) = await read_lists(self.client, [self._requisite_list])
+        return rows
 
     async def requisites_and_addresses(self) -> tuple[list[Row], list[Row]]:
         """The requisites of the record by ascending id, and their addresses."""
@@ -120,7 +139,8 @@ class AddressCalls:
         owner = {"ENTITY_TYPE_ID": self.record.entity_type_id, "ENTITY_ID": self.row_id}
         named = {"PRESET_ID": preset.get("ID"), "NAME": preset.get("NAME"), "ADDRESS_ONLY": "Y"}
         fields = {**owner, **named, "ORIGINATOR_ID": ORIGINATOR, "XML_ID": origin}
-        answer = await self.call(Command("crm.requisite.add", {"fields": fields}, write=True))
+        with naming(self.resource, self.row_id):
+            answer = await self.call(Command("crm.requisite.add", {"fields": fields}, write=True))
         requisite_id = created_id(answer.result)
         if requisite_id is None:
             raise OutcomeUnknown(PortalBroken("a created requisite without an id"))
@@ -128,7 +148,7 @@ class AddressCalls:
 
     async def find_requisite(self, origin: str) -> int | None:
         """The id of the requisite that was added with *origin*, else of the first one; None if the record has none."""
-        (rows,) = await read_lists(self.client, [self._requisite_list])
+        rows = await self.requisites()
         ours = [row for row in rows if row.get("XML_ID") == origin]
         return next((requisite_id_of(row) for row in ours or rows), None)
 

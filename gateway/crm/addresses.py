@@ -18,7 +18,7 @@ from gateway.crm.journaled import Served
 from gateway.errors import GatewayError, StateConflict
 from gateway.fields.service import KnownFields
 from gateway.mirror.field_access import FieldAccess, with_known_fields
-from gateway.mirror.resources import Resource, record_type
+from gateway.mirror.resources import Resource
 from storage.records import Account
 from storage.write_journal import StoredAnswer, Write
 
@@ -29,7 +29,7 @@ class AddressService:
     """Reads and writes addresses. All methods raise PortalError; the writes raise besides what those of `RecordService`
     do, and
     InvalidInput: the type is unknown, or a name or value is wrong.
-    NotFound: the requisite or the address does not exist.
+    NotFound: the requisite or the address does not exist; RecordNotFound if the record does not.
     StateConflict: several requisites, or their addresses, may be meant.
 
     The writes for one record are carried out one after another, so that two of them do not add two requisites.
@@ -73,7 +73,7 @@ class AddressService:
                     types = await calls.types()
                     type_id, values = await self._check(body, None, types, access)
                     requisites, rows = await calls.requisites_and_addresses()
-                    requisite_id = choose_requisite(requisites, requisite)
+                    requisite_id = await choose_requisite(calls, requisites, requisite)
                 if requisite_id is None:
                     requisite_id = await self._add_requisite(account, calls, write)
                 address = AddressKey(type_id, requisite_id)
@@ -108,7 +108,7 @@ class AddressService:
                 async with self._context.directory.mark_stale_on_auth_failure(account):
                     types = await calls.types()
                     type_id, values = await self._check(body, named, types, access)
-                    address = choose_address(await calls.addresses(), type_id, requisite, types)
+                    address = await choose_address(calls, await calls.addresses(), type_id, requisite, types)
 
                 async def send() -> bool:
                     await calls.write("update", address, values)
@@ -134,10 +134,12 @@ class AddressService:
                 async with self._context.directory.mark_stale_on_auth_failure(account):
                     types = await calls.types()
                     type_id = check_type(named, types)
-                    rows = await calls.addresses()
-                is_gone = not any(AddressKey.of(row).type_id == type_id for row in rows)
-                if write.is_new or not is_gone:  # an earlier request with this key may have deleted it
-                    await self._delete(account, calls, write, choose_address(rows, type_id, requisite, types))
+                    rows, address = await calls.addresses(), None
+                    is_gone = not any(AddressKey.of(row).type_id == type_id for row in rows)
+                    if write.is_new or not is_gone:  # an earlier request with this key may have deleted it
+                        address = await choose_address(calls, rows, type_id, requisite, types)
+                if address is not None:
+                    await self._delete(account, calls, write, address)
                 await self._context.mirror.read_back(account, resource, row_id)
                 return StoredAnswer(204)
 
@@ -227,7 +229,7 @@ class AddressService:
 
     def _calls(self, account: Account, resource: Resource, row_id: int) -> AddressCalls:
         call = self._context.call(account)
-        return AddressCalls(self._context.clients.client(account), call, record_type(resource), row_id)
+        return AddressCalls(self._context.clients.client(account), call, resource, row_id)
 
 
 def _target(resource: Resource, row_id: int) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from gateway.bitrix.errors import PortalBroken
 from gateway.bitrix.protocol.v2 import Command
 from gateway.bitrix.rows.records import decode_integer
+from gateway.crm.missing_records import naming
 from gateway.crm.writes import Call
 from gateway.mirror.resources import RECORDS, Resource, record_type
 
@@ -82,7 +83,8 @@ class Bindings:
 
     async def read(self) -> dict[int, Binding]:
         """The bindings by the id of the bound record, in the portal's order."""
-        result = (await self.call(self.kind.command("items.get", id=self.owner_id))).result
+        with naming(self.kind.owner, self.owner_id):
+            result = (await self.call(self.kind.command("items.get", id=self.owner_id))).result
         if not isinstance(result, list):
             raise PortalBroken("the bindings are not a list")
         bindings = [self._decode(row) for row in result]
@@ -93,7 +95,8 @@ class Bindings:
         Raises:
             RecordNotFound: the portal does not have the record to bind.
         """
-        await self.call(record_type(self.kind.bound).command("get", id=record_id))
+        with naming(self.kind.bound, record_id):
+            await self.call(record_type(self.kind.bound).command("get", id=record_id))
 
     async def add(self, wanted: WantedBinding) -> None:
         """Bind one more record. Nothing changes if it is bound already."""

@@ -14,7 +14,8 @@ from gateway.crm.bodies import UNKNOWN_FIELD, Written
 from gateway.crm.writes import RecordWrites
 from gateway.errors import InvalidInput, SeveralMatch
 
-COMMUNICATIONS = ("PHONE", "EMAIL")
+PHONE = "PHONE"
+COMMUNICATIONS = (PHONE, "EMAIL")
 MAX_VALUES = 20  # that the portal searches for. Source: methods.md 7 (crm-duplicate-find-by-comm.md)
 ENOUGH_HITS = 20  # the portal may know more records. Source: as above
 SEARCHED = {1: "LEAD", 3: "CONTACT", 4: "COMPANY"}  # the names of the entity types that have communications
@@ -46,6 +47,8 @@ def parse_match(names: str, written: Written, fields: ListFields) -> list[Match]
             rule_ = f"must have at most {MAX_VALUES} values to be searched by"
             raise InvalidInput.of_field(f"/{match.name}", "too_many_values", rule_)
     if not any(match.values for match in matches):
+        if PHONE in wanted and written.multifields.get(PHONE):
+            raise InvalidInput.of_field(f"/{PHONE}", "no_value", "has no digits, by which phones are compared")
         raise InvalidInput.of_field("", "no_value", f"must have a value of {' or '.join(wanted)}, to be found by it")
     return [match for match in matches if match.values]
 
@@ -75,7 +78,7 @@ def _values(name: str, written: Written) -> tuple[object, ...]:
 
 def comparable(name: str, value: str) -> str:
     """The digits of a phone, or an e-mail address without case."""
-    return re.sub(r"[^0-9]", "", value) if name == "PHONE" else value.strip().casefold()
+    return re.sub(r"[^0-9]", "", value) if name == PHONE else value.strip().casefold()
 
 
 async def find_matching(writes: RecordWrites, match: Match) -> int | None:

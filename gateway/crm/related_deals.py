@@ -21,6 +21,7 @@ from gateway.bitrix.lists.page_reader import Pace
 from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.rows.records import decode_integer
 from gateway.clock import Clock
+from gateway.crm.missing_records import naming
 from gateway.errors import InvalidInput
 from gateway.fields.service import KnownFields
 from gateway.mirror.field_access import FieldAccess, with_known_fields
@@ -161,7 +162,8 @@ class RelatedDeals:
         found = walk(client, owner.find(owner_id), cursor=cursor, pace=Pace.EAGER, limit=limit + 1, opening=opening)
         async with aclosing(found) as pages:
             async for page in pages:
-                answer_of(opening.outcomes[0])
+                with naming(owner.resource, owner_id):
+                    answer_of(opening.outcomes[0])
                 for row in page.rows:
                     owner.check(row, owner_id)
                 yield page

@@ -11,7 +11,7 @@ from gateway.crm.context import WriteContext
 from gateway.crm.directories import DirectoryFinder
 from gateway.crm.journaled import Served
 from gateway.crm.stage_check import StageChecker
-from gateway.crm.stages import as_item, moved_values
+from gateway.crm.stages import as_item
 from gateway.crm.users import UserFinder
 from gateway.crm.values import KnownValues, emails_in, named_in_directories
 from gateway.crm.writes import RecordWrites
@@ -109,10 +109,9 @@ class RecordService:
 
         async def work(write: Write) -> StoredAnswer:
             writes = RecordWrites(self._context.call(account), as_item(record), {})
-            client = self._context.clients.client(account)
             async with self._context.directory.mark_stale_on_auth_failure(account):
-                values = await moved_values(client, record, await writes.get(row_id), stage, pipeline)
-            return await self.carry_out_change(account, resource, row_id, writes, Written(values), write)
+                values = await self._stages.moved_values(account, record, await writes.get(row_id), stage, pipeline)
+            return await self._change(account, resource, row_id, writes, Written(values), write)
 
         target = f"{resource.name}/{row_id}/stage"
         return await self._context.journaled.perform(account, key, "PUT", target, [stage, pipeline], "", work)
@@ -133,7 +132,10 @@ class RecordService:
         async def look_up() -> int | None:
             return await find(values)
 
-        return await self._context.journaled.carry_out(account, write, send, look_up if writes.origin_fields else None)
+        async with self._stages.explained(account, writes, written, None):
+            return await self._context.journaled.carry_out(
+                account, write, send, look_up if writes.origin_fields else None
+            )
 
     async def answer_created(self, account: Account, resource: Resource, row_id: int) -> StoredAnswer:
         """The answer to the creation of a record."""
@@ -144,7 +146,15 @@ class RecordService:
         self, account: Account, resource: Resource, row_id: int, writes: RecordWrites, written: Written, write: Write
     ) -> StoredAnswer:
         """Change a record, and answer with it. Nothing is sent if nothing is *written*."""
+        if not written.values and not written.multifields:
+            return StoredAnswer(200, None, await self._context.mirror.read_back(account, resource, row_id))
+        await self._stages.check(account, writes, written, row_id)
+        async with self._stages.explained(account, writes, written, row_id):
+            return await self._change(account, resource, row_id, writes, written, write)
 
+    async def _change(
+        self, account: Account, resource: Resource, row_id: int, writes: RecordWrites, written: Written, write: Write
+    ) -> StoredAnswer:
         async def send() -> bool:
             await writes.update(row_id, written)
             return True
@@ -152,9 +162,7 @@ class RecordService:
         async def look_up() -> bool | None:
             return await writes.is_changed(row_id, written) or None
 
-        if written.values or written.multifields:
-            await self._stages.check(account, writes, written, row_id)
-            await self._context.journaled.carry_out(account, write, send, look_up)
+        await self._context.journaled.carry_out(account, write, send, look_up)
         return StoredAnswer(200, None, await self._context.mirror.read_back(account, resource, row_id))
 
     def writes(self, account: Account, resource: Resource, known: KnownFields | None) -> RecordWrites:

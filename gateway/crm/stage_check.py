@@ -1,55 +1,168 @@
-"""Checks the stages that callers write to records, because portals silently keep the old one instead of a wrong one."""
+"""Checks the stages and pipelines that callers write to records, because portals silently ignore wrong ones."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
+from gateway.bitrix.errors import PortalError
+from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.rows.records import decode_integer
 from gateway.crm.bodies import Written
-from gateway.crm.stages import list_stages, show_choices
+from gateway.crm.stages import NO_STAGES, find_stage, list_stages, show_choices, show_pipelines, why_no_stages
 from gateway.crm.writes import RecordWrites
 from gateway.errors import InvalidInput, pointer_token
 from gateway.mirror.names import NameService
-from gateway.mirror.stage_directories import directory_of
+from gateway.mirror.pipelines import PipelineDirectory, Pipelines
+from gateway.mirror.resources import RecordType
+from gateway.mirror.stage_directories import WITHOUT_PIPELINES, directory_of
 from storage.records import Account
+
+VALUE_NOT_VALID = "CRM_FIELD_ERROR_VALUE_NOT_VALID"  # Source: methods.md 5.4
 
 
 class StageChecker:
-    """Knows the stages from the mirror, and asks the portal about others."""
+    """Knows the stages and pipelines from the mirror, and asks the portal about others."""
 
-    def __init__(self, names: NameService, directory: AccountDirectory, clients: PortalClients) -> None:
+    def __init__(
+        self, names: NameService, pipelines: PipelineDirectory, directory: AccountDirectory, clients: PortalClients
+    ) -> None:
         self._names = names
+        self._pipelines = pipelines
         self._directory = directory
         self._clients = clients
 
     async def check(self, account: Account, writes: RecordWrites, written: Written, row_id: int | None) -> None:
-        """Check the stage of what is *written* to the record *row_id*, or to a new one (None).
+        """Check the pipeline and the stage that are *written* to the record *row_id*, or to a new one (None).
 
-        Items need no check: the portal itself refuses their wrong stages.
+        The stage of an item whose pipeline is not written is left to the portal, which refuses a wrong one, see
+        `explained`.
 
         Raises:
-            InvalidInput: the stage is none of the record's pipeline.
+            InvalidInput: the portal has no such pipeline, or the stage is none of the record's pipeline.
             PortalError: the portal could not be asked.
         Source: methods.md 4.3 (b24restdocs api-reference/crm/deals/crm-deal-update.md)
         """
         record = writes.record
-        name = record.names.stage
-        stage = None if name is None or record.is_item else written.values.get(name)
-        if name is None or not stage:
+        wanted, stage = _pipeline_in(record, written), _stage_in(record, written)
+        if wanted is not None:
+            await self._check_pipeline(account, record.entity_type_id, wanted, _pointer(record.names.pipeline))
+        if stage is None or (record.is_item and wanted is None):
             return
         async with self._directory.mark_stale_on_auth_failure(account):
-            pipeline = await self._pipeline(writes, written, row_id)
+            if row_id is None or record.is_item or record.names.pipeline is None:
+                pipeline = wanted or 0
+            else:
+                pipeline = _pipeline_of(record, await writes.get(row_id)) or 0
             directory = directory_of(record.entity_type_id, pipeline)
-            if stage in (await self._names.load(account)).directories.get(directory, {}):
-                return
-            stages = await list_stages(self._clients.client(account), record.entity_type_id, pipeline)
+            if stage not in (await self._names.load(account)).directories.get(directory, {}):
+                await self._check_stage(account, record, pipeline, stage)
+
+    @asynccontextmanager
+    async def explained(
+        self, account: Account, writes: RecordWrites, written: Written, row_id: int | None
+    ) -> AsyncIterator[None]:
+        """If the portal refuses a value of an item in the block, find out whether it is the pipeline or the stage.
+
+        Raises:
+            InvalidInput: it is one of them.
+            PortalError: as the block does, if it is neither, or the portal cannot be asked.
+        Source: methods.md 5.4, 5.5 (b24restdocs api-reference/crm/universal/crm-item-update.md)
+        """
+        try:
+            yield
+        except PortalError as error:
+            record = writes.record
+            wanted, stage = _pipeline_in(record, written), _stage_in(record, written)
+            if record.is_item and error.portal_code == VALUE_NOT_VALID and (wanted is not None or stage is not None):
+                with suppress(PortalError):  # the first error then says enough
+                    await self._explain(account, writes, wanted, stage, row_id)
+            raise
+
+    async def moved_values(
+        self, account: Account, record: RecordType, item: Row, stage: str | None, pipeline: int | None
+    ) -> dict[str, object]:
+        """What crm.item.update gets to move *item* to a *stage*, given by its id or name, of its *pipeline* or another.
+
+        Without a stage, it is the first one of the pipeline.
+
+        Raises:
+            InvalidInput: the records have no pipelines or stages, or none with this id or name; or several of the name.
+            PortalError: the pipelines and stages could not be read.
+        """
+        type_id = record.entity_type_id
+        if record.names.stage is None:
+            raise InvalidInput.of_field("/stage", "invalid_value", NO_STAGES)
+        if pipeline is not None:
+            if type_id in WITHOUT_PIPELINES:
+                raise InvalidInput.of_field("/pipeline", "invalid_value", "records of this type have no pipelines")
+            await self._check_pipeline(account, type_id, pipeline, "/pipeline")
+        current = item.get("categoryId")
+        target = pipeline if pipeline is not None else current if isinstance(current, int) else 0
+        stages = await list_stages(self._clients.client(account), type_id, target)
+        if not stages:
+            if pipeline is not None:  # the portal may have deleted it after it was mirrored
+                _check_among(await self._pipelines.read(account, type_id), pipeline, "/pipeline")
+            rule = await self._why_no_stages(account, type_id, target)
+            raise InvalidInput.of_field("/stage", "invalid_value", rule)
+        values: dict[str, object] = {} if pipeline is None else {"categoryId": pipeline}
+        return values | {"stageId": find_stage(stages, stage)}
+
+    async def _explain(
+        self, account: Account, writes: RecordWrites, wanted: int | None, stage: str | None, row_id: int | None
+    ) -> None:
+        record = writes.record
+        pipelines = await self._pipelines.read(account, record.entity_type_id)
+        if wanted is not None:
+            _check_among(pipelines, wanted, _pointer(record.names.pipeline))
+            current: int | None = wanted
+        else:
+            current = pipelines.default if row_id is None else _pipeline_of(record, await writes.get(row_id))
+        if stage is not None and current is not None:
+            await self._check_stage(account, record, current, stage)
+
+    async def _check_pipeline(self, account: Account, entity_type_id: int, pipeline: int, pointer: str) -> None:
+        if not await self._pipelines.knows(account, entity_type_id, pipeline):
+            _check_among(await self._pipelines.read(account, entity_type_id), pipeline, pointer)
+
+    async def _check_stage(self, account: Account, record: RecordType, pipeline: int, stage: str) -> None:
+        """Check a stage against those that the portal has now in a *pipeline*."""
+        stages = await list_stages(self._clients.client(account), record.entity_type_id, pipeline)
         if stage in [stage_id for stage_id, _ in stages]:
             return
-        rule = f"must be the id of a stage of the record's pipeline: {show_choices(stages)}"
-        raise InvalidInput.of_field(f"/{pointer_token(name)}", "invalid_value", rule)
+        if stages:
+            rule = f"must be the id of a stage of the record's pipeline: {show_choices(stages)}"
+        else:
+            rule = await self._why_no_stages(account, record.entity_type_id, pipeline)
+        raise InvalidInput.of_field(_pointer(record.names.stage), "invalid_value", rule)
 
-    async def _pipeline(self, writes: RecordWrites, written: Written, row_id: int | None) -> int:
-        """The pipeline of the record; 0 if it has none."""
-        name = writes.record.names.pipeline
-        if name is None:
-            return 0
-        row = written.values if row_id is None else await writes.get(row_id)
-        return max(decode_integer(row.get(name)) or 0, 0)  # a negative one becomes 0. Source: methods.md 4.3
+    async def _why_no_stages(self, account: Account, entity_type_id: int, pipeline: int) -> str:
+        if entity_type_id in WITHOUT_PIPELINES:
+            return NO_STAGES
+        return why_no_stages(pipeline, await self._pipelines.read(account, entity_type_id))
+
+
+def _pipeline_in(record: RecordType, written: Written) -> int | None:
+    """The pipeline that is written; None if none is. Source: methods.md 4.3: a negative one of a deal becomes 0."""
+    found = _pipeline_of(record, written.values)
+    return found if found is None or record.is_item else max(found, 0)
+
+
+def _pipeline_of(record: RecordType, values: Mapping[str, object]) -> int | None:
+    value = None if record.names.pipeline is None else values.get(record.names.pipeline)
+    return value if type(value) is int else decode_integer(value)  # that a caller sends may have any size
+
+
+def _stage_in(record: RecordType, written: Written) -> str | None:
+    """The stage that is written; None if none is."""
+    return None if record.names.stage is None else written.values.get(record.names.stage) or None
+
+
+def _check_among(pipelines: Pipelines, pipeline: int, pointer: str) -> None:
+    if pipeline not in pipelines.names:
+        rule = f"must be the id of a pipeline: {show_pipelines(pipelines)}"
+        raise InvalidInput.of_field(pointer, "invalid_value", rule)
+
+
+def _pointer(name: str | None) -> str:
+    return f"/{pointer_token(name or '')}"

@@ -17,7 +17,8 @@ from storage.records import Account
 
 LoadFields = Callable[[Command], Awaitable[Mapping[str, Field]]]
 """Loads the fields by name that a command describes."""
-LoadTranslation = Callable[[], Awaitable[Translation]]
+LoadTranslation = Callable[[Resource], Awaitable[Translation]]
+"""Loads the names to show instead of ids in the records of a resource."""
 
 
 class RecordReader:
@@ -52,7 +53,8 @@ class RecordReader:
         """The JSON of a record in the mirror. *related* names relations and their fields, see `parse_related`.
 
         The account must mirror these records, see `is_mirrored`. *load_translation* loads the names to show instead of
-        ids; None leaves the ids. What is read for the query *text* is cached, unless that is None.
+        ids, also in related records; None leaves the ids. What is read for the query *text* is cached, unless that is
+        None.
 
         Raises:
             StateConflict: the account does not mirror the records of a relation.
@@ -61,8 +63,8 @@ class RecordReader:
             QueryTimeLimit: the related records take too long to find.
         """
         invalidations = self._pages.invalidations
-        translation = None if load_translation is None else await load_translation()
-        relations = [] if related is None else await self._check(related, resource, load_fields)
+        translation = None if load_translation is None else await load_translation(resource)
+        relations = [] if related is None else await self._check(related, resource, load_fields, load_translation)
         lists = [relation.list for relation in relations]
         try:
             timeout = self._clock.timeout(self._limit_s)
@@ -88,17 +90,20 @@ class RecordReader:
         key = _key(account, resource, row_id, text)
         return self._pages.serve(key, account, found.facts, found.facts.generation, content).body
 
-    async def _check(self, related: str, resource: Resource, load_fields: LoadFields) -> list[Relation]:
+    async def _check(
+        self, related: str, resource: Resource, load_fields: LoadFields, load_translation: LoadTranslation | None
+    ) -> list[Relation]:
         relations: list[Relation] = []
         errors: list[FieldError] = []
         for name, (related_list, fields) in parse_related(related, resource).items():
-            if related_list.dictionary:
-                known: Sequence[str] = tuple(USER_FIELDS)
-            else:
+            known: Sequence[str] = tuple(USER_FIELDS)
+            translation = None
+            if not related_list.dictionary:
                 other = find_resource(related_list.resource)
                 known = list_fields(other, await load_fields(record_type(other).fields)).columns
+                translation = None if load_translation is None else await load_translation(other)
             errors += check_fields(name, fields, known)
-            relations.append(Relation(name, related_list, tuple(fields)))
+            relations.append(Relation(name, related_list, tuple(fields), translation))
         raise_errors(errors)
         return relations
 
@@ -126,6 +131,7 @@ def _related(found: FoundRecord, relations: Sequence[Relation]) -> dict[str, obj
 def _shown(row: dict[str, object], relation: Relation) -> dict[str, object]:
     """The id and the requested fields of a related row."""
     if not relation.list.dictionary:
+        row = row if relation.translation is None else relation.translation.show(row)
         return {"id": row["id"]} | {name: row.get(name) for name in relation.fields}
     user_id = int(str(row["bitrixUserID"]))
     return {"id": user_id} | {name: row.get(USER_FIELDS.get(name, name)) for name in relation.fields if name != "id"}

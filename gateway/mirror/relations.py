@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gateway.bitrix.lists.suggestions import suggest_name
 from gateway.errors import FieldError, InvalidInput
 from gateway.mirror.resources import Resource, record_type
+from gateway.mirror.translation import Translation
 from storage.mirror_records import RelatedList
 
 MAX_RELATED = 50  # records of one relation
@@ -36,11 +37,15 @@ USER_FIELDS = {
 
 @dataclass(frozen=True)
 class Relation:
-    """A relation that a caller asks for, and the names of the *fields* to show of each related row."""
+    """A relation that a caller asks for, and the names of the *fields* to show of each related row.
+
+    The values of records are shown with *translation*, if there is one. Users have no ids in the place of names.
+    """
 
     name: str
     list: RelatedList
     fields: tuple[str, ...]
+    translation: Translation | None = None
 
 
 def relations_of(resource: Resource) -> dict[str, RelatedList]:

@@ -137,7 +137,10 @@ class Config:
     )
     bucket_capacity: int = setting(50, integer(2), "Burst size of a portal's rate limit, in requests.")
     bucket_leak_per_s: float = setting(
-        2.0, positive_number, "Sustained rate limit of a portal, in requests per second."
+        2.0,
+        positive_number,
+        "Sustained rate limit of a portal, in requests per second. If it is more than half of GATEWAY_BUCKET_CAPACITY, "
+        "that half holds.",
     )
     portal_concurrency: int = setting(32, integer(1, 1000), "Maximum number of concurrent requests to one portal.")
     operating_limit_s: int = setting(

@@ -82,7 +82,7 @@ async def read_record(
 ) -> bytes:
     """Return the JSON of a record from the mirror or from the portal."""
     reader = request.app[READER]
-    translation = partial(load_translation, request, account, resource) if query.translate else None
+    translation = partial(load_translation, request, account) if query.translate else None
     if query.source != "portal" and await reader.is_mirrored(account, resource):
         described = partial(load_described, request, account)
         return await reader.read_mirrored(account, resource, row_id, query.related, described, translation, query.text)
@@ -92,7 +92,7 @@ async def read_record(
         raise InvalidInput.of_parameter("related", "invalid_value", "is only valid for records from the mirror")
     await request.app[ACCOUNTS].ensure_authorized(account)
     page = await request.app[PORTAL_RECORDS].fetch(account, resource, row_id)
-    (shown,) = pick([record_json(page, row_id)], None, None if translation is None else await translation())
+    (shown,) = pick([record_json(page, row_id)], None, None if translation is None else await translation(resource))
     return shown
 
 

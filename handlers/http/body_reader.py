@@ -9,7 +9,6 @@ from handlers.http.keys import CLOCK, CONFIG
 RATE_WINDOW_S = 10.0
 LATE_BODY = "body: was not received in time (GATEWAY_BODY_TIMEOUT_S)"
 SLOW_BODY = "body: was received too slowly (GATEWAY_MIN_BODY_BYTES_PER_S)"
-TOO_LARGE = "body: is larger than GATEWAY_MAX_BODY_BYTES"
 
 
 class CallerLeft(Exception):
@@ -34,7 +33,7 @@ async def read_body(request: web.Request) -> bytes:
     limit = request.app[CONFIG].max_body_bytes
     length = request.headers.get(CONTENT_LENGTH)
     if length is not None and int(length) > limit:
-        raise HttpError(413, TOO_LARGE)
+        raise _too_large(limit)
     try:
         if EXPECT in request.headers and not request.content.is_eof():
             await _send_continue(request)
@@ -75,5 +74,9 @@ async def _read(request: web.Request, limit: int) -> bytes:
                 if content.exception() is not None:
                     raise  # a timeout of the connection
         if len(received) > limit:
-            raise HttpError(413, TOO_LARGE)
+            raise _too_large(limit)
     return bytes(received)
+
+
+def _too_large(limit: int) -> HttpError:
+    return HttpError(413, f"body: is larger than {limit:,} bytes (GATEWAY_MAX_BODY_BYTES)")

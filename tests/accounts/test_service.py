@@ -164,7 +164,7 @@ async def test_a_form_and_a_missing_body_are_refused(gateway: Gateway) -> None:
 async def test_a_body_that_is_too_large_is_refused(gateway: Gateway) -> None:
     body = BytesIO(b'{"client_bitrix_url": "%b", "x": "%b"}' % (CLOUD.encode(), b"x" * 1_048_576))
     answer = await gateway.post(ACCOUNT, data=body, headers={"Content-Type": "application/json"})
-    assert answer.status == 413
+    assert (answer.status, answer.json) == (413, "body: is larger than 1,048,576 bytes (GATEWAY_MAX_BODY_BYTES)")
     assert (await gateway.get(ACCOUNT)).status == 404
 
 

@@ -129,7 +129,9 @@ async def test_the_country_is_the_callers(connected: Gateway, sandbox: Sandbox) 
         ("POST", "", {}, [("/type", "required"), ("", "empty")]),
         ("POST", "", {"type": PHYSICAL}, [("", "empty")]),
         ("POST", "", {"type": PHYSICAL, "CITY": None}, [("", "empty")]),
-        ("POST", "", {"type": 1, "CITY": "x"}, [("/type", "invalid_value")]),
+        ("POST", "", {"type": 77, "CITY": "x"}, [("/type", "unknown_type")]),
+        ("POST", "", {"type": True, "CITY": "x"}, [("/type", "invalid_value")]),
+        ("POST", "", {"type": 1.0, "CITY": "x"}, [("/type", "invalid_value")]),
         ("POST", "", {"type": None, "CITY": "x"}, [("/type", "invalid_value")]),
         (
             "POST",
@@ -148,7 +150,8 @@ async def test_the_country_is_the_callers(connected: Gateway, sandbox: Sandbox) 
         ("PATCH", f"/{PHYSICAL}", {}, [("", "empty")]),
         ("PATCH", f"/{PHYSICAL}", {"type": PHYSICAL}, [("", "empty")]),
         ("PATCH", f"/{PHYSICAL}", {"type": LEGAL, "CITY": "x"}, [("/type", "invalid_value")]),
-        ("PATCH", f"/{PHYSICAL}", {"type": 1, "CITY": "x"}, [("/type", "invalid_value")]),
+        ("PATCH", f"/{PHYSICAL}", {"type": 6, "CITY": "x"}, [("/type", "invalid_value")]),
+        ("PATCH", f"/{PHYSICAL}", {"type": [1], "CITY": "x"}, [("/type", "invalid_value")]),
         ("PATCH", f"/{PHYSICAL}", {"type": "home", "CITY": "x"}, [("/type", "unknown_type")]),
         ("PATCH", "/77", {"type": "78", "CITY": "x"}, [("/type", "invalid_value")]),
         ("PATCH", "/home", {"CITY": ["x"]}, [("type", "unknown_type"), ("/CITY", "invalid_value")]),
@@ -201,11 +204,12 @@ async def test_one_of_several_requisites_must_be_chosen(connected: Gateway, sand
     assert (answer.status, [item["CITY"] for item in await listed(connected, owner)]) == (204, ["B"])
 
 
-async def test_a_type_is_given_by_its_number_too(connected: Gateway, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("number", [1, "1"])
+async def test_a_type_is_given_by_its_number_too(connected: Gateway, sandbox: Sandbox, number: int | str) -> None:
     owner = contact_with(sandbox, requisites=1)
-    created = await send(connected, "POST", f"{owner}/addresses", {"type": "1", "CITY": "A"})
+    created = await send(connected, "POST", f"{owner}/addresses", {"type": number, "CITY": "A"})
     assert (created.status, created.json["type"]) == (201, PHYSICAL)
-    changed = await send(connected, "PATCH", f"{owner}/addresses/1", {"type": PHYSICAL, "CITY": "B"})
+    changed = await send(connected, "PATCH", f"{owner}/addresses/1", {"type": number, "CITY": "B"})
     assert (changed.status, changed.json["CITY"]) == (200, "B")
     assert (await send(connected, "DELETE", f"{owner}/addresses/1")).status == 204
     assert await listed(connected, owner) == []
@@ -230,20 +234,33 @@ async def test_an_address_by_its_type_has_no_other_methods(connected: Gateway, m
     assert set(answer.headers["Allow"].split(", ")) >= set(allowed.split(", "))
 
 
-async def test_what_does_not_exist_is_404(connected: Gateway, sandbox: Sandbox) -> None:
-    owner = contact_with(sandbox, requisites=1)
-    for method, path, body, code in (
-        ("PATCH", f"{owner}/addresses/{PHYSICAL}", {"CITY": "x"}, "address_not_found"),
-        ("DELETE", f"{owner}/addresses/{PHYSICAL}", None, "address_not_found"),
-        ("POST", f"{owner}/addresses?requisite=9", {"type": PHYSICAL, "CITY": "x"}, "requisite_not_found"),
-        ("POST", "contacts/999999/addresses", {"type": PHYSICAL, "CITY": "x"}, "portal_not_found"),
-        ("GET", "contacts/999999/addresses", None, "portal_not_found"),
-        ("GET", "deals/1/addresses", None, "not_found"),
-        ("DELETE", f"deals/1/addresses/{PHYSICAL}", None, "not_found"),
-        ("DELETE", f"{owner}/addresses/77", None, "address_not_found"),
-    ):
-        answer = await send(connected, method, path, body)
-        assert (answer.status, answer.json["code"]) == (404, code)
+@pytest.mark.parametrize(
+    ("method", "path", "code", "missing"),
+    [
+        ("PATCH", f"{{}}/addresses/{PHYSICAL}", "address_not_found", "the record has no address of the type"),
+        ("DELETE", f"{{}}/addresses/{PHYSICAL}", "address_not_found", "the record has no address of the type"),
+        ("DELETE", "{}/addresses/77", "address_not_found", "no address of the type 77"),
+        ("PATCH", f"{{}}/addresses/{PHYSICAL}?requisite=1", "address_not_found", "the requisite 1 has no address"),
+        ("PATCH", f"{{}}/addresses/{PHYSICAL}?requisite=9", "requisite_not_found", "requisite: the record has no"),
+        ("DELETE", f"{{}}/addresses/{PHYSICAL}?requisite=9", "requisite_not_found", "the record has no requisite 9"),
+        ("POST", "{}/addresses?requisite=9", "requisite_not_found", "the record has no requisite 9"),
+        ("GET", "contacts/999999/addresses", "portal_not_found", "no record 999999 of contacts"),
+        ("POST", "contacts/999999/addresses", "portal_not_found", "no record 999999 of contacts"),
+        ("POST", "companies/999999/addresses?requisite=1", "portal_not_found", "no record 999999 of companies"),
+        ("PATCH", f"contacts/999999/addresses/{PHYSICAL}", "portal_not_found", "no record 999999 of contacts"),
+        ("PATCH", f"contacts/999999/addresses/{PHYSICAL}?requisite=1", "portal_not_found", "no record 999999 of"),
+        ("DELETE", f"companies/999999/addresses/{PHYSICAL}", "portal_not_found", "no record 999999 of companies"),
+        ("GET", "deals/1/addresses", "not_found", "no such endpoint"),
+        ("DELETE", f"deals/1/addresses/{PHYSICAL}", "not_found", "no such endpoint"),
+    ],
+)
+async def test_what_does_not_exist_is_404_and_named(
+    connected: Gateway, sandbox: Sandbox, method: str, path: str, code: str, missing: str
+) -> None:
+    body = {"POST": {"type": PHYSICAL, "CITY": "x"}, "PATCH": {"CITY": "x"}}.get(method)
+    answer = await send(connected, method, path.format(contact_with(sandbox, requisites=1)), body)
+    assert (answer.status, answer.json["code"]) == (404, code)
+    assert missing in answer.json["detail"]
 
 
 @pytest.mark.parametrize(("id_", "status"), [("x", 400), ("0", 400)])

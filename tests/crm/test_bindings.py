@@ -123,19 +123,22 @@ async def test_lists_that_are_not_mirrored_are_not_read_back(connected: Gateway,
 
 
 @pytest.mark.parametrize("owner", OWNERS)
-async def test_what_does_not_exist_is_404_with_the_words_of_the_portal(connected: Gateway, owner: str) -> None:
+async def test_what_does_not_exist_is_404_and_named_besides_the_words_of_the_portal(
+    connected: Gateway, owner: str
+) -> None:
     bound = bound_to(owner)
     row_id, other, another = await new(connected, owner, bound, bound)
     path, missing = f"{owner}/{row_id}/{bound}", f"{owner}/999999/{bound}"
     await send(connected, "POST", path, {"id": other})
-    for answer in (
-        await send(connected, "GET", missing),
-        await send(connected, "POST", missing, {"id": other}),
-        await send(connected, "DELETE", f"{missing}/{other}"),
-        await send(connected, "POST", path, {"id": 999999}),
-        await send(connected, "DELETE", f"{path}/999999"),
+    for answer, named in (
+        (await send(connected, "GET", missing), owner),
+        (await send(connected, "POST", missing, {"id": other}), owner),
+        (await send(connected, "DELETE", f"{missing}/{other}"), owner),
+        (await send(connected, "POST", path, {"id": 999999}), bound),
+        (await send(connected, "DELETE", f"{path}/999999"), bound),
     ):
         assert (answer.status, answer.json["code"]) == (404, "portal_not_found")
+        assert answer.json["detail"] == f"the portal has no record 999999 of {named}"
         assert "not found" in answer.json["portalError"]["description"].lower()
     assert [each[0] for each in await bindings(connected, path)] == [other]
     assert (await send(connected, "DELETE", f"{path}/{another}")).status == 204

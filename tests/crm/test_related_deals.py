@@ -102,6 +102,7 @@ async def test_none_is_an_empty_list_and_an_unknown_owner_is_404(connected: Gate
         assert (await connected.get(f"/bitrix/{resource}/{row_id}/deals?cursor=")).json == {"items": [], "next": None}
         answer = await connected.get(f"/bitrix/{resource}/999999/deals")
         assert (answer.status, answer.json["code"]) == (404, "portal_not_found")
+        assert answer.json["detail"] == f"the portal has no record 999999 of {resource}"
     assert (await connected.get("/bitrix/leads/1/deals")).json["detail"] == "no such endpoint"
 
 

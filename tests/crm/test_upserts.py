@@ -52,7 +52,8 @@ async def test_fields_are_tried_in_their_order(connected: Gateway) -> None:
 async def test_a_phone_with_other_digits_is_another_one(connected: Gateway) -> None:
     first = await upsert(connected, "contacts", "PHONE", {"NAME": "x", "PHONE": "+7 900 123-45-67"})
     other = await upsert(connected, "contacts", "PHONE", {"NAME": "x", "PHONE": "+49 900 123-45-67"})
-    assert (first.status, other.status) == (201, 201)
+    national = await upsert(connected, "contacts", "PHONE", {"NAME": "x", "PHONE": "8 900 123-45-67"})
+    assert (first.status, other.status, national.status) == (201, 201, 201)
 
 
 @pytest.mark.parametrize("resource", ALL_RECORDS)
@@ -108,7 +109,8 @@ async def test_so_many_similar_phones_that_the_portal_hides_some_are_a_conflict(
         ("COMPANY_IDS", {"COMPANY_IDS": [1]}, "match", "invalid_value"),
         ("PHONE", {"NAME": "x"}, "", "no_value"),
         ("PHONE", {"PHONE": None}, "", "no_value"),
-        ("PHONE", {"PHONE": "no digits"}, "", "no_value"),
+        ("PHONE", {"PHONE": "no digits"}, "/PHONE", "no_value"),
+        ("EMAIL,PHONE", {"PHONE": ["-", "no digits"]}, "/PHONE", "no_value"),
         ("PHONE,NAME", {"NAME": ""}, "", "no_value"),
         ("PHONE", {"PHONE": [str(number) for number in range(21)]}, "/PHONE", "too_many_values"),
         ("PHONE", {"PHONE": 5}, "/PHONE", "invalid_value"),
@@ -122,6 +124,8 @@ async def test_a_wrong_request_names_its_mistake(
     (error,) = answer.json["errors"]
     assert (answer.status, error.get("parameter", error.get("pointer")), error["code"]) == (400, place, code)
     assert sandbox.portal.calls["crm.contact.add"] == 0
+    if (place, code) == ("/PHONE", "no_value"):
+        assert error["detail"] == "has no digits, by which phones are compared"
 
 
 async def test_a_hundred_callers_with_one_phone_get_one_record(connected: Gateway, sandbox: Sandbox) -> None:

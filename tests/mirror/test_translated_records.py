@@ -84,6 +84,26 @@ async def test_one_record_is_translated_from_the_mirror_and_from_the_portal(conn
     assert from_portal | {"syncedAt": listed["syncedAt"]} == listed
 
 
+async def test_related_records_are_translated_as_they_are_alone(connected: Gateway, sandbox: Sandbox) -> None:
+    await enable(connected, "deals", "contacts", "companies")
+    table = sandbox.portal.data.tables["deals"]
+    deal_id = next(row_id for row_id, row in table.items() if row["CONTACT_ID"] and row["COMPANY_ID"])
+    related = "contact.TYPE_ID,contact.ASSIGNED_BY_ID,company.ASSIGNED_BY_ID,responsible.LAST_NAME"
+    path = f"/bitrix/deals/{deal_id}?related={related}"
+    plain, shown = [(await page(connected, f"{path}&translate={number}")).json for number in (0, 1)]
+    for relation, resource in (("contact", "contacts"), ("company", "companies")):
+        alone = (await page(connected, f"/bitrix/{resource}/{shown[relation]['id']}?translate=1")).json
+        assert shown[relation] == {name: alone[name] for name in shown[relation]} != plain[relation]
+    assert shown["responsible"] == plain["responsible"]
+    contact_id = shown["contact"]["id"]
+    path = f"/bitrix/contacts/{contact_id}?related=deals.STAGE_ID,deals.CATEGORY_ID&translate=1"
+    deals = (await page(connected, path)).json["deals"]
+    assert deal_id in [deal["id"] for deal in deals]
+    for deal in deals:
+        alone = (await page(connected, f"/bitrix/deals/{deal['id']}?translate=1")).json
+        assert deal == {name: alone[name] for name in deal}
+
+
 async def test_selected_filtered_and_ordered_pages_are_translated_by_page_and_by_cursor(
     connected: Gateway, sandbox: Sandbox
 ) -> None:

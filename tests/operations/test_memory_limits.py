@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from jose import jws
 
+from gateway.accounts.clients import PortalClients
 from gateway.accounts.limiters import MAX_IDLE_LIMITERS, PortalLimiters
 from gateway.bitrix.client import PortalClient
 from gateway.bitrix.errors import MAX_CODE_CHARS, PortalError
@@ -32,6 +33,7 @@ from gateway.log_lines import MAX_BUFFERED_ENTRIES
 from gateway.mirror.names import NameService
 from gateway.mirror.page_links import MAX_LINK_CHARACTERS
 from gateway.mirror.pages import ServedPage
+from gateway.mirror.pipelines import PipelineDirectory
 from gateway.mirror.resources import DICTIONARIES
 from gateway.settings.config import Config, load_config
 from handlers.app_keys import CALL_LOG, CLIENTS, DATABASE, DIRECTORY, PAGES, SESSION
@@ -49,7 +51,7 @@ from storage.json_values import Kind, QueryField
 from storage.mirror import MirrorStore
 from storage.mirror_dictionaries import DictionaryStore
 from storage.mirror_queries import QueryStore, Selection
-from storage.records import Portal
+from storage.records import Account, Portal
 from tests.bitrix.limits.burst import a_request
 from tests.gateway import JWT_SECRET, Gateway, Sandbox, authorize
 from tests.support.flood import Flood, head_of
@@ -79,6 +81,7 @@ CACHES = (  # must be full after the test filled them
     "fields of portals' lists",
     "names of users, stages and pipelines",
     "directories and currencies of portals",
+    "pipelines that are not mirrored",
 )
 Retained = list[object]  # stays in memory until it is measured
 Fill = Callable[[Gateway, Sandbox, Retained], Awaitable[None]]
@@ -292,6 +295,27 @@ async def fill_directories(gateway: Gateway, sandbox: Sandbox, retained: Retaine
         found = await finder.find(replace(account, portal=portal), {CURRENCIES: {"RUB"}})
         assert "N299" in found[CURRENCIES].names
     sandbox.portal.seen.clear()
+
+
+class ManyPipelines:
+    """Portals whose types have 500 pipelines with long names."""
+
+    def client(self, _account: Account) -> "ManyPipelines":
+        return self
+
+    async def call(self, _command: Command) -> PortalAnswer:
+        return PortalAnswer({"categories": [{"id": number, "name": f"{number}".ljust(60)} for number in range(500)]})
+
+
+@fills("pipelines that are not mirrored")
+async def fill_pipelines(gateway: Gateway, _sandbox: Sandbox, retained: Retained) -> None:
+    directory = gateway.app[DIRECTORY]
+    account = await directory.require("acme")
+    names = NameService(DictionaryStore(gateway.app[DATABASE]), gateway.app[PAGES])
+    pipelines = PipelineDirectory(names, directory, cast(PortalClients, ManyPipelines()), gateway.clock)
+    retained.append(pipelines)
+    for number in range(60):
+        await pipelines.read(account, 128 + number)
 
 
 @fills("rate limiters of portals")

@@ -12,15 +12,16 @@ class LeakyBucket:
     """Our model of the portal's request counter.
 
     The portal adds one per HTTP request, subtracts *leak_per_s* once a second and refuses requests while the counter
-    exceeds *capacity*. It drains on its own clock, which we cannot see. Both clocks may differ by up to a second, so
-    the bucket stays one second's leak below the portal's limit. *reserved* is the part of the room that a request may
-    not use.
+    exceeds *capacity*. It drains on its own clock, which we cannot see. Between our drain and the portal's, its counter
+    is above ours by what we have drained: the leak of a second, or all that was counted if that is less. So the bucket
+    stays one second's leak below the capacity, or at half of it if the leak is larger. *reserved* is the part of the
+    room that a request may not use.
     """
 
     def __init__(self, capacity: int, leak_per_s: float) -> None:
         self.capacity = capacity
         self._leak = leak_per_s * DRAIN_INTERVAL_S
-        self._limit = max(capacity - self._leak, 1)
+        self._limit = max(capacity - self._leak, capacity / 2, 1)
         self._level = 0.0
         self._drained_at: float | None = None
 
@@ -31,11 +32,11 @@ class LeakyBucket:
 
     def room(self, now: float, reserved: int = 0) -> int:
         """Return how many requests may be sent at once. Even the smallest bucket admits one at a time."""
-        return max(math.floor(self._usable(reserved) - self.level(now)), 0)
+        return max(math.floor(self._free(now, reserved)), 0)
 
     def wait_s(self, now: float, ahead: int = 0, reserved: int = 0) -> float:
         """Return the seconds until a request may be sent that has *ahead* others before it."""
-        excess = self.level(now) + ahead + 1 - self._usable(reserved)
+        excess = ahead + 1 - self._free(now, reserved)
         return math.ceil(excess / self._leak) * DRAIN_INTERVAL_S - self._since_drain(now) if excess > 0 else 0.0
 
     def next_drain_s(self, now: float) -> float:
@@ -69,8 +70,8 @@ class LeakyBucket:
         earlier = self.capacity + 1.0 if level is None or age_s < 0 else level
         self.add(max(earlier - math.floor(max(age_s, 0.0) / DRAIN_INTERVAL_S) * self._leak, 0.0), now)
 
-    def _usable(self, reserved: int) -> float:
-        return max(self._limit - reserved, 1)
+    def _free(self, now: float, reserved: int) -> float:
+        return max(self._limit - reserved, 1) - self.level(now)
 
     def _since_drain(self, now: float) -> float:
         return 0.0 if self._drained_at is None else now - self._drained_at

@@ -47,7 +47,7 @@ METHOD_USES: tuple[MethodUse, ...] = (
     ),
     _use(
         "crm.category.list",
-        "mirror pipelines; check the pipeline that a record is moved to",
+        "mirror pipelines; check the pipeline of a record that is written",
         scope="crm",
         module="gateway.mirror.resources",
     ),

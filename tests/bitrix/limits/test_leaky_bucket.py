@@ -31,6 +31,35 @@ def test_no_request_is_refused_that_waited_for_the_bucket(
     assert refusals(moments, *tariff, phase) == 0
 
 
+def admitted(bucket: LeakyBucket, seconds: int, late_s: float = 0.0) -> list[float]:
+    """When requests are sent as fast as the bucket admits them, from *late_s* seconds after it has drained."""
+    moments: list[float] = []
+    bucket.level(1000.0)
+    now = 1000.0 + late_s
+    while now < 1000.0 + seconds:
+        for _ in range(bucket.room(now)):
+            bucket.take(now)
+            moments.append(now)
+        now += bucket.wait_s(now)
+    return moments
+
+
+@given(st.integers(2, 300), st.floats(0.1, 1000), st.floats(0, 0.999), st.floats(0, 0.999))
+def test_any_bucket_is_used_as_far_as_the_portal_accepts(
+    capacity: int, leak: float, phase: float, late_s: float
+) -> None:
+    moments = admitted(LeakyBucket(capacity, leak), 20, late_s)
+    assert refusals(moments, capacity, leak, phase) == 0
+    at_once = max(capacity - leak, capacity / 2)
+    assert len(moments) >= math.floor(at_once) + math.floor(19 * min(leak, math.floor(at_once)))
+
+
+@pytest.mark.parametrize(("capacity", "leak", "a_second"), [(50, 50, 25), (50, 1000, 25), (50, 26, 25), (50, 24, 24)])
+def test_a_leak_as_large_as_the_capacity_is_not_one_request_a_second(capacity: int, leak: int, a_second: int) -> None:
+    moments = admitted(LeakyBucket(capacity, leak), 11)
+    assert moments.count(1010.0) == a_second
+
+
 def in_turn(bucket: LeakyBucket, count: int, now: float, reserved: int = 0) -> list[float]:
     """Count *count* requests made at *now*, and return when each is sent, as predicted by the bucket."""
     predicted = [now + bucket.wait_s(now, ahead, reserved) for ahead in range(count)]

@@ -1,0 +1,21 @@
+"""Names the record that a portal does not have, where a request is about two of them. The portal does not name it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.bitrix.errors import RecordNotFound
+from gateway.mirror.resources import Resource
+
+
+@contextmanager
+def naming(resource: Resource, row_id: int) -> Iterator[None]:
+    """Name the record *row_id* of *resource* in the error if the portal does not have it.
+
+    Raises:
+        RecordNotFound: as the block does, with a sentence that names the record.
+    """
+    try:
+        yield
+    except RecordNotFound as error:
+        sentence = f"the portal has no record {row_id} of {resource.name}"
+        raise RecordNotFound(error.portal_code, error.description, error.status, message=sentence) from error
