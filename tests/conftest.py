@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from coverage import Coverage
+from hypothesis import HealthCheck, settings
 
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.settings import SandboxSettings
@@ -22,6 +23,10 @@ from tests.support.raw import Dial
 from tests.support.recording_proxy import RecordingProxy, recording_proxy
 
 LIMIT = 2**20
+
+# No test depends on the speed of the machine.
+settings.register_profile("untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_xdist_auto_num_workers() -> int:
