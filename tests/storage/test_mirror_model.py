@@ -251,4 +251,4 @@ class MirrorMachine(RuleBasedStateMachine):
 
 
 def test_pages_counts_and_generations_match_a_plain_list() -> None:
-    run_state_machine_as_test(MirrorMachine, settings=settings(max_examples=60, stateful_step_count=20, deadline=None))
+    run_state_machine_as_test(MirrorMachine, settings=settings(max_examples=60, stateful_step_count=20))

@@ -33,7 +33,7 @@ ARRIVALS = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(ARRIVALS, st.sampled_from([3, 32, 1000]), st.floats(0, 0.999))
 def test_the_portal_refuses_nothing_and_no_room_is_left_unused(
     arrivals: list[tuple[float, Priority, float, float | None]], concurrency: int, phase: float

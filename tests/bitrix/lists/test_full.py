@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.bitrix.client import PortalClient
@@ -103,7 +103,6 @@ TOTALS: list[Callable[[int], int | None]] = [
 
 
 @given(st.integers(0, 420), st.sampled_from(TOTALS), st.integers(1, 70) | st.just(50), st.sampled_from(PastTheEnd))
-@settings(deadline=None)
 def test_a_list_is_complete_or_fails_whatever_the_portal_does(
     rows: int, total: Callable[[int], int | None], size: int, past_the_end: PastTheEnd
 ) -> None:

@@ -73,7 +73,7 @@ def are_contiguous(pages: list[Page[list[Row]]], cursor: int) -> bool:
 
 
 @given(id_lists(), PACES, st.floats(0, 1))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_row_after_the_cursor_is_read_once_in_order(ids: list[int], pace: Pace, share: float) -> None:
     cursor = ids[int(share * (len(ids) - 1))] if ids and share > 0.5 else 0
     portal = MemoryPortal(ids, bucket=40)
@@ -84,7 +84,7 @@ def test_every_row_after_the_cursor_is_read_once_in_order(ids: list[int], pace: 
 
 
 @given(id_lists(), PACES, st.integers(0, 10**6), st.floats(0, 0.3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_temporary_faults_lose_and_duplicate_no_row(ids: list[int], pace: Pace, seed: int, share: float) -> None:
     rng = Random(seed)
     faulty: set[object] = set()
@@ -123,7 +123,7 @@ async def read_into(portal: MemoryPortal, ids_read: list[int], cursor: int, pace
 
 
 @given(id_lists(), PACES, st.integers(0, 10**6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_changes_during_a_walk_affect_no_unchanged_row(ids: list[int], pace: Pace, seed: int) -> None:
     rng = Random(seed)
     deleted: set[int] = set()
@@ -143,7 +143,7 @@ def test_changes_during_a_walk_affect_no_unchanged_row(ids: list[int], pace: Pac
 
 
 @given(id_lists().filter(lambda ids: len(ids) > 200), PACES, st.integers(0, 10**6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_permanently_failing_range_ends_the_walk_just_before_it(ids: list[int], pace: Pace, seed: int) -> None:
     failing_id = Random(seed).choice(ids[100:])
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.bitrix.errors import PortalBroken
@@ -85,7 +85,6 @@ def accept(resource: Resource, portal_list: PortalList, row: dict[str, Any]) -> 
     return bool(rendered)
 
 
-@settings(deadline=None)
 @given(of=st.sampled_from(LISTS), row=ROWS, portal_id=st.one_of(st.none(), IDS))
 def test_any_row_is_shown_as_documented_left_out_or_broken(
     of: tuple[Resource, PortalList], row: dict[str, Any], portal_id: int | str | None
