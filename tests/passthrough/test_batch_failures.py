@@ -182,12 +182,13 @@ async def test_results_before_the_account_was_deleted_are_reported(
     await gateway.synced()
     sandbox.portal.hold("profile")
     sandbox.portal.fault("batch:expired_token*@1")
-    calling = asyncio.create_task(batch(gateway, [PROFILE] * 130, halt=halt))
+    body = {"commands": [PROFILE] * 130, "halt": halt}
+    calling = asyncio.create_task(gateway.post("/bitrix/batch", json=body))  # the clock stands still until the release
     while not sandbox.portal.calls["profile"]:
         await gateway.clock.settle()
     assert (await gateway.delete("/bitrix/account")).status == 200
     sandbox.portal.release("profile")
-    answer = await calling
+    answer = await gateway.clock.until(calling)
     assert answer.status == 200
     results = answer.json["results"]
     assert ["result" in outcome for outcome in results] == [True] * 50 + [False] * 80
