@@ -34,7 +34,7 @@ async def load_values(request: web.Request) -> dict[str, Any]:
         if exceeds_depth(value, MAX_DEPTH)
     ]
     if errors:
-        raise InvalidInput("; ".join(f"{each.pointer}: {each.detail}" for each in errors), errors)
+        raise InvalidInput.of_errors(errors)
     return body
 
 
