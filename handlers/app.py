@@ -184,7 +184,8 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     recovery = WebhookRecovery(directory, clients, store, clock, max_wait_s=config.max_wait_s)
     app[WHOLE_USERS] = UserService(UserRowStore(app[DATABASE]), app[PAGES], clock)
     names = NameService(DictionaryStore(app[DATABASE]), app[PAGES])
-    app[TRANSLATIONS] = TranslationService(names)
+    app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock, on_kept=app[PAGES].described)
+    app[TRANSLATIONS] = TranslationService(names, app[FIELDS])
     cursors = CursorSigner(app[SECRETS].encryption_key)
     app[QUERIES] = QueryService(
         QueryStore(app[DATABASE]),
@@ -199,7 +200,6 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[PORTAL_RECORDS] = PortalRecords(RecordStore(app[DATABASE]), directory, clients, clock)
     app[PORTAL_LISTS] = PortalLists(directory, clients, cursors, app[TRANSLATIONS], clock)
     allowed_methods = MethodAllowlist(config)
-    app[FIELDS] = FieldService(FieldStore(app[DATABASE]), clock, on_kept=app[PAGES].described)
     sync_settings = SyncSettingsStore(app[DATABASE])
     maintenance = MirrorMaintenance(IndexStore(app[DATABASE]), sync_settings, clock)
     sync_store = SyncStore(app[DATABASE])

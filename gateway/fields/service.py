@@ -101,6 +101,11 @@ class FieldService:
             raise PortalBroken("the fields are not an object")
         return await self._keep(account, source, result)
 
+    async def keep_names(self, account: Account, source: Command, names: Mapping[int, str]) -> KnownFields:
+        """Keep the *names*, by id, of what the list *source* has. They are found as choices, by the method's name."""
+        choices = [{"ID": value, "VALUE": name} for value, name in names.items()]
+        return await self._keep(account, source, {source.method: {"items": choices}})
+
     async def _keep(self, account: Account, source: Command, described: Mapping[str, object]) -> KnownFields:
         key = fields_key(account, source)
         now = self._clock.now()

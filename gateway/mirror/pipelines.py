@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.lists.list_specs import LIST_SPECS
-from gateway.bitrix.protocol.v2 import Command
+from gateway.bitrix.protocol.v2 import Answer, Command
 from gateway.clock import Clock
 from gateway.memory import LruCache, text_bytes
 from gateway.mirror.names import NameService
@@ -84,10 +84,19 @@ class PipelineDirectory:
         listed = Command("crm.category.list", {"entityTypeId": entity_type_id})
         async with self._directory.mark_stale_on_auth_failure(account):
             answer = await self._clients.client(account).call(listed)
-        rows = sorted(LIST_SPECS[listed.method].rows(answer), key=itemgetter(0))
+        rows = LIST_SPECS[listed.method].rows(answer)
         default = next((pipeline for pipeline, row in rows if row.get("isDefault") == "Y"), None)
-        names = {pipeline: str(row.get("name")) for pipeline, row in rows}
-        return Pipelines(names, default, self._clock.monotonic())
+        return Pipelines(pipeline_names(answer), default, self._clock.monotonic())
+
+
+def pipeline_names(answer: Answer) -> dict[int, str]:
+    """The names of the pipelines in an *answer* of crm.category.list, by ascending id.
+
+    Raises:
+        PortalBroken: it is no such list.
+    """
+    rows = sorted(LIST_SPECS["crm.category.list"].rows(answer), key=itemgetter(0))
+    return {pipeline: str(row.get("name")) for pipeline, row in rows}
 
 
 def _key(account: Account, entity_type_id: int) -> _Key:

@@ -75,6 +75,18 @@ class RecordType:
         """The command that describes the fields of the records."""
         return self.command("fields")
 
+    @cached_property
+    def pipelines(self) -> Command | None:
+        """The command that lists their pipelines; None if they have none, or the dictionary of pipelines has them."""
+        if self.names.pipeline is None or self.entity_type_id in PIPELINE_ENTITY_TYPES:
+            return None
+        return Command("crm.category.list", {"entityTypeId": self.entity_type_id})
+
+    @property
+    def descriptions(self) -> tuple[Command, ...]:
+        """The commands that tell what a sync keeps besides the records: their fields, and their own pipelines."""
+        return (self.fields,) if self.pipelines is None else (self.fields, self.pipelines)
+
     def command(self, action: str, *, write: bool = False, **params: object) -> Command:
         """The command that does *action*, such as ``get`` or ``add``, with the method's own *params*."""
         return Command(f"{self.prefix}.{action}", {**self.params, **params}, write=write)

@@ -1,11 +1,14 @@
 """Begins the runs of syncs, and executes them: a full pass, or an incremental one from where the last read began."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.client import PortalClient
+from gateway.bitrix.errors import PortalError
+from gateway.bitrix.lists.page import answer_of
 from gateway.bitrix.protocol.times import PortalTime
+from gateway.bitrix.protocol.v2 import Answer
 from gateway.bitrix.sender import OnRetry
 from gateway.clock import Clock
 from gateway.errors import InvalidInput, StateConflict
@@ -14,6 +17,7 @@ from gateway.mirror.incremental import IncrementalPass
 from gateway.mirror.links import LinkRefresher
 from gateway.mirror.maintenance import MirrorMaintenance
 from gateway.mirror.pages import Pages
+from gateway.mirror.pipelines import pipeline_names
 from gateway.mirror.query_fields import query_field
 from gateway.mirror.resources import Resource, not_mirrored, record_type
 from gateway.mirror.sync_pass import SyncPass
@@ -101,11 +105,14 @@ class SyncRunner:
         """
         client = self._clients.client(account).background().reporting_retries(on_retry)
 
-        async def keep_fields(result: object) -> None:
-            if resource.record is not None:
-                await self._fields.keep(account, resource.record.fields, result)
+        async def keep_descriptions(outcomes: Sequence[Answer | PortalError]) -> None:
+            record, (fields, *pipelines) = record_type(resource), outcomes
+            await self._fields.keep(account, record.fields, answer_of(fields).result)
+            for answer in pipelines:  # where the portal refuses them, records show their ids
+                if record.pipelines is not None and isinstance(answer, Answer):
+                    await self._fields.keep_names(account, record.pipelines, pipeline_names(answer))
 
-        writer = SyncWriter(self._store, self._pages, self._clock, resource, run, keep_fields, on_progress)
+        writer = SyncWriter(self._store, self._pages, self._clock, resource, run, keep_descriptions, on_progress)
         lists = resource.lists(self._language)
         try:
             async with self._directory.mark_stale_on_auth_failure(account):

@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+from gateway.bitrix.errors import PortalError
 from gateway.bitrix.lists.list_specs import Row
-from gateway.bitrix.lists.page import Opening, Page, answer_of
+from gateway.bitrix.lists.page import Opening, Page
 from gateway.bitrix.protocol.times import portal_time
-from gateway.bitrix.protocol.v2 import Command
+from gateway.bitrix.protocol.v2 import Answer, Command
 from gateway.clock import Clock
 from gateway.mirror.pages import Pages, whole_users
 from gateway.mirror.resources import PortalList, Resource
@@ -19,7 +20,7 @@ ROWS_AT_ONCE = 250  # rendered while all requests wait, some milliseconds
 class SyncWriter:
     """Writes the rows of one run.
 
-    *keep_fields* is called with what the portal says about the fields of records, and *on_progress* after each
+    *keep_descriptions* is called with the answers to the descriptions of records, and *on_progress* after each
     transaction. *deleted* are the ids of the rows that the run has found deleted.
     """
 
@@ -30,7 +31,7 @@ class SyncWriter:
         clock: Clock,
         resource: Resource,
         run: SyncRun,
-        keep_fields: Callable[[object], Awaitable[object]],
+        keep_descriptions: Callable[[Sequence[Answer | PortalError]], Awaitable[object]],
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
@@ -38,7 +39,7 @@ class SyncWriter:
         self._clock = clock
         self._resource = resource
         self._run = run
-        self._keep_fields = keep_fields
+        self._keep_descriptions = keep_descriptions
         self._on_progress = on_progress
         self.deleted: list[int] = []
         self._generation = run.generation  # the last one that this run has seen
@@ -65,23 +66,24 @@ class SyncWriter:
         return RowPage.join(parts)
 
     def opening(self, *companions: Command) -> Opening:
-        """The first request of a walk, with *companions*; before them, the request for the fields of records."""
+        """The first request of a walk, with *companions*; before them, the descriptions of records."""
         record = self._resource.record
-        return Opening(companions if record is None else (record.fields, *companions))
+        return Opening(companions if record is None else (*record.descriptions, *companions))
 
     async def save_opening(self, opening: Opening) -> None:
-        """Store what the first answer of a walk over records says: the portal's time, the largest id and the fields.
+        """Store what the first answer of a walk over records says: the portal's time, the largest id, the descriptions.
 
         Raises:
             PortalError: the portal did not tell its time, or the fields.
         """
-        if self._resource.record is None or opening.first is None:
+        record = self._resource.record
+        if record is None or opening.first is None:
             return
         started, opening.first = portal_time(opening.first), None
         await self._store.save_opening(
             self._run.list_id, server_time=started.unix_s, zone_s=started.zone_s, largest=opening.largest
         )
-        await self._keep_fields(answer_of(opening.outcomes[0]).result)
+        await self._keep_descriptions(opening.outcomes[: len(record.descriptions)])
 
     async def save_page(self, portal_list: PortalList, page: Page[list[Row]]) -> None:
         """Store all rows of a range, and its end, from which an interrupted run resumes."""

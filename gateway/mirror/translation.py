@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from gateway.bitrix.lists.list_fields import Field
-from gateway.fields.service import KnownFields, fields_key
+from gateway.fields.service import FieldService, KnownFields, fields_key
 from gateway.mirror.names import Groups, Names, NameService
 from gateway.mirror.pages import Versions
 from gateway.mirror.resources import RecordType, Resource, record_type
@@ -70,33 +70,39 @@ def pick(items: list[bytes], names: tuple[str, ...] | None, translation: Transla
 class TranslationService:
     """Makes the translations of each account."""
 
-    def __init__(self, names: NameService) -> None:
+    def __init__(self, names: NameService, fields: FieldService) -> None:
         self._names = names
+        self._fields = fields
 
     async def load(self, account: Account, resource: Resource, known: KnownFields) -> Translation:
         """The translation of records of *resource*, whose fields are *known*."""
         record, names = record_type(resource), await self._names.load(account)
+        versions = [*names.versions, (fields_key(account, record.fields), known.version)]
+        pipelines = names.pipelines.get(str(record.entity_type_id), {})
+        if record.pipelines is not None:
+            own = await self._fields.find(account, record.pipelines)
+            pipelines = {} if own is None else own.choices.get(record.pipelines.method, {})
+            versions.append((fields_key(account, record.pipelines), 0 if own is None else own.version))
         of_pipelines = _stages(record, names.directories)
         stages = [each.name for each in known.fields.values() if of_pipelines and _is_stage(each, record)]
         all_stages = {stage: name for group in of_pipelines.values() for stage, name in group.items()}
-        found = {each.name: _names_of(each, record, names) for each in known.fields.values()}
+        found = {each.name: _names_of(each, names, pipelines) for each in known.fields.values()}
         found |= {**known.choices, **dict.fromkeys(stages, all_stages)}
-        described = (fields_key(account, record.fields), known.version)
         return Translation(
             {name: values for name, values in found.items() if values},
             tuple(stages),
             record.names.pipeline,
             of_pipelines,
-            (*names.versions, described) if names.versions else (),
+            tuple(versions) if names.versions else (),
         )
 
 
-def _names_of(known: Field, record: RecordType, names: Names) -> Mapping[str, str]:
+def _names_of(known: Field, names: Names, pipelines: Mapping[str, str]) -> Mapping[str, str]:
     """The names of the values that refer to a dictionary; empty for all other fields."""
     if known.type in USER_TYPES:
         return names.users
     if known.type == "crm_category":
-        return names.pipelines.get(str(record.entity_type_id), {})
+        return pipelines
     return names.directories.get(known.directory, {}) if known.type == "crm_status" else {}
 
 

@@ -12,7 +12,6 @@ from tests.support.stored import without_table
 
 TYPES = {"leads": 1, "deals": 2, "contacts": 3, "companies": 4, "quotes": 7, "invoices": 31, "items/128": 128}
 METHODS = {"leads": "lead", "deals": "deal", "contacts": "contact", "companies": "company", "quotes": "quote"}
-MIRRORED_PIPELINES = (1, 2, 3, 4, 7, 31)
 
 
 async def descriptions(gateway: Gateway, resource: str) -> Mapping[str, Any]:
@@ -34,7 +33,7 @@ def expected_names(data: PortalData, resource: str, record: Mapping[str, Any], f
         return {str(user_id): name for user_id, name in names.items() if name}
     if "items" in field:
         return {item["ID"]: item["VALUE"] for item in field["items"]}
-    if field["type"] == "crm_category" and type_id in MIRRORED_PIPELINES:
+    if field["type"] == "crm_category":
         return {str(category_id): row["name"] for category_id, row in data.categories[type_id].items()}
     if field["type"] != "crm_status":
         return None
@@ -70,7 +69,7 @@ async def test_every_value_with_a_name_is_shown_by_it(connected: Gateway, sandbo
             if shown[name] != value:
                 changed.add(fields[name]["type"])
     assert changed >= {"user", "enumeration", "crm_status"}, changed
-    assert ("crm_category" in changed) is (resource in ("deals", "invoices"))
+    assert ("crm_category" in changed) is (resource in ("deals", "invoices", "items/128"))
 
 
 @pytest.mark.parametrize("resource", ALL_RECORDS)
@@ -212,6 +211,24 @@ async def test_a_new_name_is_shown_after_the_next_sync(connected: Gateway, sandb
     headers = {"If-None-Match": after[0].headers["ETag"]}
     assert (await connected.get(listed, headers=headers)).status == 304
     assert (await page(connected, f"/bitrix/deals/{record['id']}")).json == record
+
+
+async def test_pipelines_of_a_smart_process_are_read_with_its_items(connected: Gateway, sandbox: Sandbox) -> None:
+    pipelines = sandbox.portal.data.categories[128]
+    sandbox.portal.fault("crm.category.list:error=ACCESS_DENIED*")
+    await enable(connected, "items/128")
+    path = "/bitrix/items/128?translate=1&size=1&select=categoryId"
+    (item,) = (await page(connected, path)).json["items"]
+    assert item["categoryId"] in pipelines  # their names could not be read
+    sandbox.portal.clear_faults()
+    requests = sandbox.portal.http_requests
+    for name in (pipelines[item["categoryId"]]["name"], RENAMED):
+        pipelines[item["categoryId"]] = pipelines[item["categoryId"]] | {"name": name}
+        await sync_again(connected, "items/128")
+        assert (await page(connected, path)).json["items"] == [{**item, "categoryId": name}]
+    assert sandbox.portal.http_requests == requests + 2
+    await connected.restart()
+    assert (await page(connected, path)).json["items"] == [{**item, "categoryId": RENAMED}]
 
 
 async def test_a_name_that_is_not_on_the_page_does_not_change_its_tag(connected: Gateway, sandbox: Sandbox) -> None:
