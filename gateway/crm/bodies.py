@@ -13,6 +13,7 @@ from gateway.mirror.resources import RecordType
 from gateway.mirror.row_json import OWN_NAMES
 
 UNKNOWN_FIELD = "unknown_field"
+CATEGORY = "crm_category"
 IMMUTABLE = "can only be set when the record is created"
 COMPANY, QUOTE = 4, 7
 # The types whose descriptions can be relied on, and what a new record needs. Leads and deals need nothing. Of contacts,
@@ -42,18 +43,25 @@ def check_written(
     creates: bool,
     required: Sequence[str] = (),
 ) -> Written:
-    """As `read_written`; *required* fields must be there, if the portal describes them so.
+    """As `read_written`; *required* fields must not be empty, if the portal describes them so.
 
     Raises:
         InvalidInput: with all errors.
     """
     written, errors = read_written(body, fields, values, creates=creates)
-    described = [name for name in required if name in fields and fields[name].required]
-    missing = [name for name in described if body.get(name) in (None, "")]
-    errors += [FieldError("required", "is required", pointer=f"/{name}") for name in missing]
+    errors += missing_fields(body if creates else {**dict.fromkeys(required, True), **body}, fields, required)
     if errors:
         raise InvalidInput.of_errors(errors)
     return written
+
+
+def missing_fields(
+    values: Mapping[str, object], fields: Mapping[str, Field], required: Sequence[str]
+) -> list[FieldError]:
+    """An error for each of the *required* fields that the portal describes so, and that is empty in *values*."""
+    described = [name for name in required if name in fields and fields[name].required]
+    missing = [name for name in described if str(values.get(name) or "").strip() == ""]
+    return [FieldError("required", "is required", pointer=f"/{name}") for name in missing]
 
 
 def read_written(
@@ -95,7 +103,9 @@ def _rule_against(known: Field, *, creates: bool) -> str | None:
     """The rule that writing the field breaks; None if it can be written."""
     if known.read_only:
         return "is read-only"
-    return IMMUTABLE if known.immutable and not creates else None
+    if creates or not known.immutable:
+        return None
+    return f"{IMMUTABLE}; `PUT …/stage` moves it to another pipeline" if known.type == CATEGORY else IMMUTABLE
 
 
 def unknown_field(name: str, fields: Mapping[str, Field], *, suggest: bool, parent: str = "") -> FieldError:

@@ -36,11 +36,13 @@ class Choices:
 
     @cached_property
     def _ids(self) -> Mapping[str, list[str]]:
-        """The ids by the text without case."""
+        """The ids by themselves, and otherwise by the text, without case."""
         ids: dict[str, list[str]] = {}
+        texts: dict[str, list[str]] = {}
         for choice_id, name in self.names.items():
-            ids.setdefault(name.casefold(), []).append(choice_id)
-        return ids
+            ids.setdefault(choice_id.casefold(), []).append(choice_id)
+            texts.setdefault(name.casefold(), []).append(choice_id)
+        return {**texts, **ids}
 
     @cached_property
     def shown(self) -> str:
@@ -53,11 +55,11 @@ class Choices:
         return all(value in self.names or value.casefold() in self._ids for value in values)
 
     def find(self, value: object) -> str:
-        """The id of the choice that *value* names by its id, or by its text, which is compared without case.
+        """The id of the choice that *value* names by its id, or else by its text, both compared without case.
 
         Raises:
-            ValueError: with the rule that the value breaks: Ambiguous if several choices have this text, Unlisted if
-                none has.
+            ValueError: with the rule that the value breaks: Ambiguous if several choices have this id or text, Unlisted
+                if none has.
         """
         wanted = text_of(value)
         if wanted is None:

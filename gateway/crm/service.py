@@ -10,6 +10,7 @@ from gateway.crm.bodies import Written, check_written, journal_body
 from gateway.crm.context import WriteContext
 from gateway.crm.directories import DirectoryFinder
 from gateway.crm.journaled import Served
+from gateway.crm.missing_records import naming
 from gateway.crm.stage_check import StageChecker
 from gateway.crm.stages import as_item
 from gateway.crm.users import UserFinder
@@ -86,7 +87,8 @@ class RecordService:
 
         async def work(write: Write) -> StoredAnswer:
             writes = self.writes(account, resource, known)
-            return await self.carry_out_change(account, resource, row_id, writes, written, write)
+            with naming(resource, row_id):
+                return await self.carry_out_change(account, resource, row_id, writes, written, write)
 
         target = f"{resource.name}/{row_id}"
         return await self._context.journaled.perform(account, key, "PATCH", target, journal_body(written), "", work)
@@ -110,7 +112,9 @@ class RecordService:
         async def work(write: Write) -> StoredAnswer:
             writes = RecordWrites(self._context.call(account), as_item(record), {})
             async with self._context.directory.mark_stale_on_auth_failure(account):
-                values = await self._stages.moved_values(account, record, await writes.get(row_id), stage, pipeline)
+                with naming(resource, row_id):
+                    record_now = await writes.get(row_id)
+                values = await self._stages.moved_values(account, record, record_now, stage, pipeline)
             return await self._change(account, resource, row_id, writes, Written(values), write)
 
         target = f"{resource.name}/{row_id}/stage"

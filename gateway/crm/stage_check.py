@@ -44,6 +44,8 @@ class StageChecker:
         Source: methods.md 4.3 (b24restdocs api-reference/crm/deals/crm-deal-update.md)
         """
         record = writes.record
+        if row_id is not None:
+            _check_kept(record, written)
         wanted, stage = _pipeline_in(record, written), _stage_in(record, written)
         if wanted is not None:
             await self._check_pipeline(account, record.entity_type_id, wanted, _pointer(record.names.pipeline))
@@ -142,10 +144,16 @@ class StageChecker:
         return why_no_stages(pipeline, await self._pipelines.read(account, entity_type_id))
 
 
+def _check_kept(record: RecordType, written: Written) -> None:
+    """Portals move a record without a pipeline or stage to the first one, or leave it without any, or ignore it."""
+    for name in (record.names.pipeline, record.names.stage):
+        if name in written.values and written.values[name] in (None, ""):
+            raise InvalidInput.of_field(_pointer(name), "invalid_value", "must not be empty: it cannot be cleared")
+
+
 def _pipeline_in(record: RecordType, written: Written) -> int | None:
-    """The pipeline that is written; None if none is. Source: methods.md 4.3: a negative one of a deal becomes 0."""
-    found = _pipeline_of(record, written.values)
-    return found if found is None or record.is_item else max(found, 0)
+    """The pipeline that is written; None if none is."""
+    return _pipeline_of(record, written.values)
 
 
 def _pipeline_of(record: RecordType, values: Mapping[str, object]) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import orjson
 
 from gateway.bitrix.errors import RecordNotFound
-from gateway.crm.bodies import Written, journal_body
+from gateway.crm.bodies import Written, journal_body, missing_fields, required_fields
 from gateway.crm.claims import Claims
 from gateway.crm.context import WriteContext
 from gateway.crm.journaled import Served
@@ -15,9 +15,9 @@ from gateway.crm.matches import Match, find_matching
 from gateway.crm.outcomes import unanswered
 from gateway.crm.service import RecordService
 from gateway.crm.writes import RecordWrites
-from gateway.errors import GatewayError, SeveralMatch
+from gateway.errors import GatewayError, InvalidInput, SeveralMatch
 from gateway.fields.service import KnownFields
-from gateway.mirror.resources import Resource
+from gateway.mirror.resources import Resource, record_type
 from storage.records import Account
 from storage.write_journal import StoredAnswer, Write
 
@@ -112,6 +112,9 @@ class UpsertService:
 
     async def _create(self, upsert: Upsert, write: Write) -> int:
         account, resource = upsert.account, upsert.resource
+        required = required_fields(record_type(resource))
+        if missing := missing_fields(upsert.written.values, upsert.known.fields, required):
+            raise InvalidInput.of_errors(missing)
         row_id = await self._records.carry_out_create(account, resource, upsert.written, upsert.known, write)
         self._claims.remember(upsert.all_keys, row_id)
         return row_id

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 
@@ -28,14 +28,20 @@ USERS = frozenset({"user", "employee"})
 CURRENCIES = "crm_currency"  # type of a field, and the name that currencies have among directories
 INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
-MONEY = re.compile(r"(-?[0-9]{1,18}(?:\.[0-9]{1,18})?)\|([A-Z]{3})", re.ASCII)
+MONEY = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?\|[^|]{1,64}")
+ZONES = [timezone(timedelta(hours=hours)) for hours in (-12, 14)]  # portals show times in zones between these
 FLAGS: Mapping[object, str] = {"Y": "Y", "N": "N", "1": "Y", "0": "N"}
 MAX_SUGGESTIONS = 20  # errors with a suggestion, which takes time to find
 
 INTEGER_RULE = "must be an integer"
-REFERENCE_RULE = "must be an id, which is an integer above 0; for none write null, not 0"
-USER_RULE = "must be the e-mail or the id of a user, an integer above 0; for none write null, not 0"
-MONEY_RULE = 'must be {"amount": number, "currency": code} or a text such as "1000|RUB"'
+NONE_RULE = "an integer above 0; for none write null, not 0, and nothing in a list"
+REFERENCE_RULE = f"must be an id, which is {NONE_RULE}"
+USER_RULE = f"must be the e-mail or the id of a user, {NONE_RULE}"
+CURRENCY = re.compile("[A-Z]{3}")
+MONEY_RULE = (
+    'must be {"amount": number, "currency": code} or a text such as "1000|RUB", with at most 18 digits on each side '
+    "of the point"
+)
 CURRENCY_RULE = "must have a currency of the portal"
 
 
@@ -186,17 +192,12 @@ def _number(value: object) -> object:
 
 
 def _flag(value: object) -> str:
-    """Source: methods.md 5.5: crm.item takes nothing but Y for true."""
+    """Source: methods.md 5.5: crm.item takes nothing but Y for true. Portals store any other letter as no."""
     if isinstance(value, bool) or (isinstance(value, int) and value in (0, 1)):
         return "Y" if value else "N"
     if isinstance(value, str) and value in FLAGS:
         return FLAGS[value]
     raise ValueError("must be true or false (or Y or N, 1 or 0)")
-
-
-def _letter(value: object) -> str:
-    """A flag, or one of the other letters that some fields have."""
-    return value if isinstance(value, str) and len(value) == 1 and value not in FLAGS else _flag(value)
 
 
 def _day(value: object) -> str:
@@ -211,19 +212,27 @@ def _moment(value: object) -> datetime:
     if not isinstance(value, str) or not (DATE.fullmatch(value) or DATE_TIME.fullmatch(value)):
         raise ValueError(DATE_RULE)
     try:
-        return datetime.fromisoformat(value.upper())
-    except ValueError:
+        moment = datetime.fromisoformat(value.upper())
+        for zone in ZONES if moment.tzinfo is not None else ():
+            moment.astimezone(zone)
+    except (ValueError, OverflowError):
         raise ValueError(CALENDAR_RULE) from None
+    return moment
 
 
 def _money(value: object, currencies: Choices | None) -> str:
     text = _money_text(value)
     if text is None:
         raise ValueError(MONEY_RULE)
-    currency = _currency_of(text)
-    if currencies is not None and currency not in currencies.names:
-        raise Unlisted(CURRENCY_RULE, currency, currencies)
-    return text
+    amount, _, currency = text.partition("|")
+    if currencies is None:
+        if CURRENCY.fullmatch(currency) is None:
+            raise ValueError("must have the code of a currency, such as RUB")
+        return text
+    try:
+        return f"{amount}|{currencies.find(currency)}"
+    except Unlisted:
+        raise Unlisted(CURRENCY_RULE, currency, currencies) from None
 
 
 def _money_text(value: object) -> str | None:
@@ -244,8 +253,7 @@ CONVERTERS: dict[str, Callable[[object], object]] = {
     **dict.fromkeys(INTEGERS, _integer),
     **dict.fromkeys(REFERENCES, _reference),
     "double": _number,
-    "char": _letter,
-    "boolean": _flag,
+    **dict.fromkeys(("char", "boolean"), _flag),
     "date": _day,
     "datetime": _time,
 }

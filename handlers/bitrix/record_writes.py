@@ -71,7 +71,8 @@ async def change_record(request: web.Request) -> web.Response:
         raise InvalidInput.of_field("", "empty", "must name a field to change")
     account = await load_authorized_account(request)
     service, access = request.app[RECORD_WRITES], await access_fields(request, account, resource)
-    written, known = await service.check(account, resource, body, access, creates=False)
+    required = required_fields(record_type(resource))
+    written, known = await service.check(account, resource, body, access, creates=False, required=required)
     return respond(await service.change(account, resource, row_id, written, known, key))
 
 

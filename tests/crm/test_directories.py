@@ -53,12 +53,12 @@ async def test_a_value_is_given_by_its_id_or_its_name(
 @pytest.mark.parametrize(
     ("resource", "name", "value", "rule"),
     [
-        ("deals", "SOURCE_ID", "web", "CALL (Звонок), EMAIL (Электронная почта), WEB (Веб-сайт), UC_QUIZ01"),
+        ("deals", "SOURCE_ID", "webs", "CALL (Звонок), EMAIL (Электронная почта), WEB (Веб-сайт), UC_QUIZ01"),
         ("deals", "SOURCE_ID", True, "must be"),
         ("deals", "TYPE_ID", "GOODS", "SALE (Продажа), SERVICE (Обслуживание)"),
         ("companies", "INDUSTRY", 0, "IT (Информационные технологии), OTHER (Другое)"),
         ("invoices", "sourceId", "WON", "WEB (Веб-сайт)"),
-        ("deals", "CURRENCY_ID", "rub", "RUB (Российский рубль), USD (Доллар США), EUR"),
+        ("deals", "CURRENCY_ID", "rubl", "RUB (Российский рубль), USD (Доллар США), EUR"),
         ("invoices", "currencyId", "XXX", "RUB (Российский рубль)"),
     ],
 )

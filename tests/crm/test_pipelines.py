@@ -54,7 +54,7 @@ async def test_the_pipeline_of_a_deal_that_is_found_is_checked_too(connected: Ga
     assert refused(answer)[0] == "/CATEGORY_ID"
 
 
-@pytest.mark.parametrize(("resource", "number"), [("deals", 2**63), ("invoices", 0), ("items/128", -1)])
+@pytest.mark.parametrize(("resource", "number"), [("deals", 2**63), ("deals", -1), ("invoices", 0), ("items/128", -1)])
 async def test_other_numbers_are_no_pipelines(connected: Gateway, resource: str, number: int) -> None:
     name, _ = PIPELINES[resource]
     answer = await send(connected, "POST", resource, **{TITLES.get(resource, "title"): "x", name: number})

@@ -172,7 +172,11 @@ async def test_mistakes_are_reported_before_anything_is_sent(connected: Gateway,
     for path, body, rule in (
         ("deals/1", {}, "body: must name a field to change"),
         ("deals/1", [], "body: must be a JSON object"),
-        ("deals/1", {"CATEGORY_ID": 7}, "/CATEGORY_ID: can only be set when the record is created"),
+        (
+            "deals/1",
+            {"CATEGORY_ID": 7},
+            "/CATEGORY_ID: can only be set when the record is created; `PUT …/stage` moves it to another pipeline",
+        ),
     ):
         answer = await change(connected, path, body)
         assert (answer.status, answer.json["detail"]) == (400, rule)
@@ -205,6 +209,37 @@ async def test_an_unknown_id_is_404_with_the_words_of_the_portal(connected: Gate
     ):
         assert (answer.status, answer.json["code"]) == (404, "portal_not_found")
         assert "not found" in answer.json["portalError"]["description"].lower()
+    answer = await change(connected, path, {title_of(resource): "x"})
+    assert answer.json["detail"] == f"the portal has no record 999999 of {resource}"
+
+
+@pytest.mark.parametrize("resource", ["companies", "quotes"])
+async def test_a_required_title_is_never_empty(connected: Gateway, sandbox: Sandbox, resource: str) -> None:
+    row_id = portal_ids(sandbox, resource)[0]
+    for title in (None, "", " "):
+        for answer in (
+            await create(connected, resource, {"TITLE": title}),
+            await change(connected, f"{resource}/{row_id}", {"TITLE": title}),
+        ):
+            (error,) = answer.json["errors"]
+            assert (answer.status, error["pointer"], error["code"]) == (400, "/TITLE", "required")
+    assert (await change(connected, f"{resource}/{row_id}", {"COMMENTS": "kept"})).status == 200
+
+
+@pytest.mark.parametrize(
+    ("resource", "name"),
+    [("deals", "STAGE_ID"), ("leads", "STATUS_ID"), ("invoices", "categoryId"), ("items/128", "stageId")],
+)
+async def test_a_stage_or_pipeline_cannot_be_cleared(
+    connected: Gateway, sandbox: Sandbox, resource: str, name: str
+) -> None:
+    row_id = portal_ids(sandbox, resource)[0]
+    before = (await connected.get(f"/bitrix/{resource}/{row_id}?source=portal")).json
+    for value in (None, ""):
+        answer = await change(connected, f"{resource}/{row_id}", {name: value})
+        assert (answer.status, answer.json["errors"][0]["pointer"]) == (400, f"/{name}")
+    after = (await connected.get(f"/bitrix/{resource}/{row_id}?source=portal")).json
+    assert after | {"syncedAt": 0} == before | {"syncedAt": 0}
 
 
 async def test_a_refusal_of_the_portal_arrives_with_its_code_and_words(connected: Gateway, sandbox: Sandbox) -> None:

@@ -277,3 +277,17 @@ async def test_a_portal_that_refuses_a_search_is_heard(connected: Gateway, sandb
     answer = await upsert(connected, "contacts", "PHONE", {"PHONE": "+1555"})
     assert (answer.status, answer.json["portalError"]["code"]) == (403, "insufficient_scope")
     assert sandbox.portal.calls["crm.contact.add"] == 0
+
+
+@pytest.mark.parametrize("resource", ["companies", "quotes"])
+async def test_a_required_title_may_be_left_out_only_where_a_record_is_found(
+    connected: Gateway, sandbox: Sandbox, resource: str
+) -> None:
+    before = len(portal_ids(sandbox, resource))
+    key = "COMMENTS" if resource == "quotes" else "PHONE"
+    answer = await upsert(connected, resource, key, {key: "+4930"})
+    (error,) = answer.json["errors"]
+    assert (answer.status, error["pointer"], error["code"]) == (400, "/TITLE", "required")
+    assert len(portal_ids(sandbox, resource)) == before
+    assert (await upsert(connected, resource, key, {key: "+4930", "TITLE": "A"})).status == 201
+    assert (await upsert(connected, resource, key, {key: "+4930"})).status == 200

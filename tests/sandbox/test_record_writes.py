@@ -142,6 +142,7 @@ async def test_a_deal_has_the_documented_defaults(webhook: RestClient) -> None:
 
 
 async def test_a_stage_belongs_to_the_pipeline(webhook: RestClient) -> None:
+    assert (await get(webhook, "deal", await add(webhook, "deal", CATEGORY_ID=-1)))["CATEGORY_ID"] == "0"
     row_id = await add(webhook, "deal", CATEGORY_ID=7, STAGE_ID="WON")
     assert (await get(webhook, "deal", row_id))["STAGE_ID"] == "C7:NEW"
     await webhook.call("crm.deal.update", id=row_id, fields={"STAGE_ID": "WON", "CATEGORY_ID": 0, "TITLE": "x"})

@@ -57,6 +57,8 @@ class RecordWriter:
         row |= self._defaults(row, row_id, fields) | self._stamps(CREATED_COLUMNS, _CREATED_BY)
         row |= self._stamps((*MODIFIED_COLUMNS, "MOVED_TIME", "LAST_ACTIVITY_TIME"), (*_MODIFIED_BY, *_MOVED_BY))
         row |= values
+        if self.entity.type_id == DEAL and str(row["CATEGORY_ID"]).startswith("-"):
+            row["CATEGORY_ID"] = self.default_category
         row |= self._stage_of(row) | _bound(values, {}) | _has(row)
         self._write(row_id, {name: value for name, value in row.items() if name in self._columns})
         self._bind_contacts(row_id, values)
