@@ -43,13 +43,14 @@ def check_written(
     creates: bool,
     required: Sequence[str] = (),
 ) -> Written:
-    """As `read_written`; *required* fields must not be empty, if the portal describes them so.
+    """As `read_written`; *required* fields must not be empty, nor left out of a new record, if the portal says so.
 
     Raises:
         InvalidInput: with all errors.
     """
     written, errors = read_written(body, fields, values, creates=creates)
-    errors += missing_fields(body if creates else {**dict.fromkeys(required, True), **body}, fields, required)
+    wanted = required if creates else [name for name in required if name in body]
+    errors += missing_fields(body, fields, wanted)
     if errors:
         raise InvalidInput.of_errors(errors)
     return written

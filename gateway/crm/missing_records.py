@@ -1,4 +1,4 @@
-"""Names the record that a portal does not have, where a request is about two of them. The portal does not name it."""
+"""Names the record that a portal does not have, which the portal's own words leave out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

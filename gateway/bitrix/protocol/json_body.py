@@ -36,6 +36,7 @@ def encode_json(value: object, subject: str) -> bytes:
     Raises:
         PortalBroken: it is nested too deeply.
     """
-    with suppress(orjson.JSONEncodeError):
+    try:
         return orjson.dumps(value)
-    raise PortalBroken(f"{subject} {TOO_DEEP}")
+    except orjson.JSONEncodeError:
+        raise PortalBroken(f"{subject} {TOO_DEEP}") from None
