@@ -188,9 +188,11 @@ def add_routes(app: web.Application) -> None:
         wrapped = with_middleware(handler, route=path, promised=path in PROMISED)
         app.router.add_route(method, matching(path), wrapped, expect_handler=ignore_expectation)
         allowed.setdefault(path, []).append(method)
-    for resource in RECORDS.values():  # a fixed address is found faster than the pattern, which has the other methods
+    # A fixed address is found faster than the pattern, which has the other methods; the pattern of one record is tried
+    # first, because its requests have the least other work.
+    for resource in RECORDS.values():
         find = partial(same, resource)
-        for path, handler in (("", list_of(find)), ("/{id}", record_of(find))):
+        for path, handler in (("/{id}", record_of(find)), ("", list_of(find))):
             fixed = with_middleware(handler, route=f"{RECORD_PATHS[0]}{path}")
             address = matching(f"/bitrix/{resource.name}{path}")
             app.router.add_route("GET", address, fixed, expect_handler=ignore_expectation)

@@ -15,8 +15,10 @@ ENTRY_BYTES, VERSION_BYTES = 1024, 160  # estimated overhead of a cached page be
 MAX_GENERATIONS = 65_536  # lists whose current generation is cached, two numbers each
 MAX_SYNCED_LISTS = 8192  # lists of records whose time of sync is cached; the pages of others are read again
 
-PageKey = tuple[int, int, str, str, int, int] | tuple[int, int, str, str, str]
-"""Account, portal, the portal's id for callers, resource, and page and size, or else the text of a query."""
+PageKey = tuple[int, int, str, str, int, int] | tuple[int, int, str, str, str] | tuple[int, int, str, str, int, str]
+"""Account, portal, the portal's id for callers, resource, and page and size, or else the text of a query, for a single
+record after its id.
+"""
 Source = int | tuple[int, str]
 """What pages are made of: a list by its list_id, the whole users of a list, or a portal's description of fields."""
 Versions = tuple[tuple[Source, int], ...]

@@ -110,7 +110,7 @@ class RecordReader:
 
 def _key(account: Account, resource: Resource, row_id: int, text: str) -> PageKey:
     portal = account.portal
-    return account.account_id, portal.portal_id, portal.bitrix_id, f"{resource.name}/{row_id}", text
+    return account.account_id, portal.portal_id, portal.bitrix_id, resource.name, row_id, text
 
 
 def _related(found: FoundRecord, relations: Sequence[Relation]) -> dict[str, object]:

@@ -20,6 +20,7 @@ from aiohttp.web_protocol import _ErrInfo
 
 from handlers.http.errors import INTERNAL, HttpError, http_error
 from handlers.http.refusals import LATE_HEAD, MALFORMED, TOO_LONG, refuse
+from handlers.http.responses import PrebuiltResponse
 
 if TYPE_CHECKING:
     from handlers.http.server import Server
@@ -245,7 +246,7 @@ class Connection(web.RequestHandler):
     ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
         """Send *resp*, or an error response if it is aiohttp's own page for an address that no route can have ("*")."""
         self._disconnect_callback = None
-        if isinstance(resp, web.HTTPException):
+        if not isinstance(resp, PrebuiltResponse) and isinstance(resp, web.HTTPException):  # the second is slow
             resp = refuse(request, http_error(resp), promised=False)
         body = request._payload
         if self._discarding or not (body is EMPTY_PAYLOAD or body.is_eof()):

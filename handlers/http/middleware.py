@@ -17,6 +17,7 @@ from handlers.http.access_log import AccessLogEntry
 from handlers.http.body_reader import CallerLeft
 from handlers.http.errors import INTERNAL, HttpError, http_error, is_internal, render_error, status_of
 from handlers.http.keys import ACCESS_LOG, ACCOUNT_KEY, CLOCK, REQUEST_ID, STORAGE_LOG, TOKENS
+from handlers.http.responses import PrebuiltResponse
 from storage.errors import StorageUnusable
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,10 @@ def request_id_of(request: web.BaseRequest) -> str:
 
 
 def add_common_headers(response: web.StreamResponse, request_id: str) -> None:
-    """Add the headers that every response has."""
+    """Add the headers that every response has. A `PrebuiltResponse` writes them itself."""
+    if isinstance(response, PrebuiltResponse):
+        response.request_id = request_id
+        return
     response.headers[X_REQUEST_ID] = request_id
     response.headers[X_CONTENT_TYPE_OPTIONS] = "nosniff"
 

@@ -8,7 +8,6 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import SERVER_SOFTWARE
 
-PHRASES = {status: status.phrase for status in HTTPStatus}  # reading them from a dict takes a tenth of the time
 # The Connection header, by the version of the request and whether the connection is kept alive.
 CONNECTION: dict[tuple[HttpVersion, bool], str] = {
     (HttpVersion11, True): "",
@@ -25,16 +24,18 @@ def json_response(value: object) -> web.Response:
 class PrebuiltResponse(web.StreamResponse):
     """A response that is written in one piece: *head*, header lines that each end in CRLF, and *body*.
 
-    Pages use it: a `web.Response` builds its head from a multidict, which takes some 5 µs.
+    Pages use it: a `web.Response` builds its head from a multidict, which takes some 5 µs. *request_id* is set before
+    the response is sent.
     """
 
     def __init__(self, status: HTTPStatus, head: str, body: bytes = b"") -> None:
-        super().__init__(status=status, reason=PHRASES[status])
+        super().__init__(status=status)
         self._head = head
         self._prebuilt_body = body
+        self.request_id = ""
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Write the response, with the headers that were added to `headers`.
+        """Write the response, with the headers that every response has, and those that were added to `headers`.
 
         Raises:
             ConnectionResetError: The caller has left.
@@ -43,10 +44,10 @@ class PrebuiltResponse(web.StreamResponse):
             return None
         if self._keep_alive is None:
             self._keep_alive = request.keep_alive
-        head = f"HTTP/1.1 {self._status} {self._reason}\r\n{self._head}"
-        for name, value in self._headers.items():
-            head += f"{name}: {value}\r\n"
-        head += (
+        added = "".join([f"{name}: {value}\r\n" for name, value in self._headers.items()]) if self._headers else ""
+        head = (
+            f"HTTP/1.1 {self._status} {self._reason}\r\n{self._head}{added}"
+            f"X-Request-ID: {self.request_id}\r\nX-Content-Type-Options: nosniff\r\n"
             f"Date: {rfc822_formatted_time()}\r\nServer: {SERVER_SOFTWARE}\r\n"
             f"{CONNECTION.get((request.version, self._keep_alive), '')}\r\n"
         )
