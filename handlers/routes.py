@@ -44,6 +44,7 @@ from handlers.bitrix.syncs import (
 from handlers.bitrix.users import list_users
 from handlers.bitrix.webhook import finish_authorization, show_connected
 from handlers.http.body_reader import ignore_expectation
+from handlers.http.errors import ErrorStyle
 from handlers.http.middleware import refuse_address, refuse_method, with_middleware
 from handlers.http.query import BODY_HINT, with_known_parameters
 from handlers.operations.health import check_health, get_liveness, get_readiness
@@ -63,6 +64,7 @@ OWNERS: dict[str, list[str]] = {
     "/bitrix/{resource}/{id}/deals": list(DEAL_OWNERS),
     "/bitrix/{resource}/{id}/products": [name for name in RECORDS if name not in WITHOUT_PRODUCTS],
 }
+AMOCRM_PREFIX = "/api/v4/"
 SYNC_PATHS = ("/bitrix/sync/{resource}", "/bitrix/sync/items/{entityTypeId}")
 
 
@@ -171,6 +173,13 @@ QUERY_PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
 }
 
 
+def style_of(path: str) -> ErrorStyle:
+    """Return how the errors of the address *path* look."""
+    if path in PROMISED:
+        return ErrorStyle.PROMISED
+    return ErrorStyle.AMOCRM if path.startswith(AMOCRM_PREFIX) else ErrorStyle.PROBLEM
+
+
 def matching(path: str) -> str:
     """Return *path* as the router takes it: records have fixed names, so that all others are unknown addresses."""
     names = "|".join(OWNERS.get(path, RECORDS))
@@ -185,7 +194,7 @@ def add_routes(app: web.Application) -> None:
         if path not in PROMISED and (method, path) not in CHECKED_LATER:
             hint = BODY_HINT if method == "POST" and path not in WITHOUT_BODY else ""
             handler = with_known_parameters(handler, QUERY_PARAMETERS.get((method, path), ()), hint=hint)
-        wrapped = with_middleware(handler, route=path, promised=path in PROMISED)
+        wrapped = with_middleware(handler, route=path, style=style_of(path))
         app.router.add_route(method, matching(path), wrapped, expect_handler=ignore_expectation)
         allowed.setdefault(path, []).append(method)
     # A fixed address is found faster than the pattern, which has the other methods; the pattern of one record is tried
@@ -197,6 +206,8 @@ def add_routes(app: web.Application) -> None:
             address = matching(f"/bitrix/{resource.name}{path}")
             app.router.add_route("GET", address, fixed, expect_handler=ignore_expectation)
     for path, methods in allowed.items():
-        refused = with_middleware(refuse_method(methods), promised=path in PROMISED)
+        refused = with_middleware(refuse_method(methods), style=style_of(path))
         app.router.add_route("*", matching(path), refused, expect_handler=ignore_expectation)
+    unknown = with_middleware(refuse_address, style=ErrorStyle.AMOCRM)
+    app.router.add_route("*", f"{AMOCRM_PREFIX}{{anything:.*}}", unknown, expect_handler=ignore_expectation)
     app.router.add_route("*", "/{anything:.*}", with_middleware(refuse_address), expect_handler=ignore_expectation)

@@ -26,8 +26,10 @@ GROUND_FLOOR = (
     "gateway.log_lines",
     "gateway.memory",
     "gateway.origins",
+    "gateway.page_cache",
     "gateway.redaction",
     "gateway.request_id",
+    "gateway.schemas",
 )
 BELOW_SERVICES = (
     *GROUND_FLOOR,
@@ -62,8 +64,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "gateway.log_lines": ("gateway.background", "gateway.clock"),
     "gateway.memory": (),
     "gateway.origins": (),
+    "gateway.page_cache": ("gateway.memory",),
     "gateway.redaction": (),
     "gateway.request_id": (),
+    "gateway.schemas": ("gateway.errors",),
     "storage": GROUND_FLOOR,
     "gateway.crypto": GROUND_FLOOR,
     "gateway.bitrix": (),

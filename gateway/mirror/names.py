@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import orjson
 
 from gateway.memory import LruCache, text_bytes
-from gateway.mirror.pages import Pages, Source, Versions
+from gateway.mirror.pages import Pages
+from gateway.page_cache import Source, Versions
 from storage.mirror_dictionaries import DictionarySnapshot, DictionaryStore
 from storage.records import Account
 
@@ -72,7 +73,7 @@ class NameService:
     ) -> Snapshot | None:
         key = (account.account_id, account.portal.portal_id, resource)
         cached = self._cache.get(key)
-        if cached is not None and self._pages.generation(cached.list_id) == cached.generation:
+        if cached is not None and self._pages.version(cached.list_id) == cached.generation:
             self._cache.move_to_end(key)
             return cached
         found = await self._store.load(account.account_id, account.portal, resource, make)

@@ -16,13 +16,13 @@ from gateway.mirror.column_conditions import portal_filter
 from gateway.mirror.cursors import Cursor, CursorSigner
 from gateway.mirror.field_access import LoadFields, with_known_fields
 from gateway.mirror.page_links import link_header
-from gateway.mirror.pages import ServedPage
 from gateway.mirror.portal_records import record_json
 from gateway.mirror.queries import RecordQuery
 from gateway.mirror.query_fields import QueryFields, parse_select
 from gateway.mirror.resources import Resource, enabling, list_fields, record_type
 from gateway.mirror.row_json import OWN_NAMES
 from gateway.mirror.translation import TranslationService, pick
+from gateway.page_cache import ServedPage
 from storage.records import Account
 
 

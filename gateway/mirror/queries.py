@@ -14,10 +14,11 @@ from gateway.mirror.cursors import Cursor, CursorSigner
 from gateway.mirror.field_access import LoadFields, with_mirrored_fields
 from gateway.mirror.filters import parse_filter
 from gateway.mirror.page_links import link_header, page_links
-from gateway.mirror.pages import PageContent, Pages, ServedPage
+from gateway.mirror.pages import PageContent, Pages
 from gateway.mirror.query_fields import QueryFields, parse_order, parse_select
 from gateway.mirror.resources import Resource, list_fields, not_mirrored, record_type
 from gateway.mirror.translation import Translation, TranslationService, pick
+from gateway.page_cache import ServedPage
 from storage.conditions import Group, comparisons
 from storage.json_values import QueryField
 from storage.mirror import MirrorStore

@@ -8,10 +8,11 @@ from gateway.bitrix.lists.list_fields import Field
 from gateway.bitrix.protocol.v2 import Command
 from gateway.clock import Clock
 from gateway.errors import FieldError, NotFound, QueryTimeLimit
-from gateway.mirror.pages import PageContent, PageKey, Pages
+from gateway.mirror.pages import PageContent, Pages
 from gateway.mirror.relations import USER_FIELDS, Relation, check_fields, parse_related, raise_errors
 from gateway.mirror.resources import Resource, find_resource, list_fields, not_mirrored, record_type
 from gateway.mirror.translation import Translation
+from gateway.page_cache import PageKey
 from storage.mirror_records import FoundRecord, RecordStore
 from storage.records import Account
 

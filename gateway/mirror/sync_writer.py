@@ -51,7 +51,7 @@ class SyncWriter:
 
     def mark(self) -> int:
         """The generation of the list, to mark the moment at which rows are requested."""
-        self._generation = max(self._generation, self._pages.generation(self._run.list_id))
+        self._generation = max(self._generation, self._pages.version(self._run.list_id))
         return self._generation
 
     async def render(self, portal_list: PortalList, page: Page[list[Row]]) -> RowPage:

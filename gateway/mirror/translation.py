@@ -8,9 +8,9 @@ import orjson
 from gateway.bitrix.lists.list_fields import Field
 from gateway.fields.service import FieldService, KnownFields, fields_key
 from gateway.mirror.names import Groups, Names, NameService
-from gateway.mirror.pages import Versions
 from gateway.mirror.resources import RecordType, Resource, record_type
 from gateway.mirror.stage_directories import common_directory
+from gateway.page_cache import Versions
 from storage.records import Account
 
 USER_TYPES = ("user", "employee")

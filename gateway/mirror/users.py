@@ -14,9 +14,10 @@ from gateway.errors import FieldError, InvalidInput, StateConflict
 from gateway.fields.service import KnownFields
 from gateway.mirror.field_access import LoadFields, with_mirrored_fields
 from gateway.mirror.page_links import link_header, page_links
-from gateway.mirror.pages import PageContent, Pages, ServedPage, whole_users
+from gateway.mirror.pages import PageContent, Pages, whole_users
 from gateway.mirror.query_fields import MAX_SELECTED, MAX_SHOWN_CHARACTERS, MAX_SUGGESTIONS
 from gateway.mirror.resources import DICTIONARIES
+from gateway.page_cache import ServedPage
 from storage.records import Account
 from storage.user_rows import UserRowStore
 

@@ -5,9 +5,10 @@ from aiohttp import web
 from gateway.accounts.account_state import state_of
 from gateway.accounts.addresses import subdomain_of
 from gateway.clock import format_time
+from gateway.schemas import Body, String
 from handlers.app_keys import ACCOUNTS
 from handlers.bitrix.account_loading import load_account
-from handlers.http.bodies import Body, String, load_body
+from handlers.http.bodies import load_body
 from handlers.http.keys import ACCOUNT_KEY, CLOCK
 from handlers.http.responses import json_response
 from storage.records import Account

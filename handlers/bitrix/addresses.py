@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.crm.address_calls import ADDRESS_FIELDS
 from gateway.errors import InvalidInput
 from gateway.mirror.field_access import FieldAccess
+from gateway.schemas import NOT_POSITIVE
 from handlers.app_keys import ADDRESSES
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import fetch_fields, load_fields, requested_resource
@@ -14,7 +15,7 @@ from handlers.bitrix.lists import respond_items
 from handlers.bitrix.record_writes import load_values, respond
 from handlers.bitrix.records import record_id
 from handlers.http.idempotency import idempotency_key
-from handlers.http.query import NOT_POSITIVE, is_digits, one_value
+from handlers.http.query import is_digits, one_value
 from storage.records import Account
 
 OWNERS = ("contacts", "companies")  # have requisites. Source: methods.md 7 (b24restdocs .../crm-requisite-add.md)

@@ -9,12 +9,13 @@ from gateway.crm.bindings import BINDING_TYPES, BindingType, WantedBinding
 from gateway.crm.related_deals import DEAL_OWNERS, DEALS
 from gateway.errors import InvalidInput
 from gateway.mirror.queries import DEFAULT_SIZE, MAX_SIZE
+from gateway.schemas import Boolean, ClosedBody, Int32, PositiveInteger
 from handlers.app_keys import BINDINGS, RELATED_DEALS
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import access_fields, requested_resource
 from handlers.bitrix.record_writes import respond
 from handlers.bitrix.records import record_id
-from handlers.http.bodies import Boolean, ClosedBody, Int32, PositiveInteger, load_body
+from handlers.http.bodies import load_body
 from handlers.http.idempotency import idempotency_key
 from handlers.http.query import is_digits, one_value, positive
 from handlers.http.responses import json_response

@@ -14,9 +14,10 @@ from gateway.bitrix.protocol.v2 import Answer
 from gateway.bitrix.transport.session import HttpAnswer
 from gateway.errors import GatewayError, InvalidInput, pointer_token
 from gateway.passthrough.calls import Work
+from gateway.schemas import Boolean, ClosedBody, StrictField, String, require_object
 from handlers.app_keys import CALLS
 from handlers.bitrix.account_loading import load_authorized_account
-from handlers.http.bodies import Boolean, ClosedBody, StrictField, String, load_body, load_json, require_object
+from handlers.http.bodies import load_body, load_json
 from handlers.http.body_reader import CallerLeft
 from handlers.http.connection import Connection
 from handlers.http.errors import command_error

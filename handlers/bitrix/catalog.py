@@ -4,9 +4,9 @@ from aiohttp import web
 
 from gateway.crm.catalog import get_type, list_contact_types, list_types
 from gateway.errors import InvalidInput
+from gateway.schemas import INT32
 from handlers.app_keys import CLIENTS, DIRECTORY
 from handlers.bitrix.account_loading import load_authorized_account
-from handlers.http.bodies import INT32
 from handlers.http.query import is_digits
 from handlers.http.responses import json_response
 

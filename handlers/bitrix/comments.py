@@ -4,13 +4,14 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.schemas import ClosedBody, StrictField, String
 from handlers.app_keys import COMMENTS
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import requested_resource
 from handlers.bitrix.lists import respond_items
 from handlers.bitrix.record_writes import respond
 from handlers.bitrix.records import record_id
-from handlers.http.bodies import ClosedBody, StrictField, String, load_body
+from handlers.http.bodies import load_body
 from handlers.http.idempotency import idempotency_key
 
 

@@ -6,13 +6,14 @@ from aiohttp import web
 
 from gateway.crm.product_rows import PRODUCT_FIELDS
 from gateway.mirror.field_access import FieldAccess
+from gateway.schemas import ClosedBody, List
 from handlers.app_keys import PRODUCTS
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import fetch_fields, load_fields, requested_resource
 from handlers.bitrix.lists import respond_items
 from handlers.bitrix.record_writes import respond
 from handlers.bitrix.records import record_id
-from handlers.http.bodies import ClosedBody, List, load_body
+from handlers.http.bodies import load_body
 from handlers.http.idempotency import idempotency_key
 
 

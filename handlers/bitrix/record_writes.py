@@ -12,11 +12,12 @@ from gateway.crm.upserts import Upsert
 from gateway.errors import FieldError, InvalidInput, pointer_token
 from gateway.mirror.resources import Resource, list_fields, record_type
 from gateway.passthrough.call_checks import MAX_DEPTH, TOO_DEEP, exceeds_depth
+from gateway.schemas import ClosedBody, Int32, String, require_object
 from handlers.app_keys import RECORD_DELETES, RECORD_WRITES, UPSERTS
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import access_fields, requested_resource
 from handlers.bitrix.records import record_id
-from handlers.http.bodies import ClosedBody, Int32, String, load_body, load_json, require_object
+from handlers.http.bodies import load_body, load_json
 from handlers.http.idempotency import REPLAYED, idempotency_key
 from handlers.http.query import one_value
 

@@ -18,12 +18,13 @@ from gateway.mirror.portal_records import record_json
 from gateway.mirror.queries import DEFAULT_SIZE, MAX_SIZE, RecordQuery
 from gateway.mirror.resources import Resource, not_mirrored, record_type
 from gateway.mirror.translation import Translation, pick
+from gateway.schemas import NOT_POSITIVE
 from handlers.app_keys import ACCOUNTS, PAGES, PORTAL_LISTS, PORTAL_RECORDS, QUERIES, READER, TRANSLATIONS
 from handlers.bitrix.account_loading import load_account
 from handlers.bitrix.fields import access_fields, load_fields
-from handlers.bitrix.lists import respond_page
 from handlers.bitrix.streams import parse_filter
-from handlers.http.query import NOT_POSITIVE, cached_if_short, check_names, is_digits, one_value, positive
+from handlers.http.pages import respond_page
+from handlers.http.query import cached_if_short, check_names, is_digits, one_value, positive
 from handlers.http.responses import PrebuiltResponse
 from storage.records import Account
 

@@ -5,9 +5,10 @@ from aiohttp import web
 
 from gateway.errors import InvalidInput
 from gateway.quizzes.rules import no_rules
+from gateway.schemas import INT32, Body, Boolean, Int32, Object, String, StringListMap, StringMap
 from handlers.app_keys import RULES
 from handlers.bitrix.account_loading import find_account, load_account
-from handlers.http.bodies import INT32, Body, Boolean, Int32, Object, String, StringListMap, StringMap, load_body
+from handlers.http.bodies import load_body
 from handlers.http.query import is_digits
 from handlers.http.responses import json_response
 

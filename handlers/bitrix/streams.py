@@ -17,10 +17,11 @@ from gateway.mirror.resources import RECORDS, Resource, find_resource
 from gateway.passthrough.call_checks import MAX_DEPTH, TOO_DEEP, exceeds_depth
 from gateway.passthrough.streamed_lists import STREAMED_LISTS, TASKS3, StreamedList, items_of
 from gateway.passthrough.streams import Stream, StreamRequest
+from gateway.schemas import INT32
 from handlers import app_keys
 from handlers.bitrix.account_loading import load_account, load_authorized_account
 from handlers.bitrix.fields import access_fields
-from handlers.http.bodies import INT32, not_json
+from handlers.http.bodies import not_json
 from handlers.http.connection import Connection
 from handlers.http.keys import REQUEST_ID
 from handlers.http.middleware import add_common_headers

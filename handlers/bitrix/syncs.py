@@ -12,10 +12,11 @@ from gateway.errors import InvalidInput
 from gateway.mirror.resources import Resource
 from gateway.mirror.sync import SyncStatus
 from gateway.mirror.sync_control import SettingsChange, SyncControl
+from gateway.schemas import INT32, Boolean, ClosedBody, Int32, StrictField
 from handlers.app_keys import SYNC_CONTROL, SYNCS
 from handlers.bitrix.account_loading import load_account, load_authorized_account
 from handlers.bitrix.fields import access_fields, requested_resource
-from handlers.http.bodies import INT32, Boolean, ClosedBody, Int32, StrictField, load_body
+from handlers.http.bodies import load_body
 from handlers.http.keys import CONFIG
 from handlers.http.query import one_value
 from handlers.http.responses import json_response

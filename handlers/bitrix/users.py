@@ -13,7 +13,7 @@ from gateway.mirror.users import USER_FIELDS, USERS, UserQuery
 from handlers.app_keys import PAGES, WHOLE_USERS
 from handlers.bitrix.account_loading import find_account
 from handlers.bitrix.fields import fetch_fields, load_fields
-from handlers.bitrix.lists import respond_page
+from handlers.http.pages import respond_page
 from handlers.http.query import DEFAULT_PAGE, DEFAULT_SIZE, cached_if_short, check_names, one_value, positive
 from storage.records import Account
 

@@ -18,7 +18,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import _ErrInfo
 
-from handlers.http.errors import INTERNAL, HttpError, http_error
+from handlers.http.errors import INTERNAL, ErrorStyle, HttpError, http_error
 from handlers.http.refusals import LATE_HEAD, MALFORMED, TOO_LONG, refuse
 from handlers.http.responses import PrebuiltResponse
 
@@ -247,7 +247,7 @@ class Connection(web.RequestHandler):
         """Send *resp*, or an error response if it is aiohttp's own page for an address that no route can have ("*")."""
         self._disconnect_callback = None
         if not isinstance(resp, PrebuiltResponse) and isinstance(resp, web.HTTPException):  # the second is slow
-            resp = refuse(request, http_error(resp), promised=False)
+            resp = refuse(request, http_error(resp), ErrorStyle.PROBLEM)
         body = request._payload
         if self._discarding or not (body is EMPTY_PAYLOAD or body.is_eof()):
             return self._finish_before_end(request, resp, start_time)

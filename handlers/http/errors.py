@@ -1,9 +1,7 @@
-"""Error responses: a JSON string at the promised contract's addresses, an RFC 9457 problem at all others.
-
-The promised addresses answer with a problem too when `Accept` names its media type. Statuses are chosen here alone.
-"""
+"""Error responses in the style of their address. Statuses are chosen here alone."""
 
 import re
+from enum import Enum, auto
 from http import HTTPStatus
 
 import orjson
@@ -94,6 +92,19 @@ PROBLEM_JSON = "application/problem+json"
 ZERO_WEIGHT = re.compile(r";\s*q=0(\.0*)?\s*(;|$)")
 
 
+class ErrorStyle(Enum):
+    """How the errors of an address look."""
+
+    PROMISED = auto()
+    """A JSON string, as the promised contract has it, or a problem when `Accept` names its media type."""
+
+    PROBLEM = auto()
+    """An RFC 9457 problem."""
+
+    AMOCRM = auto()
+    """A problem as the REST API of amoCRM has it. Source: contract/amocrm-widgets.md, section 5"""
+
+
 class HttpError(GatewayError):
     """An error of HTTP itself: an unknown address or method, a body that is too large or too slow."""
 
@@ -111,10 +122,11 @@ def http_error(error: web.HTTPException) -> HttpError:
     return HttpError(error.status, error.reason)
 
 
-def status_of(error: GatewayError, *, promised: bool) -> int:
-    """Return the HTTP status of *error* at an address of the *promised* contract, or at any other."""
+def status_of(error: GatewayError, style: ErrorStyle) -> int:
+    """Return the HTTP status of *error* at an address with errors of *style*."""
     if isinstance(error, HttpError):
         return error.status
+    promised = style is ErrorStyle.PROMISED
     statuses = PROMISED_STATUSES if promised else STATUSES
     status = next(statuses[kind] for kind in type(error).__mro__ if kind in statuses)
     if not promised and type(error) is PortalError and (error.status is None or error.status < 500):
@@ -122,9 +134,9 @@ def status_of(error: GatewayError, *, promised: bool) -> int:
     return status
 
 
-def is_internal(error: GatewayError, *, promised: bool) -> bool:
+def is_internal(error: GatewayError, style: ErrorStyle) -> bool:
     """Return whether the gateway itself failed: the log has the details, the response does not."""
-    return status_of(error, promised=promised) == 500 and not isinstance(error, AlreadyExists)
+    return status_of(error, style) == 500 and not isinstance(error, AlreadyExists)
 
 
 def without_details(error: GatewayError) -> GatewayError:
@@ -135,13 +147,10 @@ def without_details(error: GatewayError) -> GatewayError:
     return public
 
 
-def render_error(error: GatewayError, request: web.BaseRequest, request_id: str, *, promised: bool) -> web.Response:
-    """Return the response to a *request* that failed with *error*.
-
-    It is a problem, except at an address of the *promised* contract when `Accept` does not name problem+json.
-    """
-    status = status_of(error, promised=promised)
-    if is_internal(error, promised=promised):
+def render_error(error: GatewayError, request: web.BaseRequest, request_id: str, style: ErrorStyle) -> web.Response:
+    """Return the response to a *request* that failed with *error*, at an address with errors of *style*."""
+    status = status_of(error, style)
+    if is_internal(error, style):
         error = without_details(error)
     headers: dict[str, str] = {}
     if isinstance(error, HttpError):
@@ -150,10 +159,11 @@ def render_error(error: GatewayError, request: web.BaseRequest, request_id: str,
         headers["WWW-Authenticate"] = challenge(error)
     if isinstance(error, TooBusy):
         headers["Retry-After"] = str(error.retry_after_s)
-    as_problem = not promised or accepts_problem(request)
+    as_problem = style is not ErrorStyle.PROMISED or accepts_problem(request)
+    render = amocrm_problem if style is ErrorStyle.AMOCRM else problem
     response = web.Response(
         status=status,
-        body=orjson.dumps(problem(error, status, request_id) if as_problem else error.detail),
+        body=orjson.dumps(render(error, status, request_id) if as_problem else error.detail),
         content_type=PROBLEM_JSON if as_problem else "application/json",
         headers=headers,
     )
@@ -203,6 +213,30 @@ def problem(error: GatewayError, status: int, request_id: str) -> dict[str, obje
     if isinstance(error, PortalError) and error.has_portal_message:
         members["portalError"] = portal_error(error)
     return members
+
+
+def amocrm_problem(error: GatewayError, status: int, request_id: str) -> dict[str, object]:
+    """Return *error* as a problem of amoCRM, which names the status by an address, and has broken rules by paths."""
+    members = problem(error, status, request_id) | {"type": f"https://httpstatus.es/{status}"}
+    members.pop("errors", None)
+    if isinstance(error, InvalidInput) and error.errors:
+        rules = [
+            {"code": amocrm_code(field.code), "path": amocrm_path(field), "detail": field.detail}
+            for field in error.errors
+        ]
+        members["detail"] = "Request validation failed"
+        members["validation-errors"] = [{"request_id": "0", "errors": rules}]
+    return members
+
+
+def amocrm_code(code: str) -> str:
+    """Return the *code* of a broken rule as amoCRM writes codes."""
+    return "FieldMissing" if code == "required" else "".join(part.capitalize() for part in code.split("_"))
+
+
+def amocrm_path(field: FieldError) -> str:
+    """Return the place of a broken rule as amoCRM writes places: names with dots between them; "" is the whole body."""
+    return field.parameter or (field.pointer or "")[1:].replace("/", ".").replace("~1", "/").replace("~0", "~")
 
 
 def command_error(error: GatewayError) -> dict[str, object]:

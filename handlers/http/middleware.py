@@ -15,7 +15,7 @@ from gateway.errors import GatewayError, MalformedAuthorization, StorageFailed
 from gateway.request_id import CURRENT_REQUEST_ID
 from handlers.http.access_log import AccessLogEntry
 from handlers.http.body_reader import CallerLeft
-from handlers.http.errors import INTERNAL, HttpError, http_error, is_internal, render_error, status_of
+from handlers.http.errors import INTERNAL, ErrorStyle, HttpError, http_error, is_internal, render_error, status_of
 from handlers.http.keys import ACCESS_LOG, ACCOUNT_KEY, CLOCK, REQUEST_ID, STORAGE_LOG, TOKENS
 from handlers.http.responses import PrebuiltResponse
 from storage.errors import StorageUnusable
@@ -29,21 +29,21 @@ X_CONTENT_TYPE_OPTIONS = istr("X-Content-Type-Options")
 REQUEST_ID_FORMAT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 CALLER_LEFT = 499  # in the log only, as nginx logs it
 MAX_ADDRESS_CHARACTERS = 32 * 1024  # of path and query
-TOKEN_PREFIX = "/bitrix"  # of the addresses that need a token
+TOKEN_PREFIXES = ("/bitrix", "/api/v4")  # of the addresses that need a token
 STREAM_PREFIX = "/bitrix/stream"
 
 # Ids of requests that have none: a random prefix for each start, then a counter, which is faster than random ids.
 new_request_id = map(f"{secrets.token_hex(6)}-{{:x}}".format, itertools.count(1)).__next__
 
 
-def with_middleware(handler: Handler, *, route: str = "", promised: bool = False) -> Handler:
+def with_middleware(handler: Handler, *, route: str = "", style: ErrorStyle = ErrorStyle.PROBLEM) -> Handler:
     """Wrap *handler*: verify the token, turn exceptions into error responses, log the request.
 
-    *route* is the path template for the log; "" for unknown addresses and methods, which need no token. Errors have the
-    form of the *promised* contract or that of all other addresses. Each handler is wrapped when its route is added: a
-    middleware of aiohttp costs a request about 3 µs more.
+    *route* is the path template for the log; "" for unknown addresses and methods, which need no token. Errors look as
+    *style* says. Each handler is wrapped when its route is added: a middleware of aiohttp costs a request about 3 µs
+    more.
     """
-    needs_token = route.startswith(TOKEN_PREFIX)
+    needs_token = route.startswith(TOKEN_PREFIXES)
     streams = route.startswith(STREAM_PREFIX)
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -61,23 +61,23 @@ def with_middleware(handler: Handler, *, route: str = "", promised: bool = False
                 raise HttpError(400, f"the address is longer than {MAX_ADDRESS_CHARACTERS} characters")
             response = await handler(request)
         except web.HTTPException as error:
-            response = render_error(http_error(error), request, request_id, promised=promised)
+            response = render_error(http_error(error), request, request_id, style)
         except GatewayError as error:
-            if is_internal(error, promised=promised):
+            if is_internal(error, style):
                 logger.error("request failed", exc_info=error, extra={"request_id": request_id})
-            elif status_of(error, promised=promised) >= 500:
+            elif status_of(error, style) >= 500:
                 logger.warning("request failed", extra={"reason": error.detail, "request_id": request_id})
-            response = render_error(error, request, request_id, promised=promised)
+            response = render_error(error, request, request_id, style)
         except CallerLeft:
             response = web.Response(status=CALLER_LEFT)
         except StorageUnusable as error:
             app[STORAGE_LOG].add(error.message, request_id)
-            response = render_error(StorageFailed(error.message), request, request_id, promised=promised)
+            response = render_error(StorageFailed(error.message), request, request_id, style)
         except Exception:
             if request.writer.output_size > 0:
                 raise  # a part of the response has been sent: the server closes the connection and logs the error
             logger.exception("request failed", extra={"request_id": request_id})
-            response = render_error(INTERNAL, request, request_id, promised=promised)
+            response = render_error(INTERNAL, request, request_id, style)
         if not response.prepared:
             add_common_headers(response, request_id)
         if log.enabled:

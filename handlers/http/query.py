@@ -10,14 +10,13 @@ from aiohttp.typedefs import Handler
 from multidict import MultiDict, MultiMapping
 
 from gateway.errors import InvalidInput
+from gateway.schemas import MAX_DIGITS, NOT_POSITIVE
 
 DEFAULT_PAGE, DEFAULT_SIZE = 1, 25
 QUERY_CACHE_SIZE = 4096  # parsing a query takes as long as all the rest of serving a page from memory
 MAX_CACHED_QUERY_CHARACTERS = 128  # page and size alone take some 30
-MAX_DIGITS = 18  # fit a 64-bit integer
 NO_PARAMETERS = "unknown parameter: this address has no query parameters"
 BODY_HINT = "; values belong in the body"
-NOT_POSITIVE = f"must be a positive integer of at most {MAX_DIGITS} digits"
 
 T = TypeVar("T")
 

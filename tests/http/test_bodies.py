@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from marshmallow import Schema, ValidationError
 from openapi_schema_validator import OAS30WriteValidator, oas30_format_checker
 
+from gateway.schemas import broken_rules
 from handlers.bitrix.account import ACCOUNT_BODY
 from handlers.bitrix.rules import RULES_BODY
-from handlers.http.bodies import broken_rules
 from tests.contract import inline
 from tests.support.documents import OPENAPI_YAML, load_yaml
 

@@ -12,8 +12,9 @@ import orjson
 import pytest
 
 from gateway.errors import NotFound
-from gateway.mirror.pages import ENTRY_BYTES, Pages
+from gateway.mirror.pages import Pages
 from gateway.mirror.resources import DICTIONARIES
+from gateway.page_cache import ENTRY_BYTES
 from storage.accounts import AccountStore
 from storage.database import Database
 from storage.mirror import MirrorStore

@@ -32,16 +32,16 @@ from gateway.fields.service import FieldService
 from gateway.log_lines import MAX_BUFFERED_ENTRIES
 from gateway.mirror.names import NameService
 from gateway.mirror.page_links import MAX_LINK_CHARACTERS
-from gateway.mirror.pages import ServedPage
 from gateway.mirror.pipelines import PipelineDirectory
 from gateway.mirror.resources import DICTIONARIES
+from gateway.page_cache import ServedPage
 from gateway.settings.config import Config, load_config
 from handlers.app_keys import CALL_LOG, CLIENTS, DATABASE, DIRECTORY, PAGES, SESSION
-from handlers.bitrix.lists import respond_page
 from handlers.bitrix.records import MAX_CACHED_QUERY_CHARACTERS, parse_query, parse_record_query
 from handlers.bitrix.users import parse_query as parse_user_query
 from handlers.http.access_log import AccessLogEntry
 from handlers.http.keys import ACCESS_LOG, CLOCK, TOKENS
+from handlers.http.pages import respond_page
 from handlers.http.query import page_and_size
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
