@@ -5,7 +5,9 @@ GatewayError                     an internal error; the caller can do nothing
 ├── Unauthenticated              the request has no valid token
 │   └── MalformedAuthorization   the Authorization header contains no JSON Web Token
 ├── NotFound                     the requested resource does not exist
+├── Forbidden                    the caller may not do this
 ├── AlreadyExists                the resource to create exists already
+│   └── AlreadyTaken             another resource has the name of the one to create
 ├── StateConflict                the current state of the resource does not allow it
 ├── SeveralMatch                 several records are what the request asks for; the error lists their ids
 ├── AuthorizationRequired        a person must authorize the portal again
@@ -123,6 +125,16 @@ class AlreadyExists(GatewayError):
     def __init__(self, detail: str, *, code: str) -> None:
         super().__init__(detail)
         self.code = code
+
+
+class AlreadyTaken(AlreadyExists):
+    """another resource has the name"""
+
+
+class Forbidden(GatewayError):
+    """the caller may not do this"""
+
+    code = "forbidden"
 
 
 class StateConflict(GatewayError):

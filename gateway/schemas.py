@@ -11,6 +11,8 @@ from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields
 from gateway.errors import FieldError, InvalidInput
 
 MAX_DIGITS = 18  # fit a 64-bit integer
+MAX_DEPTH = 64  # of nested objects and lists that callers send
+TOO_DEEP = f"must not be nested more than {MAX_DEPTH} levels deep"
 NOT_POSITIVE = f"must be a positive integer of at most {MAX_DIGITS} digits"
 INT32 = range(-(2**31), 2**31)
 OBJECT_RULE = "must be an object"
@@ -160,3 +162,11 @@ def broken_rules(messages: Mapping[str, Any], parent: str = "") -> Iterator[tupl
         else:
             for rule in nested:
                 yield pointer, rule
+
+
+def exceeds_depth(value: object, limit: int) -> bool:
+    """Whether objects and lists are nested more than *limit* levels deep in *value*."""
+    if not isinstance(value, Mapping | list):
+        return False
+    items = value.values() if isinstance(value, Mapping) else value
+    return limit == 0 or any(exceeds_depth(item, limit - 1) for item in items)

@@ -77,6 +77,7 @@ from handlers.http.storage_log import StorageLog
 from handlers.operations.openapi_document import OPENAPI, OpenAPIDocument
 from handlers.record_services import record_services
 from handlers.routes import add_routes
+from handlers.widget_services import widget_services
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
 from storage.database import Database
@@ -256,6 +257,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         followers=(app[STREAMS], app[SYNCS]),
     )
     app[CALLS] = CallService(allowed_methods, directory, clients)
+    widget_services(app, vault)
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, clock)
     try:
         writing = record_services(app, names, links, allowed_methods)

@@ -34,6 +34,8 @@ from gateway.passthrough.calls import CallService
 from gateway.passthrough.streams import StreamService
 from gateway.quizzes.rules import RuleService
 from gateway.settings.secret_file import Secrets
+from gateway.widgets.catalogue import Catalogue
+from gateway.widgets.installations import InstallationService
 from storage.database import Database
 
 SECRETS = web.AppKey("SECRETS", Secrets)
@@ -67,4 +69,6 @@ CALL_LOG = web.AppKey("CALL_LOG", CallLog)
 CALLS = web.AppKey("CALLS", CallService)
 RULES = web.AppKey("RULES", RuleService)
 STREAMS = web.AppKey("STREAMS", StreamService)
+CATALOGUE = web.AppKey("CATALOGUE", Catalogue)
+INSTALLATIONS = web.AppKey("INSTALLATIONS", InstallationService)
 UPSERTS = web.AppKey("UPSERTS", UpsertService)

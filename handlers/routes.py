@@ -9,6 +9,7 @@ from gateway.crm.bindings import BINDING_TYPES
 from gateway.crm.product_rows import WITHOUT_PRODUCTS
 from gateway.crm.related_deals import DEAL_OWNERS
 from gateway.mirror.resources import DICTIONARIES, RECORDS, Resource
+from gateway.widgets.rendering import WIDGETS_PATH
 from handlers.bitrix.account import connect_account, delete_account, get_account
 from handlers.bitrix.addresses import OWNERS as ADDRESS_OWNERS
 from handlers.bitrix.addresses import change_address, create_address, delete_address, list_addresses
@@ -49,6 +50,10 @@ from handlers.http.middleware import refuse_address, refuse_method, with_middlew
 from handlers.http.query import BODY_HINT, with_known_parameters
 from handlers.operations.health import check_health, get_liveness, get_readiness
 from handlers.operations.openapi import get_openapi_json, get_openapi_yaml
+from handlers.widgets.catalogue import DELETE_PARAMETERS as MANIFEST_DELETE_PARAMETERS
+from handlers.widgets.catalogue import LIST_PARAMETERS as WIDGET_LIST_PARAMETERS
+from handlers.widgets.catalogue import add_widget, delete_manifest, get_widget, list_widgets, replace_manifest
+from handlers.widgets.installations import install_widget, set_source, uninstall_widget
 
 RECORD_PATHS = ("/bitrix/{resource}", "/bitrix/items/{entityTypeId}")  # of lists of CRM records
 ADDRESS_PATH = "/bitrix/{resource}/{id}/addresses"  # of contacts and companies
@@ -145,6 +150,14 @@ ROUTES: list[tuple[str, str, Handler]] = [
         )
     ),
     ("GET", "/bitrix/{resource}/{id}/deals", list_related_deals),
+    ("GET", WIDGETS_PATH, list_widgets),
+    ("POST", WIDGETS_PATH, add_widget),
+    ("GET", f"{WIDGETS_PATH}/{{code}}", get_widget),
+    ("POST", f"{WIDGETS_PATH}/{{code}}", install_widget),
+    ("DELETE", f"{WIDGETS_PATH}/{{code}}", uninstall_widget),
+    ("PUT", f"{WIDGETS_PATH}/{{code}}/manifest", replace_manifest),
+    ("DELETE", f"{WIDGETS_PATH}/{{code}}/manifest", delete_manifest),
+    ("PUT", f"{WIDGETS_PATH}/{{code}}/source", set_source),
 ]
 
 # The addresses of the promised contract: their errors are JSON strings unless `Accept` names problem+json, and they
@@ -153,9 +166,13 @@ PROMISED = {
     *("/bitrix", "/bitrix/account", "/bitrix/users", "/bitrix/steps", "/bitrix/pipelines", "/bitrix/fields"),
     *("/bitrix/rules/{quizID}", "/webhook/create"),
 }
-CHECKED_LATER = {  # by the handler, which remembers what it has checked
+# Checked by the handler: it remembers what it has checked, or tells first what the caller may not do or see.
+CHECKED_LATER = {
     **dict.fromkeys((("GET", path) for path in RECORD_PATHS), LIST_PARAMETERS),
     **dict.fromkeys((("GET", f"{path}/{{id}}") for path in RECORD_PATHS), RECORD_PARAMETERS),
+    **{(method, path): () for method, path, _ in ROUTES if path.startswith(AMOCRM_PREFIX)},
+    ("GET", WIDGETS_PATH): WIDGET_LIST_PARAMETERS,
+    ("DELETE", f"{WIDGETS_PATH}/{{code}}/manifest"): MANIFEST_DELETE_PARAMETERS,
 }
 WITHOUT_BODY = {f"{path}/{name}" for path in SYNC_PATHS for name in CONTROLS}
 # The query parameters of all other addresses, which refuse any that is not listed here.

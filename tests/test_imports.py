@@ -133,6 +133,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "gateway.crm": (*BELOW_SERVICES, "gateway.accounts", "gateway.fields", "gateway.mirror"),
     "gateway.passthrough": (*BELOW_SERVICES, "gateway.accounts", "gateway.fields"),
     "gateway.quizzes": (*BELOW_SERVICES, "gateway.accounts", "gateway.mirror"),
+    "gateway.widgets": (*BELOW_SERVICES, "gateway.accounts", "gateway.auth"),
     "gateway.sandbox": (),
     "gateway.sandbox.behaviour": (
         "gateway.clock",
@@ -199,8 +200,17 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "handlers.app_keys": ("gateway", "storage"),
     "handlers.bitrix": ("gateway", "storage", "handlers.app_keys", "handlers.http"),
     "handlers.operations": ("gateway", "storage", "handlers.app_keys", "handlers.http"),
-    "handlers.routes": ("gateway", "handlers.app_keys", "handlers.bitrix", "handlers.http", "handlers.operations"),
+    "handlers.widgets": ("gateway", "storage", "handlers.app_keys", "handlers.http"),
+    "handlers.routes": (
+        "gateway",
+        "handlers.app_keys",
+        "handlers.bitrix",
+        "handlers.http",
+        "handlers.operations",
+        "handlers.widgets",
+    ),
     "handlers.record_services": ("gateway", "storage", "handlers.app_keys", "handlers.http"),
+    "handlers.widget_services": ("gateway", "storage", "handlers.app_keys", "handlers.http"),
     "handlers.app": ("gateway", "storage", "handlers"),
     "gateway.cli": (
         *BELOW_SERVICES,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from gateway.bitrix.protocol.method_kind import takes_arguments_by_position
 from gateway.bitrix.protocol.v2 import Arguments
 from gateway.errors import InvalidInput
+from gateway.schemas import MAX_DEPTH, TOO_DEEP, exceeds_depth
 
 BATCH = "batch"
 MAX_METHOD_CHARACTERS = 255  # far longer than the name of any method
@@ -14,8 +15,6 @@ INVALID_METHOD = "must be the name of a method other than batch, like crm.deal.l
 NOT_AN_OBJECT = "must be an object: this method takes parameters by name, not a list of arguments"
 RESERVED_PARAMETERS = ("auth", "access_token")  # the gateway adds the token itself
 FORMATS = (".json", ".xml")  # a portal accepts these after a method name and removes them
-MAX_DEPTH = 64  # of nested objects and lists; no method needs more
-TOO_DEEP = f"must not be nested more than {MAX_DEPTH} levels deep"
 
 
 def is_method_name(method: str) -> bool:
@@ -51,11 +50,3 @@ def check_parameters(params: Arguments, pointer: str) -> None:
             raise InvalidInput.of_field(f"{pointer}/{name}", "own_parameter", "must not be sent: the gateway sets it")
     if exceeds_depth(params, MAX_DEPTH):
         raise InvalidInput.of_field(pointer, "too_deep", TOO_DEEP)
-
-
-def exceeds_depth(value: object, limit: int) -> bool:
-    """Whether objects and lists are nested more than *limit* levels deep in *value*."""
-    if not isinstance(value, Mapping | list):
-        return False
-    items = value.values() if isinstance(value, Mapping) else value
-    return limit == 0 or any(exceeds_depth(item, limit - 1) for item in items)

@@ -11,8 +11,7 @@ from gateway.crm.matches import parse_match
 from gateway.crm.upserts import Upsert
 from gateway.errors import FieldError, InvalidInput, pointer_token
 from gateway.mirror.resources import Resource, list_fields, record_type
-from gateway.passthrough.call_checks import MAX_DEPTH, TOO_DEEP, exceeds_depth
-from gateway.schemas import ClosedBody, Int32, String, require_object
+from gateway.schemas import MAX_DEPTH, TOO_DEEP, ClosedBody, Int32, String, exceeds_depth, require_object
 from handlers.app_keys import RECORD_DELETES, RECORD_WRITES, UPSERTS
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import access_fields, requested_resource

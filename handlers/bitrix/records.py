@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from urllib.parse import parse_qsl
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from multidict import MultiDict, MultiMapping
+from multidict import MultiMapping
 
 from gateway.bitrix.lists.list_fields import Field
 from gateway.bitrix.protocol.v2 import Command
@@ -24,7 +23,7 @@ from handlers.bitrix.account_loading import load_account
 from handlers.bitrix.fields import access_fields, load_fields
 from handlers.bitrix.streams import parse_filter
 from handlers.http.pages import respond_page
-from handlers.http.query import cached_if_short, check_names, is_digits, one_value, positive
+from handlers.http.query import cached_if_short, check_names, is_digits, one_value, parse_raw_query, positive
 from handlers.http.responses import PrebuiltResponse
 from storage.records import Account
 
@@ -132,7 +131,7 @@ def parse_query(raw_query: str) -> RecordQuery:
     Raises:
         InvalidInput: Names the invalid parameter.
     """
-    query = MultiDict(parse_qsl(raw_query, keep_blank_values=True))
+    query = parse_raw_query(raw_query)
     check_names(query, PARAMETERS)
     cursor = one_value(query, "cursor")
     if cursor is not None and "page" in query:
@@ -193,7 +192,7 @@ def parse_record_query(raw_query: str) -> SingleQuery:
     Raises:
         InvalidInput: Names the invalid parameter.
     """
-    query = MultiDict(parse_qsl(raw_query, keep_blank_values=True))
+    query = parse_raw_query(raw_query)
     check_names(query, RECORD_PARAMETERS)
     source, related = one_value(query, "source"), one_value(query, "related")
     if source not in (None, "mirror", "portal"):

@@ -14,10 +14,9 @@ from gateway.bitrix.lists.page_reader import Pace
 from gateway.errors import InvalidInput, NotFound
 from gateway.mirror.queries import RecordQuery
 from gateway.mirror.resources import RECORDS, Resource, find_resource
-from gateway.passthrough.call_checks import MAX_DEPTH, TOO_DEEP, exceeds_depth
 from gateway.passthrough.streamed_lists import STREAMED_LISTS, TASKS3, StreamedList, items_of
 from gateway.passthrough.streams import Stream, StreamRequest
-from gateway.schemas import INT32
+from gateway.schemas import INT32, MAX_DEPTH, TOO_DEEP, exceeds_depth
 from handlers import app_keys
 from handlers.bitrix.account_loading import load_account, load_authorized_account
 from handlers.bitrix.fields import access_fields

@@ -1,10 +1,9 @@
 """The mirrored users: as the contract shows them, or as the portal has them."""
 
 from functools import partial
-from urllib.parse import parse_qsl
 
 from aiohttp import web
-from multidict import MultiDict, MultiMapping
+from multidict import MultiMapping
 
 from gateway.errors import InvalidInput
 from gateway.mirror.field_access import FieldAccess
@@ -14,7 +13,15 @@ from handlers.app_keys import PAGES, WHOLE_USERS
 from handlers.bitrix.account_loading import find_account
 from handlers.bitrix.fields import fetch_fields, load_fields
 from handlers.http.pages import respond_page
-from handlers.http.query import DEFAULT_PAGE, DEFAULT_SIZE, cached_if_short, check_names, one_value, positive
+from handlers.http.query import (
+    DEFAULT_PAGE,
+    DEFAULT_SIZE,
+    cached_if_short,
+    check_names,
+    one_value,
+    parse_raw_query,
+    positive,
+)
 from storage.records import Account
 
 QUERY_CACHE_SIZE = 1024
@@ -49,7 +56,7 @@ def parse_query(raw_query: str) -> UserQuery:
     Raises:
         InvalidInput: Names the invalid parameter.
     """
-    query = MultiDict(parse_qsl(raw_query, keep_blank_values=True))
+    query = parse_raw_query(raw_query)
     page, size = positive(query, "page", DEFAULT_PAGE), positive(query, "size", DEFAULT_SIZE)
     active, select = _active(query), one_value(query, "select")
     if active is None and select is None:

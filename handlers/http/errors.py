@@ -31,8 +31,10 @@ from gateway.bitrix.errors import (
 )
 from gateway.errors import (
     AlreadyExists,
+    AlreadyTaken,
     AuthorizationRequired,
     FieldError,
+    Forbidden,
     GatewayError,
     IdempotencyKeyReused,
     InvalidInput,
@@ -55,6 +57,7 @@ PROMISED_STATUSES: dict[type[GatewayError], int] = {
     StateConflict: 409,
     AlreadyExists: 500,  # required by the contract
     MethodDenied: 403,
+    Forbidden: 403,
     IdempotencyKeyReused: 422,
     TooBusy: 429,
     Stopping: 503,
@@ -69,6 +72,7 @@ STATUSES: dict[type[GatewayError], int] = PROMISED_STATUSES | {
     BatchRefused: 400,
     RecordNotFound: 404,
     SeveralMatch: 409,
+    AlreadyTaken: 409,
     MethodNotFound: 404,
     AccessDenied: 403,
     ScopeMissing: 403,

@@ -96,6 +96,11 @@ def cached_if_short(*, entries: int, characters: int) -> Callable[[Callable[[str
     return decorate
 
 
+def parse_raw_query(raw_query: str) -> MultiDict[str]:
+    """Return the parameters of a raw query string."""
+    return MultiDict(parse_qsl(raw_query, keep_blank_values=True))
+
+
 @cached_if_short(entries=QUERY_CACHE_SIZE, characters=MAX_CACHED_QUERY_CHARACTERS)
 def page_and_size(raw_query: str) -> tuple[int, int]:
     """Return `page` and `size` of a raw query string, by default 1 and 25.
@@ -103,5 +108,5 @@ def page_and_size(raw_query: str) -> tuple[int, int]:
     Raises:
         InvalidInput: One of them is not a positive integer.
     """
-    query = MultiDict(parse_qsl(raw_query, keep_blank_values=True))
+    query = parse_raw_query(raw_query)
     return positive(query, "page", DEFAULT_PAGE), positive(query, "size", DEFAULT_SIZE)

@@ -1,0 +1,1 @@
+"""A catalogue of widgets, and their installations in accounts."""
