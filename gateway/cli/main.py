@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from gateway import __version__
+from gateway.auth.caller import Caller
 from gateway.auth.tokens import issue_token
 from gateway.cli.demo import run_demo
 from gateway.cli.demo_servers import choose_settings
@@ -115,16 +116,16 @@ def demo(port: int | None, portal_port: int, database: Path | None, once: bool, 
 @setting_options(*TOKEN_SETTINGS)
 def token(account: str, ttl_s: int, **settings: str | None) -> None:
     """Print a bearer token for an account."""
-    click.echo(issue_bearer(read_config(settings), account, ttl_s))
+    click.echo(issue_bearer(read_config(settings), Caller(account), ttl_s))
 
 
-def issue_bearer(config: Config, account: str, ttl_s: int = CLIENT_TOKEN_TTL_S) -> str:
-    """A token for *account*, signed with the gateway's secret.
+def issue_bearer(config: Config, caller: Caller, ttl_s: int = CLIENT_TOKEN_TTL_S) -> str:
+    """A token that identifies *caller*, signed with the gateway's secret.
 
     Raises:
         SettingsError: when the secret is not available.
     """
-    return issue_token(config, find_jwt_secret(config), SystemClock(), account, ttl_s=ttl_s)
+    return issue_token(config, find_jwt_secret(config), SystemClock(), caller, ttl_s=ttl_s)
 
 
 @main.command("forget-credentials")
@@ -166,7 +167,7 @@ def sync(resources: tuple[str, ...], account: str, enable: bool, mode: str | Non
     mirrored only once they are enabled.
     """
     config = read_config(settings)
-    bearer = issue_bearer(config, account)
+    bearer = issue_bearer(config, Caller(account))
     names = list(dict.fromkeys(resources))
     if not run(sync_resources(config, bearer, names, SystemClock(), enable=enable, mode=mode)):
         sys.exit(1)
@@ -199,4 +200,4 @@ def stream(resource: str, account: str, **options: Any) -> None:
     """
     query = {name: str(options.pop(name)) for name in STREAM_QUERY if options[name] is not None}
     config = read_config({name: value for name, value in options.items() if name not in STREAM_QUERY})
-    run(stream_rows(config, issue_bearer(config, account), resource, query, sys.stdout.buffer))
+    run(stream_rows(config, issue_bearer(config, Caller(account)), resource, query, sys.stdout.buffer))

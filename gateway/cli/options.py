@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gateway.auth.tokens import MAX_ACCOUNT_CHARACTERS, is_account
+from gateway.auth.caller import MAX_IDENTIFIER_CHARACTERS, is_identifier
 from gateway.errors import NotFound
 from gateway.mirror.resources import find_resource
 from gateway.passthrough.streamed_lists import STREAMED_LISTS
@@ -49,12 +49,12 @@ SIZES = {
 
 def account_option(help_text: str) -> Callable[[F], F]:
     """The required option --account."""
-    return click.option("--account", metavar="ID", required=True, callback=validate_account, help=help_text)
+    return click.option("--account", metavar="ID", required=True, callback=validate_identifier, help=help_text)
 
 
-def validate_account(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    if not is_account(value):
-        raise click.BadParameter(f"must be one line of 1 to {MAX_ACCOUNT_CHARACTERS} printable characters")
+def validate_identifier(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not is_identifier(value):
+        raise click.BadParameter(f"must be one line of 1 to {MAX_IDENTIFIER_CHARACTERS} printable characters")
     return value
 
 

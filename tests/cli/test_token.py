@@ -22,7 +22,7 @@ def test_it_prints_one_line_that_the_gateway_accepts(invoke: Invoke) -> None:
     assert result.exit_code == 0
     assert result.stdout.count("\n") == 1
     verifier = TokenVerifier(load_config({}), secrets, SystemClock())
-    assert verifier.verify(f"Bearer {result.stdout.strip()}") == "7"
+    assert verifier.verify(f"Bearer {result.stdout.strip()}").account_key == "7"
 
 
 def test_it_is_valid_for_an_hour_or_the_given_ttl(invoke: Invoke) -> None:
@@ -31,7 +31,7 @@ def test_it_is_valid_for_an_hour_or_the_given_ttl(invoke: Invoke) -> None:
     now = SystemClock().now()
     for ttl, arguments in ((3600, ()), (60, ("--ttl", "60"))):
         token = invoke("token", "--account", "7", "--jwt-secret", "12345678", *arguments).stdout.strip()
-        assert TokenVerifier(config, secrets, ManualClock(now + ttl - 30)).verify(f"Bearer {token}") == "7"
+        assert TokenVerifier(config, secrets, ManualClock(now + ttl - 30)).verify(f"Bearer {token}").account_key == "7"
         with pytest.raises(Unauthenticated):
             TokenVerifier(config, secrets, ManualClock(now + ttl + 30)).verify(f"Bearer {token}")
 
@@ -63,7 +63,7 @@ def test_the_secret_may_come_from_a_file(invoke: Invoke, tmp_path: Path) -> None
     (tmp_path / "jwt").write_text("12345678\n")
     token = invoke("token", "--account", "7", "--jwt-secret-file", "jwt").stdout.strip()
     config = load_config({}, {"jwt_secret": "12345678"})
-    assert TokenVerifier(config, resolve_secrets(config), SystemClock()).verify(f"Bearer {token}") == "7"
+    assert TokenVerifier(config, resolve_secrets(config), SystemClock()).verify(f"Bearer {token}").account_key == "7"
     assert invoke("token", "--account", "7", GATEWAY_JWT_SECRET_FILE="jwt").exit_code == 0
 
 
