@@ -14,6 +14,7 @@ from gateway.cli.demo_servers import choose_settings
 from gateway.cli.exit_status import INTERRUPTED, PIPE_CLOSED
 from gateway.cli.forget_credentials import NEXT_STEPS, CredentialCount, forget_credentials
 from gateway.cli.options import (
+    CALLER_SETTINGS,
     DOTENV,
     PORT,
     TOKEN_SETTINGS,
@@ -22,8 +23,10 @@ from gateway.cli.options import (
     portal_options,
     read_config,
     setting_options,
+    validate_identifier,
     validate_resources,
     validate_stream,
+    validate_uuid,
 )
 from gateway.cli.process import run, until_signal
 from gateway.cli.sandbox import sandbox
@@ -110,13 +113,19 @@ def demo(port: int | None, portal_port: int, database: Path | None, once: bool, 
 
 @main.command()
 @account_option("Account that the token identifies.")
+@click.option("--user", "user_id", metavar="ID", callback=validate_identifier, help="User that the token identifies.")
+@click.option("--admin", "is_admin", is_flag=True, help="The token is an administrator's.")
+@click.option("--client-uuid", metavar="UUID", callback=validate_uuid, help="Integration that the token identifies.")
 @click.option(
     "--ttl", "ttl_s", type=click.IntRange(1), default=3600, show_default=True, help="Lifetime of the token in seconds."
 )
-@setting_options(*TOKEN_SETTINGS)
-def token(account: str, ttl_s: int, **settings: str | None) -> None:
+@setting_options(*TOKEN_SETTINGS, *CALLER_SETTINGS)
+def token(
+    account: str, user_id: str | None, is_admin: bool, client_uuid: str | None, ttl_s: int, **settings: str | None
+) -> None:
     """Print a bearer token for an account."""
-    click.echo(issue_bearer(read_config(settings), Caller(account), ttl_s))
+    caller = Caller(account, user_id=user_id, is_admin=is_admin, client_uuid=client_uuid)
+    click.echo(issue_bearer(read_config(settings), caller, ttl_s))
 
 
 def issue_bearer(config: Config, caller: Caller, ttl_s: int = CLIENT_TOKEN_TTL_S) -> str:
