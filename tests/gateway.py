@@ -17,6 +17,7 @@ import pysqlite3
 from aiohttp import web
 from multidict import CIMultiDict
 
+from gateway.auth.caller import Caller
 from gateway.auth.tokens import issue_token
 from gateway.redaction import Secret
 from gateway.sandbox.portal import SandboxPortal
@@ -149,7 +150,7 @@ class Gateway(HttpVerbs):
         key = (account, ttl_s, int(self.clock.now()))
         if key not in self._tokens:
             config = load_config(self.environ)
-            self._tokens[key] = issue_token(config, Secret(JWT_SECRET), self.clock, account, ttl_s=ttl_s)
+            self._tokens[key] = issue_token(config, Secret(JWT_SECRET), self.clock, Caller(account), ttl_s=ttl_s)
         return self._tokens[key]
 
     async def request(

@@ -1,4 +1,4 @@
-"""Bearer tokens of callers: JSON Web Tokens that identify an account."""
+"""Bearer tokens of callers: JSON Web Tokens that identify an account, its user and integration."""
 
 import math
 import re
@@ -8,6 +8,8 @@ import orjson
 from jose import jwk, jws, jwt
 from jose.exceptions import JOSEError
 
+from gateway.auth.caller import Caller
+from gateway.auth.claims import INVALID_TOKEN, caller_of, rejected, time_claim
 from gateway.auth.token_keys import open_token_keys
 from gateway.clock import Clock
 from gateway.errors import MalformedAuthorization, Unauthenticated
@@ -17,13 +19,11 @@ from gateway.settings.config import Config
 from gateway.settings.secret_file import Secrets
 
 TOKEN_CACHE_BYTES = 16 * 1024 * 1024
-TOKEN_ENTRY_BYTES = 512  # overhead of a cached token besides its text and its account
+TOKEN_ENTRY_BYTES = 512  # overhead of a cached token besides its text and those of its caller
 MAX_TOKEN_CHARACTERS = 8000  # servers commonly accept about 8 KiB per header line
-MAX_ACCOUNT_CHARACTERS = 255
 TOKEN_PART = re.compile(r"[A-Za-z0-9_-]+")
 TOKEN_PARTS = 3
 MISSING_VALUES = ("null", "undefined", "none", "nil", "nan")  # how programming languages print a missing value
-INVALID_TOKEN = "invalid_token"  # RFC 6750, section 3.1
 
 
 class TokenVerifier:
@@ -36,13 +36,13 @@ class TokenVerifier:
     """
 
     def __init__(self, config: Config, secrets: Secrets, clock: Clock) -> None:
-        self._verified: LruCache[str, tuple[str, float]] = LruCache(TOKEN_CACHE_BYTES, _weigh)
+        self._verified: LruCache[str, tuple[Caller, float]] = LruCache(TOKEN_CACHE_BYTES, _weigh)
         self._keys = open_token_keys(config, secrets, clock, on_change=self._verified.clear)
         self._config = config
         self._clock = clock
 
-    def verify(self, header: str | None) -> str:
-        """The account of the token in *header*.
+    def verify(self, header: str | None) -> Caller:
+        """The caller that the token in *header* identifies.
 
         Raises:
             Unauthenticated: when there is no token, or it is invalid; the error has the reason.
@@ -55,19 +55,19 @@ class TokenVerifier:
             header = f"Bearer {bearer_token(header)}"  # one cache entry per token, whatever the spelling and padding
             verified = self._verified.get(header) or self._verify(header)
         self._verified.move_to_end(header)
-        account, expires_at = verified
+        caller, expires_at = verified
         if self._clock.now() >= expires_at:
             self._verified.forget(header)
             raise rejected("the token has expired")
-        return account
+        return caller
 
-    def _verify(self, header: str) -> tuple[str, float]:
+    def _verify(self, header: str) -> tuple[Caller, float]:
         verified = self._check(header.removeprefix("Bearer "))
         self._verified.remember(header, verified)
         return verified
 
-    def _check(self, token: str) -> tuple[str, float]:
-        """The account and the expiry time of a valid *token*, leeway included; infinity if it does not expire."""
+    def _check(self, token: str) -> tuple[Caller, float]:
+        """The caller and the expiry time of a valid *token*, leeway included; infinity if it does not expire."""
         claims = self._signed_claims(token)
         leeway_s = self._config.jwt_leeway_s
         expires_at = time_claim(claims, "exp", absent=math.inf) + leeway_s
@@ -79,7 +79,7 @@ class TokenVerifier:
         audiences = audience if isinstance(audience, list) else [audience]
         if self._config.jwt_audience is not None and self._config.jwt_audience not in audiences:
             raise rejected("the token is for another audience")
-        return account_of(claims, self._config.account_claim), expires_at
+        return caller_of(claims, self._config), expires_at
 
     def _signed_claims(self, token: str) -> Mapping[str, object]:
         header = token_header(token)
@@ -105,8 +105,10 @@ class TokenVerifier:
         return claims
 
 
-def _weigh(header: str, verified: tuple[str, float]) -> int:
-    return text_bytes(header) + text_bytes(verified[0]) + TOKEN_ENTRY_BYTES
+def _weigh(header: str, verified: tuple[Caller, float]) -> int:
+    caller, _ = verified
+    texts = (header, caller.account_key, caller.user_id or "", caller.client_uuid or "")
+    return sum(map(text_bytes, texts)) + TOKEN_ENTRY_BYTES
 
 
 def bearer_token(header: str) -> str:
@@ -157,52 +159,16 @@ def malformed(reason: str) -> MalformedAuthorization:
     return MalformedAuthorization(reason, error=INVALID_TOKEN)
 
 
-def rejected(reason: str) -> Unauthenticated:
-    """The error for a JSON Web Token that is not accepted."""
-    return Unauthenticated(reason, error=INVALID_TOKEN)
-
-
-def time_claim(claims: Mapping[str, object], name: str, *, absent: float) -> float:
-    """The claim *name* in seconds since the Unix epoch; *absent* if there is no such claim.
-
-    Raises:
-        Unauthenticated: when the claim is not a number; null is not a number.
-    """
-    if name not in claims:
-        return absent
-    value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise rejected(f"the claim {name} of the token is not a number")
-    return value
-
-
-def account_of(claims: Mapping[str, object], names: tuple[str, ...]) -> str:
-    """The account id in the first of the claims *names* that is present; null is the same as absent.
-
-    Raises:
-        Unauthenticated: when none is present, or the first one is not an account id.
-    """
-    for name in names:
-        value = claims.get(name)
-        if value is None:
-            continue
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-        if isinstance(value, str) and is_account(value):
-            return value
-        raise rejected(f"the claim {name} of the token is not an account id")
-    raise rejected("the token has no account id")
-
-
-def is_account(name: str) -> bool:
-    """Whether *name* is a valid account id."""
-    return 0 < len(name) <= MAX_ACCOUNT_CHARACTERS and name.isprintable()
-
-
-def issue_token(config: Config, secret: Secret, clock: Clock, account: str, *, ttl_s: int) -> str:
-    """A token for *account* that is valid for *ttl_s* seconds."""
+def issue_token(config: Config, secret: Secret, clock: Clock, caller: Caller, *, ttl_s: int) -> str:
+    """A token that identifies *caller* and is valid for *ttl_s* seconds."""
     now = int(clock.now())
-    claims: dict[str, object] = {config.account_claim[0]: account, "iat": now, "exp": now + ttl_s}
+    claims: dict[str, object] = {config.account_claim[0]: caller.account_key, "iat": now, "exp": now + ttl_s}
+    if caller.user_id is not None:
+        claims[config.user_claim[0]] = caller.user_id
+    if caller.is_admin:
+        claims[config.admin_claim[0]] = True
+    if caller.client_uuid is not None:
+        claims[config.client_uuid_claim[0]] = caller.client_uuid
     if config.jwt_issuer is not None:
         claims["iss"] = config.jwt_issuer
     if config.jwt_audience is not None:

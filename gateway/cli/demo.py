@@ -8,6 +8,7 @@ from aiohttp import ClientSession
 from rich.console import Console
 from rich.table import Table
 
+from gateway.auth.caller import Caller
 from gateway.auth.tokens import issue_token
 from gateway.bitrix.rows.dictionaries import FIELD_TYPE_ALIASES, FIELD_TYPES
 from gateway.cli.demo_flow import run_flow
@@ -43,7 +44,7 @@ async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
     async with demo_servers(settings, clock) as demo:
         config, portal = demo.config, demo.portal
         assert demo.secrets.jwt_secret is not None, "the demo signs its own tokens"
-        token = issue_token(config, demo.secrets.jwt_secret, clock, ACCOUNT, ttl_s=TOKEN_TTL_S)
+        token = issue_token(config, demo.secrets.jwt_secret, clock, Caller(ACCOUNT), ttl_s=TOKEN_TTL_S)
         click.echo(f"Sandbox portal at {demo.portal_origin}, gateway at {config.own_origin}")
         started = clock.monotonic()
         async with open_client(config.own_origin, token) as client:

@@ -7,12 +7,14 @@ from typing import Any
 import click
 
 from gateway import __version__
+from gateway.auth.caller import Caller
 from gateway.auth.tokens import issue_token
 from gateway.cli.demo import run_demo
 from gateway.cli.demo_servers import choose_settings
 from gateway.cli.exit_status import INTERRUPTED, PIPE_CLOSED
 from gateway.cli.forget_credentials import NEXT_STEPS, CredentialCount, forget_credentials
 from gateway.cli.options import (
+    CALLER_SETTINGS,
     DOTENV,
     PORT,
     TOKEN_SETTINGS,
@@ -21,8 +23,10 @@ from gateway.cli.options import (
     portal_options,
     read_config,
     setting_options,
+    validate_identifier,
     validate_resources,
     validate_stream,
+    validate_uuid,
 )
 from gateway.cli.process import run, until_signal
 from gateway.cli.sandbox import sandbox
@@ -109,22 +113,28 @@ def demo(port: int | None, portal_port: int, database: Path | None, once: bool, 
 
 @main.command()
 @account_option("Account that the token identifies.")
+@click.option("--user", "user_id", metavar="ID", callback=validate_identifier, help="User that the token identifies.")
+@click.option("--admin", "is_admin", is_flag=True, help="The token is an administrator's.")
+@click.option("--client-uuid", metavar="UUID", callback=validate_uuid, help="Integration that the token identifies.")
 @click.option(
     "--ttl", "ttl_s", type=click.IntRange(1), default=3600, show_default=True, help="Lifetime of the token in seconds."
 )
-@setting_options(*TOKEN_SETTINGS)
-def token(account: str, ttl_s: int, **settings: str | None) -> None:
+@setting_options(*TOKEN_SETTINGS, *CALLER_SETTINGS)
+def token(
+    account: str, user_id: str | None, is_admin: bool, client_uuid: str | None, ttl_s: int, **settings: str | None
+) -> None:
     """Print a bearer token for an account."""
-    click.echo(issue_bearer(read_config(settings), account, ttl_s))
+    caller = Caller(account, user_id=user_id, is_admin=is_admin, client_uuid=client_uuid)
+    click.echo(issue_bearer(read_config(settings), caller, ttl_s))
 
 
-def issue_bearer(config: Config, account: str, ttl_s: int = CLIENT_TOKEN_TTL_S) -> str:
-    """A token for *account*, signed with the gateway's secret.
+def issue_bearer(config: Config, caller: Caller, ttl_s: int = CLIENT_TOKEN_TTL_S) -> str:
+    """A token that identifies *caller*, signed with the gateway's secret.
 
     Raises:
         SettingsError: when the secret is not available.
     """
-    return issue_token(config, find_jwt_secret(config), SystemClock(), account, ttl_s=ttl_s)
+    return issue_token(config, find_jwt_secret(config), SystemClock(), caller, ttl_s=ttl_s)
 
 
 @main.command("forget-credentials")
@@ -166,7 +176,7 @@ def sync(resources: tuple[str, ...], account: str, enable: bool, mode: str | Non
     mirrored only once they are enabled.
     """
     config = read_config(settings)
-    bearer = issue_bearer(config, account)
+    bearer = issue_bearer(config, Caller(account))
     names = list(dict.fromkeys(resources))
     if not run(sync_resources(config, bearer, names, SystemClock(), enable=enable, mode=mode)):
         sys.exit(1)
@@ -199,4 +209,4 @@ def stream(resource: str, account: str, **options: Any) -> None:
     """
     query = {name: str(options.pop(name)) for name in STREAM_QUERY if options[name] is not None}
     config = read_config({name: value for name, value in options.items() if name not in STREAM_QUERY})
-    run(stream_rows(config, issue_bearer(config, account), resource, query, sys.stdout.buffer))
+    run(stream_rows(config, issue_bearer(config, Caller(account)), resource, query, sys.stdout.buffer))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gateway.auth.tokens import MAX_ACCOUNT_CHARACTERS, is_account
+from gateway.auth.caller import MAX_IDENTIFIER_CHARACTERS, is_identifier, is_uuid
 from gateway.errors import NotFound
 from gateway.mirror.resources import find_resource
 from gateway.passthrough.streamed_lists import STREAMED_LISTS
@@ -31,6 +31,8 @@ TOKEN_SETTINGS = (
     "jwt_audience",
     "account_claim",
 )
+# Those that name the claims about the caller besides its account.
+CALLER_SETTINGS = ("user_claim", "admin_claim", "client_uuid_claim")
 ADDRESS_SETTINGS = ("host", "port")
 # Row counts of a sandbox portal, with their help texts.
 SIZES = {
@@ -49,13 +51,21 @@ SIZES = {
 
 def account_option(help_text: str) -> Callable[[F], F]:
     """The required option --account."""
-    return click.option("--account", metavar="ID", required=True, callback=validate_account, help=help_text)
+    return click.option("--account", metavar="ID", required=True, callback=validate_identifier, help=help_text)
 
 
-def validate_account(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    if not is_account(value):
-        raise click.BadParameter(f"must be one line of 1 to {MAX_ACCOUNT_CHARACTERS} printable characters")
+def validate_identifier(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not is_identifier(value):
+        raise click.BadParameter(f"must be one line of 1 to {MAX_IDENTIFIER_CHARACTERS} printable characters")
     return value
+
+
+def validate_uuid(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    if not is_uuid(value):
+        raise click.BadParameter("must be a UUID, like 0b8ac3f1-6f5e-4d0c-9f0d-2a7c5e1b9d43")
+    return value.lower()
 
 
 def validate_stream(_context: click.Context, _parameter: click.Parameter, value: str) -> str:

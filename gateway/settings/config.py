@@ -15,9 +15,9 @@ from gateway.origins import exact_origin
 from gateway.redaction import Secret
 from gateway.settings.dotenv_file import read_dotenv
 from gateway.settings.parsers import (
-    account_claim,
     boolean,
     certificate_file,
+    claim_name,
     comma_list,
     database_file,
     host_name,
@@ -86,8 +86,21 @@ class Config:
     jwt_leeway_s: int = setting(5, integer(0, 300), "Clock skew allowed for the claims exp and nbf, in seconds.")
     account_claim: tuple[str, ...] = setting(
         ("accountID", "account_id", "id", "sub"),
-        comma_list(account_claim),
+        comma_list(claim_name),
         "Claims that may contain the account id; the first one present is used.",
+    )
+    user_claim: tuple[str, ...] = setting(
+        ("user_id",), comma_list(claim_name), "Claims that may contain the user id; the first one present is used."
+    )
+    admin_claim: tuple[str, ...] = setting(
+        ("admin",),
+        comma_list(claim_name),
+        "Claims that make the caller an administrator if they are true; the first one present is used.",
+    )
+    client_uuid_claim: tuple[str, ...] = setting(
+        ("client_uuid",),
+        comma_list(claim_name),
+        "Claims that may contain the UUID of the integration; the first one present is used.",
     )
     encryption_key: Secret | None = setting(
         None,
@@ -253,7 +266,7 @@ def load_config(environ: Mapping[str, str], overrides: Mapping[str, object] = NO
     """
     flags = {environment_name(name): as_text(value) for name, value in overrides.items() if value is not None}
     raw = {entry.name: found for entry in SETTINGS if (found := entry.find(flags) or entry.find(environ))}
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {item.name: item.default for item in fields_of(Config) if item.name not in raw}
     errors: dict[str, str] = {}
     for entry in SETTINGS:
         if entry.name in raw:

@@ -192,10 +192,10 @@ def certificate_file(value: str) -> Path:
     return path
 
 
-def account_claim(value: str) -> str:
-    """The name of a claim that can identify an account."""
+def claim_name(value: str) -> str:
+    """The name of a claim that can describe a caller."""
     if value in REGISTERED_CLAIMS:
-        raise ValueError(f"must be claims that identify an account, not {', '.join(REGISTERED_CLAIMS)}")
+        raise ValueError(f"must be claims that describe the caller, not {', '.join(REGISTERED_CLAIMS)}")
     return text(value)
 
 

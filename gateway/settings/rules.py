@@ -1,7 +1,7 @@
 """Rules that involve several settings.
 
-A rule receives the given settings as raw text and as parsed values, and returns the name of an invalid setting with a
-sentence, or None. Settings whose own parser failed have no value.
+A rule receives the given settings as raw text, and the values of all settings, and returns the name of an invalid
+setting with a sentence, or None. Settings whose own parser failed have no value.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.crypto.public_keys import PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS, read_public_key
-from gateway.settings.setting import RawSetting
+from gateway.settings.setting import RawSetting, environment_name
 
 Raw = Mapping[str, RawSetting]
 Values = Mapping[str, Any]
@@ -17,6 +17,7 @@ Violation = tuple[str, str]
 
 PUBLIC_KEY_SETTINGS = ("jwt_public_key_file", "jwks_file")
 KEY_SETTINGS = ("jwt_secret", *PUBLIC_KEY_SETTINGS)
+CLAIM_SETTINGS = ("account_claim", "user_claim", "admin_claim", "client_uuid_claim")
 
 
 def one_kind_of_key(raw: Raw, _values: Values) -> Violation | None:
@@ -53,12 +54,24 @@ def authorization_servers_at_the_default_port(_raw: Raw, values: Values) -> Viol
     return "oauth_servers", "may contain ports only if GATEWAY_INSECURE_PORTALS is 1"
 
 
+def claims_have_one_meaning(raw: Raw, values: Values) -> Violation | None:
+    settings: dict[str, str] = {}
+    for name in CLAIM_SETTINGS:
+        for claim in values.get(name, ()):
+            other = settings.setdefault(claim, name)
+            if other != name:
+                invalid, kept = (name, other) if name in raw else (other, name)
+                return invalid, f"cannot contain {claim}, which {environment_name(kept)} contains"
+    return None
+
+
 RULES = (
     one_kind_of_key,
     previous_secrets_need_a_secret,
     client_id_and_secret_together,
     algorithms_fit_the_key,
     authorization_servers_at_the_default_port,
+    claims_have_one_meaning,
 )
 
 

@@ -9,7 +9,7 @@ from gateway.schemas import Body, String
 from handlers.app_keys import ACCOUNTS
 from handlers.bitrix.account_loading import load_account
 from handlers.http.bodies import load_body
-from handlers.http.keys import ACCOUNT_KEY, CLOCK
+from handlers.http.keys import CALLER, CLOCK
 from handlers.http.responses import json_response
 from storage.records import Account
 
@@ -32,7 +32,7 @@ async def connect_account(request: web.Request) -> web.Response:
     """POST /bitrix/account"""
     body = await load_body(request, ACCOUNT_BODY)
     connected = await request.app[ACCOUNTS].connect(
-        request[ACCOUNT_KEY], body["client_bitrix_url"], body.get("redirect_url")
+        request[CALLER].account_key, body["client_bitrix_url"], body.get("redirect_url")
     )
     rendered = render_account(connected.account, request.app[CLOCK].now())
     if connected.authorize_url is not None:
@@ -42,7 +42,7 @@ async def connect_account(request: web.Request) -> web.Response:
 
 async def delete_account(request: web.Request) -> web.Response:
     """DELETE /bitrix/account"""
-    await request.app[ACCOUNTS].delete(request[ACCOUNT_KEY])
+    await request.app[ACCOUNTS].delete(request[CALLER].account_key)
     return web.Response()
 
 

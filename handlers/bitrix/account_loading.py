@@ -3,13 +3,13 @@
 from aiohttp import web
 
 from handlers.app_keys import ACCOUNTS, DIRECTORY
-from handlers.http.keys import ACCOUNT_KEY
+from handlers.http.keys import CALLER
 from storage.records import Account
 
 
 async def find_account(request: web.Request) -> Account | None:
     """Return the account that the request's token names; None if it is not connected."""
-    return await request.app[DIRECTORY].find(request[ACCOUNT_KEY])
+    return await request.app[DIRECTORY].find(request[CALLER].account_key)
 
 
 async def load_account(request: web.Request) -> Account:
@@ -18,7 +18,7 @@ async def load_account(request: web.Request) -> Account:
     Raises:
         NotFound: the account is not connected.
     """
-    return await request.app[DIRECTORY].require(request[ACCOUNT_KEY])
+    return await request.app[DIRECTORY].require(request[CALLER].account_key)
 
 
 async def load_authorized_account(request: web.Request) -> Account:

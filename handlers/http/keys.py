@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from gateway.auth.caller import Caller
 from gateway.auth.tokens import TokenVerifier
 from gateway.clock import Clock
 from gateway.settings.config import Config
@@ -14,8 +15,8 @@ TOKENS = web.AppKey("TOKENS", TokenVerifier)
 ACCESS_LOG = web.AppKey("ACCESS_LOG", AccessLog)
 STORAGE_LOG = web.AppKey("STORAGE_LOG", StorageLog)
 
-ACCOUNT_KEY = web.RequestKey("ACCOUNT_KEY", str)
-"""The account that the token of the request names."""
+CALLER = web.RequestKey("CALLER", Caller)
+"""Who sent the request, by its token."""
 
 REQUEST_ID = web.RequestKey("REQUEST_ID", str)
 """The id of a stream's request, whose response starts before its handler returns."""

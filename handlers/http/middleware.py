@@ -16,7 +16,7 @@ from gateway.request_id import CURRENT_REQUEST_ID
 from handlers.http.access_log import AccessLogEntry
 from handlers.http.body_reader import CallerLeft
 from handlers.http.errors import INTERNAL, ErrorStyle, HttpError, http_error, is_internal, render_error, status_of
-from handlers.http.keys import ACCESS_LOG, ACCOUNT_KEY, CLOCK, REQUEST_ID, STORAGE_LOG, TOKENS
+from handlers.http.keys import ACCESS_LOG, CALLER, CLOCK, REQUEST_ID, STORAGE_LOG, TOKENS
 from handlers.http.responses import PrebuiltResponse
 from storage.errors import StorageUnusable
 
@@ -56,7 +56,7 @@ def with_middleware(handler: Handler, *, route: str = "", style: ErrorStyle = Er
             request[REQUEST_ID] = request_id
         try:
             if needs_token:
-                request[ACCOUNT_KEY] = app[TOKENS].verify(authorization_of(request))
+                request[CALLER] = app[TOKENS].verify(authorization_of(request))
             if len(request.raw_path) > MAX_ADDRESS_CHARACTERS:
                 raise HttpError(400, f"the address is longer than {MAX_ADDRESS_CHARACTERS} characters")
             response = await handler(request)

@@ -169,6 +169,31 @@ async def test_other_authorization_headers_are_refused(gateway: Gateway, header:
     assert (answer.status, answer.json) == (401, sentence)
 
 
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"user_id": []}, "the claim user_id of the token is not a user id"),
+        ({"client_uuid": "5"}, "the claim client_uuid of the token is not a UUID"),
+    ],
+)
+async def test_a_user_or_integration_of_the_wrong_form_is_refused_by_name(
+    gateway: Gateway, claims: dict[str, object], reason: str
+) -> None:
+    token = token_of({"sub": "acme"} | claims)
+    answer = await gateway.get("/bitrix", token=token)
+    assert (answer.status, answer.json) == (401, REFUSED)
+    assert reason in answer.headers["WWW-Authenticate"]
+    problem = await gateway.get("/bitrix/sync", token=token)
+    assert (problem.status, problem.json["detail"]) == (401, reason)
+
+
+async def test_users_administrators_and_integrations_have_the_data_of_their_account(connected: Gateway) -> None:
+    claims = {"user_id": 5, "admin": True, "client_uuid": "0B8AC3F1-6F5E-4D0C-9F0D-2A7C5E1B9D43"}
+    account = await connected.get("/bitrix/account", token=token_of({"sub": "acme"} | claims))
+    assert (account.status, account.json["accountID"]) == (200, "acme")
+    assert (await connected.get("/bitrix/account", token=token_of({"sub": "b"} | claims))).status == 404
+
+
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 async def test_the_scheme_bearer_is_accepted_in_any_case(gateway: Gateway, scheme: str) -> None:
     sent = {"Authorization": f"{scheme} {gateway.token()}"}

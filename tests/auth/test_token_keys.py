@@ -11,6 +11,7 @@ import pytest
 from jose import jws
 from structlog.testing import capture_logs
 
+from gateway.auth.caller import Caller
 from gateway.auth.tokens import TokenVerifier, issue_token
 from gateway.clock import Clock
 from gateway.errors import Unauthenticated
@@ -43,7 +44,7 @@ def refusal(tokens: TokenVerifier, token: str) -> str:
 
 
 def accepted(tokens: TokenVerifier, token: str) -> bool:
-    return tokens.verify(f"Bearer {token}") == "acme"
+    return tokens.verify(f"Bearer {token}").account_key == "acme"
 
 
 def test_the_kid_selects_the_key(keys: Path) -> None:
@@ -179,7 +180,7 @@ def test_no_secret_is_generated_if_a_jwk_set_is_configured(keys: Path) -> None:
 
 
 def issued_by(secret: str) -> str:
-    return issue_token(load_config({}), Secret(secret), ManualClock(), "acme", ttl_s=3600)
+    return issue_token(load_config({}), Secret(secret), ManualClock(), Caller("acme"), ttl_s=3600)
 
 
 def test_previous_secrets_verify_and_do_not_sign() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from gateway.auth.caller import Caller
 from gateway.auth.tokens import TokenVerifier
 from gateway.clock import SystemClock
 from gateway.errors import Unauthenticated
@@ -15,6 +16,8 @@ from tests.cli.conftest import Invoke
 from tests.clock import ManualClock
 from tests.support.key_files import write_public_key
 
+UUID = "0b8ac3f1-6f5e-4d0c-9f0d-2a7c5e1b9d43"
+
 
 def test_it_prints_one_line_that_the_gateway_accepts(invoke: Invoke) -> None:
     secrets = resolve_secrets(load_config({}))
@@ -22,7 +25,7 @@ def test_it_prints_one_line_that_the_gateway_accepts(invoke: Invoke) -> None:
     assert result.exit_code == 0
     assert result.stdout.count("\n") == 1
     verifier = TokenVerifier(load_config({}), secrets, SystemClock())
-    assert verifier.verify(f"Bearer {result.stdout.strip()}") == "7"
+    assert verifier.verify(f"Bearer {result.stdout.strip()}").account_key == "7"
 
 
 def test_it_is_valid_for_an_hour_or_the_given_ttl(invoke: Invoke) -> None:
@@ -31,9 +34,30 @@ def test_it_is_valid_for_an_hour_or_the_given_ttl(invoke: Invoke) -> None:
     now = SystemClock().now()
     for ttl, arguments in ((3600, ()), (60, ("--ttl", "60"))):
         token = invoke("token", "--account", "7", "--jwt-secret", "12345678", *arguments).stdout.strip()
-        assert TokenVerifier(config, secrets, ManualClock(now + ttl - 30)).verify(f"Bearer {token}") == "7"
+        assert TokenVerifier(config, secrets, ManualClock(now + ttl - 30)).verify(f"Bearer {token}").account_key == "7"
         with pytest.raises(Unauthenticated):
             TokenVerifier(config, secrets, ManualClock(now + ttl + 30)).verify(f"Bearer {token}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "caller"),
+    [
+        ((), Caller("7")),
+        (("--user", "5"), Caller("7", user_id="5")),
+        (("--admin",), Caller("7", is_admin=True)),
+        (("--user", "Иван", "--admin", "--client-uuid", UUID), Caller("7", "Иван", True, UUID)),
+        (("--client-uuid", UUID.upper()), Caller("7", client_uuid=UUID)),
+    ],
+)
+@pytest.mark.parametrize(
+    "names", [{}, {"GATEWAY_USER_CLAIM": "uid", "GATEWAY_ADMIN_CLAIM": "root", "GATEWAY_CLIENT_UUID_CLAIM": "azp"}]
+)
+def test_it_identifies_a_user_an_administrator_and_an_integration(
+    invoke: Invoke, arguments: tuple[str, ...], caller: Caller, names: dict[str, str]
+) -> None:
+    token = invoke("token", "--account", "7", "--jwt-secret", "12345678", *arguments, **names).stdout.strip()
+    config = load_config(names, {"jwt_secret": "12345678"})
+    assert TokenVerifier(config, resolve_secrets(config), SystemClock()).verify(f"Bearer {token}") == caller
 
 
 @pytest.mark.parametrize(
@@ -63,7 +87,7 @@ def test_the_secret_may_come_from_a_file(invoke: Invoke, tmp_path: Path) -> None
     (tmp_path / "jwt").write_text("12345678\n")
     token = invoke("token", "--account", "7", "--jwt-secret-file", "jwt").stdout.strip()
     config = load_config({}, {"jwt_secret": "12345678"})
-    assert TokenVerifier(config, resolve_secrets(config), SystemClock()).verify(f"Bearer {token}") == "7"
+    assert TokenVerifier(config, resolve_secrets(config), SystemClock()).verify(f"Bearer {token}").account_key == "7"
     assert invoke("token", "--account", "7", GATEWAY_JWT_SECRET_FILE="jwt").exit_code == 0
 
 
@@ -82,3 +106,17 @@ def test_an_invalid_account_is_refused(invoke: Invoke, command: tuple[str, ...],
     result = invoke(*command, "--account", account, "--jwt-secret", "12345678")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "must be one line of 1 to 255 printable characters" in result.stderr
+
+
+@pytest.mark.parametrize("user", ["", "a" * 256, "a\nb", "a\x00"])
+def test_an_invalid_user_is_refused(invoke: Invoke, user: str) -> None:
+    result = invoke("token", "--account", "7", "--user", user, "--jwt-secret", "12345678")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Invalid value for '--user': must be one line of 1 to 255 printable characters" in result.stderr
+
+
+@pytest.mark.parametrize("uuid", ["", "5", UUID.replace("-", ""), f"{{{UUID}}}", f"{UUID}0"])
+def test_an_integration_that_is_not_a_uuid_is_refused(invoke: Invoke, uuid: str) -> None:
+    result = invoke("token", "--account", "7", "--client-uuid", uuid, "--jwt-secret", "12345678")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Invalid value for '--client-uuid': must be a UUID, like " in result.stderr

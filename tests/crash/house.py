@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 
+from gateway.auth.caller import Caller
 from gateway.auth.tokens import issue_token
 from gateway.clock import SystemClock
 from gateway.redaction import Secret
@@ -99,7 +100,9 @@ class House(HttpVerbs):
             Died: the gateway did not answer.
         """
         if account not in self._tokens:
-            self._tokens[account] = issue_token(self.config, Secret(JWT_SECRET), SystemClock(), account, ttl_s=86_400)
+            self._tokens[account] = issue_token(
+                self.config, Secret(JWT_SECRET), SystemClock(), Caller(account), ttl_s=86_400
+            )
         headers = {"Authorization": f"Bearer {self._tokens[account]}"}
         try:
             async with self._session.request(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiohttp import ClientSession
 
+from gateway.auth.caller import Caller
 from gateway.auth.tokens import issue_token
 from gateway.cli.process import free_port
 from gateway.cli.serve import serving
@@ -54,7 +55,7 @@ async def fuzz(directory: Path) -> int:
         failed = 0
         async with serving(config, resolve_secrets(config), clock):
             for account, selection in RUNS.items():
-                token = issue_token(config, find_jwt_secret(config), clock, account, ttl_s=TOKEN_TTL_S)
+                token = issue_token(config, find_jwt_secret(config), clock, Caller(account), ttl_s=TOKEN_TTL_S)
                 if account == "acme":
                     await connect(config.own_origin, token, server.origin + portal.webhook_path)
                 process = await asyncio.create_subprocess_exec(

@@ -14,6 +14,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
+from gateway.auth.caller import Caller
 from gateway.auth.tokens import issue_token
 from gateway.cli.process import free_port
 from gateway.clock import SystemClock
@@ -43,7 +44,7 @@ def settings(database: Path, port: int, **more: str) -> dict[str, str]:
 def token(number: int = 0) -> str:
     """A token of the account. Each *number* gives another token."""
     config = load_config({"GATEWAY_JWT_SECRET": JWT_SECRET})
-    return issue_token(config, Secret(JWT_SECRET), SystemClock(), ACCOUNT, ttl_s=100_000 + number)
+    return issue_token(config, Secret(JWT_SECRET), SystemClock(), Caller(ACCOUNT), ttl_s=100_000 + number)
 
 
 def bearer(value: str) -> dict[str, str]:

@@ -64,6 +64,7 @@ ROW = re.compile(r"^\| ([^|`]+) \| `([^`]+)` \| ([^|]+) \|$", re.MULTILINE)
 UNITS = {"KiB": 1024, "MiB": 1024**2}
 WIDE = "\N{GRINNING FACE}"  # four bytes a character
 LONG = 255
+UUID = "0b8ac3f1-6f5e-4d0c-9f0d-2a7c5e1b9d43"
 SETTINGS = {
     "GATEWAY_MAX_CONNECTIONS": "8",
     "GATEWAY_PAGE_CACHE_BYTES": "4194304",
@@ -137,7 +138,8 @@ def test_the_table_names_existing_modules() -> None:
 @fills("verified tokens")
 async def fill_tokens(gateway: Gateway, _sandbox: Sandbox, _retained: Retained) -> None:
     for number in range(2_500):
-        claims = orjson.dumps({"sub": str(number).ljust(LONG, "x"), "padding": "x" * 5_000})
+        caller = {"sub": str(number).ljust(LONG, "x"), "user_id": str(number).ljust(LONG, WIDE), "client_uuid": UUID}
+        claims = orjson.dumps(caller | {"padding": "x" * 3_500})
         header = f"Bearer {jws.sign(claims, JWT_SECRET, algorithm='HS256')}"
         for variant in (header, header + " " * 50_000):
             gateway.app[TOKENS].verify(variant)

@@ -148,6 +148,10 @@ def test_secrets_are_masked_in_the_repr() -> None:
         ("account_claim", ","),
         ("account_claim", "accountID,exp"),
         ("account_claim", "aud"),
+        ("user_claim", ","),
+        ("user_claim", "user_id,exp"),
+        ("admin_claim", "iss"),
+        ("client_uuid_claim", "jti"),
         ("return_origins", ", ,"),
         ("jwt_algorithms", ","),
         ("public_url", "example.com"),
@@ -245,6 +249,37 @@ def test_a_jwk_set_is_read_at_start(tmp_path: Path) -> None:
     assert load_config({}, {"jwks_file": keys, "jwt_algorithms": "ES256"}).jwt_algorithms == ("ES256",)
     with pytest.raises(SettingsError, match="GATEWAY_JWT_ALGORITHMS must be algorithms that fit the key"):
         load_config({}, {"jwks_file": keys, "jwt_algorithms": "HS256"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "violation"),
+    [
+        ({"user_claim": "uid,sub"}, "GATEWAY_USER_CLAIM cannot contain sub, which GATEWAY_ACCOUNT_CLAIM contains"),
+        (
+            {"account_claim": "user_id"},
+            "GATEWAY_ACCOUNT_CLAIM cannot contain user_id, which GATEWAY_USER_CLAIM contains",
+        ),
+        (
+            {"admin_claim": "a", "user_claim": "a"},
+            "GATEWAY_ADMIN_CLAIM cannot contain a, which GATEWAY_USER_CLAIM contains",
+        ),
+        (
+            {"client_uuid_claim": "admin"},
+            "GATEWAY_CLIENT_UUID_CLAIM cannot contain admin, which GATEWAY_ADMIN_CLAIM contains",
+        ),
+    ],
+)
+def test_a_claim_has_one_meaning(settings: dict[str, str], violation: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_config({}, settings)
+    assert str(refusal.value) == violation
+
+
+def test_names_of_claims_are_lists_and_may_be_exchanged() -> None:
+    names = {"account_claim": "accountID", "user_claim": "sub, uid", "admin_claim": "client_uuid"}
+    config = load_config({}, names | {"client_uuid_claim": "admin"})
+    assert (config.account_claim, config.user_claim) == (("accountID",), ("sub", "uid"))
+    assert (config.admin_claim, config.client_uuid_claim) == (("client_uuid",), ("admin",))
 
 
 def test_previous_secrets_can_only_be_combined_with_a_secret(rsa_file: Path) -> None:

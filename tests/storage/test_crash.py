@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway.auth.caller import Caller
 from gateway.auth.tokens import issue_token
 from gateway.clock import SystemClock
 from gateway.redaction import Secret
@@ -115,7 +116,7 @@ async def serving_until_killed(environ: dict[str, str]) -> AsyncIterator[aiohttp
     while b"listening" not in (line := await process.stderr.readline()):
         assert line, "it has ended without listening"
     config = load_config(environ)
-    token = issue_token(config, Secret(JWT_SECRET), SystemClock(), "acme", ttl_s=3600)
+    token = issue_token(config, Secret(JWT_SECRET), SystemClock(), Caller("acme"), ttl_s=3600)
     try:
         async with aiohttp.ClientSession(
             config.own_origin, headers={"Authorization": f"Bearer {token}"}, raise_for_status=True

@@ -1,6 +1,7 @@
 """Errors below /api/v4: problems of amoCRM's form, at unknown addresses and methods too."""
 
 from contextlib import closing
+from io import BytesIO
 
 import pysqlite3
 import pytest
@@ -46,7 +47,7 @@ async def test_errors_of_the_promised_contract_stay_json_strings(gateway: Gatewa
 
 
 async def test_a_body_that_is_too_large_is_a_problem(user: Person) -> None:
-    answer = await user.post(WIDGETS, data=b" " * 2_000_000, headers={"Content-Type": "application/json"})
+    answer = await user.post(WIDGETS, data=BytesIO(b" " * 2_000_000), headers={"Content-Type": "application/json"})
     assert (answer.status, answer.json["type"]) == (413, "https://httpstatus.es/413")
 
 
