@@ -10,6 +10,7 @@ import pytest
 from jose import jws
 
 from handlers.http.errors import PROBLEM_JSON
+from handlers.http.middleware import TOKEN_PREFIXES
 from handlers.routes import PROMISED
 from tests.gateway import CONTRACT, JWT_SECRET, NO_TOKEN, RESOURCES, Gateway, Sandbox
 from tests.support.jwks import rsa_signer, write_jwk_set
@@ -27,6 +28,7 @@ FILLED = {
     "{id}": "1",
     "{otherId}": "2",
     "{type}": "home",
+    "{code}": "asterisk",
 }
 
 
@@ -37,7 +39,7 @@ def filled(template: str) -> str:
 
 
 PROTECTED = sorted(
-    (method, filled(template)) for method, template in CONTRACT.operations if template.startswith("/bitrix")
+    (method, filled(template)) for method, template in CONTRACT.operations if template.startswith(TOKEN_PREFIXES)
 )
 
 
@@ -46,12 +48,12 @@ def token_of(claims: object, *, secret: str = JWT_SECRET, algorithm: str = "HS25
 
 
 def test_the_list_of_protected_operations_is_complete() -> None:
-    syncs, records, related, types, streams, calls, calls3, methods = 11, 20, 19, 3, 2, 2, 3, 1
-    assert len(PROTECTED) == 15 + syncs + records + related + types + streams + calls + calls3 + methods
+    syncs, records, related, types, streams, calls, calls3, methods, widgets = 11, 20, 19, 3, 2, 2, 3, 1, 8
+    assert len(PROTECTED) == 15 + syncs + records + related + types + streams + calls + calls3 + methods + widgets
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
-async def test_every_address_under_bitrix_requires_a_token(gateway: Gateway, method: str, path: str) -> None:
+async def test_every_protected_address_requires_a_token(gateway: Gateway, method: str, path: str) -> None:
     answer = await gateway.request(method, path, token=NO_TOKEN)
     if path.replace("/5", "/{quizID}") not in PROMISED:
         assert (answer.status, answer.json["detail"]) == (401, REFUSED)

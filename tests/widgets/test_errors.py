@@ -6,9 +6,10 @@ from io import BytesIO
 import pysqlite3
 import pytest
 
+from handlers.routes import QUERY_PARAMETERS
 from tests.gateway import NO_TOKEN, Gateway
 from tests.support.stored import database
-from tests.support.widgets import WIDGETS, Person
+from tests.support.widgets import WIDGETS, Person, broken_rules
 
 MEMBERS = {"type", "title", "status", "detail", "code", "requestId"}
 
@@ -59,3 +60,15 @@ async def test_a_failing_statement_is_an_internal_error(gateway: Gateway, user: 
     answer = await user.get(WIDGETS)
     assert (answer.status, answer.headers["Content-Type"]) == (500, "application/problem+json")
     assert answer.json["detail"] == "Internal Server Error"
+
+
+@pytest.mark.parametrize(
+    ("method", "template"), sorted(each for each in QUERY_PARAMETERS if each[1].startswith(WIDGETS))
+)
+async def test_an_undocumented_parameter_is_refused(user: Person, method: str, template: str) -> None:
+    admin = user.but(admin=True)
+    await admin.add("asterisk")
+    for query, name in (("filter[ID]=5", "filter[ID]"), ("=1", "a parameter without a name"), ("Limit=1", "Limit")):
+        answer = await admin.request(method, f"{template.format(code='asterisk')}?{query}", json={})
+        assert broken_rules(answer) == [(name, "UnknownParameter")]
+    assert (await admin.widget("asterisk"))["is_active_in_account"] is False
