@@ -57,10 +57,9 @@ class Placement:
 _ACTIVITY = {"useBuiltInInterface": "N", "newUserNotificationTitle": "", "newUserNotificationText": ""}
 _AUTOCOMPLETE = {"countries": ""}
 
-# Source: the scopes are those of the placements' own pages, [docs] api-reference/widgets. That LEFT_MENU,
-# PAGE_BACKGROUND_WORKER, REST_APP_URI and BI_ANALYTICS_MENU need no further scope is (inferred) from their "basic" and
-# "placement"; the index of widgets says it of messengers. Of messengers there is only the placement in the documented
-# answer of placement.get, with the options shown there; their defaults are (inferred).
+# Source: [docs] api-reference/widgets/placements.md; that messengers need no further scope: index.md. Of messengers
+# there is only the placement in the documented answer of placement.get, with the options shown there; their defaults
+# are (inferred).
 _OTHERS = {
     "CRM_ANALYTICS_MENU": Placement("crm"),
     "CRM_ANALYTICS_TOOLBAR": Placement("crm"),
@@ -73,8 +72,21 @@ _OTHERS = {
     "REST_APP_URI": Placement("", max_count=1),
     "IM_CONTEXT_MENU": Placement("", {"extranet": "N", "context": "ALL", "role": "USER"}),
     "CALL_CARD": Placement("telephony"),
+    "TELEPHONY_ANALYTICS_MENU": Placement("telephony"),
     "CALENDAR_GRIDVIEW": Placement("calendar"),
     "CONTACT_CENTER": Placement("contact_center"),
+    "TASK_LIST_CONTEXT_MENU": Placement("task"),
+    "TASK_VIEW_TAB": Placement("task"),
+    "TASK_VIEW_SIDEBAR": Placement("task"),
+    "TASK_VIEW_TOP_PANEL": Placement("task"),
+    "TASK_USER_LIST_TOOLBAR": Placement("task"),
+    "TASK_GROUP_LIST_TOOLBAR": Placement("task"),
+    "TASK_ROBOT_DESIGNER_TOOLBAR": Placement("task"),
+    "SONET_GROUP_DETAIL_TAB": Placement("sonet_group"),
+    "SONET_GROUP_ROBOT_DESIGNER_TOOLBAR": Placement("sonet_group"),
+    "SONET_GROUP_TOOLBAR": Placement("sonet_group"),
+    "USER_PROFILE_MENU": Placement("user"),
+    "USER_PROFILE_TOOLBAR": Placement("user"),
 }
 
 
