@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer, unused_port
 from gateway.sandbox.content.placements import page_of
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.settings import SandboxSettings
+from gateway.sandbox.web import opening
 from gateway.sandbox.web.server import SandboxServer
 from tests.clock import ManualClock
 from tests.sandbox.client import Answer, RestClient
@@ -92,6 +93,16 @@ async def test_the_handler_gets_what_a_portal_sends(
     for name in ("APP_SID", "APPLICATION_TOKEN", "member_id"):
         assert len(sent[name]) == len(bytes.fromhex(sent[name])) * 2 == len(example[name]), name
     assert set(documented("app.open.post")) == set(sent) - {"PLACEMENT_OPTIONS"}
+
+
+async def test_a_portal_over_https_says_so(bind: Calling, widget: Widget, portal: SandboxPortal) -> None:
+    await bind(TAB, widget.origin)
+    await opening.open_placement(
+        portal, opening.Opening.parse({"placement": TAB}, portal.data), "https://portal.example"
+    )
+    ((_, query, _, fields),) = widget.received
+    assert (query["DOMAIN"], query["PROTOCOL"]) == ("portal.example", documented("placement.open.post")["PROTOCOL"])
+    assert fields["SERVER_ENDPOINT"] == "https://portal.example/rest/"
 
 
 async def test_the_answer_shows_the_request_and_the_response(
