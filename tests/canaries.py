@@ -81,6 +81,7 @@ class Watch(logging.Handler):
         for portal in self._portals:
             self.secret("the webhook's code", portal.settings.webhook_code)
             self.secret("the client secret", portal.application.client_secret)
+            self.secret("the application token", portal.oauth.application_token)
             for issued in portal.oauth.issued:
                 self.secret("a code or token of the portal", issued)
         places = [("a log line", "\n".join(self._logged).encode()), ("stderr", stderr.encode())]

@@ -189,6 +189,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "gateway.sandbox.web": (
         "gateway.clock",
         "gateway.sandbox.behaviour",
+        "gateway.sandbox.caller",
         "gateway.sandbox.content",
         "gateway.sandbox.exchange",
         "gateway.sandbox.php",
@@ -234,7 +235,12 @@ RESTRICTED = (
     (("aiohttp.web",), ("handlers", "gateway.sandbox", "gateway.cli.serve", "gateway.cli.demo_servers")),
     (
         ("aiohttp.ClientSession",),
-        ("gateway.bitrix.transport.session", "gateway.cli.gateway_client", "gateway.cli.demo"),
+        (
+            "gateway.bitrix.transport.session",
+            "gateway.cli.gateway_client",
+            "gateway.cli.demo",
+            "gateway.sandbox.web.opening",
+        ),
     ),
     (("aiohttp",), ("handlers", "gateway.bitrix.transport", "gateway.cli", "gateway.sandbox")),
     (("handlers",), ("handlers", "gateway.cli.serve")),

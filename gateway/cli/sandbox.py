@@ -80,6 +80,7 @@ def sandbox(
     """Serve an emulated portal until Ctrl-C.
 
     GET /_sandbox/ shows its counters; POST {"fault": SPEC} to /_sandbox/faults injects a fault at run time.
+    POST {"placement": CODE} to /_sandbox/open opens a widget that an application has bound.
     """
     settings = SandboxSettings(cost=CostModel() if with_cost else None, **options)
     portal = SandboxPortal(settings, SystemClock())

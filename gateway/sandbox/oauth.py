@@ -15,6 +15,7 @@ CODE_LIFETIME_S = 30
 ACCESS_LIFETIME_S = 3600
 REFRESH_LIFETIME_S = 180 * 86400
 CACHE_SIZE = 10_000
+_SHARED_KEY = "sandbox"  # what the portal and its authorization server both know
 
 
 @dataclass
@@ -92,14 +93,24 @@ class SandboxOAuth:
             raise CallError("invalid_client", "Invalid client")
         grant_type = query.get("grant_type")
         if grant_type == "authorization_code":
-            return self._pair(self._redeem(self._codes, query.get("code")), origin)
+            return self.issue_tokens(self._redeem(self._codes, query.get("code")), origin)
         if grant_type != "refresh_token" or not query.get("refresh_token"):
             raise CallError("invalid_request", "Invalid request")
         user_id = self._redeem(self._refresh, query["refresh_token"])
         expires = int(self._clock.now()) + ACCESS_LIFETIME_S
-        return {**self._pair(user_id, origin), "expires": expires, "user_id": user_id}
+        return {**self.issue_tokens(user_id, origin), "expires": expires, "user_id": user_id}
 
-    def _pair(self, user_id: int, origin: str) -> dict[str, Any]:
+    @property
+    def application_token(self) -> str:
+        """The secret of the installation, the same in every request of the portal to the application.
+
+        Source: [srv] rest/classes/general/rest_util.php; protocol notes 13.5
+        """
+        parts = (self.member_id, self.application.client_id, self.application.client_secret, _SHARED_KEY)
+        return hashlib.md5("|".join(parts).encode(), usedforsecurity=False).hexdigest()
+
+    def issue_tokens(self, user_id: int, origin: str) -> dict[str, Any]:
+        """Issue an access and a refresh token to a user of the portal at *origin*, in the form of the token answer."""
         return {
             "access_token": self._issue(self._access, "access", user_id, ACCESS_LIFETIME_S),
             "client_endpoint": f"{origin}/rest/",

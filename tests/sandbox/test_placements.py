@@ -15,6 +15,10 @@ from tests.sandbox.examples import compare, documented
 Calling = Callable[..., Coroutine[Any, Any, Answer]]
 URL = "https://myapp.com/?handler="
 TAB, WORKER = "CRM_DEAL_DETAIL_TAB", "PAGE_BACKGROUND_WORKER"
+TASKS = (
+    "LIST_CONTEXT_MENU", "VIEW_TAB", "VIEW_SIDEBAR", "VIEW_TOP_PANEL", "USER_LIST_TOOLBAR", "GROUP_LIST_TOOLBAR",
+    "ROBOT_DESIGNER_TOOLBAR",
+)  # fmt: skip
 ERROR_URL = {"errorHandlerUrl": "https://myapp.com/error/"}
 
 
@@ -115,11 +119,15 @@ class TestScopes:
 
     async def test_a_placement_requires_the_scope_of_its_tool(self, call: Calling) -> None:
         own = ["BI_ANALYTICS_MENU", "LEFT_MENU", WORKER, "REST_APP_URI", "IM_CONTEXT_MENU"]
-        assert (await call("list")).result == [*own, "CALL_CARD", "CALENDAR_GRIDVIEW"]
+        granted = {f"TASK_{name}" for name in TASKS} | {"USER_PROFILE_MENU", "USER_PROFILE_TOOLBAR"}
+        granted |= {"CALL_CARD", "TELEPHONY_ANALYTICS_MENU", "CALENDAR_GRIDVIEW"}
+        assert set((await call("list")).result) == {*own, *granted}
         assert (await call("list", SCOPE="")).result == own
         assert (await call("list", scope="contact_center", full=True)).result == ["CONTACT_CENTER"]
         assert {TAB, "CRM_FUNNELS_TOOLBAR", "CRM_ANALYTICS_MENU"} <= set((await call("list", FULL=True)).result)
-        for code in (TAB, "CONTACT_CENTER"):
+        groups = {f"SONET_GROUP_{name}" for name in ("DETAIL_TAB", "ROBOT_DESIGNER_TOOLBAR", "TOOLBAR")}
+        assert set((await call("list", scope="sonet_group")).result) == groups
+        for code in (TAB, "CONTACT_CENTER", "SONET_GROUP_TOOLBAR"):
             assert (await call("bind", placement=code, handler=URL)).error == "ERROR_PLACEMENT_NOT_FOUND"
         assert (await call("bind", placement="CALENDAR_GRIDVIEW", handler=URL)).result is True
 
@@ -221,6 +229,14 @@ async def test_only_options_that_the_placement_knows_are_kept(
             {"error": "ERROR_WRONG_HANDLER_URL", "error_description": "Wrong handler URL"},
         ),
         (
+            {"handler": "http://.com/"},
+            {"error": "ERROR_WRONG_HANDLER_URL", "error_description": "Wrong handler URL"},
+        ),
+        (
+            {"handler": "ftp://localhost/"},
+            {"error": "ERROR_WRONG_HANDLER_URL", "error_description": "Wrong handler URL"},
+        ),
+        (
             {"handler": "https://[a.b"},
             {"error": "ERROR_WRONG_HANDLER_URL", "error_description": "Wrong handler URL"},
         ),
@@ -247,6 +263,12 @@ async def test_a_wrong_handler_is_refused(call: Calling, params: dict[str, Any],
     answer = await call("bind", **{"placement": TAB, "handler": f"{URL}2", **params})
     assert (answer.status, answer.body) == (400, body)
     assert await handlers(call) == [URL, URL]
+
+
+async def test_a_handler_may_have_an_ip_address(call: Calling) -> None:
+    address = "http://127.0.0.1:8080/widgets/open/7"
+    assert (await call("bind", placement=TAB, handler=address)).result is True
+    assert await handlers(call) == [address]
 
 
 async def test_a_background_worker_without_an_address_for_errors_is_refused_with_status_200(call: Calling) -> None:

@@ -54,7 +54,7 @@ class Handler:
 
 
 class Events:
-    """The events of one portal. Online events are not delivered: the sandbox makes no requests.
+    """The events of one portal. Online events are not delivered.
 
     *types* are the smart processes, which have events of their own. *source_key* is that of the call that is being
     carried out: its events do not go into the queue of the same key.

@@ -65,7 +65,7 @@ class PortalData:
     new values of multifields. *binding_sorts* are the sort numbers of the contacts or companies of a record, by its
     type and id. *card_layouts* are the sections of cards by entity type, pipeline and user, 0 for all users.
     *placement_handlers* are those that applications have bound, with their APP_ID. *denied* are the entity types whose
-    records no user may read.
+    records no user may read, *unfinished* the ids of applications whose installation is not finished.
     """
 
     users: Table
@@ -101,6 +101,7 @@ class PortalData:
     card_layouts: dict[tuple[int, int, int], list[Row]] = field(default_factory=dict)
     binding_sorts: dict[tuple[int, int], dict[int, int]] = field(default_factory=dict)
     denied: set[int] = field(default_factory=set)
+    unfinished: set[str] = field(default_factory=set)
     value_ids: Iterator[int] = field(default_factory=lambda: itertools.count(FIRST_VALUE_ID), repr=False, compare=False)
     type_links: dict[int, Row] = field(default_factory=dict)
     choice_ids: Iterator[int] = field(

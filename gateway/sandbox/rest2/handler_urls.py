@@ -8,20 +8,21 @@ from gateway.sandbox.errors import CallError
 def check_handler_url(url: str) -> None:
     """Check that a portal accepts *url* as the address of a handler of events or placements.
 
+    An IP address passes, because it has dots.
+
     Raises:
-        CallError: neither http nor https, or no host name with a dot. An address that cannot be parsed counts as the
-            latter (inferred).
-    Source: [docs] api-reference/events/event-bind.md, widgets/placement-bind.md
+        CallError: no host with a dot after its first character, or neither http nor https. An address that cannot be
+            parsed counts as the former (inferred).
+    Source: [docs] api-reference/events/event-bind.md, widgets/index.md; [srv] rest/lib/handlerhelper.php
     """
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise _wrong_url() from None
-    if parts.scheme not in ("http", "https"):
+    if "." not in _host_of(url)[1:]:
+        raise CallError("ERROR_WRONG_HANDLER_URL", "Wrong handler URL")
+    if not url.startswith(("http://", "https://")):
         raise CallError("ERROR_UNSUPPORTED_PROTOCOL", "Unsupported event handler protocol")
-    if "." not in (parts.hostname or ""):
-        raise _wrong_url()
 
 
-def _wrong_url() -> CallError:
-    return CallError("ERROR_WRONG_HANDLER_URL", "Wrong handler URL")
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -1,4 +1,4 @@
-"""The control address of the sandbox, ``/_sandbox/``: counters, faults, holds, rights and changes of rows over HTTP."""
+"""The control address of the sandbox, ``/_sandbox/``: counters, faults, holds, rights, changes of rows, widgets."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.sandbox.content.changes import Change
 from gateway.sandbox.portal import SandboxPortal
+from gateway.sandbox.web.opening import Opening, open_placement
 
 
 def control_routes(portal: SandboxPortal) -> Iterable[web.RouteDef]:
@@ -19,6 +20,10 @@ def control_routes(portal: SandboxPortal) -> Iterable[web.RouteDef]:
     - ``POST /_sandbox/deny``, ``/_sandbox/allow`` with ``{"table": "deals"}``: no user may read these CRM records
     - ``POST /_sandbox/rows`` with ``{"table": "users", "set": {"7": {…}}, "remove": [9]}``: a row of ``set`` is
       added, or its given columns are changed; with ``"after": {"method": NAME, "calls": N}`` after N more calls
+    - ``POST /_sandbox/open`` with ``{"placement": CODE, "options": {"ID": "1"}}`` opens a placement as a portal does;
+      `Opening` has all properties. It answers with what was sent to the handler and what came back. It is a 404 if no
+      such handler is bound, a 409 if several are or if the application's installation is not finished, and a 502 if
+      the handler does not answer.
     """
     control = _Control(portal)
     return (
@@ -30,6 +35,7 @@ def control_routes(portal: SandboxPortal) -> Iterable[web.RouteDef]:
         web.post("/_sandbox/deny", control.deny),
         web.post("/_sandbox/allow", control.allow),
         web.post("/_sandbox/rows", control.change_rows),
+        web.post("/_sandbox/open", control.open_placement),
     )
 
 
@@ -103,6 +109,14 @@ class _Control:
         except ValueError as error:
             raise _bad_request(str(error)) from None
         return _json({"rows": len(self._portal.data.tables[change.table])})
+
+    async def open_placement(self, request: web.Request) -> web.Response:
+        body = await _object(request)
+        try:
+            opening = Opening.parse(body, self._portal.data)
+        except ValueError as error:
+            raise _bad_request(str(error)) from None
+        return _json(await open_placement(self._portal, opening, str(request.url.origin())))
 
 
 def _read_after(body: dict[str, Any]) -> tuple[str | None, int]:

@@ -11,7 +11,7 @@ from yarl import URL
 from gateway.sandbox.behaviour.faults import HOSTILE_FAULTS
 from gateway.sandbox.behaviour.hostile import send_hostile
 from gateway.sandbox.exchange import Reply, Request
-from gateway.sandbox.php import Value, entries_of, is_array, parse_pairs, parse_query
+from gateway.sandbox.php import Value, encode_json, entries_of, is_array, parse_pairs, parse_query
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.rest2.front import Rest2
 from gateway.sandbox.rest3.front import Request3, Rest3
@@ -97,7 +97,7 @@ class SandboxServer:
                 return await self._authorize(request)
             case ["oauth", "token"]:
                 return await self._send(
-                    request, await self.portal.exchange_token(await read_params(request), _origin(request))
+                    request, await self.portal.exchange_token(await read_params(request), str(request.url.origin()))
                 )
         return web.Response(status=404, text="Not found")
 
@@ -153,8 +153,7 @@ class SandboxServer:
         """Send the *reply*, changed by its fault of the connection, if any."""
         if reply.connection_fault in HOSTILE_FAULTS:
             return await send_hostile(request, reply.connection_fault, reply.fault_value, self.portal.clock)
-        # PHP's encoder escapes slashes.
-        body = orjson.dumps(reply.body).replace(b"/", b"\\/")
+        body = encode_json(reply.body)
         match reply.connection_fault:
             case "drop":
                 return _abort(request)
@@ -207,10 +206,6 @@ async def _read_body(request: web.Request) -> dict[str, Value]:
 def _bearer(request: web.Request) -> str | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
-
-
-def _origin(request: web.Request) -> str:
-    return f"{request.scheme}://{request.host}"
 
 
 def _abort(request: web.Request) -> web.Response:

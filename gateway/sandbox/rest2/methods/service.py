@@ -24,7 +24,7 @@ def app_info(call: Call) -> Answer:
             "CODE": call.caller.client,
             "VERSION": 1,
             "STATUS": "L",
-            "INSTALLED": True,
+            "INSTALLED": call.caller.client not in call.data.unfinished,
             "PAYMENT_EXPIRED": "N",
             "DAYS": None,
             "LANGUAGE_ID": "ru",
