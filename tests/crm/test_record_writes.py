@@ -175,7 +175,7 @@ async def test_mistakes_are_reported_before_anything_is_sent(connected: Gateway,
         (
             "deals/1",
             {"CATEGORY_ID": 7},
-            "/CATEGORY_ID: can only be set when the record is created; `PUT …/stage` moves it to another pipeline",
+            "CATEGORY_ID: can only be set when the record is created; `PUT …/stage` moves it to another pipeline",
         ),
     ):
         answer = await change(connected, path, body)
