@@ -25,6 +25,10 @@ from gateway.mirror.stage_directories import SMART_INVOICE
 
 PRODUCT_FIELDS = Command("crm.item.productrow.fields")
 WITHOUT_PRODUCTS = ("contacts", "companies")
+# Of a smart process, the amount is a field only if its type has products.
+# Source: methods.md 5.5 (b24restdocs api-reference/crm/universal/object-fields.md)
+AMOUNT = "opportunity"
+NO_PRODUCTS = "must be a type that has products: its settings on the portal (isLinkWithProductsEnabled) switch them off"
 OWN_ID = "must be the id of a row of this record; a new row has none"
 OWNER = ("OWNER_ID", "OWNER_TYPE", "ownerId", "ownerType")  # given by the address
 PRICE, PRICE_NAMES = "PRICE", {"PRICE", "price"}

@@ -227,6 +227,24 @@ async def test_an_unknown_record_is_404_with_the_words_of_the_portal(connected: 
     ):
         assert (answer.status, answer.json["code"]) == (404, "portal_not_found")
         assert "not found" in answer.json["portalError"]["description"].lower()
+        assert answer.json["detail"] == f"the portal has no record 999999 of {owner}"
+
+
+async def test_a_type_without_products_is_refused_until_it_has_some(connected: Gateway, sandbox: Sandbox) -> None:
+    path = f"items/156/{portal_ids(sandbox, 'items/156')[0]}"
+    sent = len(sandbox.portal.seen)
+    for answer in (
+        await connected.get(f"/bitrix/{path}/products"),
+        await put(connected, path, {"items": [row_of(path, **ROW)]}),
+    ):
+        (error,) = answer.json["errors"]
+        assert (answer.status, error["parameter"], error["code"]) == (400, "entityTypeId", "invalid_value")
+        assert "isLinkWithProductsEnabled" in error["detail"]
+    assert [call.method for call in list(sandbox.portal.seen)[sent:]] == ["crm.item.fields"]
+    await connected.clock.advance(60)
+    await connected.post("/bitrix/call/crm.type.update", json={"id": 13, "fields": {"isLinkWithProductsEnabled": "Y"}})
+    assert (await put(connected, path, {"items": [row_of(path, **ROW)]})).status == 200
+    assert len((await connected.get(f"/bitrix/{path}/products")).json["items"]) == 1
 
 
 async def test_contacts_and_companies_have_no_products(connected: Gateway) -> None:

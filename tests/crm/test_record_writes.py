@@ -206,11 +206,11 @@ async def test_an_unknown_id_is_404_with_the_words_of_the_portal(connected: Gate
     for answer in (
         await change(connected, path, {title_of(resource): "x"}),
         await connected.request("DELETE", f"/bitrix/{path}"),
+        await connected.get(f"/bitrix/{path}"),
     ):
         assert (answer.status, answer.json["code"]) == (404, "portal_not_found")
         assert "not found" in answer.json["portalError"]["description"].lower()
-    answer = await change(connected, path, {title_of(resource): "x"})
-    assert answer.json["detail"] == f"the portal has no record 999999 of {resource}"
+        assert answer.json["detail"] == f"the portal has no record 999999 of {resource}"
 
 
 @pytest.mark.parametrize("resource", ["companies", "quotes"])

@@ -93,6 +93,7 @@ async def test_types_are_shown_as_the_portal_has_them(connected: Gateway, sandbo
     assert shown["title"] == rows[0]["title"]
     missing = await connected.get("/bitrix/types/4711")
     assert (missing.status, missing.json["portalError"]["description"]) == (404, "Smart process not found")
+    assert missing.json["detail"] == "the portal has no type 4711"
     answer = await connected.get("/bitrix/types/x")
     assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, "entityTypeId")
 
