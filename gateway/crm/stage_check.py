@@ -9,7 +9,7 @@ from gateway.bitrix.errors import PortalError
 from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.rows.records import decode_integer
 from gateway.crm.bodies import Written
-from gateway.crm.stages import NO_STAGES, find_stage, list_stages, show_choices, show_pipelines, why_no_stages
+from gateway.crm.stages import NO_STAGES, find_stage, list_stages, show_choices, show_pipelines, stage_of, why_no_stages
 from gateway.crm.writes import RecordWrites
 from gateway.errors import InvalidInput, pointer_token
 from gateway.mirror.names import NameService
@@ -110,7 +110,7 @@ class StageChecker:
             rule = await self._why_no_stages(account, type_id, target)
             raise InvalidInput.of_field("/stage", "invalid_value", rule)
         values: dict[str, object] = {} if pipeline is None else {"categoryId": pipeline}
-        return values | {"stageId": find_stage(stages, stage)}
+        return values | {"stageId": find_stage(stages, stage, type_id)}
 
     async def _explain(
         self, account: Account, writes: RecordWrites, wanted: int | None, stage: str | None, row_id: int | None
@@ -135,7 +135,7 @@ class StageChecker:
         if stage in [stage_id for stage_id, _ in stages]:
             return
         if stages:
-            rule = f"must be the id of a stage of the record's pipeline: {show_choices(stages)}"
+            rule = f"must be the id of a {stage_of(record.entity_type_id)}: {show_choices(stages)}"
         else:
             rule = await self._why_no_stages(account, record.entity_type_id, pipeline)
         raise InvalidInput.of_field(_pointer(record.names.stage), "invalid_value", rule)

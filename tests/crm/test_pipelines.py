@@ -151,7 +151,7 @@ async def test_the_stage_of_an_item_must_be_one_of_its_pipeline(
     ):
         pointer, rule = refused(await send(connected, method, path, title="x", stageId=stage, **pipeline))
         assert pointer == "/stageId"
-        assert rule.startswith("must be the id of a stage of the record's pipeline: ")
+        assert rule.startswith("must be the id of a stage of the pipeline: ")
         assert right in rule
         assert sandbox.portal.data.tables[resource] == before
     stage = right.split()[0]
