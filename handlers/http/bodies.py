@@ -17,6 +17,7 @@ from handlers.http.query import MAX_DIGITS, NOT_POSITIVE
 INT32 = range(-(2**31), 2**31)
 OBJECT_RULE = "must be an object"
 UNKNOWN_RULE = "unknown property"
+ORJSON_TOO_DEEP = "depth limit exceeded"  # 1024 levels
 CODES = {"is required": "required", UNKNOWN_RULE: "unknown_property"}
 
 
@@ -139,12 +140,14 @@ async def load_json(request: web.Request) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise InvalidInput.of_field("", "not_json", not_json(error)) from error
+        raise InvalidInput.of_field("", *broken_json(error)) from error
 
 
-def not_json(error: orjson.JSONDecodeError) -> str:
-    """Return the rule that a text breaks because of *error*, and where."""
-    return f"must be JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+def broken_json(error: orjson.JSONDecodeError) -> tuple[str, str]:
+    """Return the code of *error*, and the rule that a text breaks because of it, and where."""
+    if error.msg == ORJSON_TOO_DEEP:
+        return "too_deep", "is nested too deeply to be read"
+    return "not_json", f"must be JSON: {error.msg} (line {error.lineno}, column {error.colno})"
 
 
 def require_object(document: object) -> dict[str, Any]:
