@@ -69,20 +69,25 @@ def check_rows(rows: Sequence[object], fields: Mapping[str, Field], record: Reco
 
     Raises:
         InvalidInput: with an error for each row that is not an object, each unknown name, each wrong value, each id of
-            an earlier row, which would replace that, and each computed price of a row without a price, which would be
-            0 then.
+            an earlier row, which would replace that, each computed price of a row without a price, which would be
+            0 then, and each new row without a product or a name.
     """
     known = row_fields(fields, record)
     errors: list[FieldError] = []
     checked: list[dict[str, Any]] = []
     places: dict[int, str] = {}
     key = id_name(record)
+    named = (key, *(("productId", "productName") if record.is_item else ("PRODUCT_ID", "PRODUCT_NAME")))
     for index, row in enumerate(rows):
         place = f"/items/{index}"
         if not isinstance(row, dict):
             errors.append(FieldError("invalid_value", "must be an object", pointer=place))
             continue
+        before = len(errors)
         values = _check_row(row, known, key, place, errors)
+        if len(errors) == before and not any(values.get(name) for name in named):
+            rule = f"must have {' or '.join(named[1:])}, or the {key} of a row of the record"
+            errors.append(FieldError("required", rule, pointer=place))
         row_id = values.get(key)
         if row_id is not None and places.setdefault(row_id, place) != place:
             rule = f"must not be the id of another row: {places[row_id]} has it too"

@@ -1,6 +1,7 @@
 """The contacts and companies that records are bound to, and the deals of contacts and companies."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -14,7 +15,7 @@ from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import access_fields, requested_resource
 from handlers.bitrix.record_writes import respond
 from handlers.bitrix.records import record_id
-from handlers.http.bodies import Boolean, ClosedBody, Int32, PositiveInteger, load_body
+from handlers.http.bodies import INT32, Boolean, ClosedBody, Int32, PositiveInteger, load_body
 from handlers.http.idempotency import idempotency_key
 from handlers.http.query import is_digits, one_value, positive
 from handlers.http.responses import json_response
@@ -22,12 +23,21 @@ from handlers.http.responses import json_response
 DEAL_PARAMETERS = ("cursor", "size", "select")
 
 
+class Sort(Int32):
+    """A place among the bindings of a record."""
+
+    rule = f"must be an integer from 0 to {INT32[-1]}"
+
+    def accepts(self, value: Any) -> bool:
+        return super().accepts(value) and value >= 0
+
+
 class BindingBody(ClosedBody):
     """The record to bind."""
 
     id = PositiveInteger()
     primary = Boolean(required=False)
-    sort = Int32(required=False)
+    sort = Sort(required=False)
 
 
 BINDING_BODY = BindingBody()

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields
 
 from gateway.errors import FieldError, InvalidInput
@@ -148,6 +149,20 @@ def broken_json(error: orjson.JSONDecodeError) -> tuple[str, str]:
     if error.msg == ORJSON_TOO_DEEP:
         return "too_deep", "is nested too deeply to be read"
     return "not_json", f"must be JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+
+
+def without_body(handler: Handler) -> Handler:
+    """Wrap *handler* of an address that has no body: refuse one that is not empty.
+
+    What a caller has put there would be ignored.
+    """
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.can_read_body:
+            raise InvalidInput.of_field("", "unexpected_body", "must be empty: this address has no body")
+        return await handler(request)
+
+    return handle
 
 
 def require_object(document: object) -> dict[str, Any]:

@@ -124,6 +124,10 @@ async def test_more_rows_than_a_page_are_listed_in_their_order(connected: Gatewa
             [f"/items/0/{name}" for name in ("PRICE_NETTO", "TAX_INCLUDED", "ID", "PRODUCT_NAME")],
         ),
         ({"items": [{"productName": "x"}]}, ["/items/0/productName"]),
+        (
+            {"items": [{}, {"PRODUCT_NAME": ""}, ROW, {"PRODUCT_ID": 0, "PRICE": 5}, {"ID": None}, {"ID": 0}]},
+            [f"/items/{index}" for index in (0, 1, 3, 4, 5)],
+        ),
     ],
 )
 async def test_mistakes_are_all_reported_before_anything_is_sent(
