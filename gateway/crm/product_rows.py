@@ -17,7 +17,7 @@ from gateway.bitrix.protocol.v2 import Command
 from gateway.bitrix.rows.records import decode_integer
 from gateway.crm.bodies import unknown_field
 from gateway.crm.catalog import read_lists
-from gateway.crm.values import MAX_SUGGESTIONS, KnownValues, portal_value
+from gateway.crm.values import MAX_SUGGESTIONS, MAX_VALUES, TOO_MANY_VALUES, KnownValues, portal_value
 from gateway.crm.writes import Call
 from gateway.errors import FieldError, InvalidInput, pointer_token
 from gateway.mirror.resources import RecordType
@@ -68,10 +68,12 @@ def check_rows(rows: Sequence[object], fields: Mapping[str, Field], record: Reco
     What the portal shows in rows and does not take is left out, so that rows that were read can be written again.
 
     Raises:
-        InvalidInput: with an error for each row that is not an object, each unknown name, each wrong value, each id of
-            an earlier row, which would replace that, each computed price of a row without a price, which would be
-            0 then, and each new row without a product or a name.
+        InvalidInput: there are too many rows; or with an error for each row that is not an object, each unknown name,
+            each wrong value, each id of an earlier row, which would replace that, each computed price of a row without
+            a price, which would be 0 then, and each new row without a product or a name.
     """
+    if len(rows) > MAX_VALUES:
+        raise InvalidInput.of_field("/items", TOO_MANY_VALUES, f"must have at most {MAX_VALUES} rows")
     known = row_fields(fields, record)
     errors: list[FieldError] = []
     checked: list[dict[str, Any]] = []

@@ -29,6 +29,8 @@ CURRENCIES = "crm_currency"  # type of a field, and the name that currencies hav
 MONEY = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?\|[^|]{1,64}")
 ZONES = [timezone(timedelta(hours=hours)) for hours in (-12, 14)]  # portals show times in zones between these
 FLAGS: Mapping[object, str] = {"Y": "Y", "N": "N", "1": "Y", "0": "N"}
+MAX_VALUES = 5000  # of one field, and rows of products; so many are checked in some 20 ms
+TOO_MANY_VALUES = "too_many_values"
 MAX_SUGGESTIONS = 20  # errors with a suggestion, which takes time to find
 
 NONE_RULE = f"an integer from 1 to {INT64[-1]}; for none write null, not 0, and nothing in a list"

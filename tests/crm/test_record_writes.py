@@ -200,6 +200,25 @@ async def test_of_thousands_of_mistakes_a_hundred_are_told_and_the_others_counte
         assert len(answer.body) < 25_000
 
 
+async def test_lists_of_more_than_5000_values_are_refused_unread(connected: Gateway, sandbox: Sandbox) -> None:
+    requests = sandbox.portal.http_requests
+    body = {"PHONE": [{}] * 200_000, "EMAIL": ["x"] * 5001, "UF/X": [1] * 5001, "NAME": "x"}
+    rows: dict[str, Any] = {"items": [{}] * 5001}
+    for method, path, sent, pointers in (
+        ("POST", "contacts", body, ["/PHONE", "/EMAIL", "/UF~1X"]),
+        ("PATCH", "contacts/1", body, ["/PHONE", "/EMAIL", "/UF~1X"]),
+        ("PUT", "contacts?match=PHONE", body, ["/PHONE", "/EMAIL", "/UF~1X"]),
+        ("PUT", "deals/1/products", rows, ["/items"]),
+    ):
+        answer = await connected.clock.until(connected.request(method, f"/bitrix/{path}", json=sent))
+        assert answer.status == 400
+        assert [(error["pointer"], error["code"]) for error in answer.json["errors"]] == [
+            (pointer, "too_many_values") for pointer in pointers
+        ]
+        assert "must have at most 5000" in answer.json["detail"]
+    assert sandbox.portal.calls["crm.item.productrow.fields"] == sandbox.portal.http_requests - requests <= 1
+
+
 @pytest.mark.parametrize("resource", ALL_RECORDS)
 async def test_an_unknown_id_is_404_with_the_words_of_the_portal(connected: Gateway, resource: str) -> None:
     path = f"{resource}/999999"
