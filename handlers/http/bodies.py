@@ -18,7 +18,7 @@ from handlers.http.query import MAX_DIGITS, NOT_POSITIVE
 INT32 = range(-(2**31), 2**31)
 OBJECT_RULE = "must be an object"
 UNKNOWN_RULE = "unknown property"
-ORJSON_TOO_DEEP = "depth limit exceeded"  # 1024 levels
+ORJSON_TOO_DEEP, ORJSON_MAX_DEPTH = "depth limit exceeded", 1024
 CODES = {"is required": "required", UNKNOWN_RULE: "unknown_property"}
 
 
@@ -147,7 +147,7 @@ async def load_json(request: web.Request) -> Any:
 def broken_json(error: orjson.JSONDecodeError) -> tuple[str, str]:
     """Return the code of *error*, and the rule that a text breaks because of it, and where."""
     if error.msg == ORJSON_TOO_DEEP:
-        return "too_deep", "is nested too deeply to be read"
+        return "too_deep", f"must be nested at most {ORJSON_MAX_DEPTH} levels deep"
     return "not_json", f"must be JSON: {error.msg} (line {error.lineno}, column {error.colno})"
 
 

@@ -122,5 +122,5 @@ async def test_a_body_that_is_too_deep_to_be_read_is_refused_as_a_whole(
     answer = await ask(connected, "POST", path, data=body, headers={"Content-Type": "application/json"})
     (error,) = answer.json["errors"]
     assert (answer.status, error["pointer"], error["code"]) == (400, "", "too_deep")
-    assert error["detail"] == "is nested too deeply to be read"
+    assert error["detail"] == "must be nested at most 1024 levels deep"
     assert sandbox.portal.http_requests == requests
