@@ -44,9 +44,15 @@ class FieldError:
     pointer: str | None = None
     parameter: str | None = None
 
+    @property
+    def path(self) -> str:
+        """The place: the parameter, or the names in the pointer with points between; "" for the whole body."""
+        names = (self.pointer or "")[1:].split("/")
+        return self.parameter or ".".join([name.replace("~1", "/").replace("~0", "~") for name in names])
+
     def __str__(self) -> str:
-        """The rule and its place: the parameter, or the names in the pointer with points between; or the whole body."""
-        return f"{self.parameter or (self.pointer or '')[1:].replace('/', '.') or 'body'}: {self.detail}"
+        """The rule and its place."""
+        return f"{self.path or 'body'}: {self.detail}"
 
 
 def pointer_token(name: str) -> str:
