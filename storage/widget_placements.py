@@ -95,10 +95,6 @@ class PlacementStore:
         """
         return await self._database.write_durably(_finish, account_key, widget, wanted, settings, now)
 
-    async def abandon(self, account_key: str, widget_id: int) -> None:
-        """Undo `begin`: what has not been bound before is to be unbound, and an inactive installation is removed."""
-        await self._database.write_durably(_abandon, account_key, widget_id)
-
     async def plan(
         self, account_key: str, portal_id: int, wanted_of: WantedOf, new_handler: NewHandler, origin: str
     ) -> list[StoredPlacement]:
@@ -176,10 +172,6 @@ BOUND = "UPDATE widget_placements SET state = 'bound' WHERE placement_id = :plac
 DROP = "UPDATE widget_placements SET state = 'unbinding', installation_id = NULL WHERE placement_id = :placement_id"
 FORGET = "DELETE FROM widget_placements WHERE placement_id = :placement_id"
 FORGET_ELSEWHERE = "DELETE FROM widget_placements WHERE account_key = :account_key AND portal_id <> :portal_id"
-DROP_UNBOUND = """
-UPDATE widget_placements SET state = 'unbinding', installation_id = NULL
-WHERE state = 'binding' AND installation_id = :installation_id
-"""
 DROP_INACTIVE = """
 UPDATE widget_placements SET state = 'unbinding', installation_id = NULL
 WHERE installation_id IN (
@@ -282,19 +274,6 @@ def _finish(
     return True
 
 
-def _abandon(connection: Connection, account_key: str, widget_id: int) -> None:
-    key = {"account_key": account_key, "widget_id": widget_id}
-    found = connection.execute(FIND_INSTALLATION, key).fetchone()
-    if found is not None:
-        connection.execute(DROP_UNBOUND, {"installation_id": found[0]})
-        _remove_inactive(connection, account_key)
-
-
-def _remove_inactive(connection: Connection, account_key: str) -> None:
-    connection.execute(DROP_INACTIVE, {"account_key": account_key})
-    connection.execute(REMOVE_INACTIVE, {"account_key": account_key})
-
-
 def _plan(
     connection: Connection,
     account_key: str,
@@ -303,7 +282,8 @@ def _plan(
     new_handler: NewHandler,
     origin: str,
 ) -> list[StoredPlacement]:
-    _remove_inactive(connection, account_key)
+    connection.execute(DROP_INACTIVE, {"account_key": account_key})
+    connection.execute(REMOVE_INACTIVE, {"account_key": account_key})
     connection.execute(FORGET_ELSEWHERE, {"account_key": account_key, "portal_id": portal_id})
     for row in connection.execute(OF_ACCOUNT, {"account_key": account_key}).fetchall():
         if not _placement(row).handler.startswith(origin):

@@ -195,7 +195,7 @@ FOLLOW = """
 UPDATE widget_installations SET version_id = :version_id, missing = '[]' WHERE installation_id = :installation_id
 """
 SET_MISSING = "UPDATE widget_installations SET missing = :missing WHERE installation_id = :installation_id"
-COUNT_INSTALLED = "SELECT count(*) FROM widget_installations WHERE widget_id = :widget_id"
+COUNT_INSTALLED = "SELECT count(*) FROM widget_installations WHERE widget_id = :widget_id AND active"
 UNBIND_ALL = """
 UPDATE widget_placements SET state = 'unbinding', installation_id = NULL
 WHERE installation_id IN (SELECT installation_id FROM widget_installations WHERE widget_id = :widget_id)

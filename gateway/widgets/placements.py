@@ -127,11 +127,8 @@ class PlacementService:
             await self._bind(account, begun)
             if not await self._store.finish(key, widget, wanted, settings, now=now):
                 raise StateConflict(CHANGED, code="widget_changed")
-        except (GatewayError, StorageError):
-            await self._store.abandon(key, widget.widget_id)
+        finally:  # what a failed installation has begun is undone, and what it has no more is unbound
             await self.unbind(key)
-            raise
-        await self.unbind(key)
 
     async def unbind(self, account_key: str) -> None:
         """Make the portal as the catalogue says; if it cannot be reached in time, later.
