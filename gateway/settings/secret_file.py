@@ -12,7 +12,7 @@ from gateway.crypto.vault import KEY_BYTES, KEY_CHECK, NO_KEY, decode_key, key_n
 from gateway.errors import SettingsError
 from gateway.redaction import Secret
 from gateway.settings.config import Config
-from gateway.settings.database_place import database_refusals, ensure_directory
+from gateway.settings.database_place import database_refusals, ensure_directory, is_missing
 from gateway.settings.parsers import sealing_key, signing_secret
 from storage.database_file import refuse_foreign
 from storage.metadata import read_fact
@@ -66,7 +66,7 @@ def needs_key(database: Path) -> bool:
     Raises:
         SettingsError: when *database* is not a database, or belongs to another program.
     """
-    if not database.exists() or not database.stat().st_size:
+    if is_missing(database):
         return False
     with database_refusals(database):
         refuse_foreign(database)
