@@ -220,6 +220,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "gateway.mirror",
         "gateway.passthrough",
         "gateway.sandbox",
+        "gateway.widgets",
         "handlers.app",
         "handlers.http.server",
     ),
