@@ -44,6 +44,16 @@ class FieldError:
     pointer: str | None = None
     parameter: str | None = None
 
+    @property
+    def path(self) -> str:
+        """The place: the parameter, or the names in the pointer with points between; "" for the whole body."""
+        names = (self.pointer or "")[1:].split("/")
+        return self.parameter or ".".join([name.replace("~1", "/").replace("~0", "~") for name in names])
+
+    def __str__(self) -> str:
+        """The rule and its place."""
+        return f"{self.path or 'body'}: {self.detail}"
+
 
 def pointer_token(name: str) -> str:
     """Escape *name* for a JSON pointer. Source: RFC 6901, section 3"""
@@ -80,18 +90,17 @@ class InvalidInput(GatewayError):
     @classmethod
     def of_errors(cls, errors: Sequence[FieldError], *, left_out: int = 0) -> "InvalidInput":
         """The error for several broken rules, each of them told with its place, and *left_out* others."""
-        told = (f"{each.parameter or each.pointer or 'body'}: {each.detail}" for each in errors[:MAX_ERRORS])
-        return cls("; ".join(told), errors, left_out=left_out)
+        return cls("; ".join(map(str, errors[:MAX_ERRORS])), errors, left_out=left_out)
 
     @classmethod
     def of_parameter(cls, parameter: str, code: str, rule: str) -> "InvalidInput":
         """The error for a query or path *parameter*; *rule* reads on from its name."""
-        return cls(f"{parameter}: {rule}", [FieldError(code, rule, parameter=parameter)])
+        return cls.of_errors([FieldError(code, rule, parameter=parameter)])
 
     @classmethod
     def of_field(cls, pointer: str, code: str, rule: str) -> "InvalidInput":
         """The error for a place in the body, given by its JSON *pointer*; "" is the whole body."""
-        return cls(f"{pointer[1:].replace('/', '.') or 'body'}: {rule}", [FieldError(code, rule, pointer=pointer)])
+        return cls.of_errors([FieldError(code, rule, pointer=pointer)])
 
 
 class Unauthenticated(GatewayError):

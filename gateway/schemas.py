@@ -135,10 +135,7 @@ def load_document(document: object, schema: Schema) -> dict[str, Any]:
             FieldError(CODES.get(rule, "invalid_value"), rule, pointer=pointer)
             for pointer, rule in broken_rules(cast("dict[str, Any]", error.messages))
         ]
-        sentence = "; ".join(
-            f"{field.pointer[1:].replace('/', '.')}: {field.detail}" for field in errors if field.pointer
-        )
-        raise InvalidInput(sentence, errors) from error
+        raise InvalidInput.of_errors(errors) from error
     return loaded
 
 

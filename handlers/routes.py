@@ -44,6 +44,7 @@ from handlers.bitrix.syncs import (
 )
 from handlers.bitrix.users import list_users
 from handlers.bitrix.webhook import finish_authorization, show_connected
+from handlers.http.bodies import without_body
 from handlers.http.body_reader import ignore_expectation
 from handlers.http.errors import ErrorStyle
 from handlers.http.middleware import refuse_address, refuse_method, with_middleware
@@ -174,7 +175,11 @@ CHECKED_LATER = {
     ("GET", WIDGETS_PATH): WIDGET_LIST_PARAMETERS,
     ("DELETE", f"{WIDGETS_PATH}/{{code}}/manifest"): MANIFEST_DELETE_PARAMETERS,
 }
-WITHOUT_BODY = {f"{path}/{name}" for path in SYNC_PATHS for name in CONTROLS}
+# The operations, besides GET and DELETE, that have no body. Those of the promised contract ignore one.
+WITHOUT_BODY = {
+    *(("POST", f"{path}/{name}") for path in SYNC_PATHS for name in CONTROLS),
+    *(("PATCH", path) for path in RECORD_PATHS),
+}
 # The query parameters of all other addresses, which refuse any that is not listed here.
 QUERY_PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/bitrix/stream/{resource}"): (*STREAM_PARAMETERS, "version"),
@@ -208,8 +213,10 @@ def add_routes(app: web.Application) -> None:
     """Add all addresses to *app*. Other methods of them are 405, other addresses 404."""
     allowed: dict[str, list[str]] = {}
     for method, path, handler in ROUTES:
+        if (method, path) in WITHOUT_BODY:
+            handler = without_body(handler)
         if path not in PROMISED and (method, path) not in CHECKED_LATER:
-            hint = BODY_HINT if method == "POST" and path not in WITHOUT_BODY else ""
+            hint = BODY_HINT if method == "POST" and (method, path) not in WITHOUT_BODY else ""
             handler = with_known_parameters(handler, QUERY_PARAMETERS.get((method, path), ()), hint=hint)
         wrapped = with_middleware(handler, route=path, style=style_of(path))
         app.router.add_route(method, matching(path), wrapped, expect_handler=ignore_expectation)

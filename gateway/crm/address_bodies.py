@@ -1,5 +1,6 @@
 """Checks the type, names and values that callers write to an address, all at once."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ from gateway.errors import FieldError, InvalidInput
 
 TYPE = "type"
 KEY_FIELDS = ("TYPE_ID", "ENTITY_TYPE_ID", "ENTITY_ID")  # identify an address, and are given by the request's address
-MAX_DIGITS = 10  # of the number of a type
+NUMBER = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)  # of a type
 SHOWN_NAMES = ("requisite", "source")  # what we add to an address, besides its type
 
 
@@ -26,19 +27,19 @@ class AddressTypes:
         return self.names.get(type_id, str(type_id))
 
     def find(self, text: str) -> int:
-        """The number of the type that *text* names, in any case. A number stands for itself, named or not.
+        """The number of the type that *text* names, in any case. A plain number stands for itself, named or not.
 
         Raises:
             ValueError: with the rule that the name breaks.
         """
-        name = text.strip().lower()
+        name = text.lower()
         found = [type_id for type_id, known in self.names.items() if known == name]
         if len(found) == 1:
             return found[0]
         if found:
             raise ValueError(f"is the name of several types: use one of the numbers {', '.join(map(str, found))}")
-        if name.isascii() and name.isdigit() and len(name) <= MAX_DIGITS:
-            return int(name)
+        if NUMBER.fullmatch(text):
+            return int(text)
         raise ValueError(self.rule)
 
     @property

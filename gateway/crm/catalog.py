@@ -8,6 +8,7 @@ from gateway.bitrix.lists.full import read_full
 from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.lists.page import ListCall
 from gateway.bitrix.protocol.v2 import Command
+from gateway.crm.missing_records import naming_missing
 
 
 async def list_types(client: PortalClient) -> list[Row]:
@@ -28,7 +29,8 @@ async def get_type(client: PortalClient, entity_type_id: int) -> Row:
         PortalError: the portal does not have it, or refused.
     Source: methods.md 3 (.../user-defined-object-types/crm-type-get-by-entity-type-id.md)
     """
-    answer = await client.call(Command("crm.type.getByEntityTypeId", {"entityTypeId": entity_type_id}))
+    with naming_missing(f"type {entity_type_id}"):
+        answer = await client.call(Command("crm.type.getByEntityTypeId", {"entityTypeId": entity_type_id}))
     row = answer.result.get("type") if isinstance(answer.result, dict) else None
     if not isinstance(row, dict):
         raise PortalBroken("a type is not an object")

@@ -11,7 +11,7 @@ MAX_SHOWN = 10  # choices that an error names
 
 
 class Ambiguous(ValueError):
-    """several choices have this text, or several users this e-mail"""
+    """several choices have this text, or this id but for its case, or several users have this e-mail"""
 
 
 class Unlisted(ValueError):
@@ -68,7 +68,8 @@ class Choices:
             return wanted
         ids = self._ids.get(wanted.casefold(), [])
         if len(ids) > 1:
-            raise Ambiguous(f"is the text of several choices: use one of the ids {', '.join(ids[:MAX_SHOWN])}")
+            shared = "id, but for the case," if ids[0].casefold() == wanted.casefold() else "text"
+            raise Ambiguous(f"is the {shared} of several choices: use one of the ids {', '.join(ids[:MAX_SHOWN])}")
         if not ids:
             raise Unlisted("must be the id or the text of a choice", wanted, self)
         return ids[0]

@@ -12,6 +12,7 @@ from gateway.bitrix.rows.records import decode_integer
 from gateway.crm.catalog import read_lists
 from gateway.crm.context import WriteContext
 from gateway.crm.journaled import Served
+from gateway.crm.missing_records import naming
 from gateway.crm.writes import created_id
 from gateway.mirror.resources import RecordType, Resource, record_type
 from gateway.mirror.stage_directories import SMART_INVOICE
@@ -50,7 +51,8 @@ class CommentService:
         async with self._context.directory.mark_stale_on_auth_failure(account):
             (rows,) = await read_lists(self._context.clients.client(account), [call])
             if not rows:  # the list of a record that the portal does not have is empty too
-                await self._context.calls.call(account, record.command("get", id=row_id))
+                with naming(resource, row_id):
+                    await self._context.calls.call(account, record.command("get", id=row_id))
         return [_json(row) for row in rows]
 
     async def add(self, account: Account, resource: Resource, row_id: int, text: str, key: str | None) -> Served:
@@ -67,7 +69,8 @@ class CommentService:
 
         async def work(write: Write) -> StoredAnswer:
             async def send() -> int:
-                answer = await call(Command("crm.timeline.comment.add", {"fields": fields}, write=True))
+                with naming(resource, row_id):
+                    answer = await call(Command("crm.timeline.comment.add", {"fields": fields}, write=True))
                 comment_id = created_id(answer.result)
                 if comment_id is None:
                     raise OutcomeUnknown(PortalBroken("a created comment without an id"))

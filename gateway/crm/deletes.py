@@ -7,6 +7,7 @@ import orjson
 from gateway.bitrix.rows.records import decode_integer
 from gateway.crm.context import WriteContext
 from gateway.crm.journaled import Served
+from gateway.crm.missing_records import naming
 from gateway.crm.stages import as_item
 from gateway.crm.writes import RecordWrites
 from gateway.errors import GatewayError
@@ -76,7 +77,8 @@ class RecordDeletes:
             kept: dict[str, int | None] = orjson.loads(write.origin)
             return kept
         async with self._context.directory.mark_stale_on_auth_failure(account):
-            item = await self._writes(account, as_item(record_type(resource))).get(row_id)
+            with naming(resource, row_id):
+                item = await self._writes(account, as_item(record_type(resource))).get(row_id)
         links = {name: decode_integer(item.get(field)) or None for name, (field, _) in LINKED.items() if name in linked}
         await self._context.journaled.keep_origin(write, orjson.dumps(links).decode())
         return links
@@ -85,7 +87,8 @@ class RecordDeletes:
         writes = self._writes(account, record_type(resource))
 
         async def send() -> bool:
-            await writes.delete(row_id)
+            with naming(resource, row_id):
+                await writes.delete(row_id)
             return True
 
         async def look_up() -> bool | None:

@@ -11,6 +11,7 @@ from gateway.bitrix.lists.suggestions import suggest_name
 from gateway.bitrix.protocol.v2 import Command
 from gateway.bitrix.rows.records import decode_integer
 from gateway.crm.bodies import UNKNOWN_FIELD, Written
+from gateway.crm.values import TOO_MANY_VALUES
 from gateway.crm.writes import RecordWrites
 from gateway.errors import InvalidInput, SeveralMatch
 
@@ -45,7 +46,7 @@ def parse_match(names: str, written: Written, fields: ListFields) -> list[Match]
     for match in matches:
         if match.name in COMMUNICATIONS and len(match.values) > MAX_VALUES:
             rule_ = f"must have at most {MAX_VALUES} values to be searched by"
-            raise InvalidInput.of_field(f"/{match.name}", "too_many_values", rule_)
+            raise InvalidInput.of_field(f"/{match.name}", TOO_MANY_VALUES, rule_)
     if not any(match.values for match in matches):
         if PHONE in wanted and written.multifields.get(PHONE):
             raise InvalidInput.of_field(f"/{PHONE}", "no_value", "has no digits, by which phones are compared")

@@ -1,4 +1,4 @@
-"""Names the record that a portal does not have, which the portal's own words leave out."""
+"""Names the record or the type that a portal does not have, which the portal's own words leave out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +14,15 @@ def naming(resource: Resource, row_id: int) -> Iterator[None]:
     Raises:
         RecordNotFound: as the block does, with a sentence that names the record.
     """
+    with naming_missing(f"record {row_id} of {resource.name}"):
+        yield
+
+
+@contextmanager
+def naming_missing(subject: str) -> Iterator[None]:
+    """As `naming`, for any *subject*."""
     try:
         yield
     except RecordNotFound as error:
-        sentence = f"the portal has no record {row_id} of {resource.name}"
+        sentence = f"the portal has no {subject}"
         raise RecordNotFound(error.portal_code, error.description, error.status, message=sentence) from error

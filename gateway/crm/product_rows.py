@@ -17,7 +17,7 @@ from gateway.bitrix.protocol.v2 import Command
 from gateway.bitrix.rows.records import decode_integer
 from gateway.crm.bodies import unknown_field
 from gateway.crm.catalog import read_lists
-from gateway.crm.values import MAX_SUGGESTIONS, KnownValues, portal_value
+from gateway.crm.values import MAX_SUGGESTIONS, MAX_VALUES, TOO_MANY_VALUES, KnownValues, portal_value
 from gateway.crm.writes import Call
 from gateway.errors import FieldError, InvalidInput, pointer_token
 from gateway.mirror.resources import RecordType
@@ -25,6 +25,10 @@ from gateway.mirror.stage_directories import SMART_INVOICE
 
 PRODUCT_FIELDS = Command("crm.item.productrow.fields")
 WITHOUT_PRODUCTS = ("contacts", "companies")
+# Of a smart process, the amount is a field only if its type has products.
+# Source: methods.md 5.5 (b24restdocs api-reference/crm/universal/object-fields.md)
+AMOUNT = "opportunity"
+NO_PRODUCTS = "must be a type that has products: its settings on the portal (isLinkWithProductsEnabled) switch them off"
 OWN_ID = "must be the id of a row of this record; a new row has none"
 OWNER = ("OWNER_ID", "OWNER_TYPE", "ownerId", "ownerType")  # given by the address
 PRICE, PRICE_NAMES = "PRICE", {"PRICE", "price"}
@@ -64,21 +68,28 @@ def check_rows(rows: Sequence[object], fields: Mapping[str, Field], record: Reco
     What the portal shows in rows and does not take is left out, so that rows that were read can be written again.
 
     Raises:
-        InvalidInput: with an error for each row that is not an object, each unknown name, each wrong value, each id of
-            an earlier row, which would replace that, and each computed price of a row without a price, which would be
-            0 then.
+        InvalidInput: there are too many rows; or with an error for each row that is not an object, each unknown name,
+            each wrong value, each id of an earlier row, which would replace that, each computed price of a row without
+            a price, which would be 0 then, and each new row without a product or a name.
     """
+    if len(rows) > MAX_VALUES:
+        raise InvalidInput.of_field("/items", TOO_MANY_VALUES, f"must have at most {MAX_VALUES} rows")
     known = row_fields(fields, record)
     errors: list[FieldError] = []
     checked: list[dict[str, Any]] = []
     places: dict[int, str] = {}
     key = id_name(record)
+    named = (key, *(("productId", "productName") if record.is_item else ("PRODUCT_ID", "PRODUCT_NAME")))
     for index, row in enumerate(rows):
         place = f"/items/{index}"
         if not isinstance(row, dict):
             errors.append(FieldError("invalid_value", "must be an object", pointer=place))
             continue
+        before = len(errors)
         values = _check_row(row, known, key, place, errors)
+        if len(errors) == before and not any(values.get(name) for name in named):
+            rule = f"must have {' or '.join(named[1:])}, or the {key} of a row of the record"
+            errors.append(FieldError("required", rule, pointer=place))
         row_id = values.get(key)
         if row_id is not None and places.setdefault(row_id, place) != place:
             rule = f"must not be the id of another row: {places[row_id]} has it too"

@@ -7,6 +7,7 @@ from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.protocol.json_body import encode_json
 from gateway.crm.context import WriteContext
 from gateway.crm.journaled import Served
+from gateway.crm.missing_records import naming
 from gateway.crm.product_rows import ProductRows, check_rows
 from gateway.fields.service import KnownFields
 from gateway.mirror.field_access import FieldAccess, with_known_fields
@@ -28,7 +29,8 @@ class ProductService:
             PortalError: the portal does not have the record, refused or failed.
         """
         async with self._context.directory.mark_stale_on_auth_failure(account):
-            return await self._products(account, resource, row_id).read()
+            with naming(resource, row_id):
+                return await self._products(account, resource, row_id).read()
 
     async def check(self, rows: Sequence[object], access: FieldAccess, resource: Resource) -> Sequence[Row]:
         """Check the rows of a request. Their fields are fetched again if a name is unknown.
@@ -60,10 +62,12 @@ class ProductService:
             products = self._products(account, resource, row_id)
             if write.is_new:
                 async with self._context.directory.mark_stale_on_auth_failure(account):
-                    await products.check_ids(rows)
+                    with naming(resource, row_id):
+                        await products.check_ids(rows)
 
             async def send() -> None:
-                await products.replace(rows)
+                with naming(resource, row_id):
+                    await products.replace(rows)
 
             async def read() -> bytes:
                 return encode_json({"items": await products.read()}, "the product rows are")

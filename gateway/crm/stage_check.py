@@ -9,7 +9,7 @@ from gateway.bitrix.errors import PortalError
 from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.rows.records import decode_integer
 from gateway.crm.bodies import Written
-from gateway.crm.stages import NO_STAGES, find_stage, list_stages, show_choices, show_pipelines, why_no_stages
+from gateway.crm.stages import NO_STAGES, find_stage, list_stages, show_choices, show_pipelines, stage_of, why_no_stages
 from gateway.crm.writes import RecordWrites
 from gateway.errors import InvalidInput, pointer_token
 from gateway.mirror.names import NameService
@@ -39,7 +39,8 @@ class StageChecker:
         `explained`.
 
         Raises:
-            InvalidInput: the portal has no such pipeline, or the stage is none of the record's pipeline.
+            InvalidInput: the portal has no such pipeline, the stage is none of the record's pipeline, or it is written
+                with another pipeline than that of a record whose pipeline an update leaves as it is.
             PortalError: the portal could not be asked.
         Source: methods.md 4.3 (b24restdocs api-reference/crm/deals/crm-deal-update.md)
         """
@@ -56,6 +57,7 @@ class StageChecker:
                 pipeline = wanted or 0
             else:
                 pipeline = _pipeline_of(record, await writes.get(row_id)) or 0
+                _check_same(record, row_id, pipeline, wanted)
             directory = directory_of(record.entity_type_id, pipeline)
             if stage not in (await self._names.load(account)).directories.get(directory, {}):
                 await self._check_stage(account, record, pipeline, stage)
@@ -108,7 +110,7 @@ class StageChecker:
             rule = await self._why_no_stages(account, type_id, target)
             raise InvalidInput.of_field("/stage", "invalid_value", rule)
         values: dict[str, object] = {} if pipeline is None else {"categoryId": pipeline}
-        return values | {"stageId": find_stage(stages, stage)}
+        return values | {"stageId": find_stage(stages, stage, type_id)}
 
     async def _explain(
         self, account: Account, writes: RecordWrites, wanted: int | None, stage: str | None, row_id: int | None
@@ -133,7 +135,7 @@ class StageChecker:
         if stage in [stage_id for stage_id, _ in stages]:
             return
         if stages:
-            rule = f"must be the id of a stage of the record's pipeline: {show_choices(stages)}"
+            rule = f"must be the id of a {stage_of(record.entity_type_id)}: {show_choices(stages)}"
         else:
             rule = await self._why_no_stages(account, record.entity_type_id, pipeline)
         raise InvalidInput.of_field(_pointer(record.names.stage), "invalid_value", rule)
@@ -149,6 +151,14 @@ def _check_kept(record: RecordType, written: Written) -> None:
     for name in (record.names.pipeline, record.names.stage):
         if name in written.values and written.values[name] in (None, ""):
             raise InvalidInput.of_field(_pointer(name), "invalid_value", "must not be empty: it cannot be cleared")
+
+
+def _check_same(record: RecordType, row_id: int, pipeline: int, wanted: int | None) -> None:
+    """Deals alone keep their *pipeline* in an update. Source: methods.md 4.3, 5.5"""
+    if wanted not in (None, pipeline):
+        rule = f"must be {pipeline}, the pipeline of the deal {row_id} that was found, if a stage is written"
+        moves = f"`PUT /bitrix/deals/{row_id}/stage` moves it to another pipeline"
+        raise InvalidInput.of_field(_pointer(record.names.pipeline), "invalid_value", f"{rule}; {moves}")
 
 
 def _pipeline_in(record: RecordType, written: Written) -> int | None:

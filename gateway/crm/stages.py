@@ -6,7 +6,7 @@ from gateway.crm.catalog import read_lists, sort_of
 from gateway.errors import InvalidInput
 from gateway.mirror.pipelines import Pipelines
 from gateway.mirror.resources import ITEMS, RecordType
-from gateway.mirror.stage_directories import directory_of
+from gateway.mirror.stage_directories import WITHOUT_PIPELINES, directory_of
 
 Stages = list[tuple[str, str]]
 """The ids and names of stages in their order."""
@@ -31,7 +31,13 @@ async def list_stages(client: PortalClient, entity_type_id: int, pipeline: int) 
     return [(str(row.get("STATUS_ID")), str(row.get("NAME"))) for row in sorted(rows, key=sort_of)]
 
 
-def find_stage(stages: Stages, wanted: str | None) -> str:
+def stage_of(entity_type_id: int) -> str:
+    """How errors name the stages that a record of this type may have. Those of leads and quotes are called statuses."""
+    directory = WITHOUT_PIPELINES.get(entity_type_id)
+    return "stage of the pipeline" if directory is None else f"status of the directory {directory}"
+
+
+def find_stage(stages: Stages, wanted: str | None, entity_type_id: int) -> str:
     """The id of the stage with this id or name, of *stages* by id and name, which are not empty; None: the first one.
 
     A name is compared without case.
@@ -44,11 +50,10 @@ def find_stage(stages: Stages, wanted: str | None) -> str:
     ids = [stage_id for stage_id, _ in stages if stage_id == wanted]
     ids = ids or [stage_id for stage_id, name in stages if name.casefold() == wanted.casefold()]
     if len(ids) > 1:
-        raise InvalidInput.of_field(
-            "/stage", "ambiguous_value", f"is the name of several stages: use one of the ids {', '.join(ids)}"
-        )
+        rule = f"is the name of more than one {stage_of(entity_type_id)}: use one of the ids {', '.join(ids)}"
+        raise InvalidInput.of_field("/stage", "ambiguous_value", rule)
     if not ids:
-        rule = f"must be the id or the name of a stage of this pipeline: {show_choices(stages)}"
+        rule = f"must be the id or the name of a {stage_of(entity_type_id)}: {show_choices(stages)}"
         raise InvalidInput.of_field("/stage", "invalid_value", rule)
     return ids[0]
 

@@ -3,7 +3,6 @@
 Source: methods.md 4.3, 5.5 and 6.4 (b24restdocs api-reference/crm/data-types.md)
 """
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 
 from gateway.bitrix.lists.list_fields import Field
 from gateway.crm.choices import Ambiguous, Choices, Unlisted, text_of
+from gateway.crm.numbers import INT64, parse_amount, parse_integer, parse_number
 from gateway.crm.users import UserIds
 from gateway.errors import FieldError
 from gateway.mirror.filter_values import CALENDAR_RULE, DATE, DATE_RULE, DATE_TIME
@@ -26,15 +26,14 @@ REFERENCES = frozenset(
 )
 USERS = frozenset({"user", "employee"})
 CURRENCIES = "crm_currency"  # type of a field, and the name that currencies have among directories
-INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
-NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
 MONEY = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?\|[^|]{1,64}")
 ZONES = [timezone(timedelta(hours=hours)) for hours in (-12, 14)]  # portals show times in zones between these
 FLAGS: Mapping[object, str] = {"Y": "Y", "N": "N", "1": "Y", "0": "N"}
+MAX_VALUES = 5000  # of one field, and rows of products; so many are checked in some 20 ms
+TOO_MANY_VALUES = "too_many_values"
 MAX_SUGGESTIONS = 20  # errors with a suggestion, which takes time to find
 
-INTEGER_RULE = "must be an integer"
-NONE_RULE = "an integer above 0; for none write null, not 0, and nothing in a list"
+NONE_RULE = f"an integer from 1 to {INT64[-1]}; for none write null, not 0, and nothing in a list"
 REFERENCE_RULE = f"must be an id, which is {NONE_RULE}"
 USER_RULE = f"must be the e-mail or the id of a user, {NONE_RULE}"
 CURRENCY = re.compile("[A-Z]{3}")
@@ -127,6 +126,8 @@ def _converter(field: Field, known: KnownValues) -> Callable[[object], object]:
     directory = known.directories.get(_directory_of(field))
     if field.type in USERS:
         return partial(_user, users=known.users)
+    if field.type == "double":
+        return parse_number if field.custom else parse_amount
     if field.type == "enumeration":
         return Choices(dict(field.choices)).find
     if field.type == "money":
@@ -142,18 +143,10 @@ def _text(value: object) -> str:
     return value
 
 
-def _integer(value: object) -> int:
-    if isinstance(value, str) and INTEGER.fullmatch(value):
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(INTEGER_RULE)
-    return value
-
-
 def _reference(value: object, rule: str = REFERENCE_RULE) -> int:
     """An id. Portals show 0 in the place of none (examples/crm.deal.get), and also write null as 0: methods.md 4.3"""
     try:
-        number = _integer(value)
+        number = parse_integer(value)
     except ValueError:
         raise ValueError(rule) from None
     if number <= 0:
@@ -181,14 +174,6 @@ def _user(value: object, users: UserIds) -> int:
 def _listed(value: object, choices: Choices) -> str:
     """The id of a value of a directory. An empty text clears the field."""
     return "" if value == "" else choices.find(value)
-
-
-def _number(value: object) -> object:
-    if isinstance(value, str) and NUMBER.fullmatch(value):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError("must be a number")
-    return value
 
 
 def _flag(value: object) -> str:
@@ -250,9 +235,8 @@ def _currency_of(money: str | None) -> str:
 
 
 CONVERTERS: dict[str, Callable[[object], object]] = {
-    **dict.fromkeys(INTEGERS, _integer),
+    **dict.fromkeys(INTEGERS, parse_integer),
     **dict.fromkeys(REFERENCES, _reference),
-    "double": _number,
     **dict.fromkeys(("char", "boolean"), _flag),
     "date": _day,
     "datetime": _time,

@@ -22,16 +22,20 @@ from storage.errors import StorageError
 from storage.json_values import Column, Kind, QueryField
 from storage.mirror_queries import QueryStore, Selection
 from storage.own_writes import OwnWriteStore
-from storage.records import Account
+from storage.records import Account, Portal
 from storage.sync_settings import SyncSettingsStore
 
 logger = logging.getLogger(__name__)
 
 LINKS: dict[str, Column] = {"contacts": "contact", "companies": "company"}
 CONTACTS_OF_ITEMS = QueryField("contactIds", Kind.NUMBER, multiple=True)  # all of them, the first one included
+GATHER_S = 1  # records that are deleted meanwhile share the readings of the first one
 WAITS_S = (0, 120)  # before the linked records are read: at once, and after a portal has cleaned up
 MAX_DELETED = 500  # records whose links are looked for at once
 MAX_LINKED = 500  # records of one list that are read at once; a full sync reads the others
+
+_Links = tuple[str, Portal, Column]
+"""Account, portal, and what is linked."""
 
 
 class LinkRefresher:
@@ -60,6 +64,7 @@ class LinkRefresher:
         self._directory = directory
         self._clock = clock
         self._limit_s = limit_s
+        self._deleted: dict[_Links, list[int]] = {}  # what the next reading of each is for
         self._tasks: set[asyncio.Task[None]] = set()
 
     def refresh(self, account: Account, resource: Resource, row_ids: Sequence[int]) -> None:
@@ -67,7 +72,12 @@ class LinkRefresher:
         column = LINKS.get(resource.name)
         if column is None or not row_ids:
             return
-        task = detached(self._refresh(account, column, row_ids[:MAX_DELETED]), name=f"links to {resource.name}")
+        links = account.account_key, account.portal, column
+        if links in self._deleted:
+            self._deleted[links] += row_ids
+            return
+        self._deleted[links] = list(row_ids)
+        task = detached(self._refresh(account, links), name=f"links to {resource.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -75,7 +85,10 @@ class LinkRefresher:
         """Stop reading."""
         await end(list(self._tasks))
 
-    async def _refresh(self, account: Account, column: Column, row_ids: Sequence[int]) -> None:
+    async def _refresh(self, account: Account, links: _Links) -> None:
+        await self._clock.sleep(GATHER_S)
+        *_, column = links
+        row_ids = self._deleted.pop(links)[:MAX_DELETED]
         for wait_s in WAITS_S:
             await self._clock.sleep(wait_s)
             try:

@@ -119,10 +119,7 @@ class SyncControl:
             if found[name] is None
         ]
         if errors:
-            detail = "; ".join(
-                f"{error.pointer[1:].replace('/', '.')}: {error.detail}" for error in errors if error.pointer
-            )
-            raise InvalidInput(detail, errors)
+            raise InvalidInput.of_errors(errors)
         return [field for field in found.values() if field is not None]
 
     async def pause(self, account: Account, resource: Resource) -> None:

@@ -82,6 +82,11 @@ def not_an_array(name: str) -> CallError:
     return CallError("", f"Parameter '{name}' must be array.")
 
 
+def time_out_of_range() -> CallError:
+    """The refusal of a time that the portal's database cannot store. **inferred**: the pages do not tell of one."""
+    return CallError("", "Mysql query error: (1292) Incorrect datetime value")
+
+
 def access_denied() -> CallError:
     """The refusal of a classic method."""
     return CallError("", "Access denied.")

@@ -78,9 +78,7 @@ def read_manifests(documents: Sequence[Document]) -> tuple[list[Manifest], list[
         try:
             manifests.append(read_manifest(document.content, OPERATOR_MANIFEST))
         except InvalidInput as error:
-            mistakes += [
-                Mistake(place, (each.pointer or "")[1:].replace("/", "."), each.detail) for each in error.errors
-            ]
+            mistakes += [Mistake(place, each.path, each.detail) for each in error.errors]
             if error.left_out:
                 mistakes.append(Mistake(place, "", f"mistakes left out: {error.left_out}"))
     return manifests, mistakes + _repeated(documents, "code") + _repeated(documents, "id")

@@ -1,6 +1,7 @@
 """The contacts and companies that records are bound to, and the deals of contacts and companies."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -9,7 +10,7 @@ from gateway.crm.bindings import BINDING_TYPES, BindingType, WantedBinding
 from gateway.crm.related_deals import DEAL_OWNERS, DEALS
 from gateway.errors import InvalidInput
 from gateway.mirror.queries import DEFAULT_SIZE, MAX_SIZE
-from gateway.schemas import Boolean, ClosedBody, Int32, PositiveInteger
+from gateway.schemas import INT32, Boolean, ClosedBody, Int32, PositiveInteger
 from handlers.app_keys import BINDINGS, RELATED_DEALS
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import access_fields, requested_resource
@@ -23,12 +24,21 @@ from handlers.http.responses import json_response
 DEAL_PARAMETERS = ("cursor", "size", "select")
 
 
+class Sort(Int32):
+    """A place among the bindings of a record."""
+
+    rule = f"must be an integer from 0 to {INT32[-1]}"
+
+    def accepts(self, value: Any) -> bool:
+        return super().accepts(value) and value >= 0
+
+
 class BindingBody(ClosedBody):
     """The record to bind."""
 
     id = PositiveInteger()
     primary = Boolean(required=False)
-    sort = Int32(required=False)
+    sort = Sort(required=False)
 
 
 BINDING_BODY = BindingBody()

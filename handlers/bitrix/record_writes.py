@@ -9,6 +9,7 @@ from gateway.crm.deletes import LINKED
 from gateway.crm.journaled import Served
 from gateway.crm.matches import parse_match
 from gateway.crm.upserts import Upsert
+from gateway.crm.values import MAX_VALUES, TOO_MANY_VALUES
 from gateway.errors import FieldError, InvalidInput, pointer_token
 from gateway.mirror.resources import Resource, list_fields, record_type
 from gateway.schemas import MAX_DEPTH, TOO_DEEP, ClosedBody, Int32, String, exceeds_depth, require_object
@@ -25,14 +26,16 @@ async def load_values(request: web.Request) -> dict[str, Any]:
     """Return the JSON body: an object of the values of fields, which are checked further by their types.
 
     Raises:
-        InvalidInput: It is none, or values are nested too deeply.
+        InvalidInput: It is none, a field has too many values, or they are nested too deeply.
     """
     body = require_object(await load_json(request))
-    errors = [
-        FieldError("too_deep", TOO_DEEP, pointer=f"/{pointer_token(name)}")
-        for name, value in body.items()
-        if exceeds_depth(value, MAX_DEPTH)
-    ]
+    errors: list[FieldError] = []
+    for name, value in body.items():
+        pointer = f"/{pointer_token(name)}"
+        if isinstance(value, list) and len(value) > MAX_VALUES:
+            errors.append(FieldError(TOO_MANY_VALUES, f"must have at most {MAX_VALUES} values", pointer=pointer))
+        elif exceeds_depth(value, MAX_DEPTH):
+            errors.append(FieldError("too_deep", TOO_DEEP, pointer=pointer))
     if errors:
         raise InvalidInput.of_errors(errors)
     return body

@@ -11,6 +11,7 @@ from multidict import MultiMapping
 
 from gateway.bitrix.lists.list_fields import Field
 from gateway.bitrix.protocol.v2 import Command
+from gateway.crm.missing_records import naming
 from gateway.errors import InvalidInput
 from gateway.mirror.column_conditions import COLUMN_PARAMETERS, ColumnValues, check_columns
 from gateway.mirror.portal_records import record_json
@@ -91,7 +92,8 @@ async def read_record(
     if query.related is not None:
         raise InvalidInput.of_parameter("related", "invalid_value", "is only valid for records from the mirror")
     await request.app[ACCOUNTS].ensure_authorized(account)
-    page = await request.app[PORTAL_RECORDS].fetch(account, resource, row_id)
+    with naming(resource, row_id):
+        page = await request.app[PORTAL_RECORDS].fetch(account, resource, row_id)
     (shown,) = pick([record_json(page, row_id)], None, None if translation is None else await translation(resource))
     return shown
 

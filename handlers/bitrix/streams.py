@@ -20,7 +20,7 @@ from gateway.schemas import INT32, MAX_DEPTH, TOO_DEEP, exceeds_depth
 from handlers import app_keys
 from handlers.bitrix.account_loading import load_account, load_authorized_account
 from handlers.bitrix.fields import access_fields
-from handlers.http.bodies import not_json
+from handlers.http.bodies import broken_json
 from handlers.http.connection import Connection
 from handlers.http.keys import REQUEST_ID
 from handlers.http.middleware import add_common_headers
@@ -186,7 +186,7 @@ def parse_filter(value: str | None) -> object:
     try:
         parsed: object = orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        raise InvalidInput.of_parameter("filter", "not_json", not_json(error)) from error
+        raise InvalidInput.of_parameter("filter", *broken_json(error)) from error
     if parsed is None:  # would return all rows
         raise InvalidInput.of_parameter("filter", "invalid_value", "must be a JSON object or list, and not null")
     return parsed

@@ -102,8 +102,6 @@ def controlling(act: Callable[[SyncControl, Account, Resource], Awaitable[None]]
 
     async def control_sync(request: web.Request) -> web.Response:
         resource = requested_resource(request)
-        if request.can_read_body:
-            raise InvalidInput.of_field("", "unexpected_body", "must be empty: this address has no body")
         account = await load_account(request)
         await act(request.app[SYNC_CONTROL], account, resource)
         return json_response(await load_sync(request, account, resource))

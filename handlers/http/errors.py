@@ -225,8 +225,7 @@ def amocrm_problem(error: GatewayError, status: int, request_id: str) -> dict[st
     members.pop("errors", None)
     if isinstance(error, InvalidInput) and error.errors:
         rules = [
-            {"code": amocrm_code(field.code), "path": amocrm_path(field), "detail": field.detail}
-            for field in error.errors
+            {"code": amocrm_code(field.code), "path": field.path, "detail": field.detail} for field in error.errors
         ]
         members["detail"] = "Request validation failed"
         members["validation-errors"] = [{"request_id": "0", "errors": rules}]
@@ -236,11 +235,6 @@ def amocrm_problem(error: GatewayError, status: int, request_id: str) -> dict[st
 def amocrm_code(code: str) -> str:
     """Return the *code* of a broken rule as amoCRM writes codes."""
     return "FieldMissing" if code == "required" else "".join(part.capitalize() for part in code.split("_"))
-
-
-def amocrm_path(field: FieldError) -> str:
-    """Return the place of a broken rule as amoCRM writes places: names with dots between them; "" is the whole body."""
-    return field.parameter or (field.pointer or "")[1:].replace("/", ".").replace("~1", "/").replace("~0", "~")
 
 
 def command_error(error: GatewayError) -> dict[str, object]:

@@ -164,6 +164,7 @@ async def test_other_records_have_no_such_addresses(connected: Gateway) -> None:
         ({"id": 7.5}, ["/id"]),
         ({"id": True}, ["/id"]),
         ({"id": 10**18}, ["/id"]),
+        ({"id": 5, "sort": -1}, ["/sort"]),
         ({"id": None, "sort": "1", "primary": "Y", "role": 1}, ["/id", "/primary", "/role", "/sort"]),
     ],
 )

@@ -94,6 +94,7 @@ async def test_a_record_that_cannot_be_deleted_keeps_the_others(connected: Gatew
     assert (answer.status, answer.json["code"]) == (403, "access_denied")
     answer = await delete(connected, f"deals/999999{BOTH}")
     assert (answer.status, answer.json["code"]) == (404, "portal_not_found")
+    assert answer.json["detail"] == "the portal has no record 999999 of deals"
     assert sandbox.portal.calls["crm.contact.delete"] == sandbox.portal.calls["crm.company.delete"] == 0
 
 

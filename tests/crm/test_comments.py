@@ -112,6 +112,7 @@ async def test_an_unknown_record_is_404_with_the_words_of_the_portal(connected: 
     path = f"{resource}/999999"
     for answer in (await connected.get(f"/bitrix/{path}/comments"), await post(connected, path, {"text": "x"})):
         assert (answer.status, answer.json["code"]) == (404, "portal_not_found")
+        assert answer.json["detail"] == f"the portal has no record 999999 of {resource}"
         assert "not found" in answer.json["portalError"]["description"].lower()
 
 

@@ -143,6 +143,22 @@ async def test_many_linked_records_share_a_request(connected: Gateway, sandbox: 
     assert sandbox.portal.http_requests - requests == 2
 
 
+async def test_records_that_are_deleted_one_after_the_other_share_a_reading(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    await enable(connected, "deals")
+    contacts = [await create(connected, "contacts", NAME="a") for _ in range(5)]
+    deals = [await create_linked(connected, "deals", contact, None) for contact in contacts]
+    calls = sandbox.portal.calls["crm.deal.list"]
+    for contact in contacts:
+        assert (await connected.delete(f"/bitrix/contacts/{contact}")).status == 204
+    for deal in deals:
+        await becomes(connected, f"deals/{deal}", "CONTACT_ID", None)
+    assert sandbox.portal.calls["crm.deal.list"] == calls + 1
+    await connected.clock.advance(2 * CLEANED_S)
+    assert sandbox.portal.calls["crm.deal.list"] == calls + 1
+
+
 async def test_a_contact_that_a_sync_finds_deleted_leaves_records_too(connected: Gateway, sandbox: Sandbox) -> None:
     contact = await create(connected, "contacts", NAME="a")
     table = sandbox.portal.data.tables["deals"]

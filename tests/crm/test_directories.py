@@ -135,5 +135,5 @@ async def test_an_id_of_no_record_is_refused_and_null_is_none(connected: Gateway
     answer = await create(connected, "deals", **{name: value})
     (error,) = answer.json["errors"]
     assert (answer.status, error["pointer"]) == (400, f"/{name}/1" if name == "CONTACT_IDS" else f"/{name}")
-    assert "an integer above 0; for none write null, not 0" in error["detail"]
+    assert "an integer from 1 to 9223372036854775807; for none write null, not 0" in error["detail"]
     assert (await create(connected, "deals", **{name: None})).status == 201

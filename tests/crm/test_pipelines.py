@@ -54,6 +54,36 @@ async def test_the_pipeline_of_a_deal_that_is_found_is_checked_too(connected: Ga
     assert refused(answer)[0] == "/CATEGORY_ID"
 
 
+async def test_a_deal_that_is_found_in_another_pipeline_than_that_of_the_stage_is_named(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    body = {"TITLE": "the only one", "CATEGORY_ID": 7, "STAGE_ID": "C7:WON"}
+    created = await send(connected, "PUT", "deals?match=TITLE", **body)
+    assert created.status == 201
+    row_id = created.json["id"]
+    assert (await send(connected, "PUT", "deals?match=TITLE", **body)).status == 200
+    await send(connected, "PUT", f"deals/{row_id}/stage", pipeline=0)
+    before = sandbox.portal.data.tables["deals"][row_id]
+    assert refused(await send(connected, "PUT", "deals?match=TITLE", **body)) == (
+        "/CATEGORY_ID",
+        f"must be 0, the pipeline of the deal {row_id} that was found, if a stage is written; "
+        f"`PUT /bitrix/deals/{row_id}/stage` moves it to another pipeline",
+    )
+    assert sandbox.portal.data.tables["deals"][row_id] == before
+    left = await send(connected, "PUT", "deals?match=TITLE", TITLE="the only one", CATEGORY_ID=7)
+    assert (left.status, left.json["CATEGORY_ID"]) == (200, "0")
+
+
+async def test_an_item_that_is_found_in_another_pipeline_moves(connected: Gateway) -> None:
+    for resource, pipelines in (("invoices", (5, 9)), ("items/128", (12, 13))):
+        type_id = 31 if resource == "invoices" else 128
+        for pipeline, status in zip(pipelines, (201, 200), strict=True):
+            stage = f"DT{type_id}_{pipeline}:{'N' if resource == 'invoices' else 'NEW'}"
+            body = {"title": "the only one", "categoryId": pipeline, "stageId": stage}
+            answer = await send(connected, "PUT", f"{resource}?match=title", **body)
+            assert (answer.status, answer.json["stageId"]) == (status, stage)
+
+
 @pytest.mark.parametrize(("resource", "number"), [("deals", 2**63), ("deals", -1), ("invoices", 0), ("items/128", -1)])
 async def test_other_numbers_are_no_pipelines(connected: Gateway, resource: str, number: int) -> None:
     name, _ = PIPELINES[resource]
@@ -121,7 +151,7 @@ async def test_the_stage_of_an_item_must_be_one_of_its_pipeline(
     ):
         pointer, rule = refused(await send(connected, method, path, title="x", stageId=stage, **pipeline))
         assert pointer == "/stageId"
-        assert rule.startswith("must be the id of a stage of the record's pipeline: ")
+        assert rule.startswith("must be the id of a stage of the pipeline: ")
         assert right in rule
         assert sandbox.portal.data.tables[resource] == before
     stage = right.split()[0]

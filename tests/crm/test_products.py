@@ -124,6 +124,10 @@ async def test_more_rows_than_a_page_are_listed_in_their_order(connected: Gatewa
             [f"/items/0/{name}" for name in ("PRICE_NETTO", "TAX_INCLUDED", "ID", "PRODUCT_NAME")],
         ),
         ({"items": [{"productName": "x"}]}, ["/items/0/productName"]),
+        (
+            {"items": [{}, {"PRODUCT_NAME": ""}, ROW, {"PRODUCT_ID": 0, "PRICE": 5}, {"ID": None}, {"ID": 0}]},
+            [f"/items/{index}" for index in (0, 1, 3, 4, 5)],
+        ),
     ],
 )
 async def test_mistakes_are_all_reported_before_anything_is_sent(
@@ -149,7 +153,7 @@ async def test_an_id_that_is_no_row_of_the_record_or_comes_twice_is_refused(
     sandbox.portal.seen.clear()
     for rows, places in (
         ([a, b, a, {key: int(b[key])}, {key: str(a[key])}], [2, 3, 4]),
-        ([other, a, row_of(owner, **ROW), {**b, key: 999999}, {**b, key: 0}, {**b, key: 2**63}], [0, 3, 4, 5]),
+        ([other, a, row_of(owner, **ROW), {**b, key: 999999}, {**b, key: 0}, {**b, key: 2**63 - 1}], [0, 3, 4, 5]),
         ([a, {**b, key: None}, {key: -1}], [2]),
     ):
         answer = await put(connected, f"{owner}/{first}", {"items": rows})
@@ -227,6 +231,24 @@ async def test_an_unknown_record_is_404_with_the_words_of_the_portal(connected: 
     ):
         assert (answer.status, answer.json["code"]) == (404, "portal_not_found")
         assert "not found" in answer.json["portalError"]["description"].lower()
+        assert answer.json["detail"] == f"the portal has no record 999999 of {owner}"
+
+
+async def test_a_type_without_products_is_refused_until_it_has_some(connected: Gateway, sandbox: Sandbox) -> None:
+    path = f"items/156/{portal_ids(sandbox, 'items/156')[0]}"
+    sent = len(sandbox.portal.seen)
+    for answer in (
+        await connected.get(f"/bitrix/{path}/products"),
+        await put(connected, path, {"items": [row_of(path, **ROW)]}),
+    ):
+        (error,) = answer.json["errors"]
+        assert (answer.status, error["parameter"], error["code"]) == (400, "entityTypeId", "invalid_value")
+        assert "isLinkWithProductsEnabled" in error["detail"]
+    assert [call.method for call in list(sandbox.portal.seen)[sent:]] == ["crm.item.fields"]
+    await connected.clock.advance(60)
+    await connected.post("/bitrix/call/crm.type.update", json={"id": 13, "fields": {"isLinkWithProductsEnabled": "Y"}})
+    assert (await put(connected, path, {"items": [row_of(path, **ROW)]})).status == 200
+    assert len((await connected.get(f"/bitrix/{path}/products")).json["items"]) == 1
 
 
 async def test_contacts_and_companies_have_no_products(connected: Gateway) -> None:

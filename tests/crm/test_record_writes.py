@@ -175,7 +175,7 @@ async def test_mistakes_are_reported_before_anything_is_sent(connected: Gateway,
         (
             "deals/1",
             {"CATEGORY_ID": 7},
-            "/CATEGORY_ID: can only be set when the record is created; `PUT …/stage` moves it to another pipeline",
+            "CATEGORY_ID: can only be set when the record is created; `PUT …/stage` moves it to another pipeline",
         ),
     ):
         answer = await change(connected, path, body)
@@ -200,17 +200,36 @@ async def test_of_thousands_of_mistakes_a_hundred_are_told_and_the_others_counte
         assert len(answer.body) < 25_000
 
 
+async def test_lists_of_more_than_5000_values_are_refused_unread(connected: Gateway, sandbox: Sandbox) -> None:
+    requests = sandbox.portal.http_requests
+    body = {"PHONE": [{}] * 200_000, "EMAIL": ["x"] * 5001, "UF/X": [1] * 5001, "NAME": "x"}
+    rows: dict[str, Any] = {"items": [{}] * 5001}
+    for method, path, sent, pointers in (
+        ("POST", "contacts", body, ["/PHONE", "/EMAIL", "/UF~1X"]),
+        ("PATCH", "contacts/1", body, ["/PHONE", "/EMAIL", "/UF~1X"]),
+        ("PUT", "contacts?match=PHONE", body, ["/PHONE", "/EMAIL", "/UF~1X"]),
+        ("PUT", "deals/1/products", rows, ["/items"]),
+    ):
+        answer = await connected.clock.until(connected.request(method, f"/bitrix/{path}", json=sent))
+        assert answer.status == 400
+        assert [(error["pointer"], error["code"]) for error in answer.json["errors"]] == [
+            (pointer, "too_many_values") for pointer in pointers
+        ]
+        assert "must have at most 5000" in answer.json["detail"]
+    assert sandbox.portal.calls["crm.item.productrow.fields"] == sandbox.portal.http_requests - requests <= 1
+
+
 @pytest.mark.parametrize("resource", ALL_RECORDS)
 async def test_an_unknown_id_is_404_with_the_words_of_the_portal(connected: Gateway, resource: str) -> None:
     path = f"{resource}/999999"
     for answer in (
         await change(connected, path, {title_of(resource): "x"}),
         await connected.request("DELETE", f"/bitrix/{path}"),
+        await connected.get(f"/bitrix/{path}"),
     ):
         assert (answer.status, answer.json["code"]) == (404, "portal_not_found")
         assert "not found" in answer.json["portalError"]["description"].lower()
-    answer = await change(connected, path, {title_of(resource): "x"})
-    assert answer.json["detail"] == f"the portal has no record 999999 of {resource}"
+        assert answer.json["detail"] == f"the portal has no record 999999 of {resource}"
 
 
 @pytest.mark.parametrize("resource", ["companies", "quotes"])

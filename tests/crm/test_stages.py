@@ -44,8 +44,9 @@ async def test_a_record_moves_to_a_stage_by_its_id_or_name(
 @pytest.mark.parametrize(
     ("path", "body", "pointer", "rule"),
     [
-        ("deals/{}", {"stage": "C7:WON", "pipeline": 0}, "/stage", "of this pipeline: NEW (Новая), PREPARATION"),
+        ("deals/{}", {"stage": "C7:WON", "pipeline": 0}, "/stage", "a stage of the pipeline: NEW (Новая), PREPARATION"),
         ("deals/{}", {"stage": "WON", "pipeline": 4711}, "/pipeline", "must be the id of a pipeline: 0 (Общая)"),
+        ("leads/{}", {"stage": "C7:WON"}, "/stage", "name of a status of the directory STATUS: NEW ("),
         ("leads/{}", {"stage": "NEW", "pipeline": 0}, "/pipeline", "records of this type have no pipelines"),
         ("contacts/{}", {"stage": "NEW"}, "/stage", "records of this type have no stages"),
         ("deals/{}", {}, "", "must name a stage or a pipeline"),
@@ -73,9 +74,9 @@ async def test_a_record_that_does_not_exist_is_not_moved(connected: Gateway) -> 
 
 def test_a_name_of_several_stages_is_ambiguous() -> None:
     with pytest.raises(InvalidInput) as caught:
-        find_stage([("A", "Done"), ("B", "done")], "DONE")
+        find_stage([("A", "Done"), ("B", "done")], "DONE", 2)
     assert caught.value.errors[0].code == "ambiguous_value"
-    assert find_stage([("A", "B"), ("B", "done")], "B") == "B"
+    assert find_stage([("A", "B"), ("B", "done")], "B", 2) == "B"
 
 
 async def test_a_lost_answer_moves_a_record_once(connected: Gateway, sandbox: Sandbox) -> None:
@@ -93,6 +94,7 @@ async def test_types_are_shown_as_the_portal_has_them(connected: Gateway, sandbo
     assert shown["title"] == rows[0]["title"]
     missing = await connected.get("/bitrix/types/4711")
     assert (missing.status, missing.json["portalError"]["description"]) == (404, "Smart process not found")
+    assert missing.json["detail"] == "the portal has no type 4711"
     answer = await connected.get("/bitrix/types/x")
     assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, "entityTypeId")
 
@@ -107,16 +109,16 @@ async def test_contact_types_are_names_by_id(connected: Gateway) -> None:
 
 @pytest.mark.parametrize("mirrored", [True, False])
 @pytest.mark.parametrize(
-    ("resource", "name", "wrong", "right"),
+    ("resource", "name", "wrong", "right", "kind"),
     [
-        ("deals", "STAGE_ID", "C7:WON", "WON"),
-        ("deals", "STAGE_ID", "won", "WON"),
-        ("leads", "STATUS_ID", "NO_SUCH", "IN_PROCESS"),
-        ("quotes", "STATUS_ID", "WON", "APPROVED"),
+        ("deals", "STAGE_ID", "C7:WON", "WON", "stage of the pipeline"),
+        ("deals", "STAGE_ID", "won", "WON", "stage of the pipeline"),
+        ("leads", "STATUS_ID", "NO_SUCH", "IN_PROCESS", "status of the directory STATUS"),
+        ("quotes", "STATUS_ID", "WON", "APPROVED", "status of the directory QUOTE_STATUS"),
     ],
 )
 async def test_a_written_stage_must_be_one_of_the_records_pipeline(
-    connected: Gateway, sandbox: Sandbox, resource: str, name: str, wrong: str, right: str, mirrored: bool
+    connected: Gateway, sandbox: Sandbox, resource: str, name: str, wrong: str, right: str, kind: str, mirrored: bool
 ) -> None:
     if mirrored:
         await connected.synced("steps")
@@ -129,6 +131,7 @@ async def test_a_written_stage_must_be_one_of_the_records_pipeline(
         assert refused.status == 400
         (error,) = refused.json["errors"]
         assert (error["pointer"], f"{right} (" in error["detail"]) == (f"/{name}", True)
+        assert error["detail"].startswith(f"must be the id of a {kind}: ")
         assert portal_ids(sandbox, resource) == before
     for method, path in (("PATCH", f"{resource}/{row_id}"), ("POST", resource)):
         answer = await connected.clock.until(connected.request(method, f"/bitrix/{path}", json={**body, name: right}))

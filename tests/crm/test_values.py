@@ -6,8 +6,9 @@ import pytest
 
 from gateway.bitrix.lists.list_fields import Field
 from gateway.crm.bodies import check_written
-from gateway.crm.choices import Choices
+from gateway.crm.choices import Ambiguous, Choices
 from gateway.crm.multifields import MultiValue, added, changes, parse_values
+from gateway.crm.numbers import AMOUNT_RULE
 from gateway.crm.values import (
     CURRENCIES,
     CURRENCY_RULE,
@@ -67,6 +68,9 @@ def mistakes(value: object, known: Field) -> list[FieldError]:
         ("double", 1.5, 1.5),
         ("double", 1000, 1000),
         ("double", "12.50", "12.50"),
+        ("double", "-999999999999999.99", "-999999999999999.99"),
+        ("integer", 2**63 - 1, 2**63 - 1),
+        ("integer", f"{-(2**63)}", -(2**63)),
         ("char", True, "Y"),
         ("char", "N", "N"),
         ("boolean", 0, "N"),
@@ -98,8 +102,13 @@ def test_a_value_gets_the_form_of_the_portal(kind: str, value: object, expected:
     ("kind", "values", "rule"),
     [
         ("string", [1, True, 1.5, [], ["x"], {}], "must be a text"),
-        ("integer", ["x", 1.5, True, [], {}, "1e3", "9" * 19, ""], "must be an integer"),
+        (
+            "integer",
+            ["x", 1.5, True, [], {}, "1e3", "9" * 19, "", 2.0**64, 2**63, -(2**63) - 1, f"{2**63}"],
+            "must be an integer from -9223372036854775808 to 9223372036854775807",
+        ),
         ("double", ["x", True, [], {}, "1e3", "", "NaN"], "must be a number"),
+        ("double", [1e308, -1e15, 10**15, "1000000000000000", "-9" + "0" * 17], AMOUNT_RULE),
         ("boolean", ["yes", 2, [], {}, "", 1.5], "must be true or false (or Y or N, 1 or 0)"),
         ("char", ["yes", "S", 2, [], {}, ""], "must be true or false (or Y or N, 1 or 0)"),
         ("date", ["soon", 5, True, [], {}, "28.11.2026", ""], DATE_RULE),
@@ -133,7 +142,7 @@ def test_a_value_gets_the_form_of_the_portal(kind: str, value: object, expected:
         ("crm_status", ["САЙТ"], "is the text of several choices: use one of the ids WEB, WEB2"),
         ("crm_currency", ["rubl", "EUR"], "must be the id or the text of a choice: RUB (Рубль), USD (Доллар)"),
         ("money", ["5|EUR", {"amount": 5, "currency": "EUR"}], f"{CURRENCY_RULE}: RUB (Рубль), USD (Доллар)"),
-        ("crm_contact", ["x", 1.5, True, [], {}, "", 0, "0", -5, "-5"], REFERENCE_RULE),
+        ("crm_contact", ["x", 1.5, True, [], {}, "", 0, "0", -5, "-5", 2**63], REFERENCE_RULE),
         ("user", ["Анна", 1.5, True, [], {}, "", 0, "0", -5], USER_RULE),
         ("user", ["@", "who@example.com"], "must be the id or the e-mail of a user: no user has this e-mail"),
         ("employee", ["Office@example.com"], "is the e-mail of several users: use one of the ids 1, 5"),
@@ -168,6 +177,18 @@ def test_of_many_choices_the_nearest_one_is_suggested_to_the_first_mistakes() ->
     found = mistakes(["Towm 57"] * 50, many)
     assert found[0].detail.endswith("9 (Town 9) and others; did you mean 'Town 57'?")
     assert sum("did you mean" in error.detail for error in found) == MAX_SUGGESTIONS
+
+
+def test_a_custom_number_may_have_any_size() -> None:
+    assert convert(1e308, Field("UF_CRM_1", "double")) == 1e308
+
+
+@pytest.mark.parametrize(("value", "shared"), [("call", "id, but for the case,"), ("SAME", "text")])
+def test_choices_that_are_the_same_but_for_the_case_are_ambiguous(value: str, shared: str) -> None:
+    choices = Choices({"CALL": "Same", "Call": "same"})
+    assert choices.find("Call") == "Call"
+    with pytest.raises(Ambiguous, match=f"^is the {shared} of several choices: use one of the ids CALL, Call$"):
+        choices.find(value)
 
 
 def test_a_directory_that_is_not_known_takes_any_text() -> None:

@@ -111,3 +111,16 @@ async def test_a_body_that_is_too_deep_is_refused_by_its_fields(
     assert [(error["pointer"], error["code"], error["detail"]) for error in answer.json["errors"]] == [
         (pointer, "too_deep", "must not be nested more than 64 levels deep") for pointer in pointers
     ]
+
+
+@pytest.mark.parametrize("path", ["deals", "contacts/1/addresses", "deals/1/comments", "batch"])
+async def test_a_body_that_is_too_deep_to_be_read_is_refused_as_a_whole(
+    connected: Gateway, sandbox: Sandbox, path: str
+) -> None:
+    requests = sandbox.portal.http_requests
+    body = b'{"TITLE":%b}' % deep(200_000)
+    answer = await ask(connected, "POST", path, data=body, headers={"Content-Type": "application/json"})
+    (error,) = answer.json["errors"]
+    assert (answer.status, error["pointer"], error["code"]) == (400, "", "too_deep")
+    assert error["detail"] == "must be nested at most 1024 levels deep"
+    assert sandbox.portal.http_requests == requests

@@ -124,6 +124,7 @@ async def test_a_cursor_belongs_to_its_list_account_filter_and_order(deals: Gate
     ("params", "error"),
     [
         ({"filter": "{"}, ("not_json", "filter")),
+        ({"filter": "[" * 2000}, ("too_deep", "filter")),
         ({"filter": "null"}, ("invalid_value", "filter")),
         ({"filter": [["TITEL", "=", 1]]}, ("unknown_field", "/0/0")),
         ({"filter": [["OPPORTUNITY", ">", "abc"]]}, ("invalid_value", "/0/2")),

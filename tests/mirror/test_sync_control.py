@@ -72,6 +72,15 @@ async def test_a_body_that_would_be_ignored_is_refused(long_sync: Gateway, name:
     assert (await long_sync.get("/bitrix/sync/deals")).json["state"] == "running"
 
 
+async def test_a_body_beside_the_start_of_a_sync_is_refused_except_by_the_contract(connected: Gateway) -> None:
+    for path in ("deals", "items/128", "contacts?mode=full"):
+        answer = await connected.patch(f"/bitrix/{path}", json={"TITLE": "x"})
+        (error,) = answer.json["errors"]
+        assert (answer.status, error["code"], error["pointer"]) == (400, "unexpected_body", "")
+    for path in ("users", "steps"):
+        assert (await connected.patch(f"/bitrix/{path}", json={"NAME": "x"})).status == 200
+
+
 async def test_a_patch_beside_a_running_sync_joins_it(long_sync: Gateway, sandbox: Sandbox) -> None:
     before = await sync_of(long_sync, "deals")
     for mode in ("", "?mode=full", "?mode=incremental"):

@@ -70,7 +70,7 @@ async def test_bodies_that_are_too_large_or_too_deep_are_refused(connected: Gate
     answer = await connected.post("/bitrix/call/profile", data=BytesIO(b" " * 2**20 + b"{}"), headers=headers)
     assert refusal(answer) == (413, "body_too_large")
     assert answer.json["detail"] == "body: is larger than 1,048,576 bytes (GATEWAY_MAX_BODY_BYTES)"
-    for depth in (64, 300, 900):
+    for depth in (64, 300, 900, 1024, 200_000):
         data = b'{"x":' + b"[" * depth + b"]" * depth + b"}"
         answer = await connected.post("/bitrix/call/profile", data=data, headers=headers)
         assert refusal(answer) == (400, "invalid_input")

@@ -235,6 +235,26 @@ async def test_custom_fields_are_written_by_their_types(webhook: RestClient, por
     assert all(deal[name] is (False if name in multiple else None) for name in expected)
 
 
+@pytest.mark.parametrize("written", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00"])
+async def test_a_time_that_the_portal_cannot_store_is_refused(
+    webhook: RestClient, portal: SandboxPortal, written: str
+) -> None:
+    fields = portal.data.userfields["CRM_DEAL"].values()
+    name = next(row["FIELD_NAME"] for row in fields if row["USER_TYPE_ID"] == "datetime" and row["MULTIPLE"] == "N")
+    row_id = await add(webhook, "deal")
+    for answer in (
+        await webhook.call("crm.deal.add", fields={name: written}),
+        await webhook.call("crm.deal.update", id=row_id, fields={name: written}),
+        await webhook.call(
+            "crm.item.update", entityTypeId=DEAL, id=row_id, fields={name: written}, useOriginalUfNames="Y"
+        ),
+        await webhook.call("tasks.task.add", fields={"TITLE": "x", "RESPONSIBLE_ID": 1, "DEADLINE": written}),
+    ):
+        assert (answer.status, answer.error) == (400, "")
+        assert "Incorrect datetime value" in answer.body["error_description"]
+    assert (await get(webhook, "deal", row_id))[name] in (None, "")
+
+
 async def test_an_enumeration_takes_the_ids_of_its_items(webhook: RestClient, portal: SandboxPortal) -> None:
     field = next(row for row in portal.data.userfields["CRM_DEAL"].values() if "LIST" in row and row["MULTIPLE"] == "N")
     name, choice = field["FIELD_NAME"], field["LIST"][1]["ID"]

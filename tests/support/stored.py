@@ -73,9 +73,9 @@ def damage(path: Path, table: str) -> None:
 
 
 def run_sql(gateway: Gateway, sql: str) -> None:
-    """Run *sql* on the database, bypassing the gateway."""
+    """Run the statements *sql* on the database, bypassing the gateway."""
     with closing(pysqlite3.connect(gateway.environ["GATEWAY_DATABASE"], isolation_level=None)) as connection:
-        connection.execute(sql)
+        connection.executescript(sql)
 
 
 @contextmanager

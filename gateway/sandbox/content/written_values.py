@@ -16,6 +16,10 @@ class NotValid(Exception):
     """The field cannot have this value."""
 
 
+class TimeOutOfRange(Exception):
+    """The portal cannot store this time: in its zone, it is after the year 9999 or before the year 1."""
+
+
 def classic_value(field: Field, value: Value) -> Value:
     """The stored form of *value*, as the old methods read it.
 
@@ -23,6 +27,7 @@ def classic_value(field: Field, value: Value) -> Value:
 
     Raises:
         NotValid: the old methods leave the field as it is.
+        TimeOutOfRange: the portal cannot store this time.
     Source: [srv] crm/classes/general/restservice.php, internalizeFields
     """
     if field.is_multiple:
@@ -40,6 +45,7 @@ def item_value_to_store(field: Field, value: Value) -> Value:
 
     Raises:
         NotValid: the field stays as it is.
+        TimeOutOfRange: the portal cannot store this time.
         TypeError: a multiple field got a single value.
     Source: [srv] crm/lib/controller/item.php
     """
@@ -96,11 +102,18 @@ def _flag(field: Field, value: Value) -> Value:
 def _date(_field: Field, value: Value) -> str:
     """A day, as midnight in UTC. Source: [docs] api-reference/crm/deals/crm-deal-list.md"""
     moment = _moment(value)
-    return iso_time(int(datetime(moment.year, moment.month, moment.day, tzinfo=UTC).timestamp()))
+    return _stored(datetime(moment.year, moment.month, moment.day, tzinfo=UTC))
 
 
 def _datetime(_field: Field, value: Value) -> str:
-    return iso_time(int(_moment(value).timestamp()))
+    return _stored(_moment(value))
+
+
+def _stored(moment: datetime) -> str:
+    try:
+        return iso_time(int(moment.timestamp()))
+    except ValueError:
+        raise TimeOutOfRange from None
 
 
 def _moment(value: Value) -> datetime:

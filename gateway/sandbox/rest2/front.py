@@ -6,7 +6,8 @@ from functools import partial
 
 from gateway.sandbox.behaviour.faults import LIST_FAULTS, ConnectionFault
 from gateway.sandbox.caller import Caller
-from gateway.sandbox.errors import CallError, insufficient_scope, method_not_found
+from gateway.sandbox.content.written_values import TimeOutOfRange
+from gateway.sandbox.errors import CallError, insufficient_scope, method_not_found, time_out_of_range
 from gateway.sandbox.exchange import Exchange, Reply, Request, SeenCall
 from gateway.sandbox.php import Value
 from gateway.sandbox.portal import SandboxPortal
@@ -76,16 +77,18 @@ class Rest2:
 
     async def _run(self, method: Method, params: dict[str, Value], exchange: Exchange, caller: Caller) -> Answer:
         self._portal.data.events.source_key = caller.source_key
-        answer = method.run(
-            Call(
-                params=method.bind(params),
-                sent=params,
-                caller=caller,
-                data=self._portal.data,
-                methods=METHODS,
-                perform=partial(self._perform, exchange, caller),
-                now=self._portal.now(),
-                page_rows=self._portal.settings.page_rows,
-            )
+        call = Call(
+            params=method.bind(params),
+            sent=params,
+            caller=caller,
+            data=self._portal.data,
+            methods=METHODS,
+            perform=partial(self._perform, exchange, caller),
+            now=self._portal.now(),
+            page_rows=self._portal.settings.page_rows,
         )
-        return await answer if inspect.isawaitable(answer) else answer
+        try:
+            answer = method.run(call)
+            return await answer if inspect.isawaitable(answer) else answer
+        except TimeOutOfRange:
+            raise time_out_of_range() from None

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from gateway.sandbox.content.task_columns import MARKS, PRIORITIES, STATUSES
 from gateway.sandbox.content.tasks import ZONE, format_time
+from gateway.sandbox.content.written_values import TimeOutOfRange
 from gateway.sandbox.php import Value, as_number, entries_of, is_array
 from gateway.sandbox.tables.table import Row
 
@@ -22,12 +23,19 @@ def _flag(value: Value) -> bool:
 
 
 def _time(value: Value) -> str | None:
-    """An ISO time, in the portal's time zone by default; None for anything else."""
+    """An ISO time, in the portal's time zone by default; None for anything else.
+
+    Raises:
+        TimeOutOfRange: the portal cannot store this time.
+    """
     try:
         moment = datetime.fromisoformat(_text(value))
     except ValueError:
         return None
-    return format_time((moment if moment.tzinfo else moment.replace(tzinfo=ZONE)).timestamp())
+    try:
+        return format_time((moment if moment.tzinfo else moment.replace(tzinfo=ZONE)).timestamp())
+    except (OverflowError, ValueError):
+        raise TimeOutOfRange from None
 
 
 def _items(value: Value) -> list[Value]:
