@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.cli.serve import find_secrets
+from gateway.cli.serve import announce_new
 from gateway.cli.widget_files import read_files
 from gateway.clock import Clock
 from gateway.crypto.vault import Vault
@@ -13,6 +13,7 @@ from gateway.errors import StateConflict
 from gateway.settings.config import Config
 from gateway.settings.database_place import database_refusals, is_missing, require_database
 from gateway.settings.encryption_key import check_key
+from gateway.settings.secret_file import resolve_encryption_key
 from gateway.widgets.catalogue import CHECK_INTERVAL_S
 from gateway.widgets.loading import LoadedWidget, ManifestsRefused, find_conflicts, read_manifests, store_manifests
 from gateway.widgets.manifests import decode_manifest
@@ -48,7 +49,9 @@ async def load_files(config: Config, paths: Iterable[Path], clock: Clock) -> lis
     mistakes += wrong
     if mistakes and is_missing(config.database):
         raise ManifestsRefused(mistakes)  # and do not create a database
-    vault = Vault(find_secrets(config).encryption_key)
+    secrets = resolve_encryption_key(config)
+    announce_new(secrets, config)
+    vault = Vault(secrets.encryption_key)
     async with _changing(config, clock) as database:
         await check_key(database, vault, config)
         store = OperatorStore(database)

@@ -36,8 +36,8 @@ def load(paths: tuple[Path, ...], as_json: bool, **settings: str | None) -> None
 
     PATH is a JSON file with one manifest or a list of them, or a directory whose *.json files are read. A code that is
     new is added. A new manifest of a known code is a new version: installations follow it if they miss no setting of
-    it. All files are checked first: a mistake in any of them stores nothing. Creates the database, and the secrets
-    beside it, if there is none yet.
+    it. All files are checked first: a mistake in any of them stores nothing. Creates the database, and its
+    encryption key beside it, if there is none yet.
     """
     config = read_config(settings)
     configure_logging("warning", "console")
@@ -46,7 +46,7 @@ def load(paths: tuple[Path, ...], as_json: bool, **settings: str | None) -> None
     except ManifestsRefused as refused:
         for mistake in refused.mistakes:
             click.echo(printable(str(mistake)), err=True)
-        raise
+        raise click.ClickException("nothing was stored") from refused
     if as_json:
         _print_json([asdict(each) for each in loaded])
         return

@@ -50,12 +50,12 @@ class Mistake:
 
 
 class ManifestsRefused(GatewayError):
-    """nothing was stored"""
+    """Manifests have *mistakes*, so none was stored."""
 
     code = "manifests_refused"
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        super().__init__()
+        super().__init__(f"nothing was stored: {'; '.join(map(str, mistakes))}")
         self.mistakes = tuple(mistakes)
 
 

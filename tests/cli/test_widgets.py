@@ -13,6 +13,7 @@ import pysqlite3
 import pytest
 
 from gateway.cli.widget_files import MAX_FILE_BYTES
+from gateway.settings.secret_file import read_secret_file
 from storage.database import migrations, newest_version
 from tests.cli.conftest import Invoke, Spawn
 from tests.support.widgets import TEXT_FIELD, manifest
@@ -173,10 +174,13 @@ def test_names_and_versions_cannot_control_the_terminal(invoke: Invoke, write: W
     assert "\\x1b[2J" in invoke("widgets", "list").stdout
 
 
-def test_the_first_load_creates_the_database_and_its_secrets(invoke: Invoke, tmp_path: Path, write: Write) -> None:
+def test_the_first_load_creates_the_database_and_its_encryption_key(
+    invoke: Invoke, tmp_path: Path, write: Write
+) -> None:
     result = invoke("widgets", "load", write("a.json", manifest("a")), "--database", "new.db")
     assert (result.exit_code, "generated secrets: back this file up" in result.stderr) == (0, True)
     assert {"new.db", "new.db.secrets"} <= set(os.listdir(tmp_path))
+    assert list(read_secret_file(tmp_path / "new.db.secrets")) == ["GATEWAY_ENCRYPTION_KEY"]
     assert refusal(invoke, "load", "a.json", "--database", "none/new.db")[0].startswith(
         "Error: GATEWAY_DATABASE (--database) is none/new.db, but there is no directory"
     )
