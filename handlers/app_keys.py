@@ -35,7 +35,9 @@ from gateway.passthrough.streams import StreamService
 from gateway.quizzes.rules import RuleService
 from gateway.settings.secret_file import Secrets
 from gateway.widgets.catalogue import Catalogue
+from gateway.widgets.context_keys import ContextKeys
 from gateway.widgets.installations import InstallationService
+from gateway.widgets.openings import OpeningService
 from storage.database import Database
 
 SECRETS = web.AppKey("SECRETS", Secrets)
@@ -71,4 +73,6 @@ RULES = web.AppKey("RULES", RuleService)
 STREAMS = web.AppKey("STREAMS", StreamService)
 CATALOGUE = web.AppKey("CATALOGUE", Catalogue)
 INSTALLATIONS = web.AppKey("INSTALLATIONS", InstallationService)
+CONTEXT_KEYS = web.AppKey("CONTEXT_KEYS", ContextKeys)
+OPENINGS = web.AppKey("OPENINGS", OpeningService)
 UPSERTS = web.AppKey("UPSERTS", UpsertService)

@@ -55,6 +55,8 @@ from handlers.widgets.catalogue import DELETE_PARAMETERS as MANIFEST_DELETE_PARA
 from handlers.widgets.catalogue import LIST_PARAMETERS as WIDGET_LIST_PARAMETERS
 from handlers.widgets.catalogue import add_widget, delete_manifest, get_widget, list_widgets, replace_manifest
 from handlers.widgets.installations import install_widget, set_source, uninstall_widget
+from handlers.widgets.openings import PARAMETERS as OPENING_PARAMETERS
+from handlers.widgets.openings import get_widget_keys, open_widget
 
 RECORD_PATHS = ("/bitrix/{resource}", "/bitrix/items/{entityTypeId}")  # of lists of CRM records
 ADDRESS_PATH = "/bitrix/{resource}/{id}/addresses"  # of contacts and companies
@@ -159,6 +161,8 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("PUT", f"{WIDGETS_PATH}/{{code}}/manifest", replace_manifest),
     ("DELETE", f"{WIDGETS_PATH}/{{code}}/manifest", delete_manifest),
     ("PUT", f"{WIDGETS_PATH}/{{code}}/source", set_source),
+    ("POST", "/widgets/open/{id}", open_widget),
+    ("GET", "/widgets/keys", get_widget_keys),
 ]
 
 # The addresses of the promised contract: their errors are JSON strings unless `Accept` names problem+json, and they
@@ -175,6 +179,8 @@ CHECKED_LATER = {
     ("GET", WIDGETS_PATH): WIDGET_LIST_PARAMETERS,
     ("DELETE", f"{WIDGETS_PATH}/{{code}}/manifest"): MANIFEST_DELETE_PARAMETERS,
 }
+# Ignored, with all others that a portal may send one day.
+IGNORED = {("POST", "/widgets/open/{id}"): OPENING_PARAMETERS}
 # The operations, besides GET and DELETE, that have no body. Those of the promised contract ignore one.
 WITHOUT_BODY = {
     *(("POST", f"{path}/{name}") for path in SYNC_PATHS for name in CONTROLS),
@@ -185,6 +191,7 @@ QUERY_PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/bitrix/stream/{resource}"): (*STREAM_PARAMETERS, "version"),
     ("GET", "/bitrix/stream/items/{entityTypeId}"): STREAM_PARAMETERS,
     **CHECKED_LATER,
+    **IGNORED,
     **dict.fromkeys((("PATCH", path) for path in RECORD_PATHS), ("mode",)),
     **dict.fromkeys((("PUT", path) for path in RECORD_PATHS), ("match",)),
     ("GET", "/bitrix/{resource}/{id}/deals"): DEAL_PARAMETERS,
@@ -204,6 +211,8 @@ def style_of(path: str) -> ErrorStyle:
 
 def matching(path: str) -> str:
     """Return *path* as the router takes it: records have fixed names, so that all others are unknown addresses."""
+    if not path.startswith("/bitrix/"):
+        return path
     names = "|".join(OWNERS.get(path, RECORDS))
     path = path.replace("/{id}", "/{id:(?!fields(?:/|$))[^/]+}")  # the fields of records have addresses beside them
     return path.replace("/bitrix/{resource}", f"/bitrix/{{resource:{names}}}")
@@ -215,7 +224,7 @@ def add_routes(app: web.Application) -> None:
     for method, path, handler in ROUTES:
         if (method, path) in WITHOUT_BODY:
             handler = without_body(handler)
-        if path not in PROMISED and (method, path) not in CHECKED_LATER:
+        if path not in PROMISED and (method, path) not in CHECKED_LATER | IGNORED:
             hint = BODY_HINT if method == "POST" and (method, path) not in WITHOUT_BODY else ""
             handler = with_known_parameters(handler, QUERY_PARAMETERS.get((method, path), ()), hint=hint)
         wrapped = with_middleware(handler, route=path, style=style_of(path))

@@ -1,9 +1,13 @@
 """Widgets in accounts: their settings and their pipelines."""
 
+from collections.abc import Callable, Sequence
 from sqlite3 import Connection
 
 from storage.database import Database
-from storage.widgets import StoredWidget, changed
+from storage.widgets import StoredWidget, changed, store_missing
+
+MissingAfterLoss = Callable[[bytes], Sequence[str]]
+"""Returns the keys whose values an installation without settings misses of a manifest."""
 
 
 class InstallationStore:
@@ -46,6 +50,14 @@ SET_PIPELINE = """
 UPDATE widget_installations SET pipeline_id = :pipeline_id
 WHERE account_key = :account_key AND widget_id = :widget_id AND active
 """
+WITH_SETTINGS = """
+SELECT i.installation_id, v.version_id, v.manifest
+FROM widget_installations AS i
+JOIN widgets AS w USING (widget_id)
+JOIN widget_versions AS v ON v.version_id = w.version_id
+WHERE i.settings IS NOT NULL
+"""
+ERASE_SETTINGS = "UPDATE widget_installations SET settings = NULL"
 
 
 def install(connection: Connection, account_key: str, widget: StoredWidget, settings: bytes, now: int) -> bool:
@@ -56,6 +68,15 @@ def install(connection: Connection, account_key: str, widget: StoredWidget, sett
     connection.execute(INSTALL, version | {"account_key": account_key, "settings": settings, "now": now})
     changed(connection)
     return True
+
+
+def erase_settings(connection: Connection, missing_of: MissingAfterLoss) -> None:
+    """Erase the settings of all installations, which stay, and store what each misses then."""
+    installations = connection.execute(WITH_SETTINGS).fetchall()
+    connection.execute(ERASE_SETTINGS)
+    for installation_id, version_id, manifest in installations:
+        store_missing(connection, installation_id, version_id, missing_of(manifest))
+    changed(connection)
 
 
 def _remove(connection: Connection, account_key: str, widget_id: int) -> bool:

@@ -207,6 +207,15 @@ def find_installation(connection: Connection, account_key: str, widget_id: int) 
     return row and _installation(row)
 
 
+def store_missing(connection: Connection, installation_id: int, version_id: int, missing: Sequence[str]) -> None:
+    """Store what an installation misses of the current version, which it follows if that is nothing."""
+    found = {"installation_id": installation_id}
+    if missing:
+        connection.execute(SET_MISSING, found | {"missing": orjson.dumps(list(missing)).decode()})
+    else:
+        connection.execute(FOLLOW, found | {"version_id": version_id})
+
+
 def _generation(connection: Connection) -> int:
     (generation,) = connection.execute(GENERATION).fetchone()
     return int(generation)
@@ -312,12 +321,7 @@ def replace_widget(
     version_id = _add_version(connection, widget.widget_id, owner, manifest, head, now)
     for row in connection.execute(LIST_INSTALLED, {"widget_id": widget.widget_id}).fetchall():
         installation = _installation(row)
-        missing = list(missing_of(installation))
-        found = {"installation_id": installation.installation_id}
-        if missing:
-            connection.execute(SET_MISSING, found | {"missing": orjson.dumps(missing).decode()})
-        else:
-            connection.execute(FOLLOW, found | {"version_id": version_id})
+        store_missing(connection, installation.installation_id, version_id, missing_of(installation))
     changed(connection)
     return True
 

@@ -40,13 +40,23 @@ class PortalClients:
 
     def client(self, account: Account) -> PortalClient:
         """Return a client that calls the portal of *account* with its credential, which it must have."""
-        monitor = self._monitor(account.host, account.account_key)
-        return self._client(self._credentials.open(account), self._limiters.of(account.portal), monitor)
+        return self._client_of(account, self._credentials.open(account))
+
+    def client_of_person(self, account: Account, access_token: str) -> PortalClient:
+        """Return a client that calls the portal of *account* with the token of a person who opened the application.
+
+        *account* must be connected by OAuth.
+        """
+        return self._client_of(account, self._credentials.posted_token(account, access_token))
 
     async def webhook_client(self, host: str, endpoint: str) -> PortalClient:
         """Return a client that calls the portal at *host* with the inbound webhook at *endpoint*."""
         limiter = await self._limiters.limiter_at(host)
         return self._client(WebhookCredential(endpoint), limiter, self._monitor(host, None))
+
+    def _client_of(self, account: Account, credential: Credential) -> PortalClient:
+        monitor = self._monitor(account.host, account.account_key)
+        return self._client(credential, self._limiters.of(account.portal), monitor)
 
     def _client(self, credential: Credential, limiter: PortalLimiter, monitor: PortalCallMonitor) -> PortalClient:
         return PortalClient(

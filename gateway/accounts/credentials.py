@@ -11,7 +11,7 @@ import orjson
 from gateway.accounts.account_state import trouble_of
 from gateway.accounts.directory import AccountDirectory
 from gateway.accounts.limiters import PortalLimiters
-from gateway.bitrix.auth.credentials import Credential, OAuthCredential, WebhookCredential
+from gateway.bitrix.auth.credentials import Credential, OAuthCredential, PostedToken, WebhookCredential
 from gateway.bitrix.auth.oauth import AuthorizationServers, Tokens
 from gateway.bitrix.auth.token_refresher import TokenRefresher
 from gateway.bitrix.errors import PortalError
@@ -62,6 +62,13 @@ class AccountCredentials:
             ),
         )
         return OAuthCredential(Tokens(**content), refresher)
+
+    def posted_token(self, account: Account, access_token: str) -> PostedToken:
+        """Return the credential of a person who has opened the application on the portal of *account*.
+
+        *account* must be connected by OAuth. Its stored endpoint is called, never one that came with the token.
+        """
+        return PostedToken(Tokens(**self._open(account)).client_endpoint, access_token)
 
     def seal_webhook(self, account_key: str, endpoint: str) -> bytes:
         """Return a webhook's address as it is stored."""

@@ -145,15 +145,17 @@ def issue_bearer(config: Config, caller: Caller, ttl_s: int = CLIENT_TOKEN_TTL_S
 def forget(yes: bool, **settings: str | None) -> None:
     """Delete credentials whose key is lost.
 
-    Deletes all stored credentials. The gateway must not be running. Accounts, the mirror and rules stay; every portal
-    must be authorized again.
+    Deletes all stored credentials, the settings of all installed widgets, and the key that signs the contexts of
+    widgets. The gateway must not be running. Accounts, the mirror and rules stay, and widgets stay installed; every
+    portal must be authorized again, and widgets with settings installed again.
     """
     config = read_config(settings)
     if not yes and not sys.stdin.isatty():
         raise click.ClickException("this command asks for confirmation and there is no terminal: give --yes")
 
     def confirm(found: CredentialCount) -> bool:
-        return yes or click.confirm(f"Delete the credentials of {found} in {config.database}? They cannot be restored")
+        question = f"Delete the credentials of {found} in {config.database}, and the settings of all installed widgets?"
+        return yes or click.confirm(f"{question} They cannot be restored")
 
     configure_logging("warning", "console")
     deleted = run(forget_credentials(config, SystemClock(), confirm))

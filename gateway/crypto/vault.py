@@ -41,8 +41,8 @@ def key_needed(database: Path, secrets_file: Path, reason: str) -> SettingsError
     """The error for a database whose encryption key is not available."""
     return SettingsError(
         f"{reason}: {database} needs the key that encrypted its tokens, in GATEWAY_ENCRYPTION_KEY or in "
-        f"{secrets_file}. If that key is lost, run bitrix-gateway forget-credentials: it deletes those tokens, and "
-        "every portal must be authorized again; the mirror stays"
+        f"{secrets_file}. If that key is lost, run bitrix-gateway forget-credentials: it deletes those tokens and the "
+        "settings of widgets, and every portal must be authorized again; the mirror stays"
     )
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import orjson
 
 from gateway.crypto.vault import Vault
+from gateway.widgets.manifests import decode_manifest
+from gateway.widgets.templates import missing_settings
 
 
 class SettingsVault:
@@ -28,6 +30,11 @@ class SettingsVault:
             return {}
         settings: dict[str, Any] = orjson.loads(self._vault.open(sealed, _row(account_key, widget_id)))
         return settings
+
+
+def missing_after_loss(manifest: bytes) -> list[str]:
+    """Return the keys whose values an installation misses of an encoded *manifest*, once its settings are lost."""
+    return missing_settings(decode_manifest(manifest).settings_template, None)
 
 
 def _row(account_key: str, widget_id: int) -> str:

@@ -1,5 +1,7 @@
 """Reads the body of a request within the limits of size, time and rate."""
 
+from dataclasses import dataclass
+
 from aiohttp import HttpVersion11, web
 from aiohttp.hdrs import CONTENT_LENGTH, EXPECT
 
@@ -9,6 +11,30 @@ from handlers.http.keys import CLOCK, CONFIG
 RATE_WINDOW_S = 10.0
 LATE_BODY = "body: was not received in time (GATEWAY_BODY_TIMEOUT_S)"
 SLOW_BODY = "body: was received too slowly (GATEWAY_MIN_BODY_BYTES_PER_S)"
+
+
+@dataclass(frozen=True)
+class BodyLimit:
+    """The maximum size of a body, and the *source* of that limit, for the error."""
+
+    max_bytes: int
+    source: str
+
+    @classmethod
+    def of(cls, configured: int, max_bytes: int | None) -> "BodyLimit":
+        """Return the lower one of the *configured* limit and *max_bytes*, if that is given."""
+        if max_bytes is None or configured <= max_bytes:
+            return cls(configured, " (GATEWAY_MAX_BODY_BYTES)")
+        return cls(max_bytes, "")
+
+    def check(self, size: int) -> None:
+        """Check the *size* of a body, or of what has been received of it.
+
+        Raises:
+            HttpError: 413: it is too large.
+        """
+        if size > self.max_bytes:
+            raise HttpError(413, f"body: is larger than {self.max_bytes:,} bytes{self.source}")
 
 
 class CallerLeft(Exception):
@@ -22,18 +48,20 @@ async def ignore_expectation(_request: web.Request) -> None:
     """
 
 
-async def read_body(request: web.Request) -> bytes:
+async def read_body(request: web.Request, max_bytes: int | None = None) -> bytes:
     """Return the whole body. A client that waits for `100 Continue` is told to send it.
+
+    *max_bytes* may lower the maximum size of the body, which is GATEWAY_MAX_BODY_BYTES.
 
     Raises:
         HttpError: 413 if the body is too large; 408 if it is too late or too slow.
         CallerLeft: The connection was closed before the end of the body.
         web.RequestPayloadError: The framing or the content encoding of the body is invalid.
     """
-    limit = request.app[CONFIG].max_body_bytes
+    limit = BodyLimit.of(request.app[CONFIG].max_body_bytes, max_bytes)
     length = request.headers.get(CONTENT_LENGTH)
-    if length is not None and int(length) > limit:
-        raise _too_large(limit)
+    if length is not None:
+        limit.check(int(length))
     try:
         if EXPECT in request.headers and not request.content.is_eof():
             await _send_continue(request)
@@ -50,7 +78,7 @@ async def _send_continue(request: web.Request) -> None:
         request.writer.output_size = 0  # the response itself has not started
 
 
-async def _read(request: web.Request, limit: int) -> bytes:
+async def _read(request: web.Request, limit: BodyLimit) -> bytes:
     content, config, clock = request.content, request.app[CONFIG], request.app[CLOCK]
     received = bytearray()
     started_at = window_at = clock.monotonic()
@@ -73,10 +101,5 @@ async def _read(request: web.Request, limit: int) -> bytes:
             except TimeoutError:
                 if content.exception() is not None:
                     raise  # a timeout of the connection
-        if len(received) > limit:
-            raise _too_large(limit)
+        limit.check(len(received))
     return bytes(received)
-
-
-def _too_large(limit: int) -> HttpError:
-    return HttpError(413, f"body: is larger than {limit:,} bytes (GATEWAY_MAX_BODY_BYTES)")

@@ -12,13 +12,34 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Invoke, Spawn
-from tests.gateway import Gateway, Sandbox, authorize
+from tests.gateway import NO_TOKEN, Gateway, Sandbox, authorize
+from tests.support.placements import KEYS, TAB, bind, context_in, post_form, posted, verified
 from tests.support.stored import credentials, database, every_byte, select
+from tests.support.widgets import TEXT_FIELD, WIDGETS, Person, manifest
 
 RULES: dict[str, Any] = {
     "PerformerID": "1", "PipelineID": 0, "TypeID": "SALE", "StageID": "NEW", "SourceID": "WEB", "FieldsRule": {},
     "TagsToAdd": {}, "LeadFlag": False, "StatusID": "NEW",
 }  # fmt: skip
+
+ADDRESS = "https://widget.example.com/"
+OPTIONAL = {"key": "note", "name": "note", "type": "text", "is_required": False}
+NEW = {"key": "new", "name": "new", "type": "text", "is_required": True}
+WIDGETS_WITH_SETTINGS: dict[str, list[dict[str, Any]]] = {
+    "none": [],
+    "optional": [OPTIONAL],
+    "retyped": [OPTIONAL],
+    "both": [TEXT_FIELD, OPTIONAL],
+}
+SEALED = """
+SELECT settings FROM widget_installations WHERE settings IS NOT NULL
+UNION ALL SELECT value FROM facts WHERE name = 'widget_context_key'
+"""
+
+
+@pytest.fixture
+def admin(gateway: Gateway) -> Person:
+    return Person(gateway, user=1, admin=True)
 
 
 @pytest.fixture
@@ -66,6 +87,46 @@ async def test_afterwards_the_gateway_starts_with_a_new_key_and_the_old_mirror(
         assert {run["state"] for run in await keyless.synced(account=account)} == {"done"}
         assert (await keyless.get("/bitrix/account", account=account)).json["stale"] is False
     await keyless.restart()  # the new key fits
+
+
+async def test_settings_of_widgets_and_the_key_of_their_contexts_are_lost_too(
+    spawn: Spawn, gateway: Gateway, sandbox: Sandbox, admin: Person
+) -> None:
+    for code, fields in WIDGETS_WITH_SETTINGS.items():
+        await admin.add(code, settings_template=fields, address=ADDRESS, placements=[{"placement": TAB}])
+        await admin.install(code, {field["key"]: "anna-0123456789" for field in fields})
+    for code, template in {"both": [TEXT_FIELD, OPTIONAL, NEW], "retyped": [{**OPTIONAL, "type": "users"}]}.items():
+        newer = manifest(code, version="2", settings_template=template)
+        assert (await admin.put(f"{WIDGETS}/{code}/manifest", json=newer)).status == 200
+    assert (await admin.widget("retyped"))["missing_settings"] == ["note"]
+    old = (await gateway.get(KEYS, token=NO_TOKEN)).json
+    generation = select(gateway, "SELECT generation FROM widget_catalogue")
+    sealed = [row[0] for row in select(gateway, SEALED)]
+    assert len(sealed) == 5
+    await gateway.stop()
+    os.unlink(gateway.environ["GATEWAY_DATABASE"] + ".secrets")
+    status, output = await forget(spawn, gateway, "--yes")
+    assert (status, "missing_settings" in output, "/widgets/keys" in output) == (0, True, True)
+    assert select(gateway, SEALED) == []
+    assert not any(value in every_byte(gateway) for value in sealed)
+    assert select(gateway, "SELECT generation FROM widget_catalogue") > generation
+    await gateway.start()
+    shown = {code: (await admin.widget(code)) for code in WIDGETS_WITH_SETTINGS}
+    assert {code: each["is_active_in_account"] for code, each in shown.items()} == dict.fromkeys(shown, True)
+    assert {code: each.get("missing_settings") for code, each in shown.items()} == {
+        "none": None,
+        "optional": None,
+        "retyped": None,
+        "both": ["login", "new"],
+    }
+    versions = "SELECT 1 FROM widget_installations AS i JOIN widgets AS w USING (widget_id, version_id)"
+    assert len(select(gateway, versions)) == 3  # all but the one that misses settings follow the current version
+    assert (await gateway.get(KEYS, token=NO_TOKEN)).json != old
+    await admin.install("both", {"login": "anna", "new": "x"})
+    assert "missing_settings" not in await admin.widget("both")
+    await authorize(gateway, sandbox)
+    answer = await post_form(gateway, bind(gateway, "none"), posted(sandbox))
+    assert (await verified(gateway, context_in(answer)))["widget"] == "none"
 
 
 async def test_a_key_may_be_set_instead(spawn: Spawn, keyless: Gateway) -> None:

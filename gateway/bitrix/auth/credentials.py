@@ -101,6 +101,30 @@ class WebhookCredential:
         return error
 
 
+@dataclass(frozen=True)
+class PostedToken:
+    """The access token that a portal has posted to an application, for a call at *endpoint*; it is not renewed.
+
+    Source: methods.md 10.3
+    """
+
+    endpoint: str
+    token: str = field(repr=False)
+    budget_key = OAUTH_BUDGET
+
+    async def access(self) -> Access:
+        return Access(self.endpoint, self.token)
+
+    async def refresh(self, _failed: Access, /) -> bool:
+        return False
+
+    def interpret(self, error: PortalError, /) -> PortalError:
+        """Return what *error* means for such a token: one that has expired stays so."""
+        if isinstance(error, TokenExpired):
+            return CredentialRefused(error.portal_code, error.description, error.status)
+        return error
+
+
 class OAuthCredential:
     """The tokens of an application, and their ``client_endpoint``, which a refresh may change.
 

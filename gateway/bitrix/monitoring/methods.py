@@ -29,7 +29,9 @@ def _use(methods: str, purpose: str, *, scope: str | None, module: str) -> Metho
 METHOD_USES: tuple[MethodUse, ...] = (
     _use("batch", "send up to 50 calls in one request", scope=None, module="gateway.bitrix.client"),
     _use("scope", "check the address of a new webhook", scope=None, module="gateway.accounts.service"),
-    _use("profile", "try a stale webhook again", scope=None, module="gateway.accounts.recovery"),
+    _use(
+        "profile", "try a stale webhook again; ask who opens a widget", scope=None, module="gateway.accounts.recovery"
+    ),
     _use("user.get", "mirror and stream users", scope="user", module="gateway.mirror.resources"),
     _use("user.fields", "check a filter of users", scope="user", module="gateway.bitrix.lists.field_rules"),
     _use(
