@@ -78,7 +78,7 @@ from handlers.http.storage_log import StorageLog
 from handlers.operations.openapi_document import OPENAPI, OpenAPIDocument
 from handlers.record_services import record_services
 from handlers.routes import add_routes
-from handlers.widget_services import widget_services
+from handlers.widget_services import placement_service, widget_services
 from storage.accounts import AccountStore
 from storage.buckets import BucketStore
 from storage.database import Database
@@ -237,6 +237,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[STREAMS] = StreamService(
         allowed_methods, directory, clients, app[FIELDS], buffer_bytes=config.stream_buffer_bytes
     )
+    placements = placement_service(app)
     states = StateSigner(app[SECRETS].encryption_key, clock)
     authorizations = Authorizations(config, store, states, servers, app[SESSION], clock)
     app[ACCOUNTS] = AccountService(
@@ -249,14 +250,14 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         recovery,
         app[POLICY],
         clock,
-        followers=(app[STREAMS], app[SYNCS]),
+        followers=(app[STREAMS], app[SYNCS], placements),
     )
     app[CALLS] = CallService(allowed_methods, directory, clients)
-    widget_services(app, vault)
+    widget_services(app, vault, placements)
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, clock)
     try:
         writing = record_services(app, names, links, allowed_methods)
-        async with writing, maintenance.open(), app[SYNCS].open(), schedule.open():
+        async with writing, maintenance.open(), app[SYNCS].open(), schedule.open(), placements.open():
             yield
             await finish_pending(app[ACCOUNTS].finish_pending(), clock)
     finally:

@@ -289,7 +289,8 @@ CREATE TABLE widget_versions (
 
 CREATE INDEX widget_versions_by_widget ON widget_versions (widget_id);
 
--- Widgets in accounts. version_id: the version that the installation follows; settings: sealed JSON, NULL if the
+-- Widgets in accounts. version_id: the version that the installation follows; planned_version_id: that whose placements
+-- are bound, or about to be; settings: sealed JSON, NULL if the
 -- encryption key was lost; missing: a JSON list of keys whose values the template of the current version misses; active:
 -- 0 until all placements are bound for the first time.
 CREATE TABLE widget_installations (
@@ -297,6 +298,7 @@ CREATE TABLE widget_installations (
     account_key  TEXT NOT NULL,
     widget_id    INTEGER NOT NULL REFERENCES widgets,
     version_id   INTEGER NOT NULL REFERENCES widget_versions,
+    planned_version_id INTEGER,
     settings     BLOB,
     missing      TEXT NOT NULL DEFAULT '[]',
     pipeline_id  INTEGER,
@@ -308,13 +310,15 @@ CREATE TABLE widget_installations (
 CREATE INDEX widget_installations_by_widget ON widget_installations (widget_id);
 
 -- Handlers of placements on portals, stored before each call that binds or unbinds them. placement_id: a random part of
--- the handler's address; installation_id: NULL once the widget is removed.
+-- the handler's address; installation_id: NULL once the widget is removed; definition: the titles and options that are
+-- bound, as JSON.
 CREATE TABLE widget_placements (
     placement_id    TEXT PRIMARY KEY,
     account_key     TEXT NOT NULL,
     portal_id       INTEGER NOT NULL REFERENCES portals,
     installation_id INTEGER REFERENCES widget_installations ON DELETE SET NULL,
     placement       TEXT NOT NULL,
+    definition      TEXT NOT NULL,
     handler         TEXT NOT NULL,
     state           TEXT NOT NULL CHECK (state IN ('binding', 'bound', 'unbinding'))
 ) STRICT;

@@ -1,6 +1,6 @@
 """The catalogue of widgets: who sees which, and who may change them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 from gateway.auth.caller import Caller
@@ -38,14 +38,27 @@ OWNERS_ONLY = "only the user who has added the widget changes it"
 
 
 class Catalogue:
-    """Shows widgets at *origin*, and keeps the pages in memory until anything of the catalogue changes."""
+    """Shows widgets at *origin*, and keeps the pages in memory until anything of the catalogue changes.
 
-    def __init__(self, store: WidgetStore, pages: PageCache, vault: SettingsVault, clock: Clock, origin: str) -> None:
+    *on_change* is called then, also if another process has changed it.
+    """
+
+    def __init__(
+        self,
+        store: WidgetStore,
+        pages: PageCache,
+        vault: SettingsVault,
+        clock: Clock,
+        origin: str,
+        *,
+        on_change: Callable[[], None],
+    ) -> None:
         self._store = store
         self._pages = pages
         self._vault = vault
         self._clock = clock
         self._origin = origin
+        self._on_change = on_change
         self._visible: LruCache[Viewer, VisibleWidgets] = LruCache(VISIBLE_CACHE_BYTES, _weigh)
         self._next_check_at = clock.monotonic()
 
@@ -164,7 +177,10 @@ class Catalogue:
     async def refresh(self) -> None:
         """Make pages of the catalogue again if it has changed, also by another process."""
         self._next_check_at = self._clock.monotonic() + CHECK_INTERVAL_S
-        self._pages.changed(SOURCE, await self._store.generation())
+        generation = await self._store.generation()
+        if generation != self._pages.version(SOURCE):
+            self._pages.changed(SOURCE, generation)
+            self._on_change()
 
     def _serve(
         self, key: PageKey | None, caller: Caller, generation: int, body: bytes, invalidations: int

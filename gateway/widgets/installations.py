@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping
 import orjson
 
 from gateway.accounts.directory import AccountDirectory
+from gateway.accounts.service import AccountService
 from gateway.auth.caller import Caller
 from gateway.clock import Clock
 from gateway.errors import Forbidden, InvalidInput, StateConflict
 from gateway.widgets.catalogue import Catalogue
 from gateway.widgets.manifests import decode_manifest
+from gateway.widgets.placements import CHANGED, PlacementService
 from gateway.widgets.sealed_settings import SettingsVault
 from gateway.widgets.templates import check_settings
 from storage.mirror_dictionaries import DictionaryStore
@@ -31,6 +33,8 @@ class InstallationService:
         vault: SettingsVault,
         dictionaries: DictionaryStore,
         directory: AccountDirectory,
+        accounts: AccountService,
+        placements: PlacementService,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -38,6 +42,8 @@ class InstallationService:
         self._vault = vault
         self._dictionaries = dictionaries
         self._directory = directory
+        self._accounts = accounts
+        self._placements = placements
         self._clock = clock
 
     async def find(self, caller: Caller, code: str) -> FoundWidget:
@@ -52,25 +58,41 @@ class InstallationService:
         return await self._catalogue.find(caller, code)
 
     async def install(self, caller: Caller, found: FoundWidget, settings: Mapping[str, object]) -> None:
-        """Install a widget with *settings*, which replace those of an earlier installation.
+        """Install a widget with *settings*, which replace those of an earlier installation, and bind its placements.
 
         Raises:
             InvalidInput: names every broken rule of the settings.
-            StateConflict: the widget was changed at the same time.
+            StateConflict: the widget was changed at the same time, or the account has no portal for its placements.
+            AuthorizationRequired: a person must authorize the portal first.
+            PortalError: the portal refuses a placement, or does not answer.
+            TooBusy: the portal's limits would delay it for too long.
         """
-        widget = found.widget
+        widget, account_key = found.widget, caller.account_key
         manifest = decode_manifest(widget.manifest)
         check_settings(manifest.settings_template, settings)
-        sealed = self._vault.seal(caller.account_key, widget.widget_id, settings)
+        sealed = self._vault.seal(account_key, widget.widget_id, settings)
         now = int(self._clock.now())
-        if not await self._store.install(caller.account_key, widget, sealed, now=now):
-            raise StateConflict("the widget was changed at the same time: try again", code="widget_changed")
+        if manifest.placements:
+            account = await self._placements.portal_account(account_key)
+            await self._accounts.ensure_authorized(account)
+            async with self._placements.changing(account_key):
+                await self._placements.install(account, widget, manifest, sealed, now=now)
+        else:
+            async with self._placements.changing(account_key):
+                if not await self._store.install(account_key, widget, sealed, now=now):
+                    raise StateConflict(CHANGED, code="widget_changed")
+                await self._placements.unbind(account_key)
         await self._catalogue.refresh()
 
     async def remove(self, caller: Caller, found: FoundWidget) -> None:
-        """Remove the installation of a widget, if there is one, and erase its settings."""
-        if await self._store.remove(caller.account_key, found.widget.widget_id):
-            await self._catalogue.refresh()
+        """Remove the installation of a widget, if there is one, and erase its settings.
+
+        Its placements are unbound; if the portal cannot be reached, later.
+        """
+        async with self._placements.changing(caller.account_key):
+            if await self._store.remove(caller.account_key, found.widget.widget_id):
+                await self._catalogue.refresh()
+                await self._placements.unbind(caller.account_key)
 
     async def set_source(self, caller: Caller, found: FoundWidget, pipeline_id: int | None) -> None:
         """Set the pipeline in which an installed widget is a source of leads.

@@ -16,25 +16,22 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests.gateway import NO_TOKEN, Answer, Gateway, Sandbox
-from tests.support.stored import run_sql
+from tests.support.stored import select
 
 KEYS = "/widgets/keys"
 TAB = "CRM_DEAL_DETAIL_TAB"
-HANDLER_ID = "7c1f4e0a9b2d4c6e8f10a3b5c7d9e1f2"
 FORM = "application/x-www-form-urlencoded"
 QUERY = "DOMAIN=portal.example&PROTOCOL=1&LANG=ru&APP_SID=5552d735db7b7b4d5c16dd9c272bfe7d"
 
 
-def bind(gateway: Gateway, code: str, *, placement: str = TAB, state: str = "bound", account: str = "acme") -> str:
-    """Store a handler of an installed widget, as if the gateway had bound it. Return its path."""
-    run_sql(
+def handler_of(gateway: Gateway, code: str) -> str:
+    """Return the path of the handler of an installed widget that has one placement."""
+    ((handler,),) = select(
         gateway,
-        f"""INSERT INTO widget_placements
-        SELECT '{HANDLER_ID}', i.account_key, a.portal_id, i.installation_id, '{placement}', '', '{state}'
-        FROM widget_installations AS i JOIN widgets AS w USING (widget_id) JOIN accounts AS a USING (account_key)
-        WHERE w.code = '{code}' AND i.account_key = '{account}'""",
+        f"""SELECT p.handler FROM widget_placements AS p JOIN widget_installations AS i USING (installation_id)
+        JOIN widgets AS w USING (widget_id) WHERE w.code = '{code}'""",
     )
-    return f"/widgets/open/{HANDLER_ID}"
+    return str(handler).removeprefix(gateway.origin)
 
 
 def posted(

@@ -11,7 +11,7 @@ from handlers.app_keys import DATABASE, SECRETS
 from storage.metadata import MetadataStore
 from tests.canaries import WATCH
 from tests.gateway import NO_TOKEN, Gateway, Sandbox, authorize
-from tests.support.placements import KEYS, TAB, bind, context_in, decoded, post_form, posted, verified
+from tests.support.placements import KEYS, TAB, context_in, decoded, handler_of, post_form, posted, verified
 from tests.support.stored import select, unwritable
 from tests.support.widgets import Person
 
@@ -60,7 +60,7 @@ async def test_a_context_of_before_a_restart_is_verified_after_it(
     await authorize(gateway, sandbox)
     await admin.add("tab", address="https://widget.example.com", placements=[{"placement": TAB}])
     await admin.install("tab")
-    path = bind(gateway, "tab")
+    path = handler_of(gateway, "tab")
     context = context_in(await post_form(gateway, path, posted(sandbox)))
     stored(gateway)
     await gateway.restart()

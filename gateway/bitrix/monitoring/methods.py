@@ -32,6 +32,14 @@ METHOD_USES: tuple[MethodUse, ...] = (
     _use(
         "profile", "try a stale webhook again; ask who opens a widget", scope=None, module="gateway.accounts.recovery"
     ),
+    _use("placement.bind", "install a widget", scope="placement", module="gateway.widgets.placements"),
+    _use("placement.unbind", "remove a widget", scope="placement", module="gateway.widgets.placements"),
+    _use(
+        "placement.get",
+        "check the placements of widgets after a start and a connection",
+        scope="placement",
+        module="gateway.widgets.placements",
+    ),
     _use("user.get", "mirror and stream users", scope="user", module="gateway.mirror.resources"),
     _use("user.fields", "check a filter of users", scope="user", module="gateway.bitrix.lists.field_rules"),
     _use(
