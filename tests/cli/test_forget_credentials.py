@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import Invoke, Spawn
 from tests.gateway import NO_TOKEN, Gateway, Sandbox, authorize
-from tests.support.placements import KEYS, TAB, bind, context_in, post_form, posted, verified
+from tests.support.placements import KEYS, TAB, context_in, handler_of, post_form, posted, verified
 from tests.support.stored import credentials, database, every_byte, select
 from tests.support.widgets import TEXT_FIELD, WIDGETS, Person, manifest
 
@@ -92,8 +92,11 @@ async def test_afterwards_the_gateway_starts_with_a_new_key_and_the_old_mirror(
 async def test_settings_of_widgets_and_the_key_of_their_contexts_are_lost_too(
     spawn: Spawn, gateway: Gateway, sandbox: Sandbox, admin: Person
 ) -> None:
+    await authorize(gateway, sandbox)
+    await gateway.synced()
     for code, fields in WIDGETS_WITH_SETTINGS.items():
-        await admin.add(code, settings_template=fields, address=ADDRESS, placements=[{"placement": TAB}])
+        placements = [{"placement": TAB}] if code == "none" else []
+        await admin.add(code, settings_template=fields, address=ADDRESS, placements=placements)
         await admin.install(code, {field["key"]: "anna-0123456789" for field in fields})
     for code, template in {"both": [TEXT_FIELD, OPTIONAL, NEW], "retyped": [{**OPTIONAL, "type": "users"}]}.items():
         newer = manifest(code, version="2", settings_template=template)
@@ -125,7 +128,7 @@ async def test_settings_of_widgets_and_the_key_of_their_contexts_are_lost_too(
     await admin.install("both", {"login": "anna", "new": "x"})
     assert "missing_settings" not in await admin.widget("both")
     await authorize(gateway, sandbox)
-    answer = await post_form(gateway, bind(gateway, "none"), posted(sandbox))
+    answer = await post_form(gateway, handler_of(gateway, "none"), posted(sandbox))
     assert (await verified(gateway, context_in(answer)))["widget"] == "none"
 
 

@@ -30,7 +30,7 @@ class Died(Exception):
 
 
 class House(HttpVerbs):
-    """Runs at most one gateway at a time. Requests use a token of account "acme" by default."""
+    """Runs at most one gateway at a time. Requests use an administrator's token of account "acme" by default."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class House(HttpVerbs):
         """
         if account not in self._tokens:
             self._tokens[account] = issue_token(
-                self.config, Secret(JWT_SECRET), SystemClock(), Caller(account), ttl_s=86_400
+                self.config, Secret(JWT_SECRET), SystemClock(), Caller(account, "1", is_admin=True), ttl_s=86_400
             )
         headers = {"Authorization": f"Bearer {self._tokens[account]}"}
         try:

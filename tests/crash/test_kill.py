@@ -8,44 +8,19 @@ import itertools
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from tests.crash.deaths import deaths
 from tests.crash.house import Died, House
-from tests.crash.launcher import AFTER, BEFORE
+from tests.crash.launcher import BEFORE
 from tests.crash.soundness import OTHER_RULE, RULE, check_file, is_mirrored, is_stale
 from tests.gateway import RESOURCES, Sandbox
 
 RANDOM_KILLS = int(os.environ.get("CRASH_KILLS", "100"))
 LATEST_KILL_S = 0.25  # after the gateway accepts requests
-Action = Callable[[str], Awaitable[None]]
-
-
-async def deaths(house: House, action: Action) -> AsyncIterator[tuple[str, str, int]]:
-    """Run *action* in gateways that die before and after each of its commits, until one survives.
-
-    After each death, start a healthy gateway and yield the name passed to *action*, the moment and the commit.
-    """
-    for commit in itertools.count(1):
-        for moment in (BEFORE, AFTER):
-            name = f"{moment}-{commit}"
-            try:
-                await house.start((moment, commit))
-                await action(name)
-            except Died:
-                assert await house.end() == -signal.SIGKILL
-            else:
-                await house.end(signal.SIGKILL)
-                assert commit > 1, "nothing was committed"
-                return
-            check_file(house.database)
-            await house.start()
-            assert (await house.get("/readyz")).status == 200
-            yield name, moment, commit
-            await house.end(signal.SIGKILL)
 
 
 async def test_kill_during_the_first_start(house: House) -> None:
