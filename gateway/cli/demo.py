@@ -64,8 +64,8 @@ async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
             served = {name: await fetch_rows(client, name) for name in MIRRORED}
             check_rows(served, portal)
             shown_deal = await find_linked_deal(client)
-        async with open_client(config.own_origin, admin) as client:
-            await try_widgets(client)
+        async with open_client(config.own_origin, admin) as client, open_client(demo.portal_origin, "") as browser:
+            await try_widgets(client, browser)
         show_summary({name: len(rows) for name, rows in served.items()}, requests, seconds)
         if once:
             click.echo("All rows served match the portal.")

@@ -41,7 +41,11 @@ def test_once_verifies_the_answers_and_removes_its_files(
     )
     assert "The portal has the contact, its card, the field and the stage." in result.stdout
     assert "  listed 2 widgets: GET /api/v4/widgets?limit=250\n" in result.stdout
-    assert "  installed example_telephony: POST /api/v4/widgets/example_telephony with 5 settings\n" in result.stdout
+    assert (
+        "  installed example_telephony: POST /api/v4/widgets/example_telephony with login, password, " in result.stdout
+    )
+    assert "  installed example_deal_tab: POST /api/v4/widgets/example_deal_tab with api_key\n" in result.stdout
+    assert "  the browser is sent to https://widget.example.com/deal with a context\n" in result.stdout
     assert "All rows served match the portal." in result.stdout
     assert not re.search("curl|TOKEN=|Serving until", result.stdout)  # the servers have stopped
     assert list(scratch.iterdir()) == []

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shlex
+import socket
 import string
 from dataclasses import fields
 from pathlib import Path
@@ -17,7 +18,7 @@ from gateway.cli.gateway_client import open_client
 from gateway.cli.main import main
 from gateway.sandbox.settings import SandboxSettings
 from gateway.settings.config import load_config
-from tests.gateway import Answer, Gateway, Sandbox
+from tests.gateway import NO_TOKEN, Answer, Gateway, Sandbox, authorize
 from tests.support.readme import README
 from tests.support.records import enable
 from tests.support.widgets import Person
@@ -40,12 +41,13 @@ BLOCKS = blocks("TOKEN")
 
 
 @pytest.fixture
-def sandbox_settings() -> SandboxSettings:
+def sandbox_settings(listener: socket.socket) -> SandboxSettings:
     """The default portal of the demo."""
     with main.commands["demo"].make_context("demo", []) as context:
         names = context.params.keys() & {field.name for field in fields(SandboxSettings)}
         options = {name: context.params[name] for name in names}
-    return SandboxSettings(**options)
+    callback = f"http://127.0.0.1:{listener.getsockname()[1]}/webhook/create"
+    return SandboxSettings(**options, redirect_uri=callback, auto_allow=True)
 
 
 async def paste(gateway: Gateway, line: str, account: str = "acme", token: str | None = None) -> Answer:
@@ -119,14 +121,16 @@ async def test_the_complete_flow_works_after_the_demo_and_the_example_before(
 
 
 async def test_a_widget_is_loaded_listed_installed_and_removed_after_the_demo(
-    gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     admin = Person(gateway, admin=True)
     config = load_config(gateway.environ)
-    async with open_client(gateway.origin, admin.token) as client:
+    await authorize(gateway, sandbox)
+    await gateway.synced()
+    async with open_client(gateway.origin, admin.token) as client, open_client(sandbox.origin, NO_TOKEN) as browser:
         await gateway.clock.until(load_examples(config, gateway.clock))
-        await try_widgets(client)
+        await gateway.clock.until(try_widgets(client, browser))
     (at,) = (at for at, part in enumerate(PARTS) if "widgets load hello.json" in part)
     made, *commands = re.split(r"\n(?=bitrix-gateway )", PARTS[at].rstrip())
     _, written, _, file = shlex.split(made)

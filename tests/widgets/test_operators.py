@@ -114,8 +114,9 @@ async def test_an_installed_widget_is_removed_with_force_and_its_placements_are_
     run_sql(gateway, "INSERT INTO portals (portal_id, host, created_at) VALUES (7, 'a.example', 0)")
     run_sql(
         gateway,
-        "INSERT INTO widget_placements (placement_id, account_key, portal_id, installation_id, placement, handler, "
-        f"state) VALUES ('p', 'acme', 7, {first}, 'CRM_DEAL_DETAIL_TAB', 'https://g.example/p', 'bound')",
+        "INSERT INTO widget_placements "
+        "(placement_id, account_key, portal_id, installation_id, placement, definition, handler, state) "
+        f"VALUES ('p', 'acme', 7, {first}, 'CRM_DEAL_DETAIL_TAB', '{{}}', 'https://g.example/p', 'bound')",
     )
     with pytest.raises(StateConflict, match="a has 2 installations: --force removes installations too"):
         await operator.remove("b", "a")
