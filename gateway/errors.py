@@ -73,23 +73,24 @@ class GatewayError(Exception):
 class InvalidInput(GatewayError):
     """the request is not valid
 
-    MAX_ERRORS of many errors are kept, and a long detail is cut; it tells how many errors are left out.
+    MAX_ERRORS of many errors are kept, and a long detail is cut; it tells how many errors are left out, as `left_out`.
     """
 
     code = "invalid_input"
 
-    def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
+    def __init__(self, detail: str, errors: Sequence[FieldError] = (), *, left_out: int = 0) -> None:
         self.errors = tuple(errors[:MAX_ERRORS])
         if len(detail) > MAX_DETAIL_CHARACTERS:
             detail = f"{detail[:MAX_DETAIL_CHARACTERS]}…"
-        if left_out := len(errors) - len(self.errors):
-            detail += f"; errors left out: {left_out}"
+        self.left_out = left_out + len(errors) - len(self.errors)
+        if self.left_out:
+            detail += f"; errors left out: {self.left_out}"
         super().__init__(detail)
 
     @classmethod
-    def of_errors(cls, errors: Sequence[FieldError]) -> "InvalidInput":
-        """The error for several broken rules, each of them told with its place."""
-        return cls("; ".join(map(str, errors[:MAX_ERRORS])), errors)
+    def of_errors(cls, errors: Sequence[FieldError], *, left_out: int = 0) -> "InvalidInput":
+        """The error for several broken rules, each of them told with its place, and *left_out* others."""
+        return cls("; ".join(map(str, errors[:MAX_ERRORS])), errors, left_out=left_out)
 
     @classmethod
     def of_parameter(cls, parameter: str, code: str, rule: str) -> "InvalidInput":

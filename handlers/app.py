@@ -23,7 +23,7 @@ from gateway.bitrix.monitoring.token_requests import TokenRequestLog
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import open_session
 from gateway.clock import Clock
-from gateway.crypto.vault import KEY_CHECK, NO_KEY, Vault, key_needed
+from gateway.crypto.vault import Vault
 from gateway.fields.service import FieldService
 from gateway.mirror.cursors import CursorSigner
 from gateway.mirror.links import LinkRefresher
@@ -44,6 +44,7 @@ from gateway.passthrough.calls import CallService
 from gateway.passthrough.streams import StreamService
 from gateway.quizzes.rules import RuleService
 from gateway.settings.config import Config
+from gateway.settings.encryption_key import check_key
 from gateway.settings.secret_file import Secrets
 from handlers.app_keys import (
     ACCOUNTS,
@@ -82,7 +83,6 @@ from storage.accounts import AccountStore
 from storage.buckets import BucketStore
 from storage.database import Database
 from storage.fields import FieldStore
-from storage.metadata import MetadataStore
 from storage.mirror import MirrorStore
 from storage.mirror_dictionaries import DictionaryStore
 from storage.mirror_indexes import IndexStore
@@ -134,12 +134,7 @@ async def database(app: web.Application) -> AsyncIterator[None]:
     """Open and migrate the database first, and close it after everything else has stopped."""
     config, vault = app[CONFIG], Vault(app[SECRETS].encryption_key)
     async with Database.open(config.database) as app[DATABASE]:
-        metadata = MetadataStore(app[DATABASE])
-        check_value = await metadata.load(KEY_CHECK)
-        if check_value is None or check_value == NO_KEY:
-            await metadata.save(KEY_CHECK, vault.check_value())
-        elif not vault.fits(check_value):
-            raise key_needed(config.database, config.secrets_file, "the encryption key is different")
+        await check_key(app[DATABASE], vault, config)
         yield
 
 

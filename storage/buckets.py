@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from sqlite3 import Connection
 
 from storage.database import Database
+from storage.database_file import LockFile
 from storage.errors import StorageError, StorageUnusable
 from storage.records import Bucket
 
@@ -29,9 +30,14 @@ class BucketStore:
         self._database = database
         self._failing = False
 
+    @property
+    def _lock(self) -> LockFile:
+        assert self._database.lock is not None, "only a gateway, which holds the lock, calls portals"
+        return self._database.lock
+
     async def list_all(self) -> list[Bucket]:
         """Return all buckets that have a mark."""
-        return await self._database.read(_list_all, self._database.lock.touched_at)
+        return await self._database.read(_list_all, self._lock.touched_at)
 
     async def mark(self, portal_id: int, now: float) -> None:
         """Record that the portal is called at *now*. Its level is unknown until the next `save`."""
@@ -58,7 +64,7 @@ class BucketStore:
 
     def _touch(self, at: float) -> None:
         try:
-            self._database.lock.touch(at)
+            self._lock.touch(at)
         except OSError as error:
             if not self._failing:
                 logger.warning("cannot mark the lock file", extra={"reason": error.strerror})

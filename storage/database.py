@@ -20,8 +20,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 import aiosqlite
 import pysqlite3
 
-from storage.database_file import LockFile, create_file, lock_database, refuse_foreign
-from storage.errors import DatabaseTooNew, StorageDamaged, StorageError, storage_error
+from storage.database_file import LockFile, create_file, existing_version, lock_database, refuse_foreign
+from storage.errors import DatabaseInUse, DatabaseTooNew, StorageDamaged, StorageError, storage_error
 
 logger = logging.getLogger(__name__)
 
@@ -56,14 +56,14 @@ class Database:
     def __init__(
         self,
         path: Path,
-        lock: LockFile,
+        lock: LockFile | None,
         writer: aiosqlite.Connection,
         batch_reader: aiosqlite.Connection,
         readers: list[aiosqlite.Connection],
         query_readers: list[aiosqlite.Connection],
     ) -> None:
         self.path = path
-        self.lock = lock
+        self.lock = lock  # None beside a gateway
         self.damage: StorageDamaged | None = None  # the first damage found; repairing it needs an operator
         self._writer = writer
         self._batch_reader = batch_reader
@@ -93,13 +93,49 @@ class Database:
             lock = stack.enter_context(closing(lock_database(path)))
             path = create_file(path)
             refuse_foreign(path)
-            if pysqlite3.sqlite_version_info < SAFE_SQLITE:
-                logger.warning("SQLite %s has a known WAL defect: use 3.51.3 or later", pysqlite3.sqlite_version)
-            writer = await stack.enter_async_context(_connect(path, WRITER_PRAGMAS))
+            writer = await stack.enter_async_context(_connect_writer(path))
             before, after = await _run(writer, _migrate)
             if before != after:
                 versions = {"from_version": before, "to_version": after}
                 logger.info("migrated the database", extra={"database": str(path), **versions})
+            yield await stack.enter_async_context(cls._with_readers(path, lock, writer))
+
+    @classmethod
+    @asynccontextmanager
+    async def open_beside(cls, path: Path) -> AsyncIterator["Database"]:
+        """Open the database at *path* without its lock, so that a gateway may have it open, or start meanwhile.
+
+        SQLite makes the transactions of both wait for each other. A transaction that writes calls `require_known`. A
+        file that is missing or must be migrated is opened as by `open`.
+
+        Raises:
+            DatabaseInUse: it must be migrated, and a gateway has it open.
+            DatabaseTooNew, ForeignDatabase, OSError, StorageError: as `open`.
+        """
+        version = existing_version(path)
+        _refuse_newer(version)
+        async with AsyncExitStack() as stack:
+            if version == newest_version():
+                path = create_file(path)
+                writer = await stack.enter_async_context(_connect_writer(path))
+                yield await stack.enter_async_context(cls._with_readers(path, None, writer))
+                return
+            try:
+                database = await stack.enter_async_context(cls.open(path))
+            except DatabaseInUse as error:
+                raise DatabaseInUse(
+                    f"{path} has version {version}, this bitrix-gateway needs {newest_version()}, and a running "
+                    "gateway has it open: use the bitrix-gateway that runs, or restart the gateway with this one. If "
+                    "the gateway is just starting, try again"
+                ) from error
+            yield database
+
+    @classmethod
+    @asynccontextmanager
+    async def _with_readers(
+        cls, path: Path, lock: LockFile | None, writer: aiosqlite.Connection
+    ) -> AsyncIterator["Database"]:
+        async with AsyncExitStack() as stack:
             batch_reader = await stack.enter_async_context(_connect(path, READER_PRAGMAS))
             readers, query_readers = [
                 [await stack.enter_async_context(_connect(path, READER_PRAGMAS)) for _ in range(count)]
@@ -230,6 +266,12 @@ def _outcome(query: Callable[[Connection], T], connection: Connection) -> tuple[
         return None, error
 
 
+def _connect_writer(path: Path) -> AbstractAsyncContextManager[aiosqlite.Connection]:
+    if pysqlite3.sqlite_version_info < SAFE_SQLITE:
+        logger.warning("SQLite %s has a known WAL defect: use 3.51.3 or later", pysqlite3.sqlite_version)
+    return _connect(path, WRITER_PRAGMAS)
+
+
 @asynccontextmanager
 async def _connect(path: Path, pragmas: tuple[str, ...]) -> AsyncIterator[aiosqlite.Connection]:
     connection = aiosqlite.Connection(lambda: pysqlite3.connect(str(path), isolation_level=None), 64)
@@ -309,17 +351,38 @@ def migrations() -> tuple[tuple[int, str], ...]:
     return tuple(sorted(steps))
 
 
+def newest_version() -> int:
+    """Return the number of the newest migration."""
+    return migrations()[-1][0]
+
+
+def require_known(connection: Connection) -> None:
+    """Verify that no newer gateway has migrated the database. Part of every transaction that writes beside a gateway.
+
+    Raises:
+        DatabaseTooNew: one has.
+    """
+    _refuse_newer(_version(connection))
+
+
+def _version(connection: Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _refuse_newer(version: int) -> None:
+    if version > newest_version():
+        raise DatabaseTooNew(
+            f"the database has version {version}, this gateway knows up to {newest_version()}: install a newer gateway"
+        )
+
+
 def _migrate(connection: Connection) -> tuple[int, int]:
     """Apply all missing migrations, or none. Return the version before and after."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    steps = migrations()
-    if version > steps[-1][0]:
-        raise DatabaseTooNew(
-            f"the database has version {version}, this gateway knows up to {steps[-1][0]}: install a newer gateway"
-        )
-    newest = steps[-1][0]
+    version, newest = _version(connection), newest_version()
+    _refuse_newer(version)
     if version < newest:
-        missing = "\n".join(sql for number, sql in steps if number > version)
+        missing = "\n".join(sql for number, sql in migrations() if number > version)
         try:
             connection.executescript(f"BEGIN IMMEDIATE;\n{missing}\nPRAGMA user_version = {newest};\nCOMMIT;")
         except BaseException:

@@ -61,6 +61,15 @@ def lock_database(path: Path) -> LockFile:
     return LockFile(descriptor, new=new)
 
 
+def is_locked(path: Path) -> bool:
+    """Return whether a gateway has the database at *path* open."""
+    try:
+        lock_database(path).close()
+    except DatabaseInUse:
+        return True
+    return False
+
+
 def create_file(path: Path) -> Path:
     """Create the file at *path* if it does not exist, and return its path with links resolved.
 
@@ -98,8 +107,8 @@ FROM pragma_application_id, pragma_user_version LEFT JOIN sqlite_schema ON type 
 """
 
 
-def refuse_foreign(path: Path) -> None:
-    """Verify that the file at *path* is empty or a database of the gateway.
+def refuse_foreign(path: Path) -> int:
+    """Verify that the file at *path* is empty or a database of the gateway. Return its version, 0 if it is empty.
 
     Raises:
         ForeignDatabase: another program created it.
@@ -113,3 +122,13 @@ def refuse_foreign(path: Path) -> None:
     unmarked = application_id == 0 and (has_facts if version else not tables)
     if application_id != APPLICATION_ID and not unmarked:
         raise ForeignDatabase(f"{path} is the database of another program: use another file")
+    return int(version)
+
+
+def existing_version(path: Path) -> int:
+    """Return the version of the database at *path*; 0 if there is no file.
+
+    Raises:
+        ForeignDatabase, StorageError: as `refuse_foreign`.
+    """
+    return refuse_foreign(path) if path.exists() else 0

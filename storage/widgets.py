@@ -123,7 +123,7 @@ class WidgetStore:
         self, code: str, owner: Owner, manifest: bytes, head: bytes, *, now: int, widget_id: int | None = None
     ) -> int | None:
         """Add a widget, with the id *widget_id* if given. Return its id; None if the code or the id is taken."""
-        return await self._database.write_durably(_add, code, owner, manifest, head, now, widget_id)
+        return await self._database.write_durably(add_widget, code, owner, manifest, head, now, widget_id)
 
     async def replace(
         self, widget: StoredWidget, owner: Owner, manifest: bytes, head: bytes, missing_of: MissingOf, *, now: int
@@ -132,22 +132,14 @@ class WidgetStore:
 
         Return False and change nothing if the widget has changed or is gone.
         """
-        return await self._database.write_durably(_replace, widget, owner, manifest, head, missing_of, now)
+        return await self._database.write_durably(replace_widget, widget, owner, manifest, head, missing_of, now)
 
     async def delete(self, code: str, *, uninstall: bool) -> bool:
         """Delete the widget and its versions. Return False if it is installed, unless *uninstall* is set.
 
         With *uninstall*, its installations are removed, and their placements are to be unbound.
         """
-        return await self._database.write_durably(_delete, code, uninstall)
-
-    async def find_any(self, code: str) -> StoredWidget | None:
-        """Return the widget *code*, whoever may see it; None if there is none."""
-        return await self._database.read(_find_any, code)
-
-    async def list_all(self) -> list[tuple[StoredWidget, int]]:
-        """Return all widgets by ascending id, each with the number of its active installations."""
-        return await self._database.read(_list_all)
+        return await self._database.write_durably(delete_widget, code, uninstall)
 
 
 GENERATION = "SELECT generation FROM widget_catalogue"
@@ -202,10 +194,6 @@ WHERE installation_id IN (SELECT installation_id FROM widget_installations WHERE
 """
 REMOVE_ALL = "DELETE FROM widget_installations WHERE widget_id = :widget_id"
 DELETE_WIDGET = "DELETE FROM widgets WHERE widget_id = :widget_id"
-LIST_ALL = f"""
-SELECT counted.*, (SELECT count(*) FROM widget_installations AS i WHERE i.widget_id = counted.widget_id AND i.active)
-FROM ({WIDGET}) AS counted ORDER BY counted.widget_id
-"""
 
 
 def changed(connection: Connection) -> None:
@@ -233,7 +221,8 @@ def _generation(connection: Connection) -> int:
     return int(generation)
 
 
-def _widget(row: Sequence[Any]) -> StoredWidget:
+def to_widget(row: Sequence[Any]) -> StoredWidget:
+    """Return the widget in a row of WIDGET."""
     widget_id, code, visibility, account_key, user_id, *version = row
     return StoredWidget(widget_id, code, Owner(visibility, account_key, user_id), *version)
 
@@ -244,8 +233,14 @@ def _installation(row: Sequence[Any]) -> Installation:
     return Installation(installation_id, account_key, widget_id, version_id, settings, keys, pipeline_id, bool(active))
 
 
+def count_installations(connection: Connection, widget_id: int) -> int:
+    """Return the number of installations of a widget, active or not."""
+    (installed,) = connection.execute(COUNT_INSTALLED, {"widget_id": widget_id}).fetchone()
+    return int(installed)
+
+
 def _find(connection: Connection, viewer: Viewer, code: str) -> FoundWidget | None:
-    widget = _find_any(connection, code)
+    widget = find_widget(connection, code)
     if widget is None:
         return None
     installation = find_installation(connection, viewer.account_key, widget.widget_id)
@@ -261,9 +256,10 @@ def _may_see(viewer: Viewer, owner: Owner) -> bool:
     return owner.account_key == viewer.account_key and owner.user_id in (None, viewer.user_id)
 
 
-def _find_any(connection: Connection, code: str) -> StoredWidget | None:
+def find_widget(connection: Connection, code: str) -> StoredWidget | None:
+    """Return the widget *code*, whoever may see it."""
     row = connection.execute(f"{WIDGET} WHERE w.code = :code", {"code": code}).fetchone()
-    return row and _widget(row)
+    return row and to_widget(row)
 
 
 def _page(connection: Connection, viewer: Viewer, page: int, limit: int, known: VisibleWidgets | None) -> WidgetPage:
@@ -284,17 +280,14 @@ def _page(connection: Connection, viewer: Viewer, page: int, limit: int, known: 
     return WidgetPage(known, items)
 
 
-def _list_all(connection: Connection) -> list[tuple[StoredWidget, int]]:
-    return [(_widget(row[:-1]), row[-1]) for row in connection.execute(LIST_ALL)]
-
-
 def _owner_columns(owner: Owner) -> dict[str, object]:
     return {"visibility": owner.visibility, "account_key": owner.account_key, "user_id": owner.user_id}
 
 
-def _add(
+def add_widget(
     connection: Connection, code: str, owner: Owner, manifest: bytes, head: bytes, now: int, widget_id: int | None
 ) -> int | None:
+    """See `WidgetStore.add`."""
     if connection.execute(IS_TAKEN, {"code": code, "widget_id": widget_id}).fetchone() is not None:
         return None
     row = {"widget_id": widget_id, "code": code, **_owner_columns(owner)}
@@ -313,7 +306,7 @@ def _add_version(connection: Connection, widget_id: int, owner: Owner, manifest:
     return version_id
 
 
-def _replace(
+def replace_widget(
     connection: Connection,
     widget: StoredWidget,
     owner: Owner,
@@ -322,7 +315,8 @@ def _replace(
     missing_of: MissingOf,
     now: int,
 ) -> bool:
-    if _find_any(connection, widget.code) != widget:
+    """See `WidgetStore.replace`."""
+    if find_widget(connection, widget.code) != widget:
         return False
     version_id = _add_version(connection, widget.widget_id, owner, manifest, head, now)
     for row in connection.execute(LIST_INSTALLED, {"widget_id": widget.widget_id}).fetchall():
@@ -332,13 +326,13 @@ def _replace(
     return True
 
 
-def _delete(connection: Connection, code: str, uninstall: bool) -> bool:
-    widget = _find_any(connection, code)
+def delete_widget(connection: Connection, code: str, uninstall: bool) -> bool:
+    """See `WidgetStore.delete`."""
+    widget = find_widget(connection, code)
     if widget is None:
         return True
     found = {"widget_id": widget.widget_id}
-    (installed,) = connection.execute(COUNT_INSTALLED, found).fetchone()
-    if installed and not uninstall:
+    if count_installations(connection, widget.widget_id) and not uninstall:
         return False
     connection.execute(UNBIND_ALL, found)
     connection.execute(REMOVE_ALL, found)

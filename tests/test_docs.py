@@ -3,6 +3,7 @@
 import re
 import shlex
 
+import click
 import pytest
 
 from gateway.bitrix.limits.concurrency_limit import MIN_SIZE
@@ -94,7 +95,11 @@ def test_every_command_has_an_example() -> None:
 @pytest.mark.parametrize("line", COMMAND_LINES)
 def test_every_example_parses(line: str) -> None:
     name, *arguments = shlex.split(line)
-    with main.commands[name].make_context(name, arguments):
+    command = main.commands[name]
+    while isinstance(command, click.Group):
+        name, *arguments = arguments
+        command = command.commands[name]
+    with command.make_context(name, arguments):
         pass
 
 

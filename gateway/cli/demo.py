@@ -13,6 +13,7 @@ from gateway.auth.tokens import issue_token
 from gateway.bitrix.rows.dictionaries import FIELD_TYPE_ALIASES, FIELD_TYPES
 from gateway.cli.demo_flow import run_flow
 from gateway.cli.demo_servers import DemoSettings, demo_servers
+from gateway.cli.demo_widgets import try_widgets
 from gateway.cli.gateway_client import GatewayClient, RequestFailed, open_client
 from gateway.cli.serve import serve_until_stopped
 from gateway.cli.sync import watch_syncs
@@ -21,6 +22,7 @@ from gateway.mirror.resources import DICTIONARIES, PIPELINE_ENTITY_TYPES, SMART_
 from gateway.sandbox.portal import SandboxPortal
 
 ACCOUNT = "demo"
+ADMIN = "1"  # the portal's administrator
 DEMO_RECORDS = ("deals", "contacts")  # the records of the CRM that are mirrored, besides all dictionaries
 MIRRORED = (*DICTIONARIES, *DEMO_RECORDS)
 TOKEN_TTL_S = 86_400
@@ -44,7 +46,9 @@ async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
     async with demo_servers(settings, clock) as demo:
         config, portal = demo.config, demo.portal
         assert demo.secrets.jwt_secret is not None, "the demo signs its own tokens"
-        token = issue_token(config, demo.secrets.jwt_secret, clock, Caller(ACCOUNT), ttl_s=TOKEN_TTL_S)
+        secret = demo.secrets.jwt_secret
+        token = issue_token(config, secret, clock, Caller(ACCOUNT), ttl_s=TOKEN_TTL_S)
+        admin = issue_token(config, secret, clock, Caller(ACCOUNT, user_id=ADMIN, is_admin=True), ttl_s=TOKEN_TTL_S)
         click.echo(f"Sandbox portal at {demo.portal_origin}, gateway at {config.own_origin}")
         started = clock.monotonic()
         async with open_client(config.own_origin, token) as client:
@@ -60,6 +64,8 @@ async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
             served = {name: await fetch_rows(client, name) for name in MIRRORED}
             check_rows(served, portal)
             shown_deal = await find_linked_deal(client)
+        async with open_client(config.own_origin, admin) as client, open_client(demo.portal_origin, "") as browser:
+            await try_widgets(client, browser)
         show_summary({name: len(rows) for name, rows in served.items()}, requests, seconds)
         if once:
             click.echo("All rows served match the portal.")

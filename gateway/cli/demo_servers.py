@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from gateway.cli.demo_widgets import load_examples
 from gateway.cli.gateway_client import local_origin
 from gateway.cli.process import cannot_listen
 from gateway.cli.serve import serving, with_free_port
@@ -82,6 +83,7 @@ async def demo_servers(settings: DemoSettings, clock: Clock) -> AsyncIterator[De
 
     Raises:
         SettingsError: when one of them cannot start.
+        ManifestsRefused: the database has a widget of an account with the code of an example.
     """
     async with AsyncExitStack() as stack:
         config = with_free_port(settings.config)
@@ -106,6 +108,7 @@ async def demo_servers(settings: DemoSettings, clock: Clock) -> AsyncIterator[De
         secrets = resolve_secrets(config)
         if not settings.temporary:
             await refuse_real_portals(config.database)
+        await load_examples(config, clock)
         app = await stack.enter_async_context(serving(config, secrets, clock))
         yield Demo(app, config, secrets, portal, server.origin)
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from gateway.clock import Clock
 from gateway.crypto.vault import KEY_CHECK, NO_KEY
-from gateway.errors import SettingsError
 from gateway.settings.config import Config
-from gateway.settings.database_place import SETTING, database_refusals
+from gateway.settings.database_place import database_refusals, require_database
 from gateway.widgets.context_keys import CONTEXT_KEY
 from gateway.widgets.sealed_settings import missing_after_loss
 from storage.credentials import CredentialStore
@@ -44,8 +43,7 @@ async def forget_credentials(
     Raises:
         SettingsError: when there is no database, it is in use by a running gateway, or it cannot be opened.
     """
-    if not config.database.exists():
-        raise SettingsError(f"{SETTING}: there is no database {config.database}")
+    require_database(config.database)
     with database_refusals(config.database):
         async with Database.open(config.database) as database:
             store = CredentialStore(database)

@@ -33,6 +33,7 @@ from gateway.cli.sandbox import sandbox
 from gateway.cli.serve import run_gateway
 from gateway.cli.stream import stream_rows
 from gateway.cli.sync import sync_resources
+from gateway.cli.widgets import widgets
 from gateway.clock import SystemClock
 from gateway.errors import GatewayError
 from gateway.log import configure_logging
@@ -75,6 +76,7 @@ def main() -> None:
 
 
 main.add_command(sandbox)
+main.add_command(widgets)
 
 
 @main.command()

@@ -32,15 +32,20 @@ async def run_gateway(config: Config, clock: Clock) -> None:
     """
     config = with_connection_limit(with_free_port(config))  # first: a gateway that cannot start makes no secrets
     secrets = resolve_secrets(config)
+    announce_new(secrets, config)
+    async with serving(config, secrets, clock) as app:
+        logger.info("listening", address=config.own_origin, database=str(config.database), sqlite=sqlite_version)
+        await serve_until_stopped(app, config, clock)
+
+
+def announce_new(secrets: Secrets, config: Config) -> None:
+    """Log where *secrets* are that were generated just now."""
     if secrets.created:
         logger.warning(
             "generated secrets: back this file up, apart from the database",
             names=secrets.created,
             file=str(config.secrets_file),
         )
-    async with serving(config, secrets, clock) as app:
-        logger.info("listening", address=config.own_origin, database=str(config.database), sqlite=sqlite_version)
-        await serve_until_stopped(app, config, clock)
 
 
 async def serve_until_stopped(app: web.Application, config: Config, clock: Clock) -> None:

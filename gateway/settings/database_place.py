@@ -25,6 +25,22 @@ def ensure_directory(database: Path) -> None:
         raise SettingsError(f"{SETTING} is {database}, which is not a file: choose another path")
 
 
+def is_missing(database: Path) -> bool:
+    """Whether there is no *database*, or only an empty file in its place."""
+    return not database.exists() or not database.stat().st_size
+
+
+def require_database(database: Path) -> None:
+    """Check that there is a *database*.
+
+    Raises:
+        SettingsError: there is none; the text names the setting and the path.
+    """
+    if is_missing(database):
+        raise SettingsError(f"{SETTING}: there is no database {database}")
+    ensure_directory(database)
+
+
 @contextmanager
 def database_refusals(database: Path) -> Iterator[None]:
     """Turn errors that occur while *database* is opened into settings errors.

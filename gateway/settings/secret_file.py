@@ -12,7 +12,7 @@ from gateway.crypto.vault import KEY_BYTES, KEY_CHECK, NO_KEY, decode_key, key_n
 from gateway.errors import SettingsError
 from gateway.redaction import Secret
 from gateway.settings.config import Config
-from gateway.settings.database_place import database_refusals, ensure_directory
+from gateway.settings.database_place import database_refusals, ensure_directory, is_missing
 from gateway.settings.parsers import sealing_key, signing_secret
 from storage.database_file import refuse_foreign
 from storage.metadata import read_fact
@@ -26,7 +26,8 @@ PARSERS = {JWT_SECRET: signing_secret, ENCRYPTION_KEY: sealing_key}
 class Secrets:
     """The secret that signs tokens and the key that encrypts credentials.
 
-    *jwt_secret* is None if public keys verify tokens. *created* names the secrets generated just now.
+    *jwt_secret* is None if public keys verify tokens, or if it is not needed. *created* names the secrets generated
+    just now.
     """
 
     jwt_secret: Secret | None
@@ -42,22 +43,35 @@ def resolve_secrets(config: Config) -> Secrets:
     Raises:
         SettingsError: when the database needs a key that is missing, or the secrets file cannot be used.
     """
+    if config.public_keys_file is not None:
+        return resolve_encryption_key(config)
+    found, created = _resolve(config, JWT_SECRET, ENCRYPTION_KEY)
+    return Secrets(found[JWT_SECRET], decode_key(found[ENCRYPTION_KEY]), created)
+
+
+def resolve_encryption_key(config: Config) -> Secrets:
+    """As `resolve_secrets`, without a secret that signs tokens.
+
+    Raises:
+        SettingsError: as `resolve_secrets`.
+    """
+    found, created = _resolve(config, ENCRYPTION_KEY)
+    return Secrets(None, decode_key(found[ENCRYPTION_KEY]), created)
+
+
+def _resolve(config: Config, *names: str) -> tuple[dict[str, Secret], tuple[str, ...]]:
+    """The secrets called *names*, perhaps with others, and the names of those generated just now."""
     ensure_directory(config.database)
     stored = read_secret_file(config.secrets_file)
     configured = {JWT_SECRET: config.jwt_secret, ENCRYPTION_KEY: config.encryption_key}
     found = stored | {name: value for name, value in configured.items() if value is not None}
-    created = {}
-    if JWT_SECRET not in found and config.public_keys_file is None:
-        created[JWT_SECRET] = new_secret()
-    if ENCRYPTION_KEY not in found:
-        if needs_key(config.database):
-            raise key_needed(config.database, config.secrets_file, "the encryption key is missing")
-        created[ENCRYPTION_KEY] = new_secret()
+    missing = [name for name in names if name not in found]
+    if ENCRYPTION_KEY in missing and needs_key(config.database):
+        raise key_needed(config.database, config.secrets_file, "the encryption key is missing")
+    created = {name: new_secret() for name in missing}
     if created:
         append_secrets(config.secrets_file, created)
-    found |= created
-    jwt_secret = None if config.public_keys_file else found[JWT_SECRET]
-    return Secrets(jwt_secret, decode_key(found[ENCRYPTION_KEY]), tuple(created))
+    return found | created, tuple(created)
 
 
 def needs_key(database: Path) -> bool:
@@ -66,7 +80,7 @@ def needs_key(database: Path) -> bool:
     Raises:
         SettingsError: when *database* is not a database, or belongs to another program.
     """
-    if not database.exists() or not database.stat().st_size:
+    if is_missing(database):
         return False
     with database_refusals(database):
         refuse_foreign(database)

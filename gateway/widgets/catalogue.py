@@ -16,6 +16,7 @@ from storage.widgets import (
     FoundWidget,
     Installation,
     ListedWidget,
+    MissingOf,
     Owner,
     StoredWidget,
     Viewer,
@@ -221,13 +222,19 @@ async def replace_widget(
         raise InvalidInput.of_errors(errors)
     if owner == widget.owner and manifest.encode() == widget.manifest:
         return
+    missing_of = missing_in(manifest, vault)
+    if not await store.replace(widget, owner, manifest.encode(), manifest.head(), missing_of, now=now):
+        raise StateConflict("the widget was changed at the same time: try again", code="widget_changed")
+
+
+def missing_in(manifest: Manifest, vault: SettingsVault) -> MissingOf:
+    """Return what tells the keys of the manifest's template whose values an installation misses."""
 
     def missing_of(installation: Installation) -> Sequence[str]:
         settings = vault.open(installation.account_key, installation.widget_id, installation.settings)
         return missing_settings(manifest.settings_template, settings)
 
-    if not await store.replace(widget, owner, manifest.encode(), manifest.head(), missing_of, now=now):
-        raise StateConflict("the widget was changed at the same time: try again", code="widget_changed")
+    return missing_of
 
 
 def viewer_of(caller: Caller) -> Viewer:

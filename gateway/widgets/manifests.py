@@ -35,6 +35,7 @@ MAX_ADDRESS = 2048
 NO_RATING = "0"  # the contract has a text or a number for every widget
 CODE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 PLACEMENT = re.compile(r"[A-Z0-9_]{1,64}", re.ASCII)
+PUBLIC = re.compile("public")
 LANGUAGE = re.compile(r"[a-z]{2}", re.ASCII)
 VISIBILITIES: tuple[Visibility, ...] = ("public", "account", "own")
 
@@ -106,9 +107,9 @@ class Text(StrictField):
 class Matching(StrictField):
     """A text of one form."""
 
-    def __init__(self, form: re.Pattern[str], rule: str) -> None:
+    def __init__(self, form: re.Pattern[str], rule: str, *, required: bool = True) -> None:
         self.rule = rule
-        super().__init__()
+        super().__init__(required=required)
         self._form = form
 
     def accepts(self, value: Any) -> bool:
@@ -230,14 +231,15 @@ class ManifestBody(ClosedBody):
     is_work_with_dp = Boolean(required=False)
     is_crm_template = Boolean(required=False)
     client_uuid = Uuid(required=False)
-    visibility = OneOf(VISIBILITIES, required=False)
+    visibility: StrictField = OneOf(VISIBILITIES, required=False)
     address = HttpsAddress(required=False)
     placements = ListOf(PlacementBody, MAX_PLACEMENTS)
 
 
 class OperatorManifestBody(ManifestBody):
-    """A manifest in a file of an operator."""
+    """A manifest in a file of an operator, who belongs to no account."""
 
+    visibility = Matching(PUBLIC, "must be public: a widget of an operator belongs to no account", required=False)
     id = PositiveInteger(required=False)
 
 
@@ -252,13 +254,14 @@ def read_manifest(document: object, schema: ManifestBody = MANIFEST) -> Manifest
     """
     given = _without_nulls(require_object(document), schema)
     errors: list[FieldError] = []
+    left_out = 0
     try:
         loaded = load_document(given, schema)
     except InvalidInput as error:
-        errors, loaded = list(error.errors), given
+        errors, left_out, loaded = list(error.errors), error.left_out, given
     errors += _broken_relations(loaded)
     if errors:
-        raise InvalidInput.of_errors(errors)
+        raise InvalidInput.of_errors(errors, left_out=left_out)
     return _manifest(loaded)
 
 

@@ -19,6 +19,8 @@ from gateway.clock import Clock, SystemClock
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.settings import SandboxSettings
 from tests.cli.conftest import Invoke, Spawn
+from tests.gateway import Gateway
+from tests.support.widgets import Person
 
 Ports = Callable[[], int]
 
@@ -38,6 +40,12 @@ def test_once_verifies_the_answers_and_removes_its_files(
         r"moved the card to a stage: PUT /bitrix/items/128/\d+/stage \{\"stage\":\"Успех\"}\n", result.stdout
     )
     assert "The portal has the contact, its card, the field and the stage." in result.stdout
+    assert "  listed 2 widgets: GET /api/v4/widgets?limit=250\n" in result.stdout
+    assert (
+        "  installed example_telephony: POST /api/v4/widgets/example_telephony with login, password, " in result.stdout
+    )
+    assert "  installed example_deal_tab: POST /api/v4/widgets/example_deal_tab with api_key\n" in result.stdout
+    assert "  the browser is sent to https://widget.example.com/deal with a context\n" in result.stdout
     assert "All rows served match the portal." in result.stdout
     assert not re.search("curl|TOKEN=|Serving until", result.stdout)  # the servers have stopped
     assert list(scratch.iterdir()) == []
@@ -63,6 +71,14 @@ def test_a_step_that_the_portal_refuses_ends_it_with_status_1(invoke: Invoke, mo
     assert (result.exit_code, "created a card of the contact" in result.stdout) == (1, True), result.output
     assert re.search(r"Error: PATCH /bitrix/items/128/\d+ failed with status \d+: ACCESS_DENIED", result.stderr)
     assert "changed a field" not in result.stdout
+
+
+async def test_a_widget_of_an_account_with_the_code_of_an_example_is_reported(gateway: Gateway, spawn: Spawn) -> None:
+    await Person(gateway, admin=True).add("example_deal_tab")
+    await gateway.stop()
+    database = f"--database={gateway.environ['GATEWAY_DATABASE']}"
+    status, output = await (await spawn("demo", "--once", "--port=0", "--portal-port=0", "--users=5", database)).end()
+    assert (status, "code: example_deal_tab is a widget of the account acme: choose another" in output) == (1, True)
 
 
 async def paste(session: aiohttp.ClientSession, line: str, variables: Mapping[str, str]) -> tuple[int, str]:

@@ -9,6 +9,7 @@ import pytest
 
 from gateway import __version__
 from gateway.cli.main import main
+from gateway.cli.widgets import widgets
 from gateway.sandbox.behaviour.faults import MEANINGS
 from gateway.settings.config import SETTINGS
 from tests.cli.conftest import Invoke
@@ -23,11 +24,13 @@ def test_it_runs_as_a_module() -> None:
     assert result.stdout.startswith("bitrix-gateway, version ")
 
 
-@pytest.mark.parametrize("command", main.commands)
-def test_every_command_has_help(invoke: Invoke, command: str) -> None:
-    result = invoke(command, "--help")
+@pytest.mark.parametrize(
+    "command", [*((name,) for name in main.commands), *(("widgets", name) for name in widgets.commands)]
+)
+def test_every_command_has_help(invoke: Invoke, command: tuple[str, ...]) -> None:
+    result = invoke(*command, "--help")
     assert result.exit_code == 0
-    assert result.stdout.startswith(f"Usage: main {command}")
+    assert result.stdout.startswith(f"Usage: main {' '.join(command)}")
 
 
 def test_the_list_of_commands_truncates_no_sentence(invoke: Invoke) -> None:
@@ -70,6 +73,7 @@ def test_an_invalid_setting_is_refused_in_one_line(invoke: Invoke) -> None:
         ("token", "--account=7"),
         ("sync", "users", "--account=7"),
         ("stream", "deals", "--account=7"),
+        ("widgets", "list"),
     ],
 )
 def test_every_command_that_reads_settings_refuses_an_unknown_one_in_one_line(

@@ -11,6 +11,7 @@ from aiohttp import ClientSession
 
 from gateway.auth.caller import Caller
 from gateway.auth.tokens import issue_token
+from gateway.cli.demo_widgets import load_examples
 from gateway.cli.process import free_port
 from gateway.cli.serve import serving
 from gateway.clock import SystemClock
@@ -25,15 +26,18 @@ HOST = "127.0.0.1"
 TOKEN_TTL_S = 3600
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
 CONTRACT = Path(__file__).parents[2] / "openapi.yaml"
-# The accounts and the operations tested on them: one stays connected, the other is connected and disconnected.
+# The callers and the operations tested with their tokens: one account stays connected, the other is connected and
+# disconnected. Widgets are tested with the tokens of an administrator and of another user.
+ADMIN = Caller("acme", user_id="1", is_admin=True)
 RUNS = {
-    "acme": ("--exclude-operation-id", "connectAccount", "--exclude-operation-id", "disconnectAccount"),
-    "stranger": ("--include-path", "/bitrix/account"),
+    ADMIN: ("--exclude-operation-id", "connectAccount", "--exclude-operation-id", "disconnectAccount"),
+    Caller("acme", user_id="2"): ("--include-path-regex", "^/api/v4/"),
+    Caller("stranger"): ("--include-path", "/bitrix/account"),
 }
 
 
 async def fuzz(directory: Path) -> int:
-    """Run schemathesis for each account; return the number of runs that found an undocumented response."""
+    """Run schemathesis for each caller; return the number of runs that found an undocumented response."""
     clock, port = SystemClock(), free_port(HOST)
     portal = SandboxPortal(SandboxSettings(users=60, holes=0, auto_allow=True, tariff="off"), clock)
     async with SandboxServer(portal) as server:
@@ -53,10 +57,12 @@ async def fuzz(directory: Path) -> int:
             },
         )
         failed = 0
-        async with serving(config, resolve_secrets(config), clock):
-            for account, selection in RUNS.items():
-                token = issue_token(config, find_jwt_secret(config), clock, Caller(account), ttl_s=TOKEN_TTL_S)
-                if account == "acme":
+        secrets = resolve_secrets(config)
+        await load_examples(config, clock)
+        async with serving(config, secrets, clock):
+            for caller, selection in RUNS.items():
+                token = issue_token(config, find_jwt_secret(config), clock, caller, ttl_s=TOKEN_TTL_S)
+                if caller == ADMIN:
                     await connect(config.own_origin, token, server.origin + portal.webhook_path)
                 process = await asyncio.create_subprocess_exec(
                     Path(sys.executable).with_name("schemathesis"),

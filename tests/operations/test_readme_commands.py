@@ -1,20 +1,27 @@
 """The curl commands in the README, run against a portal like that of the demo."""
 
+import asyncio
 import re
 import shlex
+import socket
 import string
 from dataclasses import fields
+from pathlib import Path
 
 import orjson
 import pytest
+from click.testing import CliRunner
 
 from gateway.cli.demo_flow import run_flow
+from gateway.cli.demo_widgets import load_examples, try_widgets
 from gateway.cli.gateway_client import open_client
 from gateway.cli.main import main
 from gateway.sandbox.settings import SandboxSettings
-from tests.gateway import Answer, Gateway, Sandbox
+from gateway.settings.config import load_config
+from tests.gateway import NO_TOKEN, Answer, Gateway, Sandbox, authorize
 from tests.support.readme import README
 from tests.support.records import enable
+from tests.support.widgets import Person
 
 ORIGIN = "http://127.0.0.1:8080"
 FLOW_START = "call() {"
@@ -34,15 +41,16 @@ BLOCKS = blocks("TOKEN")
 
 
 @pytest.fixture
-def sandbox_settings() -> SandboxSettings:
+def sandbox_settings(listener: socket.socket) -> SandboxSettings:
     """The default portal of the demo."""
     with main.commands["demo"].make_context("demo", []) as context:
         names = context.params.keys() & {field.name for field in fields(SandboxSettings)}
         options = {name: context.params[name] for name in names}
-    return SandboxSettings(**options)
+    callback = f"http://127.0.0.1:{listener.getsockname()[1]}/webhook/create"
+    return SandboxSettings(**options, redirect_uri=callback, auto_allow=True)
 
 
-async def paste(gateway: Gateway, line: str, account: str = "acme") -> Answer:
+async def paste(gateway: Gateway, line: str, account: str = "acme", token: str | None = None) -> Answer:
     """The response to a curl command."""
     words = iter(shlex.split(line.replace("\\\n", " ")))
     path, query, body, method = "", {}, None, None
@@ -57,7 +65,7 @@ async def paste(gateway: Gateway, line: str, account: str = "acme") -> Answer:
         elif word == "-X":
             method = next(words)
     method = method or ("GET" if body is None else "POST")
-    return await gateway.request(method, path, params=query, json=body, account=account)
+    return await gateway.request(method, path, params=query, json=body, account=account, token=token)
 
 
 async def test_the_curl_commands_work_and_the_stream_returns_the_rows_shown(connected: Gateway) -> None:
@@ -110,3 +118,32 @@ async def test_the_complete_flow_works_after_the_demo_and_the_example_before(
         else:
             printed.append(value)
     assert printed == PARTS[at + 2].splitlines()
+
+
+async def test_a_widget_is_loaded_listed_installed_and_removed_after_the_demo(
+    gateway: Gateway, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    admin = Person(gateway, admin=True)
+    config = load_config(gateway.environ)
+    await authorize(gateway, sandbox)
+    await gateway.synced()
+    async with open_client(gateway.origin, admin.token) as client, open_client(sandbox.origin, NO_TOKEN) as browser:
+        await gateway.clock.until(load_examples(config, gateway.clock))
+        await gateway.clock.until(try_widgets(client, browser))
+    (at,) = (at for at, part in enumerate(PARTS) if "widgets load hello.json" in part)
+    made, *commands = re.split(r"\n(?=bitrix-gateway )", PARTS[at].rstrip())
+    _, written, _, file = shlex.split(made)
+    (tmp_path / file).write_text(written, encoding="utf-8")
+    await gateway.stop()
+    printed = ""
+    for command in commands:
+        words = shlex.split(command.replace("demo.db", str(config.database)))[1:]
+        printed += (await asyncio.to_thread(CliRunner().invoke, main, words)).output
+    assert printed == PARTS[at + 2]
+    await gateway.start()
+    [(block, _)] = blocks("ADMIN")
+    answers = [await paste(gateway, line, token=admin.token) for line in block.splitlines()]
+    assert [answer.status for answer in answers] == [200, 200, 204]
+    assert [widget["code"] for widget in answers[0].json["_embedded"]["widgets"]][-1] == "hello"
+    assert answers[1].json["settings"] == {"api_key": "secret"}
