@@ -35,11 +35,11 @@ class InstallationStore:
 HAS_VERSION = "SELECT 1 FROM widgets WHERE widget_id = :widget_id AND version_id = :version_id"
 INSTALL = """
 INSERT INTO widget_installations (
-    account_key, widget_id, version_id, planned_version_id, settings, active, installed_at
+    account_key, widget_id, version_id, placed_version_id, settings, active, installed_at
 )
 VALUES (:account_key, :widget_id, :version_id, :version_id, :settings, 1, :now)
 ON CONFLICT (account_key, widget_id) DO UPDATE
-SET version_id = excluded.version_id, planned_version_id = excluded.version_id,
+SET version_id = excluded.version_id, placed_version_id = excluded.version_id,
     settings = excluded.settings, missing = '[]', active = 1
 """
 UNBIND = """

@@ -30,6 +30,17 @@ class StoredPlacement:
 
 
 @dataclass(frozen=True)
+class BegunInstallation:
+    """What an installation is about to change: handlers *to_bind*, after those that are *displaced* are unbound.
+
+    A portal may allow one handler of a placement only, so those of an earlier version go first.
+    """
+
+    displaced: list[StoredPlacement]
+    to_bind: list[StoredPlacement]
+
+
+@dataclass(frozen=True)
 class WantedPlacement:
     """A placement that a widget is to have: its code, and its titles and options as JSON."""
 
@@ -78,8 +89,8 @@ class PlacementStore:
         new_handler: NewHandler,
         *,
         now: int,
-    ) -> list[StoredPlacement] | None:
-        """Store what an installation of *widget* is about to bind on a portal. Return the handlers to bind.
+    ) -> BegunInstallation | None:
+        """Store what an installation of *widget* is about to change on a portal.
 
         What is bound already stays so. An installation that is new is not active yet. None: the widget has another
         version by now, or is gone.
@@ -169,6 +180,7 @@ INSERT INTO widget_placements VALUES (
 )
 """
 BOUND = "UPDATE widget_placements SET state = 'bound' WHERE placement_id = :placement_id AND state = 'binding'"
+UNSURE = "UPDATE widget_placements SET state = 'binding' WHERE placement_id = :placement_id"
 DROP = "UPDATE widget_placements SET state = 'unbinding', installation_id = NULL WHERE placement_id = :placement_id"
 FORGET = "DELETE FROM widget_placements WHERE placement_id = :placement_id"
 FORGET_ELSEWHERE = "DELETE FROM widget_placements WHERE account_key = :account_key AND portal_id <> :portal_id"
@@ -196,11 +208,11 @@ WHERE NOT i.active OR json_array_length(v.manifest, '$.placements') > 0
 LIST_PENDING = """
 SELECT account_key FROM widget_placements WHERE state <> 'bound'
 UNION
-SELECT account_key FROM widget_installations WHERE active AND planned_version_id IS NOT version_id
+SELECT account_key FROM widget_installations WHERE active AND placed_version_id IS NOT version_id
 """
 PLANNED = """
-UPDATE widget_installations SET planned_version_id = version_id
-WHERE account_key = :account_key AND active AND planned_version_id IS NOT version_id
+UPDATE widget_installations SET placed_version_id = version_id
+WHERE account_key = :account_key AND active AND placed_version_id IS NOT version_id
 """
 
 
@@ -216,7 +228,7 @@ def _begin(
     wanted: Sequence[WantedPlacement],
     new_handler: NewHandler,
     now: int,
-) -> list[StoredPlacement] | None:
+) -> BegunInstallation | None:
     version = {"widget_id": widget.widget_id, "version_id": widget.version_id}
     if connection.execute(HAS_VERSION, version).fetchone() is None:
         return None
@@ -225,11 +237,12 @@ def _begin(
         row = {**version, "account_key": account_key, "now": now}
         found = (connection.execute(BEGIN_INSTALLATION, row).lastrowid,)
     (installation_id,) = found
-    return [
-        each
-        for each in _want(connection, account_key, portal_id, installation_id, wanted, new_handler)
-        if each.state == "binding"
-    ]
+    handlers = _want(connection, account_key, portal_id, installation_id, wanted, new_handler)
+    kept, codes = {each.placement_id for each in handlers}, {each.placement for each in handlers}
+    rows = connection.execute(OF_INSTALLATION, {"installation_id": installation_id}).fetchall()
+    displaced = [each for each in map(_placement, rows) if each.placement in codes and each.placement_id not in kept]
+    connection.executemany(UNSURE, [{"placement_id": each.placement_id} for each in displaced])
+    return BegunInstallation(displaced, [each for each in handlers if each.state == "binding"])
 
 
 def _want(

@@ -23,7 +23,7 @@ from gateway.errors import GatewayError, StateConflict
 from gateway.widgets.manifests import Manifest, decode_manifest
 from storage.errors import StorageError
 from storage.records import Account
-from storage.widget_placements import PlacementStore, StoredPlacement, WantedPlacement
+from storage.widget_placements import BegunInstallation, PlacementStore, StoredPlacement, WantedPlacement
 from storage.widgets import StoredWidget
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ BIND, UNBIND, GET = "placement.bind", "placement.unbind", "placement.get"
 OPEN_PATH = "/widgets/open/"
 ID_BYTES = 16
 ALREADY_BOUND = "already binded"  # in the description of ERROR_CORE
+SETTLED_S = 60  # a portal may work on a request for this long; protocol.md 7
 LOOK_S = 60  # between two looks for what a command beside the gateway has changed
 FIRST_RETRY_S, MAX_RETRY_S = 60, 3600
 NO_PORTAL = "the widget has placements: connect the account to a portal first"
@@ -60,6 +61,8 @@ class PlacementService:
         self._max_wait_s = max_wait_s
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._unverified: set[str] = set()  # accounts whose portal may not be as stored
+        self._verify_at: dict[str, float] = {}  # monotonic, by account
+        self._late: set[str] = set()  # of the unverified: those that are looked at again after a crash
         self._retry_at: dict[str, tuple[float, float]] = {}  # monotonic, and the pause before it, by account
         self._woken = asyncio.Event()
 
@@ -145,13 +148,17 @@ class PlacementService:
         placement_id = secrets.token_hex(ID_BYTES)
         return placement_id, self._origin + placement_id
 
-    async def _bind(self, account: Account, handlers: Sequence[StoredPlacement]) -> None:
-        """Bind *handlers*.
+    async def _bind(self, account: Account, begun: BegunInstallation) -> None:
+        """Change on the portal what an installation has begun.
 
         Raises:
-            PortalError: one of them is refused, or the portal does not answer.
+            PortalError: something is refused, or the portal does not answer.
         """
-        for outcome in (await self._call(account, [bind_command(each) for each in handlers])).values():
+        commands = [
+            *(unbind_command(*_place(each)) for each in begun.displaced),
+            *(bind_command(each) for each in begun.to_bind),
+        ]
+        for outcome in (await self._call(account, commands)).values():
             if outcome is not None:
                 raise outcome
 
@@ -181,6 +188,11 @@ class PlacementService:
 
     async def _settle_due(self) -> None:
         now = self._clock.monotonic()
+        due = {account_key for account_key, at in self._verify_at.items() if at <= now}
+        self._unverified |= due
+        self._late |= due
+        for account_key in due:
+            del self._verify_at[account_key]
         for account_key in sorted(self._unverified | set(await self._store.list_pending())):
             retry_at, _ = self._retry_at.get(account_key, (now, 0.0))
             if retry_at > now:
@@ -189,6 +201,7 @@ class PlacementService:
                 try:
                     await self._settle(account_key, verify=account_key in self._unverified)
                     self._unverified.discard(account_key)
+                    self._late.discard(account_key)
                     self._retry_at.pop(account_key, None)
                 except (GatewayError, StorageError) as error:
                     self._postpone(account_key, error)
@@ -215,7 +228,7 @@ class PlacementService:
             return
         portal_id = account.portal.portal_id
         handlers = await self._store.plan(account_key, portal_id, placements_of, self._new_handler, self._origin)
-        if not handlers and not verify:
+        if not handlers and account_key not in self._late:
             return
         known = {(each.placement, each.handler) for each in handlers}
         present = await self._read_bound(account) if verify else {_place(each) for each in handlers if _is_there(each)}
@@ -223,15 +236,19 @@ class PlacementService:
         orphans = [place for place in present - known if place[1].startswith(self._origin) and place[1] not in others]
         missing = [each for each in handlers if each.state != "unbinding" and _place(each) not in present]
         unwanted = [each for each in handlers if each.state == "unbinding"]
-        commands = [
-            *(bind_command(each) for each in missing),
+        commands = [  # a portal may allow one handler of a placement only
             *(unbind_command(*_place(each)) for each in unwanted),
             *(unbind_command(*place) for place in orphans),
+            *(bind_command(each) for each in missing),
         ]
         outcomes = await self._call(account, commands) if commands else {}
-        bound = [each for number, each in enumerate(missing) if outcomes[number] is None]
+        unbound = [each for number, each in enumerate(unwanted) if outcomes[number] is None]
         kept = [each for each in handlers if each.state == "binding" and _place(each) in present]
-        unbound = [each for number, each in enumerate(unwanted, len(missing)) if outcomes[number] is None]
+        first = len(unwanted) + len(orphans)
+        bound = [each for number, each in enumerate(missing, first) if outcomes[number] is None]
+        if verify and any(each.state != "bound" for each in handlers):
+            # What was sent before a crash may be carried out later than it was looked for.
+            self._verify_at[account_key] = self._clock.monotonic() + SETTLED_S
         await self._store.settled(_ids([*bound, *kept]), _ids(unbound))
         for error in outcomes.values():
             if error is not None:

@@ -31,7 +31,7 @@ CREATE TABLE widget_versions (
 
 CREATE INDEX widget_versions_by_widget ON widget_versions (widget_id);
 
--- Widgets in accounts. version_id: the version that the installation follows; planned_version_id: that whose placements
+-- Widgets in accounts. version_id: the version that the installation follows; placed_version_id: that whose placements
 -- are bound, or about to be; settings: sealed JSON, NULL if the
 -- encryption key was lost; missing: a JSON list of keys whose values the template of the current version misses; active:
 -- 0 until all placements are bound for the first time.
@@ -40,7 +40,7 @@ CREATE TABLE widget_installations (
     account_key  TEXT NOT NULL,
     widget_id    INTEGER NOT NULL REFERENCES widgets,
     version_id   INTEGER NOT NULL REFERENCES widget_versions,
-    planned_version_id INTEGER,
+    placed_version_id INTEGER,
     settings     BLOB,
     missing      TEXT NOT NULL DEFAULT '[]',
     pipeline_id  INTEGER,

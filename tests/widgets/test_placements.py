@@ -4,30 +4,20 @@ from typing import Any
 
 import pytest
 
-from tests.gateway import Answer, Gateway, Sandbox, authorize
+from tests.gateway import Answer, Gateway, Sandbox
+from tests.support.bound_placements import MENU, TAB, TOOLBAR, bound_codes, placed
 from tests.support.stored import select
 from tests.support.widgets import TEXT_FIELD, WIDGETS, Person, manifest
 
-TAB, MENU, TOOLBAR = "CRM_DEAL_DETAIL_TAB", "CRM_DEAL_LIST_MENU", "CRM_LEAD_LIST_TOOLBAR"
 ADDRESS = "https://widget.example.com/"
-BATCH, GET = "batch", "placement.get"
-
-
-def places(*placements: str, **more: object) -> dict[str, Any]:
-    return {"address": ADDRESS, "placements": [{"placement": each} for each in placements], **more}
 
 
 @pytest.fixture
 async def admin(authorized: Gateway) -> Person:
     """An administrator of an account that is connected by OAuth, who has added a widget with two placements."""
     admin = Person(authorized, user=1, admin=True)
-    await admin.add("tab", **places(TAB, MENU))
+    await admin.add("tab", **placed(TAB, MENU))
     return admin
-
-
-def bound(sandbox: Sandbox) -> list[str]:
-    """The placements that the portal has handlers for."""
-    return sorted(row["PLACEMENT"] for row in sandbox.portal.data.placement_handlers.values())
 
 
 def stored(gateway: Gateway) -> list[tuple[str, str]]:
@@ -63,19 +53,19 @@ async def test_one_request_binds_several_placements(sandbox: Sandbox, admin: Per
 async def test_a_removed_widget_has_no_placements(sandbox: Sandbox, admin: Person) -> None:
     await ask(admin, "POST", "tab", json={})
     assert (await ask(admin, "DELETE", "tab")).status == 204
-    assert (bound(sandbox), stored(admin.gateway)) == ([], [])
+    assert (bound_codes(sandbox), stored(admin.gateway)) == ([], [])
 
 
 async def test_a_deleted_manifest_takes_its_placements_along(sandbox: Sandbox, admin: Person) -> None:
     await ask(admin, "POST", "tab", json={})
     assert (await ask(admin, "DELETE", "tab/manifest?uninstall=1")).status == 204
     await admin.gateway.clock.settle()
-    assert (bound(sandbox), stored(admin.gateway)) == ([], [])
+    assert (bound_codes(sandbox), stored(admin.gateway)) == ([], [])
 
 
 async def test_an_account_without_a_portal_installs_no_placements(gateway: Gateway) -> None:
     admin = Person(gateway, user=1, admin=True)
-    await admin.add("tab", **places(TAB))
+    await admin.add("tab", **placed(TAB))
     answer = await admin.post(f"{WIDGETS}/tab", json={})
     assert (answer.status, answer.json["code"]) == (409, "no_portal")
     assert (await admin.widget("tab"))["is_active_in_account"] is False
@@ -83,7 +73,7 @@ async def test_an_account_without_a_portal_installs_no_placements(gateway: Gatew
 
 async def test_a_webhook_account_installs_no_placements(connected: Gateway, sandbox: Sandbox) -> None:
     admin = Person(connected, user=1, admin=True)
-    await admin.add("tab", **places(TAB))
+    await admin.add("tab", **placed(TAB))
     requests = sandbox.portal.http_requests
     answer = await admin.post(f"{WIDGETS}/tab", json={})
     assert (answer.status, answer.json["code"]) == (409, "webhook_account")
@@ -97,23 +87,23 @@ async def test_a_stale_account_installs_no_placements(gateway: Gateway, sandbox:
     answer = await ask(admin, "POST", "tab", json={})
     assert (answer.status, answer.json["code"]) == (409, "authorization_required")
     assert answer.json["authorizeURL"]
-    assert (bound(sandbox), stored(gateway)) == ([], [])
+    assert (bound_codes(sandbox), stored(gateway)) == ([], [])
 
 
 async def test_mistakes_in_settings_are_told_before_the_portal_is_asked(sandbox: Sandbox, admin: Person) -> None:
-    await admin.add("calls", **places(TAB, settings_template=[TEXT_FIELD]))
+    await admin.add("calls", **placed(TAB, settings_template=[TEXT_FIELD]))
     requests = sandbox.portal.http_requests
     assert (await admin.post(f"{WIDGETS}/calls", json={})).status == 400
-    assert (bound(sandbox), sandbox.portal.http_requests) == ([], requests)
+    assert (bound_codes(sandbox), sandbox.portal.http_requests) == ([], requests)
 
 
 async def test_a_placement_that_the_portal_does_not_have_installs_nothing(sandbox: Sandbox, admin: Person) -> None:
-    await admin.add("odd", **places(TAB, "NO_SUCH_PLACE", MENU))
+    await admin.add("odd", **placed(TAB, "NO_SUCH_PLACE", MENU))
     answer = await ask(admin, "POST", "odd", json={})
     assert (answer.status, answer.headers["Content-Type"]) == (400, "application/problem+json")
     assert answer.json["portalError"]["code"] == "ERROR_PLACEMENT_NOT_FOUND"
     assert (await admin.widget("odd"))["is_active_in_account"] is False
-    assert (bound(sandbox), stored(admin.gateway)) == ([], [])
+    assert (bound_codes(sandbox), stored(admin.gateway)) == ([], [])
 
 
 async def test_a_portal_user_who_may_not_bind_installs_nothing(sandbox: Sandbox, admin: Person) -> None:
@@ -121,18 +111,18 @@ async def test_a_portal_user_who_may_not_bind_installs_nothing(sandbox: Sandbox,
     answer = await ask(admin, "POST", "tab", json={})
     assert (answer.status, answer.json["portalError"]["code"]) == (403, "ACCESS_DENIED")
     assert (await admin.widget("tab"))["is_active_in_account"] is False
-    assert (bound(sandbox), stored(admin.gateway)) == ([], [])
+    assert (bound_codes(sandbox), stored(admin.gateway)) == ([], [])
 
 
 @pytest.mark.parametrize("fault", ["batch:cut", "batch:drop", "batch:qle", "batch:502", "placement.bind:qle*2"])
 async def test_a_passing_fault_does_no_harm(sandbox: Sandbox, admin: Person, fault: str) -> None:
     sandbox.portal.fault(fault)
     assert (await ask(admin, "POST", "tab", json={})).status == 200
-    assert bound(sandbox) == sorted([TAB, MENU])
+    assert bound_codes(sandbox) == sorted([TAB, MENU])
     sandbox.portal.fault(fault.replace(".bind", ".unbind"))
     assert (await ask(admin, "DELETE", "tab")).status == 204
     await admin.gateway.clock.advance(120)
-    assert (bound(sandbox), stored(admin.gateway)) == ([], [])
+    assert (bound_codes(sandbox), stored(admin.gateway)) == ([], [])
 
 
 @pytest.mark.parametrize("fault", ["batch:drop*", "batch:cut*"])
@@ -143,7 +133,7 @@ async def test_a_portal_that_cannot_be_reached_installs_nothing(sandbox: Sandbox
     assert (await admin.widget("tab"))["is_active_in_account"] is False
     sandbox.portal.clear_faults()
     await admin.gateway.clock.advance(4000)
-    assert (bound(sandbox), stored(admin.gateway)) == ([], [])
+    assert (bound_codes(sandbox), stored(admin.gateway)) == ([], [])
 
 
 async def test_a_widget_is_removed_at_once_and_unbound_when_the_portal_can_be_reached(
@@ -153,18 +143,18 @@ async def test_a_widget_is_removed_at_once_and_unbound_when_the_portal_can_be_re
     sandbox.portal.fault("batch:drop*")
     assert (await ask(admin, "DELETE", "tab")).status == 204
     assert (await admin.widget("tab"))["is_active_in_account"] is False
-    assert bound(sandbox) == sorted([TAB, MENU])
+    assert bound_codes(sandbox) == sorted([TAB, MENU])
     sandbox.portal.clear_faults()
     await admin.gateway.clock.advance(4000)
-    assert (bound(sandbox), stored(admin.gateway)) == ([], [])
+    assert (bound_codes(sandbox), stored(admin.gateway)) == ([], [])
 
 
 async def test_an_installation_that_fails_leaves_an_earlier_one_as_it_was(sandbox: Sandbox, admin: Person) -> None:
-    await admin.add("calls", **places(TAB, settings_template=[TEXT_FIELD]))
+    await admin.add("calls", **placed(TAB, settings_template=[TEXT_FIELD]))
     await ask(admin, "POST", "calls", json={"login": "anna"})
     handlers = dict(sandbox.portal.data.placement_handlers)
     template = {"settings_template": [{**TEXT_FIELD, "type": "users"}]}
-    await ask(admin, "PUT", "calls/manifest", json=manifest("calls", version="2", **places(TAB, MENU, **template)))
+    await ask(admin, "PUT", "calls/manifest", json=manifest("calls", version="2", **placed(TAB, MENU, **template)))
     sandbox.portal.fault("placement.bind:error=ACCESS_DENIED*")
     assert (await ask(admin, "POST", "calls", json={"login": {"5": "1"}})).status == 403
     shown = await admin.widget("calls")
@@ -183,10 +173,10 @@ async def test_installing_again_keeps_what_is_bound(sandbox: Sandbox, admin: Per
 
 async def test_an_upgrade_changes_the_placements(sandbox: Sandbox, admin: Person) -> None:
     await ask(admin, "POST", "tab", json={})
-    upgraded = manifest("tab", version="2", **places(TAB, TOOLBAR))
+    upgraded = manifest("tab", version="2", **placed(TAB, TOOLBAR))
     assert (await ask(admin, "PUT", "tab/manifest", json=upgraded)).status == 200
     await admin.gateway.clock.settle()
-    assert bound(sandbox) == sorted([TAB, TOOLBAR])
+    assert bound_codes(sandbox) == sorted([TAB, TOOLBAR])
     assert stored(admin.gateway) == sorted([(TAB, "bound"), (TOOLBAR, "bound")])
 
 
@@ -194,78 +184,9 @@ async def test_an_upgrade_that_the_settings_do_not_satisfy_leaves_the_placements
     sandbox: Sandbox, admin: Person
 ) -> None:
     await ask(admin, "POST", "tab", json={})
-    upgraded = manifest("tab", version="2", **places(TOOLBAR, settings_template=[TEXT_FIELD]))
+    upgraded = manifest("tab", version="2", **placed(TOOLBAR, settings_template=[TEXT_FIELD]))
     assert (await ask(admin, "PUT", "tab/manifest", json=upgraded)).json["missing_settings"] == ["login"]
     await admin.gateway.clock.settle()
-    assert bound(sandbox) == sorted([TAB, MENU])
+    assert bound_codes(sandbox) == sorted([TAB, MENU])
     assert (await ask(admin, "POST", "tab", json={"login": "anna"})).status == 200
-    assert bound(sandbox) == [TOOLBAR]
-
-
-async def test_what_the_portal_has_lost_is_bound_again_at_the_next_connection(
-    gateway: Gateway, sandbox: Sandbox, admin: Person
-) -> None:
-    await ask(admin, "POST", "tab", json={})
-    sandbox.portal.data.placement_handlers.clear()
-    await gateway.restart()
-    await gateway.clock.advance(1)
-    assert bound(sandbox) == sorted([TAB, MENU])
-    sandbox.portal.data.placement_handlers.clear()
-    await gateway.delete("/bitrix/account")
-    await authorize(gateway, sandbox)
-    await gateway.synced()
-    assert bound(sandbox) == sorted([TAB, MENU])
-
-
-async def test_handlers_that_nobody_knows_are_unbound_at_the_next_start(
-    gateway: Gateway, sandbox: Sandbox, admin: Person
-) -> None:
-    await ask(admin, "POST", "tab", json={})
-    (first, *_) = sandbox.portal.data.placement_handlers.values()
-    table = sandbox.portal.data.placement_handlers
-    table[table.next_id] = {**first, "HANDLER": f"{gateway.origin}/widgets/open/{'0' * 32}"}
-    table[table.next_id] = {**first, "HANDLER": "https://other.example.com/open/1"}
-    await gateway.restart()
-    await gateway.clock.advance(1)
-    handlers = [row["HANDLER"] for row in table.values()]
-    assert len(handlers) == 3
-    assert "https://other.example.com/open/1" in handlers
-
-
-async def test_another_public_address_replaces_the_handlers(gateway: Gateway, sandbox: Sandbox, admin: Person) -> None:
-    await ask(admin, "POST", "tab", json={})
-    await gateway.restart(GATEWAY_PUBLIC_URL="https://gateway.example.com")
-    await gateway.clock.advance(1)
-    handlers = [row["HANDLER"] for row in sandbox.portal.data.placement_handlers.values()]
-    assert len(handlers) == 2
-    assert all(each.startswith("https://gateway.example.com/widgets/open/") for each in handlers)
-
-
-async def test_an_account_that_moves_binds_on_its_new_portal(
-    gateway: Gateway, sandbox: Sandbox, other: Sandbox
-) -> None:
-    admin = Person(gateway, user=1, admin=True)
-    await admin.add("tab", **places(TAB, MENU))
-    await authorize(gateway, sandbox)
-    await gateway.synced()
-    await ask(admin, "POST", "tab", json={})
-    await authorize(gateway, other)
-    await gateway.synced()
-    await gateway.clock.settle()
-    assert (bound(other), stored(gateway)) == (sorted([TAB, MENU]), sorted([(TAB, "bound"), (MENU, "bound")]))
-
-
-async def test_two_accounts_on_one_portal_have_handlers_of_their_own(
-    gateway: Gateway, sandbox: Sandbox, admin: Person
-) -> None:
-    second = admin.but(account="second")
-    await authorize(gateway, sandbox, account="second")
-    await gateway.synced(account="second")
-    await second.add("tab2", **places(TAB))
-    await ask(admin, "POST", "tab", json={})
-    await ask(second, "POST", "tab2", json={})
-    await gateway.restart()
-    await gateway.clock.advance(1)
-    assert bound(sandbox) == sorted([TAB, TAB, MENU])
-    await ask(admin, "DELETE", "tab")
-    assert bound(sandbox) == [TAB]
+    assert bound_codes(sandbox) == [TOOLBAR]
