@@ -32,6 +32,7 @@ MAX_PLACEMENTS = 50
 MAX_TEXT = 255
 MAX_VERSION = 64
 MAX_ADDRESS = 2048
+MAX_ID = 2**31 - 1
 NO_RATING = "0"  # the contract has a text or a number for every widget
 CODE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 PLACEMENT = re.compile(r"[A-Z0-9_]{1,64}", re.ASCII)
@@ -219,6 +220,15 @@ class PlacementBody(ClosedBody):
     options = Options(required=False)
 
 
+class WidgetId(PositiveInteger):
+    """An id that leaves room for those that follow it."""
+
+    rule = f"must be an integer from 1 to {MAX_ID}"
+
+    def accepts(self, value: Any) -> bool:
+        return super().accepts(value) and value <= MAX_ID
+
+
 class ManifestBody(ClosedBody):
     """A manifest."""
 
@@ -240,7 +250,7 @@ class OperatorManifestBody(ManifestBody):
     """A manifest in a file of an operator, who belongs to no account."""
 
     visibility = Matching(PUBLIC, "must be public: a widget of an operator belongs to no account", required=False)
-    id = PositiveInteger(required=False)
+    id = WidgetId(required=False)
 
 
 MANIFEST, OPERATOR_MANIFEST = ManifestBody(), OperatorManifestBody()

@@ -16,7 +16,7 @@ import orjson
 
 from gateway.accounts.clients import PortalClients
 from gateway.accounts.directory import AccountDirectory
-from gateway.bitrix.errors import PortalBroken, PortalError
+from gateway.bitrix.errors import PortalBroken, PortalError, PortalUnreachable
 from gateway.bitrix.protocol.v2 import BATCH_COMMANDS, Command
 from gateway.clock import Clock
 from gateway.errors import GatewayError, StateConflict
@@ -127,20 +127,24 @@ class PlacementService:
         if begun is None:
             raise StateConflict(CHANGED, code="widget_changed")
         try:
-            await self._bind(account, begun)
+            try:
+                async with self._clock.timeout(self._max_wait_s):
+                    await self._bind(account, begun)
+            except TimeoutError:
+                raise PortalUnreachable(f"not all was bound within {self._max_wait_s:.0f} s", sent=True) from None
             if not await self._store.finish(key, widget, wanted, settings, now=now):
                 raise StateConflict(CHANGED, code="widget_changed")
         finally:  # what a failed installation has begun is undone, and what it has no more is unbound
-            await self.unbind(key)
+            await self.unbind(key, verify=not begun.to_bind)
 
-    async def unbind(self, account_key: str) -> None:
-        """Make the portal as the catalogue says; if it cannot be reached in time, later.
+    async def unbind(self, account_key: str, *, verify: bool = False) -> None:
+        """Make the portal as the catalogue says, as in `_settle`; if it cannot be reached in time, later.
 
         The caller holds `changing`.
         """
         try:
             async with self._clock.timeout(self._max_wait_s):
-                await self._settle(account_key, verify=False)
+                await self._settle(account_key, verify=verify)
         except (GatewayError, StorageError, TimeoutError) as error:
             self._postpone(account_key, error)
 

@@ -227,7 +227,8 @@ def amocrm_problem(error: GatewayError, status: int, request_id: str) -> dict[st
         rules = [
             {"code": amocrm_code(field.code), "path": field.path, "detail": field.detail} for field in error.errors
         ]
-        members["detail"] = "Request validation failed"
+        left_out = f"; errors left out: {error.left_out}" if error.left_out else ""
+        members["detail"] = f"Request validation failed{left_out}"
         members["validation-errors"] = [{"request_id": "0", "errors": rules}]
     return members
 

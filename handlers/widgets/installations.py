@@ -55,7 +55,7 @@ async def install_widget(request: web.Request) -> web.Response:
     settings = require_object(await load_json(request))
     await request.app[INSTALLATIONS].install(request[CALLER], found, settings)
     body = await request.app[CATALOGUE].show(request[CALLER], found.widget.code, with_settings=True)
-    return web.Response(body=body, content_type=HAL_JSON)
+    return web.Response(body=body, content_type=HAL_JSON, headers={"Cache-Control": "no-store"})  # has passwords
 
 
 async def uninstall_widget(request: web.Request) -> web.Response:

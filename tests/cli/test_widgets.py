@@ -100,7 +100,7 @@ def test_all_mistakes_of_all_files_are_told_and_nothing_is_stored(invoke: Invoke
         "nothing: does not exist",
         "widgets/b.json: version: must be a text of 1 to 64 characters",
         f"widgets/b.json: visibility: {own}",
-        "widgets/b.json: id: must be a positive integer of at most 18 digits",
+        "widgets/b.json: id: must be an integer from 1 to 2147483647",
         "widgets/c.json, manifest 2: must be a JSON object",
         "widgets/c.json, manifest 3: settings_template.0.type: must be one of text, pass, users, users_lp, custom",
         "widgets/d.json: address: is required with placements",

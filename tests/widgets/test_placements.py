@@ -168,7 +168,27 @@ async def test_installing_again_keeps_what_is_bound(sandbox: Sandbox, admin: Per
     handlers, requests = dict(sandbox.portal.data.placement_handlers), sandbox.portal.http_requests
     assert (await ask(admin, "POST", "tab", json={})).status == 200
     assert dict(sandbox.portal.data.placement_handlers) == handlers
-    assert sandbox.portal.http_requests == requests
+    assert sandbox.portal.http_requests == requests + 1  # asks what is bound
+
+
+async def test_installing_again_binds_what_was_lost(sandbox: Sandbox, admin: Person) -> None:
+    await ask(admin, "POST", "tab", json={})
+    sandbox.portal.data.placement_handlers.clear()
+    assert (await ask(admin, "POST", "tab", json={})).status == 200
+    assert bound_codes(sandbox) == sorted([TAB, MENU])
+
+
+async def test_an_installation_ends_in_time_and_blocks_no_other(sandbox: Sandbox, admin: Person) -> None:
+    await admin.add("plain")
+    sandbox.portal.fault("placement.bind:qle*")
+    started = admin.gateway.clock.monotonic()
+    answer = await ask(admin, "POST", "tab", json={})
+    assert (answer.status, answer.json["code"]) == (504, "portal_unreachable")
+    assert admin.gateway.clock.monotonic() - started < 100
+    assert (await ask(admin, "POST", "plain", json={})).status == 200
+    sandbox.portal.clear_faults()
+    await admin.gateway.clock.advance(4000)
+    assert (bound_codes(sandbox), stored(admin.gateway)) == ([], [])
 
 
 async def test_an_upgrade_changes_the_placements(sandbox: Sandbox, admin: Person) -> None:

@@ -278,9 +278,7 @@ async def test_an_application_that_was_installed_again_gets_its_placements_back(
 ) -> None:
     before = handlers(sandbox)
     sandbox.portal.uninstall()
-    assert (await owner.post(f"{WIDGETS}/a", json={})).status == 200  # no call is needed
-    assert (await owner.gateway.patch("/bitrix/users")).status == 200
-    await owner.gateway.synced()
+    assert (await owner.post(f"{WIDGETS}/a", json={})).status == 200  # asks what is bound, and learns that it is gone
     assert (await owner.post(f"{WIDGETS}/a", json={})).status == 409
     await authorize(owner.gateway, sandbox)
     await owner.gateway.synced()
