@@ -8,7 +8,7 @@ from aiohttp import ClientSession
 
 from gateway.sandbox.portal import SandboxPortal
 from tests.clock import ManualClock
-from tests.sandbox.client import row_ids
+from tests.sandbox.client import RestClient, row_ids
 from tests.sandbox.disk import DiskClient, base64_of, fetch
 from tests.sandbox.examples import compare
 
@@ -132,3 +132,42 @@ async def test_the_storage_of_the_application_cannot_be_searched(disk_of: Callab
     storage = await disk.result("storage.getforapp")
     answer = await disk.call("file.search", QUERY="abc", FILTER={"STORAGE_ID": storage["ID"]})
     assert answer.error == "UNSUPPORTED_STORAGE"
+
+
+async def test_a_file_of_a_comment_is_an_attachment_whose_id_is_that_of_its_object(
+    webhook: RestClient, disk: DiskClient, session: ClientSession
+) -> None:
+    fields = {"ENTITY_TYPE": "deal", "ENTITY_ID": 1, "COMMENT": "x", "FILES": [["a.txt", base64_of(b"text")]] * 2}
+    comment_id = (await webhook.call("crm.timeline.comment.add", fields=fields)).result
+    files = (await webhook.call("crm.timeline.comment.get", id=comment_id)).result["FILES"]
+    assert [file["name"] for file in files.values()] == ["a.txt", "a (1).txt"]
+    shown = await disk.result("file.get", id=next(iter(files)))
+    assert (await fetch(session, shown["DOWNLOAD_URL"]))[:2] == (200, b"text")
+    attached = await disk.call("attachedobject.get", id=1)
+    compare(attached.body, "disk.attachedobject.get")
+    assert (attached.result["OBJECT_ID"], attached.result["ENTITY_ID"]) == (shown["ID"], str(comment_id))
+    assert (await fetch(session, attached.result["DOWNLOAD_URL"]))[:2] == (200, b"text")
+    await webhook.call("crm.timeline.comment.update", id=comment_id, fields={"COMMENT": "x", "FILES": []})
+    assert (await disk.call("attachedobject.get", id=1)).error == "ERROR_NOT_FOUND"
+    assert (await disk.result("file.get", id=shown["ID"]))["NAME"] == "a.txt"
+
+
+async def test_the_link_of_an_attachment_holds_the_credential(
+    webhook: RestClient,
+    disk: DiskClient,
+    disk_of: Callable[[int], DiskClient],
+    session: ClientSession,
+    portal: SandboxPortal,
+) -> None:
+    fields = {"ENTITY_TYPE": "deal", "ENTITY_ID": 1, "COMMENT": "x", "FILES": [["a.txt", base64_of(b"text")]]}
+    await webhook.call("crm.timeline.comment.add", fields=fields)
+    owner, user = disk_of(1), disk_of(list(portal.data.users)[1])
+    link = (await owner.result("attachedobject.get", id=1))["DOWNLOAD_URL"]
+    assert f"/bitrix/tools/disk/uf.php?attachedId=1&auth[auth]={owner.auth}&action=download&ncc=1" in link
+    assert (await user.call("attachedobject.get", id=1)).error == "ACCESS_DENIED"
+    assert (await fetch(session, link))[0] == 200
+    assert (await fetch(session, link.replace(owner.auth, user.auth)))[0] == 403
+    assert (await fetch(session, link.replace("attachedId=1", "attachedId=9")))[0] == 404
+    by_webhook = (await disk.result("attachedobject.get", id=1))["DOWNLOAD_URL"]
+    portal.oauth.expire_access_tokens()
+    assert [(await fetch(session, url))[0] for url in (link, by_webhook)] == [401, 200]

@@ -97,7 +97,6 @@ class PortalData:
     bank_details: Table = field(default_factory=_used_table)
     requisite_links: Table = field(default_factory=Table)
     comments: Table = field(default_factory=_used_table)
-    comment_files: Table = field(default_factory=_used_table)
     currencies: dict[str, Row] = field(default_factory=make_currencies)
     product_rows: Table = field(default_factory=_used_table)
     recurring_deals: Table = field(default_factory=_used_table)

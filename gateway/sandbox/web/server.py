@@ -220,7 +220,7 @@ async def _read_body(request: web.Request) -> dict[str, Value]:
     if request.content_type == "multipart/form-data":
         fields = await request.post()
         return parse_pairs([(name, value) for name, value in fields.items() if isinstance(value, str)])
-    body = await request.read()
+    body = await _read_all(request)
     if request.content_type != "application/json":
         return parse_query(body.decode("utf-8", "replace"))
     try:
@@ -228,6 +228,16 @@ async def _read_body(request: web.Request) -> dict[str, Value]:
     except orjson.JSONDecodeError:
         return {}
     return entries_of(decoded) if is_array(decoded) else {}
+
+
+async def _read_all(request: web.Request) -> bytearray:
+    """The body. aiohttp's own way would copy it and keep it until the end of the request."""
+    body = bytearray()
+    while piece := await request.content.readany():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise web.HTTPRequestEntityTooLarge(max_size=MAX_BODY_BYTES, actual_size=len(body))
+    return body
 
 
 def _bearer(request: web.Request) -> str | None:
