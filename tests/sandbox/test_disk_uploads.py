@@ -225,6 +225,44 @@ async def test_a_name_is_taken_as_it_is_written_as_in_php(disk: DiskClient, webh
     assert answer.error == "DISK_BASE_SERVICE_22001"
 
 
+PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+@pytest.mark.parametrize("body", [b"", b"no boundary", PART + b"cut off"])
+async def test_a_malformed_body_has_no_file(
+    disk: DiskClient, portal: SandboxPortal, caplog: pytest.LogCaptureFixture, body: bytes
+) -> None:
+    url = await disk.upload_url(await disk.root())
+    answers = [await disk.rest.send("POST", url, data=body, headers=MULTIPART)]
+    answers.append(await disk.rest.send("POST", url, data=body, headers={"Content-Type": "multipart/form-data"}))
+    assert [(answer.status, answer.error) for answer in answers] == [(400, "DISK_BASE_SERVICE_22001")] * 2
+    assert (stored(portal), caplog.records) == ([], [])
+
+
+async def test_the_last_of_two_files_in_one_field_is_stored(disk: DiskClient, portal: SandboxPortal) -> None:
+    body = PART + b"first\r\n" + PART.replace(b"a.txt", b"b.txt") + b"last\r\n--x--\r\n"
+    url = await disk.upload_url(await disk.root())
+    assert (await disk.rest.send("POST", url, data=body, headers=MULTIPART)).result["NAME"] == "b.txt"
+    assert stored(portal) == [b"last"]
+
+
+async def test_a_client_that_disconnects_leaves_nothing(
+    disk: DiskClient, portal: SandboxPortal, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = urlsplit(await disk.upload_url(await disk.root()))
+    _, writer = await asyncio.open_connection(url.hostname, url.port)
+    head = f"POST {url.path}?{url.query} HTTP/1.1\r\nHost: sandbox\r\nContent-Length: 1000000\r\n"
+    writer.write(f"{head}Content-Type: {MULTIPART['Content-Type']}\r\n\r\n".encode() + PART + b"x" * 500_000)
+    await writer.drain()
+    while not stored(portal):
+        await clock.settle()
+    writer.close()
+    while stored(portal):
+        await clock.settle()
+    assert (portal.calls["upload"], caplog.records) == (0, [])
+
+
 async def test_a_path_before_the_name_is_dropped(disk: DiskClient) -> None:
     for name in ("C:\\\\files\\\\a.txt", "../../b.txt"):
         await disk.send(await disk.upload_url(await disk.root()), name, b"x")

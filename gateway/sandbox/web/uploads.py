@@ -14,7 +14,7 @@ CHUNK_BYTES = 2**16
 
 
 class BodyCut(Exception):
-    """A fault cuts the body off."""
+    """The body ends before its end: a fault cuts it off, or the client has disconnected."""
 
 
 @asynccontextmanager
@@ -26,20 +26,36 @@ async def received_files(
     A file that the caller does not keep is removed in the end.
 
     Raises:
-        BodyCut: the fault ends the body.
+        BodyCut: the body is incomplete.
     """
     files: dict[str, UploadedFile] = {}
     try:
         if request.content_type == "multipart/form-data":
-            pace = _Pace(fault, clock)
-            async for part in await request.multipart():
-                if isinstance(part, BodyPartReader) and (names := _names(part)):
-                    field, name = names
-                    files[field] = await _store(part, name, blobs, pace)
+            await _read(request, blobs, _Pace(fault, clock), files)
         yield files
     finally:
-        for file in files.values():
-            file.blob.discard()
+        _discard(files)
+
+
+async def _read(request: web.Request, blobs: Blobs, pace: "_Pace", files: dict[str, UploadedFile]) -> None:
+    """Add the files of the body to *files*. The last of equal fields wins; a malformed body has no files."""
+    try:
+        async for part in await request.multipart():
+            if isinstance(part, BodyPartReader) and (names := _names(part)):
+                field, name = names
+                file = await _store(part, name, blobs, pace)
+                if field in files:
+                    files[field].blob.discard()
+                files[field] = file
+    except ConnectionError:
+        raise BodyCut from None
+    except ValueError:
+        _discard(files)
+
+
+def _discard(files: dict[str, UploadedFile]) -> None:
+    while files:
+        files.popitem()[1].blob.discard()
 
 
 def _names(part: BodyPartReader) -> tuple[str, str] | None:
