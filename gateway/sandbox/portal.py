@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from gateway.clock import Clock
+from gateway.sandbox.behaviour.fault_queue import Faults
 from gateway.sandbox.behaviour.faults import (
     AFTER_CALL,
     TOKEN_ADDRESS,
     TOKEN_FAULTS,
     ConnectionFault,
     Fault,
-    Faults,
 )
 from gateway.sandbox.behaviour.limits import TARIFFS, Billed, LeakyBucket, OperatingTime, reset_of
 from gateway.sandbox.caller import ADMINISTRATOR_ID, WEBHOOK, Caller

@@ -6,6 +6,7 @@ import re
 import pytest
 from aiohttp import ClientError, ClientPayloadError, ClientSession, ServerDisconnectedError
 
+from gateway.sandbox.behaviour.fault_queue import Faults
 from gateway.sandbox.behaviour.faults import (
     AFTER_CALL,
     BEFORE_CALL,
@@ -17,7 +18,6 @@ from gateway.sandbox.behaviour.faults import (
     TIME_FAULTS,
     TOKEN_FAULTS,
     Fault,
-    Faults,
 )
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.web.server import SandboxServer
