@@ -1,18 +1,17 @@
-"""The HTTP server of a sandbox portal: addresses, parameters, pages and bytes."""
+"""The HTTP server of a sandbox portal: addresses, pages and bytes."""
 
 import ssl
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-import orjson
 from aiohttp import web
 from yarl import URL
 
 from gateway.sandbox.behaviour.faults import HOSTILE_FAULTS, UPLOAD
 from gateway.sandbox.behaviour.hostile import send_hostile
 from gateway.sandbox.exchange import Reply, Request
-from gateway.sandbox.php import Value, encode_json, entries_of, is_array, parse_pairs, parse_query
+from gateway.sandbox.php import encode_json
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.rest2.front import Rest2
 from gateway.sandbox.rest3.front import Request3, Rest3
@@ -21,9 +20,9 @@ from gateway.sandbox.web.bodies import send_cut, send_download, send_slowly
 from gateway.sandbox.web.control import control_routes
 from gateway.sandbox.web.file_links import FileLinks
 from gateway.sandbox.web.pages import BAD_GATEWAY, CRASHED, MAINTENANCE, REFUSED, allow_page
+from gateway.sandbox.web.params import MAX_BODY_BYTES, read_params, read_query
 from gateway.sandbox.web.uploads import BodyCut, received_files
 
-MAX_BODY_BYTES = 2**28
 MAX_LINE_BYTES = 2**16
 SHUTDOWN_S = 0.5
 
@@ -199,45 +198,6 @@ class SandboxServer:
                     request, reply.status, body, headers, int(reply.fault_value), self.portal.clock
                 )
         return web.Response(status=reply.status, body=body, headers=headers)
-
-
-def read_query(request: web.Request) -> dict[str, Value]:
-    """Return the parameters of the query. It reads the raw target: parsing re-encodes brackets and operators."""
-    return parse_query(request.raw_path.partition("#")[0].partition("?")[2])
-
-
-async def read_params(request: web.Request) -> dict[str, Value]:
-    """Return the parameters of the query, overridden by those of a POST body.
-
-    Invalid JSON means no parameters. A body of any other type is read as a query string.
-    Source: [srv] rest/install/components/bitrix/rest.server
-    """
-    query = read_query(request)
-    return {**query, **await _read_body(request)} if request.method == "POST" else query
-
-
-async def _read_body(request: web.Request) -> dict[str, Value]:
-    if request.content_type == "multipart/form-data":
-        fields = await request.post()
-        return parse_pairs([(name, value) for name, value in fields.items() if isinstance(value, str)])
-    body = await _read_all(request)
-    if request.content_type != "application/json":
-        return parse_query(body.decode("utf-8", "replace"))
-    try:
-        decoded = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return entries_of(decoded) if is_array(decoded) else {}
-
-
-async def _read_all(request: web.Request) -> bytearray:
-    """The body. aiohttp's own way would copy it and keep it until the end of the request."""
-    body = bytearray()
-    while piece := await request.content.readany():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise web.HTTPRequestEntityTooLarge(max_size=MAX_BODY_BYTES, actual_size=len(body))
-    return body
 
 
 def _bearer(request: web.Request) -> str | None:
