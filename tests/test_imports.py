@@ -43,6 +43,7 @@ BELOW_SERVICES = (
 BELOW_REST = (
     "gateway.clock",
     "gateway.sandbox.behaviour",
+    "gateway.sandbox.blobs",
     "gateway.sandbox.caller",
     "gateway.sandbox.content",
     "gateway.sandbox.errors",
@@ -141,9 +142,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "gateway.sandbox.php",
         "gateway.sandbox.query",
     ),
+    "gateway.sandbox.blobs": ("gateway.clock",),
     "gateway.sandbox.caller": ("gateway.clock",),
     "gateway.sandbox.content": (
         "gateway.clock",
+        "gateway.sandbox.blobs",
         "gateway.sandbox.php",
         "gateway.sandbox.query",
         "gateway.sandbox.tables",
@@ -151,6 +154,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "gateway.sandbox.errors": ("gateway.clock",),
     "gateway.sandbox.exchange": (
         "gateway.clock",
+        "gateway.sandbox.blobs",
         "gateway.sandbox.php",
     ),
     "gateway.sandbox.oauth": (
@@ -189,13 +193,16 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "gateway.sandbox.web": (
         "gateway.clock",
         "gateway.sandbox.behaviour",
+        "gateway.sandbox.blobs",
         "gateway.sandbox.caller",
         "gateway.sandbox.content",
+        "gateway.sandbox.errors",
         "gateway.sandbox.exchange",
         "gateway.sandbox.php",
         "gateway.sandbox.portal",
         "gateway.sandbox.rest2",
         "gateway.sandbox.rest3",
+        "gateway.sandbox.tables",
     ),
     "handlers.http": (*GROUND_FLOOR, "gateway.auth", "gateway.bitrix.errors", "gateway.settings", "storage.errors"),
     "handlers.app_keys": ("gateway", "storage"),

@@ -23,7 +23,8 @@ FAULTS_HELP = "\n".join(
     (
         "SPEC is METHOD:KIND. Append *3 to inject the fault three times, * for every call, *10% for a tenth of them at",
         "random, @2 to skip two calls first. METHOD is a method of the portal, like user.get; * means any method,",
-        "request any HTTP request (a single call, or a batch as a whole), oauth.token the token endpoint. KIND:",
+        "request any HTTP request (a single call, or a batch as a whole), oauth.token the token endpoint, upload and",
+        "download the links to the files of Disk. KIND:",
         "",
         "\b",
         *(f"{kind:<22}{meaning}" for kind, meaning in MEANINGS.items()),
@@ -81,6 +82,7 @@ def sandbox(
 
     GET /_sandbox/ shows its counters; POST {"fault": SPEC} to /_sandbox/faults injects a fault at run time.
     POST {"placement": CODE} to /_sandbox/open opens a widget that an application has bound.
+    GET /_sandbox/disk/FOLDER shows the files in a folder of Disk.
     """
     settings = SandboxSettings(cost=CostModel() if with_cost else None, **options)
     portal = SandboxPortal(settings, SystemClock())

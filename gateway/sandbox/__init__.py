@@ -8,6 +8,7 @@ fault demands. The token endpoint is `oauth`, behind `SandboxPortal.exchange_tok
 - `portal`, `settings`, `caller`, `exchange`: the state of a portal, its settings, who calls, one request and reply
 - `errors`, `php`: the errors of REST 2; PHP's rules for parameters, arrays and casts
 - `oauth`: authorization codes and tokens
+- `blobs`: the contents of files, in a temporary directory
 - `content`: which users, records, fields, tasks and events a portal has, and scripted changes of them
 - `tables`: how rows are stored or generated, and found by their ids and times
 - `query`: how REST 2 filters, sorts and pages rows

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 WEBHOOK = "webhook"
 ADMINISTRATOR_ID = 1  # the user who owns the webhook
+APPLICATION_ID = 5  # the number of the application on the portal
 
 # All scopes of the portal. Source: [docs] api-reference/scopes/permissions.md
 KNOWN_SCOPES = (

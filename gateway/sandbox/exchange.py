@@ -4,14 +4,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.sandbox.blobs import Blob
 from gateway.sandbox.php import Value
+
+SEEN_CHARS = 2**16  # longer texts are not kept in the record of a call
+
+
+@dataclass(frozen=True)
+class UploadedFile:
+    """A file of a multipart body: its name and its content."""
+
+    name: str
+    blob: Blob
+
+
+@dataclass(frozen=True)
+class Download:
+    """A content to answer with, and the name under which a client saves it."""
+
+    name: str
+    blob: Blob
 
 
 @dataclass(frozen=True)
 class Request:
     """A decoded REST request. *bearer* (from the header) or *webhook* (user id and code) may identify the caller.
 
-    *source* is the address for which the leaky bucket counts the request.
+    *source* is the address for which the leaky bucket counts the request, *origin* the one that the client calls.
+    *files* are those of an upload, by field.
     """
 
     source: str
@@ -19,6 +39,8 @@ class Request:
     params: dict[str, Value]
     bearer: str | None = field(default=None, repr=False)
     webhook: tuple[int, str] | None = field(default=None, repr=False)
+    origin: str = ""
+    files: Mapping[str, UploadedFile] = field(default_factory=dict)
 
     @property
     def token(self) -> str | None:
@@ -39,20 +61,25 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """An HTTP answer: status, JSON body, extra headers, and the fault of the connection, if any, with its value."""
+    """An HTTP answer: status, JSON body, extra headers, and the fault of the connection, if any, with its value.
+
+    A *download* takes the place of the JSON body.
+    """
 
     status: int
     body: Mapping[str, Any]
     connection_fault: str | None = None
     fault_value: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    download: Download | None = None
 
 
 @dataclass(frozen=True)
 class SeenCall:
     """A call that reached the portal. *credential* is the access token or the webhook's code.
 
-    *version* is 2 or 3. Only a call of version 3 may have an ``Idempotency-Key``.
+    Long texts in *params* are replaced by their length. *version* is 2 or 3. Only a call of version 3 may have an
+    ``Idempotency-Key``.
     """
 
     method: str
@@ -62,16 +89,31 @@ class SeenCall:
     version: int = 2
     idempotency_key: str | None = None
 
+    @classmethod
+    def of(cls, method: str, params: Mapping[str, Value], credential: str | None, *, in_batch: bool) -> "SeenCall":
+        """The record of a call of version 2."""
+        return cls(method, {name: _shortened(value) for name, value in params.items()}, credential, in_batch)
+
+
+def _shortened(value: Value) -> Value:
+    if isinstance(value, dict):
+        return {name: _shortened(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_shortened(inner) for inner in value]
+    return f"({len(value)} characters)" if isinstance(value, str) and len(value) > SEEN_CHARS else value
+
 
 @dataclass
 class Exchange:
     """A request in progress. Any of its calls may set a fault of the connection.
 
     *due* is the monotonic time in seconds at which the request is finished by the cost model. It starts as the time of
-    arrival. *has_calls*: its first call has begun, so that any other is a command of a batch.
+    arrival. *fault_value* is the value of *connection_fault*. *has_calls*: its first call has begun, so that any other
+    is a command of a batch.
     """
 
     request: Request
     due: float
     connection_fault: str | None = None
+    fault_value: str = ""
     has_calls: bool = False

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from gateway.clock import Clock
+from gateway.sandbox.behaviour.fault_queue import Faults
 from gateway.sandbox.behaviour.faults import (
     AFTER_CALL,
     TOKEN_ADDRESS,
     TOKEN_FAULTS,
     ConnectionFault,
     Fault,
-    Faults,
 )
 from gateway.sandbox.behaviour.limits import TARIFFS, Billed, LeakyBucket, OperatingTime, reset_of
 from gateway.sandbox.caller import ADMINISTRATOR_ID, WEBHOOK, Caller
@@ -163,7 +163,9 @@ class SandboxPortal:
             return Reply(200, {}, broken.kind, broken.value)
         if fault and fault.kind in TOKEN_FAULTS:
             body[fault.kind] = fault.value
-        return Reply(200, body, fault.kind if fault and fault.kind in AFTER_CALL else None)
+        if fault and fault.kind in AFTER_CALL:
+            return Reply(200, body, fault.kind, fault.value)
+        return Reply(200, body)
 
     def admit(self, source: str) -> None:
         """Count the request in the bucket of its *source*.
@@ -194,7 +196,7 @@ class SandboxPortal:
         is_request, exchange.has_calls = not exchange.has_calls, True
         fault = await self.faults.apply(name, is_request=is_request)
         if fault and fault.kind in AFTER_CALL:
-            exchange.connection_fault = fault.kind
+            exchange.connection_fault, exchange.fault_value = fault.kind, fault.value
         return fault
 
     def check_operating_time(self, caller: Caller, name: str) -> None:

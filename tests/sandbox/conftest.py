@@ -9,6 +9,7 @@ from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.settings import SandboxSettings
 from gateway.sandbox.web.server import SandboxServer
 from tests.sandbox.client import RestClient
+from tests.sandbox.disk import DiskClient
 
 
 @pytest.fixture
@@ -55,3 +56,17 @@ def tokens_of(server: SandboxServer, portal: SandboxPortal) -> Callable[[int], s
 def access_token(tokens_of: Callable[[int], str]) -> str:
     """An access token of the application for the administrator."""
     return tokens_of(1)
+
+
+@pytest.fixture
+def disk(webhook: RestClient) -> DiskClient:
+    """A client of Disk with the inbound webhook."""
+    return DiskClient(webhook)
+
+
+@pytest.fixture
+def disk_of(
+    server: SandboxServer, session: ClientSession, tokens_of: Callable[[int], str]
+) -> Callable[[int], DiskClient]:
+    """Return a function that makes a client of Disk with a new access token of a user."""
+    return lambda user_id: DiskClient(RestClient(session, f"{server.origin}/rest/"), tokens_of(user_id))

@@ -6,9 +6,11 @@ import re
 import pytest
 from aiohttp import ClientError, ClientPayloadError, ClientSession, ServerDisconnectedError
 
+from gateway.sandbox.behaviour.fault_queue import Faults
 from gateway.sandbox.behaviour.faults import (
     AFTER_CALL,
     BEFORE_CALL,
+    BODY_FAULTS,
     ERROR_FAULTS,
     KINDS,
     LIST_FAULTS,
@@ -16,7 +18,6 @@ from gateway.sandbox.behaviour.faults import (
     TIME_FAULTS,
     TOKEN_FAULTS,
     Fault,
-    Faults,
 )
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.web.server import SandboxServer
@@ -39,6 +40,8 @@ from tests.sandbox.client import RestClient
         "user.get:ids=negative@1",
         "scope:loop=307*",
         "request:cut*10%@2",
+        "upload:body_cut=1000*@1",
+        "download:slow=5",
     ],
 )
 def test_a_fault_formats_to_the_parsed_text(spec: str) -> None:
@@ -69,6 +72,10 @@ def test_a_fault_formats_to_the_parsed_text(spec: str) -> None:
         "user.get:cut*0%",
         "user.get:cut*101%",
         "user.get:cut*%",
+        "user.get:body_cut=5",
+        "upload:body_cut",
+        "upload:body_slow=0",
+        "download:slow=fast",
     ],
 )
 def test_an_invalid_fault_is_refused_with_the_reason(spec: str) -> None:
@@ -258,5 +265,14 @@ async def test_faults_can_be_cleared(webhook: RestClient, portal: SandboxPortal)
 
 def test_every_kind_of_fault_is_documented_and_has_an_effect() -> None:
     assert sorted(KINDS) == sorted(
-        (*BEFORE_CALL, *AFTER_CALL, *ERROR_FAULTS, *TIME_FAULTS, *ROW_FAULTS, *TOKEN_FAULTS, *LIST_FAULTS)
+        (
+            *BEFORE_CALL,
+            *AFTER_CALL,
+            *BODY_FAULTS,
+            *ERROR_FAULTS,
+            *TIME_FAULTS,
+            *ROW_FAULTS,
+            *TOKEN_FAULTS,
+            *LIST_FAULTS,
+        )
     )

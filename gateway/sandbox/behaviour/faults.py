@@ -1,18 +1,15 @@
-"""Scripted faults: their kinds, their syntax, and the queue of faults to inject."""
+"""Scripted faults: their kinds and their syntax."""
 
-import asyncio
-import random
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
-from gateway.clock import Clock
 from gateway.sandbox.behaviour.row_faults import DOUBLED, ESCAPES, IDS, alter_rows
 from gateway.sandbox.errors import CallError, expired_token, invalid_token, operation_time_limit, query_limit_exceeded
 from gateway.sandbox.php import Value
 
 TOKEN_ADDRESS = "oauth.token"
+UPLOAD = "upload"
 ANY_METHOD = "*"
 ANY_REQUEST = "request"
 
@@ -20,7 +17,12 @@ ANY_REQUEST = "request"
 MEANINGS = {
     "drop": "the connection is closed without an answer",
     "cut": "the connection is closed in the middle of the answer",
-    "truncated": "200 with half of the JSON",
+    "truncated": "200 with half of the JSON, or of the file",
+    "lost": "the connection is closed before the answer of a call that has run",
+    "slow=BYTES": "BYTES bytes of the answer per second",
+    "body_cut=BYTES": "the connection is closed after BYTES bytes of the file; only valid for upload",
+    "body_slow=BYTES": "BYTES bytes of the file are read per second; only valid for upload",
+    "link_origin=ORIGIN": "the links to upload and download lead to another origin",
     "redirect=ORIGIN": "302 to the same address at another origin",
     "loop=STATUS": "a redirect (300 to 308) to the called address itself",
     "nowhere=STATUS": "a redirect (300 to 308) without a Location",
@@ -58,7 +60,8 @@ WITH_VALUE = tuple(kind for kind, written in zip(KINDS, MEANINGS, strict=True) i
 # Faults of the connection or the bytes replace the whole HTTP answer.
 HOSTILE_FAULTS = ("endless", "trickle", "interim", "huge", "bomb", "dense", "deep", "headers", "loop", "nowhere")
 BEFORE_CALL = ("drop", "html200", "html500", "502", "redirect", *HOSTILE_FAULTS)  # the method does not run
-AFTER_CALL = ("cut", "truncated")  # the method has run; its writes stay
+AFTER_CALL = ("cut", "truncated", "lost", "slow")  # the method has run; its writes stay
+BODY_FAULTS = ("body_cut", "body_slow")  # while the body of a request is read
 ERROR_FAULTS = (
     "qle",
     "qle200",
@@ -71,7 +74,7 @@ ERROR_FAULTS = (
     "escapes400",
 )
 TIME_FAULTS = ("delay", "busy")
-ROW_FAULTS = ("ids", "escapes")  # the method runs; its rows are changed
+ROW_FAULTS = ("ids", "escapes", "link_origin")  # the method runs; its rows are changed
 TOKEN_FAULTS = ("member_id", "client_endpoint")
 LIST_FAULTS = ("total",)
 
@@ -89,6 +92,7 @@ _REDIRECT = re.compile(r"30[0-8]"), "a status between 300 and 308"
 VALUES: dict[str, tuple[re.Pattern[str], str]] = {
     **dict.fromkeys(TIME_FAULTS, _SECONDS),
     **dict.fromkeys(("huge", "bomb", "dense", "deep", "headers"), _COUNT),
+    **dict.fromkeys(("slow", *BODY_FAULTS), (re.compile(r"[1-9][0-9]{0,8}"), "bytes, from 1 to 999999999")),
     **dict.fromkeys(("loop", "nowhere"), _REDIRECT),
     **dict.fromkeys(LIST_FAULTS, (re.compile(r"-?[0-9]{1,15}"), "an integer of at most 15 digits")),
     "ids": (re.compile("|".join((*IDS, DOUBLED))), f"one of {', '.join((*IDS, DOUBLED))}"),
@@ -131,6 +135,8 @@ class Fault:
             raise ValueError(f"{named}: {kind} takes {'a value, ' + kind + '=VALUE' if not value else 'no value'}")
         if kind in TOKEN_FAULTS and found["method"] != TOKEN_ADDRESS:
             raise ValueError(f"{named}: {kind} is only valid for {TOKEN_ADDRESS}")
+        if kind in BODY_FAULTS and found["method"] != UPLOAD:
+            raise ValueError(f"{named}: {kind} is only valid for {UPLOAD}")
         if kind in VALUES and not VALUES[kind][0].fullmatch(value):
             raise ValueError(f"{named}: {kind} takes {VALUES[kind][1]}")
         if found["times"] and (len(found["times"]) > MAX_DIGITS or int(found["times"]) == 0):
@@ -185,73 +191,3 @@ class ConnectionFault(Exception):
         super().__init__(kind)
         self.kind = kind
         self.value = value
-
-
-class Faults:
-    """The pending faults in order of creation, and the methods that are on hold."""
-
-    def __init__(self, clock: Clock, seed: int = 1) -> None:
-        self._clock = clock
-        self._random = random.Random(seed)
-        self._pending: list[Fault] = []
-        self._held: dict[str, asyncio.Event] = {}
-
-    def add(self, fault: Fault) -> None:
-        self._pending.append(fault)
-
-    def clear(self) -> None:
-        self._pending.clear()
-
-    def __iter__(self) -> Iterator[Fault]:
-        return iter(self._pending)
-
-    def take(self, method: str, *, is_request: bool = False) -> Fault | None:
-        """Take the first fault that is due for this call of *method*. For the others the call counts as skipped.
-
-        *is_request*: the call is a whole HTTP request, not a command of a batch.
-        """
-        due = None
-        names = (method, ANY_METHOD, ANY_REQUEST) if is_request else (method, ANY_METHOD)
-        for fault in [fault for fault in self._pending if fault.method in names]:
-            if fault.after:
-                fault.after -= 1
-            elif due is None and self._random.random() * 100 < fault.percent:
-                due = fault
-        if due is not None:
-            due.times -= 1
-            if due.times <= 0:
-                self._pending.remove(due)
-        return due
-
-    def hold(self, method: str) -> None:
-        self._held.setdefault(method, asyncio.Event())
-
-    def release(self, method: str) -> None:
-        if held := self._held.pop(method, None):
-            held.set()
-
-    def release_all(self) -> None:
-        for method in list(self._held):
-            self.release(method)
-
-    async def apply(self, method: str, *, is_request: bool = False) -> Fault | None:
-        """Wait while *method* is on hold, then inject the fault that is due for this call, see `take`.
-
-        Returns:
-            The fault, for effects that follow the call; None without a fault.
-
-        Raises:
-            CallError, ConnectionFault: the fault replaces the call.
-        """
-        if held := self._held.get(method):
-            await held.wait()
-        fault = self.take(method, is_request=is_request)
-        if fault is None:
-            return None
-        if fault.kind in BEFORE_CALL:
-            raise ConnectionFault(fault.kind, fault.value)
-        if fault.kind in ERROR_FAULTS:
-            raise fault.error()
-        if fault.kind == "delay":
-            await self._clock.sleep(fault.seconds)
-        return fault

@@ -1,5 +1,6 @@
-"""Faults that change the rows of an answer: invalid ids, a repeated row, terminal escapes in names."""
+"""Faults that change the rows of an answer: invalid ids, a repeated row, terminal escapes, links to elsewhere."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,8 @@ from gateway.sandbox.php import Value
 
 # A window title, colours, a cleared screen, a forged log line, reversed text direction.
 ESCAPES = "\x1b]0;owned\x07\x1b[31m\x1b[2J\x9b2J\r\n2026-01-01T00:00:00Z [info     ] forged\x00\x7f\u202e\u2028"
+LINKS = ("uploadUrl", "DOWNLOAD_URL")
+_ORIGIN = re.compile(r"^\w+://[^/]*")
 NAMES = ("NAME", "LAST_NAME", "SECOND_NAME", "TITLE", "EDIT_FORM_LABEL")
 MAX_INT64 = 2**63 - 1
 
@@ -25,7 +28,9 @@ DOUBLED = "doubled"
 
 
 def alter_rows(kind: str, value: str, result: Value) -> Value:
-    """Return *result* with its rows changed by the fault *kind*, ``ids`` or ``escapes``, and its *value*."""
+    """Return *result* changed by the fault *kind*, ``ids``, ``escapes`` or ``link_origin``, and its *value*."""
+    if kind == "link_origin":
+        return _with_links_to(value, result)
     if isinstance(result, dict):
         return {name: alter_rows(kind, value, inner) for name, inner in result.items()}
     if not isinstance(result, list) or not all(isinstance(row, dict) for row in result):
@@ -35,6 +40,17 @@ def alter_rows(kind: str, value: str, result: Value) -> Value:
     if value == DOUBLED:
         return [*result, *result[-1:]]
     return [{name: _id(value, name, inner) for name, inner in row.items()} for row in result]
+
+
+def _with_links_to(origin: str, value: Value) -> Value:
+    if isinstance(value, list):
+        return [_with_links_to(origin, inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _ORIGIN.sub(origin, inner, count=1) if name in LINKS else _with_links_to(origin, inner)
+        for name, inner in value.items()
+    }
 
 
 def _escaped(name: str, value: Value) -> Value:

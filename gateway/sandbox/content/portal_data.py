@@ -12,6 +12,8 @@ from gateway.sandbox.content.addresses import make_addresses
 from gateway.sandbox.content.catalog import DEAL, blank_type, make_categories, make_pipelines, make_types
 from gateway.sandbox.content.currencies import make_currencies
 from gateway.sandbox.content.departments import make_departments
+from gateway.sandbox.content.disk.links import Links
+from gateway.sandbox.content.disk.objects import Disk
 from gateway.sandbox.content.entities import Entity, make_entities, make_smart_process
 from gateway.sandbox.content.eventlog import make_eventlog
 from gateway.sandbox.content.events import Events
@@ -85,6 +87,8 @@ class PortalData:
     requisites: Table
     mailboxes: Table = field(default_factory=make_mailboxes)
     departments: Table = field(default_factory=make_departments)
+    disk: Disk = field(default_factory=Disk, repr=False, compare=False)
+    links: Links = field(default_factory=Links, repr=False, compare=False)
     user_fields: Table = field(default_factory=Table)
     options: dict[tuple[str, int], Row] = field(default_factory=dict)
     calls: dict[str, Row] = field(default_factory=dict)
@@ -93,7 +97,6 @@ class PortalData:
     bank_details: Table = field(default_factory=_used_table)
     requisite_links: Table = field(default_factory=Table)
     comments: Table = field(default_factory=_used_table)
-    comment_files: Table = field(default_factory=_used_table)
     currencies: dict[str, Row] = field(default_factory=make_currencies)
     product_rows: Table = field(default_factory=_used_table)
     recurring_deals: Table = field(default_factory=_used_table)
@@ -158,6 +161,7 @@ class PortalData:
             requisites=make_requisites(addresses),
             chats=make_chats(itertools.islice(crm_records[DEAL], DEAL_CHATS)),
             work_records=make_work_records(tuple(people), now),
+            disk=Disk(now),
         )
 
     def write(self, table_name: str, row_id: int, columns: Row, now: float) -> None:

@@ -35,10 +35,12 @@ class Rest2:
             self._portal.admit(request.source)
             envelope = await self._perform(exchange, None, request.method, request.params)
         except CallError as error:
-            return Reply(error.status, error.body(), exchange.connection_fault)
+            return Reply(error.status, error.body(), exchange.connection_fault, exchange.fault_value)
         except ConnectionFault as fault:
             return Reply(200, {}, fault.kind, fault.value)
-        return Reply(200, envelope.body(), exchange.connection_fault)
+        download = envelope.answer.download
+        body = {} if download else envelope.body()
+        return Reply(200, body, exchange.connection_fault, exchange.fault_value, download=download)
 
     async def _perform(self, exchange: Exchange, caller: Caller | None, name: str, sent: dict[str, Value]) -> Envelope:
         """Make one call, single or inside a batch. Count its error, if any, in `SandboxPortal.refusals`."""
@@ -58,7 +60,7 @@ class Rest2:
         started = self._portal.now()
         request, name = exchange.request, name.lower()
         params = {key: value for key, value in sent.items() if key not in _AUTH_PARAMS}
-        self._portal.seen.append(SeenCall(name, params, request.credential, in_batch=caller is not None))
+        self._portal.seen.append(SeenCall.of(name, params, request.credential, in_batch=caller is not None))
         method = METHODS.get(name)
         if method is None:
             raise method_not_found()
@@ -81,6 +83,7 @@ class Rest2:
             params=method.bind(params),
             sent=params,
             caller=caller,
+            request=exchange.request,
             data=self._portal.data,
             methods=METHODS,
             perform=partial(self._perform, exchange, caller),

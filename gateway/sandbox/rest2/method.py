@@ -7,13 +7,14 @@ from typing import Any
 from gateway.sandbox.caller import Caller
 from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.errors import CallError, missing_parameter, not_an_array, wrong_auth_type, wrong_parameter
+from gateway.sandbox.exchange import Download, Request
 from gateway.sandbox.php import Value, as_number, is_array
 from gateway.sandbox.query.listing import PAGE_ROWS, Effort, Page, Window
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call: *params* by their declared names, *sent* as the client sent them.
+    """One call: *params* by their declared names, *sent* as the client sent them. *request* is the HTTP request.
 
     *perform* makes another call for the same caller. It returns that call's envelope or raises CallError.
     """
@@ -21,6 +22,7 @@ class Call:
     params: Mapping[str, Value]
     sent: Mapping[str, Value]
     caller: Caller
+    request: Request
     data: PortalData
     methods: Mapping[str, "Method"]
     perform: Callable[[str, dict[str, Value]], Awaitable["Envelope"]]
@@ -35,12 +37,16 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a method returns: the result, and for lists the total, the next offset and the effort."""
+    """What a method returns: the result, and for lists the total, the next offset and the effort.
+
+    A *download* is sent instead of the result.
+    """
 
     result: Value
     total: int | None = None
     next: int | None = None
     effort: Effort | None = None  # of lists only
+    download: Download | None = None
 
     @classmethod
     def of_page(cls, page: Page, rows: Value = None) -> "Answer":
@@ -89,6 +95,7 @@ class Method:
     params: tuple[Param, ...] = ()
     exact: bool = False
     is_billed: bool = True  # its duration is booked as operating time
+    is_listed: bool = True  # ``methods`` names it
 
     def bind(self, sent: Mapping[str, Value]) -> dict[str, Value]:
         """Return the declared parameters among those *sent*.

@@ -79,7 +79,7 @@ class Rest3:
         except CallError as error:
             error = in_rest3(error)
             portal.refusals[str(error.code)] += 1
-            return Reply(error.status, error.body(), exchange.connection_fault)
+            return Reply(error.status, error.body(), exchange.connection_fault, exchange.fault_value)
         except ConnectionFault as fault:
             return Reply(200, {}, fault.kind, fault.value)
 
@@ -100,12 +100,17 @@ class Rest3:
         portal.check_operating_time(caller, name)
         key = request.key if method.writes else None
         if key is not None and (stored := self._idempotency.find(caller, name, key, request.body, portal.now())):
-            return replace(stored, connection_fault=exchange.connection_fault)
+            return replace(stored, connection_fault=exchange.connection_fault, fault_value=exchange.fault_value)
         result = await self._run(method, body, caller, exchange, shared.credential)
         if fault:
             result = fault.alter(result)
         time = portal.book_time(started, method, caller, fault.busy_s if fault else 0.0)
-        reply = Reply(200, result if method.bare else {"result": result, "time": time}, exchange.connection_fault)
+        reply = Reply(
+            200,
+            result if method.bare else {"result": result, "time": time},
+            exchange.connection_fault,
+            exchange.fault_value,
+        )
         return reply if key is None else self._idempotency.save(caller, name, key, request.body, reply, portal.now())
 
     async def _perform(

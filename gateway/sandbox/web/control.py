@@ -1,4 +1,4 @@
-"""The control address of the sandbox, ``/_sandbox/``: counters, faults, holds, rights, changes of rows, widgets."""
+"""The control address of the sandbox, ``/_sandbox/``: counters, faults, holds, rights, rows, files, widgets."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,6 +7,8 @@ import orjson
 from aiohttp import web
 
 from gateway.sandbox.content.changes import Change
+from gateway.sandbox.content.disk.objects import FILE, FOLDER
+from gateway.sandbox.php import as_id
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.web.opening import Opening, open_placement
 
@@ -20,6 +22,7 @@ def control_routes(portal: SandboxPortal) -> Iterable[web.RouteDef]:
     - ``POST /_sandbox/deny``, ``/_sandbox/allow`` with ``{"table": "deals"}``: no user may read these CRM records
     - ``POST /_sandbox/rows`` with ``{"table": "users", "set": {"7": {…}}, "remove": [9]}``: a row of ``set`` is
       added, or its given columns are changed; with ``"after": {"method": NAME, "calls": N}`` after N more calls
+    - ``GET /_sandbox/disk/FOLDER``: the folders and files in a folder of Disk, with the size and SHA-256 of each file
     - ``POST /_sandbox/open`` with ``{"placement": CODE, "options": {"ID": "1"}}`` opens a placement as a portal does;
       `Opening` has all properties. It answers with what was sent to the handler and what came back. It is a 404 if no
       such handler is bound, a 409 if several are or if the application's installation is not finished, and a 502 if
@@ -35,6 +38,7 @@ def control_routes(portal: SandboxPortal) -> Iterable[web.RouteDef]:
         web.post("/_sandbox/deny", control.deny),
         web.post("/_sandbox/allow", control.allow),
         web.post("/_sandbox/rows", control.change_rows),
+        web.get("/_sandbox/disk/{folder}", control.show_folder),
         web.post("/_sandbox/open", control.open_placement),
     )
 
@@ -109,6 +113,28 @@ class _Control:
         except ValueError as error:
             raise _bad_request(str(error)) from None
         return _json({"rows": len(self._portal.data.tables[change.table])})
+
+    async def show_folder(self, request: web.Request) -> web.Response:
+        disk, folder_id = self._portal.data.disk, as_id(request.match_info["folder"])
+        folder = disk.objects.get(folder_id)
+        if folder is None or folder["TYPE"] != FOLDER:
+            raise web.HTTPNotFound(text="no such folder")
+        children = disk.children(folder_id)
+        return _json(
+            {
+                "folders": [{"id": int(row["ID"]), "name": row["NAME"]} for row in children if row["TYPE"] == FOLDER],
+                "files": [
+                    {
+                        "id": int(row["ID"]),
+                        "name": row["NAME"],
+                        "size": int(row["SIZE"]),
+                        "sha256": disk.blobs[int(row["FILE_ID"])].sha256,
+                    }
+                    for row in children
+                    if row["TYPE"] == FILE
+                ],
+            }
+        )
 
     async def open_placement(self, request: web.Request) -> web.Response:
         body = await _object(request)

@@ -1,25 +1,28 @@
-"""The HTTP server of a sandbox portal: addresses, parameters, pages and bytes."""
+"""The HTTP server of a sandbox portal: addresses, pages and bytes."""
 
 import ssl
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-import orjson
 from aiohttp import web
 from yarl import URL
 
-from gateway.sandbox.behaviour.faults import HOSTILE_FAULTS
+from gateway.sandbox.behaviour.faults import HOSTILE_FAULTS, UPLOAD
 from gateway.sandbox.behaviour.hostile import send_hostile
 from gateway.sandbox.exchange import Reply, Request
-from gateway.sandbox.php import Value, encode_json, entries_of, is_array, parse_pairs, parse_query
+from gateway.sandbox.php import encode_json
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.rest2.front import Rest2
 from gateway.sandbox.rest3.front import Request3, Rest3
 from gateway.sandbox.rest3.idempotency import HEADER as IDEMPOTENCY_KEY
+from gateway.sandbox.web.bodies import send_cut, send_download, send_slowly
 from gateway.sandbox.web.control import control_routes
+from gateway.sandbox.web.file_links import FileLinks
 from gateway.sandbox.web.pages import BAD_GATEWAY, CRASHED, MAINTENANCE, REFUSED, allow_page
+from gateway.sandbox.web.params import MAX_BODY_BYTES, read_params, read_query
+from gateway.sandbox.web.uploads import BodyCut, received_files
 
-MAX_BODY_BYTES = 2**28
 MAX_LINE_BYTES = 2**16
 SHUTDOWN_S = 0.5
 
@@ -45,6 +48,7 @@ class SandboxServer:
         self.portal = portal
         self._rest2 = Rest2(portal)
         self._rest3 = Rest3(portal)
+        self._file_links = FileLinks(portal)
         self._host, self._port, self._ssl = host, port, ssl_context
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.add_routes(control_routes(portal))
@@ -99,19 +103,34 @@ class SandboxServer:
                 return await self._send(
                     request, await self.portal.exchange_token(await read_params(request), str(request.url.origin()))
                 )
+            case [code] if code.startswith("~"):
+                return await self._file_links.open_public(request, code.removeprefix("~"))
+            case ["bitrix", "tools", "disk", "uf.php"]:
+                return await self._file_links.open_attached(request, read_query(request))
         return web.Response(status=404, text="Not found")
 
     async def _rest_2(self, request: web.Request, method: str, webhook: tuple[int, str] | None) -> web.StreamResponse:
-        reply = await self._rest2.answer(
-            Request(
-                source=request.remote or "",
-                method=method.removesuffix(".json"),
-                params=await read_params(request),
-                bearer=_bearer(request),
-                webhook=webhook,
-            )
+        call = Request(
+            source=request.remote or "",
+            method=method.removesuffix(".json"),
+            params=read_query(request),
+            bearer=_bearer(request),
+            webhook=webhook,
+            origin=str(request.url.origin()),
         )
-        return await self._send(request, reply)
+        if call.method.lower() == UPLOAD:
+            return await self._upload(request, call)
+        return await self._send(request, await self._rest2.answer(replace(call, params=await read_params(request))))
+
+    async def _upload(self, request: web.Request, call: Request) -> web.StreamResponse:
+        """Answer the second step of an upload. As in PHP, the body is read before anything is checked."""
+        portal = self.portal
+        fault = portal.faults.take(UPLOAD, of_body=True)
+        try:
+            async with received_files(request, portal.data.disk.blobs, fault, portal.clock) as files:
+                return await self._send(request, await self._rest2.answer(replace(call, files=files)))
+        except BodyCut:
+            return _abort(request)
 
     async def _rest_3(self, request: web.Request, method: str, webhook: tuple[int, str] | None) -> web.StreamResponse:
         """Answer a request of REST 3.0, which ignores the query string."""
@@ -153,9 +172,8 @@ class SandboxServer:
         """Send the *reply*, changed by its fault of the connection, if any."""
         if reply.connection_fault in HOSTILE_FAULTS:
             return await send_hostile(request, reply.connection_fault, reply.fault_value, self.portal.clock)
-        body = encode_json(reply.body)
         match reply.connection_fault:
-            case "drop":
+            case "drop" | "lost":
                 return _abort(request)
             case "redirect":
                 return web.Response(status=302, headers={"Location": reply.fault_value + request.raw_path})
@@ -165,42 +183,21 @@ class SandboxServer:
                 return web.Response(status=500, text=CRASHED, content_type="text/html")
             case "502":
                 return web.Response(status=502, text=BAD_GATEWAY, content_type="text/html")
+        if reply.download:
+            fault, value = reply.connection_fault, reply.fault_value
+            return await send_download(request, reply.download, self.portal.clock, fault, value)
+        body = encode_json(reply.body)
+        headers = {**_HEADERS, **reply.headers, "Content-Type": "application/json; charset=utf-8"}
+        match reply.connection_fault:
             case "truncated":
                 body = body[: len(body) // 2]
             case "cut":
-                return await _cut(request, body)
-        return web.Response(
-            status=reply.status,
-            body=body,
-            content_type="application/json",
-            charset="utf-8",
-            headers={**_HEADERS, **reply.headers},
-        )
-
-
-async def read_params(request: web.Request) -> dict[str, Value]:
-    """Return the parameters of the query, overridden by those of a POST body.
-
-    Invalid JSON means no parameters. A body of any other type is read as a query string.
-    Source: [srv] rest/install/components/bitrix/rest.server
-    """
-    # The raw target: parsing re-encodes brackets and operators.
-    query = parse_query(request.raw_path.partition("#")[0].partition("?")[2])
-    return {**query, **await _read_body(request)} if request.method == "POST" else query
-
-
-async def _read_body(request: web.Request) -> dict[str, Value]:
-    if request.content_type == "multipart/form-data":
-        fields = await request.post()
-        return parse_pairs([(name, value) for name, value in fields.items() if isinstance(value, str)])
-    body = await request.read()
-    if request.content_type != "application/json":
-        return parse_query(body.decode("utf-8", "replace"))
-    try:
-        decoded = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return entries_of(decoded) if is_array(decoded) else {}
+                return await send_cut(request, body, headers, self.portal.clock)
+            case "slow":
+                return await send_slowly(
+                    request, reply.status, body, headers, int(reply.fault_value), self.portal.clock
+                )
+        return web.Response(status=reply.status, body=body, headers=headers)
 
 
 def _bearer(request: web.Request) -> str | None:
@@ -213,14 +210,3 @@ def _abort(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response()
-
-
-async def _cut(request: web.Request, body: bytes) -> web.StreamResponse:
-    """Announce the full length of *body*, send half of it and close the connection."""
-    response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "application/json; charset=utf-8"})
-    response.content_length = len(body)
-    await response.prepare(request)
-    await response.write(body[: len(body) // 2])
-    if request.transport is not None:
-        request.transport.close()
-    return response

@@ -14,6 +14,11 @@ from gateway.sandbox.rest2.methods import (
     currencies,
     deal_categories,
     departments,
+    disk_files,
+    disk_folders,
+    disk_search,
+    disk_storages,
+    disk_uploads,
     duplicates,
     enums,
     event_handlers,
@@ -83,6 +88,11 @@ METHODS = by_name(
         *tasks.METHODS,
         *task_changes.METHODS,
         *chats.METHODS,
+        *disk_storages.METHODS,
+        *disk_folders.METHODS,
+        *disk_files.METHODS,
+        *disk_search.METHODS,
+        *disk_uploads.METHODS,
         *telephony.METHODS,
     )
 )

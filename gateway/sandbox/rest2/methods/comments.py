@@ -6,6 +6,7 @@ from typing import NoReturn, TypeAlias
 
 from gateway.sandbox.content.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE, SMART_INVOICE
 from gateway.sandbox.content.comments import COMMENTS, make_file, read_files
+from gateway.sandbox.content.disk.attachments import Holder, attach, detach_all
 from gateway.sandbox.content.entities import OLD_INVOICE
 from gateway.sandbox.content.records import iso_time
 from gateway.sandbox.errors import CallError
@@ -53,7 +54,7 @@ def add_comment(call: Call) -> Answer:
         "OWNERS": [owner],
         "FILES": [],
     }
-    call.data.comments[comment_id] = {**row, **_written(call, fields)}
+    call.data.comments[comment_id] = {**row, **_written(call, comment_id, fields)}
     return Answer(comment_id)
 
 
@@ -95,7 +96,7 @@ def update_comment(call: Call) -> Answer:
     """
     comment_id, row = _found(call)
     _named_owner(call, row)
-    call.data.comments[comment_id] = {**row, **_written(call, entries_of(call.params["fields"]))}
+    call.data.comments[comment_id] = {**row, **_written(call, comment_id, entries_of(call.params["fields"]))}
     return Answer(comment_id)
 
 
@@ -112,6 +113,7 @@ def delete_comment(call: Call) -> Answer:
     if remaining:
         call.data.comments[comment_id] = {**row, "OWNERS": remaining}
     else:
+        detach_all(call.data.disk, _holder(comment_id))
         del call.data.comments[comment_id]
     return Answer(None)
 
@@ -148,8 +150,12 @@ def owner_columns(owner: Owner) -> Row:
     return {"ENTITY_ID": str(record_id), "ENTITY_TYPE": _TYPE_NAMES.get(type_id, f"dynamic_{type_id}")}
 
 
-def _written(call: Call, fields: Mapping[str, Value]) -> Row:
-    """The columns of a new or changed comment: the text, which must not be empty, and the files if given."""
+def _written(call: Call, comment_id: int, fields: Mapping[str, Value]) -> Row:
+    """The columns of a new or changed comment: the text, which must not be empty, and the files if given.
+
+    The files are stored on Disk; the id of a file is that of its object there.
+    Source: methods.md, section 8.4
+    """
     comment = fields.get("COMMENT")
     if not isinstance(comment, str) or not comment.strip():
         _fail("INVALID_ARG_VALUE", "Empty comment")
@@ -157,12 +163,18 @@ def _written(call: Call, fields: Mapping[str, Value]) -> Row:
         return {"COMMENT": comment}
     user = call.data.users.get(call.caller.user_id, {})
     author = (call.caller.user_id, " ".join(filter(None, (user.get("NAME"), user.get("LAST_NAME")))))
+    disk = call.data.disk
+    disk.add_storages(call.data.users, call.now)
+    detach_all(disk, _holder(comment_id))
     files = []
     for name, content in read_files(fields["FILES"]):
-        file_id = call.data.comment_files.next_id
-        files.append(make_file(file_id, name, content, author, call.now))
-        call.data.comment_files[file_id] = files[-1]
+        row = attach(disk, _holder(comment_id), name, content, call.caller.user_id, call.now)
+        files.append(make_file(int(row["ID"]), row["NAME"], content, author, call.now))
     return {"COMMENT": comment, "FILES": files}
+
+
+def _holder(comment_id: int) -> Holder:
+    return Holder("crm", "crm_timeline", comment_id)
 
 
 def _shown(row: Row, owner: Owner) -> Row:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from gateway.sandbox.caller import KNOWN_SCOPES
+from gateway.sandbox.caller import APPLICATION_ID, KNOWN_SCOPES
 from gateway.sandbox.errors import CallError, empty_argument
 from gateway.sandbox.php import as_bool
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param
@@ -20,7 +20,7 @@ def app_info(call: Call) -> Answer:
         return Answer({"SCOPE": list(call.caller.scopes), "LICENSE": _LICENSE})
     return Answer(
         {
-            "ID": 5,
+            "ID": APPLICATION_ID,
             "CODE": call.caller.client,
             "VERSION": 1,
             "STATUS": "L",
@@ -51,7 +51,7 @@ def methods(call: Call) -> Answer:
     names = [
         method.name
         for method in call.methods.values()
-        if as_bool(call.params.get("full")) or call.caller.has_access(method.scopes)
+        if method.is_listed and (as_bool(call.params.get("full")) or call.caller.has_access(method.scopes))
     ]
     wanted = call.params.get("scope")
     if wanted is None:
