@@ -15,6 +15,7 @@ GatewayError                     an internal error; the caller can do nothing
 ├── MethodDenied                 the settings do not allow the portal's method
 ├── IdempotencyKeyReused         the Idempotency-Key has been used for another request
 ├── TooBusy                      the portal's rate limit leaves no room in time; nothing was sent
+├── SpoolFull                    there is no room for received files now
 ├── Stopping                     the gateway is shutting down and starts no long operations
 ├── StorageFailed                the database is unavailable or damaged
 ├── QueryTimeLimit               a query of the mirror takes too long
@@ -201,6 +202,16 @@ class TooBusy(GatewayError):
     def __init__(self, retry_after_s: float) -> None:
         self.retry_after_s = math.ceil(retry_after_s)  # Retry-After requires whole seconds
         super().__init__(f"the rate limit of the portal is exhausted: try again in {self.retry_after_s} s")
+
+
+class SpoolFull(GatewayError):
+    """there is no room for received files"""
+
+    code = "spool_full"
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class Stopping(GatewayError):

@@ -24,6 +24,9 @@ from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.session import open_session
 from gateway.clock import Clock
 from gateway.crypto.vault import Vault
+from gateway.disk.drive import Drive
+from gateway.disk.spool import Spool
+from gateway.disk.uploads import UploadService
 from gateway.fields.service import FieldService
 from gateway.mirror.cursors import CursorSigner
 from gateway.mirror.links import LinkRefresher
@@ -56,6 +59,7 @@ from handlers.app_keys import (
     DATABASE,
     DIRECTORY,
     DRAINING,
+    DRIVE,
     FIELDS,
     PAGES,
     POLICY,
@@ -66,10 +70,12 @@ from handlers.app_keys import (
     RULES,
     SECRETS,
     SESSION,
+    SPOOL,
     STREAMS,
     SYNC_CONTROL,
     SYNCS,
     TRANSLATIONS,
+    UPLOADS,
     WHOLE_USERS,
 )
 from handlers.http.access_log import AccessLog
@@ -253,6 +259,9 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         followers=(app[STREAMS], app[SYNCS], placements),
     )
     app[CALLS] = CallService(allowed_methods, directory, clients)
+    app[SPOOL] = Spool(config.spool_dir or config.database.parent, config.spool_bytes)
+    app[DRIVE] = Drive(allowed_methods, directory, clients)
+    app[UPLOADS] = UploadService(allowed_methods, directory, clients, clock)
     widget_services(app, vault, placements)
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, clock)
     try:
@@ -265,6 +274,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
         await recovery.close()
         await finish_pending(credentials.finish_pending(), clock)
         await limiters.close()
+        app[SPOOL].close()
 
 
 async def finish_pending(work: Awaitable[None], clock: Clock) -> None:

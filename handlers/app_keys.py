@@ -20,6 +20,9 @@ from gateway.crm.product_service import ProductService
 from gateway.crm.related_deals import RelatedDeals
 from gateway.crm.service import RecordService
 from gateway.crm.upserts import UpsertService
+from gateway.disk.drive import Drive
+from gateway.disk.spool import Spool
+from gateway.disk.uploads import UploadService
 from gateway.fields.service import FieldService
 from gateway.mirror.pages import Pages
 from gateway.mirror.portal_lists import PortalLists
@@ -73,6 +76,9 @@ RULES = web.AppKey("RULES", RuleService)
 STREAMS = web.AppKey("STREAMS", StreamService)
 CATALOGUE = web.AppKey("CATALOGUE", Catalogue)
 INSTALLATIONS = web.AppKey("INSTALLATIONS", InstallationService)
+DRIVE = web.AppKey("DRIVE", Drive)
+SPOOL = web.AppKey("SPOOL", Spool)
+UPLOADS = web.AppKey("UPLOADS", UploadService)
 CONTEXT_KEYS = web.AppKey("CONTEXT_KEYS", ContextKeys)
 OPENINGS = web.AppKey("OPENINGS", OpeningService)
 UPSERTS = web.AppKey("UPSERTS", UpsertService)

@@ -24,7 +24,20 @@ from handlers.bitrix.bindings import (
 from handlers.bitrix.calls import call_batch, call_batch3, call_method, call_method3, get_openapi3
 from handlers.bitrix.catalog import get_portal_type, list_portal_types, list_types_of_contacts
 from handlers.bitrix.comments import add_comment, list_comments
+from handlers.bitrix.disk import (
+    CURSOR,
+    TRASH,
+    add_folder,
+    change_file,
+    delete_file,
+    get_content,
+    get_file,
+    get_folder,
+    get_storage,
+    list_storages,
+)
 from handlers.bitrix.fields import get_field, list_fields, requested_resource
+from handlers.bitrix.files import UPLOAD_PARAMETERS, upload_files
 from handlers.bitrix.lists import page_of
 from handlers.bitrix.methods import list_methods
 from handlers.bitrix.products import list_products, replace_products
@@ -116,6 +129,15 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/bitrix/types/{entityTypeId}", get_portal_type),
     ("GET", "/bitrix/contact-types", list_types_of_contacts),
     ("GET", "/bitrix/methods", list_methods),
+    ("POST", "/bitrix/files", upload_files),
+    ("GET", "/bitrix/storages", list_storages),
+    ("GET", "/bitrix/storages/{id}", get_storage),
+    ("GET", "/bitrix/folders/{id}", get_folder),
+    ("POST", "/bitrix/folders/{id}/folders", add_folder),
+    ("GET", "/bitrix/files/{id}", get_file),
+    ("PATCH", "/bitrix/files/{id}", change_file),
+    ("DELETE", "/bitrix/files/{id}", delete_file),
+    ("GET", "/bitrix/files/{id}/content", get_content),
     ("GET", "/bitrix/users", list_users),
     *(("GET", f"/bitrix/{name}", page_of(resource)) for name, resource in DICTIONARIES.items() if name != "users"),
     *(("PATCH", f"/bitrix/{resource.name}", sync_of(partial(same, resource))) for resource in DICTIONARIES.values()),
@@ -191,6 +213,10 @@ QUERY_PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/bitrix/stream/{resource}"): (*STREAM_PARAMETERS, "version"),
     ("GET", "/bitrix/stream/items/{entityTypeId}"): STREAM_PARAMETERS,
     **CHECKED_LATER,
+    ("POST", "/bitrix/files"): UPLOAD_PARAMETERS,
+    ("GET", "/bitrix/storages"): CURSOR,
+    ("GET", "/bitrix/folders/{id}"): CURSOR,
+    ("DELETE", "/bitrix/files/{id}"): TRASH,
     **IGNORED,
     **dict.fromkeys((("PATCH", path) for path in RECORD_PATHS), ("mode",)),
     **dict.fromkeys((("PUT", path) for path in RECORD_PATHS), ("match",)),

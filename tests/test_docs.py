@@ -9,11 +9,11 @@ import pytest
 from gateway.bitrix.limits.concurrency_limit import MIN_SIZE
 from gateway.bitrix.limits.operating_budget import OPERATING_LIMIT_S, PAUSE_SHARE
 from gateway.bitrix.limits.request_queue import MIN_RESERVE, RESERVE_SHARE
+from gateway.bitrix.outcomes import SETTLED_S
 from gateway.bitrix.protocol.v2 import BATCH_COMMANDS
 from gateway.bitrix.retry import FIRST_PAUSE_S, MAX_ATTEMPTS, RETRY_DEADLINE_S
 from gateway.bitrix.transport.session import REQUEST_DEADLINE_S
 from gateway.cli.main import main
-from gateway.crm.outcomes import SETTLED_S
 from gateway.mirror.resources import RECORDS, record_type
 from gateway.sandbox.behaviour.faults import MEANINGS
 from gateway.settings.config import SETTINGS, Config

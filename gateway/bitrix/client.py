@@ -6,6 +6,7 @@ from functools import partial
 from gateway.bitrix.attempts import Attempts, SingleAttempt
 from gateway.bitrix.auth.credentials import Access, Credential
 from gateway.bitrix.errors import AnswerTooLarge, OperatingLimitReached, PortalError
+from gateway.bitrix.file_transfers import FileTransfers
 from gateway.bitrix.limits.limiter import PortalLimiter
 from gateway.bitrix.limits.portal_request import PortalRequest
 from gateway.bitrix.limits.request_queue import Priority
@@ -168,6 +169,15 @@ class PortalClient:
         *sent* is called when the request is sent, with the seconds it waited for an operating budget.
         """
         return await self._send_list(commands, SingleAttempt(self._clock, sent, committed=True))
+
+    def files(self, *, committed: bool) -> FileTransfers:
+        """Return what transfers files. *committed* transfers wait for their turn without a maximum."""
+
+        def request_of(command: Command) -> PortalRequest:
+            attempts = Attempts(self._clock, max_wait_s=self._max_wait_s, committed=committed or self._in_background)
+            return self._request(command, attempts)
+
+        return FileTransfers(self._sender, self._session, request_of)
 
     @property
     def _in_background(self) -> bool:

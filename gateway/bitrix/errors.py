@@ -227,6 +227,16 @@ class RecordNotFound(PortalError):
     code = "portal_not_found"
 
 
+class ObjectConflict(PortalError):
+    """another file or folder is in the way
+
+    Most often its name is taken. Source: methods.md 8.2
+    """
+
+    code = "object_conflict"
+    not_executed = True
+
+
 class BatchRefused(PortalError):
     """the portal does not run this command in a batch"""
 

@@ -11,6 +11,7 @@ from gateway.bitrix.limits.portal_request import PortalRequest
 from gateway.bitrix.monitoring.monitor import CallMonitor
 from gateway.bitrix.protocol.v2 import Answer, decode_answer, decode_answer3
 from gateway.bitrix.protocol.v3 import rest3_endpoint
+from gateway.bitrix.transport.download import Download
 from gateway.bitrix.transport.session import HttpAnswer, PortalSession
 from gateway.clock import Clock
 from gateway.errors import TooBusy
@@ -117,22 +118,38 @@ class RequestSender:
 
     async def post(self, request: PortalRequest, params: object, access: Access) -> Answer:
         """Send a REST 2 request once its portal has room for it."""
-        body, headers = _with_token(access, params)
+        body, headers = with_token(access, params)
         post = partial(self._session.post, access.endpoint + request.method, body, access.secrets, headers)
-        _, answer = await self._send(request, post, decode_answer, access.secrets)
+        _, answer = await self.send(request, post, decode_answer, access.secrets)
         return answer
 
     async def post3(
         self, request: PortalRequest, body: object, headers: Mapping[str, str], access: Access
     ) -> HttpAnswer:
         """Send a REST 3.0 request once its portal has room for it."""
-        body, token_header = _with_token(access, body)
+        body, token_header = with_token(access, body)
         url = rest3_endpoint(access.endpoint) + request.method
         post = partial(self._session.post, url, body, access.secrets, {**headers, **token_header})
-        http, _ = await self._send(request, post, decode_answer3, access.secrets)
+        http, _ = await self.send(request, post, decode_answer3, access.secrets)
         return http
 
-    async def _send(
+    async def open(self, request: PortalRequest, open_download: Callable[[], Awaitable[Download]]) -> Download:
+        """Return what *open_download* opens once the portal has room for it. The limiter records its outcome.
+
+        The request ends with the head of the response: a slow reader of its body delays nobody.
+        """
+        async with self._limiter.slot(request) as slot:
+            request.attempts.on_queue_wait(slot.waited_s)
+            request.attempts.on_sent()
+            try:
+                download = await open_download()
+            except PortalError as error:
+                slot.record(error)
+                raise
+            slot.record(Answer(None))
+        return download
+
+    async def send(
         self,
         request: PortalRequest,
         post: Callable[[], Awaitable[HttpAnswer]],
@@ -153,7 +170,7 @@ class RequestSender:
         return http, answer
 
 
-def _with_token(access: Access, body: object) -> tuple[object, dict[str, str]]:
+def with_token(access: Access, body: object) -> tuple[object, dict[str, str]]:
     """Return *body* with the token, and headers.
 
     The token goes into the body, where no access log sees it. A list has no place for it, so it goes into a header.

@@ -11,8 +11,8 @@ import orjson
 
 from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.errors import OutcomeUnknown
+from gateway.bitrix.outcomes import SETTLED_S, LookUp, Send, T, resume, send_once
 from gateway.clock import Clock
-from gateway.crm.outcomes import SETTLED_S, LookUp, Send, T, resume, send_once
 from gateway.errors import GatewayError, IdempotencyKeyReused
 from storage.errors import StorageError
 from storage.records import Account

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import orjson
 
 from gateway.bitrix.errors import RecordNotFound
+from gateway.bitrix.outcomes import unanswered
 from gateway.crm.bodies import Written, journal_body, missing_fields, required_fields
 from gateway.crm.claims import Claims
 from gateway.crm.context import WriteContext
 from gateway.crm.journaled import Served
 from gateway.crm.matches import Match, find_matching
-from gateway.crm.outcomes import unanswered
 from gateway.crm.service import RecordService
 from gateway.crm.writes import RecordWrites
 from gateway.errors import GatewayError, InvalidInput, SeveralMatch

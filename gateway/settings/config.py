@@ -20,6 +20,7 @@ from gateway.settings.parsers import (
     claim_name,
     comma_list,
     database_file,
+    directory,
     host_name,
     host_port,
     integer,
@@ -169,6 +170,10 @@ class Config:
         integer(MIN_ANSWER_BYTES),
         "Maximum size of a portal's response, in bytes after decompression.",
     )
+    spool_dir: Path | None = setting(
+        None, directory, "Directory for received files until they are sent on. Default: that of the database."
+    )
+    spool_bytes: int = setting(1_073_741_824, integer(1), "Maximum size of all received files together, in bytes.")
     max_body_bytes: int = setting(1_048_576, integer(1), "Maximum size of a request body, in bytes.")
     head_timeout_s: int = setting(
         10, integer(1, 3600), "Time limit for the head of a request, in seconds; a slower one is answered 408."

@@ -3,6 +3,7 @@
 Each turns text into a value, or raises a ValueError with the broken rule, to be read after the setting's name.
 """
 
+import os
 import re
 import ssl
 from collections.abc import Callable
@@ -189,6 +190,14 @@ def certificate_file(value: str) -> Path:
         raise ValueError(f"must be a readable file ({error.strerror})") from error
     if not context.cert_store_stats()["x509"]:
         raise ValueError("must be a PEM file with certificates")
+    return path
+
+
+def directory(value: str) -> Path:
+    """A directory that can be written."""
+    path = Path(value)
+    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+        raise ValueError("must be a directory that can be written")
     return path
 
 

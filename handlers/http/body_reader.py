@@ -64,7 +64,7 @@ async def read_body(request: web.Request, max_bytes: int | None = None) -> bytes
         limit.check(int(length))
     try:
         if EXPECT in request.headers and not request.content.is_eof():
-            await _send_continue(request)
+            await send_continue(request)
         return await _read(request, limit)
     except (OSError, RuntimeError) as error:
         if request.transport is None:
@@ -72,7 +72,8 @@ async def read_body(request: web.Request, max_bytes: int | None = None) -> bytes
         raise
 
 
-async def _send_continue(request: web.Request) -> None:
+async def send_continue(request: web.Request) -> None:
+    """Tell a client that waits for `100 Continue` to send its body."""
     if request.headers[EXPECT].lower() == "100-continue" and request.version == HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # the response itself has not started

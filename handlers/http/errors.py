@@ -18,6 +18,7 @@ from gateway.bitrix.errors import (
     LicenseMissing,
     MethodNotFound,
     MethodUnconfirmed,
+    ObjectConflict,
     OperatingLimitReached,
     OutcomeUnknown,
     PortalDeleted,
@@ -42,6 +43,7 @@ from gateway.errors import (
     NotFound,
     QueryTimeLimit,
     SeveralMatch,
+    SpoolFull,
     StateConflict,
     Stopping,
     StorageFailed,
@@ -67,11 +69,13 @@ PROMISED_STATUSES: dict[type[GatewayError], int] = {
 # At all other addresses, callers can fix what the portal refuses, and a failing database is 503; the contract has 500.
 STATUSES: dict[type[GatewayError], int] = PROMISED_STATUSES | {
     StorageFailed: 503,
+    SpoolFull: 503,
     QueryTimeLimit: 503,
     ArgumentRefused: 400,
     BatchRefused: 400,
     RecordNotFound: 404,
     SeveralMatch: 409,
+    ObjectConflict: 409,
     AlreadyTaken: 409,
     MethodNotFound: 404,
     AccessDenied: 403,
@@ -161,7 +165,7 @@ def render_error(error: GatewayError, request: web.BaseRequest, request_id: str,
         headers |= error.headers
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = challenge(error)
-    if isinstance(error, TooBusy):
+    if isinstance(error, TooBusy | SpoolFull):
         headers["Retry-After"] = str(error.retry_after_s)
     as_problem = style is not ErrorStyle.PROMISED or accepts_problem(request)
     render = amocrm_problem if style is ErrorStyle.AMOCRM else problem

@@ -30,7 +30,7 @@ REQUEST_ID_FORMAT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 CALLER_LEFT = 499  # in the log only, as nginx logs it
 MAX_ADDRESS_CHARACTERS = 32 * 1024  # of path and query
 TOKEN_PREFIXES = ("/bitrix", "/api/v4")  # of the addresses that need a token
-STREAM_PREFIX = "/bitrix/stream"
+STREAM_PREFIX, CONTENT_SUFFIX = "/bitrix/stream", "/content"  # of addresses that send their responses themselves
 
 # Ids of requests that have none: a random prefix for each start, then a counter, which is faster than random ids.
 new_request_id = map(f"{secrets.token_hex(6)}-{{:x}}".format, itertools.count(1)).__next__
@@ -44,7 +44,7 @@ def with_middleware(handler: Handler, *, route: str = "", style: ErrorStyle = Er
     more.
     """
     needs_token = route.startswith(TOKEN_PREFIXES)
-    streams = route.startswith(STREAM_PREFIX)
+    streams = route.startswith(STREAM_PREFIX) or route.endswith(CONTENT_SUFFIX)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         app = request.app

@@ -48,8 +48,10 @@ def token_of(claims: object, *, secret: str = JWT_SECRET, algorithm: str = "HS25
 
 
 def test_the_list_of_protected_operations_is_complete() -> None:
-    syncs, records, related, types, streams, calls, calls3, methods, widgets = 11, 20, 19, 3, 2, 2, 3, 1, 8
-    assert len(PROTECTED) == 15 + syncs + records + related + types + streams + calls + calls3 + methods + widgets
+    syncs, records, related, types, streams, calls, calls3, methods, widgets, files = 11, 20, 19, 3, 2, 2, 3, 1, 8, 9
+    assert (
+        len(PROTECTED) == 15 + syncs + records + related + types + streams + calls + calls3 + methods + widgets + files
+    )
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)

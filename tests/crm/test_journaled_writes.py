@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from gateway.accounts.directory import AccountDirectory
 from gateway.bitrix.errors import AccessDenied, OutcomeUnknown, PortalBroken, PortalUnreachable
+from gateway.bitrix.outcomes import SETTLED_S
 from gateway.crm.journaled import JournaledWrites, Served
-from gateway.crm.outcomes import SETTLED_S
 from gateway.errors import GatewayError
 from storage.database import Database, migrations
 from storage.errors import StorageError, StorageUnavailable

@@ -4,10 +4,10 @@ import asyncio
 import os
 import sys
 import tempfile
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
-from aiohttp import ClientSession
+from aiohttp import ClientSession, FormData
 
 from gateway.auth.caller import Caller
 from gateway.auth.tokens import issue_token
@@ -64,6 +64,7 @@ async def fuzz(directory: Path) -> int:
                 token = issue_token(config, find_jwt_secret(config), clock, caller, ttl_s=TOKEN_TTL_S)
                 if caller == ADMIN:
                     await connect(config.own_origin, token, server.origin + portal.webhook_path)
+                    await upload(config.own_origin, token)
                 process = await asyncio.create_subprocess_exec(
                     Path(sys.executable).with_name("schemathesis"),
                     "--config-file",
@@ -88,6 +89,19 @@ async def connect(origin: str, token: str, webhook: str) -> None:
             if all(run["state"] == "done" for run in runs):
                 return
             await SystemClock().sleep(0.1)
+
+
+async def upload(origin: str, token: str) -> None:
+    """Upload files to the company's drive. They get the ids after those of the root folders, 62 and so on."""
+    form = FormData()
+    for number in range(10):
+        form.add_field("file", BytesIO(b"content"), filename=f"{number}.txt")
+    async with (
+        ClientSession(origin, headers={"Authorization": f"Bearer {token}"}, raise_for_status=True) as session,
+        session.post("/bitrix/files?folder=1", data=form) as answer,
+    ):
+        ids = {file["id"] for file in (await answer.json())["files"]}
+    assert ids == set(range(62, 72)), ids
 
 
 def unexpected(log: str) -> list[str]:

@@ -6,10 +6,12 @@ import shlex
 import socket
 import string
 from dataclasses import fields
+from io import BytesIO
 from pathlib import Path
 
 import orjson
 import pytest
+from aiohttp import FormData
 from click.testing import CliRunner
 
 from gateway.cli.demo_flow import run_flow
@@ -19,7 +21,7 @@ from gateway.cli.main import main
 from gateway.sandbox.settings import SandboxSettings
 from gateway.settings.config import load_config
 from tests.gateway import NO_TOKEN, Answer, Gateway, Sandbox, authorize
-from tests.support.readme import README
+from tests.support.readme import README, ROOT
 from tests.support.records import enable
 from tests.support.widgets import Person
 
@@ -54,22 +56,27 @@ async def paste(gateway: Gateway, line: str, account: str = "acme", token: str |
     """The response to a curl command."""
     words = iter(shlex.split(line.replace("\\\n", " ")))
     path, query, body, method = "", {}, None, None
+    form = FormData(quote_fields=False)
     for word in words:
         if word.startswith(ORIGIN):
             path = word.removeprefix(ORIGIN)
         elif word in ("-d", "--data-urlencode"):
             name, _, value = next(words).partition("=")
             query[name] = value
+        elif word == "-F":
+            name, _, file = next(words).partition("=@")
+            form.add_field(name, BytesIO((ROOT / file).read_bytes()), filename=file)
         elif word == "--json":
             body = orjson.loads(next(words))
         elif word == "-X":
             method = next(words)
-    method = method or ("GET" if body is None else "POST")
-    return await gateway.request(method, path, params=query, json=body, account=account, token=token)
+    method = method or ("POST" if form.is_multipart or body is not None else "GET")
+    sent = {"data": form} if form.is_multipart else {"json": body}
+    return await gateway.request(method, path, params=query, account=account, token=token, **sent)
 
 
 async def test_the_curl_commands_work_and_the_stream_returns_the_rows_shown(connected: Gateway) -> None:
-    assert len(BLOCKS) == 9
+    assert len(BLOCKS) == 11
     await enable(connected, "deals")  # as the demo does
     account = (await connected.get("/bitrix/account")).json
     for line, shown in BLOCKS:

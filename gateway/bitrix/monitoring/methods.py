@@ -32,6 +32,24 @@ METHOD_USES: tuple[MethodUse, ...] = (
     _use(
         "profile", "try a stale webhook again; ask who opens a widget", scope=None, module="gateway.accounts.recovery"
     ),
+    _use("disk.folder.uploadfile", "upload a file", scope="disk", module="gateway.disk.uploads"),
+    _use("upload", "receive a file in two steps", scope="disk", module="gateway.bitrix.file_transfers"),
+    _use("download", "give the content of a file", scope="disk", module="gateway.bitrix.file_transfers"),
+    _use(
+        "disk.folder.getchildren",
+        "list a folder; find a file that was not answered",
+        scope="disk",
+        module="gateway.disk.drive",
+    ),
+    _use("disk.storage.getlist", "list the storages of Disk", scope="disk", module="gateway.disk.drive"),
+    _use("disk.storage.get", "show a storage of Disk", scope="disk", module="gateway.disk.drive"),
+    _use("disk.folder.get", "show a folder of Disk", scope="disk", module="gateway.disk.drive"),
+    _use("disk.folder.addsubfolder", "make a folder", scope="disk", module="gateway.disk.drive"),
+    _use("disk.file.get", "show a file of Disk; find its content", scope="disk", module="gateway.disk.drive"),
+    _use("disk.file.rename", "rename a file", scope="disk", module="gateway.disk.drive"),
+    _use("disk.file.moveto", "move a file", scope="disk", module="gateway.disk.drive"),
+    _use("disk.file.markdeleted", "put a file into the trash", scope="disk", module="gateway.disk.drive"),
+    _use("disk.file.delete", "delete a file for good", scope="disk", module="gateway.disk.drive"),
     _use("placement.bind", "install a widget", scope="placement", module="gateway.widgets.placements"),
     _use("placement.unbind", "remove a widget", scope="placement", module="gateway.widgets.placements"),
     _use(

@@ -20,6 +20,7 @@ from gateway.bitrix.errors import (
     LicenseMissing,
     MethodNotFound,
     MethodUnconfirmed,
+    ObjectConflict,
     OperatingLimitReached,
     PortalBlocked,
     PortalDeleted,
@@ -74,6 +75,7 @@ CLASSES: dict[str, type[PortalError]] = {  # by the code in upper case; portals 
     "NOT_FOUND": RecordNotFound,
     "OWNER_NOT_FOUND": RecordNotFound,
     "ERROR_NOT_FOUND": RecordNotFound,
+    "DISK_OBJ_22000": ObjectConflict,
     "ERROR_BATCH_LENGTH_EXCEEDED": BatchRefused,
     "ERROR_BATCH_METHOD_NOT_ALLOWED": BatchRefused,
 }

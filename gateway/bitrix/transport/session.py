@@ -1,12 +1,13 @@
 """HTTP requests to portals and authorization servers, with a deadline and under the egress policy."""
 
-import socket
 import ssl
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -16,12 +17,14 @@ from yarl import URL
 from gateway.bitrix.errors import (
     AddressRefused,
     AnswerTooLarge,
-    PortalBroken,
     PortalMoved,
     PortalUnreachable,
     RedirectsToItself,
 )
-from gateway.bitrix.transport.egress import EgressPolicy, NotPublic
+from gateway.bitrix.transport.download import Download
+from gateway.bitrix.transport.egress import EgressPolicy
+from gateway.bitrix.transport.failures import translated_errors
+from gateway.bitrix.transport.streamed_body import StreamedBody
 from gateway.clock import Clock
 from gateway.origins import origin_of
 from gateway.redaction import mask_known
@@ -29,15 +32,10 @@ from gateway.redaction import mask_known
 REQUEST_DEADLINE_S = 70.0  # the portal ends a request after 60 s; protocol.md 12.3
 MAX_ANSWER_BYTES = 32 * 1024 * 1024  # a full batch of 2,500 rows with 13 kB each; the client splits larger ones
 MAX_CONNECTIONS = 200
+MAX_REDIRECTS = 4  # of a download
 # Only encodings that are decoded in bounded steps, even if aiohttp finds other decoders installed.
 ACCEPT = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-CONNECTION_FAILURES: tuple[tuple[type[OSError], str], ...] = (  # causes and their texts; the first match is used
-    (socket.gaierror, ": unknown host"),
-    (ssl.SSLCertVerificationError, ": invalid certificate"),
-    (ssl.SSLError, ": TLS handshake failed"),
-    (ConnectionRefusedError, ": refused"),
-)
 
 
 @dataclass(frozen=True)
@@ -90,10 +88,54 @@ class PortalSession:
         self.policy = policy
 
     async def post(
-        self, url: str, body: object, secrets: Collection[str], headers: Mapping[str, str] = NO_HEADERS
+        self,
+        url: str,
+        body: object,
+        secrets: Collection[str],
+        headers: Mapping[str, str] = NO_HEADERS,
+        *,
+        deadline_s: float = REQUEST_DEADLINE_S,
     ) -> HttpAnswer:
-        """POST *body* as JSON to a portal's *url*, with additional *headers*."""
-        return await self._request("POST", url, secrets, tls=self._portal_tls, json=body, headers=headers)
+        """POST *body*, as JSON unless it is a StreamedBody, to a portal's *url*, with additional *headers*."""
+        return await self._request(
+            "POST", url, secrets, tls=self._portal_tls, body=body, headers=headers, deadline_s=deadline_s
+        )
+
+    async def open_download(self, url: str, headers: Mapping[str, str]) -> Download:
+        """GET a portal's *url*. The body is read from the result, which the caller must close.
+
+        Redirects within the origin of *url* are followed.
+
+        Raises:
+            As each request, until the head has been received.
+        """
+        target = self.policy.check_url(url)
+        for _ in range(MAX_REDIRECTS):
+            opened = AsyncExitStack()
+            try:
+                download = await self._open_download(opened, target, headers)
+                if not 300 <= download.status < 400 or download.status == HTTPStatus.NOT_MODIFIED:
+                    return download
+                following = target.join(URL(download.headers.get("Location", "")))
+                if following.origin() != target.origin():
+                    raise PortalMoved(None, download.status)
+            except BaseException:
+                await opened.aclose()
+                raise
+            await opened.aclose()
+            target = following
+        raise RedirectsToItself("", status=download.status)
+
+    async def _open_download(self, opened: AsyncExitStack, target: URL, headers: Mapping[str, str]) -> Download:
+        try:
+            async with self._clock.timeout(REQUEST_DEADLINE_S):
+                with translated_errors(), self.policy.calling(target):
+                    response = await opened.enter_async_context(
+                        self._http.request("GET", target, headers=headers, allow_redirects=False, ssl=self._portal_tls)
+                    )
+        except TimeoutError:
+            raise PortalUnreachable(f"no response within {REQUEST_DEADLINE_S:.0f} s", sent=True) from None
+        return Download(response, opened, self._clock)
 
     async def get(
         self, url: str, query: Mapping[str, str], secrets: Collection[str], *, max_bytes: int | None = None
@@ -114,13 +156,14 @@ class PortalSession:
         *,
         tls: ssl.SSLContext | bool,
         query: Mapping[str, str] | None = None,
-        json: object = None,
+        body: object = None,
         headers: Mapping[str, str] = NO_HEADERS,
         max_bytes: int | None = None,
+        deadline_s: float = REQUEST_DEADLINE_S,
     ) -> HttpAnswer:
         max_bytes = self._max_answer_bytes if max_bytes is None else min(max_bytes, self._max_answer_bytes)
         opened = self._open_response(
-            method, url, REQUEST_DEADLINE_S, tls=tls, query=query, json=json, headers={**ACCEPT, **headers}
+            method, url, deadline_s, tls=tls, query=query, body=body, headers={**ACCEPT, **headers}
         )
         async with opened as (target, response):
             if 300 <= response.status < 400:
@@ -140,16 +183,20 @@ class PortalSession:
         *,
         tls: ssl.SSLContext | bool,
         query: Mapping[str, str] | None = None,
-        json: object = None,
+        body: object = None,
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> AsyncIterator[tuple[URL, aiohttp.ClientResponse]]:
         """Yield the requested URL, and the response, whose body can be read in the block."""
         target = self.policy.check_url(url)
+        sent: dict[str, Any] = {"json": body}
+        if isinstance(body, StreamedBody):
+            sent = {"data": body.chunks()}
+            headers = {**headers, "Content-Type": body.content_type, "Content-Length": str(body.length)}
         try:
             async with self._clock.timeout(timeout_s):
-                with _translated_errors(), self.policy.calling(target):
+                with translated_errors(), self.policy.calling(target):
                     async with self._http.request(
-                        method, target, params=query, json=json, headers=headers, allow_redirects=False, ssl=tls
+                        method, target, params=query, headers=headers, allow_redirects=False, ssl=tls, **sent
                     ) as response:
                         yield target, response
         except TimeoutError:
@@ -190,28 +237,8 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
 
     aiohttp repeats a request only after errors of its own, so translating them here prevents it.
     """
-    with _translated_errors():
+    with translated_errors():
         return await handler(request)
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    """Replace aiohttp's errors with ours; its messages may contain a URL with a secret in it."""
-    try:
-        yield
-    except aiohttp.ClientConnectorError as error:
-        if isinstance(error.os_error, NotPublic):
-            raise AddressRefused("it leads into a private network") from None
-        reason = next((text for kind, text in CONNECTION_FAILURES if isinstance(error.os_error, kind)), "")
-        raise PortalUnreachable(f"no connection{reason}", sent=False) from None
-    except (aiohttp.InvalidURL, UnicodeError):  # a host such as 1.2.3, or with a label that is too long
-        raise AddressRefused("its host is not valid") from None
-    except aiohttp.ClientPayloadError:
-        raise PortalBroken("incomplete body") from None
-    except aiohttp.ClientResponseError:
-        raise PortalBroken("not HTTP") from None
-    except (aiohttp.ClientError, OSError):
-        raise PortalUnreachable("the connection was dropped", sent=True) from None
 
 
 async def _read_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:

@@ -1,0 +1,148 @@
+"""Files to and from one portal, within its limits and repeated by the retry rules."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from http import HTTPStatus
+
+from yarl import URL
+
+from gateway.bitrix.auth.credentials import Access
+from gateway.bitrix.errors import PortalBroken
+from gateway.bitrix.limits.portal_request import PortalRequest
+from gateway.bitrix.protocol.file_bodies import FileContent, FormBody, inline_chunks, inline_length
+from gateway.bitrix.protocol.v2 import Answer, Command, Params, decode_answer
+from gateway.bitrix.sender import RequestSender, with_token
+from gateway.bitrix.transport.download import Download
+from gateway.bitrix.transport.session import REQUEST_DEADLINE_S, PortalSession
+from gateway.bitrix.transport.streamed_body import StreamedBody
+
+INLINE_BYTES = 4 * 1024 * 1024  # larger files are sent in two steps
+MIN_BYTES_PER_S = 64 * 1024  # of an upload: slower ones are ended
+MAX_ERROR_BYTES = 64 * 1024  # of the answer to a download that failed
+UPLOAD = Command("upload", write=True)
+DOWNLOAD = Command("download")
+# Portals may refuse technical agents. Source: methods.md 5.7, protocol.md 17
+BROWSER = {
+    "User-Agent": "Mozilla/5.0 (compatible; bitrix-gateway)",
+    "Accept": "*/*",
+    "Accept-Language": "en",
+    "Accept-Encoding": "identity",
+}
+
+
+class FileTransfers:
+    """Uploads and downloads with one client; *request_of* makes the request of a command.
+
+    Both raise:
+        PortalError: the transfer failed permanently; OutcomeUnknown if an upload may have been stored.
+        TooBusy: the limits would delay it for too long.
+    """
+
+    def __init__(
+        self, sender: RequestSender, session: PortalSession, request_of: Callable[[Command], PortalRequest]
+    ) -> None:
+        self._sender = sender
+        self._session = session
+        self._request_of = request_of
+
+    async def upload(self, command: Command, file: FileContent) -> Params:
+        """Upload *file* by *command*, whose parameters lack the content. Return the portal's object of the file.
+
+        Empty files and those of more than INLINE_BYTES are sent in two steps: the command is answered with an address,
+        to which the file is posted. That must be at the origin of the portal.
+        """
+        if 0 < file.size <= INLINE_BYTES:
+            request = self._request_of(command)
+            answer = await self._sender.run(request, partial(self._send_inline, request, command, file))
+        else:
+            answer = await self._upload_in_two_steps(command, file)
+        if not isinstance(answer.result, Mapping):
+            raise PortalBroken("an upload without a file")
+        return answer.result
+
+    async def _upload_in_two_steps(self, command: Command, file: FileContent) -> Answer:
+        asking = Command(command.method, command.params)  # it changes nothing yet
+        request = self._request_of(asking)
+        answer, access = await self._sender.run(request, partial(self._ask, request, asking))
+        request = self._request_of(UPLOAD)
+        url, field = upload_address(answer, access)
+        return await self._sender.run(request, partial(self._send_form, request, url, FormBody(field, file)))
+
+    async def _ask(self, request: PortalRequest, command: Command, access: Access) -> tuple[Answer, Access]:
+        return await self._sender.post(request, command.params, access), access
+
+    async def _send_inline(self, request: PortalRequest, command: Command, file: FileContent, access: Access) -> Answer:
+        params, _ = with_token(access, command.params)
+        assert isinstance(params, Mapping), "a command has its parameters by name"
+        body = StreamedBody("application/json", inline_length(params, file), partial(inline_chunks, params, file))
+        return await self._post(request, access.endpoint + request.method, body, file, access)
+
+    async def _send_form(self, request: PortalRequest, url: str, form: FormBody, access: Access) -> Answer:
+        body = StreamedBody(form.content_type, form.length, form.chunks)
+        return await self._post(request, url, body, form.file, access)
+
+    async def _post(
+        self, request: PortalRequest, url: str, body: StreamedBody, file: FileContent, access: Access
+    ) -> Answer:
+        deadline_s = REQUEST_DEADLINE_S + file.size / MIN_BYTES_PER_S
+        secrets = (*access.secrets, *URL(url).query.values())
+        post = partial(self._session.post, url, body, secrets, deadline_s=deadline_s)
+        _, answer = await self._sender.send(request, post, decode_answer, secrets)
+        return answer
+
+    async def download(self, url: str, headers: Mapping[str, str]) -> Download:
+        """Open the file at *url*, an address of the portal that has been read just now. The caller closes the result.
+
+        *headers* are added to the request, such as Range. The result has a status below 400, or is 416.
+
+        Raises:
+            PortalBroken: the address is not at the origin of the portal.
+        """
+        request = self._request_of(DOWNLOAD)
+        return await self._sender.run(request, partial(self._open, request, url, headers))
+
+    async def _open(self, request: PortalRequest, url: str, headers: Mapping[str, str], access: Access) -> Download:
+        check_origin(url, access)
+        secrets = (*access.secrets, *URL(url).query.values())
+
+        async def open_checked() -> Download:
+            download = await self._session.open_download(url, {**BROWSER, **headers})
+            if (
+                download.status >= HTTPStatus.BAD_REQUEST
+                and download.status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+            ):
+                try:
+                    decode_answer(download.status, await download.read(MAX_ERROR_BYTES), secrets)
+                finally:
+                    await download.close()
+            return download
+
+        return await self._sender.open(request, open_checked)
+
+
+def check_origin(url: str, access: Access) -> None:
+    """Check that a portal's address of a file is at its own origin, to which alone the file and the token may go.
+
+    Raises:
+        PortalBroken: it is not.
+    """
+    try:
+        same = URL(url).origin() == URL(access.endpoint).origin()
+    except ValueError:
+        same = False
+    if not same:
+        raise PortalBroken("an address of a file that is not at the portal")
+
+
+def upload_address(answer: Answer, access: Access) -> tuple[str, str]:
+    """Return the address of an upload and the field of its form, from the answer to a call without content.
+
+    Raises:
+        PortalBroken: the answer has none, or at another origin than the portal.
+    """
+    found = answer.result if isinstance(answer.result, Mapping) else {}
+    url, field = found.get("uploadUrl"), found.get("field", found.get("fieldName"))
+    if not isinstance(url, str) or not isinstance(field, str):
+        raise PortalBroken("no address for an upload")
+    check_origin(url, access)
+    return url, field

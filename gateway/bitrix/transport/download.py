@@ -1,0 +1,55 @@
+"""A response whose body is read piece by piece."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+
+import aiohttp
+
+from gateway.bitrix.errors import PortalUnreachable
+from gateway.bitrix.transport.failures import translated_errors
+from gateway.clock import Clock
+
+CHUNK_BYTES = 64 * 1024
+STALL_S = 30.0  # without a byte
+
+
+class Download:
+    """An open response: its *status* and *headers*, and its body, once. `close` it in any case."""
+
+    def __init__(self, response: aiohttp.ClientResponse, opened: AsyncExitStack, clock: Clock) -> None:
+        self._response = response
+        self._opened = opened
+        self._clock = clock
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body.
+
+        Raises:
+            PortalUnreachable: it has stalled, or the connection was dropped.
+            PortalBroken: it is incomplete.
+        """
+        while True:
+            try:
+                async with self._clock.timeout(STALL_S):
+                    with translated_errors():
+                        chunk = await self._response.content.read(CHUNK_BYTES)
+            except TimeoutError:
+                raise PortalUnreachable(f"no byte within {STALL_S:.0f} s", sent=True) from None
+            if not chunk:
+                return
+            yield chunk
+
+    async def read(self, max_bytes: int) -> bytes:
+        """Return the first *max_bytes* of the body."""
+        received = bytearray()
+        async for chunk in self.chunks():
+            received += chunk
+            if len(received) >= max_bytes:
+                break
+        return bytes(received[:max_bytes])
+
+    async def close(self) -> None:
+        """Close the response. What was not read of its body is not read."""
+        await self._opened.aclose()

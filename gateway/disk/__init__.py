@@ -1,0 +1,1 @@
+"""Files of Bitrix24 Disk: uploads, folders and downloads."""

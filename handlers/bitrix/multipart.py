@@ -1,0 +1,162 @@
+"""Receives the files of a multipart form within the limits of number, size and time."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TRANSFER_ENCODING, EXPECT
+from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.streams import EMPTY_PAYLOAD
+
+from gateway.disk.spool import Spool, SpooledFile
+from gateway.errors import InvalidInput
+from handlers.http.body_reader import CallerLeft, send_continue
+from handlers.http.errors import HttpError
+from handlers.http.keys import CLOCK
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_FILES = 100
+MAX_FILE_BYTES = 50 * 1024 * 1024
+MAX_NAME_CHARACTERS = 255
+MAX_FORM_BYTES = MAX_FILES * (MAX_FILE_BYTES + 4096)  # with the heads of the parts
+CHUNK_BYTES = 64 * 1024
+STALL_S = 30.0  # without a byte
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+PLAIN_ENCODINGS = ("binary", "8bit", "7bit")
+STALLED = f"body: no byte was received within {STALL_S:.0f} s"
+NOT_A_FORM = "must be a complete multipart/form-data form with a boundary"
+TOO_LARGE = f"has more than {MAX_FILE_BYTES:,} bytes"
+
+
+@dataclass(frozen=True)
+class ReceivedFile:
+    """A file of a form, with its name, without any path."""
+
+    name: str
+    file: SpooledFile
+
+
+@asynccontextmanager
+async def received_files(request: web.Request, spool: Spool) -> AsyncIterator[list[ReceivedFile]]:
+    """Yield the files of the form that *request* sends, in the order sent. They are deleted at the end of the block.
+
+    Raises:
+        InvalidInput: It is no form, a part of it is no file, or there are more than MAX_FILES.
+        HttpError: 413 if a file is too large or all together are more than the spool holds; 408 if no byte comes.
+        SpoolFull: There is no room for them now.
+        StorageFailed: The disk fails.
+        CallerLeft: The connection was closed before the end of the form.
+    """
+    _check_length(request, spool)
+    files: list[ReceivedFile] = []
+    try:
+        if EXPECT in request.headers and not request.content.is_eof():
+            await send_continue(request)
+        async for part in _parts(request):
+            place = f"/{len(files)}"
+            if len(files) == MAX_FILES:
+                raise InvalidInput.of_field(place, "too_many", f"a request has at most {MAX_FILES} files")
+            file = ReceivedFile(_name_of(part, place), await spool.create())
+            files.append(file)
+            await _receive(request, part, file)
+        if not files:
+            raise InvalidInput.of_field("", "required", "must have at least one file")
+        yield files
+    finally:
+        for file in files:
+            await file.file.close()
+
+
+def _check_length(request: web.Request, spool: Spool) -> None:
+    """Refuse a form that is too large before it is read."""
+    length = int(request.headers.get(CONTENT_LENGTH, 0))
+    if length > MAX_FORM_BYTES:
+        raise HttpError(413, f"body: is larger than {MAX_FILES} files of {MAX_FILE_BYTES:,} bytes")
+    if length > spool.max_bytes:
+        raise _larger_than_spool(spool)
+    spool.check(length)
+
+
+def _larger_than_spool(spool: Spool) -> HttpError:
+    return HttpError(413, f"body: is larger than {spool.max_bytes:,} bytes (GATEWAY_SPOOL_BYTES)")
+
+
+async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
+    """The parts of the form, which are files."""
+    if request.content_type != "multipart/form-data":
+        raise InvalidInput.of_field("", "content_type", "must be sent as multipart/form-data")
+    if request.content is EMPTY_PAYLOAD:
+        raise InvalidInput.of_field("", "not_a_form", NOT_A_FORM)
+    reader = await _read(request, _open, request)
+    number = 0
+    while (part := await _read(request, reader.next)) is not None:
+        if isinstance(part, MultipartReader):
+            raise InvalidInput.of_field(f"/{number}", "nested", "must be a file, not another form")
+        yield part
+        number += 1
+
+
+async def _open(request: web.Request) -> MultipartReader:
+    return await request.multipart()
+
+
+async def _receive(request: web.Request, part: BodyPartReader, received: ReceivedFile) -> None:
+    """Write the content of *part*."""
+    file = received.file
+    while chunk := await _read(request, part.read_chunk, CHUNK_BYTES):
+        if file.size + len(chunk) > MAX_FILE_BYTES:
+            raise HttpError(413, f"body: the file {received.name} {TOO_LARGE}")
+        await file.write(chunk)
+    await file.flush()
+
+
+async def _read(request: web.Request, read: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what *read* reads of the body, unless no byte comes."""
+    clock, content = request.app[CLOCK], request.content
+    reading = asyncio.ensure_future(read(*args, **kwargs))
+    try:
+        while True:
+            before = content.total_raw_bytes
+            try:
+                async with clock.timeout(STALL_S):
+                    return await asyncio.shield(reading)
+            except TimeoutError:
+                if content.total_raw_bytes == before:
+                    raise HttpError(408, STALLED) from None
+    except (ValueError, AssertionError, BadHttpMessage, web.RequestPayloadError, web.HTTPBadRequest) as error:
+        if request.transport is None:
+            raise CallerLeft from error
+        raise InvalidInput.of_field("", "not_a_form", NOT_A_FORM) from error
+    except (OSError, RuntimeError) as error:
+        if request.transport is None:
+            raise CallerLeft from error
+        raise
+    finally:
+        if not reading.done():
+            reading.cancel()
+
+
+def _name_of(part: BodyPartReader, place: str) -> str:
+    """The name of a file without any path.
+
+    Raises:
+        InvalidInput: The part has no name of a file, or an invalid one, or an encoding of its own.
+    """
+    for header in (CONTENT_ENCODING, CONTENT_TRANSFER_ENCODING):
+        if part.headers.get(header, "binary").lower() not in PLAIN_ENCODINGS:
+            raise InvalidInput.of_field(place, "encoded", f"must not have an encoding of its own ({header})")
+    name = re.split(r"[/\\]", part.filename or "")[-1].strip()
+    if not name or name in (".", ".."):
+        raise InvalidInput.of_field(place, "no_file_name", "must be a file with a name")
+    if CONTROL.search(name):
+        raise InvalidInput.of_field(place, "invalid_name", "must have a name without control characters")
+    if len(name) > MAX_NAME_CHARACTERS:
+        rule = f"must have a name of at most {MAX_NAME_CHARACTERS} characters"
+        raise InvalidInput.of_field(place, "invalid_name", rule)
+    return name

@@ -1,0 +1,52 @@
+"""Files sent to the gateway, and what the portal's Disk has of them."""
+
+import hashlib
+from io import BytesIO
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from tests.gateway import Answer, Gateway, Sandbox
+
+FILES = "/bitrix/files"
+
+
+def root_of(sandbox: Sandbox) -> int:
+    """The root folder of the company's drive."""
+    (storage,) = [each for each in sandbox.portal.data.disk.storages.values() if each["ENTITY_TYPE"] == "common"]
+    return int(storage["ROOT_OBJECT_ID"])
+
+
+def files_in(sandbox: Sandbox, folder_id: int) -> dict[str, tuple[int, str]]:
+    """The size and the SHA-256 of each file in a folder, by its name."""
+    disk = sandbox.portal.data.disk
+    rows = [row for row in disk.children(folder_id) if row["TYPE"] == "file"]
+    return {row["NAME"]: (int(row["SIZE"]), disk.blobs[int(row["FILE_ID"])].sha256) for row in rows}
+
+
+def facts(content: bytes) -> tuple[int, str]:
+    return len(content), hashlib.sha256(content).hexdigest()
+
+
+def form_of(files: list[tuple[str, bytes]]) -> aiohttp.FormData:
+    """A form with *files*, whose names are sent as they are, as browsers do."""
+    form = aiohttp.FormData(quote_fields=False)
+    for number, (name, content) in enumerate(files):
+        form.add_field(f"file{number}", BytesIO(content), filename=name, content_type="application/octet-stream")
+    return form
+
+
+async def upload(gateway: Gateway, folder_id: object, files: list[tuple[str, bytes]], **query: object) -> Answer:
+    """Upload *files* while the clock advances."""
+    parameters = "".join(f"&{name}={quote(str(value))}" for name, value in query.items())
+    path = f"{FILES}?folder={folder_id}{parameters}"
+    return await gateway.clock.until(gateway.post(path, data=form_of(files)))
+
+
+async def uploaded(gateway: Gateway, folder_id: int, *files: tuple[str, bytes]) -> list[Any]:
+    """Upload *files*, and return their lines."""
+    answer = await upload(gateway, folder_id, list(files))
+    assert (answer.status, answer.json["failed"]) == (200, 0), answer.body
+    lines: list[Any] = answer.json["files"]
+    return lines
