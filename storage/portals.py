@@ -87,6 +87,7 @@ MOVE = (
     "DELETE FROM buckets WHERE portal_id = :portal_id",
     "UPDATE mirror_lists SET portal_id = :into, generation = generation + 1 WHERE portal_id = :portal_id",
     "UPDATE rules SET portal_id = :into WHERE portal_id = :portal_id",
+    "UPDATE widget_placements SET portal_id = :into WHERE portal_id = :portal_id",
     "UPDATE accounts SET portal_id = :into WHERE portal_id = :portal_id",
     "DELETE FROM field_descriptors WHERE portal_id = :portal_id",  # read again when they are needed
     "DELETE FROM portals WHERE portal_id = :portal_id",

@@ -247,3 +247,14 @@ def test_merging_portals_loses_nothing_and_keeps_what_each_account_uses(
                 assert generations[row_id] > 1
     used = {portal for owned in after.values() for _, portal, _ in owned.values()}
     assert archives <= used  # an empty archive is deleted
+
+
+def test_handlers_of_placements_move_with_their_portal() -> None:
+    with filled([INTO] * 4, [], []) as connection:
+        connection.executemany(
+            "INSERT INTO widget_placements VALUES (?, 'a1', ?, NULL, 'LEFT_MENU', '{}', ?, 'bound')",
+            [(f"{portal}", portal, f"https://gateway/{portal}") for portal in PORTALS],
+        )
+        merge_portals(connection, MERGED, INTO)
+        moved = connection.execute("SELECT placement_id, portal_id FROM widget_placements").fetchall()
+    assert sorted(moved) == [("1", INTO), ("2", INTO), ("3", BYSTANDER)]
