@@ -11,7 +11,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "generated_client"
-UNREADABLE = ("application/x-ndjson", "application/yaml")  # the media types that the generator may leave out
+UNREADABLE = ("application/x-ndjson", "application/yaml", "*/*")  # the media types that the generator may leave out
 START_S, GENERATE_S, POLL_S, POLLS = 60, 60, 0.1, 300
 USERS, QUIZ = 60, 7
 RULES = {

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import InvalidInput
 from gateway.widgets.templates import TYPES, TemplateField, check_settings, missing_settings
+from tests.gateway import Gateway
 from tests.support.widgets import WIDGETS, Person, broken_rules
 
 LOGIN = {"login": "a", "password": "b"}
@@ -146,3 +147,18 @@ def test_settings_are_accepted_exactly_when_nothing_is_missing_and_no_key_is_unk
     missing = missing_settings(template, settings)
     with pytest.raises(InvalidInput) if unknown or missing else nullcontext():
         check_settings(template, settings)
+
+
+async def test_no_setting_is_logged(gateway: Gateway, user: Person, capsys: pytest.CaptureFixture[str]) -> None:
+    await gateway.restart(GATEWAY_LOG_LEVEL="debug")
+    admin = user.but(admin=True)
+    await admin.add("a", settings_template=[field("pass"), field("users_lp", key="logins")])
+    settings = {"key": "canary-of-a-password", "logins": {"5": {"login": "a", "password": "canary-of-a-login"}}}
+    await admin.install("a", settings)
+    await admin.post(f"{WIDGETS}/a", json={**settings, "unknown": "canary-of-an-unknown-value"})
+    await admin.delete(f"{WIDGETS}/a")
+    await gateway.stop()
+    logged = capsys.readouterr()
+    assert f"POST {WIDGETS}/{{code}}" in logged.err
+    assert "canary-of-" not in logged.out + logged.err
+    await gateway.start()
