@@ -186,9 +186,21 @@ class PlacementService:
                 await self._settle_due()
             except StorageError as error:
                 logger.warning("the placements of widgets cannot be read", extra={"reason": str(error)})
+            if not await self._has_work():
+                await self._woken.wait()
+                continue
             with suppress(TimeoutError):
                 async with self._clock.timeout(LOOK_S):
                     await self._woken.wait()
+
+    async def _has_work(self) -> bool:
+        """Whether there is anything to look at again, other than what wakes this service itself."""
+        if self._verify_at or self._retry_at or self._unverified:
+            return True
+        try:
+            return bool(await self._store.list_accounts())
+        except StorageError:
+            return True
 
     async def _settle_due(self) -> None:
         now = self._clock.monotonic()
@@ -217,6 +229,7 @@ class PlacementService:
         self._retry_at[account_key] = (self._clock.monotonic() + pause_s, pause_s)
         fields = {"account": account_key, "reason": str(error) or type(error).__name__, "again_in_s": pause_s}
         logger.warning("placements of widgets are not as they should be", extra=fields)
+        self.wake()
 
     async def _settle(self, account_key: str, *, verify: bool) -> None:
         """Make the portal as the catalogue says. With *verify*, ask it first what is bound.

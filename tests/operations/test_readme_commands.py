@@ -137,7 +137,7 @@ async def test_a_widget_is_loaded_listed_installed_and_removed_after_the_demo(
     await gateway.synced()
     async with open_client(gateway.origin, admin.token) as client, open_client(sandbox.origin, NO_TOKEN) as browser:
         await gateway.clock.until(load_examples(config, gateway.clock))
-        await gateway.clock.until(try_widgets(client, browser))
+        await gateway.clock.until(try_widgets(client, browser, can_bind=True))
     (at,) = (at for at, part in enumerate(PARTS) if "widgets load hello.json" in part)
     made, *commands = re.split(r"\n(?=bitrix-gateway )", PARTS[at].rstrip())
     _, written, _, file = shlex.split(made)

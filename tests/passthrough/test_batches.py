@@ -84,7 +84,8 @@ async def test_an_invalid_batch_is_refused_with_a_pointer_before_anything_is_sen
     requests = sandbox.portal.http_requests
     answer = await connected.post("/bitrix/batch", json=body)
     assert (refusal(answer), place(answer)) == ((400, "invalid_input"), pointer)
-    assert answer.json["detail"].startswith(f"{pointer[1:].replace('/', '.')}: ")
+    names = [name.replace("~1", "/").replace("~0", "~") for name in pointer[1:].split("/")]
+    assert answer.json["detail"].startswith(f"{'.'.join(names)}: ")
     assert sandbox.portal.http_requests == requests
 
 

@@ -19,6 +19,7 @@ PARAMS: dict[str, dict[str, object]] = {
     "crm.item.list": {"entityTypeId": 2},
     "crm.item.productrow.list": {"filter": {"=ownerType": "D", "=ownerId": 1}},
     "crm.timeline.comment.list": {"filter": {"ENTITY_TYPE": "deal", "ENTITY_ID": 1}},
+    "disk.folder.getchildren": {"id": 1},
     "userfieldconfig.list": {"moduleId": "crm"},
 }
 OFFERED_LISTS = sorted(LIST_SPECS.keys() & OFFERED.keys())
@@ -28,9 +29,11 @@ OFFERED_LISTS = sorted(LIST_SPECS.keys() & OFFERED.keys())
 def client(oauth_client: PortalClient, portal: SandboxPortal) -> PortalClient:
     """Calls by an application's token, which the list of events requires.
 
-    The portal has some events, and deal 1 has some comments and products.
+    The portal has some events and folders, and deal 1 has some comments and products.
     """
+    drive = portal.data.disk.objects[1]
     for row_id in range(1, 71):
+        portal.data.disk.add_folder(drive, f"{row_id}", 1, 0.0)
         portal.data.offline_events[row_id] = portal.data.offline_events.blank(row_id)
         portal.data.product_rows[row_id] = new_row(row_id, DEAL, 1, sort=-row_id)
         comment = {"ID": str(row_id), "COMMENT": "", "AUTHOR_ID": "1", "CREATED": "", "FILES": []}
