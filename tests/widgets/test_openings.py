@@ -121,7 +121,7 @@ async def test_the_entity_is_that_of_the_options(
 async def test_the_address_is_that_of_the_version_which_the_installation_follows(
     gateway: Gateway, sandbox: Sandbox, admin: Person, path: str
 ) -> None:
-    newer = {"code": "tab", "name": "x", "version": "2", **WIDGET, "address": "https://new.example.com"}
+    newer = {"code": "tab", "name": "Телефония", "version": "2", **WIDGET, "address": "https://new.example.com"}
     stays = {**newer, "settings_template": [{"key": "k", "name": "k", "type": "text", "is_required": True}]}
     for manifest, start in ((stays, "https://widget.example.com/"), (newer, "https://new.example.com?context=ey")):
         assert (await admin.put("/api/v4/widgets/tab/manifest", json=manifest)).status == 200
