@@ -72,10 +72,6 @@ class PlacementStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, placement_id: str) -> StoredPlacement | None:
-        """Return the handler with this id, or None."""
-        return await self._database.read(_find, placement_id)
-
     async def find_installed(self, placement_id: str) -> InstalledPlacement | None:
         """Return the handler with this id and its installation, or None."""
         return await self._database.read(_find_installed, placement_id)
@@ -145,13 +141,6 @@ LEFT JOIN widget_installations AS i USING (installation_id)
 LEFT JOIN widget_versions AS v USING (version_id)
 WHERE p.placement_id = :placement_id
 """
-
-
-def _find(connection: Connection, placement_id: str) -> StoredPlacement | None:
-    row = connection.execute(
-        f"{PLACEMENT} WHERE placement_id = :placement_id", {"placement_id": placement_id}
-    ).fetchone()
-    return row and _placement(row)
 
 
 def _find_installed(connection: Connection, placement_id: str) -> InstalledPlacement | None:

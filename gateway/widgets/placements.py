@@ -248,7 +248,9 @@ class PlacementService:
         if not handlers and account_key not in self._late:
             return
         known = {(each.placement, each.handler) for each in handlers}
-        present = await self._read_bound(account) if verify else {_place(each) for each in handlers if _is_there(each)}
+        present = (
+            await self._read_bound(account) if verify else {_place(each) for each in handlers if each.state == "bound"}
+        )
         others = await self._store.list_handlers(portal_id) - {handler for _, handler in known}
         orphans = [place for place in present - known if place[1].startswith(self._origin) and place[1] not in others]
         missing = [each for each in handlers if each.state != "unbinding" and _place(each) not in present]
@@ -316,11 +318,6 @@ def placements_of(manifest: bytes) -> list[WantedPlacement]:
 
 def _place(stored: StoredPlacement) -> tuple[str, str]:
     return stored.placement, stored.handler
-
-
-def _is_there(stored: StoredPlacement) -> bool:
-    """Whether the portal has a handler, as far as is stored."""
-    return stored.state == "bound"
 
 
 def _ids(handlers: Iterable[StoredPlacement]) -> list[str]:
