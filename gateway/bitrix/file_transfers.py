@@ -9,7 +9,7 @@ from yarl import URL
 from gateway.bitrix.auth.credentials import Access
 from gateway.bitrix.errors import PortalBroken
 from gateway.bitrix.limits.portal_request import PortalRequest
-from gateway.bitrix.protocol.file_bodies import FileContent, FormBody, inline_chunks, inline_length
+from gateway.bitrix.protocol.file_bodies import CONTENT_PARAMETER, FileContent, FormBody, InlineBody
 from gateway.bitrix.protocol.v2 import Answer, Command, Params, decode_answer
 from gateway.bitrix.sender import RequestSender, with_token
 from gateway.bitrix.transport.download import Download
@@ -52,13 +52,18 @@ class FileTransfers:
         to which the file is posted. That must be at the origin of the portal.
         """
         if 0 < file.size <= INLINE_BYTES:
-            request = self._request_of(command)
-            answer = await self._sender.run(request, partial(self._send_inline, request, command, file))
+            params = {**command.params, CONTENT_PARAMETER: file}
+            answer = await self.call(Command(command.method, params, write=command.write))
         else:
             answer = await self._upload_in_two_steps(command, file)
         if not isinstance(answer.result, Mapping):
             raise PortalBroken("an upload without a file")
         return answer.result
+
+    async def call(self, command: Command) -> Answer:
+        """Return the answer to *command*. Each FileContent in its parameters is sent as its name and its content."""
+        request = self._request_of(command)
+        return await self._sender.run(request, partial(self._send_inline, request, command))
 
     async def _upload_in_two_steps(self, command: Command, file: FileContent) -> Answer:
         asking = Command(command.method, command.params)  # it changes nothing yet
@@ -71,22 +76,19 @@ class FileTransfers:
     async def _ask(self, request: PortalRequest, command: Command, access: Access) -> tuple[Answer, Access]:
         return await self._sender.post(request, command.params, access), access
 
-    async def _send_inline(self, request: PortalRequest, command: Command, file: FileContent, access: Access) -> Answer:
+    async def _send_inline(self, request: PortalRequest, command: Command, access: Access) -> Answer:
         params, _ = with_token(access, command.params)
         assert isinstance(params, Mapping), "a command has its parameters by name"
-        body = StreamedBody("application/json", inline_length(params, file), partial(inline_chunks, params, file))
-        return await self._post(request, access.endpoint + request.method, body, file, access)
+        return await self._post(request, access.endpoint + request.method, InlineBody(params), access)
 
     async def _send_form(self, request: PortalRequest, url: str, form: FormBody, access: Access) -> Answer:
-        body = StreamedBody(form.content_type, form.length, form.chunks)
-        return await self._post(request, url, body, form.file, access)
+        return await self._post(request, url, form, access)
 
-    async def _post(
-        self, request: PortalRequest, url: str, body: StreamedBody, file: FileContent, access: Access
-    ) -> Answer:
-        deadline_s = REQUEST_DEADLINE_S + file.size / MIN_BYTES_PER_S
+    async def _post(self, request: PortalRequest, url: str, body: InlineBody | FormBody, access: Access) -> Answer:
         secrets = (*access.secrets, *URL(url).query.values())
-        post = partial(self._session.post, url, body, secrets, deadline_s=deadline_s)
+        streamed = StreamedBody(body.content_type, body.length, body.chunks)
+        deadline_s = REQUEST_DEADLINE_S + body.length / MIN_BYTES_PER_S
+        post = partial(self._session.post, url, streamed, secrets, deadline_s=deadline_s)
         _, answer = await self._sender.send(request, post, decode_answer, secrets)
         return answer
 

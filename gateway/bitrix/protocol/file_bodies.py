@@ -25,25 +25,34 @@ class FileContent:
     chunks: Callable[[int], AsyncIterator[bytes]]
 
 
-def inline_length(params: Mapping[str, object], file: FileContent) -> int:
-    """Return the length of the body that `inline_chunks` makes."""
-    before, after = _around(params, file)
-    return len(before) + (file.size + 2) // 3 * 4 + len(after)
+class InlineBody:
+    """*params* as JSON, in which each FileContent becomes a pair of its name and its content in base64."""
 
+    content_type = "application/json"
 
-async def inline_chunks(params: Mapping[str, object], file: FileContent) -> AsyncIterator[bytes]:
-    """Yield *params* as JSON with the file, as a pair of its name and its content in base64."""
-    before, after = _around(params, file)
-    yield before
-    async for chunk in file.chunks(CHUNK_BYTES):
-        yield b64encode(chunk)
-    yield after
+    def __init__(self, params: Mapping[str, object]) -> None:
+        self._files: list[FileContent] = []
+        self._mark = token_hex(16)
+        encoded = orjson.dumps(params, default=self._pair, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+        self._texts = encoded.split(self._mark.encode())
+        self.size = sum(file.size for file in self._files)
+        self.length = sum(map(len, self._texts)) + sum((file.size + 2) // 3 * 4 for file in self._files)
 
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the JSON."""
+        first, *others = self._texts
+        yield first
+        for file, text in zip(self._files, others, strict=True):
+            async for chunk in file.chunks(CHUNK_BYTES):
+                yield b64encode(chunk)
+            yield text
 
-def _around(params: Mapping[str, object], file: FileContent) -> tuple[bytes, bytes]:
-    """The body before and after the content."""
-    head = orjson.dumps({**params, CONTENT_PARAMETER: [file.name]}).removesuffix(b"]}")
-    return head + b',"', b'"]}'
+    def _pair(self, value: object) -> tuple[str, str]:
+        """The pair for a file, whose content is put later where the mark is."""
+        if not isinstance(value, FileContent):
+            raise TypeError(f"not JSON: {type(value).__name__}")
+        self._files.append(value)
+        return value.name, self._mark
 
 
 class FormBody:
