@@ -25,6 +25,7 @@ from gateway.bitrix.transport.session import open_session
 from gateway.clock import Clock
 from gateway.crypto.vault import Vault
 from gateway.disk.drive import Drive
+from gateway.disk.folder_paths import FolderPaths
 from gateway.disk.spool import Spool
 from gateway.disk.uploads import UploadService
 from gateway.fields.service import FieldService
@@ -61,6 +62,7 @@ from handlers.app_keys import (
     DRAINING,
     DRIVE,
     FIELDS,
+    FOLDER_PATHS,
     PAGES,
     POLICY,
     PORTAL_LISTS,
@@ -261,6 +263,7 @@ async def services(app: web.Application) -> AsyncIterator[None]:
     app[CALLS] = CallService(allowed_methods, directory, clients)
     app[SPOOL] = Spool(config.spool_dir or config.database.parent, config.spool_bytes)
     app[DRIVE] = Drive(allowed_methods, directory, clients)
+    app[FOLDER_PATHS] = FolderPaths(app[DRIVE], clock)
     app[UPLOADS] = UploadService(allowed_methods, directory, clients, clock)
     widget_services(app, vault, placements)
     app[RULES] = RuleService(RuleStore(app[DATABASE]), mirror, clock)

@@ -21,6 +21,7 @@ from gateway.crm.related_deals import RelatedDeals
 from gateway.crm.service import RecordService
 from gateway.crm.upserts import UpsertService
 from gateway.disk.drive import Drive
+from gateway.disk.folder_paths import FolderPaths
 from gateway.disk.spool import Spool
 from gateway.disk.uploads import UploadService
 from gateway.fields.service import FieldService
@@ -78,6 +79,7 @@ CATALOGUE = web.AppKey("CATALOGUE", Catalogue)
 INSTALLATIONS = web.AppKey("INSTALLATIONS", InstallationService)
 DRIVE = web.AppKey("DRIVE", Drive)
 SPOOL = web.AppKey("SPOOL", Spool)
+FOLDER_PATHS = web.AppKey("FOLDER_PATHS", FolderPaths)
 UPLOADS = web.AppKey("UPLOADS", UploadService)
 CONTEXT_KEYS = web.AppKey("CONTEXT_KEYS", ContextKeys)
 OPENINGS = web.AppKey("OPENINGS", OpeningService)

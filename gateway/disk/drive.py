@@ -81,6 +81,17 @@ class Drive:
         """
         return _page(await self._call(account, CHILDREN, id=folder_id, start=start, order={"ID": "ASC"}))
 
+    async def find_folder(self, account: Account, folder_id: int, name: str) -> int | None:
+        """Return the id of the folder in a folder that has this name, in any case as portals compare names.
+
+        Raises:
+            PortalError: the portal refused, or has no such folder.
+        """
+        wanted = {"TYPE": "folder", "=NAME": name}
+        page = _page(await self._call(account, CHILDREN, id=folder_id, filter=wanted, order={"ID": "ASC"}))
+        folders = [row for row in page.items if row.get("TYPE") == "folder"]
+        return next((int(row["id"]) for row in folders if str(row.get("NAME")).casefold() == name.casefold()), None)
+
     async def add_folder(self, account: Account, folder_id: int, name: str) -> Shown:
         """Make a folder in a folder, and return it.
 

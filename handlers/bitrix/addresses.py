@@ -7,7 +7,6 @@ from aiohttp import web
 from gateway.crm.address_calls import ADDRESS_FIELDS
 from gateway.errors import InvalidInput
 from gateway.mirror.field_access import FieldAccess
-from gateway.schemas import NOT_POSITIVE
 from handlers.app_keys import ADDRESSES
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.fields import fetch_fields, load_fields, requested_resource
@@ -15,7 +14,7 @@ from handlers.bitrix.lists import respond_items
 from handlers.bitrix.record_writes import load_values, respond
 from handlers.bitrix.records import record_id
 from handlers.http.idempotency import idempotency_key
-from handlers.http.query import is_digits, one_value
+from handlers.http.query import positive_or_none
 from storage.records import Account
 
 OWNERS = ("contacts", "companies")  # have requisites. Source: methods.md 7 (b24restdocs .../crm-requisite-add.md)
@@ -31,7 +30,7 @@ async def list_addresses(request: web.Request) -> web.Response:
 async def create_address(request: web.Request) -> web.Response:
     """POST /bitrix/{resource}/{id}/addresses"""
     resource, row_id, key = requested_resource(request), record_id(request), idempotency_key(request)
-    requisite, body = requested_requisite(request), await load_values(request)
+    requisite, body = positive_or_none(request.query, "requisite"), await load_values(request)
     account = await load_authorized_account(request)
     service, access = request.app[ADDRESSES], await access_address_fields(request, account)
     return respond(await service.create(account, resource, row_id, body, access, key, requisite=requisite))
@@ -40,7 +39,7 @@ async def create_address(request: web.Request) -> web.Response:
 async def change_address(request: web.Request) -> web.Response:
     """PATCH /bitrix/{resource}/{id}/addresses/{type}"""
     resource, row_id, key = requested_resource(request), record_id(request), idempotency_key(request)
-    named, requisite = request.match_info["type"], requested_requisite(request)
+    named, requisite = request.match_info["type"], positive_or_none(request.query, "requisite")
     body = await load_values(request)
     if not body:
         raise InvalidInput.of_field("", "empty", "must name a field to change")
@@ -52,23 +51,9 @@ async def change_address(request: web.Request) -> web.Response:
 async def delete_address(request: web.Request) -> web.Response:
     """DELETE /bitrix/{resource}/{id}/addresses/{type}"""
     resource, row_id, key = requested_resource(request), record_id(request), idempotency_key(request)
-    named, requisite = request.match_info["type"], requested_requisite(request)
+    named, requisite = request.match_info["type"], positive_or_none(request.query, "requisite")
     account = await load_authorized_account(request)
     return respond(await request.app[ADDRESSES].delete(account, resource, row_id, named, key, requisite=requisite))
-
-
-def requested_requisite(request: web.Request) -> int | None:
-    """Return the id of a requisite that the parameter `requisite` names, if any.
-
-    Raises:
-        InvalidInput: It is not a positive integer.
-    """
-    value = one_value(request.query, "requisite")
-    if value is None:
-        return None
-    if not (is_digits(value) and int(value) > 0):
-        raise InvalidInput.of_parameter("requisite", "invalid_value", NOT_POSITIVE)
-    return int(value)
 
 
 async def access_address_fields(request: web.Request, account: Account) -> FieldAccess:

@@ -12,14 +12,14 @@ from gateway.schemas import ClosedBody, PositiveInteger, StrictField
 from handlers.app_keys import DRIVE
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.downloads import disposition, send_download
+from handlers.bitrix.file_names import MAX_NAME_CHARACTERS
 from handlers.bitrix.records import record_id
 from handlers.http.bodies import load_body
 from handlers.http.etags import etag_matches
-from handlers.http.query import is_digits, one_value
+from handlers.http.query import is_digits, one_value, zero_or_one
 from handlers.http.ranges import parse_range
 from handlers.http.responses import json_response
 
-MAX_NAME_CHARACTERS = 255
 CONTENT_HEADERS = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-cache", "Vary": "Authorization"}
 ETAG_BYTES = 12
 CURSOR, TRASH = ("cursor",), ("trash",)
@@ -119,10 +119,8 @@ async def change_file(request: web.Request) -> web.Response:
 async def delete_file(request: web.Request) -> web.Response:
     """DELETE /bitrix/files/{id}"""
     file_id = record_id(request)
-    trash = one_value(request.query, "trash")
-    if trash not in (None, "0", "1"):
-        raise InvalidInput.of_parameter("trash", "invalid_value", "must be 0 or 1")
-    await request.app[DRIVE].delete(await load_authorized_account(request), file_id, trash=trash != "0")
+    trash = zero_or_one(request.query, "trash", default=True)
+    await request.app[DRIVE].delete(await load_authorized_account(request), file_id, trash=trash)
     return web.Response(status=HTTPStatus.NO_CONTENT)
 
 

@@ -2,55 +2,64 @@
 
 from aiohttp import web
 
+from gateway.disk.folder_paths import Destination
 from gateway.disk.objects import DiskFile, content_address
 from gateway.disk.uploads import Outcome
 from gateway.errors import GatewayError, InvalidInput
-from gateway.schemas import NOT_POSITIVE
-from handlers.app_keys import SPOOL, UPLOADS
+from handlers.app_keys import FOLDER_PATHS, SPOOL, UPLOADS
 from handlers.bitrix.account_loading import load_authorized_account
+from handlers.bitrix.file_names import MAX_NAME_CHARACTERS, is_file_name
 from handlers.bitrix.multipart import ReceivedFile, received_files
 from handlers.http.errors import command_error
-from handlers.http.query import is_digits, one_value
+from handlers.http.query import one_value, positive_or_none, zero_or_one
 from handlers.http.responses import json_response
 
-UPLOAD_PARAMETERS = ("folder", "unique")
+UPLOAD_PARAMETERS = ("folder", "storage", "path", "unique")
+MAX_PATH_NAMES = 32
+PATH_RULE = (
+    f"must be 1 to {MAX_PATH_NAMES} names of folders with / between them, each of 1 to {MAX_NAME_CHARACTERS} "
+    "characters, none of them . or .. or with control characters"
+)
 
 
 async def upload_files(request: web.Request) -> web.Response:
     """POST /bitrix/files"""
-    folder_id, unique = folder_of(request), wants_unique_names(request)
+    destination, unique = destination_of(request), zero_or_one(request.query, "unique", default=True)
     account = await load_authorized_account(request)
     async with received_files(request, request.app[SPOOL]) as files:
+        folder_id = await request.app[FOLDER_PATHS].resolve(account, destination)
         contents = [each.file.content(each.name) for each in files]
         outcomes = await request.app[UPLOADS].upload(account, folder_id, contents, unique=unique)
         shown = [show_outcome(file, outcome) for file, outcome in zip(files, outcomes, strict=True)]
     return json_response({"files": shown, "failed": sum(isinstance(each, GatewayError) for each in outcomes)})
 
 
-def folder_of(request: web.Request) -> int:
-    """Return the folder that the query names.
+def destination_of(request: web.Request) -> Destination:
+    """Return the folder that the query names, by its id or as the root of a storage, and the path below it.
 
     Raises:
-        InvalidInput: It names none.
+        InvalidInput: It names none, or both, or the path is none.
     """
-    value = one_value(request.query, "folder")
-    if value is None:
-        raise InvalidInput.of_parameter("folder", "required", "must name the folder to upload to")
-    if not (is_digits(value) and int(value) > 0):
-        raise InvalidInput.of_parameter("folder", "invalid_value", NOT_POSITIVE)
-    return int(value)
+    folder_id, storage_id = positive_or_none(request.query, "folder"), positive_or_none(request.query, "storage")
+    if folder_id is None and storage_id is None:
+        rule = "must name the folder to upload to, unless storage names its storage"
+        raise InvalidInput.of_parameter("folder", "required", rule)
+    if folder_id is not None and storage_id is not None:
+        raise InvalidInput.of_parameter("storage", "invalid_value", "must not come with folder")
+    path = one_value(request.query, "path")
+    return Destination(folder_id, storage_id, () if path is None else parse_path(path))
 
 
-def wants_unique_names(request: web.Request) -> bool:
-    """Return whether files whose names are taken get other names, which is the default.
+def parse_path(path: str) -> tuple[str, ...]:
+    """Return the names of folders in *path*.
 
     Raises:
-        InvalidInput: The parameter is neither 0 nor 1.
+        InvalidInput: There are too many, or one cannot be a name.
     """
-    value = one_value(request.query, "unique")
-    if value not in (None, "0", "1"):
-        raise InvalidInput.of_parameter("unique", "invalid_value", "must be 0 or 1")
-    return value != "0"
+    names = tuple(path.split("/"))
+    if len(names) > MAX_PATH_NAMES or not all(map(is_file_name, names)):
+        raise InvalidInput.of_parameter("path", "invalid_value", PATH_RULE)
+    return names
 
 
 def show_outcome(file: ReceivedFile, outcome: Outcome) -> dict[str, object]:

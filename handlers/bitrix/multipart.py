@@ -14,6 +14,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.disk.spool import Spool, SpooledFile
 from gateway.errors import InvalidInput
+from handlers.bitrix.file_names import CONTROL, MAX_NAME_CHARACTERS
 from handlers.http.body_reader import CallerLeft, send_continue
 from handlers.http.errors import HttpError
 from handlers.http.keys import CLOCK
@@ -23,11 +24,9 @@ T = TypeVar("T")
 
 MAX_FILES = 100
 MAX_FILE_BYTES = 50 * 1024 * 1024
-MAX_NAME_CHARACTERS = 255
 MAX_FORM_BYTES = MAX_FILES * (MAX_FILE_BYTES + 4096)  # with the heads of the parts
 CHUNK_BYTES = 64 * 1024
 STALL_S = 30.0  # without a byte
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 PLAIN_ENCODINGS = ("binary", "8bit", "7bit")
 STALLED = f"body: no byte was received within {STALL_S:.0f} s"
 NOT_A_FORM = "must be a complete multipart/form-data form with a boundary"

@@ -24,7 +24,15 @@ from handlers.bitrix.account_loading import load_account
 from handlers.bitrix.fields import access_fields, load_fields
 from handlers.bitrix.streams import parse_filter
 from handlers.http.pages import respond_page
-from handlers.http.query import cached_if_short, check_names, is_digits, one_value, parse_raw_query, positive
+from handlers.http.query import (
+    cached_if_short,
+    check_names,
+    is_digits,
+    one_value,
+    parse_raw_query,
+    positive,
+    zero_or_one,
+)
 from handlers.http.responses import PrebuiltResponse
 from storage.records import Account
 
@@ -210,7 +218,4 @@ def wants_names(query: MultiMapping[str]) -> bool:
     Raises:
         InvalidInput: `translate` is something else.
     """
-    translate = one_value(query, "translate")
-    if translate not in (None, "0", "1"):
-        raise InvalidInput.of_parameter("translate", "invalid_value", "must be 1 or 0")
-    return translate == "1"
+    return zero_or_one(query, "translate", default=False)

@@ -65,12 +65,30 @@ def positive(query: MultiMapping[str], name: str, default: int) -> int:
     Raises:
         InvalidInput: The value is not a positive integer.
     """
+    value = positive_or_none(query, name)
+    return default if value is None else value
+
+
+def positive_or_none(query: MultiMapping[str], name: str) -> int | None:
+    """As `positive`; None if it is absent."""
     value = one_value(query, name)
     if value is None:
-        return default
+        return None
     if not (is_digits(value) and int(value) > 0):
         raise InvalidInput.of_parameter(name, "invalid_value", NOT_POSITIVE)
     return int(value)
+
+
+def zero_or_one(query: MultiMapping[str], name: str, *, default: bool) -> bool:
+    """Return whether the value of *name* is 1, or *default* if it is absent.
+
+    Raises:
+        InvalidInput: The value is neither 0 nor 1.
+    """
+    value = one_value(query, name)
+    if value not in (None, "0", "1"):
+        raise InvalidInput.of_parameter(name, "invalid_value", "must be 0 or 1")
+    return default if value is None else value == "1"
 
 
 def is_digits(value: str) -> bool:

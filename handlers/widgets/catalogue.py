@@ -4,14 +4,13 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.errors import InvalidInput
 from gateway.widgets.manifests import read_manifest
 from gateway.widgets.rendering import widget_address
 from handlers.app_keys import CATALOGUE
 from handlers.http.bodies import load_json
 from handlers.http.keys import CALLER, CONFIG
 from handlers.http.pages import respond_page
-from handlers.http.query import cached_if_short, check_names, one_value, parse_raw_query, positive
+from handlers.http.query import cached_if_short, check_names, parse_raw_query, positive, zero_or_one
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 250
 HAL_JSON = "application/hal+json"
@@ -56,10 +55,8 @@ async def delete_manifest(request: web.Request) -> web.Response:
     code = request.match_info["code"]
     await request.app[CATALOGUE].own(request[CALLER], code)
     check_names(request.query, DELETE_PARAMETERS)
-    uninstall = one_value(request.query, "uninstall")
-    if uninstall not in (None, "0", "1"):
-        raise InvalidInput.of_parameter("uninstall", "invalid_value", "must be 0 or 1")
-    await request.app[CATALOGUE].delete(request[CALLER], code, uninstall=uninstall == "1")
+    uninstall = zero_or_one(request.query, "uninstall", default=False)
+    await request.app[CATALOGUE].delete(request[CALLER], code, uninstall=uninstall)
     return web.Response(status=HTTPStatus.NO_CONTENT)
 
 

@@ -143,6 +143,15 @@ async def test_an_address_at_another_host_gets_no_file(connected: Gateway, sandb
         ("folder=0", "folder"),
         ("folder=x", "folder"),
         ("folder=1&unique=2", "unique"),
+        ("storage=0", "storage"),
+        ("folder=1&storage=1", "storage"),
+        ("folder=1&path=", "path"),
+        ("folder=1&path=a//b", "path"),
+        ("folder=1&path=/a", "path"),
+        ("folder=1&path=a/../b", "path"),
+        ("folder=1&path=a%00b", "path"),
+        (f"folder=1&path={'a' * 256}", "path"),
+        (f"folder=1&path={'/'.join('a' * 33)}", "path"),
     ],
 )
 async def test_invalid_parameters_are_refused(connected: Gateway, query: str, parameter: str) -> None:
