@@ -14,6 +14,8 @@ Pair: TypeAlias = tuple[str, str]
 _Array: TypeAlias = dict[int | str, Any]
 
 MAX_NESTING = 64  # deeper names are ignored
+MAX_UNQUOTED = 65_536
+_PARTS = re.compile(rf".{{1,{MAX_UNQUOTED}}}(?<!%)(?<!%.)|..?", re.DOTALL)  # of a text, with whole escapes
 
 
 def parse_query(query: str) -> dict[str, Value]:
@@ -101,7 +103,9 @@ def as_flag(value: Value) -> str:
 
 
 def _decode(text: str) -> str:
-    return unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "replace")
+    # By parts: of the base64 of a file with all its escapes, unquoting would take twenty times the memory.
+    parts = _PARTS.findall(text) if len(text) > MAX_UNQUOTED else (text,)
+    return b"".join(unquote_to_bytes(part.replace("+", " ")) for part in parts).decode("utf-8", "replace")
 
 
 def _split_name(name: str) -> list[str | None]:

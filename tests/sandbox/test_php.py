@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sandbox.php import as_array, as_bool, as_number, parse_query
+from gateway.sandbox.php import MAX_UNQUOTED, as_array, as_bool, as_number, parse_query
 from tests.sandbox.client import php_query
 
 
@@ -64,6 +64,14 @@ def test_a_built_query_parses_to_the_same_parameters(params: dict[str, Any]) -> 
 @given(st.text(st.sampled_from("ab01[]=&%5B+. "), max_size=40))
 def test_any_query_can_be_parsed(query: str) -> None:
     assert all(isinstance(name, str) and name for name in parse_query(query))
+
+
+@pytest.mark.parametrize("place", range(-4, 4))
+def test_a_long_value_keeps_its_escapes(place: int) -> None:
+    plain = "é" * 100 + "a" * (MAX_UNQUOTED + place)
+    assert parse_query(f"a={plain}%D0%96%%zz%4+%")["a"] == f"{plain}Ж%%zz%4 %"
+    assert parse_query(f"a=%{plain}")["a"] == f"%{plain}"
+    assert parse_query("a=" + "%2B" * MAX_UNQUOTED)["a"] == "+" * MAX_UNQUOTED
 
 
 def _as_php(value: Any) -> Any:
