@@ -9,10 +9,10 @@ fault demands. The token endpoint is `oauth`, behind `SandboxPortal.exchange_tok
 - `errors`, `php`: the errors of REST 2; PHP's rules for parameters, arrays and casts
 - `oauth`: authorization codes and tokens
 - `blobs`: the contents of files, in a temporary directory
-- `content`: which users, records, fields, tasks and events a portal has, and scripted changes of them
+- `content`: which users, records, fields, files, tasks and events a portal has, and scripted changes of them
 - `tables`: how rows are stored or generated, and found by their ids and times
 - `query`: how REST 2 filters, sorts and pages rows
 - `behaviour`: limits, the cost of lists, and faults
 - `rest2`, `rest3`: the methods of each REST version, and the order of checks in its `front`
-- `web`: addresses, HTML pages, and the control address ``/_sandbox/``
+- `web`: addresses, HTML pages, files, and the control address ``/_sandbox/``
 """

@@ -6,10 +6,13 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+FIRST_NUMBER = 30_001
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,14 @@ class Blob:
     def discard(self) -> None:
         """Remove the content, unless `Blobs.keep` has taken it."""
         self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A stored content, and the name under which it was sent or a client saves it."""
+
+    name: str
+    blob: Blob
 
 
 class BlobWriter:
@@ -66,12 +77,19 @@ class Blobs:
     def __init__(self) -> None:
         self._directory: Path | None = None
         self._kept: dict[int, Blob] = {}
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(FIRST_NUMBER)
         self._drafts = itertools.count(1)
 
     def writer(self) -> BlobWriter:
         """Return a writer of a new content, which gets a number only from `keep`."""
         return BlobWriter(self._draft_path())
+
+    def store(self, pieces: Iterable[bytes]) -> Blob:
+        """Store a content that comes in *pieces*. If they raise an exception, nothing is stored."""
+        with self.writer() as writer:
+            for piece in pieces:
+                writer.write(piece)
+            return writer.finish()
 
     def keep(self, blob: Blob) -> int:
         """Take over a finished content and return its number."""

@@ -4,26 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.sandbox.blobs import Blob
+from gateway.sandbox.blobs import StoredFile
 from gateway.sandbox.php import Value
 
 SEEN_CHARS = 2**16  # longer texts are not kept in the record of a call
-
-
-@dataclass(frozen=True)
-class UploadedFile:
-    """A file of a multipart body: its name and its content."""
-
-    name: str
-    blob: Blob
-
-
-@dataclass(frozen=True)
-class Download:
-    """A content to answer with, and the name under which a client saves it."""
-
-    name: str
-    blob: Blob
 
 
 @dataclass(frozen=True)
@@ -40,7 +24,7 @@ class Request:
     bearer: str | None = field(default=None, repr=False)
     webhook: tuple[int, str] | None = field(default=None, repr=False)
     origin: str = ""
-    files: Mapping[str, UploadedFile] = field(default_factory=dict)
+    files: Mapping[str, StoredFile] = field(default_factory=dict)
 
     @property
     def token(self) -> str | None:
@@ -71,7 +55,7 @@ class Reply:
     connection_fault: str | None = None
     fault_value: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    download: Download | None = None
+    download: StoredFile | None = None
 
 
 @dataclass(frozen=True)

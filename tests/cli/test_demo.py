@@ -35,7 +35,7 @@ def test_once_verifies_the_answers_and_removes_its_files(
     assert result.exit_code == 0, result.output
     assert "users: done, 130 rows" in result.stdout
     assert re.search(r"rows from \d+ requests to the portal in [\d.]+ s", result.stdout)
-    assert re.search(r"fields: done, 190 rows \(10 of unsupported types\)\n", result.stdout)
+    assert re.search(r"fields: done, 198 rows \(10 of unsupported types\)\n", result.stdout)
     assert re.search(
         r"moved the card to a stage: PUT /bitrix/items/128/\d+/stage \{\"stage\":\"Успех\"}\n", result.stdout
     )

@@ -14,7 +14,7 @@ async def test_counters_report_the_received_calls(webhook: RestClient, anonymous
     assert (shown["http_requests"], shown["token_requests"]) == (1, 0)
     assert shown["calls"] == {"batch": 1, "user.get": 1}
     assert shown["refusals"] == {"ERROR_METHOD_NOT_FOUND": 1}
-    assert (shown["rows"]["users"], shown["rows"]["categories/2"], shown["rows"]["userfields/CRM_DEAL"]) == (130, 3, 64)
+    assert (shown["rows"]["users"], shown["rows"]["categories/2"], shown["rows"]["userfields/CRM_DEAL"]) == (130, 3, 65)
 
 
 async def test_faults_are_added_and_cleared(webhook: RestClient, anonymous: RestClient) -> None:

@@ -176,7 +176,7 @@ async def test_labels_are_texts_for_all_languages_or_for_each(webhook: RestClien
 async def test_an_invalid_field_is_not_added(webhook: RestClient, fields: Any, code: str, text: str) -> None:
     answer = await webhook.call("crm.deal.userfield.add", fields=fields)
     assert (answer.status, answer.body) == (400, {"error": code, "error_description": text})
-    assert (await webhook.call("crm.deal.userfield.list")).body["total"] == 64
+    assert (await webhook.call("crm.deal.userfield.list")).body["total"] == 65
 
 
 async def test_the_longest_name_has_43_letters_of_its_own_and_is_used_once(webhook: RestClient) -> None:

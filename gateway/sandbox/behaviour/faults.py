@@ -22,7 +22,7 @@ MEANINGS = {
     "slow=BYTES": "BYTES bytes of the answer per second",
     "body_cut=BYTES": "the connection is closed after BYTES bytes of the file; only valid for upload",
     "body_slow=BYTES": "BYTES bytes of the file are read per second; only valid for upload",
-    "link_origin=ORIGIN": "the links to upload and download lead to another origin",
+    "link_origin=ORIGIN": "the links to files and for uploads lead to another origin",
     "redirect=ORIGIN": "302 to the same address at another origin",
     "loop=STATUS": "a redirect (300 to 308) to the called address itself",
     "nowhere=STATUS": "a redirect (300 to 308) without a Location",
@@ -103,11 +103,13 @@ VALUES: dict[str, tuple[re.Pattern[str], str]] = {
 class Fault:
     """One fault, written ``METHOD:KIND[=VALUE][*[N|P%]][@M]``.
 
-    METHOD is a REST method in lower case, ``*`` for any method, or ``oauth.token`` for the token address. MEANINGS
-    describes KIND. ``*N`` injects the fault N times (default 1), ``*`` without a number forever, ``*P%`` into P percent
-    of the calls at random. ``@M`` skips the first M calls. A command of a batch is a call too: its error becomes an
-    entry of ``result_error``, a fault of the connection replaces the whole answer of the batch. ``batch:…`` applies to
-    the HTTP request of the batch itself, ``request:…`` to every HTTP request, a single call or a whole batch.
+    METHOD is a REST method in lower case, ``*`` for any method, or ``oauth.token`` for the token address. Links to
+    files are methods too: ``upload`` and ``download`` of Disk, ``uf.php`` of attachments; of CRM records
+    ``crm.controller.item.getfile`` (``urlMachine``) and ``show_file.php`` (``downloadUrl``). MEANINGS describes KIND.
+    ``*N`` injects the fault N times (default 1), ``*`` without a number forever, ``*P%`` into P percent of the calls at
+    random. ``@M`` skips the first M calls. A command of a batch is a call too: its error becomes an entry of
+    ``result_error``, a fault of the connection replaces the whole answer of the batch. ``batch:…`` applies to the HTTP
+    request of the batch itself, ``request:…`` to every HTTP request, a single call or a whole batch.
     """
 
     method: str

@@ -8,8 +8,8 @@ from gateway.sandbox.php import Value
 
 # A window title, colours, a cleared screen, a forged log line, reversed text direction.
 ESCAPES = "\x1b]0;owned\x07\x1b[31m\x1b[2J\x9b2J\r\n2026-01-01T00:00:00Z [info     ] forged\x00\x7f\u202e\u2028"
-LINKS = ("uploadUrl", "DOWNLOAD_URL")
-_ORIGIN = re.compile(r"^\w+://[^/]*")
+LINKS = ("uploadUrl", "DOWNLOAD_URL", "urlMachine", "downloadUrl")
+_ORIGIN = re.compile(r"^(\w+://[^/]*)?")  # none in a downloadUrl
 NAMES = ("NAME", "LAST_NAME", "SECOND_NAME", "TITLE", "EDIT_FORM_LABEL")
 MAX_INT64 = 2**63 - 1
 

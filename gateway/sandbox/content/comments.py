@@ -1,9 +1,9 @@
 """The comments of timelines, and the files attached to them."""
 
-import base64
 import binascii
 from collections.abc import Iterator
 
+from gateway.sandbox.content.base64_text import decode_strictly
 from gateway.sandbox.content.other_entities import other_entity
 from gateway.sandbox.content.records import iso_time
 from gateway.sandbox.php import Value, entries_of, is_array
@@ -29,7 +29,7 @@ def read_files(value: Value) -> Iterator[tuple[str, bytes]]:
         if is_array(entry) and len(entry) == 2:
             name, content = entries_of(entry).values()
             try:
-                yield str(name), base64.b64decode(str(content), validate=True)
+                yield str(name), b"".join(decode_strictly(str(content)))
             except binascii.Error:
                 continue
 

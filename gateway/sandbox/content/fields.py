@@ -89,13 +89,19 @@ USER_TYPES = frozenset(_TYPES)
 
 
 def make_userfields(types: Table) -> dict[str, Table]:
-    """Make the custom fields of every entity. A smart process is named by the id of its row: ``CRM_13``.
+    """Make the custom fields of every entity: of every type, and at the end one of several files.
+
+    A smart process is named by the id of its row: ``CRM_13``.
 
     Source: [docs] api-reference/crm/deals/user-defined-fields/crm-deal-userfield-list.md
     """
     numbers = itertools.count(201, 2)
     entities = (*ENTITIES, *(f"CRM_{type_id}" for type_id in types))
-    return {entity_id: _fields_of(entity_id, numbers) for entity_id in entities}
+    tables = {entity_id: _fields_of(entity_id, numbers) for entity_id in entities}
+    for entity_id, table in tables.items():
+        row = _field(entity_id, next(numbers), "file", len(table)) | {"MULTIPLE": "Y", "MANDATORY": "N"}
+        table[int(row["ID"])] = row
+    return tables
 
 
 def _fields_of(entity_id: str, numbers: Iterator[int]) -> Table:

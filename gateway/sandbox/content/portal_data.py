@@ -8,19 +8,21 @@ from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
+from gateway.sandbox.blobs import Blobs
 from gateway.sandbox.content.addresses import make_addresses
 from gateway.sandbox.content.catalog import DEAL, blank_type, make_categories, make_pipelines, make_types
 from gateway.sandbox.content.currencies import make_currencies
 from gateway.sandbox.content.departments import make_departments
-from gateway.sandbox.content.disk.links import Links
 from gateway.sandbox.content.disk.objects import Disk
 from gateway.sandbox.content.entities import Entity, make_entities, make_smart_process
 from gateway.sandbox.content.eventlog import make_eventlog
 from gateway.sandbox.content.events import Events
 from gateway.sandbox.content.fields import make_userfields
+from gateway.sandbox.content.links import Links
 from gateway.sandbox.content.office import make_chats, make_mailboxes, make_work_records
 from gateway.sandbox.content.offline import OfflineEvents
 from gateway.sandbox.content.people import make_users
+from gateway.sandbox.content.record_files import RecordFiles
 from gateway.sandbox.content.records import CREATED_COLUMNS, MODIFIED_COLUMNS, iso_time, make_records, make_table
 from gateway.sandbox.content.requisites import make_preset_fields, make_presets, make_requisites
 from gateway.sandbox.content.statuses import make_stages, make_statuses
@@ -67,7 +69,8 @@ class PortalData:
     new values of multifields. *binding_sorts* are the sort numbers of the contacts or companies of a record, by its
     type and id. *card_layouts* are the sections of cards by entity type, pipeline and user, 0 for all users.
     *placement_handlers* are those that applications have bound, with their APP_ID. *denied* are the entity types whose
-    records no user may read, *unfinished* the ids of applications whose installation is not finished.
+    records no user may read, *unfinished* the ids of applications whose installation is not finished. *record_files*
+    are those in fields of records; their contents are stored with those of *disk*.
     """
 
     users: Table
@@ -85,9 +88,10 @@ class PortalData:
     chats: Table
     work_records: Table
     requisites: Table
+    disk: Disk = field(compare=False, repr=False)
+    record_files: RecordFiles = field(compare=False, repr=False)
     mailboxes: Table = field(default_factory=make_mailboxes)
     departments: Table = field(default_factory=make_departments)
-    disk: Disk = field(default_factory=Disk, repr=False, compare=False)
     links: Links = field(default_factory=Links, repr=False, compare=False)
     user_fields: Table = field(default_factory=Table)
     options: dict[tuple[str, int], Row] = field(default_factory=dict)
@@ -145,6 +149,7 @@ class PortalData:
             userfields=userfields,
         )
         addresses = make_addresses(REQUISITES)
+        blobs = Blobs()
         return cls(
             users=people,
             statuses=statuses,
@@ -159,9 +164,10 @@ class PortalData:
             events=Events(offline_events, types),
             addresses=addresses,
             requisites=make_requisites(addresses),
+            disk=Disk(blobs, now),
+            record_files=RecordFiles(blobs),
             chats=make_chats(itertools.islice(crm_records[DEAL], DEAL_CHATS)),
             work_records=make_work_records(tuple(people), now),
-            disk=Disk(now),
         )
 
     def write(self, table_name: str, row_id: int, columns: Row, now: float) -> None:

@@ -9,6 +9,7 @@ from gateway.sandbox.content.client_bindings import bind_contacts, columns_of, r
 from gateway.sandbox.content.entities import MULTIFIELDS, Entity, Field
 from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.content.product_rows import remove_rows_of
+from gateway.sandbox.content.record_files import file_ids
 from gateway.sandbox.content.records import (
     BINDINGS,
     CREATED_COLUMNS,
@@ -37,7 +38,8 @@ _HAS = {"HAS_PHONE": "PHONE", "HAS_EMAIL": "EMAIL", "HAS_IMOL": "IM"}
 class RecordWriter:
     """Writes records of one *entity* for the user *user_id* at the portal's Unix time *now*.
 
-    Values have the stored form, that of the old lists; names are those of the table's columns.
+    Values have the stored form, that of the old lists, except that a file may be a `NewFile`; names are those of the
+    table's columns.
     """
 
     data: PortalData
@@ -53,6 +55,7 @@ class RecordWriter:
         table = self.data.records[self.entity.type_id]
         row_id = table.next_id
         fields = list(self.entity.fields(self.data.userfields))
+        values = self._with_saved_files(values)
         row = {field.name: blank_value(field) for field in fields} | {"ID": str(row_id)}
         row |= self._defaults(row, row_id, fields) | self._stamps(CREATED_COLUMNS, _CREATED_BY)
         row |= self._stamps((*MODIFIED_COLUMNS, "MOVED_TIME", "LAST_ACTIVITY_TIME"), (*_MODIFIED_BY, *_MOVED_BY))
@@ -66,11 +69,12 @@ class RecordWriter:
         return row_id
 
     def update(self, row_id: int, values: Row) -> None:
-        """Change columns of a record. If none differs, nothing is saved.
+        """Change columns of a record. If none differs, nothing is saved. Files that leave it are deleted.
 
         Source: [docs] api-reference/crm/universal/crm-item-update.md
         """
         row = self.data.records[self.entity.type_id][row_id]
+        values = self._with_saved_files(values)
         if self._binds_contacts(values):
             row |= columns_of(COMPANY, read_bindings(self.data, COMPANY, row_id))
         changed = {name: value for name, value in values.items() if row.get(name) != value}
@@ -87,6 +91,7 @@ class RecordWriter:
         new |= _bound(changed, row) | _has(new)
         self._write(row_id, {name: value for name, value in new.items() if name in self._columns})
         self._bind_contacts(row_id, changed)
+        self.data.record_files.remove(self._files_of(row) - self._files_of(new))
         if self.entity.type_id == DEAL and "CATEGORY_ID" in changed:
             place = {"CATEGORY_ID": new["CATEGORY_ID"], "STAGE_ID": new["STAGE_ID"]}
             self._record_event("MOVETOCATEGORY", row_id, **place)
@@ -94,8 +99,8 @@ class RecordWriter:
             self._record_event("UPDATE", row_id)
 
     def delete(self, row_id: int) -> None:
-        """Delete a record with its requisites, its product rows and the links to it."""
-        del self.data.records[self.entity.type_id][row_id]
+        """Delete a record with its files, its requisites, its product rows and the links to it."""
+        self.data.record_files.remove(self._files_of(self.data.records[self.entity.type_id].pop(row_id)))
         remove_requisites_of(self.data, self.entity.type_id, row_id)
         remove_rows_of(self.data, self.entity.type_id, row_id)
         remove_links(self.data, self.entity.type_id, row_id)
@@ -196,6 +201,12 @@ class RecordWriter:
             fields["ENTITY_TYPE_ID"] = str(type_id)
         name = f"ONCRM{_EVENTS.get(type_id, 'DYNAMICITEM')}{action}"
         self.data.events.record(name, {"FIELDS": fields}, self.now, self.user_id)
+
+    def _files_of(self, row: Mapping[str, Value]) -> set[str]:
+        return file_ids(row, self.entity.fields(self.data.userfields)) if self.data.record_files else set()
+
+    def _with_saved_files(self, values: Row) -> Row:
+        return {name: self.data.record_files.save(value) for name, value in values.items()}
 
     def _write(self, row_id: int, row: Row) -> None:
         self.data.write(self.entity.table, row_id, row, self.now)

@@ -86,7 +86,9 @@ def make_deal(data: PortalData, writer: RecordWriter, row: Row) -> int:
 
 def _copy(data: PortalData, writer: RecordWriter, deal_id: int, changes: Row) -> int:
     row = data.records[DEAL][deal_id]
-    copy_id = writer.add({name: value for name, value in row.items() if name not in _NOT_COPIED} | changes)
+    files = {field.name for field in writer.entity.fields(data.userfields) if field.type == "file"}
+    copied = {name: value for name, value in row.items() if name not in _NOT_COPIED and name not in files}
+    copy_id = writer.add(copied | changes)
     copy_rows(data, DEAL, deal_id, copy_id)
     return copy_id
 

@@ -44,6 +44,9 @@ class Effort:
 
 @dataclass(frozen=True)
 class Page:
+    """The rows of one page with their ids."""
+
+    ids: Sequence[int]
     rows: list[Row]
     total: int
     next: int | None
@@ -85,9 +88,9 @@ def find(
         picked = ids[window.offset : end]
     rows = table.project(picked, projection)
     if not window.counted:
-        return Page(rows, total=0, next=None, effort=Effort())
+        return Page(picked, rows, total=0, next=None, effort=Effort())
     effort = Effort() if window.unpaged else Effort(len(table), min(window.offset, len(ids)))
-    return Page(rows, total=len(ids), next=end if end < len(ids) else None, effort=effort)
+    return Page(picked, rows, total=len(ids), next=end if end < len(ids) else None, effort=effort)
 
 
 def has_row_with(table: Rows, column: str, value: Value) -> bool:

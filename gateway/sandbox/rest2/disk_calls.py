@@ -3,18 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from urllib.parse import quote
 
-from gateway.sandbox.caller import WEBHOOK
-from gateway.sandbox.content.disk.links import Links
 from gateway.sandbox.content.disk.objects import COMMON, FILE, FOLDER, LIVE, USER, Disk
 from gateway.sandbox.content.disk.rights import Level, codes_of, read_rights
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import Value, as_id, entries_of, is_array
+from gateway.sandbox.rest2.file_addresses import signed_address
 from gateway.sandbox.rest2.method import Call
 from gateway.sandbox.tables.table import Row
 
-SCOPES = ("disk",)
+SCOPE = "disk"
+SCOPES = (SCOPE,)
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,6 @@ class DiskCall:
     def sent(self) -> Mapping[str, Value]:
         """The parameters by name in lower case."""
         return {name.lower(): value for name, value in self.call.sent.items()}
-
-    @property
-    def links(self) -> Links:
-        return self.call.data.links
 
     @property
     def user_id(self) -> int:
@@ -163,15 +158,8 @@ class DiskCall:
         return self.shown({**row, "DELETED_BY": None}, *numbers)
 
     def link(self, method: str, query: dict[str, Value]) -> str:
-        """A link of ``upload`` or ``download``, which works only with the credential of this call.
-
-        Source: protocol.md, section 17
-        """
-        request, credential = self.call.request, self.call.request.credential or ""
-        token = quote(self.links.token(method, query, credential), safe="")
-        if self.call.caller.client == WEBHOOK:
-            return f"{request.origin}/rest/{self.user_id}/{credential}/{method}/?token={token}"
-        return f"{request.origin}/rest/{method}.json?auth={credential}&token={token}"
+        """A link of ``upload`` or ``download``, which works only with the credential of this call."""
+        return signed_address(self.call.request, self.call.data.links, SCOPE, method, query)
 
     def _detail_url(self, row: Row) -> str:
         """The address of the page of an object, with raw spaces and letters of any script.

@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.sandbox.blobs import StoredFile
 from gateway.sandbox.caller import Caller
 from gateway.sandbox.content.portal_data import PortalData
 from gateway.sandbox.errors import CallError, missing_parameter, not_an_array, wrong_auth_type, wrong_parameter
-from gateway.sandbox.exchange import Download, Request
+from gateway.sandbox.exchange import Request
 from gateway.sandbox.php import Value, as_number, is_array
 from gateway.sandbox.query.listing import PAGE_ROWS, Effort, Page, Window
 
@@ -46,7 +47,7 @@ class Answer:
     total: int | None = None
     next: int | None = None
     effort: Effort | None = None  # of lists only
-    download: Download | None = None
+    download: StoredFile | None = None
 
     @classmethod
     def of_page(cls, page: Page, rows: Value = None) -> "Answer":

@@ -81,6 +81,11 @@ class ItemView:
         return column in self._by_stored or (self.multifields and column in MULTIFIELDS)
 
     @cached_property
+    def files(self) -> tuple[tuple[str, str], ...]:
+        """The shown and stored names of the files."""
+        return tuple((shown, stored) for shown, stored, kind in self.columns if kind == "file")
+
+    @cached_property
     def _by_stored(self) -> Mapping[str, tuple[str, str]]:
         return {stored: (shown, kind) for shown, stored, kind in self.columns}
 

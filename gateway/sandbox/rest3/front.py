@@ -87,7 +87,7 @@ class Rest3:
         portal, started, name = self._portal, self._portal.now(), request.shared.method.lower()
         body = request.decoded() if name in METHODS else {}
         token = body.pop("auth", None) if isinstance(body, dict) else None
-        shared = Request(request.shared.source, name, {"auth": token}, request.shared.bearer, request.shared.webhook)
+        shared = replace(request.shared, method=name, params={"auth": token})
         portal.seen.append(
             SeenCall(name, _params(body), shared.credential, in_batch=False, version=3, idempotency_key=request.key)
         )

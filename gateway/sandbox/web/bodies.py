@@ -7,13 +7,13 @@ from urllib.parse import quote
 from aiohttp import web
 
 from gateway.clock import Clock
-from gateway.sandbox.exchange import Download
+from gateway.sandbox.blobs import StoredFile
 
 CHUNK_BYTES = 2**16
 
 
 async def send_download(
-    request: web.Request, download: Download, clock: Clock, fault: str | None = None, value: str = ""
+    request: web.Request, download: StoredFile, clock: Clock, fault: str | None = None, value: str = ""
 ) -> web.StreamResponse:
     """Send a content, whole or the requested range of it, or changed by the *fault* of the connection."""
     headers = {"Content-Type": _content_type(download.name), "Content-Disposition": _disposition(download.name)}
@@ -68,7 +68,7 @@ async def _send(
     return response
 
 
-def _read(download: Download, end: int, step: int) -> Iterator[bytes]:
+def _read(download: StoredFile, end: int, step: int) -> Iterator[bytes]:
     """The first *end* bytes in pieces of *step* bytes."""
     with download.blob.path.open("rb") as file:
         for start in range(0, end, step):

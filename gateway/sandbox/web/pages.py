@@ -22,6 +22,11 @@ def allow_page(client_id: str, state: str) -> str:
     return _PAGE.format(title="Sandbox portal", content=content)
 
 
+def error_page(text: str) -> str:
+    """The page of an address outside REST that refuses its visitor."""
+    return _PAGE.format(title=escape(text), content="")
+
+
 REFUSED = _PAGE.format(title="Sandbox portal", content="<p>This application is not installed here.</p>")
 MAINTENANCE = _PAGE.format(title="Maintenance", content="<p>The portal will be back soon.</p>")
 CRASHED = _PAGE.format(title="500 Internal Server Error", content="<p>The portal has crashed.</p>")

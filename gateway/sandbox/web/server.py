@@ -8,30 +8,21 @@ from typing import Self
 from aiohttp import web
 from yarl import URL
 
-from gateway.sandbox.behaviour.faults import HOSTILE_FAULTS, UPLOAD
-from gateway.sandbox.behaviour.hostile import send_hostile
+from gateway.sandbox.behaviour.faults import UPLOAD
 from gateway.sandbox.exchange import Reply, Request
-from gateway.sandbox.php import encode_json
 from gateway.sandbox.portal import SandboxPortal
 from gateway.sandbox.rest2.front import Rest2
 from gateway.sandbox.rest3.front import Request3, Rest3
 from gateway.sandbox.rest3.idempotency import HEADER as IDEMPOTENCY_KEY
-from gateway.sandbox.web.bodies import send_cut, send_download, send_slowly
 from gateway.sandbox.web.control import control_routes
 from gateway.sandbox.web.file_links import FileLinks
-from gateway.sandbox.web.pages import BAD_GATEWAY, CRASHED, MAINTENANCE, REFUSED, allow_page
+from gateway.sandbox.web.pages import REFUSED, allow_page, error_page
 from gateway.sandbox.web.params import MAX_BODY_BYTES, read_params, read_query
+from gateway.sandbox.web.replies import REST_HEADERS, abort, send_reply
 from gateway.sandbox.web.uploads import BodyCut, received_files
 
 MAX_LINE_BYTES = 2**16
 SHUTDOWN_S = 0.5
-
-# Source: [srv] rest/classes/general/rest.php
-_HEADERS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Headers": "origin, content-type, accept",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 class SandboxServer:
@@ -88,7 +79,7 @@ class SandboxServer:
         """Answer a request to any address. Doubled and trailing slashes are ignored."""
         match [part for part in request.path.split("/") if part]:
             case ["rest", *address] if request.method == "OPTIONS" and address:
-                return web.Response(headers=_HEADERS)
+                return web.Response(headers=REST_HEADERS)
             case ["rest", "api", method]:
                 return await self._rest_3(request, method, None)
             case ["rest", "api", user_id, code, method] if user_id.isdecimal():
@@ -107,7 +98,14 @@ class SandboxServer:
                 return await self._file_links.open_public(request, code.removeprefix("~"))
             case ["bitrix", "tools", "disk", "uf.php"]:
                 return await self._file_links.open_attached(request, read_query(request))
+            case ["bitrix", "components", "bitrix", page, "show_file.php"]:
+                return await self._file_links.open_shown(request, page, read_query(request))
+            case ["bitrix", "services", "main", "ajax.php"]:
+                return web.Response(status=401, text=error_page("Authorization required"), content_type="text/html")
         return web.Response(status=404, text="Not found")
+
+    async def _send(self, request: web.Request, reply: Reply) -> web.StreamResponse:
+        return await send_reply(request, reply, self.portal.clock)
 
     async def _rest_2(self, request: web.Request, method: str, webhook: tuple[int, str] | None) -> web.StreamResponse:
         call = Request(
@@ -130,7 +128,7 @@ class SandboxServer:
             async with received_files(request, portal.data.disk.blobs, fault, portal.clock) as files:
                 return await self._send(request, await self._rest2.answer(replace(call, files=files)))
         except BodyCut:
-            return _abort(request)
+            return abort(request)
 
     async def _rest_3(self, request: web.Request, method: str, webhook: tuple[int, str] | None) -> web.StreamResponse:
         """Answer a request of REST 3.0, which ignores the query string."""
@@ -168,45 +166,7 @@ class SandboxServer:
         )
         return web.Response(status=302, headers={"Location": str(redirect_to)})
 
-    async def _send(self, request: web.Request, reply: Reply) -> web.StreamResponse:
-        """Send the *reply*, changed by its fault of the connection, if any."""
-        if reply.connection_fault in HOSTILE_FAULTS:
-            return await send_hostile(request, reply.connection_fault, reply.fault_value, self.portal.clock)
-        match reply.connection_fault:
-            case "drop" | "lost":
-                return _abort(request)
-            case "redirect":
-                return web.Response(status=302, headers={"Location": reply.fault_value + request.raw_path})
-            case "html200":
-                return web.Response(text=MAINTENANCE, content_type="text/html")
-            case "html500":
-                return web.Response(status=500, text=CRASHED, content_type="text/html")
-            case "502":
-                return web.Response(status=502, text=BAD_GATEWAY, content_type="text/html")
-        if reply.download:
-            fault, value = reply.connection_fault, reply.fault_value
-            return await send_download(request, reply.download, self.portal.clock, fault, value)
-        body = encode_json(reply.body)
-        headers = {**_HEADERS, **reply.headers, "Content-Type": "application/json; charset=utf-8"}
-        match reply.connection_fault:
-            case "truncated":
-                body = body[: len(body) // 2]
-            case "cut":
-                return await send_cut(request, body, headers, self.portal.clock)
-            case "slow":
-                return await send_slowly(
-                    request, reply.status, body, headers, int(reply.fault_value), self.portal.clock
-                )
-        return web.Response(status=reply.status, body=body, headers=headers)
-
 
 def _bearer(request: web.Request) -> str | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
-
-
-def _abort(request: web.Request) -> web.Response:
-    """Close the connection without an answer."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()

@@ -7,8 +7,7 @@ from aiohttp import BodyPartReader, parse_content_disposition, web
 
 from gateway.clock import Clock
 from gateway.sandbox.behaviour.faults import Fault
-from gateway.sandbox.blobs import Blobs
-from gateway.sandbox.exchange import UploadedFile
+from gateway.sandbox.blobs import Blobs, StoredFile
 
 CHUNK_BYTES = 2**16
 
@@ -20,7 +19,7 @@ class BodyCut(Exception):
 @asynccontextmanager
 async def received_files(
     request: web.Request, blobs: Blobs, fault: Fault | None, clock: Clock
-) -> AsyncIterator[Mapping[str, UploadedFile]]:
+) -> AsyncIterator[Mapping[str, StoredFile]]:
     """Read the files of a multipart body by field; a body of any other type has none. *fault* is one of the body.
 
     A file that the caller does not keep is removed in the end.
@@ -28,7 +27,7 @@ async def received_files(
     Raises:
         BodyCut: the body is incomplete.
     """
-    files: dict[str, UploadedFile] = {}
+    files: dict[str, StoredFile] = {}
     try:
         if request.content_type == "multipart/form-data":
             await _read(request, blobs, _Pace(fault, clock), files)
@@ -37,7 +36,7 @@ async def received_files(
         _discard(files)
 
 
-async def _read(request: web.Request, blobs: Blobs, pace: "_Pace", files: dict[str, UploadedFile]) -> None:
+async def _read(request: web.Request, blobs: Blobs, pace: "_Pace", files: dict[str, StoredFile]) -> None:
     """Add the files of the body to *files*. The last of equal fields wins; a malformed body has no files."""
     try:
         async for part in await request.multipart():
@@ -53,7 +52,7 @@ async def _read(request: web.Request, blobs: Blobs, pace: "_Pace", files: dict[s
         _discard(files)
 
 
-def _discard(files: dict[str, UploadedFile]) -> None:
+def _discard(files: dict[str, StoredFile]) -> None:
     while files:
         files.popitem()[1].blob.discard()
 
@@ -69,12 +68,12 @@ def _names(part: BodyPartReader) -> tuple[str, str] | None:
     return (params.get("name", ""), name) if name else None
 
 
-async def _store(part: BodyPartReader, name: str, blobs: Blobs, pace: "_Pace") -> UploadedFile:
+async def _store(part: BodyPartReader, name: str, blobs: Blobs, pace: "_Pace") -> StoredFile:
     with blobs.writer() as writer:
         while piece := await part.read_chunk(CHUNK_BYTES):
             await pace.admit(len(piece))
             writer.write(piece)
-        return UploadedFile(name, writer.finish())
+        return StoredFile(name, writer.finish())
 
 
 class _Pace:

@@ -24,9 +24,7 @@ class Holder:
 
 def attach(disk: Disk, holder: Holder, name: str, content: bytes, user_id: int, now: float) -> Row:
     """Store a file among the uploads of a user, attach it, and return it."""
-    with disk.blobs.writer() as writer:
-        writer.write(content)
-        blob = writer.finish()
+    blob = disk.blobs.store((content,))
     folder = _uploads(disk, user_id, now)
     file = disk.add_file(folder, disk.unique_name(int(folder["ID"]), name), blob, user_id, now)
     attachment_id = disk.attachments.next_id

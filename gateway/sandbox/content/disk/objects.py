@@ -20,15 +20,15 @@ class Disk:
     """Storages, objects and versions by id, in the form of the reading methods, without addresses.
 
     The common drive comes first. Users get theirs in `add_storages`, an application in `application_storage`.
-    *rights* are the levels granted by object id and access code.
+    *blobs* has the contents, *rights* are the levels granted by object id and access code.
     """
 
-    def __init__(self, now: float = 0.0) -> None:
+    def __init__(self, blobs: Blobs, now: float) -> None:
         self.storages = Table()
         self.objects = Table()
         self.versions = Table()
         self.attachments = Table()
-        self.blobs = Blobs()
+        self.blobs = blobs
         self.rights: dict[int, dict[str, Level]] = {}
         self._children: defaultdict[int, set[int]] = defaultdict(set)
         self._owners: set[int] = set()

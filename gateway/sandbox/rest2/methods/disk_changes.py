@@ -95,7 +95,7 @@ class _Changes:
         """Return a link to an object that needs no credential."""
         asked = DiskCall(call, self.first)
         row = asked.object(self.kind, Level.READ)
-        return Answer(f"{call.request.origin}/~{asked.links.public_code(int(row['ID']))}")
+        return Answer(f"{call.request.origin}/~{call.data.links.public_code(int(row['ID']))}")
 
     def _target(self, asked: DiskCall) -> Row:
         return asked.object(FOLDER, Level.ADD, "targetfolderid", 1)

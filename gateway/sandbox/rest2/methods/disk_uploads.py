@@ -3,23 +3,20 @@
 Source: methods.md, sections 8.3 and 8.4; protocol.md, section 17
 """
 
-import base64
 import binascii
-from collections.abc import Iterator
 
-from gateway.sandbox.blobs import Blob
+from gateway.sandbox.blobs import Blob, StoredFile
+from gateway.sandbox.content.base64_text import decode_strictly
 from gateway.sandbox.content.disk.names import name_key
 from gateway.sandbox.content.disk.objects import FILE, FOLDER, LIVE
 from gateway.sandbox.content.disk.rights import Level
 from gateway.sandbox.errors import CallError
-from gateway.sandbox.exchange import Download
 from gateway.sandbox.php import Value, as_bool, as_id, entries_of, is_array
-from gateway.sandbox.rest2.disk_calls import SCOPES, DiskCall, access_denied, name_taken, not_found
+from gateway.sandbox.rest2.disk_calls import SCOPE, SCOPES, DiskCall, access_denied, name_taken, not_found
 from gateway.sandbox.rest2.method import Answer, Call, Method
 from gateway.sandbox.tables.table import Row
 
 FIELD = "file"
-_SLICE_CHARS = 2**20
 
 
 def upload_to_folder(call: Call) -> Answer:
@@ -55,34 +52,12 @@ def save_inline(asked: DiskCall, content: Value) -> Blob:
         CallError: it is empty or not base64.
     """
     text = list(entries_of(content).values())[1:2] if is_array(content) else [content]
+    if not text or not isinstance(text[0], str) or not text[0].strip():
+        raise could_not_save()
     try:
-        with asked.disk.blobs.writer() as writer:
-            for piece in _decoded(text[0] if text and isinstance(text[0], str) else ""):
-                writer.write(piece)
-            if not writer.size:
-                raise could_not_save()
-            return writer.finish()
+        return asked.disk.blobs.store(decode_strictly(text[0]))
     except binascii.Error:
         raise could_not_save() from None
-
-
-def _decoded(text: str) -> Iterator[bytes]:
-    """The content of *text* in base64 in pieces, so that it is never whole in memory.
-
-    Line breaks and missing padding are fine.
-
-    Raises:
-        binascii.Error: it is not base64.
-    """
-    rest = ""
-    for start in range(0, len(text), _SLICE_CHARS):
-        chars = rest + "".join(text[start : start + _SLICE_CHARS].split())
-        whole = len(chars) - (len(chars) % 4 or 4)
-        if "=" in chars[:whole]:  # only the last four may hold the padding
-            raise binascii.Error("characters after the padding")
-        yield base64.b64decode(chars[:whole].encode("ascii", "replace"), validate=True)
-        rest = chars[whole:]
-    yield base64.b64decode((rest + "=" * (-len(rest) % 4)).encode("ascii", "replace"), validate=True)
 
 
 def upload(call: Call) -> Answer:
@@ -108,7 +83,7 @@ def download(call: Call) -> Answer:
         raise not_found(query.get("id"))
     asked.require(row, Level.READ)
     source = version or row
-    return Answer(None, download=Download(source["NAME"], asked.disk.blobs[int(source["FILE_ID"])]))
+    return Answer(None, download=StoredFile(source["NAME"], asked.disk.blobs[int(source["FILE_ID"])]))
 
 
 def _read_token(call: Call, method: str) -> dict[str, Value]:
@@ -117,7 +92,7 @@ def _read_token(call: Call, method: str) -> dict[str, Value]:
     Raises:
         CallError: the token is not one for this method and this credential.
     """
-    query = call.data.links.read_token(method, call.sent.get("token"), call.request.credential or "")
+    query = call.data.links.read_token(SCOPE, method, call.sent.get("token"), call.request.credential or "")
     if query is None:
         raise access_denied("Link check failed")
     return query

@@ -4,6 +4,7 @@ from gateway.sandbox.content.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE,
 from gateway.sandbox.content.communications import comparable_value, find_records
 from gateway.sandbox.content.merge import merged
 from gateway.sandbox.content.portal_data import PortalData
+from gateway.sandbox.content.record_files import file_ids
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import Value, as_array, entries_of, is_array
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param
@@ -60,14 +61,17 @@ def merge_records(call: Call) -> Answer:
     """
     type_id, ids = _read_merge(call)
     entity, table = call.data.entities[type_id], call.data.records[type_id]
-    changes = merged(entity.fields(call.data.userfields), [table[row_id] for row_id in ids])
+    fields = entity.fields(call.data.userfields)
+    changes = merged(fields, [table[row_id] for row_id in ids])
     if changes is None:
         return Answer({"STATUS": "CONFLICT", "ENTITY_IDS": []})
     main_id, *deleted = ids
+    files = set().union(*(file_ids(table[row_id], fields) for row_id in ids))
     call.data.write(entity.table, main_id, changes, call.now)
     for row_id in deleted:
         _move_dependents(call.data, (type_id, row_id), (type_id, main_id))
         del table[row_id]
+    call.data.record_files.remove(files - file_ids(table[main_id], fields))
     return Answer({"STATUS": "SUCCESS", "ENTITY_IDS": deleted})
 
 

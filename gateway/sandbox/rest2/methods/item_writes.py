@@ -6,6 +6,7 @@ from gateway.sandbox.content.catalog import COMPANY, CONTACT
 from gateway.sandbox.content.entities import MULTIFIELDS, Entity
 from gateway.sandbox.content.record_writer import STAMPS, RecordWriter
 from gateway.sandbox.content.records import STAGES
+from gateway.sandbox.content.written_files import NotSaved, item_files
 from gateway.sandbox.content.written_values import NotValid, is_choice, item_value_to_store
 from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import Value, as_array, entries_of, is_array
@@ -128,14 +129,19 @@ def _values(call: Call, entity: Entity, sent: Value, row: Row, *, imported: bool
             continue
         if imported and field.name in STAMPS and not call.caller.is_administrator:
             raise _not_valid(field.name)
-        if field.type == "file" or ("r" in field.flags and not (imported and field.name in STAMPS)):
+        if "r" in field.flags and not (imported and field.name in STAMPS):
             continue
         try:
+            if field.type == "file":
+                values[field.name] = item_files(field, value, row.get(field.name))
+                continue
             stored = item_value_to_store(field, value)
         except NotValid:
             continue
         except TypeError:
             raise _not_iterable(value) from None
+        except NotSaved:
+            raise _not_valid(field.name) from None
         if not is_choice(choices_of(entity, field, call), stored):
             raise _not_valid(field.name)
         values[field.name] = stored

@@ -7,6 +7,7 @@ from gateway.sandbox.errors import CallError
 from gateway.sandbox.php import entries_of
 from gateway.sandbox.query.filters import WITH_NOT_LIKE, Schema, read_filter
 from gateway.sandbox.query.listing import find, read_order
+from gateway.sandbox.rest2.file_addresses import FileAddresses
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.rest2.methods.records import described
 from gateway.sandbox.rest2.views import ItemView, item_names
@@ -27,14 +28,19 @@ def list_items(call: Call) -> Answer:
     schema = schema_of(fields, original)
     selected = map(str, entries_of(call.params.get("select", {})).values())
     names = frozenset(map(schema.name_of, selected)) or frozenset("*")
+    view = _view(names, fields, original)
     page = find(
         call.data.records[entity.type_id],
         read_filter(call.params.get("filter", {}), schema),
         read_order(call.params.get("order", {}), schema),
         schema,
         page_window(call, whole_pages=False),
-        _view(names, fields, original),
+        view,
     )
+    if call.data.record_files:
+        FileAddresses(call.request, call.data.links).show_item_files(
+            entity.type_id, view.files, dict(zip(page.ids, page.rows, strict=True))
+        )
     if "*" in names:
         for row in page.rows:
             row["entityTypeId"] = entity.type_id
@@ -55,7 +61,9 @@ def get_item(call: Call) -> Answer:
 
 def shown_item(call: Call, entity: Entity, row: Row) -> Row:
     """All fields of a record in the form of crm.item."""
-    item = _view(frozenset("*"), *fields_of(call, entity))(row)
+    view = _view(frozenset("*"), *fields_of(call, entity))
+    item = view(row)
+    FileAddresses(call.request, call.data.links).show_item_files(entity.type_id, view.files, {int(row["ID"]): item})
     return {**item, "entityTypeId": entity.type_id}
 
 

@@ -7,6 +7,7 @@ from gateway.sandbox.content.catalog import COMPANY, CONTACT, DEAL, LEAD, QUOTE
 from gateway.sandbox.content.entities import MULTIFIELDS, Entity, Field
 from gateway.sandbox.content.record_writer import STAMPS, RecordWriter
 from gateway.sandbox.content.records import STAGES
+from gateway.sandbox.content.written_files import classic_files
 from gateway.sandbox.content.written_values import NotValid, classic_value, is_choice
 from gateway.sandbox.errors import CallError, not_an_array
 from gateway.sandbox.php import Value, as_bool, entries_of
@@ -95,6 +96,9 @@ def _values(type_id: int, call: Call, row: Row, writable: tuple[str, ...]) -> Ro
             values[field.name] = changed_values(field.name, row.get(field.name), value, call.data.value_ids)
             continue
         try:
+            if field.type == "file":
+                values[field.name] = classic_files(field, value, row.get(field.name))
+                continue
             stored = classic_value(field, value)
         except NotValid:
             continue
@@ -108,7 +112,7 @@ def _values(type_id: int, call: Call, row: Row, writable: tuple[str, ...]) -> Ro
 def _is_writable(field: Field, *, is_new: bool, writable: tuple[str, ...]) -> bool:
     if field.name in writable:
         return True
-    return field.type != "file" and "r" not in field.flags and (is_new or "i" not in field.flags)
+    return "r" not in field.flags and (is_new or "i" not in field.flags)
 
 
 def choices_of(entity: Entity, field: Field, call: Call) -> dict[str, Value] | None:

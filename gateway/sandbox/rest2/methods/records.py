@@ -9,6 +9,7 @@ from gateway.sandbox.errors import CallError, access_denied
 from gateway.sandbox.php import Value, as_id, entries_of
 from gateway.sandbox.query.filters import Schema, read_filter
 from gateway.sandbox.query.listing import find, read_order
+from gateway.sandbox.rest2.file_addresses import FileAddresses
 from gateway.sandbox.rest2.method import Answer, Call, Method, Param, page_window
 from gateway.sandbox.rest2.views import ClassicView
 from gateway.sandbox.tables.table import Row, Table
@@ -41,6 +42,10 @@ def list_records(type_id: int, call: Call) -> Answer:
         page_window(call, whole_pages=True),
         ClassicView(_selected(_names(call.params.get("select", [])), fields)),
     )
+    if call.data.record_files:
+        FileAddresses(call.request, call.data.links).show_classic_files(
+            type_id, _files(fields), dict(zip(page.ids, page.rows, strict=True))
+        )
     return Answer.of_page(page)
 
 
@@ -55,7 +60,9 @@ def get_record(type_id: int, call: Call) -> Answer:
     if row is None:
         raise CallError("", "Not found")
     fields = call.data.entities[type_id].fields(call.data.userfields)
-    return Answer(ClassicView(frozenset(field.name for field in fields if _is_shown(field)))(row))
+    shown = ClassicView(frozenset(field.name for field in fields if _is_shown(field)))(row)
+    FileAddresses(call.request, call.data.links).show_classic_files(type_id, _files(fields), {row_id: shown})
+    return Answer(shown)
 
 
 def positive_id(call: Call) -> int:
@@ -139,6 +146,11 @@ def _settings(field: Field) -> Row:
 def _is_shown(field: Field) -> bool:
     """Whether the old methods include the field in rows. Other fields of many values have separate methods."""
     return field.name in MULTIFIELDS or field.is_custom or not field.is_multiple
+
+
+@lru_cache(64)
+def _files(fields: Fields) -> tuple[Field, ...]:
+    return tuple(field for field in fields if field.type == "file")
 
 
 @lru_cache(64)

@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 
 from gateway.sandbox.php import Value, encode_json, parse_query
 
-SCOPE = "disk"
 _KEY = b"sandbox"
 _NONCE_CHARS = 32
 _CODE_CHARS = 5
@@ -25,20 +24,21 @@ class Links:
         self._numbers = itertools.count(1)
         self._objects: dict[str, int] = {}  # by code of a public link
 
-    def token(self, method: str, query: dict[str, Value], credential: str) -> str:
-        """A token for *method*, ``upload`` or ``download``, that works only with this credential.
+    def token(self, scope: str, method: str, query: dict[str, Value], credential: str) -> str:
+        """A token for a technical *method*, such as ``upload``, that works only with this credential.
 
         It has three parts, joined by pipes: the scope, the query in base64, and all that is signed with its signature.
         """
         nonce = hashlib.sha256(b"%s/%d" % (_KEY, next(self._numbers))).hexdigest()[:_NONCE_CHARS]
         encoded = _base64(urlencode({**query, "_": nonce}).encode())
-        return f"{SCOPE}|{encoded}|{_signed(method, encoded, credential)}"
+        return f"{scope}|{encoded}|{_signed(scope, method, encoded, credential)}"
 
-    def read_token(self, method: str, token: Value, credential: str) -> dict[str, Value] | None:
-        """The query of a token; None if it was not made for this *method* and *credential*."""
-        scope, _, rest = (token if isinstance(token, str) else "").partition("|")
+    def read_token(self, scope: str, method: str, token: Value, credential: str) -> dict[str, Value] | None:
+        """The query of a token; None if it was not made for this *scope*, *method* and *credential*."""
+        sent, _, rest = (token if isinstance(token, str) else "").partition("|")
         encoded, _, signed = rest.partition("|")
-        if scope != SCOPE or not hmac.compare_digest(signed.encode(), _signed(method, encoded, credential).encode()):
+        expected = _signed(scope, method, encoded, credential)
+        if sent != scope or not hmac.compare_digest(signed.encode(), expected.encode()):
             return None
         try:
             return parse_query(base64.b64decode(encoded, validate=True).decode())
@@ -57,8 +57,8 @@ class Links:
         return self._objects.get(code)
 
 
-def _signed(method: str, encoded: str, credential: str) -> str:
-    body = _base64(encode_json("|".join((method, SCOPE, encoded, credential))))
+def _signed(scope: str, method: str, encoded: str, credential: str) -> str:
+    body = _base64(encode_json("|".join((method, scope, encoded, credential))))
     return f"{body}.{_base64(hmac.new(_KEY, body.encode(), hashlib.sha256).digest())}"
 
 
