@@ -9,6 +9,7 @@ GatewayError                     an internal error; the caller can do nothing
 ├── AlreadyExists                the resource to create exists already
 │   └── AlreadyTaken             another resource has the name of the one to create
 ├── StateConflict                the current state of the resource does not allow it
+├── FilesNotAttached             files were not attached to a record; the error has a line for each
 ├── SeveralMatch                 several records are what the request asks for; the error lists their ids
 ├── AuthorizationRequired        a person must authorize the portal again
 │   └── WebhookRequired          the inbound webhook must be connected again
@@ -26,8 +27,8 @@ handlers/http/errors.py maps each to an HTTP status.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 MAX_ERRORS = 100  # that a response lists
 MAX_DETAIL_CHARACTERS = 4000  # of the sentence about all of them
@@ -164,6 +165,25 @@ class SeveralMatch(GatewayError):
     def __init__(self, name: str, ids: Sequence[int]) -> None:
         super().__init__(f"match: several records have this {name}: {', '.join(map(str, ids))}")
         self.ids = list(ids)
+
+
+@dataclass(frozen=True)
+class UnattachedFile:
+    """A file that was not attached: its *name* and the *error*; if it stays in Disk, its id and address as *left*."""
+
+    name: str
+    error: GatewayError
+    left: Mapping[str, object] = field(default_factory=dict)
+
+
+class FilesNotAttached(GatewayError):
+    """no file was attached"""
+
+    code = "not_attached"
+
+    def __init__(self, files: Sequence[UnattachedFile], detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.files = tuple(files)
 
 
 class AuthorizationRequired(GatewayError):

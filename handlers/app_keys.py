@@ -16,7 +16,9 @@ from gateway.crm.addresses import AddressService
 from gateway.crm.binding_service import BindingService
 from gateway.crm.comments import CommentService
 from gateway.crm.deletes import RecordDeletes
+from gateway.crm.disk_attachments import DiskAttachments
 from gateway.crm.product_service import ProductService
+from gateway.crm.record_files import RecordFiles
 from gateway.crm.related_deals import RelatedDeals
 from gateway.crm.service import RecordService
 from gateway.crm.upserts import UpsertService
@@ -57,6 +59,8 @@ RECORD_WRITES = web.AppKey("RECORD_WRITES", RecordService)
 BINDINGS = web.AppKey("BINDINGS", BindingService)
 RELATED_DEALS = web.AppKey("RELATED_DEALS", RelatedDeals)
 PRODUCTS = web.AppKey("PRODUCTS", ProductService)
+DISK_ATTACHMENTS = web.AppKey("DISK_ATTACHMENTS", DiskAttachments)
+RECORD_FILES = web.AppKey("RECORD_FILES", RecordFiles)
 COMMENTS = web.AppKey("COMMENTS", CommentService)
 RECORD_DELETES = web.AppKey("RECORD_DELETES", RecordDeletes)
 ADDRESSES = web.AppKey("ADDRESSES", AddressService)

@@ -12,9 +12,11 @@ from gateway.crm.comments import CommentService
 from gateway.crm.context import WriteContext
 from gateway.crm.deletes import RecordDeletes
 from gateway.crm.directories import DirectoryFinder
+from gateway.crm.disk_attachments import DiskAttachments
 from gateway.crm.gathered_calls import GatheredCalls
 from gateway.crm.journaled import JournaledWrites
 from gateway.crm.product_service import ProductService
+from gateway.crm.record_files import RecordFiles
 from gateway.crm.related_deals import RelatedDeals
 from gateway.crm.service import RecordService
 from gateway.crm.stage_check import StageChecker
@@ -31,13 +33,18 @@ from handlers.app_keys import (
     COMMENTS,
     DATABASE,
     DIRECTORY,
+    DISK_ATTACHMENTS,
+    DRIVE,
+    FOLDER_PATHS,
     PAGES,
     PORTAL_RECORDS,
     PRODUCTS,
     READER,
     RECORD_DELETES,
+    RECORD_FILES,
     RECORD_WRITES,
     RELATED_DEALS,
+    UPLOADS,
     UPSERTS,
 )
 from handlers.http.errors import command_error
@@ -67,6 +74,10 @@ async def record_services(
     app[PRODUCTS] = ProductService(context)
     app[COMMENTS] = CommentService(context)
     app[ADDRESSES] = AddressService(context)
+    app[RECORD_FILES] = RecordFiles(context, allowed_methods)
+    app[DISK_ATTACHMENTS] = DiskAttachments(
+        allowed_methods, app[RECORD_WRITES], app[RECORD_FILES], app[DRIVE], app[FOLDER_PATHS], app[UPLOADS]
+    )
     await journaled.open()
     try:
         yield

@@ -41,6 +41,14 @@ from handlers.bitrix.files import UPLOAD_PARAMETERS, upload_files
 from handlers.bitrix.lists import page_of
 from handlers.bitrix.methods import list_methods
 from handlers.bitrix.products import list_products, replace_products
+from handlers.bitrix.record_files import (
+    ADD_PARAMETERS,
+    FIELD,
+    add_record_files,
+    get_record_content,
+    list_record_files,
+    remove_record_file,
+)
 from handlers.bitrix.record_writes import change_record, create_record, delete_record, move_record, upsert_record
 from handlers.bitrix.records import PARAMETERS as LIST_PARAMETERS
 from handlers.bitrix.records import RECORD_PARAMETERS, list_of, record_of
@@ -159,6 +167,10 @@ ROUTES: list[tuple[str, str, Handler]] = [
             ("PUT", f"{path}/{{id}}/products", replace_products),
             ("GET", f"{path}/{{id}}/comments", list_comments),
             ("POST", f"{path}/{{id}}/comments", add_comment),
+            ("GET", f"{path}/{{id}}/files", list_record_files),
+            ("POST", f"{path}/{{id}}/files", add_record_files),
+            ("DELETE", f"{path}/{{id}}/files/{{fileId}}", remove_record_file),
+            ("GET", f"{path}/{{id}}/files/{{fileId}}/content", get_record_content),
         )
     ),
     ("GET", ADDRESS_PATH, list_addresses),
@@ -220,6 +232,12 @@ QUERY_PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     **IGNORED,
     **dict.fromkeys((("PATCH", path) for path in RECORD_PATHS), ("mode",)),
     **dict.fromkeys((("PUT", path) for path in RECORD_PATHS), ("match",)),
+    **dict.fromkeys((("POST", f"{path}/{{id}}/files") for path in RECORD_PATHS), ADD_PARAMETERS),
+    **{
+        (method, f"{path}/{{id}}/files{rest}"): FIELD
+        for path in RECORD_PATHS
+        for method, rest in (("GET", ""), ("DELETE", "/{fileId}"), ("GET", "/{fileId}/content"))
+    },
     ("GET", "/bitrix/{resource}/{id}/deals"): DEAL_PARAMETERS,
     **dict.fromkeys((("DELETE", f"{path}/{{id}}") for path in RECORD_PATHS), ("cascade",)),
     ("POST", ADDRESS_PATH): ("requisite",),

@@ -142,7 +142,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "gateway.accounts": BELOW_SERVICES,
     "gateway.fields": (*BELOW_SERVICES, "gateway.accounts"),
     "gateway.mirror": (*BELOW_SERVICES, "gateway.accounts", "gateway.fields"),
-    "gateway.crm": (*BELOW_SERVICES, "gateway.accounts", "gateway.fields", "gateway.mirror"),
+    "gateway.crm": (*BELOW_SERVICES, "gateway.accounts", "gateway.disk", "gateway.fields", "gateway.mirror"),
     "gateway.disk": (*BELOW_SERVICES, "gateway.accounts"),
     "gateway.passthrough": (*BELOW_SERVICES, "gateway.accounts", "gateway.fields"),
     "gateway.quizzes": (*BELOW_SERVICES, "gateway.accounts", "gateway.mirror"),

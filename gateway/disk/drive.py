@@ -148,13 +148,12 @@ class Drive:
             raise PortalBroken("a file without an address")
         return Content(decode_file(facts), f"{shown['id']}-{shown.get('FILE_ID')}-{shown.get('UPDATE_TIME')}", address)
 
-    async def download(self, account: Account, content: Content, asked: range | None) -> Download:
-        """Open *content*, or the bytes at the positions *asked* for; a portal may give all of them. Close the result.
+    async def download(self, account: Account, content: Content, headers: Mapping[str, str]) -> Download:
+        """Open *content*, with *headers* such as Range, which a portal may ignore. Close the result.
 
         Raises:
             PortalError: the portal refused, or the content is not at the portal.
         """
-        headers = {} if asked is None else {"Range": f"bytes={asked.start}-{asked.stop - 1}"}
         async with self._directory.mark_stale_on_auth_failure(account):
             return await self._clients.client(account).files(committed=False).download(content.address, headers)
 

@@ -1,27 +1,23 @@
 """Storages, folders and files of a portal's Disk."""
 
-from hashlib import blake2b
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
-from gateway.disk.drive import Content, DiskPage
+from gateway.disk.drive import DiskPage
 from gateway.errors import InvalidInput
 from gateway.schemas import ClosedBody, PositiveInteger, StrictField
 from handlers.app_keys import DRIVE
 from handlers.bitrix.account_loading import load_authorized_account
-from handlers.bitrix.downloads import disposition, send_download
+from handlers.bitrix.downloads import StoredContent, send_content
 from handlers.bitrix.file_names import MAX_NAME_CHARACTERS
 from handlers.bitrix.records import record_id
 from handlers.http.bodies import load_body
-from handlers.http.etags import etag_matches
 from handlers.http.query import is_digits, one_value, zero_or_one
-from handlers.http.ranges import parse_range
 from handlers.http.responses import json_response
 
-CONTENT_HEADERS = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-cache", "Vary": "Authorization"}
-ETAG_BYTES = 12
 CURSOR, TRASH = ("cursor",), ("trash",)
 
 
@@ -90,16 +86,10 @@ async def get_content(request: web.Request) -> web.StreamResponse:
     file_id = record_id(request)
     account, drive = await load_authorized_account(request), request.app[DRIVE]
     content = await drive.content(account, file_id)
-    headers = {**CONTENT_HEADERS, "ETag": etag_of(content), "Content-Disposition": disposition(content.file.name)}
-    if etag_matches(request, headers["ETag"]):
-        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-    wants_part = request.headers.get("If-Range", headers["ETag"]) == headers["ETag"]
-    asked = parse_range(request.headers.get("Range"), content.file.size) if wants_part else None
-    download = await drive.download(account, content, asked)
-    try:
-        return await send_download(request, download, headers, asked, content.file.size)
-    finally:
-        await download.close()
+    stored = StoredContent(
+        partial(drive.download, account, content), content.version, content.file.name, content.file.size
+    )
+    return await send_content(request, stored)
 
 
 async def change_file(request: web.Request) -> web.Response:
@@ -141,8 +131,3 @@ def cursor_of(request: web.Request) -> int:
 def respond_page(page: DiskPage, **more: object) -> web.Response:
     """Return the response with a part of a list."""
     return json_response({**more, "items": page.items, "next": None if page.next is None else str(page.next)})
-
-
-def etag_of(content: Content) -> str:
-    """Return the entity tag of a file's content."""
-    return f'"{blake2b(content.version.encode(), digest_size=ETAG_BYTES).hexdigest()}"'

@@ -5,28 +5,115 @@ Source: RFC 9110, sections 13 and 14; RFC 6266
 
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
 from http import HTTPStatus
 from urllib.parse import quote
 
-from aiohttp import web
-from aiohttp.hdrs import CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE
+from aiohttp import content_disposition_filename, parse_content_disposition, web
+from aiohttp.hdrs import CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE
 
-from gateway.bitrix.errors import PortalError
+from gateway.bitrix.errors import PortalBroken, PortalError
 from gateway.bitrix.transport.download import Download
+from handlers.bitrix.file_names import is_file_name, last_part
+from handlers.http.errors import HttpError
+from handlers.http.etags import etag_matches
 from handlers.http.keys import REQUEST_ID
 from handlers.http.middleware import add_common_headers
+from handlers.http.ranges import NONE_OF, parse_content_range, parse_range, single_range
 
 logger = logging.getLogger(__name__)
 
+CONTENT_HEADERS = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+ETAG_BYTES = 12
+FALLBACK_NAME = "file"
 OCTETS = "application/octet-stream"
 ENCODED = re.compile(r"[^A-Za-z0-9!#$&+.^_`|~ ()-]", re.ASCII)  # characters of a file name that need an encoding
 
 
+@dataclass(frozen=True)
+class StoredContent:
+    """A content at a portal, which *open* opens with headers such as Range. What has the same *version* is the same.
+
+    *name* and *size* are those of the file, where they are known before it is opened.
+    """
+
+    open: Callable[[Mapping[str, str]], Awaitable[Download]]
+    version: str
+    name: str | None = None
+    size: int | None = None
+
+
+async def send_content(request: web.Request, content: StoredContent) -> web.StreamResponse:
+    """Send *content*, or the part of it that the request asks for, unless the caller has it already.
+
+    Raises:
+        HttpError: 416: The content has no such part.
+        PortalError: The portal fails before the first byte.
+        TooBusy: The portal's limits leave no room in time.
+    """
+    headers = {**CONTENT_HEADERS, "ETag": etag_of(content.version)}
+    if content.name is not None:
+        headers[CONTENT_DISPOSITION] = disposition(content.name)
+    if etag_matches(request, headers["ETag"]):
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    wants_part = request.headers.get("If-Range", headers["ETag"]) == headers["ETag"]
+    header = request.headers.get(RANGE) if wants_part else None
+    asked, size = None, content.size
+    if size is None:
+        wanted = single_range(header)
+    else:
+        asked = parse_range(header, size)
+        wanted = None if asked is None else f"bytes={asked.start}-{asked.stop - 1}"
+    download = await content.open({} if wanted is None else {RANGE: wanted})
+    try:
+        if size is None:
+            asked, size = received_part(download, wanted)
+        headers.setdefault(CONTENT_DISPOSITION, disposition(name_of(download)))
+        return await send_download(request, download, headers, asked, size)
+    finally:
+        await download.close()
+
+
+def received_part(download: Download, wanted: str | None) -> tuple[range | None, int | None]:
+    """Return the positions to send of a content of unknown size, and its size if the portal tells it.
+
+    Raises:
+        HttpError: 416: The content has no such part.
+        PortalBroken: The portal does not tell what part it gives.
+    """
+    if download.status == HTTPStatus.OK:
+        length = download.headers.get(CONTENT_LENGTH)
+        size = None if length is None else int(length)
+        return (None if size is None else parse_range(wanted, size)), size
+    received = download.headers.get(CONTENT_RANGE, "")
+    if download.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and NONE_OF.fullmatch(received):
+        raise HttpError(416, "the file has no such part", {CONTENT_RANGE: received})
+    part = parse_content_range(received)
+    if download.status != HTTPStatus.PARTIAL_CONTENT or part is None:
+        raise PortalBroken("a part of a file without its positions", status=download.status)
+    return part
+
+
+def name_of(download: Download) -> str:
+    """Return the name that the portal gives a file, without any path; FALLBACK_NAME if it gives none."""
+    _, parameters = parse_content_disposition(download.headers.get(CONTENT_DISPOSITION))
+    name = last_part(content_disposition_filename(parameters) or "")
+    return name if is_file_name(name) else FALLBACK_NAME
+
+
+def etag_of(version: str) -> str:
+    """Return the entity tag of a content."""
+    return f'"{blake2b(version.encode(), digest_size=ETAG_BYTES).hexdigest()}"'
+
+
 async def send_download(
-    request: web.Request, download: Download, headers: dict[str, str], asked: range | None, size: int
+    request: web.Request, download: Download, headers: dict[str, str], asked: range | None, size: int | None
 ) -> web.StreamResponse:
     """Send the content that *download* has opened, with *headers*; of *size* bytes only those that are *asked* for.
+
+    The size may be unknown if all are asked for.
 
     If the portal fails in the middle, the connection to the caller is closed, so that it sees it.
 
@@ -41,7 +128,9 @@ async def send_download(
     response.headers[CONTENT_TYPE] = download.headers.get(CONTENT_TYPE, OCTETS)
     if asked is not None:
         response.headers[CONTENT_RANGE] = f"bytes {asked.start}-{asked.stop - 1}/{size}"
-    response.headers[CONTENT_LENGTH] = str(size if asked is None else len(asked))
+    length = size if asked is None else len(asked)
+    if length is not None:
+        response.headers[CONTENT_LENGTH] = str(length)
     first = await anext(chunks, b"")
     add_common_headers(response, request[REQUEST_ID])
     try:

@@ -14,3 +14,8 @@ def is_file_name(name: str) -> bool:
         and not CONTROL.search(name)
         and not re.search(r"[/\\]", name)
     )
+
+
+def last_part(name: str) -> str:
+    """Return *name* without any path before it."""
+    return re.split(r"[/\\]", name)[-1].strip()

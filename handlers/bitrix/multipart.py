@@ -1,7 +1,6 @@
 """Receives the files of a multipart form within the limits of number, size and time."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.disk.spool import Spool, SpooledFile
 from gateway.errors import InvalidInput
-from handlers.bitrix.file_names import CONTROL, MAX_NAME_CHARACTERS
+from handlers.bitrix.file_names import CONTROL, MAX_NAME_CHARACTERS, last_part
 from handlers.http.body_reader import CallerLeft, send_continue
 from handlers.http.errors import HttpError
 from handlers.http.keys import CLOCK
@@ -150,7 +149,7 @@ def _name_of(part: BodyPartReader, place: str) -> str:
     for header in (CONTENT_ENCODING, CONTENT_TRANSFER_ENCODING):
         if part.headers.get(header, "binary").lower() not in PLAIN_ENCODINGS:
             raise InvalidInput.of_field(place, "encoded", f"must not have an encoding of its own ({header})")
-    name = re.split(r"[/\\]", part.filename or "")[-1].strip()
+    name = last_part(part.filename or "")
     if not name or name in (".", ".."):
         raise InvalidInput.of_field(place, "no_file_name", "must be a file with a name")
     if CONTROL.search(name):

@@ -35,6 +35,7 @@ from gateway.errors import (
     AlreadyTaken,
     AuthorizationRequired,
     FieldError,
+    FilesNotAttached,
     Forbidden,
     GatewayError,
     IdempotencyKeyReused,
@@ -48,6 +49,7 @@ from gateway.errors import (
     Stopping,
     StorageFailed,
     TooBusy,
+    UnattachedFile,
     Unauthenticated,
 )
 
@@ -61,6 +63,7 @@ PROMISED_STATUSES: dict[type[GatewayError], int] = {
     MethodDenied: 403,
     Forbidden: 403,
     IdempotencyKeyReused: 422,
+    FilesNotAttached: 422,
     TooBusy: 429,
     Stopping: 503,
     PortalError: 502,
@@ -216,6 +219,8 @@ def problem(error: GatewayError, status: int, request_id: str) -> dict[str, obje
         members["errors"] = [render_field(field) for field in error.errors]
     if isinstance(error, SeveralMatch):
         members["ids"] = error.ids
+    if isinstance(error, FilesNotAttached):
+        members |= {"files": [unattached_file(file) for file in error.files], "failed": len(error.files)}
     if isinstance(error, AuthorizationRequired) and error.authorize_url:
         members["authorizeURL"] = error.authorize_url
     if isinstance(error, PortalError) and error.has_portal_message:
@@ -248,6 +253,11 @@ def command_error(error: GatewayError) -> dict[str, object]:
         status = error.status if isinstance(error, PortalError) else None
         return {"code": error.code, "description": error.detail, "status": status}
     return portal_error(error)
+
+
+def unattached_file(file: UnattachedFile) -> dict[str, object]:
+    """Return the line of a file that was not attached, with its id and address if it stays in Disk."""
+    return {"name": file.name, **file.left, "error": command_error(file.error)}
 
 
 def portal_error(error: PortalError) -> dict[str, object]:

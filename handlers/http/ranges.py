@@ -4,7 +4,24 @@ import re
 
 from handlers.http.errors import HttpError
 
+RECEIVED = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII | re.IGNORECASE)
+NONE_OF = re.compile(r"bytes \*/\d{1,18}", re.ASCII | re.IGNORECASE)
 BYTES = re.compile(r"bytes\s*=\s*(?:(\d{1,18})\s*-\s*(\d{1,18})?|-\s*(\d{1,18}))\s*", re.ASCII | re.IGNORECASE)
+
+
+def single_range(header: str | None) -> str | None:
+    """Return *header* if it asks for one range of bytes, of a content whose size is not known yet."""
+    asked = _match(header)
+    return None if asked is None else asked[0].strip()
+
+
+def parse_content_range(header: str) -> tuple[range, int] | None:
+    """Return the positions that a response has, and the size of the whole; None if *header* does not tell."""
+    received = RECEIVED.fullmatch(header.strip())
+    if received is None:
+        return None
+    first, last, size = map(int, received.groups())
+    return (range(first, last + 1), size) if first <= last < size else None
 
 
 def parse_range(header: str | None, size: int) -> range | None:
@@ -13,15 +30,20 @@ def parse_range(header: str | None, size: int) -> range | None:
     Raises:
         HttpError: 416: there is no such position.
     """
-    asked = None if header is None else BYTES.fullmatch(header.strip())
+    asked = _match(header)
     if asked is None:
         return None
     if asked[3] is not None:
         first, last = max(size - int(asked[3]), 0), size - 1
     else:
         first, last = int(asked[1]), size - 1 if asked[2] is None else min(int(asked[2]), size - 1)
-        if asked[2] is not None and int(asked[2]) < first:
-            return None
     if first > last:
         raise HttpError(416, f"the file has {size:,} bytes", {"Content-Range": f"bytes */{size}"})
     return range(first, last + 1)
+
+
+def _match(header: str | None) -> re.Match[str] | None:
+    """The parts of *header* if it asks for one range."""
+    asked = None if header is None else BYTES.fullmatch(header.strip())
+    is_reversed = asked is not None and asked[1] and asked[2] and int(asked[2]) < int(asked[1])
+    return None if is_reversed else asked

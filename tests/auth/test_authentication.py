@@ -27,6 +27,7 @@ FILLED = {
     "{name}": "TITLE",
     "{id}": "1",
     "{otherId}": "2",
+    "{fileId}": "3",
     "{type}": "home",
     "{code}": "asterisk",
 }
@@ -48,7 +49,7 @@ def token_of(claims: object, *, secret: str = JWT_SECRET, algorithm: str = "HS25
 
 
 def test_the_list_of_protected_operations_is_complete() -> None:
-    syncs, records, related, types, streams, calls, calls3, methods, widgets, files = 11, 20, 19, 3, 2, 2, 3, 1, 8, 9
+    syncs, records, related, types, streams, calls, calls3, methods, widgets, files = 11, 20, 19, 3, 2, 2, 3, 1, 8, 17
     assert (
         len(PROTECTED) == 15 + syncs + records + related + types + streams + calls + calls3 + methods + widgets + files
     )

@@ -13,7 +13,7 @@ DOCUMENT = load_yaml(OPENAPI_YAML)
 CONTRACT = load_yaml(PROMISED_YAML)
 NAMES = {
     **{"resource": "users", "method": "profile", "entityTypeId": "128", "quizID": "7", "name": "TITLE"},
-    **{"id": "1", "otherId": "2", "type": "home"},
+    **{"id": "1", "otherId": "2", "fileId": "3", "type": "home"},
 }
 OTHERS = [(method, path) for method, path, _ in ROUTES if path not in PROMISED]
 

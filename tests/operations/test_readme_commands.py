@@ -76,7 +76,7 @@ async def paste(gateway: Gateway, line: str, account: str = "acme", token: str |
 
 
 async def test_the_curl_commands_work_and_the_stream_returns_the_rows_shown(connected: Gateway) -> None:
-    assert len(BLOCKS) == 11
+    assert len(BLOCKS) == 14
     await enable(connected, "deals")  # as the demo does
     account = (await connected.get("/bitrix/account")).json
     for line, shown in BLOCKS:

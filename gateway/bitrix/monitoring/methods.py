@@ -34,7 +34,12 @@ METHOD_USES: tuple[MethodUse, ...] = (
     ),
     _use("disk.folder.uploadfile", "upload a file", scope="disk", module="gateway.disk.uploads"),
     _use("upload", "receive a file in two steps", scope="disk", module="gateway.bitrix.file_transfers"),
-    _use("download", "give the content of a file", scope="disk", module="gateway.bitrix.file_transfers"),
+    _use(
+        "download",
+        "give the content of a file of Disk or of a record",
+        scope="disk",
+        module="gateway.bitrix.file_transfers",
+    ),
     _use(
         "disk.folder.getchildren",
         "list a folder; find a file that was not answered",
@@ -124,7 +129,12 @@ METHOD_USES: tuple[MethodUse, ...] = (
         scope="crm",
         module="gateway.crm.writes",
     ),
-    _use("crm.item.update", "change a record; move it to another stage", scope="crm", module="gateway.crm.writes"),
+    _use(
+        "crm.item.update",
+        "change a record or its files; move it to another stage",
+        scope="crm",
+        module="gateway.crm.writes",
+    ),
     _use(
         "crm.lead.delete crm.deal.delete crm.contact.delete crm.company.delete crm.quote.delete crm.item.delete",
         "delete a record",
