@@ -11,7 +11,8 @@ is stored as
 `accountID`, the portal's id for callers, is inserted between them when a page is read: it changes once the portal's
 member_id is known. The table's columns for prefix and suffix are `head` and `tail`.
 
-A record of the CRM is the portal's whole row, so that SQLite's JSON functions can read it:
+A record of the CRM is the portal's whole row, but for secret addresses of files, so that SQLite's JSON functions can
+read it:
 
     tail     {"id":37,"ID":"37","TITLE":"A/B 37",…,"DATE_MODIFY":"2026-11-21T14:31:00+03:00"}
     head     ,"syncedAt":"2026-11-21T11:31:02Z","deleted":false}         when this version was stored
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterable, Mapping
 from gateway.bitrix.lists.list_specs import Row
 from gateway.bitrix.protocol.json_body import encode_json
 from gateway.bitrix.rows.dictionaries import is_active
+from gateway.bitrix.rows.files import has_secret_addresses, without_secret_addresses
 from gateway.bitrix.rows.records import RecordNames
 from gateway.clock import format_time
 from storage.records import MirrorRow, RecordColumns, UserRow
@@ -56,6 +58,8 @@ def render_records(
 ) -> tuple[list[MirrorRow], dict[int, RecordColumns]]:
     """The portal's *rows*, with their *ids* there, as id and JSON; and the columns of each by id.
 
+    Files have no addresses that hold a credential, see `gateway.bitrix.rows.files`.
+
     Raises:
         ValueError: *ids* and *rows* differ in length.
         PortalBroken: a row is nested too deeply to be encoded.
@@ -66,7 +70,10 @@ def render_records(
         for name in OWN_NAMES:
             row.pop(name, None)
         start = b'{"id":%d,' if row else b'{"id":%d'
-        rendered.append((portal_row_id, start % portal_row_id + _encode(row)[1:]))
+        body = _encode(row)
+        if has_secret_addresses(body):
+            body = _encode(without_secret_addresses(row))
+        rendered.append((portal_row_id, start % portal_row_id + body[1:]))
     return rendered, columns
 
 

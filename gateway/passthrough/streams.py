@@ -20,6 +20,7 @@ from gateway.bitrix.lists.tail import read_tail
 from gateway.bitrix.lists.walk import walk
 from gateway.bitrix.protocol.filters3 import check_filter_parameter
 from gateway.bitrix.protocol.json_body import TOO_DEEP
+from gateway.bitrix.rows.files import has_secret_addresses, without_secret_addresses
 from gateway.errors import GatewayError, InvalidInput, Stopping, StorageFailed
 from gateway.fields.service import FieldService
 from gateway.passthrough.streamed_lists import StreamedList
@@ -47,13 +48,22 @@ class StreamRequest:
 def encode_lines(rows: list[Row]) -> bytes:
     """Encode the rows as lines of NDJSON, in one piece: many small ones would fragment memory.
 
+    Files have no addresses that hold a credential, see `gateway.bitrix.rows.files`.
+
     Raises:
         PortalBroken: a row is nested too deeply to be encoded.
     """
     try:
-        return b"".join([orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows])
+        return b"".join([_line(row) for row in rows])
     except orjson.JSONEncodeError:
         raise PortalBroken(TOO_DEEP) from None
+
+
+def _line(row: Row) -> bytes:
+    line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    if has_secret_addresses(line):
+        return orjson.dumps(without_secret_addresses(row), option=orjson.OPT_APPEND_NEWLINE)
+    return line
 
 
 class Stream:
