@@ -92,7 +92,8 @@ class SpooledFile:
     def __init__(self, spool: Spool, descriptor: int) -> None:
         self._spool = spool
         self._descriptor = descriptor
-        self._buffer = bytearray()
+        self._unwritten: list[bytes] = []
+        self._unwritten_bytes = 0
         self._reserved = 0
         self.size = 0
 
@@ -105,16 +106,18 @@ class SpooledFile:
         """
         self._spool.reserve(len(data))
         self._reserved += len(data)
-        self._buffer += data
+        self._unwritten.append(data)
+        self._unwritten_bytes += len(data)
         self.size += len(data)
-        if len(self._buffer) >= BUFFER_BYTES:
+        if self._unwritten_bytes >= BUFFER_BYTES:
             await self.flush()
 
     async def flush(self) -> None:
         """Write what is still in memory, before the file is read."""
-        if self._buffer:
-            data, offset = bytes(self._buffer), self.size - len(self._buffer)
-            self._buffer.clear()
+        if self._unwritten:
+            data, offset = b"".join(self._unwritten), self.size - self._unwritten_bytes
+            self._unwritten.clear()
+            self._unwritten_bytes = 0
             await self._spool.run(partial(_write_all, self._descriptor, data, offset))
 
     def content(self, name: str) -> FileContent:

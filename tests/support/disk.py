@@ -1,7 +1,9 @@
 """Files sent to the gateway, and what the portal's Disk has of them."""
 
 import hashlib
+from contextlib import suppress
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -50,3 +52,13 @@ async def uploaded(gateway: Gateway, folder_id: int, *files: tuple[str, bytes]) 
     assert (answer.status, answer.json["failed"]) == (200, 0), answer.body
     lines: list[Any] = answer.json["files"]
     return lines
+
+
+def spooled_files(pid: int, directory: Path) -> int:
+    """The number of files without names that a process has open in *directory*. Source: proc(5), /proc/PID/fd"""
+    found = 0
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            target = str(descriptor.readlink())
+            found += target.startswith(f"{directory}/") and target.endswith(" (deleted)")
+    return found
