@@ -71,7 +71,7 @@ class Copier:
         async with self._session.get(facts["DOWNLOAD_URL"]) as source:
             response = web.StreamResponse(headers={"Content-Length": str(facts["SIZE"])})
             await response.prepare(request)
-            async for chunk in source.content.iter_chunked(READ_BYTES):
+            async for chunk in source.content.iter_any():
                 await response.write(chunk)
             await response.write_eof()
         return response
