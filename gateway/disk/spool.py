@@ -92,8 +92,7 @@ class SpooledFile:
     def __init__(self, spool: Spool, descriptor: int) -> None:
         self._spool = spool
         self._descriptor = descriptor
-        self._unwritten: list[bytes] = []
-        self._unwritten_bytes = 0
+        self._buffer = bytearray()
         self._reserved = 0
         self.size = 0
 
@@ -106,18 +105,16 @@ class SpooledFile:
         """
         self._spool.reserve(len(data))
         self._reserved += len(data)
-        self._unwritten.append(data)
-        self._unwritten_bytes += len(data)
+        self._buffer += data
         self.size += len(data)
-        if self._unwritten_bytes >= BUFFER_BYTES:
+        if len(self._buffer) >= BUFFER_BYTES:
             await self.flush()
 
     async def flush(self) -> None:
         """Write what is still in memory, before the file is read."""
-        if self._unwritten:
-            data, offset = b"".join(self._unwritten), self.size - self._unwritten_bytes
-            self._unwritten.clear()
-            self._unwritten_bytes = 0
+        if self._buffer:
+            data, self._buffer = self._buffer, bytearray()
+            offset = self.size - len(data)
             await self._spool.run(partial(_write_all, self._descriptor, data, offset))
 
     def content(self, name: str) -> FileContent:
@@ -143,7 +140,7 @@ class SpooledFile:
             await self._spool.run(partial(os.close, descriptor))
 
 
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+def _write_all(descriptor: int, data: bytearray, offset: int) -> None:
     view = memoryview(data)
     while view:
         written = os.pwrite(descriptor, view, offset)
