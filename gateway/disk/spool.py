@@ -113,8 +113,8 @@ class SpooledFile:
     async def flush(self) -> None:
         """Write what is still in memory, before the file is read."""
         if self._buffer:
-            data, offset = bytes(self._buffer), self.size - len(self._buffer)
-            self._buffer.clear()
+            data, self._buffer = self._buffer, bytearray()
+            offset = self.size - len(data)
             await self._spool.run(partial(_write_all, self._descriptor, data, offset))
 
     def content(self, name: str) -> FileContent:
@@ -140,7 +140,7 @@ class SpooledFile:
             await self._spool.run(partial(os.close, descriptor))
 
 
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+def _write_all(descriptor: int, data: bytearray, offset: int) -> None:
     view = memoryview(data)
     while view:
         written = os.pwrite(descriptor, view, offset)

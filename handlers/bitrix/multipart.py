@@ -1,6 +1,5 @@
 """Receives the files of a multipart form within the limits of number, size and time."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from gateway.errors import InvalidInput
 from handlers.bitrix.file_names import CONTROL, MAX_NAME_CHARACTERS, last_part
 from handlers.http.body_reader import CallerLeft, send_continue
 from handlers.http.errors import HttpError
-from handlers.http.keys import CLOCK
+from handlers.http.sender_watch import SenderWatch, watched_sender
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,9 +24,7 @@ MAX_FILES = 100
 MAX_FILE_BYTES = 50 * 1024 * 1024
 MAX_FORM_BYTES = MAX_FILES * (MAX_FILE_BYTES + 4096)  # with the heads of the parts
 CHUNK_BYTES = 64 * 1024
-STALL_S = 30.0  # without a byte
 PLAIN_ENCODINGS = ("binary", "8bit", "7bit")
-STALLED = f"body: no byte was received within {STALL_S:.0f} s"
 NOT_A_FORM = "must be a complete multipart/form-data form with a boundary"
 TOO_LARGE = f"has more than {MAX_FILE_BYTES:,} bytes"
 
@@ -46,7 +43,7 @@ async def received_files(request: web.Request, spool: Spool) -> AsyncIterator[li
 
     Raises:
         InvalidInput: It is no form, a part of it is no file, or there are more than MAX_FILES.
-        HttpError: 413 if a file is too large or all together are more than the spool holds; 408 if no byte comes.
+        HttpError: 413 if a file is too large or all together are more than the spool holds; 408 if they come slowly.
         SpoolFull: There is no room for them now.
         StorageFailed: The disk fails.
         CallerLeft: The connection was closed before the end of the form.
@@ -56,13 +53,7 @@ async def received_files(request: web.Request, spool: Spool) -> AsyncIterator[li
     try:
         if EXPECT in request.headers and not request.content.is_eof():
             await send_continue(request)
-        async for part in _parts(request):
-            place = f"/{len(files)}"
-            if len(files) == MAX_FILES:
-                raise InvalidInput.of_field(place, "too_many", f"a request has at most {MAX_FILES} files")
-            file = ReceivedFile(_name_of(part, place), await spool.create())
-            files.append(file)
-            await _receive(request, part, file)
+        await _receive_all(request, spool, files)
         if not files:
             raise InvalidInput.of_field("", "required", "must have at least one file")
         yield files
@@ -85,15 +76,27 @@ def _larger_than_spool(spool: Spool) -> HttpError:
     return HttpError(413, f"body: is larger than {spool.max_bytes:,} bytes (GATEWAY_SPOOL_BYTES)")
 
 
-async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
+async def _receive_all(request: web.Request, spool: Spool, files: list[ReceivedFile]) -> None:
+    """Receive the files of the form, and add each to *files* before its content is received."""
+    async with watched_sender(request) as watch:
+        async for part in _parts(request, watch):
+            place = f"/{len(files)}"
+            if len(files) == MAX_FILES:
+                raise InvalidInput.of_field(place, "too_many", f"a request has at most {MAX_FILES} files")
+            file = ReceivedFile(_name_of(part, place), await spool.create())
+            files.append(file)
+            await _receive(request, watch, part, file)
+
+
+async def _parts(request: web.Request, watch: SenderWatch) -> AsyncIterator[BodyPartReader]:
     """The parts of the form, which are files."""
     if request.content_type != "multipart/form-data":
         raise InvalidInput.of_field("", "content_type", "must be sent as multipart/form-data")
     if request.content is EMPTY_PAYLOAD:
         raise InvalidInput.of_field("", "not_a_form", NOT_A_FORM)
-    reader = await _read(request, _open, request)
+    reader = await _read(request, watch, _open, request)
     number = 0
-    while (part := await _read(request, reader.next)) is not None:
+    while (part := await _read(request, watch, reader.next)) is not None:
         if isinstance(part, MultipartReader):
             raise InvalidInput.of_field(f"/{number}", "nested", "must be a file, not another form")
         yield part
@@ -104,29 +107,22 @@ async def _open(request: web.Request) -> MultipartReader:
     return await request.multipart()
 
 
-async def _receive(request: web.Request, part: BodyPartReader, received: ReceivedFile) -> None:
+async def _receive(request: web.Request, watch: SenderWatch, part: BodyPartReader, received: ReceivedFile) -> None:
     """Write the content of *part*."""
     file = received.file
-    while chunk := await _read(request, part.read_chunk, CHUNK_BYTES):
+    while chunk := await _read(request, watch, part.read_chunk, CHUNK_BYTES):
         if file.size + len(chunk) > MAX_FILE_BYTES:
             raise HttpError(413, f"body: the file {received.name} {TOO_LARGE}")
         await file.write(chunk)
     await file.flush()
 
 
-async def _read(request: web.Request, read: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what *read* reads of the body, unless no byte comes."""
-    clock, content = request.app[CLOCK], request.content
-    reading = asyncio.ensure_future(read(*args, **kwargs))
+async def _read(
+    request: web.Request, watch: SenderWatch, read: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Return what *read* reads of the body, unless the sender is too slow."""
     try:
-        while True:
-            before = content.total_raw_bytes
-            try:
-                async with clock.timeout(STALL_S):
-                    return await asyncio.shield(reading)
-            except TimeoutError:
-                if content.total_raw_bytes == before:
-                    raise HttpError(408, STALLED) from None
+        return await watch.read(read, *args, **kwargs)
     except (ValueError, AssertionError, BadHttpMessage, web.RequestPayloadError, web.HTTPBadRequest) as error:
         if request.transport is None:
             raise CallerLeft from error
@@ -135,9 +131,6 @@ async def _read(request: web.Request, read: Callable[P, Awaitable[T]], *args: P.
         if request.transport is None:
             raise CallerLeft from error
         raise
-    finally:
-        if not reading.done():
-            reading.cancel()
 
 
 def _name_of(part: BodyPartReader, place: str) -> str:

@@ -5,14 +5,13 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from gateway.bitrix.transport.download import CHUNK_BYTES
 from handlers.bitrix.downloads import disposition, part_of
 from handlers.http.errors import HttpError
 from handlers.http.ranges import parse_range
 from tests.gateway import Answer, Gateway, Sandbox
 from tests.support.disk import root_of, uploaded
 
-CONTENT = bytes(range(256)) * 1000
+CONTENT = bytes(range(256)) * 5000  # more than is read from a socket at once
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ async def test_an_empty_file_is_downloaded(connected: Gateway, sandbox: Sandbox)
         ("bytes=10-19", 10, 19),
         ("bytes=100-", 100, None),
         ("bytes=-5", -5, None),
-        ("bytes=0-999999", 0, None),
+        ("bytes=0-9999999", 0, None),
     ],
 )
 async def test_a_part_is_sent(connected: Gateway, path: str, asked: str, first: int, last: int | None) -> None:
@@ -76,7 +75,7 @@ async def test_a_part_is_cut_out_if_a_portal_ignores_ranges() -> None:
         assert b"".join([part async for part in part_of(chunks(), asked)]) == CONTENT[asked.start : asked.stop]
 
 
-@pytest.mark.parametrize("asked", ["bytes=999999-", "bytes=256000-", "bytes=-0"])
+@pytest.mark.parametrize("asked", ["bytes=9999999-", f"bytes={len(CONTENT)}-", "bytes=-0"])
 async def test_a_part_that_does_not_exist_is_416(connected: Gateway, path: str, asked: str) -> None:
     answer = await get(connected, path, Range=asked)
     assert (answer.status, answer.headers["Content-Range"]) == (416, f"bytes */{len(CONTENT)}")
@@ -142,7 +141,3 @@ def test_ranges_of_nothing() -> None:
     with pytest.raises(HttpError):
         parse_range("bytes=0-", 0)
     assert parse_range("bytes=-99", 10) == range(10)
-
-
-def test_the_content_is_longer_than_a_chunk() -> None:
-    assert len(CONTENT) > CHUNK_BYTES

@@ -9,7 +9,6 @@ from gateway.bitrix.errors import PortalUnreachable
 from gateway.bitrix.transport.failures import translated_errors
 from gateway.clock import Clock
 
-CHUNK_BYTES = 64 * 1024
 STALL_S = 30.0  # without a byte
 
 
@@ -24,7 +23,7 @@ class Download:
         self.headers: Mapping[str, str] = response.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body.
+        """Yield the body in the pieces in which it arrives: other sizes would cost a copy.
 
         Raises:
             PortalUnreachable: it has stalled, or the connection was dropped.
@@ -34,7 +33,7 @@ class Download:
             try:
                 async with self._clock.timeout(STALL_S):
                     with translated_errors():
-                        chunk = await self._response.content.read(CHUNK_BYTES)
+                        chunk = await self._response.content.readany()
             except TimeoutError:
                 raise PortalUnreachable(f"no byte within {STALL_S:.0f} s", sent=True) from None
             if not chunk:
