@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.disk.drive import Content, DiskPage
+from gateway.disk.form import MAX_NAME_CHARACTERS
 from gateway.errors import InvalidInput
 from gateway.schemas import ClosedBody, PositiveInteger, StrictField
 from handlers.app_keys import DRIVE
@@ -19,7 +20,6 @@ from handlers.http.query import is_digits, one_value
 from handlers.http.ranges import parse_range
 from handlers.http.responses import json_response
 
-MAX_NAME_CHARACTERS = 255
 CONTENT_HEADERS = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-cache", "Vary": "Authorization"}
 ETAG_BYTES = 12
 CURSOR, TRASH = ("cursor",), ("trash",)

@@ -12,6 +12,7 @@ from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TRANSFER_ENCO
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 
+from gateway.disk.form import MAX_FILE_BYTES, MAX_FILES, TOO_LARGE, broken_name_rule
 from gateway.disk.spool import Spool, SpooledFile
 from gateway.errors import InvalidInput
 from handlers.http.body_reader import CallerLeft, send_continue
@@ -21,17 +22,12 @@ from handlers.http.keys import CLOCK
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MAX_FILES = 100
-MAX_FILE_BYTES = 50 * 1024 * 1024
-MAX_NAME_CHARACTERS = 255
 MAX_FORM_BYTES = MAX_FILES * (MAX_FILE_BYTES + 4096)  # with the heads of the parts
 CHUNK_BYTES = 64 * 1024
 STALL_S = 30.0  # without a byte
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 PLAIN_ENCODINGS = ("binary", "8bit", "7bit")
 STALLED = f"body: no byte was received within {STALL_S:.0f} s"
 NOT_A_FORM = "must be a complete multipart/form-data form with a boundary"
-TOO_LARGE = f"has more than {MAX_FILE_BYTES:,} bytes"
 
 
 @dataclass(frozen=True)
@@ -154,9 +150,6 @@ def _name_of(part: BodyPartReader, place: str) -> str:
     name = re.split(r"[/\\]", part.filename or "")[-1].strip()
     if not name or name in (".", ".."):
         raise InvalidInput.of_field(place, "no_file_name", "must be a file with a name")
-    if CONTROL.search(name):
-        raise InvalidInput.of_field(place, "invalid_name", "must have a name without control characters")
-    if len(name) > MAX_NAME_CHARACTERS:
-        rule = f"must have a name of at most {MAX_NAME_CHARACTERS} characters"
+    if rule := broken_name_rule(name):
         raise InvalidInput.of_field(place, "invalid_name", rule)
     return name
