@@ -236,6 +236,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *BELOW_SERVICES,
         "gateway.accounts",
         "gateway.auth",
+        "gateway.disk",
         "gateway.mirror",
         "gateway.passthrough",
         "gateway.sandbox",

@@ -8,10 +8,11 @@ import click
 
 from gateway import __version__
 from gateway.auth.caller import Caller
-from gateway.auth.tokens import issue_token
+from gateway.cli.bearer import issue_bearer
 from gateway.cli.demo import run_demo
 from gateway.cli.demo_servers import choose_settings
 from gateway.cli.exit_status import INTERRUPTED, PIPE_CLOSED
+from gateway.cli.files import download, upload
 from gateway.cli.forget_credentials import NEXT_STEPS, CredentialCount, forget_credentials
 from gateway.cli.options import (
     CALLER_SETTINGS,
@@ -39,10 +40,8 @@ from gateway.errors import GatewayError
 from gateway.log import configure_logging
 from gateway.redaction import printable
 from gateway.sandbox.settings import SandboxSettings
-from gateway.settings.config import Config, read_environment
-from gateway.settings.secret_file import find_jwt_secret
+from gateway.settings.config import read_environment
 
-CLIENT_TOKEN_TTL_S = 86_400
 STREAM_QUERY = ("filter", "select", "cursor", "limit", "pace", "version", "source")
 
 
@@ -77,6 +76,8 @@ def main() -> None:
 
 main.add_command(sandbox)
 main.add_command(widgets)
+main.add_command(upload)
+main.add_command(download)
 
 
 @main.command()
@@ -128,15 +129,6 @@ def token(
     """Print a bearer token for an account."""
     caller = Caller(account, user_id=user_id, is_admin=is_admin, client_uuid=client_uuid)
     click.echo(issue_bearer(read_config(settings), caller, ttl_s))
-
-
-def issue_bearer(config: Config, caller: Caller, ttl_s: int = CLIENT_TOKEN_TTL_S) -> str:
-    """A token that identifies *caller*, signed with the gateway's secret.
-
-    Raises:
-        SettingsError: when the secret is not available.
-    """
-    return issue_token(config, find_jwt_secret(config), SystemClock(), caller, ttl_s=ttl_s)
 
 
 @main.command("forget-credentials")

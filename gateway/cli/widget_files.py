@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 
+from gateway.cli.local_files import open_at_once
 from gateway.widgets.loading import Document, Mistake
 
 MAX_FILE_BYTES = 10_000_000
@@ -63,7 +64,7 @@ def _documents(file: Path) -> list[Document]:
 
 def _read(file: Path) -> bytes:
     try:
-        with open(file, "rb", opener=_open_at_once) as opened:
+        with open(file, "rb", opener=open_at_once) as opened:
             if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
                 raise _Unreadable("is not a file")
             content = opened.read(MAX_FILE_BYTES + 1)
@@ -75,11 +76,6 @@ def _read(file: Path) -> bytes:
     if len(content) > MAX_FILE_BYTES:
         raise _Unreadable(f"must have at most {MAX_FILE_BYTES:,} bytes")
     return content
-
-
-def _open_at_once(name: str, flags: int) -> int:
-    """Open a file without waiting for the writer of a named pipe."""
-    return os.open(name, flags | os.O_NONBLOCK)
 
 
 def _parse(content: bytes) -> object:

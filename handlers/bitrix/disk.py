@@ -7,12 +7,12 @@ from typing import Any
 from aiohttp import web
 
 from gateway.disk.drive import DiskPage
+from gateway.disk.form import MAX_NAME_CHARACTERS
 from gateway.errors import InvalidInput
 from gateway.schemas import ClosedBody, PositiveInteger, StrictField
 from handlers.app_keys import DRIVE
 from handlers.bitrix.account_loading import load_authorized_account
 from handlers.bitrix.downloads import StoredContent, send_content
-from handlers.bitrix.file_names import MAX_NAME_CHARACTERS
 from handlers.bitrix.records import record_id
 from handlers.http.bodies import load_body
 from handlers.http.query import is_digits, one_value, zero_or_one

@@ -16,7 +16,7 @@ from aiohttp.hdrs import CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CON
 
 from gateway.bitrix.errors import PortalBroken, PortalError
 from gateway.bitrix.transport.download import Download
-from handlers.bitrix.file_names import is_file_name, last_part
+from gateway.disk.form import is_file_name, last_part
 from handlers.http.errors import HttpError
 from handlers.http.etags import etag_matches
 from handlers.http.keys import REQUEST_ID

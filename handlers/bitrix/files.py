@@ -3,12 +3,12 @@
 from aiohttp import web
 
 from gateway.disk.folder_paths import Destination
+from gateway.disk.form import MAX_NAME_CHARACTERS, is_file_name
 from gateway.disk.objects import DiskFile, content_address
 from gateway.disk.uploads import Outcome
 from gateway.errors import GatewayError, InvalidInput
 from handlers.app_keys import FOLDER_PATHS, SPOOL, UPLOADS
 from handlers.bitrix.account_loading import load_authorized_account
-from handlers.bitrix.file_names import MAX_NAME_CHARACTERS, is_file_name
 from handlers.bitrix.multipart import ReceivedFile, received_files
 from handlers.http.errors import command_error
 from handlers.http.query import one_value, positive_or_none, zero_or_one
@@ -18,7 +18,7 @@ UPLOAD_PARAMETERS = ("folder", "storage", "path", "unique")
 MAX_PATH_NAMES = 32
 PATH_RULE = (
     f"must be 1 to {MAX_PATH_NAMES} names of folders with / between them, each of 1 to {MAX_NAME_CHARACTERS} "
-    "characters, none of them . or .. or with control characters"
+    "characters, none of them . or .. or with control characters or blanks around it"
 )
 
 

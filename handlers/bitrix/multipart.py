@@ -10,9 +10,9 @@ from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TRANSFER_ENCO
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 
+from gateway.disk.form import MAX_FILE_BYTES, MAX_FILES, TOO_LARGE, broken_name_rule, last_part
 from gateway.disk.spool import Spool, SpooledFile
 from gateway.errors import InvalidInput
-from handlers.bitrix.file_names import CONTROL, MAX_NAME_CHARACTERS, last_part
 from handlers.http.body_reader import CallerLeft, send_continue
 from handlers.http.errors import HttpError
 from handlers.http.sender_watch import SenderWatch, watched_sender
@@ -20,13 +20,10 @@ from handlers.http.sender_watch import SenderWatch, watched_sender
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MAX_FILES = 100
-MAX_FILE_BYTES = 50 * 1024 * 1024
 MAX_FORM_BYTES = MAX_FILES * (MAX_FILE_BYTES + 4096)  # with the heads of the parts
 CHUNK_BYTES = 64 * 1024
 PLAIN_ENCODINGS = ("binary", "8bit", "7bit")
 NOT_A_FORM = "must be a complete multipart/form-data form with a boundary"
-TOO_LARGE = f"has more than {MAX_FILE_BYTES:,} bytes"
 
 
 @dataclass(frozen=True)
@@ -145,9 +142,6 @@ def _name_of(part: BodyPartReader, place: str) -> str:
     name = last_part(part.filename or "")
     if not name or name in (".", ".."):
         raise InvalidInput.of_field(place, "no_file_name", "must be a file with a name")
-    if CONTROL.search(name):
-        raise InvalidInput.of_field(place, "invalid_name", "must have a name without control characters")
-    if len(name) > MAX_NAME_CHARACTERS:
-        rule = f"must have a name of at most {MAX_NAME_CHARACTERS} characters"
+    if rule := broken_name_rule(name):
         raise InvalidInput.of_field(place, "invalid_name", rule)
     return name

@@ -6,16 +6,21 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import structlog
 from click.testing import CliRunner, Result
 
 from gateway.cli.main import main
+from tests.clock import ManualClock
+from tests.gateway import JWT_SECRET, Gateway
 
 Invoke = Callable[..., Result]
+Command = Callable[..., asyncio.Future[Result]]
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +48,28 @@ def invoke() -> Invoke:
         return result
 
     return call
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(time.time())  # commands issue their tokens by the system clock
+
+
+def reached(origin: str) -> tuple[str, str]:
+    """The options that lead a command to the gateway at *origin*."""
+    return f"--port={urlsplit(origin).port}", f"--jwt-secret={JWT_SECRET}"
+
+
+@pytest.fixture
+async def command(connected: Gateway, invoke: Invoke) -> Command:
+    """Run a command against the gateway under test, with its request log off: it shares stderr."""
+    await connected.restart(GATEWAY_LOG_LEVEL="warning")
+
+    def start(name: str, *arguments: str) -> asyncio.Future[Result]:
+        typed = (name, "--account=acme", *reached(connected.origin), *arguments)
+        return asyncio.ensure_future(connected.clock.until(asyncio.to_thread(invoke, *typed)))
+
+    return start
 
 
 @pytest.fixture

@@ -73,6 +73,8 @@ def test_an_invalid_setting_is_refused_in_one_line(invoke: Invoke) -> None:
         ("token", "--account=7"),
         ("sync", "users", "--account=7"),
         ("stream", "deals", "--account=7"),
+        ("upload", __file__, "--folder=1", "--account=7"),
+        ("download", "1", "--account=7"),
         ("widgets", "list"),
     ],
 )

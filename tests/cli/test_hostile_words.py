@@ -1,4 +1,4 @@
-"""`sync` and `stream` escape terminal control sequences in error messages."""
+"""Commands that call the gateway escape terminal control sequences in error messages."""
 
 import asyncio
 
@@ -26,6 +26,20 @@ async def test_an_error_response_is_one_printable_line(
     (line,) = result.stderr.splitlines()
     assert line.isprintable()
     assert "\\x1b]0;owned\\x07" in line
+
+
+@pytest.mark.parametrize("command", [("upload", __file__, "--folder=1"), ("download", "7")])
+async def test_an_error_of_a_file_is_one_printable_line(invoke: Invoke, command: tuple[str, ...]) -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.json_response({"detail": ESCAPES, "code": ESCAPES}, status=400)
+
+    async with listening(refuse) as origin:
+        port = f"--port={origin.rpartition(':')[2]}"
+        result = await asyncio.to_thread(invoke, *command, "--account=acme", port, f"--jwt-secret={JWT_SECRET}")
+    line, end = result.stderr.splitlines()
+    assert line.isprintable()
+    assert line.count("\\x1b]0;owned\\x07") == 2
+    assert end == "Error: 1 of 1 files failed"
 
 
 @pytest.mark.parametrize("end", ['"error": %b', '"count": 1, "complete": false'])

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from gateway.cli.progress import Progress, show_progress
+from gateway.cli.progress import Progress, show_bytes, show_progress
 from gateway.cli.sync import SyncStatus, show_status
 from gateway.sandbox.behaviour.row_faults import ESCAPES
 
@@ -43,6 +43,14 @@ def test_without_a_terminal_a_line_follows_each_full_number_of_steps(capsys: pyt
         for rows in range(5_000, 30_000, 5_000):
             display.update(deals(rows), 5_000)
     assert capsys.readouterr() == ("", "deals: 10,000 rows\ndeals: 20,000 rows\n")
+
+
+def test_without_a_terminal_bytes_are_a_line_for_each_hundred_mebibytes(capsys: pytest.CaptureFixture[str]) -> None:
+    total = 300 * 1024 * 1024
+    with show_bytes("a.bin", total) as show:
+        for done in range(0, total, 40 * 1024 * 1024):
+            show(done)
+    assert capsys.readouterr() == ("", "".join(f"a.bin: {n:,} of {total:,} bytes\n" for n in (125829120, 209715200)))
 
 
 def test_a_terminal_shows_bars_and_lines_only_for_problems(

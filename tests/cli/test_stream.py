@@ -2,11 +2,10 @@
 
 import asyncio
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from urllib.parse import urlsplit
+from functools import partial
 
 import orjson
 import pytest
@@ -14,18 +13,12 @@ from aiohttp import web
 from click.testing import Result
 
 from gateway.sandbox.settings import SandboxSettings
-from tests.cli.conftest import Invoke
-from tests.clock import ManualClock
-from tests.gateway import JWT_SECRET, Gateway, Sandbox
+from tests.cli.conftest import Command, Invoke, reached
+from tests.gateway import Gateway, Sandbox
 from tests.support.records import change_sync
 from tests.support.rogue import listening
 
 LIST = "crm.deal.list"
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(time.time())  # the command issues its token by the system clock
 
 
 @pytest.fixture
@@ -34,36 +27,22 @@ def sandbox_settings(sandbox_settings: SandboxSettings) -> SandboxSettings:
 
 
 @pytest.fixture
-async def stream(connected: Gateway, invoke: Invoke) -> Callable[..., asyncio.Future[Result]]:
-    """Run the command against the gateway under test, with its request log off: it shares stderr."""
-    await connected.restart(GATEWAY_LOG_LEVEL="warning")
-
-    def start(*arguments: str) -> asyncio.Future[Result]:
-        typed = ("stream", *arguments, "--account=acme", *reached(connected.origin))
-        return asyncio.ensure_future(connected.clock.until(asyncio.to_thread(invoke, *typed)))
-
-    return start
-
-
-def reached(origin: str) -> tuple[str, str]:
-    return f"--port={urlsplit(origin).port}", f"--jwt-secret={JWT_SECRET}"
+def stream(command: Command) -> Command:
+    return partial(command, "stream")
 
 
 def ids_of(result: Result) -> list[int]:
     return [int(orjson.loads(line)["ID"]) for line in result.stdout.splitlines()]
 
 
-Stream = Callable[..., asyncio.Future[Result]]
-
-
-async def test_stdout_contains_all_rows_and_nothing_else(stream: Stream, sandbox: Sandbox) -> None:
+async def test_stdout_contains_all_rows_and_nothing_else(stream: Command, sandbox: Sandbox) -> None:
     result = await stream("deals")
     assert result.exit_code == 0, result.output
     assert ids_of(result) == sorted(sandbox.portal.data.tables["deals"])
     assert result.stderr == "deals: 1,300 rows, complete\n"
 
 
-async def test_options_become_query_parameters(stream: Stream, sandbox: Sandbox) -> None:
+async def test_options_become_query_parameters(stream: Command, sandbox: Sandbox) -> None:
     ids = sorted(sandbox.portal.data.tables["deals"])
     result = await stream(
         "deals",
@@ -82,17 +61,17 @@ async def test_options_become_query_parameters(stream: Stream, sandbox: Sandbox)
     assert (await stream("items/2", "--limit=1")).exit_code == 0
 
 
-async def test_an_empty_list_is_a_success(stream: Stream) -> None:
+async def test_an_empty_list_is_a_success(stream: Command) -> None:
     result = await stream("deals", "--cursor=999999999")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "deals: 0 rows, complete\n")
 
 
-async def test_one_row_is_in_the_singular(stream: Stream, sandbox: Sandbox) -> None:
+async def test_one_row_is_in_the_singular(stream: Command, sandbox: Sandbox) -> None:
     last = max(sandbox.portal.data.tables["deals"])
     assert (await stream("deals", f"--cursor={last - 1}")).stderr == "deals: 1 row, complete\n"
 
 
-async def test_a_broken_stream_exits_with_status_1_and_a_cursor(stream: Stream, sandbox: Sandbox) -> None:
+async def test_a_broken_stream_exits_with_status_1_and_a_cursor(stream: Command, sandbox: Sandbox) -> None:
     sandbox.portal.fault(f"{LIST}:error=ACCESS_DENIED*@9")
     first = await stream("deals")
     assert first.exit_code == 1
@@ -106,7 +85,7 @@ async def test_a_broken_stream_exits_with_status_1_and_a_cursor(stream: Stream, 
     assert ids_of(first) + ids_of(rest) == sorted(sandbox.portal.data.tables["deals"])
 
 
-async def test_the_mirror_is_a_source_of_rows(stream: Stream, connected: Gateway, sandbox: Sandbox) -> None:
+async def test_the_mirror_is_a_source_of_rows(stream: Command, connected: Gateway, sandbox: Sandbox) -> None:
     refused = await stream("deals", "--source=mirror")
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "not mirrored" in refused.stderr
@@ -121,7 +100,7 @@ async def test_the_mirror_is_a_source_of_rows(stream: Stream, connected: Gateway
     ]
 
 
-async def test_an_error_response_is_shown(stream: Stream) -> None:
+async def test_an_error_response_is_shown(stream: Command) -> None:
     result = await stream("deals", "--filter={")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (

@@ -5,6 +5,7 @@ import re
 import shlex
 import socket
 import string
+import time
 from dataclasses import fields
 from io import BytesIO
 from pathlib import Path
@@ -154,3 +155,20 @@ async def test_a_widget_is_loaded_listed_installed_and_removed_after_the_demo(
     assert [answer.status for answer in answers] == [200, 200, 204]
     assert [widget["code"] for widget in answers[0].json["_embedded"]["widgets"]][-1] == "hello"
     assert answers[1].json["settings"] == {"api_key": "secret"}
+
+
+async def test_files_are_uploaded_and_downloaded_after_the_curl_commands(
+    gateway: Gateway, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    gateway.clock.wall_shift_s = time.time() - gateway.clock.now()  # commands issue their tokens by the system clock
+    await gateway.connect(sandbox.webhook, account="demo")
+    (line,) = [line for line, _ in BLOCKS if "/bitrix/files" in line]
+    await gateway.clock.until(paste(gateway, line, account="demo"))
+    (at,) = (at for at, part in enumerate(PARTS) if part.startswith("bitrix-gateway upload "))
+    for command, shown in ((PARTS[at], PARTS[at + 2]), (PARTS[at + 4], PARTS[at + 6])):
+        words = shlex.split(command.replace("/tmp", str(tmp_path)))[1:]
+        running = asyncio.to_thread(CliRunner().invoke, main, words, env=gateway.environ)
+        result = await gateway.clock.until(running)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.replace(str(tmp_path), "/tmp").expandtabs() == shown.expandtabs()

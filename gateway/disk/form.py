@@ -1,0 +1,28 @@
+"""What files may be called, and what a form of them may have, for those that send one and those that receive it."""
+
+import re
+
+MAX_FILES = 100
+MAX_FILE_BYTES = 50 * 1024 * 1024
+MAX_NAME_CHARACTERS = 255
+TOO_LARGE = f"has more than {MAX_FILE_BYTES:,} bytes"
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def broken_name_rule(name: str) -> str | None:
+    """Return the rule that the *name* of a file breaks, or None."""
+    if CONTROL.search(name):
+        return "must have a name without control characters"
+    if len(name) > MAX_NAME_CHARACTERS:
+        return f"must have a name of at most {MAX_NAME_CHARACTERS} characters"
+    return None
+
+
+def is_file_name(name: str) -> bool:
+    """Return whether *name* is one of a file or folder, not of a place relative to another."""
+    return name.strip() not in ("", ".", "..") and name == last_part(name) and broken_name_rule(name) is None
+
+
+def last_part(name: str) -> str:
+    """Return *name* without any path before it, and without blanks around it."""
+    return re.split(r"[/\\]", name)[-1].strip()
