@@ -69,30 +69,30 @@ async def send_content(request: web.Request, content: StoredContent) -> web.Stre
     download = await content.open({} if wanted is None else {RANGE: wanted})
     try:
         if size is None:
-            asked, size = received_part(download, wanted)
+            asked, size = received_part(download.status, download.headers, wanted)
         headers.setdefault(CONTENT_DISPOSITION, disposition(name_of(download)))
         return await send_download(request, download, headers, asked, size)
     finally:
         await download.close()
 
 
-def received_part(download: Download, wanted: str | None) -> tuple[range | None, int | None]:
-    """Return the positions to send of a content of unknown size, and its size if the portal tells it.
+def received_part(status: int, headers: Mapping[str, str], wanted: str | None) -> tuple[range | None, int | None]:
+    """Return the positions to send of a content of unknown size, and its size if the portal's response tells it.
 
     Raises:
         HttpError: 416: The content has no such part.
         PortalBroken: The portal does not tell what part it gives.
     """
-    if download.status == HTTPStatus.OK:
-        length = download.headers.get(CONTENT_LENGTH)
+    if status == HTTPStatus.OK:
+        length = headers.get(CONTENT_LENGTH)
         size = None if length is None else int(length)
         return (None if size is None else parse_range(wanted, size)), size
-    received = download.headers.get(CONTENT_RANGE, "")
-    if download.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and NONE_OF.fullmatch(received):
+    received = headers.get(CONTENT_RANGE, "")
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and NONE_OF.fullmatch(received):
         raise HttpError(416, "the file has no such part", {CONTENT_RANGE: received})
     part = parse_content_range(received)
-    if download.status != HTTPStatus.PARTIAL_CONTENT or part is None:
-        raise PortalBroken("a part of a file without its positions", status=download.status)
+    if status != HTTPStatus.PARTIAL_CONTENT or part is None:
+        raise PortalBroken("a part of a file without its positions", status=status)
     return part
 
 

@@ -58,6 +58,7 @@ async def test_folders_of_a_path_are_made_once(connected: Gateway, sandbox: Sand
 
 
 async def test_uploads_at_once_make_a_folder_once(connected: Gateway, sandbox: Sandbox, root: int) -> None:
+    sandbox.portal.fault("disk.folder.addsubfolder:delay=5*")  # so that none of them finds the folder
     sending = asyncio.gather(
         *(connected.request("POST", f"{FILES}?folder={root}&path=new", data=form_of([FILE])) for _ in range(5))
     )
