@@ -20,6 +20,11 @@ async def serve(port: int, body: bytes) -> None:
 
     app = web.Application()
     app.router.add_route("GET", "/bitrix/users", answer)
+    await serve_app(app, port)
+
+
+async def serve_app(app: web.Application, port: int) -> None:
+    """Serve *app* until killed."""
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()

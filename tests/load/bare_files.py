@@ -19,6 +19,7 @@ from aiohttp import BodyPartReader, web
 from gateway.bitrix.protocol.file_bodies import CHUNK_BYTES
 from gateway.cli.process import run
 from gateway.disk.uploads import SIDE_BY_SIDE
+from tests.load.bare import serve_app
 from tests.load.portal import WEBHOOK
 
 READ_BYTES = 64 * 1024
@@ -84,10 +85,7 @@ async def serve(port: int, portal: str, directory: str) -> None:
         app = web.Application(client_max_size=2**40)
         app.router.add_post("/bitrix/files", copier.upload)
         app.router.add_get("/bitrix/files/1/content", copier.download)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        await asyncio.Event().wait()
+        await serve_app(app, port)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Benchmarks with wrk: server processes on one core, wrk on the other, in alternating rounds."""
 
+import argparse
 import os
 import re
 import shutil
@@ -8,9 +9,10 @@ import ssl
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -186,3 +188,13 @@ def show(contestants: Sequence[Contestant], baseline: Contestant) -> None:
             f"{contestant.median('cpu_us'):8.1f}{contestant.median('p50_ms'):8.2f}{contestant.median('p99_ms'):8.2f}"
             f"{sum(figures.errors for figures in contestant.rounds):8}"
         )
+
+
+def run_contest(measure: Callable[[argparse.Namespace, Path], None], doc: str | None, **sizes: int) -> None:
+    """Call *measure* with the options of the command line, *sizes* among them, and a directory of its own."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in {**sizes, "rounds": 5, "seconds": 3, "connections": 32}.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="load-") as directory:
+        measure(options, Path(directory))

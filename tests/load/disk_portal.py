@@ -5,7 +5,6 @@ python -m tests.load.disk_portal PORT FILE
 FILE is the content of each download.
 """
 
-import asyncio
 import itertools
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway.cli.process import run
+from tests.load.bare import serve_app
 from tests.load.portal import WEBHOOK
 
 
@@ -69,10 +69,7 @@ async def serve(port: int, file: Path) -> None:
     app.router.add_post(f"{WEBHOOK}disk.file.get", portal.get)
     app.router.add_get("/download", portal.download)
     app.router.add_get("/count", portal.count)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    await asyncio.Event().wait()
+    await serve_app(app, port)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ Real processes under wrk, in alternating rounds. Ratios are those of the medians
 import argparse
 import asyncio
 import sys
-import tempfile
 import urllib.request
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from gateway.cli.process import free_port
 from gateway.clock import SystemClock
 from gateway.redaction import Secret
 from gateway.settings.config import load_config
-from tests.load.contest import Contestant, Server, compete, show
+from tests.load.contest import Contestant, Server, compete, run_contest, show
 from tests.load.fill import ACCOUNT, KEY, fill
 
 JWT_SECRET = "load-load-load-load-load-load-load"
@@ -75,17 +74,6 @@ def different_pages(pages: int) -> str:
         f" at = (at + 7919) % {pages}\n"
         ' return wrk.format("GET", "/bitrix/users?size=25&page=" .. (at + 1))\nend\n'
     )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=32)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="load-") as directory:
-        measure(options, Path(directory))
 
 
 def measure(options: argparse.Namespace, scratch: Path) -> None:
@@ -172,4 +160,4 @@ def show_targets(contestants: Sequence[Contestant]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_contest(measure, __doc__, rows=10_000)

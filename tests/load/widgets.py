@@ -8,7 +8,6 @@ Real processes under wrk, in alternating rounds. Ratios are those of the medians
 import argparse
 import asyncio
 import sys
-import tempfile
 from pathlib import Path
 
 from gateway.cli.process import free_port
@@ -19,7 +18,7 @@ from gateway.widgets.rendering import WIDGETS_PATH
 from storage.database import Database
 from storage.metadata import MetadataStore
 from storage.widgets import Owner, WidgetStore
-from tests.load.contest import Contestant, Server, compete, show
+from tests.load.contest import Contestant, Server, compete, run_contest, show
 from tests.load.fill import KEY
 from tests.load.pages import bearer, fetch, settings, token
 from tests.load.read import show_goal
@@ -93,16 +92,5 @@ def measure(options: argparse.Namespace, scratch: Path) -> None:
                 server.stop()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--widgets", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=32)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="load-") as directory:
-        measure(options, Path(directory))
-
-
 if __name__ == "__main__":
-    main()
+    run_contest(measure, __doc__, widgets=10_000)
