@@ -6,11 +6,12 @@ import pytest
 from aiohttp import ClientSession
 
 from gateway.sandbox.rest2.views import item_name
+from storage.database import migrations
 from tests.gateway import Gateway, Sandbox, authorize
 from tests.sandbox.client import RestClient
 from tests.sandbox.files import encoded, file_field
 from tests.support.records import change, enable, page, portal_ids, sync_again
-from tests.support.stored import every_byte
+from tests.support.stored import every_byte, run_sql
 
 TYPES = {"deals": 2, "contacts": 3, "companies": 4, "invoices": 31, "items/128": 128}
 SYSTEM = {"contacts": "PHOTO", "companies": "LOGO"}
@@ -112,3 +113,24 @@ async def test_texts_that_look_like_addresses_stay(connected: Gateway, sandbox: 
     await enable(connected, "deals")
     assert (await connected.get(f"/bitrix/deals/{row_id}")).json["TITLE"] == text
     assert (await connected.stream("deals")).rows[3]["TITLE"] == text
+
+
+async def test_rows_of_an_older_version_lose_their_addresses_with_the_next_sync(
+    connected: Gateway, sandbox: Sandbox
+) -> None:
+    single, _ = field_names(sandbox, "deals")
+    row_id = portal_ids(sandbox, "deals")[0]
+    await save(sandbox, "deals", row_id, **{single: FILE})
+    await enable(connected, "deals", "contacts")
+    expected = (await page(connected, "/bitrix/deals?size=1000")).body
+    await connected.stop()
+    leak = """CAST(replace(tail, '"showUrl":', '"downloadUrl":"/?auth=1","showUrl":') AS BLOB)"""
+    stored = f"UPDATE mirror_rows SET tail = {leak} WHERE portal_row_id = {row_id}"
+    run_sql(connected, f"{stored}; {dict(migrations())[14]}")
+    await connected.start()
+    assert b"auth=1" in (await page(connected, "/bitrix/deals?size=1000")).body
+    assert (await sync_again(connected, "contacts"))["mode"] == "incremental"
+    assert (await sync_again(connected, "deals"))["mode"] == "full"
+    shown = (await page(connected, "/bitrix/deals?size=1000")).body
+    assert b"auth=1" not in shown
+    assert len(shown) == len(expected)
