@@ -73,17 +73,17 @@ class DiskAttachments:
         """
         self._allowed.check(record_type(resource).command("update").method)
         async with self._files.changing(account, resource, row_id):
-            values = decode_texts(await self._files.read(account, resource, row_id), field)
+            await self._files.read(account, resource, row_id)  # nothing is uploaded for a record that does not exist
             folder_id = await self._paths.resolve(account, destination)
             outcomes = await self._uploads.upload(account, folder_id, files, unique=unique)
             uploaded = [each for each in outcomes if isinstance(each, DiskFile)]
             if len(uploaded) < len(files):
                 raise await self._undone(account, files, outcomes, RemovedAgain())
             try:
-                added = [_value_of(each, field) for each in uploaded]
-                await self._change(
-                    account, resource, row_id, field, known, [*values, *added] if field.multiple else added
-                )
+                values = [_value_of(each, field) for each in uploaded]
+                if field.multiple:  # others may have changed it while the files were uploaded
+                    values = [*decode_texts(await self._files.read(account, resource, row_id), field), *values]
+                await self._change(account, resource, row_id, field, known, values)
             except OutcomeUnknown as error:
                 pairs = zip(files, uploaded, strict=True)
                 raise FilesNotAttached(
@@ -133,9 +133,9 @@ class DiskAttachments:
                 lines.append(UnattachedFile(file.name, outcome))
                 continue
             try:
-                await self._drive.delete(account, outcome.id, trash=False)
+                await self._drive.discard(account, outcome.id)
                 lines.append(UnattachedFile(file.name, reason))
-            except GatewayError:
+            except (GatewayError, StorageError):
                 lines.append(UnattachedFile(file.name, LeftInDisk(), _left(outcome)))
         return FilesNotAttached(lines)
 

@@ -88,8 +88,11 @@ class RecordFiles:
 
             async def send() -> list[int]:
                 value = [*map(_staying, kept), *files] if field.multiple else files[0]
-                item = decode_item((await self._update(account, resource, row_id, field, value)).result)
-                return _added(decode_files(item, field), kept, len(files))
+                answer = await self._update(account, resource, row_id, field, value)
+                try:
+                    return _added(decode_files(decode_item(answer.result), field), kept, len(files))
+                except PortalBroken as error:  # it was carried out, whatever the answer says
+                    raise OutcomeUnknown(error) from error
 
             async def look_up() -> list[int] | None:
                 nonlocal kept
@@ -114,16 +117,19 @@ class RecordFiles:
         """
         self._allowed.check(UPDATE)
         async with self.changing(account, resource, row_id):
-            await self.find(account, resource, row_id, field, file_id)
+            kept = await self._ids(account, resource, row_id, field)
+            if file_id not in kept:
+                raise no_file(field, file_id)
 
             async def send() -> bool:
-                stays = [each for each in await self._ids(account, resource, row_id, field) if each != file_id]
-                value = [*map(_staying, stays)] if field.multiple else ""
+                value = [_staying(each) for each in kept if each != file_id] if field.multiple else ""
                 await self._update(account, resource, row_id, field, value)
                 return True
 
             async def look_up() -> bool | None:
-                return file_id not in await self._ids(account, resource, row_id, field) or None
+                nonlocal kept
+                kept = await self._ids(account, resource, row_id, field)
+                return file_id not in kept or None
 
             async with self._context.directory.mark_stale_on_auth_failure(account):
                 await send_once(send, look_up, self._context.clock)

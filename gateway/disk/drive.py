@@ -136,6 +136,16 @@ class Drive:
         """
         await self._write(account, TRASH if trash else DELETE, id=file_id)
 
+    async def discard(self, account: Account, file_id: int) -> None:
+        """Delete a file for good, however long the portal's limits delay it.
+
+        Raises:
+            PortalError: the portal refused, or has no such file.
+        """
+        async with self._directory.mark_stale_on_auth_failure(account):
+            deleting = Command(DELETE, {"id": file_id}, write=True)
+            await self._clients.client(account).files(committed=True).call(deleting)
+
     async def content(self, account: Account, file_id: int) -> Content:
         """Return the facts of a file, and where its content is.
 

@@ -1,5 +1,6 @@
 """Files of Disk in fields of records: uploaded first, then named in one update, or removed again."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from tests.gateway import Answer, Gateway, Sandbox
 from tests.support.disk import facts, files_in, root_of
 from tests.support.record_files import ask, attach, attached, field_of, first_record, listed
+from tests.support.records import held
 
 FILES = [("договор.pdf", b"one"), ("b.txt", b"two")]
 
@@ -178,3 +180,28 @@ async def test_contents_of_disk_files_are_not_opened_by_the_record(
     answer = await ask(connected, "GET", f"{path}/files/{line['id']}/content?field={field}")
     (error,) = answer.json["errors"]
     assert (answer.status, error["parameter"], error["code"]) == (400, "field", "invalid_value")
+
+
+async def test_what_others_write_during_the_uploads_stays(connected: Gateway, sandbox: Sandbox, root: int) -> None:
+    path, field = first_record(sandbox, "deals"), await field_of(connected, "deals", "string", multiple=True)
+    await ask(connected, "PATCH", path, json={field: ["one"]})
+    sandbox.portal.fault("disk.folder.uploadfile:delay=30")
+    adding = asyncio.create_task(attach(connected, path, field, FILES[:1], folder=root))
+    await held(connected, sandbox, "disk.folder.uploadfile")
+    await ask(connected, "PATCH", path, json={field: ["one", "two"]})
+    (line,) = (await adding).json["files"]
+    assert await value_of(connected, path, field) == ["one", "two", str(line["id"])]
+
+
+async def test_files_are_removed_again_however_busy_the_portal_is(
+    connected: Gateway, sandbox: Sandbox, root: int
+) -> None:
+    limits = {"GATEWAY_BUCKET_CAPACITY": "10", "GATEWAY_BUCKET_LEAK_PER_S": "0.1", "GATEWAY_MAX_WAIT_S": "1"}
+    field = await field_of(connected, "deals", "string", multiple=True)
+    await connected.restart(**limits)
+    sandbox.portal.fault("disk.folder.uploadfile:error=ACCESS_DENIED@11")
+    answer = await attach(
+        connected, first_record(sandbox, "deals"), field, [(f"{number}", b"x") for number in range(12)], folder=root
+    )
+    assert sorted(code for _, code in told(answer)) == ["ACCESS_DENIED", *["removed_again"] * 11]
+    assert files_in(sandbox, root) == {}

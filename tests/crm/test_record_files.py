@@ -1,11 +1,18 @@
 """Contents in file fields of records: added in one update with those that stay, listed, downloaded and removed."""
 
 import asyncio
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from gateway.crm.file_fields import FileField
+from gateway.crm.record_files import MAX_BYTES
+from gateway.disk.spool import Spool, SpooledFile
 from handlers.app_keys import SPOOL
+from handlers.bitrix.multipart import ReceivedFile
+from handlers.bitrix.record_files import check_files
+from handlers.http.errors import HttpError
 from tests.gateway import Gateway, Sandbox
 from tests.support.record_files import ask, attach, attached, contents, field_of, first_record, listed
 from tests.support.records import ALL_RECORDS, enable
@@ -154,6 +161,20 @@ async def test_a_lost_answer_neither_loses_nor_doubles_a_file(
     sandbox.portal.fault(f"crm.item.update:{fault}")
     assert (await ask(connected, "DELETE", f"{path}/files/{line['id']}?field={field}")).status == 204
     assert contents(sandbox) == ([b"old"] if multiple else [])
+
+
+def test_the_files_of_one_update_have_a_limit(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 10**10)
+    field = FileField("UF_CRM_1", "UF_CRM_1", "file", multiple=True)
+    files = [ReceivedFile(f"{number}", SpooledFile(spool, -1)) for number in range(40)]
+    for file in files:
+        file.file.size = MAX_BYTES // 40
+    check_files(files, field)
+    files[0].file.size += 40
+    with pytest.raises(HttpError, match="at most") as error:
+        check_files(files, field)
+    assert error.value.status == 413
+    spool.close()
 
 
 async def test_an_unknown_outcome_is_told_for_each_file(connected: Gateway, sandbox: Sandbox) -> None:
