@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import warnings
 from collections.abc import AsyncIterator, Awaitable
 
-from aiohttp import web
+from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, web
 
 from gateway.accounts.allowed_methods import MethodAllowlist
 from gateway.accounts.authorization import Authorizations
@@ -109,6 +110,9 @@ SHUTDOWN_GRACE_S = 5.0  # for requests to authorization servers that are in flig
 
 def make_app(config: Config, secrets: Secrets, clock: Clock) -> web.Application:
     """The gateway as an application. Its database is open between startup and cleanup."""
+    for quoting in (BadContentDispositionHeader, BadContentDispositionParam):
+        # They quote what callers send, outside the log, and Python keeps each different text for ever.
+        warnings.simplefilter("ignore", quoting)
     app = web.Application()
     app[CONFIG], app[SECRETS], app[CLOCK] = config, secrets, clock
     app[TOKENS] = TokenVerifier(config, secrets, clock)

@@ -56,6 +56,8 @@ async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
             click.echo("Connected an account over OAuth. First sync:")
             for name in DEMO_RECORDS:
                 await client.request("PUT", f"/bitrix/sync/{name}", {"enabled": True})
+                # An earlier demo may have changed records in the same database; its portal has forgotten the changes.
+                await client.request("PATCH", f"/bitrix/{name}?mode=full")
             for status in await watch_syncs(client, MIRRORED, clock):
                 if status.state != "done":
                     raise DemoFailed(str(status))

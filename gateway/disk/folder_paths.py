@@ -55,10 +55,13 @@ class FolderPaths:
         async def add() -> int:
             try:
                 return int((await self._drive.add_folder(account, parent_id, name))["id"])
-            except ObjectConflict:  # another caller was faster, or a file has the name
+            except ObjectConflict as error:  # another caller was faster, or a file has the name
                 found = await look_up()
                 if found is None:
-                    raise
+                    sentence = f"path: {name!r} is no folder: {error.description or error.portal_code}"
+                    raise ObjectConflict(
+                        error.portal_code, error.description, error.status, message=sentence
+                    ) from error
                 return found
 
         found = await look_up()

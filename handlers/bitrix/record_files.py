@@ -46,7 +46,8 @@ EMPTY = "must not be empty: portals take no empty files in fields"
 
 async def list_record_files(request: web.Request) -> web.Response:
     """GET /bitrix/{resource}/{id}/files"""
-    resource, row_id, name = requested_resource(request), record_id(request), one_value(request.query, PARAMETER)
+    resource, row_id = requested_resource(request), record_id(request)
+    name = required_field(request) if PARAMETER in request.query else None
     account = await load_authorized_account(request)
     if name is None:
         known = (await access_fields(request, account, resource)).known

@@ -6,11 +6,13 @@ import shlex
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import aiohttp
+import pysqlite3
 import pytest
 
 from gateway.cli.demo import COMPARED, DemoFailed, check_rows, portal_rows
@@ -58,6 +60,18 @@ def test_a_chosen_database_is_kept_and_can_be_reused(invoke: Invoke, tmp_path: P
         )
         assert result.exit_code == 0, result.output
     assert (tmp_path / "kept.db").exists()
+
+
+def test_changes_of_an_earlier_demo_are_forgotten(invoke: Invoke, tmp_path: Path, ports: Ports) -> None:
+    listening = f"--port={ports()}", f"--portal-port={ports()}"
+    options = ("--once", *listening, "--users=5", "--deals=2", "--contacts=2", "--database=kept.db")
+    assert invoke("demo", *options).exit_code == 0
+    with closing(pysqlite3.connect(tmp_path / "kept.db")) as connection:
+        changed = """replace(tail, '"TITLE":"', '"TITLE":"changed ')"""
+        connection.execute(f"UPDATE mirror_rows SET tail = CAST({changed} AS BLOB)")
+        connection.commit()
+    result = invoke("demo", *options)
+    assert result.exit_code == 0, result.output
 
 
 def test_a_step_that_the_portal_refuses_ends_it_with_status_1(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,6 +221,11 @@ async def test_invalid_parameters_are_refused_before_a_file_is_sent(
     assert sandbox.portal.calls["crm.item.update"] == 0
 
 
+async def test_an_empty_field_is_refused(connected: Gateway) -> None:
+    answer = await ask(connected, "GET", "deals/1/files?field=")
+    assert (answer.status, answer.json["detail"]) == (400, "field: must name a field with files")
+
+
 @pytest.mark.parametrize(
     ("files", "pointer", "code"),
     [([("a", b"1"), ("b", b"2")], "/1", "too_many"), ([("a", b"")], "/0", "empty")],

@@ -81,6 +81,7 @@ async def test_a_file_in_the_place_of_a_folder_is_a_conflict(connected: Gateway,
     await send(connected, folder=str(root))
     answer = await send(connected, folder=str(root), path="a.txt/b")
     assert (answer.status, answer.json["portalError"]["code"]) == (409, "DISK_OBJ_22000")
+    assert answer.json["detail"].startswith("path: 'a.txt' is no folder: ")
     assert files_in(sandbox, root).keys() == {"a.txt"}
 
 

@@ -215,6 +215,14 @@ async def test_an_invalid_form_is_refused_and_nothing_is_sent_on(
     assert (sandbox.portal.calls.total(), spooled(connected)) == (0, 0)
 
 
+async def test_an_odd_disposition_is_not_quoted_in_warnings(
+    recwarn: pytest.WarningsRecorder, connected: Gateway
+) -> None:
+    for head in (HEAD.replace(b'"a.txt"', b'"zzz'), HEAD.replace(b'"f"', b"f;;=")):
+        await connected.post(f"{FILES}?folder=1", data=head + b"x\r\n--b--\r\n", headers=FORM)
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 async def test_other_content_types_are_refused(connected: Gateway, folder: int) -> None:
     for content_type in ("application/json", "multipart/mixed; boundary=b", "multipart/form-data", "text/plain"):
         answer = await connected.post(f"{FILES}?folder={folder}", data=b"x", headers={"Content-Type": content_type})
