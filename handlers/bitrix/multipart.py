@@ -26,6 +26,8 @@ MAX_FORM_BYTES = MAX_FILES * MAX_FILE_BYTES + MAX_OTHER_BYTES
 CHUNK_BYTES = 64 * 1024
 PLAIN_ENCODINGS = ("binary", "8bit", "7bit")
 NOT_A_FORM = "must be a complete multipart/form-data form with a boundary"
+# What aiohttp raises for other bodies; RuntimeError is for an invalid part _charset_.
+BROKEN_FORM = (ValueError, AssertionError, RuntimeError, BadHttpMessage, web.RequestPayloadError, web.HTTPBadRequest)
 
 
 @dataclass(frozen=True)
@@ -132,11 +134,11 @@ async def _read(
     """Return what *read* reads of the body, unless the sender is too slow."""
     try:
         return await watch.read(read, *args, **kwargs)
-    except (ValueError, AssertionError, BadHttpMessage, web.RequestPayloadError, web.HTTPBadRequest) as error:
+    except BROKEN_FORM as error:
         if request.transport is None:
             raise CallerLeft from error
         raise InvalidInput.of_field("", "not_a_form", NOT_A_FORM) from error
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         if request.transport is None:
             raise CallerLeft from error
         raise

@@ -167,6 +167,14 @@ async def test_invalid_parameters_are_refused(connected: Gateway, query: str, pa
     assert [error["parameter"] for error in answer.json["errors"]] == [parameter]
 
 
+@pytest.mark.filterwarnings("ignore::aiohttp.BadContentDispositionParam")
+async def test_an_encoded_name_that_is_not_utf8_is_none(connected: Gateway, sandbox: Sandbox, folder: int) -> None:
+    body = HEAD.replace(b'filename="a.txt"', b"filename*=UTF-8''caf%e9.txt") + b"x\r\n--b--\r\n"
+    answer = await connected.post(f"{FILES}?folder={folder}", data=body, headers=FORM)
+    assert (answer.status, [error["code"] for error in answer.json["errors"]]) == (400, ["no_file_name"])
+    assert sandbox.portal.calls.total() == 0
+
+
 async def test_a_name_that_is_not_utf8_is_told_at_its_file(connected: Gateway, sandbox: Sandbox, folder: int) -> None:
     body = HEAD + b"1\r\n" + HEAD.replace(b"a.txt", b"caf\xe9.txt") + b"2\r\n--b--\r\n"
     answer = await connected.post(f"{FILES}?folder={folder}", data=body, headers=FORM)
@@ -217,6 +225,7 @@ INVALID: dict[str, tuple[bytes, str]] = {
         HEAD.replace(b'filename="a.txt"', b"filename*=unicode_escape''%5cud800.txt") + b"x\r\n--b--\r\n",
         "invalid_name",
     ),
+    "charset": (b'--b\r\nContent-Disposition: form-data; name="_charset_"\r\n\r\n' + b"x" * 99, "not_a_form"),
     "nested": (b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c--\r\n--b--\r\n", "nested"),
     "encoded": (
         HEAD.replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: base64\r\n\r\n") + b"eA==\r\n--b--\r\n",
