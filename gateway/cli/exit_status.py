@@ -2,3 +2,4 @@
 
 INTERRUPTED = 130  # SIGINT
 PIPE_CLOSED = 141  # SIGPIPE
+STOPPED = 128  # plus the number of the signal

@@ -1,5 +1,6 @@
 """The commands `upload` and `download`: files of Disk, through the running gateway."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from gateway.cli.download import download_files, print_file
 from gateway.cli.file_lines import FileLines
 from gateway.cli.local_files import check_files
 from gateway.cli.options import account_option, gateway_options, read_config
-from gateway.cli.process import run
+from gateway.cli.process import run, stopped_by
 from gateway.cli.saved_files import Destination
 from gateway.cli.upload import upload_files
 from gateway.clock import SystemClock
@@ -92,9 +93,9 @@ def download(
     """Download files of Disk by their IDs.
 
     They come through the running gateway. A file gets the name that it has on the portal, without any path and control
-    characters. It appears only once it is complete, and replaces another one only with --force. A lost connection is
-    continued where it was. Each file that is stored is a line on stdout: its id, a tab and its path. One that fails
-    does not stop the others, and is a line on stderr with its code and the reason.
+    characters. It appears only once it is complete, and replaces another one only with --force. A connection that is
+    lost, or silent for two minutes, is continued where it was. Each file that is stored is a line on stdout: its id, a
+    tab and its path. One that fails does not stop the others, and is a line on stderr with its code and the reason.
 
     The exit status is 0 if all files are stored, 1 if one is not, and 2 if nothing was done because of a mistake.
     """
@@ -107,7 +108,8 @@ def download(
         return
     destination = Destination(directory or Path(), output, force)
     lines = FileLines(subject="id", result="path", as_json=as_json)
-    run(download_files(config, bearer, ids, destination, SystemClock(), lines.show))
+    downloading = download_files(config, bearer, ids, destination, SystemClock(), lines.show)
+    run(stopped_by([signal.SIGTERM], downloading))
     lines.check()
 
 

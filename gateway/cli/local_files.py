@@ -95,10 +95,6 @@ def _check(path: Path) -> LocalFile:
 
 
 def _check_name(name: str) -> None:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise _Refused("must have a name in UTF-8") from None
     if "\\" in name:
         raise _Refused("must have a name without a backslash, which separates directories elsewhere")
     if not name.strip():

@@ -11,7 +11,7 @@ from gateway.auth.caller import Caller
 from gateway.cli.bearer import issue_bearer
 from gateway.cli.demo import run_demo
 from gateway.cli.demo_servers import choose_settings
-from gateway.cli.exit_status import INTERRUPTED, PIPE_CLOSED
+from gateway.cli.exit_status import INTERRUPTED, PIPE_CLOSED, STOPPED
 from gateway.cli.files import download, upload
 from gateway.cli.forget_credentials import NEXT_STEPS, CredentialCount, forget_credentials
 from gateway.cli.options import (
@@ -29,7 +29,7 @@ from gateway.cli.options import (
     validate_stream,
     validate_uuid,
 )
-from gateway.cli.process import run, until_signal
+from gateway.cli.process import Stopped, run, until_signal
 from gateway.cli.sandbox import sandbox
 from gateway.cli.serve import run_gateway
 from gateway.cli.stream import stream_rows
@@ -63,6 +63,8 @@ class Commands(click.Group):
             raise click.ClickException(printable(error.detail)) from error
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
+        except Stopped as stopped:
+            ctx.exit(STOPPED + stopped.number)
         except BrokenPipeError:
             sys.stdout = sys.stderr  # as above
             ctx.exit(PIPE_CLOSED)

@@ -6,7 +6,8 @@ import gc
 import resource
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+import threading
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, TypeVar
 
 from gateway.errors import SettingsError
@@ -50,33 +51,59 @@ def raise_file_limit(wanted: int) -> int:
     return allowed
 
 
+class Stopped(Exception):
+    """A signal ended the work: that of *number*."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+async def stopped_by(signals: Collection[signal.Signals], work: Coroutine[Any, Any, T]) -> T:
+    """The result of *work*, which each of *signals* cancels, so that it can clean up.
+
+    A second signal has its default effect. Signals only reach the main thread.
+
+    Raises:
+        Stopped: a signal cancelled *work*.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return await work
+    loop = asyncio.get_running_loop()
+    task = asyncio.create_task(work)
+    received: int | None = None
+
+    def remove_handlers() -> None:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+    def stop(number: int) -> None:
+        nonlocal received
+        received = number
+        task.cancel()
+        remove_handlers()
+
+    for number in signals:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if received is None:
+            raise
+        raise Stopped(received) from None
+    finally:
+        remove_handlers()
+
+
 async def until_signal(work: Coroutine[Any, Any, T]) -> T | None:
     """The result of *work*, or None if SIGINT or SIGTERM cancelled it.
 
     A second signal has its default effect.
     """
-    loop = asyncio.get_running_loop()
-    task = asyncio.create_task(work)
-    stopped = False
-
-    def stop() -> None:
-        nonlocal stopped
-        stopped = True
-        task.cancel()
-        for number in STOP_SIGNALS:
-            loop.remove_signal_handler(number)
-
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stop)
     try:
-        return await task
-    except asyncio.CancelledError:
-        if stopped:
-            return None
-        raise
-    finally:
-        for number in STOP_SIGNALS:
-            loop.remove_signal_handler(number)
+        return await stopped_by(STOP_SIGNALS, work)
+    except Stopped:
+        return None
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

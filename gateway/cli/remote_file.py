@@ -1,6 +1,7 @@
 """The content of a file of Disk, read through the running gateway."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 
 from aiohttp import ClientResponse
@@ -9,7 +10,10 @@ from gateway.cli.gateway_client import GatewayClient, RequestFailed, TryLater, U
 from gateway.cli.retry import pause_after
 from gateway.clock import Clock
 
+SILENCE_S = 120.0  # after which the gateway is given up as gone
 PORTAL_FAILED = (HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
+
+SILENT = f"the gateway has sent nothing for {SILENCE_S:.0f} s"
 
 
 class ContentBroken(RequestFailed):
@@ -35,15 +39,18 @@ class RemoteFile:
 
         Raises:
             RequestFailed: the gateway cannot be reached, or refuses the request.
-            TryLater: the connection was lost too often, or the gateway stays busy.
+            TryLater: the connection was lost or silent too often, or the gateway stays busy.
             ContentBroken: the file was changed meanwhile, or the content has another size than announced.
         """
         attempt = 1
         while self._tag is None or self.received < self.size:
             try:
-                async with self._client.open(self._path, {}, self._range()) as response:
+                async with AsyncExitStack() as stack:
+                    async with self._limited_silence():
+                        opening = self._client.open(self._path, {}, self._range())
+                        response = await stack.enter_async_context(opening)
                     self._check(response)
-                    async for chunk in response.content.iter_any():
+                    while chunk := await self._next(response):
                         self.received += len(chunk)
                         yield chunk
                 break
@@ -52,6 +59,23 @@ class RemoteFile:
                 attempt += 1
         if self.received != self.size:
             raise ContentBroken(f"{self.received:,} of {self.size:,} bytes were received")
+
+    async def _next(self, response: ClientResponse) -> bytes:
+        """What comes next of the body; nothing at its end."""
+        async with self._limited_silence():
+            return await response.content.readany()
+
+    @asynccontextmanager
+    async def _limited_silence(self) -> AsyncIterator[None]:
+        """
+        Raises:
+            TryLater: the block has waited for SILENCE_S.
+        """
+        try:
+            async with self._clock.timeout(SILENCE_S):
+                yield
+        except TimeoutError as error:
+            raise TryLater(SILENT, code="connection_lost") from error
 
     def _temporary(self, failure: RequestFailed) -> TryLater:
         """Return *failure* if it may pass, as all failures to reach the gateway or the portal after the first part.

@@ -1,5 +1,6 @@
 """Where downloaded files are stored on this machine."""
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from gateway.disk.form import last_part
 from gateway.errors import GatewayError
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # FAT and some network file systems. Source: link(2)
 
 
 class NotSaved(GatewayError):
@@ -67,12 +70,30 @@ class Destination:
                     yield file
                     file.flush()
                     os.fsync(file.fileno())
-                if not self.force:
-                    os.close(os.open(path, os.O_CREAT | os.O_EXCL))
-                os.replace(partial, path)
+                if self.force:
+                    os.replace(partial, path)
+                else:
+                    move_to_new(partial, path)
             finally:
                 partial.unlink(missing_ok=True)
         self._written.add(path)
+
+
+def move_to_new(partial: Path, path: Path) -> None:
+    """Give a complete file another name, which must be free. It may keep its own name too.
+
+    Where file systems have no links, an empty file has the name for a moment, so that nobody else takes it.
+
+    Raises:
+        OSError: the name is taken, or cannot be used.
+    """
+    try:
+        os.link(partial, path)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        os.replace(partial, path)
 
 
 def file_name(offered: str | None) -> str:

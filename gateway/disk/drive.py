@@ -3,9 +3,8 @@
 Source: methods.md, section 8 (b24restdocs api-reference/disk/)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from gateway.accounts.allowed_methods import MethodAllowlist
 from gateway.accounts.clients import PortalClients
@@ -14,7 +13,7 @@ from gateway.bitrix.errors import PortalBroken
 from gateway.bitrix.protocol.v2 import Answer, Command
 from gateway.bitrix.transport.download import Download
 from gateway.disk.objects import SECRET, DiskFile, Shown, decode_file, show_object
-from gateway.errors import StateConflict
+from gateway.errors import GatewayError, StateConflict
 from storage.records import Account
 
 STORAGES, STORAGE = "disk.storage.getlist", "disk.storage.get"
@@ -128,6 +127,22 @@ class Drive:
             raise StateConflict(OTHER_STORAGE, code="other_storage")
         return _object(answer)
 
+    async def move_and_rename(self, account: Account, file_id: int, folder_id: int, name: str) -> Shown:
+        """Move a file to another folder, then give it another name, and return it.
+
+        Raises:
+            MethodDenied: the settings do not allow both; nothing was changed.
+            StateConflict: the folder is in another storage; nothing was changed.
+            PortalError: the portal refused. If the file was moved, the detail says so, as that of any error does then.
+        """
+        self._allowed.check(RENAME)  # before the file is moved
+        await self.move(account, file_id, folder_id)
+        try:
+            return await self.rename(account, file_id, name)
+        except GatewayError as error:
+            error.detail = f"{error.detail}; the file was moved to folder {folder_id} before"
+            raise
+
     async def delete(self, account: Account, file_id: int, *, trash: bool) -> None:
         """Delete a file, for good unless *trash* is set: it can then be restored for 30 days.
 
@@ -184,7 +199,6 @@ def _object(answer: Answer) -> Shown:
 
 
 def _page(answer: Answer) -> DiskPage:
-    rows: Sequence[Any] = answer.result if isinstance(answer.result, list) else ()
     if not isinstance(answer.result, list):
         raise PortalBroken("a list of Disk is not a list")
-    return DiskPage([show_object(row) for row in rows], answer.next)
+    return DiskPage([show_object(row) for row in answer.result], answer.next)

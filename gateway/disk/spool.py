@@ -4,11 +4,12 @@ import asyncio
 import errno
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway.bitrix.protocol.file_bodies import FileContent
 from gateway.errors import SpoolFull, StorageFailed
@@ -18,6 +19,7 @@ T = TypeVar("T")
 THREADS = 4  # of all files together
 BUFFER_BYTES = 256 * 1024  # written at once
 RETRY_AFTER_S = 10  # for files of other callers to be sent on
+CLOSED = -1  # no descriptor
 FULL = "too many files are being received (GATEWAY_SPOOL_BYTES): try again later"
 
 
@@ -30,13 +32,19 @@ class Spool:
         self.max_bytes = max_bytes
         self.held_bytes = 0
 
-    async def create(self) -> "SpooledFile":
-        """Return a new, empty file, which the caller closes.
+    @asynccontextmanager
+    async def create(self) -> AsyncIterator["SpooledFile"]:
+        """Yield a new, empty file, which is deleted at the end of the block.
 
         Raises:
             StorageFailed: the directory cannot be used.
         """
-        return SpooledFile(self, await self.run(self._open))
+        file = SpooledFile(self)
+        try:
+            await file.open()
+            yield file
+        finally:
+            await file.close()
 
     def reserve(self, size: int) -> None:
         """Take *size* bytes of the room.
@@ -74,7 +82,7 @@ class Spool:
         """End the threads."""
         self._threads.shutdown()
 
-    def _open(self) -> int:
+    def open_file(self) -> int:
         """A new file without a name, for its owner only. Source: open(2), O_TMPFILE"""
         try:
             return os.open(self._directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -87,14 +95,27 @@ class Spool:
 
 
 class SpooledFile:
-    """A file that is written once and then read, perhaps several times."""
+    """A file that is written once and then read, perhaps several times.
 
-    def __init__(self, spool: Spool, descriptor: int) -> None:
+    It does one thing at a time, and each to its end, also for a task that is cancelled meanwhile: a descriptor that is
+    closed under a thread may already be another file's. Source: close(2), "Multithreaded processes and close()"
+    """
+
+    def __init__(self, spool: Spool) -> None:
         self._spool = spool
-        self._descriptor = descriptor
+        self._descriptor = CLOSED
+        self._turn = asyncio.Lock()
         self._buffer = bytearray()
         self._reserved = 0
         self.size = 0
+
+    async def open(self) -> None:
+        """Open the file.
+
+        Raises:
+            StorageFailed: the directory cannot be used.
+        """
+        await self._use(self._open)
 
     async def write(self, data: bytes) -> None:
         """Append *data*.
@@ -115,7 +136,7 @@ class SpooledFile:
         if self._buffer:
             data, self._buffer = self._buffer, bytearray()
             offset = self.size - len(data)
-            await self._spool.run(partial(_write_all, self._descriptor, data, offset))
+            await self._use(lambda: _write_all(self._descriptor, data, offset))
 
     def content(self, name: str) -> FileContent:
         """Return the file to be sent under *name*."""
@@ -129,15 +150,48 @@ class SpooledFile:
         """
         for offset in range(0, self.size, size):
             length = min(size, self.size - offset)
-            yield await self._spool.run(partial(_read_all, self._descriptor, length, offset))
+            yield await self._use(partial(self._read, length, offset))
 
     async def close(self) -> None:
-        """Delete the file."""
+        """Delete the file, once what it does has ended. It can be closed several times."""
         self._spool.held_bytes -= self._reserved
         self._reserved = 0
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            await self._spool.run(partial(os.close, descriptor))
+        await self._use(self._close)
+
+    async def _use(self, work: Callable[[], T]) -> T:
+        """Return what *work* returns, which uses the descriptor in a thread."""
+
+        async def in_turn() -> T:
+            async with self._turn:
+                return await self._spool.run(work)
+
+        return await _to_the_end(in_turn())
+
+    def _open(self) -> None:
+        self._descriptor = self._spool.open_file()
+
+    def _read(self, length: int, offset: int) -> bytes:
+        return _read_all(self._descriptor, length, offset)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, CLOSED
+        if descriptor != CLOSED:
+            os.close(descriptor)
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of *work*. A cancellation takes effect once it has ended."""
+    task = asyncio.create_task(work)
+    cancellation: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancellation = error
+    if cancellation is None:
+        return task.result()
+    task.exception()  # which nobody waits for any more
+    raise cancellation
 
 
 def _write_all(descriptor: int, data: bytearray, offset: int) -> None:

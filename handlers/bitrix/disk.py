@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.disk.drive import DiskPage
-from gateway.disk.form import MAX_NAME_CHARACTERS
+from gateway.disk.form import NAME_RULE, is_file_name
 from gateway.errors import InvalidInput
 from gateway.schemas import ClosedBody, PositiveInteger, StrictField
 from handlers.app_keys import DRIVE
@@ -24,10 +24,10 @@ CURSOR, TRASH = ("cursor",), ("trash",)
 class Name(StrictField):
     """The name of a file or folder."""
 
-    rule = f"must be a text of 1 to {MAX_NAME_CHARACTERS} characters"
+    rule = f"must be a name {NAME_RULE}"
 
     def accepts(self, value: Any) -> bool:
-        return isinstance(value, str) and len(value.strip()) > 0 and len(value) <= MAX_NAME_CHARACTERS
+        return isinstance(value, str) and is_file_name(value)
 
 
 class FolderBody(ClosedBody):
@@ -99,10 +99,12 @@ async def change_file(request: web.Request) -> web.Response:
     if not body:
         raise InvalidInput.of_field("", "required", "must have a name or a folder")
     account, drive = await load_authorized_account(request), request.app[DRIVE]
-    if "folder" in body:
-        changed = await drive.move(account, file_id, body["folder"])
-    if "name" in body:
+    if "folder" not in body:
         changed = await drive.rename(account, file_id, body["name"])
+    elif "name" not in body:
+        changed = await drive.move(account, file_id, body["folder"])
+    else:
+        changed = await drive.move_and_rename(account, file_id, body["folder"], body["name"])
     return json_response(changed)
 
 

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from gateway.disk.folder_paths import Destination
-from gateway.disk.form import MAX_NAME_CHARACTERS, is_file_name
+from gateway.disk.form import NAME_RULE, is_file_name
 from gateway.disk.objects import DiskFile, content_address
 from gateway.disk.uploads import Outcome
 from gateway.errors import GatewayError, InvalidInput
@@ -16,10 +16,8 @@ from handlers.http.responses import json_response
 
 UPLOAD_PARAMETERS = ("folder", "storage", "path", "unique")
 MAX_PATH_NAMES = 32
-PATH_RULE = (
-    f"must be 1 to {MAX_PATH_NAMES} names of folders with / between them, each of 1 to {MAX_NAME_CHARACTERS} "
-    "characters, none of them . or .. or with control characters or blanks around it"
-)
+PATH_RULE = f"must be 1 to {MAX_PATH_NAMES} names of folders in UTF-8 with / between them, each {NAME_RULE}"
+REPLACED = "\ufffd"  # what a byte of the query that is not UTF-8 is read as
 
 
 async def upload_files(request: web.Request) -> web.Response:
@@ -57,7 +55,7 @@ def parse_path(path: str) -> tuple[str, ...]:
         InvalidInput: There are too many, or one cannot be a name.
     """
     names = tuple(path.split("/"))
-    if len(names) > MAX_PATH_NAMES or not all(map(is_file_name, names)):
+    if len(names) > MAX_PATH_NAMES or REPLACED in path or not all(map(is_file_name, names)):
         raise InvalidInput.of_parameter("path", "invalid_value", PATH_RULE)
     return names
 

@@ -1,8 +1,9 @@
 """Receives the files of a multipart form within the limits of number, size and time."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from aiohttp import BodyPartReader, MultipartReader, web
@@ -20,10 +21,13 @@ from handlers.http.sender_watch import SenderWatch, watched_sender
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MAX_FORM_BYTES = MAX_FILES * (MAX_FILE_BYTES + 4096)  # with the heads of the parts
+MAX_OTHER_BYTES = 2 * 1024 * 1024  # of the form outside of its files: boundaries, the heads of parts, a preamble
+MAX_FORM_BYTES = MAX_FILES * MAX_FILE_BYTES + MAX_OTHER_BYTES
 CHUNK_BYTES = 64 * 1024
 PLAIN_ENCODINGS = ("binary", "8bit", "7bit")
 NOT_A_FORM = "must be a complete multipart/form-data form with a boundary"
+# What aiohttp raises for other bodies; RuntimeError is for an invalid part _charset_.
+BROKEN_FORM = (ValueError, AssertionError, RuntimeError, BadHttpMessage, web.RequestPayloadError, web.HTTPBadRequest)
 
 
 @dataclass(frozen=True)
@@ -40,23 +44,20 @@ async def received_files(request: web.Request, spool: Spool) -> AsyncIterator[li
 
     Raises:
         InvalidInput: It is no form, a part of it is no file, or there are more than MAX_FILES.
-        HttpError: 413 if a file is too large or all together are more than the spool holds; 408 if they come slowly.
+        HttpError: 413 if a file is too large, all together are more than the spool holds, or too much is around them;
+            408 if they come slowly.
         SpoolFull: There is no room for them now.
         StorageFailed: The disk fails.
         CallerLeft: The connection was closed before the end of the form.
     """
     _check_length(request, spool)
-    files: list[ReceivedFile] = []
-    try:
+    async with AsyncExitStack() as stack:
         if EXPECT in request.headers and not request.content.is_eof():
             await send_continue(request)
-        await _receive_all(request, spool, files)
+        files = await _receive_all(request, spool, stack)
         if not files:
             raise InvalidInput.of_field("", "required", "must have at least one file")
         yield files
-    finally:
-        for file in files:
-            await file.file.close()
 
 
 def _check_length(request: web.Request, spool: Spool) -> None:
@@ -73,16 +74,29 @@ def _larger_than_spool(spool: Spool) -> HttpError:
     return HttpError(413, f"body: is larger than {spool.max_bytes:,} bytes (GATEWAY_SPOOL_BYTES)")
 
 
-async def _receive_all(request: web.Request, spool: Spool, files: list[ReceivedFile]) -> None:
-    """Receive the files of the form, and add each to *files* before its content is received."""
-    async with watched_sender(request) as watch:
+def _check_others(files: Sequence[ReceivedFile], received: int) -> None:
+    """Check how many of the *received* bytes are outside of *files*, or of a file and not yet written.
+
+    Raises:
+        HttpError: 413: They are too many.
+    """
+    if received - sum(file.file.size for file in files) > MAX_OTHER_BYTES:
+        raise HttpError(413, f"body: has more than {MAX_OTHER_BYTES:,} bytes outside of its files")
+
+
+async def _receive_all(request: web.Request, spool: Spool, stack: AsyncExitStack) -> list[ReceivedFile]:
+    """Receive the files of the form; *stack* deletes them."""
+    files: list[ReceivedFile] = []
+    async with watched_sender(request, partial(_check_others, files)) as watch:
         async for part in _parts(request, watch):
             place = f"/{len(files)}"
             if len(files) == MAX_FILES:
                 raise InvalidInput.of_field(place, "too_many", f"a request has at most {MAX_FILES} files")
-            file = ReceivedFile(_name_of(part, place), await spool.create())
+            name = _name_of(part, place)
+            file = ReceivedFile(name, await stack.enter_async_context(spool.create()))
             files.append(file)
             await _receive(request, watch, part, file)
+    return files
 
 
 async def _parts(request: web.Request, watch: SenderWatch) -> AsyncIterator[BodyPartReader]:
@@ -120,11 +134,11 @@ async def _read(
     """Return what *read* reads of the body, unless the sender is too slow."""
     try:
         return await watch.read(read, *args, **kwargs)
-    except (ValueError, AssertionError, BadHttpMessage, web.RequestPayloadError, web.HTTPBadRequest) as error:
+    except BROKEN_FORM as error:
         if request.transport is None:
             raise CallerLeft from error
         raise InvalidInput.of_field("", "not_a_form", NOT_A_FORM) from error
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         if request.transport is None:
             raise CallerLeft from error
         raise

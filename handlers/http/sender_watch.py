@@ -1,4 +1,4 @@
-"""Ends the reading of a large body whose sender stalls or is too slow."""
+"""Ends the reading of a large body whose sender stalls, is too slow, or sends more than is allowed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,17 +17,26 @@ LOOK_S = 5.0  # between two looks at what has been received
 STALL_S = 30.0  # without a byte
 RATE_WINDOW_S = 60.0
 MIN_BYTES_PER_S = 8 * 1024  # over each window
+TOTAL_S = 3600.0  # for the whole body
 STALLED = f"body: no byte was received within {STALL_S:.0f} s"
 TOO_SLOW = (
     f"body: fewer than {MIN_BYTES_PER_S // 1024} KiB a second were received, over {RATE_WINDOW_S:.0f} s: "
     "send fewer or smaller files at once"
 )
+TOO_LATE = f"body: was not received within {TOTAL_S:.0f} s: send fewer or smaller files at once"
+
+Check = Callable[[int], None]
+"""Takes the number of bytes received so far, and raises an HttpError if they are too many."""
 
 
 class SenderWatch:
-    """Watches how fast the body of a request arrives. Only time in which a read waits for it counts."""
+    """Watches how much of the body of a request arrives, and how fast: only time in which a read waits counts for that.
 
-    def __init__(self, request: web.Request) -> None:
+    *check* is called with the number of bytes, as they are after the Content-Encoding.
+    """
+
+    def __init__(self, request: web.Request, check: Check) -> None:
+        self._check = check
         self._clock = request.app[CLOCK]
         self._content = request.content
         self._is_reading = False
@@ -36,37 +45,54 @@ class SenderWatch:
         """Return what *read* reads of the body.
 
         Raises:
-            HttpError: 408: the sender is too slow.
+            HttpError: 408: the sender is too slow; or the error of the check.
         """
         self._is_reading = True
         try:
-            return await read(*args, **kwargs)
+            result = await read(*args, **kwargs)
         finally:
             self._is_reading = False
+        self._check(self._content.total_bytes)
+        return result
 
     async def run(self) -> None:
-        """Let the body fail once its sender is too slow, or up to LOOK_S later."""
+        """Let the body fail once its sender breaks a rule, or up to LOOK_S later."""
+        try:
+            await self._look()
+        except HttpError as error:
+            self._content.set_exception(error)
+
+    async def _look(self) -> None:
+        """Look at what has been received, again and again.
+
+        Raises:
+            HttpError: the sender has broken a rule.
+        """
+        ends_at = self._clock.monotonic() + TOTAL_S
         silent_s = window_s = 0.0
         received = before_window = self._content.total_raw_bytes
         while True:
             await self._clock.sleep(LOOK_S)
+            self._check(self._content.total_bytes)
+            if self._clock.monotonic() >= ends_at:
+                raise HttpError(408, TOO_LATE)
             if not self._is_reading:
                 continue
             before, received = received, self._content.total_raw_bytes
             silent_s = silent_s + LOOK_S if received == before else 0.0
             window_s += LOOK_S
             if silent_s >= STALL_S:
-                self._content.set_exception(HttpError(408, STALLED))
-            elif window_s >= RATE_WINDOW_S:
+                raise HttpError(408, STALLED)
+            if window_s >= RATE_WINDOW_S:
                 if received - before_window < MIN_BYTES_PER_S * window_s:
-                    self._content.set_exception(HttpError(408, TOO_SLOW))
+                    raise HttpError(408, TOO_SLOW)
                 window_s, before_window = 0.0, received
 
 
 @asynccontextmanager
-async def watched_sender(request: web.Request) -> AsyncIterator[SenderWatch]:
+async def watched_sender(request: web.Request, check: Check) -> AsyncIterator[SenderWatch]:
     """Watch the sender of a request until the block ends."""
-    watch = SenderWatch(request)
+    watch = SenderWatch(request, check)
     running = asyncio.create_task(watch.run())
     try:
         yield watch

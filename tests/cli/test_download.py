@@ -1,12 +1,14 @@
 """The command `download`: complete files under safe names, or nothing."""
 
 import asyncio
+import errno
 import os
 import re
 import signal
 import stat
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from aiohttp import web
 
 from gateway.cli.download import download_files
+from gateway.cli.remote_file import SILENCE_S
 from gateway.cli.saved_files import Destination, NotSaved, file_name
 from gateway.settings.config import load_config
 from tests.cli.conftest import Command, Invoke, Spawn, reached
@@ -165,6 +168,35 @@ def test_a_file_that_appears_meanwhile_stays() -> None:
     with pytest.raises(NotSaved, match="a: File exists"):
         store_late()
     assert files_here() == {"a": b"other"}
+
+
+def test_a_file_is_complete_when_it_appears(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = os.link
+    before: list[bytes] = []
+
+    def look_and_link(*paths: Path) -> None:
+        before.extend(files_here().values())
+        link(*paths)
+
+    monkeypatch.setattr(os, "link", look_and_link)
+    with Destination(Path(), None, force=False).open(Path("a")) as file:
+        file.write(b"new")
+    assert (before, files_here()) == ([b"new"], {"a": b"new"})
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_file_systems_without_links_do(monkeypatch: pytest.MonkeyPatch, taken: bool) -> None:
+    def refuse(*_paths: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    destination = Destination(Path(), None, force=False)
+    expected = pytest.raises(NotSaved, match="a: File exists") if taken else nullcontext()
+    with expected, destination.open(Path("a")) as file:
+        file.write(b"new")
+        if taken:
+            write("a", b"other")
+    assert files_here() == {"a": b"other" if taken else b"new"}
 
 
 @pytest.mark.parametrize("missing", ["ETag", "Content-Length"])
@@ -323,6 +355,37 @@ async def test_a_gateway_that_restarts_in_the_middle_is_waited_for(
     assert "cannot reach a gateway" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("sent", [0, len(CONTENT) // 2])
+async def test_a_gateway_that_falls_silent_is_asked_again(
+    clock: ManualClock, capsys: pytest.CaptureFixture[str], sent: int
+) -> None:
+    gone = asyncio.Event()
+    gateway = Cutting(CONTENT, cuts=0)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if gateway.asked:
+            return await gateway.answer(request)
+        response = web.StreamResponse(headers={"ETag": '"1"', "Content-Disposition": 'attachment; filename="a.bin"'})
+        response.content_length = len(CONTENT)
+        gateway.asked.append((None, None))
+        if sent:
+            await response.prepare(request)
+            await response.write(CONTENT[:sent])
+        await gone.wait()
+        return response
+
+    gateway.tags *= 2
+    started = clock.monotonic()
+    async with listening(answer) as origin:
+        line = await fetch(origin, 7, clock)
+        gone.set()
+    assert "error" not in line, line
+    assert files_here() == {"a.bin": CONTENT}
+    assert gateway.asked[1][0] == (f"bytes={sent}-" if sent else None)
+    assert SILENCE_S <= clock.monotonic() - started < SILENCE_S + 10
+    assert "the gateway has sent nothing for 120 s; trying again in 1 s" in capsys.readouterr().err
+
+
 async def test_a_file_that_changes_is_not_stored_half_and_half(clock: ManualClock) -> None:
     gateway = Cutting(CONTENT, cuts=1, changed='"2"')
     async with listening(gateway.answer) as origin:
@@ -342,15 +405,18 @@ async def test_a_full_disk_is_reported_and_leaves_nothing(connected: Gateway, sp
     assert files_here() == {}
 
 
-async def test_an_interrupt_leaves_nothing(connected: Gateway, sandbox: Sandbox, spawn: Spawn, store: Store) -> None:
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_signal_leaves_nothing(
+    connected: Gateway, sandbox: Sandbox, spawn: Spawn, store: Store, number: int, expected: int
+) -> None:
     file_id = await store("a.bin", LARGE)
     sandbox.portal.fault("download:slow=100000")
     download = await spawn("download", str(file_id), "--account=acme", *reached(connected.origin))
     while not files_here():
         await asyncio.sleep(0)
         await connected.clock.settle()
-    status, output = await connected.clock.until(download.end(signal.SIGINT))
-    assert (status, output) == (130, "")
+    status, output = await connected.clock.until(download.end(number))
+    assert (status, output) == (expected, "")
     assert files_here() == {}
 
 

@@ -9,6 +9,8 @@ from tests.support.disk import FILES, files_in, root_of, uploaded
 
 FOLDERS, STORAGES = "/bitrix/folders", "/bitrix/storages"
 
+NO_NAMES = (".", "..", "a/b", "/a", "a\\b", "a\nb", "a\0", "a\x7f", " a", "a ", "x" * 256)
+
 
 @pytest.fixture
 def folder(connected: Gateway, sandbox: Sandbox) -> int:
@@ -72,6 +74,53 @@ async def test_a_file_is_renamed_and_moved(connected: Gateway, sandbox: Sandbox,
     assert (files_in(sandbox, folder), list(files_in(sandbox, inner))) == ({}, ["b.txt"])
 
 
+@pytest.fixture
+async def inner(connected: Gateway, folder: int) -> int:
+    """A folder in the root folder, with a file called taken.txt."""
+    inner = int((await ask(connected, "POST", f"{FOLDERS}/{folder}/folders", json={"name": "inner"})).json["id"])
+    await file_in(connected, inner, "taken.txt")
+    return inner
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "status", "code"),
+    [
+        ("taken.txt", "", 409, "object_conflict"),
+        ("b.txt", "disk.file.rename:error=ACCESS_DENIED", 403, "access_denied"),
+        ("b.txt", "disk.file.rename:drop", 502, "outcome_unknown"),
+    ],
+)
+async def test_an_error_says_that_a_file_was_moved_but_not_renamed(
+    connected: Gateway, sandbox: Sandbox, folder: int, inner: int, name: str, fault: str, status: int, code: str
+) -> None:
+    file_id = await file_in(connected, folder)
+    if fault:
+        sandbox.portal.fault(fault)
+    answer = await ask(connected, "PATCH", f"{FILES}/{file_id}", json={"name": name, "folder": inner})
+    assert (answer.status, answer.json["code"]) == (status, code)
+    assert answer.json["detail"].endswith(f"; the file was moved to folder {inner} before")
+    assert (files_in(sandbox, folder), list(files_in(sandbox, inner))) == ({}, ["taken.txt", "a.txt"])
+
+
+async def test_an_error_does_not_say_that_a_file_was_moved_that_was_not(
+    connected: Gateway, sandbox: Sandbox, folder: int, inner: int
+) -> None:
+    file_id = await file_in(connected, folder, "taken.txt")
+    answer = await ask(connected, "PATCH", f"{FILES}/{file_id}", json={"name": "b.txt", "folder": inner})
+    assert (answer.status, "was moved" in answer.json["detail"]) == (409, False)
+    assert list(files_in(sandbox, folder)) == ["taken.txt"]
+
+
+async def test_a_file_is_not_moved_if_it_may_not_be_renamed(
+    connected: Gateway, sandbox: Sandbox, folder: int, inner: int
+) -> None:
+    file_id = await file_in(connected, folder)
+    await connected.restart(GATEWAY_METHODS_DENY="disk.file.rename")
+    answer = await ask(connected, "PATCH", f"{FILES}/{file_id}", json={"name": "b.txt", "folder": inner})
+    assert (answer.status, answer.json["code"]) == (403, "method_denied")
+    assert list(files_in(sandbox, folder)) == ["a.txt"]
+
+
 async def test_a_file_does_not_move_to_another_storage(connected: Gateway, folder: int) -> None:
     file_id = await file_in(connected, folder)
     storages = (await ask(connected, "GET", STORAGES)).json["items"]
@@ -121,6 +170,8 @@ async def test_what_the_portal_does_not_have_is_404(connected: Gateway, method: 
         ("PATCH", f"{FILES}/1", {"name": " "}),
         ("PATCH", f"{FILES}/1", {"name": 5}),
         ("PATCH", f"{FILES}/1", {"name": "x" * 256}),
+        *(("PATCH", f"{FILES}/1", {"name": name}) for name in NO_NAMES),
+        *(("POST", f"{FOLDERS}/1/folders", {"name": name}) for name in NO_NAMES),
         ("PATCH", f"{FILES}/1", {"folder": "1"}),
         ("PATCH", f"{FILES}/1", {"folder": 0}),
         ("PATCH", f"{FILES}/1", {"NAME": "x"}),

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from handlers.app_keys import SPOOL
-from handlers.http.sender_watch import LOOK_S, MIN_BYTES_PER_S, RATE_WINDOW_S, STALL_S, STALLED, TOO_SLOW
+from handlers.http.sender_watch import (
+    LOOK_S,
+    MIN_BYTES_PER_S,
+    RATE_WINDOW_S,
+    STALL_S,
+    STALLED,
+    TOO_LATE,
+    TOO_SLOW,
+    TOTAL_S,
+)
 from tests.gateway import CONTRACT, Answer, Gateway, Sandbox
 from tests.support.disk import FILES, facts, files_in, root_of, spooled_files
 from tests.support.raw import Dial, read_answer
@@ -60,11 +69,16 @@ async def folder(connected: Gateway, sandbox: Sandbox) -> int:
 @pytest.fixture
 async def sender(connected: Gateway, dial: Dial, folder: int) -> Sender:
     """A caller who has sent the head of a request for 4 MiB."""
+    return await begin(connected, dial, folder, 4 * MIB)
+
+
+async def begin(connected: Gateway, dial: Dial, folder: int, size: int) -> Sender:
+    """Send the head of a request with a form of *size* bytes."""
     path = f"{FILES}?folder={folder}"
     reader, writer = await dial()
     sender = Sender(connected, reader, writer, path)
     lines = [f"POST {path} HTTP/1.1", "Host: gateway", f"Authorization: Bearer {connected.token()}"]
-    lines += ["Content-Type: multipart/form-data; boundary=b", f"Content-Length: {4 * MIB}", "Connection: close"]
+    lines += ["Content-Type: multipart/form-data; boundary=b", f"Content-Length: {size}", "Connection: close"]
     await sender.send("\r\n".join([*lines, "", ""]).encode())
     return sender
 
@@ -121,6 +135,29 @@ async def test_a_sender_above_the_minimum_rate_may_take_his_time(
     assert (await sender.answer()).status == 200
     assert files_in(sandbox, folder) == {"a.txt": facts(content)}
     assert is_free(connected, tmp_path)
+
+
+async def test_a_sender_has_an_hour_for_the_whole_form(
+    connected: Gateway, sandbox: Sandbox, dial: Dial, folder: int, tmp_path: Path
+) -> None:
+    sender = await begin(connected, dial, folder, 50 * MIB)
+    step_s = STALL_S - 1
+    step = b"x" * round((MIN_BYTES_PER_S + 512) * step_s)
+    await sender.send(HEAD)
+    for _ in range(int(TOTAL_S / step_s)):
+        await sender.send(step, pause_s=step_s)
+        assert not sender.is_answered
+    await sender.send(step, pause_s=step_s + LOOK_S)
+    answer = await sender.answer()
+    assert (answer.status, answer.json["detail"], answer.headers["Connection"]) == (408, TOO_LATE, "close")
+    assert (is_free(connected, tmp_path), sandbox.portal.calls.total()) == (True, 0)
+
+
+async def test_a_sender_of_a_form_that_never_begins_is_told_413(sandbox: Sandbox, sender: Sender) -> None:
+    await sender.send((b"x" * 99 + b"\n") * 25_000, pause_s=LOOK_S)
+    answer = await sender.answer()
+    assert (answer.status, answer.headers["Connection"]) == (413, "close")
+    assert sandbox.portal.calls.total() == 0
 
 
 async def test_a_sender_who_leaves_frees_the_room_at_once(

@@ -1,13 +1,16 @@
 """Uploads of files to Disk: each exactly once, in the order sent, one failure not stopping the others."""
 
+import errno
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from handlers.app_keys import SPOOL
 from tests.gateway import Gateway, Sandbox
-from tests.support.disk import FILES, facts, files_in, form_of, root_of, upload, uploaded
+from tests.support.disk import FILES, facts, files_in, form_of, root_of, spooled_files, upload, uploaded
 
 MIB = 1024 * 1024
 LARGE = bytes(range(256)) * (5 * MIB // 256)  # sent in two steps
@@ -150,6 +153,10 @@ async def test_an_address_at_another_host_gets_no_file(connected: Gateway, sandb
         ("folder=1&path=/a", "path"),
         ("folder=1&path=a/../b", "path"),
         ("folder=1&path=a%00b", "path"),
+        ("folder=1&path=a%5Cb", "path"),
+        ("folder=1&path=a/%20b", "path"),
+        ("folder=1&path=caf%E9", "path"),
+        ("folder=1&path=%ED%A0%80", "path"),
         (f"folder=1&path={'a' * 256}", "path"),
         (f"folder=1&path={'/'.join('a' * 33)}", "path"),
     ],
@@ -158,6 +165,22 @@ async def test_invalid_parameters_are_refused(connected: Gateway, query: str, pa
     answer = await connected.post(f"{FILES}?{query}", data=form_of([("a", b"x")]))
     assert answer.status == 400
     assert [error["parameter"] for error in answer.json["errors"]] == [parameter]
+
+
+@pytest.mark.filterwarnings("ignore::aiohttp.BadContentDispositionParam")
+async def test_an_encoded_name_that_is_not_utf8_is_none(connected: Gateway, sandbox: Sandbox, folder: int) -> None:
+    body = HEAD.replace(b'filename="a.txt"', b"filename*=UTF-8''caf%e9.txt") + b"x\r\n--b--\r\n"
+    answer = await connected.post(f"{FILES}?folder={folder}", data=body, headers=FORM)
+    assert (answer.status, [error["code"] for error in answer.json["errors"]]) == (400, ["no_file_name"])
+    assert sandbox.portal.calls.total() == 0
+
+
+async def test_a_name_that_is_not_utf8_is_told_at_its_file(connected: Gateway, sandbox: Sandbox, folder: int) -> None:
+    body = HEAD + b"1\r\n" + HEAD.replace(b"a.txt", b"caf\xe9.txt") + b"2\r\n--b--\r\n"
+    answer = await connected.post(f"{FILES}?folder={folder}", data=body, headers=FORM)
+    rule = "must have a name in UTF-8"
+    assert (answer.status, answer.json["errors"]) == (400, [{"pointer": "/1", "code": "invalid_name", "detail": rule}])
+    assert sandbox.portal.calls.total() == 0
 
 
 async def test_settings_may_deny_uploads(connected: Gateway, folder: int) -> None:
@@ -197,6 +220,12 @@ INVALID: dict[str, tuple[bytes, str]] = {
     "only a path": (HEAD.replace(b"a.txt", b"a/b/") + b"x\r\n--b--\r\n", "no_file_name"),
     "long name": (HEAD.replace(b"a.txt", b"n" * 256) + b"x\r\n--b--\r\n", "invalid_name"),
     "nul": (HEAD.replace(b"a.txt", b"a\x00b") + b"x\r\n--b--\r\n", "not_a_form"),
+    "not utf-8": (HEAD.replace(b"a.txt", b"caf\xe9.txt") + b"x\r\n--b--\r\n", "invalid_name"),
+    "surrogate": (
+        HEAD.replace(b'filename="a.txt"', b"filename*=unicode_escape''%5cud800.txt") + b"x\r\n--b--\r\n",
+        "invalid_name",
+    ),
+    "charset": (b'--b\r\nContent-Disposition: form-data; name="_charset_"\r\n\r\n' + b"x" * 99, "not_a_form"),
     "nested": (b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c--\r\n--b--\r\n", "nested"),
     "encoded": (
         HEAD.replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: base64\r\n\r\n") + b"eA==\r\n--b--\r\n",
@@ -259,6 +288,43 @@ async def test_a_file_of_50_mib_is_taken_and_one_of_a_byte_more_is_not(
     assert (sandbox.portal.calls.total(), spooled(connected)) == (0, 0)
     assert await sent(largest) == 200
     assert files_in(sandbox, folder) == {"a.txt": facts(largest)}
+
+
+LINE = b"x" * 999 + b"\n"
+AROUND = {
+    "before the first file": 3000 * LINE + HEAD + b"x\r\n--b--\r\n",
+    "heads": 100 * HEAD.replace(b"\r\n\r\n", b"\r\n" + 5 * (b"X: " + 8 * LINE.strip() + b"\r\n") + b"\r\nx\r\n")
+    + b"--b--\r\n",
+}
+
+
+@pytest.mark.parametrize("place", AROUND)
+async def test_a_form_with_too_much_around_its_files_is_413(
+    connected: Gateway, sandbox: Sandbox, folder: int, place: str
+) -> None:
+    answer = await connected.post(f"{FILES}?folder={folder}", data=chunks(AROUND[place]), headers=FORM)
+    assert answer.status == 413
+    assert answer.json["detail"] == f"body: has more than {2 * MIB:,} bytes outside of its files"
+    assert (sandbox.portal.calls.total(), spooled(connected)) == (0, 0)
+
+
+async def test_a_file_that_cannot_be_closed_does_not_keep_the_others(
+    connected: Gateway, folder: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = os.close
+    failed: list[int] = []
+
+    def fail_once(descriptor: int) -> None:
+        is_spooled = os.readlink(f"/proc/self/fd/{descriptor}").startswith(f"{tmp_path}/")
+        close(descriptor)
+        if is_spooled and not failed:
+            failed.append(descriptor)
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "close", fail_once)
+    answer = await upload(connected, folder, [(f"{number}", b"x") for number in range(5)])
+    assert (answer.status, len(failed)) == (503, 1)
+    assert (spooled(connected), spooled_files(os.getpid(), tmp_path)) == (0, 0)
 
 
 async def test_a_full_spool_is_503_and_a_request_that_never_fits_413(
