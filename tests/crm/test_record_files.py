@@ -166,7 +166,7 @@ async def test_a_lost_answer_neither_loses_nor_doubles_a_file(
 def test_the_files_of_one_update_have_a_limit(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 10**10)
     field = FileField("UF_CRM_1", "UF_CRM_1", "file", multiple=True)
-    files = [ReceivedFile(f"{number}", SpooledFile(spool, -1)) for number in range(40)]
+    files = [ReceivedFile(f"{number}", SpooledFile(spool)) for number in range(40)]
     for file in files:
         file.file.size = MAX_BYTES // 40
     check_files(files, field)
