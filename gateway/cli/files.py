@@ -58,7 +58,8 @@ def upload(
     config = read_config(settings)
     lines = FileLines(subject="path", result="name", as_json=as_json)
     query = {"folder": str(folder), "unique": "0" if no_unique else "1"}
-    run(upload_files(config, issue_bearer(config, Caller(account)), files, query, SystemClock(), lines.show))
+    uploading = upload_files(config, issue_bearer(config, Caller(account)), files, query, SystemClock(), lines.show)
+    run(stopped_by([signal.SIGTERM], uploading))
     lines.check()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -18,10 +19,11 @@ from gateway.cli.upload_form import PART_BYTES, UploadForm, split_files
 from gateway.disk.form import MAX_FILE_BYTES, MAX_FILES
 from gateway.settings.config import load_config
 from handlers.app_keys import SPOOL
-from tests.cli.conftest import Command, Invoke, reached
+from tests.cli.conftest import Command, Invoke, Spawn, reached
 from tests.clock import ManualClock
 from tests.gateway import Gateway, Sandbox
 from tests.support.disk import facts, files_in, root_of
+from tests.support.records import held
 from tests.support.rogue import listening
 
 LARGE = bytes(range(256)) * (5 * 1024 * 1024 // 256)  # sent to the portal in two steps
@@ -365,3 +367,16 @@ def test_incorrect_usage_exits_with_status_2(invoke: Invoke, arguments: tuple[st
     write("a")
     result = invoke("upload", *arguments, "--account=1")
     assert (result.exit_code, "Usage:" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_signal_tells_the_files_that_may_be_stored(
+    connected: Gateway, sandbox: Sandbox, spawn: Spawn, folder: int, number: int, expected: int
+) -> None:
+    sandbox.portal.fault("disk.folder.uploadfile:delay=60")
+    typed = ("upload", write("a.txt"), f"--folder={folder}", "--account=acme", *reached(connected.origin))
+    upload = await spawn(*typed)
+    await connected.clock.until(held(connected, sandbox, "disk.folder.uploadfile"))
+    status, output = await upload.end(number)
+    assert status == expected
+    assert output == "a.txt: outcome_unknown: stopped before the gateway answered\n"
