@@ -10,7 +10,7 @@ from gateway.bitrix.auth.credentials import Access
 from gateway.bitrix.errors import PortalBroken
 from gateway.bitrix.limits.portal_request import PortalRequest
 from gateway.bitrix.protocol.file_bodies import CONTENT_PARAMETER, FileContent, FormBody, InlineBody
-from gateway.bitrix.protocol.v2 import Answer, Command, Params, decode_answer
+from gateway.bitrix.protocol.v2 import Answer, Command, decode_answer
 from gateway.bitrix.sender import RequestSender, with_token
 from gateway.bitrix.transport.download import Download
 from gateway.bitrix.transport.session import REQUEST_DEADLINE_S, PortalSession
@@ -45,8 +45,8 @@ class FileTransfers:
         self._session = session
         self._request_of = request_of
 
-    async def upload(self, command: Command, file: FileContent) -> Params:
-        """Upload *file* by *command*, whose parameters lack the content. Return the portal's object of the file.
+    async def upload(self, command: Command, file: FileContent) -> object:
+        """Upload *file* by *command*, whose parameters lack the content. Return the result, the object of the file.
 
         Empty files and those of more than INLINE_BYTES are sent in two steps: the command is answered with an address,
         to which the file is posted. That must be at the origin of the portal.
@@ -56,8 +56,6 @@ class FileTransfers:
             answer = await self.call(Command(command.method, params, write=command.write))
         else:
             answer = await self._upload_in_two_steps(command, file)
-        if not isinstance(answer.result, Mapping):
-            raise PortalBroken("an upload without a file")
         return answer.result
 
     async def call(self, command: Command) -> Answer:
@@ -67,9 +65,10 @@ class FileTransfers:
 
     async def _upload_in_two_steps(self, command: Command, file: FileContent) -> Answer:
         asking = Command(command.method, command.params)  # it changes nothing yet
-        request = self._request_of(asking)
-        answer, access = await self._sender.run(request, partial(self._ask, request, asking))
+        asked = self._request_of(asking)
+        answer, access = await self._sender.run(asked, partial(self._ask, asked, asking))
         request = self._request_of(UPLOAD)
+        request.attempts.committed = asked.attempts.committed
         url, field = upload_address(answer, access)
         return await self._sender.run(request, partial(self._send_form, request, url, FormBody(field, file)))
 
