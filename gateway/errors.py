@@ -219,9 +219,9 @@ class TooBusy(GatewayError):
 
     code = "too_busy"
 
-    def __init__(self, retry_after_s: float) -> None:
+    def __init__(self, retry_after_s: float, reason: str = "the rate limit of the portal is exhausted") -> None:
         self.retry_after_s = math.ceil(retry_after_s)  # Retry-After requires whole seconds
-        super().__init__(f"the rate limit of the portal is exhausted: try again in {self.retry_after_s} s")
+        super().__init__(f"{reason}: try again in {self.retry_after_s} s")
 
 
 class SpoolFull(GatewayError):

@@ -90,5 +90,20 @@ class SingleAttempt(Attempts):
         return RetryDecision(error, None)
 
 
+class CommittedBySending(Attempts):
+    """The attempts of a call that is committed once it has been sent; *on_sent* is then called."""
+
+    def __init__(
+        self, clock: Clock, on_sent: Callable[[], None], *, max_wait_s: float | None = None, committed: bool = False
+    ) -> None:
+        super().__init__(clock, max_wait_s=max_wait_s, committed=committed)
+        self._report_sent = on_sent
+
+    def on_sent(self) -> None:
+        super().on_sent()
+        self.committed = True
+        self._report_sent()
+
+
 def _deducted(left_s: float | None, waited_s: float) -> float | None:
     return None if left_s is None else max(left_s - waited_s, 0.0)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from gateway.bitrix.attempts import Attempts, SingleAttempt
+from gateway.bitrix.attempts import Attempts, CommittedBySending, SingleAttempt
 from gateway.bitrix.auth.credentials import Access, Credential
 from gateway.bitrix.errors import AnswerTooLarge, OperatingLimitReached, PortalError
 from gateway.bitrix.file_transfers import FileTransfers
@@ -96,6 +96,11 @@ class PortalClient:
         return self.limiter.wait_s(self._priority, requests)
 
     @property
+    def max_wait_s(self) -> float | None:
+        """How long a call may wait for the portal's limits, in seconds; None for no maximum."""
+        return self._max_wait_s
+
+    @property
     def clock(self) -> Clock:
         """The clock of all waits."""
         return self._clock
@@ -170,11 +175,21 @@ class PortalClient:
         """
         return await self._send_list(commands, SingleAttempt(self._clock, sent, committed=True))
 
-    def files(self, *, committed: bool) -> FileTransfers:
-        """Return what transfers files. *committed* transfers wait for their turn without a maximum."""
+    def files(
+        self, *, committed: bool, waited_s: float = 0.0, on_sent: Callable[[], None] | None = None
+    ) -> FileTransfers:
+        """Return what transfers files, for a caller who has waited *waited_s* seconds already.
+
+        *committed* transfers wait for their turn without a maximum. With *on_sent*, which is called when a request is
+        sent, they are committed from then on.
+        """
+        make_attempts = Attempts if on_sent is None else partial(CommittedBySending, on_sent=on_sent)
 
         def request_of(command: Command) -> PortalRequest:
-            attempts = Attempts(self._clock, max_wait_s=self._max_wait_s, committed=committed or self._in_background)
+            attempts = make_attempts(
+                self._clock, max_wait_s=self._max_wait_s, committed=committed or self._in_background
+            )
+            attempts.on_queue_wait(waited_s)
             return self._request(command, attempts)
 
         return FileTransfers(self._sender, self._session, request_of)

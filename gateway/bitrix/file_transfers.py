@@ -1,19 +1,19 @@
 """Files to and from one portal, within its limits and repeated by the retry rules."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 
 from yarl import URL
 
 from gateway.bitrix.auth.credentials import Access
-from gateway.bitrix.errors import PortalBroken
+from gateway.bitrix.errors import PortalBroken, PortalError
 from gateway.bitrix.limits.portal_request import PortalRequest
 from gateway.bitrix.protocol.file_bodies import CONTENT_PARAMETER, FileContent, FormBody, InlineBody
-from gateway.bitrix.protocol.v2 import Answer, Command, Params, decode_answer
+from gateway.bitrix.protocol.v2 import Answer, Command, decode_answer
 from gateway.bitrix.sender import RequestSender, with_token
 from gateway.bitrix.transport.download import Download
-from gateway.bitrix.transport.session import REQUEST_DEADLINE_S, PortalSession
+from gateway.bitrix.transport.session import REQUEST_DEADLINE_S, HttpAnswer, PortalSession
 from gateway.bitrix.transport.streamed_body import StreamedBody
 
 INLINE_BYTES = 4 * 1024 * 1024  # larger files are sent in two steps
@@ -35,6 +35,7 @@ class FileTransfers:
 
     Both raise:
         PortalError: the transfer failed permanently; OutcomeUnknown if an upload may have been stored.
+        StorageFailed: a file to upload cannot be read, so it was not stored.
         TooBusy: the limits would delay it for too long.
     """
 
@@ -45,8 +46,8 @@ class FileTransfers:
         self._session = session
         self._request_of = request_of
 
-    async def upload(self, command: Command, file: FileContent) -> Params:
-        """Upload *file* by *command*, whose parameters lack the content. Return the portal's object of the file.
+    async def upload(self, command: Command, file: FileContent) -> object:
+        """Upload *file* by *command*, whose parameters lack the content. Return the result, the object of the file.
 
         Empty files and those of more than INLINE_BYTES are sent in two steps: the command is answered with an address,
         to which the file is posted. That must be at the origin of the portal.
@@ -56,8 +57,6 @@ class FileTransfers:
             answer = await self.call(Command(command.method, params, write=command.write))
         else:
             answer = await self._upload_in_two_steps(command, file)
-        if not isinstance(answer.result, Mapping):
-            raise PortalBroken("an upload without a file")
         return answer.result
 
     async def call(self, command: Command) -> Answer:
@@ -67,9 +66,10 @@ class FileTransfers:
 
     async def _upload_in_two_steps(self, command: Command, file: FileContent) -> Answer:
         asking = Command(command.method, command.params)  # it changes nothing yet
-        request = self._request_of(asking)
-        answer, access = await self._sender.run(request, partial(self._ask, request, asking))
+        asked = self._request_of(asking)
+        answer, access = await self._sender.run(asked, partial(self._ask, asked, asking))
         request = self._request_of(UPLOAD)
+        request.attempts.committed = asked.attempts.committed
         url, field = upload_address(answer, access)
         return await self._sender.run(request, partial(self._send_form, request, url, FormBody(field, file)))
 
@@ -86,9 +86,18 @@ class FileTransfers:
 
     async def _post(self, request: PortalRequest, url: str, body: InlineBody | FormBody, access: Access) -> Answer:
         secrets = (*access.secrets, *URL(url).query.values())
-        streamed = StreamedBody(body.content_type, body.length, body.chunks)
+        source = _Source(body.chunks)
+        streamed = StreamedBody(body.content_type, body.length, source.chunks)
         deadline_s = REQUEST_DEADLINE_S + body.length / MIN_BYTES_PER_S
-        post = partial(self._session.post, url, streamed, secrets, deadline_s=deadline_s)
+
+        async def post() -> HttpAnswer:
+            try:
+                return await self._session.post(url, streamed, secrets, deadline_s=deadline_s)
+            except PortalError:
+                if source.failure is not None:
+                    raise source.failure from None
+                raise
+
         _, answer = await self._sender.send(request, post, decode_answer, secrets)
         return answer
 
@@ -120,6 +129,22 @@ class FileTransfers:
             return download
 
         return await self._sender.open(request, open_checked)
+
+
+class _Source:
+    """Passes on what *read* yields, and keeps the failure of it: the session would report one of the connection."""
+
+    def __init__(self, read: Callable[[], AsyncIterator[bytes]]) -> None:
+        self._read = read
+        self.failure: Exception | None = None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._read():
+                yield chunk
+        except Exception as error:
+            self.failure = error
+            raise
 
 
 def check_origin(url: str, access: Access) -> None:

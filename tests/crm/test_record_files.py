@@ -147,7 +147,7 @@ async def test_callers_who_add_files_at_once_lose_none(connected: Gateway, sandb
     assert sorted(contents(sandbox)) == [b"0", b"1", b"2", b"3", b"4"]
 
 
-@pytest.mark.parametrize("fault", ["drop", "cut", "502", "qle", "lost"])
+@pytest.mark.parametrize("fault", ["drop", "cut", "502", "qle", "lost", "unreadable"])
 @pytest.mark.parametrize("multiple", [True, False])
 async def test_a_lost_answer_neither_loses_nor_doubles_a_file(
     connected: Gateway, sandbox: Sandbox, fault: str, multiple: bool

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.disk.uploads import SIDE_BY_SIDE
 from handlers.app_keys import SPOOL
 from handlers.http.sender_watch import (
     LOOK_S,
@@ -177,7 +178,7 @@ async def test_files_of_a_caller_who_leaves_meanwhile_are_uploaded_to_the_end(
     filler = b"x" * (4 * MIB - len(form) - len(HEAD) - len(END))
     sandbox.portal.hold("disk.folder.uploadfile")
     await sender.send(form + HEAD + filler + END)
-    assert (sandbox.portal.calls["disk.folder.uploadfile"], spooled_files(os.getpid(), tmp_path)) == (1, 41)
+    assert (sandbox.portal.calls["disk.folder.uploadfile"], spooled_files(os.getpid(), tmp_path)) == (SIDE_BY_SIDE, 41)
     await sender.leave()
     sandbox.portal.faults.release("disk.folder.uploadfile")
     await connected.clock.settle()

@@ -111,6 +111,16 @@ async def test_a_lost_answer_neither_loses_nor_doubles_a_file(
     }
 
 
+@pytest.mark.parametrize(("content", "method"), [(b"small", "disk.folder.uploadfile"), (LARGE, "upload")])
+async def test_an_answer_that_cannot_be_read_neither_loses_nor_doubles_a_file(
+    connected: Gateway, sandbox: Sandbox, folder: int, content: bytes, method: str
+) -> None:
+    sandbox.portal.fault(f"{method}:unreadable")
+    await uploaded(connected, folder, ("a.bin", content))
+    assert files_in(sandbox, folder) == {"a.bin": facts(content)}
+    assert sandbox.portal.calls[method] == 1
+
+
 async def test_a_file_whose_outcome_stays_unknown_is_told_so(connected: Gateway, sandbox: Sandbox, folder: int) -> None:
     sandbox.portal.fault("disk.folder.uploadfile:cut*")
     sandbox.portal.fault("disk.folder.getchildren:502*")
@@ -134,7 +144,7 @@ async def test_an_address_at_another_host_gets_no_file(connected: Gateway, sandb
     sandbox.portal.fault(f"disk.folder.uploadfile:link_origin={other.origin}")
     answer = await upload(connected, folder, [("large.bin", LARGE)])
     (line,) = answer.json["files"]
-    assert line["error"]["code"] in ("portal_broken", "outcome_unknown")
+    assert line["error"]["code"] == "portal_broken"
     assert other.portal.calls["upload"] == 0
 
 
@@ -189,13 +199,28 @@ async def test_settings_may_deny_uploads(connected: Gateway, folder: int) -> Non
     assert (answer.status, answer.json["code"]) == (403, "method_denied")
 
 
-async def test_the_first_file_waits_no_longer_than_a_caller_may(connected: Gateway, folder: int) -> None:
+async def test_the_first_file_waits_no_longer_than_a_caller_may(
+    connected: Gateway, sandbox: Sandbox, folder: int
+) -> None:
     limits = {"GATEWAY_BUCKET_CAPACITY": "10", "GATEWAY_BUCKET_LEAK_PER_S": "0.1"}
     await connected.restart(GATEWAY_MAX_WAIT_S="1", **limits)
     lines = await uploaded(connected, folder, *[(f"{number}", b"x") for number in range(12)])
     assert len(lines) == 12  # the others wait as long as it takes
-    answer = await upload(connected, folder, [("late", b"x")])
-    assert (answer.status, int(answer.headers["Retry-After"]) > 0) == (429, True)
+    for files in ([("late", b"x")], [("late", b"x"), ("later", b"x")]):
+        answer = await upload(connected, folder, files)
+        assert (answer.status, int(answer.headers["Retry-After"]) > 0) == (429, True)
+    assert files_in(sandbox, folder).keys() == {str(number) for number in range(12)}
+
+
+@pytest.mark.parametrize("first", [b"x", LARGE])
+async def test_a_request_with_a_file_that_was_sent_is_finished(
+    connected: Gateway, sandbox: Sandbox, folder: int, first: bytes
+) -> None:
+    limits = {"GATEWAY_BUCKET_CAPACITY": "10", "GATEWAY_BUCKET_LEAK_PER_S": "0.1"}
+    await connected.restart(GATEWAY_MAX_WAIT_S="1", **limits)
+    sandbox.portal.fault("disk.folder.uploadfile:qle")  # the next room is 10 s away
+    await uploaded(connected, folder, ("first", first), *[(f"{number}", b"x") for number in range(12)])
+    assert len(files_in(sandbox, folder)) == 13
 
 
 async def chunks(*parts: bytes) -> AsyncIterator[bytes]:

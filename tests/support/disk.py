@@ -30,6 +30,12 @@ def files_in(sandbox: Sandbox, folder_id: int) -> dict[str, tuple[int, str]]:
     return {row["NAME"]: (int(row["SIZE"]), disk.blobs[int(row["FILE_ID"])].sha256) for row in rows}
 
 
+def store_file(sandbox: Sandbox, folder_id: int, name: str, content: bytes) -> None:
+    """Add a file to a folder, as somebody else does."""
+    disk = sandbox.portal.data.disk
+    disk.add_file(disk.objects[folder_id], name, disk.blobs.store([content]), 1, sandbox.portal.now())
+
+
 def facts_of(sandbox: Sandbox, file_id: int) -> tuple[int, str]:
     """The size and the SHA-256 of a file."""
     disk = sandbox.portal.data.disk

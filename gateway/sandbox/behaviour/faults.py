@@ -22,6 +22,7 @@ MEANINGS = {
     "slow=BYTES": "BYTES bytes of the answer per second",
     "body_cut=BYTES": "the connection is closed after BYTES bytes of the file; only valid for upload",
     "body_slow=BYTES": "BYTES bytes of the file are read per second; only valid for upload",
+    "unreadable": "200 with true as the result of a call that has run",
     "link_origin=ORIGIN": "the links to files and for uploads lead to another origin",
     "redirect=ORIGIN": "302 to the same address at another origin",
     "loop=STATUS": "a redirect (300 to 308) to the called address itself",
@@ -74,7 +75,7 @@ ERROR_FAULTS = (
     "escapes400",
 )
 TIME_FAULTS = ("delay", "busy")
-ROW_FAULTS = ("ids", "escapes", "link_origin")  # the method runs; its rows are changed
+ROW_FAULTS = ("ids", "escapes", "link_origin", "unreadable")  # the method runs; its result is changed
 TOKEN_FAULTS = ("member_id", "client_endpoint")
 LIST_FAULTS = ("total",)
 
@@ -168,7 +169,7 @@ class Fault:
         return self.seconds if self.kind == "busy" else 0.0
 
     def alter(self, result: Value) -> Value:
-        """Return *result*, with changed rows if the kind is in ROW_FAULTS."""
+        """Return *result*, changed if the kind is in ROW_FAULTS."""
         return alter_rows(self.kind, self.value, result) if self.kind in ROW_FAULTS else result
 
     def error(self) -> CallError:

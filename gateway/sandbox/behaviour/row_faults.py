@@ -1,4 +1,4 @@
-"""Faults that change the rows of an answer: invalid ids, a repeated row, terminal escapes, links to elsewhere."""
+"""Faults that change the result of a call: invalid ids, a repeated row, terminal escapes, links to elsewhere."""
 
 import re
 from collections.abc import Callable
@@ -28,7 +28,9 @@ DOUBLED = "doubled"
 
 
 def alter_rows(kind: str, value: str, result: Value) -> Value:
-    """Return *result* changed by the fault *kind*, ``ids``, ``escapes`` or ``link_origin``, and its *value*."""
+    """Return *result* changed by the fault *kind*, one of ROW_FAULTS, and its *value*."""
+    if kind == "unreadable":
+        return True
     if kind == "link_origin":
         return _with_links_to(value, result)
     if isinstance(result, dict):
