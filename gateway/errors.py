@@ -234,6 +234,13 @@ class SpoolFull(GatewayError):
         self.retry_after_s = retry_after_s
 
 
+class TooManyDownloads(GatewayError):
+    """too many files are being downloaded"""
+
+    code = "too_many_downloads"
+    retry_after_s = 5
+
+
 class Stopping(GatewayError):
     """the gateway is shutting down"""
 

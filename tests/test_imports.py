@@ -106,10 +106,17 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "gateway.bitrix.transport",
     ),
     "gateway.bitrix.outcomes": (*GROUND_FLOOR, "gateway.bitrix.errors"),
+    "gateway.bitrix.file_links": (
+        "gateway.bitrix.auth",
+        "gateway.bitrix.errors",
+        "gateway.bitrix.protocol",
+        "gateway.bitrix.transport",
+    ),
     "gateway.bitrix.file_transfers": (
         *GROUND_FLOOR,
         "gateway.bitrix.auth",
         "gateway.bitrix.errors",
+        "gateway.bitrix.file_links",
         "gateway.bitrix.limits",
         "gateway.bitrix.protocol",
         "gateway.bitrix.sender",
@@ -257,6 +264,7 @@ RESTRICTED = (
     (
         ("aiohttp.ClientSession",),
         (
+            "gateway.bitrix.transport.download_session",
             "gateway.bitrix.transport.session",
             "gateway.cli.gateway_client",
             "gateway.cli.demo",

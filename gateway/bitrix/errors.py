@@ -4,6 +4,7 @@ PortalError                      a code without a class of its own; the portal's
 ├── (documented codes)           one class per kind; protocol/error_codes.py maps the codes to them
 ├── PortalFailing                any other 5xx, or 429: a temporary failure
 ├── PortalBroken                 HTML, truncated JSON, an unknown envelope
+│   └── ForeignAddress           a file at another origin than the portal
 ├── AnswerTooLarge               more bytes or values than are read of one answer
 ├── PortalUnreachable            no answer; `sent` says whether the request may have arrived
 ├── OutcomeUnknown               a write that may or may not have been executed
@@ -259,6 +260,15 @@ class PortalBroken(PortalError):
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__("", status=status, message=f"the portal's answer cannot be read: {reason}")
+
+
+class ForeignAddress(PortalBroken):
+    """the portal names an address of a file that is not its own"""
+
+    retryable = False
+
+    def __init__(self) -> None:
+        super().__init__("an address of a file that is not at the portal")
 
 
 class AnswerTooLarge(PortalError):

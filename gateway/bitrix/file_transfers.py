@@ -1,6 +1,7 @@
 """Files to and from one portal, within its limits and repeated by the retry rules."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
 
@@ -8,11 +9,12 @@ from yarl import URL
 
 from gateway.bitrix.auth.credentials import Access
 from gateway.bitrix.errors import PortalBroken, PortalError
+from gateway.bitrix.file_links import check_origin, detecting_dead_links, upload_address, with_new_link
 from gateway.bitrix.limits.portal_request import PortalRequest
 from gateway.bitrix.protocol.file_bodies import CONTENT_PARAMETER, FileContent, FormBody, InlineBody
 from gateway.bitrix.protocol.v2 import Answer, Command, decode_answer
 from gateway.bitrix.sender import RequestSender, with_token
-from gateway.bitrix.transport.download import Download
+from gateway.bitrix.transport.download import IDENTITY, Download
 from gateway.bitrix.transport.session import REQUEST_DEADLINE_S, HttpAnswer, PortalSession
 from gateway.bitrix.transport.streamed_body import StreamedBody
 
@@ -21,12 +23,13 @@ MIN_BYTES_PER_S = 64 * 1024  # of an upload: slower ones are ended
 MAX_ERROR_BYTES = 64 * 1024  # of the answer to a download that failed
 UPLOAD = Command("upload", write=True)
 DOWNLOAD = Command("download")
+FILE_STATUSES = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
 # Portals may refuse technical agents. Source: methods.md 5.7, protocol.md 17
 BROWSER = {
     "User-Agent": "Mozilla/5.0 (compatible; bitrix-gateway)",
     "Accept": "*/*",
     "Accept-Language": "en",
-    "Accept-Encoding": "identity",
+    "Accept-Encoding": IDENTITY,
 }
 
 
@@ -56,7 +59,8 @@ class FileTransfers:
             params = {**command.params, CONTENT_PARAMETER: file}
             answer = await self.call(Command(command.method, params, write=command.write))
         else:
-            answer = await self._upload_in_two_steps(command, file)
+            in_two_steps = partial(self._upload_in_two_steps, command, file)
+            answer = await with_new_link(in_two_steps, in_two_steps)
         return answer.result
 
     async def call(self, command: Command) -> Answer:
@@ -82,7 +86,8 @@ class FileTransfers:
         return await self._post(request, access.endpoint + request.method, InlineBody(params), access)
 
     async def _send_form(self, request: PortalRequest, url: str, form: FormBody, access: Access) -> Answer:
-        return await self._post(request, url, form, access)
+        with detecting_dead_links(access):
+            return await self._post(request, url, form, access)
 
     async def _post(self, request: PortalRequest, url: str, body: InlineBody | FormBody, access: Access) -> Answer:
         secrets = (*access.secrets, *URL(url).query.values())
@@ -101,34 +106,49 @@ class FileTransfers:
         _, answer = await self._sender.send(request, post, decode_answer, secrets)
         return answer
 
-    async def download(self, url: str, headers: Mapping[str, str]) -> Download:
-        """Open the file at *url*, an address of the portal that has been read just now. The caller closes the result.
+    @asynccontextmanager
+    async def download(
+        self, url: str, headers: Mapping[str, str], find_again: Callable[[], Awaitable[str]]
+    ) -> AsyncIterator[Download]:
+        """Open the file at *url*, an address of the portal, for the block. *find_again* reads a new one if it is dead.
 
-        *headers* are added to the request, such as Range. The result has a status below 400, or is 416.
+        *headers* are added to the request, such as Range. The result is the file, or a part of it (206), or says that
+        there is no such part (416).
 
         Raises:
-            PortalBroken: the address is not at the origin of the portal.
+            TooManyDownloads: as many files as possible are open.
+            PortalBroken: the response is not a file; ForeignAddress if the address is not at the origin of the portal.
         """
+
+        async def open_again() -> Download:
+            return await self._download(await find_again(), headers)
+
+        with self._session.downloads.place():
+            download = await with_new_link(partial(self._download, url, headers), open_again)
+            try:
+                yield download
+            finally:
+                await download.close()
+
+    async def _download(self, url: str, headers: Mapping[str, str]) -> Download:
         request = self._request_of(DOWNLOAD)
         return await self._sender.run(request, partial(self._open, request, url, headers))
 
     async def _open(self, request: PortalRequest, url: str, headers: Mapping[str, str], access: Access) -> Download:
-        check_origin(url, access)
+        url = check_origin(url, access)
         secrets = (*access.secrets, *URL(url).query.values())
 
         async def open_checked() -> Download:
-            download = await self._session.open_download(url, {**BROWSER, **headers})
-            if (
-                download.status >= HTTPStatus.BAD_REQUEST
-                and download.status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-            ):
-                try:
-                    decode_answer(download.status, await download.read(MAX_ERROR_BYTES), secrets)
-                finally:
-                    await download.close()
+            download = await self._session.downloads.open(url, {**BROWSER, **headers})
+            try:
+                await check_is_file(download, secrets)
+            except BaseException:
+                await download.close()
+                raise
             return download
 
-        return await self._sender.open(request, open_checked)
+        with detecting_dead_links(access):
+            return await self._sender.open(request, open_checked)
 
 
 class _Source:
@@ -147,29 +167,22 @@ class _Source:
             raise
 
 
-def check_origin(url: str, access: Access) -> None:
-    """Check that a portal's address of a file is at its own origin, to which alone the file and the token may go.
+async def check_is_file(download: Download, secrets: Collection[str]) -> None:
+    """Check that a response has a file or a part of it, or says that there is no such part.
+
+    An error may come with any status, 200 included. So JSON or HTML counts as a file only if the response names it.
+    Source: protocol.md 3, and 17 for the errors of links
 
     Raises:
-        PortalBroken: it is not.
+        PortalError: it has an error.
+        PortalBroken: it has neither, or its content is encoded although that was not asked for.
     """
-    try:
-        same = URL(url).origin() == URL(access.endpoint).origin()
-    except ValueError:
-        same = False
-    if not same:
-        raise PortalBroken("an address of a file that is not at the portal")
-
-
-def upload_address(answer: Answer, access: Access) -> tuple[str, str]:
-    """Return the address of an upload and the field of its form, from the answer to a call without content.
-
-    Raises:
-        PortalBroken: the answer has none, or at another origin than the portal.
-    """
-    found = answer.result if isinstance(answer.result, Mapping) else {}
-    url, field = found.get("uploadUrl"), found.get("field", found.get("fieldName"))
-    if not isinstance(url, str) or not isinstance(field, str):
-        raise PortalBroken("no address for an upload")
-    check_origin(url, access)
-    return url, field
+    status = download.status
+    is_error = status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+    if is_error or (status == HTTPStatus.OK and download.is_page):
+        decode_answer(status, await download.read(MAX_ERROR_BYTES), secrets)
+        raise PortalBroken("a result in the place of a file", status)
+    if status not in FILE_STATUSES:
+        raise PortalBroken("no file", status)
+    if download.is_encoded:
+        raise PortalBroken("an encoded file, which was not asked for", status)

@@ -67,12 +67,29 @@ class RecordFiles:
         """
         return find_file(decode_files(await self.read(account, resource, row_id), field), field, file_id)
 
-    async def open(self, account: Account, file: StoredFile, headers: Mapping[str, str]) -> Download:
-        """Open the content of a file that was found just now, with *headers* such as Range. Close the result."""
-        if file.address is None:
-            raise PortalBroken("a file of a record without an address")
-        async with self._context.directory.mark_stale_on_auth_failure(account):
-            return await self._context.clients.client(account).files(committed=False).download(file.address, headers)
+    @asynccontextmanager
+    async def open(
+        self,
+        account: Account,
+        resource: Resource,
+        row_id: int,
+        field: FileField,
+        file: StoredFile,
+        headers: Mapping[str, str],
+    ) -> AsyncIterator[Download]:
+        """Open the content of a *file* that was found just now, for the block, with *headers* such as Range.
+
+        Raises:
+            TooManyDownloads: as many files as possible are open.
+        """
+
+        async def find_again() -> str:
+            return _address_of(await self.find(account, resource, row_id, field, file.id))
+
+        files = self._context.clients.client(account).files(committed=False)
+        opening = files.download(_address_of(file), headers, find_again)
+        async with self._context.directory.mark_stale_on_auth_failure(account), opening as download:
+            yield download
 
     async def add(
         self, account: Account, resource: Resource, row_id: int, field: FileField, files: Sequence[FileContent]
@@ -152,6 +169,17 @@ class RecordFiles:
         command = update_item(record_type(resource), row_id, field, value)
         async with self._context.directory.mark_stale_on_auth_failure(account):
             return await self._context.clients.client(account).files(committed=True).call(command)
+
+
+def _address_of(file: StoredFile) -> str:
+    """The address of a content.
+
+    Raises:
+        PortalBroken: there is none.
+    """
+    if file.address is None:
+        raise PortalBroken("a file of a record without an address")
+    return file.address
 
 
 def _staying(file_id: int) -> dict[str, int]:

@@ -3,7 +3,8 @@
 Source: methods.md, section 8 (b24restdocs api-reference/disk/)
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from gateway.accounts.allowed_methods import MethodAllowlist
@@ -20,6 +21,7 @@ STORAGES, STORAGE = "disk.storage.getlist", "disk.storage.get"
 FOLDER, CHILDREN, ADD_FOLDER = "disk.folder.get", "disk.folder.getchildren", "disk.folder.addsubfolder"
 FILE, RENAME, MOVE = "disk.file.get", "disk.file.rename", "disk.file.moveto"
 TRASH, DELETE = "disk.file.markdeleted", "disk.file.delete"
+OTHER_CONTENT = "the content of the file has changed meanwhile: request it again"
 OTHER_STORAGE = "a file cannot be moved to another storage"
 
 
@@ -173,14 +175,26 @@ class Drive:
             raise PortalBroken("a file without an address")
         return Content(decode_file(facts), f"{shown['id']}-{shown.get('FILE_ID')}-{shown.get('UPDATE_TIME')}", address)
 
-    async def download(self, account: Account, content: Content, headers: Mapping[str, str]) -> Download:
-        """Open *content*, with *headers* such as Range, which a portal may ignore. Close the result.
+    @asynccontextmanager
+    async def download(self, account: Account, content: Content, headers: Mapping[str, str]) -> AsyncIterator[Download]:
+        """Open *content* for the block, with *headers* such as Range, which a portal may ignore.
 
         Raises:
             PortalError: the portal refused, or the content is not at the portal.
+            TooManyDownloads: as many files as possible are open.
+            StateConflict: the file has another content meanwhile.
         """
-        async with self._directory.mark_stale_on_auth_failure(account):
-            return await self._clients.client(account).files(committed=False).download(content.address, headers)
+
+        async def find_again() -> str:
+            found = await self.content(account, content.file.id)
+            if found.version != content.version:
+                raise StateConflict(OTHER_CONTENT, code="file_changed")
+            return found.address
+
+        files = self._clients.client(account).files(committed=False)
+        opening = files.download(content.address, headers, find_again)
+        async with self._directory.mark_stale_on_auth_failure(account), opening as download:
+            yield download
 
     async def _call(self, account: Account, method: str, **params: object) -> Answer:
         return await self._send(account, Command(method, params))

@@ -89,7 +89,7 @@ async def get_content(request: web.Request) -> web.StreamResponse:
     stored = StoredContent(
         partial(drive.download, account, content), content.version, content.file.name, content.file.size
     )
-    return await send_content(request, stored)
+    return await send_content(request, account, stored)
 
 
 async def change_file(request: web.Request) -> web.Response:

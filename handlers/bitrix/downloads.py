@@ -5,23 +5,25 @@ Source: RFC 9110, sections 13 and 14; RFC 6266
 
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from hashlib import blake2b
 from http import HTTPStatus
 from urllib.parse import quote
 
+import orjson
 from aiohttp import content_disposition_filename, parse_content_disposition, web
 from aiohttp.hdrs import CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE
 
 from gateway.bitrix.errors import PortalBroken, PortalError
 from gateway.bitrix.transport.download import Download
 from gateway.disk.form import is_file_name, last_part
-from handlers.http.errors import HttpError
 from handlers.http.etags import etag_matches
 from handlers.http.keys import REQUEST_ID
 from handlers.http.middleware import add_common_headers
-from handlers.http.ranges import NONE_OF, parse_content_range, parse_range, single_range
+from handlers.http.ranges import parse_content_range, parse_range, parse_size, positions_of, single_range
+from storage.records import Account
 
 logger = logging.getLogger(__name__)
 
@@ -34,65 +36,76 @@ ENCODED = re.compile(r"[^A-Za-z0-9!#$&+.^_`|~ ()-]", re.ASCII)  # characters of 
 
 @dataclass(frozen=True)
 class StoredContent:
-    """A content at a portal, which *open* opens with headers such as Range. What has the same *version* is the same.
+    """A content at a portal, which *open* opens with headers such as Range.
 
-    *name* and *size* are those of the file, where they are known before it is opened.
+    What has the same *version* at the same portal is the same. *name* and *size* are those of the file, where they are
+    known before it is opened.
     """
 
-    open: Callable[[Mapping[str, str]], Awaitable[Download]]
+    open: Callable[[Mapping[str, str]], AbstractAsyncContextManager[Download]]
     version: str
     name: str | None = None
     size: int | None = None
 
 
-async def send_content(request: web.Request, content: StoredContent) -> web.StreamResponse:
-    """Send *content*, or the part of it that the request asks for, unless the caller has it already.
+async def send_content(request: web.Request, account: Account, content: StoredContent) -> web.StreamResponse:
+    """Send *content* of the portal of *account*, or the part that the request asks for, unless the caller has it.
 
     Raises:
         HttpError: 416: The content has no such part.
-        PortalError: The portal fails before the first byte.
+        PortalError: The portal fails before the first byte, or its response is not the content that was asked for.
         TooBusy: The portal's limits leave no room in time.
+        TooManyDownloads: As many files as possible are open.
     """
-    headers = {**CONTENT_HEADERS, "ETag": etag_of(content.version)}
+    headers = {**CONTENT_HEADERS, "ETag": etag_of(account, content.version)}
     if content.name is not None:
         headers[CONTENT_DISPOSITION] = disposition(content.name)
     if etag_matches(request, headers["ETag"]):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     wants_part = request.headers.get("If-Range", headers["ETag"]) == headers["ETag"]
     header = request.headers.get(RANGE) if wants_part else None
-    asked, size = None, content.size
-    if size is None:
+    if content.size is None:
         wanted = single_range(header)
     else:
-        asked = parse_range(header, size)
+        asked = parse_range(header, content.size)
         wanted = None if asked is None else f"bytes={asked.start}-{asked.stop - 1}"
-    download = await content.open({} if wanted is None else {RANGE: wanted})
-    try:
-        if size is None:
-            asked, size = received_part(download.status, download.headers, wanted)
+    async with content.open({} if wanted is None else {RANGE: wanted}) as download:
+        asked, size = received_part(download.status, download.headers, wanted, content.size)
         headers.setdefault(CONTENT_DISPOSITION, disposition(name_of(download)))
         return await send_download(request, download, headers, asked, size)
-    finally:
-        await download.close()
 
 
-def received_part(status: int, headers: Mapping[str, str], wanted: str | None) -> tuple[range | None, int | None]:
-    """Return the positions to send of a content of unknown size, and its size if the portal's response tells it.
+def received_part(
+    status: int, headers: Mapping[str, str], wanted: str | None, size: int | None
+) -> tuple[range | None, int | None]:
+    """Return the positions to send of a content, None for all, and its size, None if the portal's response has none.
+
+    *wanted* is the range that was asked for, and *size* what Disk says. A file of another size is another version than
+    its ETag names, or none at all.
 
     Raises:
         HttpError: 416: The content has no such part.
-        PortalBroken: The portal does not tell what part it gives.
+        PortalBroken: The portal gives another part, or a content of another size.
     """
+    length = int(headers[CONTENT_LENGTH]) if CONTENT_LENGTH in headers else None
     if status == HTTPStatus.OK:
-        length = headers.get(CONTENT_LENGTH)
-        size = None if length is None else int(length)
+        if size is None:
+            size = length
+        if length not in (None, size):
+            raise PortalBroken("a file of another size than the portal says", status)
         return (None if size is None else parse_range(wanted, size)), size
-    received = headers.get(CONTENT_RANGE, "")
-    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and NONE_OF.fullmatch(received):
-        raise HttpError(416, "the file has no such part", {CONTENT_RANGE: received})
-    part = parse_content_range(received)
-    if status != HTTPStatus.PARTIAL_CONTENT or part is None:
-        raise PortalBroken("a part of a file without its positions", status=status)
+    told = headers.get(CONTENT_RANGE, "")
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        total = parse_size(told)
+        if total is not None and size in (None, total):
+            parse_range(wanted, total)
+        raise PortalBroken("no part of a file, although it has the part", status)
+    part = parse_content_range(told)
+    if wanted is None or part is None:
+        raise PortalBroken("a part of a file without its positions, or that was not asked for", status)
+    positions, total = part
+    if positions != positions_of(wanted, total) or size not in (None, total) or length not in (None, len(positions)):
+        raise PortalBroken("another part of a file than was asked for", status)
     return part
 
 
@@ -103,9 +116,15 @@ def name_of(download: Download) -> str:
     return name if is_file_name(name) else FALLBACK_NAME
 
 
-def etag_of(version: str) -> str:
-    """Return the entity tag of a content."""
-    return f'"{blake2b(version.encode(), digest_size=ETAG_BYTES).hexdigest()}"'
+def etag_of(account: Account, version: str) -> str:
+    """Return the entity tag of a content of the account's portal.
+
+    It differs by account and by portal. The portal's own id keeps it apart from tags of a restored database, which may
+    repeat ours.
+    """
+    portal = account.portal
+    named = orjson.dumps((account.account_key, portal.portal_id, portal.bitrix_id, version))
+    return f'"{blake2b(named, digest_size=ETAG_BYTES).hexdigest()}"'
 
 
 async def send_download(
@@ -115,7 +134,8 @@ async def send_download(
 
     The size may be unknown if all are asked for.
 
-    If the portal fails in the middle, the connection to the caller is closed, so that it sees it.
+    If the portal fails in the middle, or sends more or fewer bytes than it has told, the connection to the caller is
+    closed, so that it sees it.
 
     Raises:
         PortalError: the portal fails before the first byte.
@@ -131,6 +151,7 @@ async def send_download(
     length = size if asked is None else len(asked)
     if length is not None:
         response.headers[CONTENT_LENGTH] = str(length)
+        chunks = exactly(chunks, length)
     first = await anext(chunks, b"")
     add_common_headers(response, request[REQUEST_ID])
     try:
@@ -158,6 +179,22 @@ async def part_of(chunks: AsyncIterator[bytes], asked: range) -> AsyncIterator[b
             yield part
         if at >= asked.stop:
             return
+
+
+async def exactly(chunks: AsyncIterator[bytes], length: int) -> AsyncIterator[bytes]:
+    """Yield *chunks*, which must have *length* bytes together.
+
+    Raises:
+        PortalBroken: They have more or fewer. What is too much is not yielded.
+    """
+    left = length
+    async for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            raise PortalBroken("a file that is longer than it should be")
+        yield chunk
+    if left:
+        raise PortalBroken("a file that is shorter than it should be")
 
 
 def disposition(name: str) -> str:

@@ -95,7 +95,8 @@ async def get_record_content(request: web.Request) -> web.StreamResponse:
     service = request.app[RECORD_FILES]
     file = await service.find(account, resource, row_id, field, file_id)
     version = f"{resource.name}-{row_id}-{field.name}-{file_id}"  # the content of a file never changes
-    return await send_content(request, StoredContent(partial(service.open, account, file), version))
+    opening = partial(service.open, account, resource, row_id, field, file)
+    return await send_content(request, account, StoredContent(opening, version))
 
 
 async def remove_record_file(request: web.Request) -> web.Response:

@@ -49,6 +49,7 @@ from gateway.errors import (
     Stopping,
     StorageFailed,
     TooBusy,
+    TooManyDownloads,
     UnattachedFile,
     Unauthenticated,
 )
@@ -73,6 +74,7 @@ PROMISED_STATUSES: dict[type[GatewayError], int] = {
 STATUSES: dict[type[GatewayError], int] = PROMISED_STATUSES | {
     StorageFailed: 503,
     SpoolFull: 503,
+    TooManyDownloads: 503,
     QueryTimeLimit: 503,
     ArgumentRefused: 400,
     BatchRefused: 400,
@@ -168,7 +170,7 @@ def render_error(error: GatewayError, request: web.BaseRequest, request_id: str,
         headers |= error.headers
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = challenge(error)
-    if isinstance(error, TooBusy | SpoolFull):
+    if isinstance(error, TooBusy | SpoolFull | TooManyDownloads):
         headers["Retry-After"] = str(error.retry_after_s)
     as_problem = style is not ErrorStyle.PROMISED or accepts_problem(request)
     render = amocrm_problem if style is ErrorStyle.AMOCRM else problem

@@ -5,7 +5,7 @@ import re
 from handlers.http.errors import HttpError
 
 RECEIVED = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII | re.IGNORECASE)
-NONE_OF = re.compile(r"bytes \*/\d{1,18}", re.ASCII | re.IGNORECASE)
+NONE_OF = re.compile(r"bytes \*/(\d{1,18})", re.ASCII | re.IGNORECASE)
 BYTES = re.compile(r"bytes\s*=\s*(?:(\d{1,18})\s*-\s*(\d{1,18})?|-\s*(\d{1,18}))\s*", re.ASCII | re.IGNORECASE)
 
 
@@ -24,22 +24,32 @@ def parse_content_range(header: str) -> tuple[range, int] | None:
     return (range(first, last + 1), size) if first <= last < size else None
 
 
+def parse_size(header: str) -> int | None:
+    """Return the size of the whole, from the Content-Range of a 416; None if *header* does not tell."""
+    none_of = NONE_OF.fullmatch(header.strip())
+    return None if none_of is None else int(none_of[1])
+
+
 def parse_range(header: str | None, size: int) -> range | None:
     """Return the positions that *header* asks for of *size* bytes; None for all: it asks for no range, or several.
 
     Raises:
         HttpError: 416: there is no such position.
     """
+    positions = positions_of(header, size)
+    if positions is not None and not positions:
+        raise HttpError(416, f"the file has {size:,} bytes", {"Content-Range": f"bytes */{size}"})
+    return positions
+
+
+def positions_of(header: str | None, size: int) -> range | None:
+    """As `parse_range`; empty if there is no such position."""
     asked = _match(header)
     if asked is None:
         return None
     if asked[3] is not None:
-        first, last = max(size - int(asked[3]), 0), size - 1
-    else:
-        first, last = int(asked[1]), size - 1 if asked[2] is None else min(int(asked[2]), size - 1)
-    if first > last:
-        raise HttpError(416, f"the file has {size:,} bytes", {"Content-Range": f"bytes */{size}"})
-    return range(first, last + 1)
+        return range(max(size - int(asked[3]), 0), size)
+    return range(int(asked[1]), size if asked[2] is None else min(int(asked[2]) + 1, size))
 
 
 def _match(header: str | None) -> re.Match[str] | None:

@@ -10,6 +10,8 @@ from handlers.http.errors import HttpError
 from handlers.http.ranges import parse_range
 from tests.gateway import Answer, Gateway, Sandbox
 from tests.support.disk import root_of, uploaded
+from tests.support.record_files import attached, field_of, first_record
+from tests.support.recording_proxy import recording_proxy
 
 CONTENT = bytes(range(256)) * 5000  # more than is read from a socket at once
 
@@ -94,6 +96,23 @@ async def test_a_caller_that_has_the_content_gets_304(connected: Gateway, sandbo
     sandbox.portal.calls.clear()
     answer = await get(connected, path, If_None_Match=tag)
     assert (answer.status, answer.body, sandbox.portal.calls["download"]) == (304, b"", 0)
+
+
+async def test_the_tag_of_a_file_differs_by_account_and_by_portal(
+    connected: Gateway, sandbox: Sandbox, path: str
+) -> None:
+    record, field = first_record(sandbox, "deals"), await field_of(connected, "deals", "file", multiple=False)
+    (line,) = await attached(connected, record, field, ("a", b"content"))
+    async with recording_proxy(sandbox) as copy:  # another portal with files of the same ids
+        for address in (path, str(line["url"])):
+            await connected.connect(sandbox.webhook)
+            await connected.connect(sandbox.webhook, account="other")
+            tags = [(await get(connected, address)).headers["ETag"] for _ in range(2)]
+            of_other = await connected.clock.until(connected.get(address, account="other"))
+            await connected.connect(copy.webhook)
+            tags += [(await get(connected, address)).headers["ETag"], of_other.headers["ETag"]]
+            assert tags[0] == tags[1]
+            assert len(set(tags)) == 3
 
 
 async def test_a_range_of_another_version_is_ignored(connected: Gateway, path: str) -> None:

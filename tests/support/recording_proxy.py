@@ -4,6 +4,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -30,7 +31,7 @@ class Sent:
 
     @property
     def method(self) -> str:
-        return self.address.rpartition("/")[2]
+        return self.address.partition("?")[0].rstrip("/").rpartition("/")[2]
 
     @property
     def json(self) -> Any:
@@ -102,7 +103,7 @@ async def recording_proxy(sandbox: Sandbox) -> AsyncIterator[RecordingProxy]:
                 async with session.request(
                     request.method,
                     sandbox.origin + request.raw_path,
-                    data=body,
+                    data=BytesIO(body) if body else None,
                     headers=headers,
                     allow_redirects=False,
                 ) as answer:

@@ -24,7 +24,7 @@ def page(status: int, text: str = "", content_type: str = "text/html", location:
 @asynccontextmanager
 async def listening(handler: Handling) -> AsyncIterator[str]:
     """Run a server that answers every request with *handler*; yield its origin."""
-    app = web.Application()
+    app = web.Application(client_max_size=0)  # no limit
     app.router.add_route("*", "/{tail:.*}", handler)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()

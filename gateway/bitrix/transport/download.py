@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 
 import aiohttp
+from aiohttp.hdrs import CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE
 
 from gateway.bitrix.errors import PortalUnreachable
 from gateway.bitrix.transport.failures import translated_errors
 from gateway.clock import Clock
 
 STALL_S = 30.0  # without a byte
+PAGES = ("application/json", "text/html")
+IDENTITY = "identity"  # no Content-Encoding
 
 
 class Download:
@@ -21,6 +24,17 @@ class Download:
         self._clock = clock
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the body is JSON or HTML, as of errors, and is not named as a file."""
+        media_type = self.headers.get(CONTENT_TYPE, "").partition(";")[0].strip().lower()
+        return media_type in PAGES and CONTENT_DISPOSITION not in self.headers
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether the body has another length than the file."""
+        return self.headers.get(CONTENT_ENCODING, IDENTITY).lower() != IDENTITY
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body in the pieces in which it arrives: other sizes would cost a copy.

@@ -2,9 +2,8 @@
 
 import ssl
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +20,7 @@ from gateway.bitrix.errors import (
     PortalUnreachable,
     RedirectsToItself,
 )
-from gateway.bitrix.transport.download import Download
+from gateway.bitrix.transport.download_session import MAX_DOWNLOADS, DownloadSession
 from gateway.bitrix.transport.egress import EgressPolicy
 from gateway.bitrix.transport.failures import translated_errors
 from gateway.bitrix.transport.streamed_body import StreamedBody
@@ -32,7 +31,6 @@ from gateway.redaction import mask_known
 REQUEST_DEADLINE_S = 70.0  # the portal ends a request after 60 s; protocol.md 12.3
 MAX_ANSWER_BYTES = 32 * 1024 * 1024  # a full batch of 2,500 rows with 13 kB each; the client splits larger ones
 MAX_CONNECTIONS = 200
-MAX_REDIRECTS = 4  # of a download
 # Only encodings that are decoded in bounded steps, even if aiohttp finds other decoders installed.
 ACCEPT = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -57,7 +55,7 @@ class ResponseHead:
 
 
 class PortalSession:
-    """Sends requests to portals and authorization servers; the only user of aiohttp.ClientSession.
+    """Sends requests to portals and authorization servers. Files are opened by *downloads*.
 
     It follows no redirects, stores no cookies, ignores proxies in the environment, and verifies TLS: for portals with
     *portal_tls*. Errors contain none of the *secrets* of a request. At most *max_answer_bytes* of an answer are read,
@@ -76,12 +74,14 @@ class PortalSession:
     def __init__(
         self,
         http: aiohttp.ClientSession,
+        downloads: DownloadSession,
         policy: EgressPolicy,
         clock: Clock,
-        max_answer_bytes: int = MAX_ANSWER_BYTES,
-        portal_tls: ssl.SSLContext | bool = True,
+        max_answer_bytes: int,
+        portal_tls: ssl.SSLContext | bool,
     ) -> None:
         self._http = http
+        self.downloads = downloads
         self._clock = clock
         self._max_answer_bytes = max_answer_bytes
         self._portal_tls = portal_tls
@@ -100,42 +100,6 @@ class PortalSession:
         return await self._request(
             "POST", url, secrets, tls=self._portal_tls, body=body, headers=headers, deadline_s=deadline_s
         )
-
-    async def open_download(self, url: str, headers: Mapping[str, str]) -> Download:
-        """GET a portal's *url*. The body is read from the result, which the caller must close.
-
-        Redirects within the origin of *url* are followed.
-
-        Raises:
-            As each request, until the head has been received.
-        """
-        target = self.policy.check_url(url)
-        for _ in range(MAX_REDIRECTS):
-            opened = AsyncExitStack()
-            try:
-                download = await self._open_download(opened, target, headers)
-                if not 300 <= download.status < 400 or download.status == HTTPStatus.NOT_MODIFIED:
-                    return download
-                following = target.join(URL(download.headers.get("Location", "")))
-                if following.origin() != target.origin():
-                    raise PortalMoved(None, download.status)
-            except BaseException:
-                await opened.aclose()
-                raise
-            await opened.aclose()
-            target = following
-        raise RedirectsToItself("", status=download.status)
-
-    async def _open_download(self, opened: AsyncExitStack, target: URL, headers: Mapping[str, str]) -> Download:
-        try:
-            async with self._clock.timeout(REQUEST_DEADLINE_S):
-                with translated_errors(), self.policy.calling(target):
-                    response = await opened.enter_async_context(
-                        self._http.request("GET", target, headers=headers, allow_redirects=False, ssl=self._portal_tls)
-                    )
-        except TimeoutError:
-            raise PortalUnreachable(f"no response within {REQUEST_DEADLINE_S:.0f} s", sent=True) from None
-        return Download(response, opened, self._clock)
 
     async def get(
         self, url: str, query: Mapping[str, str], secrets: Collection[str], *, max_bytes: int | None = None
@@ -212,16 +176,20 @@ async def open_session(
     portal_ca_file: Path | None = None,
 ) -> AsyncIterator[PortalSession]:
     """Yield a session. Portals may also use certificates issued by the authorities in *portal_ca_file*."""
-    connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, socket_factory=policy.socket_factory)
-    async with aiohttp.ClientSession(
-        connector=connector,
+    portal_tls = True if portal_ca_file is None else tls_context(portal_ca_file)
+    async with _open_http(policy, MAX_CONNECTIONS) as http, _open_http(policy, MAX_DOWNLOADS) as files:
+        downloads = DownloadSession(files, policy, clock, portal_tls, head_deadline_s=REQUEST_DEADLINE_S)
+        yield PortalSession(http, downloads, policy, clock, max_answer_bytes, portal_tls)
+
+
+def _open_http(policy: EgressPolicy, max_connections: int) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=max_connections, socket_factory=policy.socket_factory),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # our clock measures the deadlines
         json_serialize=lambda value: orjson.dumps(value).decode(),
         cookie_jar=aiohttp.DummyCookieJar(),
         middlewares=(_send_once,),
-    ) as http:
-        portal_tls = True if portal_ca_file is None else tls_context(portal_ca_file)
-        yield PortalSession(http, policy, clock, max_answer_bytes, portal_tls)
+    )
 
 
 def tls_context(ca_file: Path) -> ssl.SSLContext:
