@@ -20,7 +20,8 @@ from handlers.http.server import Runner
 
 logger = structlog.get_logger(__name__)
 
-OTHER_FILES = 512  # files and sockets besides the callers' connections: portals, database, libraries
+# Besides the callers' connections: 200 calls, 100 downloads, 400 received files, the database and libraries.
+OTHER_FILES = 768
 SHUTDOWN_S = 5  # aiohttp waits this long for requests in flight, twice, before it cancels them
 
 

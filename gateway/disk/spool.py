@@ -20,31 +20,41 @@ THREADS = 4  # of all files together
 BUFFER_BYTES = 256 * 1024  # written at once
 RETRY_AFTER_S = 10  # for files of other callers to be sent on
 CLOSED = -1  # no descriptor
+MAX_FILES = 400  # open at once, of all callers together: each needs a file descriptor
 FULL = "too many files are being received (GATEWAY_SPOOL_BYTES): try again later"
+TOO_MANY = f"more than {MAX_FILES} files are being received and sent on: try again later"
 
 
 class Spool:
-    """Files of at most *max_bytes* together, in *directory*."""
+    """At most MAX_FILES files, of at most *max_bytes* together, in *directory*."""
 
     def __init__(self, directory: Path, max_bytes: int) -> None:
         self._directory = directory
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="spool")
         self.max_bytes = max_bytes
         self.held_bytes = 0
+        self._files = 0
 
     @asynccontextmanager
     async def create(self) -> AsyncIterator["SpooledFile"]:
         """Yield a new, empty file, which is deleted at the end of the block.
 
         Raises:
+            SpoolFull: too many are open now.
             StorageFailed: the directory cannot be used.
         """
+        if self._files == MAX_FILES:
+            raise SpoolFull(TOO_MANY, RETRY_AFTER_S)
         file = SpooledFile(self)
+        self._files += 1
         try:
             await file.open()
             yield file
         finally:
-            await file.close()
+            try:
+                await file.close()
+            finally:
+                self._files -= 1
 
     def reserve(self, size: int) -> None:
         """Take *size* bytes of the room.

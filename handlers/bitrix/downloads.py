@@ -22,7 +22,7 @@ from gateway.disk.form import is_file_name, last_part
 from handlers.http.etags import etag_matches
 from handlers.http.keys import REQUEST_ID
 from handlers.http.middleware import add_common_headers
-from handlers.http.ranges import parse_content_range, parse_range, parse_size, positions_of, single_range
+from handlers.http.ranges import NOTHING, parse_content_range, parse_range, parse_size, positions_of, single_range
 from storage.records import Account
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ async def send_content(request: web.Request, account: Account, content: StoredCo
     else:
         asked = parse_range(header, content.size)
         wanted = None if asked is None else f"bytes={asked.start}-{asked.stop - 1}"
-    async with content.open({} if wanted is None else {RANGE: wanted}) as download:
+    async with content.open({} if wanted in (None, NOTHING) else {RANGE: wanted}) as download:
         asked, size = received_part(download.status, download.headers, wanted, content.size)
         headers.setdefault(CONTENT_DISPOSITION, disposition(name_of(download)))
         return await send_download(request, download, headers, asked, size)

@@ -6,13 +6,17 @@ from handlers.http.errors import HttpError
 
 RECEIVED = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII | re.IGNORECASE)
 NONE_OF = re.compile(r"bytes \*/(\d{1,18})", re.ASCII | re.IGNORECASE)
+NOTHING = "bytes=-0"  # never satisfiable
 BYTES = re.compile(r"bytes\s*=\s*(?:(\d{1,18})\s*-\s*(\d{1,18})?|-\s*(\d{1,18}))\s*", re.ASCII | re.IGNORECASE)
 
 
 def single_range(header: str | None) -> str | None:
-    """Return *header* if it asks for one range of bytes, of a content whose size is not known yet."""
+    """Return *header* in its plain form if it asks for one range, of a content whose size is not known yet."""
     asked = _match(header)
-    return None if asked is None else asked[0].strip()
+    if asked is None:
+        return None
+    first, last, suffix = ("" if group is None else str(int(group)) for group in asked.groups())
+    return f"bytes={first}-{last}{suffix}"
 
 
 def parse_content_range(header: str) -> tuple[range, int] | None:

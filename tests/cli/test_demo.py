@@ -53,11 +53,10 @@ def test_once_verifies_the_answers_and_removes_its_files(
     assert list(scratch.iterdir()) == []
 
 
-def test_a_chosen_database_is_kept_and_can_be_reused(invoke: Invoke, tmp_path: Path) -> None:
+def test_a_chosen_database_is_kept_and_can_be_reused(invoke: Invoke, tmp_path: Path, ports: Ports) -> None:
+    listening = f"--port={ports()}", f"--portal-port={ports()}"
     for seed in ("1", "1", "2"):
-        result = invoke(
-            "demo", "--once", "--port=0", "--portal-port=0", "--users=20", "--database=kept.db", f"--seed={seed}"
-        )
+        result = invoke("demo", "--once", *listening, "--users=20", "--database=kept.db", f"--seed={seed}")
         assert result.exit_code == 0, result.output
     assert (tmp_path / "kept.db").exists()
 

@@ -148,13 +148,13 @@ async def test_it_raises_the_limit_of_open_files_for_its_connections(spawn: Spaw
 
 
 async def test_a_low_limit_of_open_files_reduces_connections_and_is_logged(spawn: Spawn) -> None:
-    gateway = await spawn("serve", "--port", "0", files="ulimit -n 700")
-    assert "connections=188" in await gateway.until("reduced max_connections")
+    gateway = await spawn("serve", "--port", "0", files="ulimit -n 900")
+    assert "connections=132" in await gateway.until("reduced max_connections")
     await gateway.until("listening")
-    status, output = await (await spawn("serve", "--port", "0", files="ulimit -n 512")).end()
+    status, output = await (await spawn("serve", "--port", "0", files="ulimit -n 768")).end()
     assert (status, output) == (
         1,
-        "Error: the limit of open files is too low: raise it to at least 513 (ulimit -n)\n",
+        "Error: the limit of open files is too low: raise it to at least 769 (ulimit -n)\n",
     )
 
 

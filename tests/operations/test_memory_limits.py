@@ -86,7 +86,7 @@ CACHES = (  # must be full after the test filled them
     "pipelines that are not mirrored",
 )
 # How many of the responses that the bound is for the test fills.
-FILLED = {"portal responses being read": 1, "files being downloaded": 8}
+FILLED = {"portal responses being read": 1, "files being downloaded": 8, "files being received": 8}
 Retained = list[object]  # stays in memory until it is measured
 Fill = Callable[[Gateway, Sandbox, Retained], Awaitable[None]]
 FILLS: dict[str, Fill] = {}
@@ -418,6 +418,14 @@ async def fill_downloads(gateway: Gateway, sandbox: Sandbox, retained: Retained)
     (line,) = await uploaded(gateway, root_of(sandbox), ("large.bin", bytes(40 * 1024**2)))
     head = head_of(gateway, "GET", line["url"])
     retained.extend([await Flood.begin(gateway, head) for _ in range(FILLED["files being downloaded"])])
+
+
+@fills("files being received")
+async def fill_spool(gateway: Gateway, sandbox: Sandbox, retained: Retained) -> None:
+    typed = "Content-Type: multipart/form-data; boundary=b", f"Content-Length: {10 * 1024**2}"
+    part = b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.txt"\r\n\r\n' + bytes(3 * 1024**2 + 200_000)
+    data = head_of(gateway, "POST", f"/bitrix/files?folder={root_of(sandbox)}", *typed) + part
+    retained.extend([await Flood.begin(gateway, data) for _ in range(FILLED["files being received"])])
 
 
 def cache_kibibytes(connection: Connection) -> int:
