@@ -1,5 +1,6 @@
 """The command `demo`: runs a sandbox portal and the gateway in one process, and tries them with an HTTP client."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -56,11 +57,12 @@ async def run_demo(settings: DemoSettings, clock: Clock, *, once: bool) -> None:
             click.echo("Connected an account over OAuth. First sync:")
             for name in DEMO_RECORDS:
                 await client.request("PUT", f"/bitrix/sync/{name}", {"enabled": True})
-                # An earlier demo may have changed records in the same database; its portal has forgotten the changes.
-                await client.request("PATCH", f"/bitrix/{name}?mode=full")
-            for status in await watch_syncs(client, MIRRORED, clock):
-                if status.state != "done":
-                    raise DemoFailed(str(status))
+            await finish_syncs(client, MIRRORED, clock)
+            if changed := [name for name in DEMO_RECORDS if await is_incremental(client, name)]:
+                # An earlier demo with this database may have changed records; its portal has forgotten the changes.
+                for name in changed:
+                    await client.request("PATCH", f"/bitrix/{name}?mode=full")
+                await finish_syncs(client, changed, clock)
             seconds, requests = clock.monotonic() - started, portal.http_requests
             await run_flow(client, portal)
             served = {name: await fetch_rows(client, name) for name in MIRRORED}
@@ -89,6 +91,23 @@ async def connect(client: GatewayClient, portal_origin: str) -> None:
     account = await client.request("GET", "/bitrix/account")
     if account["stale"]:
         raise DemoFailed("the account is stale after its authorization")
+
+
+async def finish_syncs(client: GatewayClient, resources: Sequence[str], clock: Clock) -> None:
+    """Show the syncs of *resources* until all have ended.
+
+    Raises:
+        DemoFailed: one has failed.
+    """
+    for status in await watch_syncs(client, resources, clock):
+        if status.state != "done":
+            raise DemoFailed(str(status))
+
+
+async def is_incremental(client: GatewayClient, resource: str) -> bool:
+    """Whether the last sync of *resource* read only what has changed since an earlier one."""
+    run = await client.request("GET", f"/bitrix/sync/{resource}")
+    return bool(run["mode"] == "incremental")
 
 
 async def fetch_rows(client: GatewayClient, resource: str) -> list[dict[str, Any]]:

@@ -196,7 +196,7 @@ async def test_what_others_write_during_the_uploads_stays(connected: Gateway, sa
 async def test_files_are_removed_again_however_busy_the_portal_is(
     connected: Gateway, sandbox: Sandbox, root: int
 ) -> None:
-    limits = {"GATEWAY_BUCKET_CAPACITY": "10", "GATEWAY_BUCKET_LEAK_PER_S": "0.1", "GATEWAY_MAX_WAIT_S": "1"}
+    limits = {"GATEWAY_BUCKET_CAPACITY": "10", "GATEWAY_BUCKET_LEAK_PER_S": "0.5", "GATEWAY_MAX_WAIT_S": "1"}
     field = await field_of(connected, "deals", "string", multiple=True)
     await connected.restart(**limits)
     sandbox.portal.fault("disk.folder.uploadfile:error=ACCESS_DENIED@11")
