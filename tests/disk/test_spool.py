@@ -3,13 +3,15 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
 
-from gateway.disk.spool import BUFFER_BYTES, Spool, SpooledFile
+from gateway.disk.spool import BUFFER_BYTES, MAX_FILES, Spool, SpooledFile
+from gateway.errors import SpoolFull
 from tests.support.disk import spooled_files
 from tests.support.idle import idle
 
@@ -116,3 +118,15 @@ async def test_a_file_is_closed_only_when_another_task_has_read(spool: Spool, ho
         held.release()
         assert await reading == b"read"
         await closing
+
+
+async def test_only_so_many_files_are_open_at_once(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 10**6)
+    async with AsyncExitStack() as stack:
+        for _ in range(MAX_FILES):
+            await stack.enter_async_context(spool.create())
+        with pytest.raises(SpoolFull, match="more than 400 files"):
+            await stack.enter_async_context(spool.create())
+    async with spool.create():
+        pass
+    spool.close()
