@@ -34,6 +34,7 @@ class Spool:
         self.max_bytes = max_bytes
         self.held_bytes = 0
         self._files = 0
+        self._is_closed = False
 
     @asynccontextmanager
     async def create(self) -> AsyncIterator["SpooledFile"]:
@@ -82,6 +83,8 @@ class Spool:
             StorageFailed: the disk fails.
         """
         try:
+            if self._is_closed:  # only files of requests that the shutdown has cancelled are still to be closed
+                return work()
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -89,7 +92,8 @@ class Spool:
             raise StorageFailed(f"files cannot be kept in GATEWAY_SPOOL_DIR: {error.strerror}") from error
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads. What is still open can be closed afterwards."""
+        self._is_closed = True
         self._threads.shutdown()
 
     def open_file(self) -> int:

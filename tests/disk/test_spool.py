@@ -130,3 +130,13 @@ async def test_only_so_many_files_are_open_at_once(tmp_path: Path) -> None:
     async with spool.create():
         pass
     spool.close()
+
+
+async def test_a_file_that_is_still_open_at_the_end_of_the_spool_can_be_closed(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 10**6)
+    async with spool.create() as file:
+        await file.write(LARGE)
+        await file.flush()
+        assert spooled_files(os.getpid(), tmp_path) == 1
+        spool.close()
+    assert (spooled_files(os.getpid(), tmp_path), spool.held_bytes) == (0, 0)
