@@ -1,14 +1,12 @@
 """The command `download`: complete files under safe names, or nothing."""
 
 import asyncio
-import errno
 import os
 import re
 import signal
 import stat
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from aiohttp import web
 
 from gateway.cli.download import download_files
 from gateway.cli.remote_file import SILENCE_S
-from gateway.cli.saved_files import Destination, NotSaved, file_name
+from gateway.cli.saved_files import Destination
 from gateway.settings.config import load_config
 from tests.cli.conftest import Command, Invoke, Spawn, reached
 from tests.clock import ManualClock
@@ -157,48 +155,6 @@ async def test_one_failed_file_does_not_stop_the_others(command: Command, store:
     assert end == "Error: 1 of 3 files failed"
 
 
-def test_a_file_that_appears_meanwhile_stays() -> None:
-    destination = Destination(Path(), None, force=False)
-
-    def store_late() -> None:
-        with destination.open(Path("a")) as file:
-            file.write(b"new")
-            write("a", b"other")
-
-    with pytest.raises(NotSaved, match="a: File exists"):
-        store_late()
-    assert files_here() == {"a": b"other"}
-
-
-def test_a_file_is_complete_when_it_appears(monkeypatch: pytest.MonkeyPatch) -> None:
-    link = os.link
-    before: list[bytes] = []
-
-    def look_and_link(*paths: Path) -> None:
-        before.extend(files_here().values())
-        link(*paths)
-
-    monkeypatch.setattr(os, "link", look_and_link)
-    with Destination(Path(), None, force=False).open(Path("a")) as file:
-        file.write(b"new")
-    assert (before, files_here()) == ([b"new"], {"a": b"new"})
-
-
-@pytest.mark.parametrize("taken", [False, True])
-def test_file_systems_without_links_do(monkeypatch: pytest.MonkeyPatch, taken: bool) -> None:
-    def refuse(*_paths: Path) -> None:
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refuse)
-    destination = Destination(Path(), None, force=False)
-    expected = pytest.raises(NotSaved, match="a: File exists") if taken else nullcontext()
-    with expected, destination.open(Path("a")) as file:
-        file.write(b"new")
-        if taken:
-            write("a", b"other")
-    assert files_here() == {"a": b"other" if taken else b"new"}
-
-
 @pytest.mark.parametrize("missing", ["ETag", "Content-Length"])
 async def test_a_response_that_cannot_be_checked_is_refused(clock: ManualClock, missing: str) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -238,12 +194,6 @@ async def test_a_hostile_name_stays_in_the_directory(
     assert files_here("here") == {stored: b"text"}
     assert files_here() == {}
     assert result.stdout == f"{file_id}\there/{stored}\n"
-
-
-@pytest.mark.parametrize("name", [".", "..", "a/..", "/", "", " "])
-def test_what_cannot_be_a_name_is_refused(name: str) -> None:
-    with pytest.raises(NotSaved, match="give --output"):
-        file_name(name)
 
 
 async def test_a_name_that_is_too_long_here_needs_another(command: Command, store: Store) -> None:
